@@ -1,0 +1,127 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// Event is one stored event as a Log gives it.
+type Event struct {
+	Seq     uint64    // position in the stream; rises, holes are possible
+	Subject string    // where it was published
+	Type    string    // what the publisher named it; empty for none
+	Data    []byte    // never changed after it was handed over
+	Time    time.Time // when it was stored
+}
+
+// State is a stream as its leader has it.
+type State struct {
+	Epoch    string // the incarnation; see Position
+	FirstSeq uint64 // the oldest event still stored; LastSeq+1 when none is
+	LastSeq  uint64 // the sequence that was given last; 0 when none ever was
+	// Deleted counts the holes between FirstSeq and LastSeq. 0 proves that only retention
+	// at the front can have taken anything.
+	Deleted uint64
+}
+
+// Log is a stored stream: it can be read from a position, and followed. pkg/jetlog keeps it
+// in JetStream, feedtest in memory; both pass feedtest.TestLog.
+//
+// All methods may be called by many goroutines at once. They block until the log answers,
+// and retry what is transient until ctx ends.
+type Log interface {
+	// State asks the leader; what a replica holds may be older.
+	State(ctx context.Context) (State, error)
+
+	// SeqAt returns the sequence of the first event stored at or after t, or LastSeq+1
+	// when there is none.
+	SeqAt(ctx context.Context, t time.Time) (uint64, error)
+
+	// HasHoles reports whether any sequence within from..to, both included, was deleted
+	// from the inside of the stream (a hole at the front is FirstSeq's matter). It may say
+	// true where it cannot tell.
+	HasHoles(ctx context.Context, from, to uint64) (bool, error)
+
+	// Read opens a replay. The caller closes the Reader.
+	Read(ctx context.Context, opts ReadOptions) (Reader, error)
+
+	// Follow yields every event from opts.From on, in order and once, and waits for more
+	// until ctx ends or the caller breaks. It heals itself: lost connections, consumers
+	// and leaders are retried without a gap and without an error. It ends with a *LossError
+	// where the log cannot continue at the next sequence; the caller decides where to go
+	// on. Nothing that is published, whatever its headers and body, ends or stalls it.
+	Follow(ctx context.Context, opts FollowOptions) iter.Seq2[Event, error]
+}
+
+// ReadOptions bound a replay.
+type ReadOptions struct {
+	From uint64 // the first sequence wanted; at least 1
+	To   uint64 // the last sequence wanted; at most the LastSeq of a State seen before
+	// Filters are subjects with wildcards, none of them a subset of another; empty means
+	// everything.
+	Filters []string
+	// LastPerSubject yields only the latest event of each subject, in order of sequence.
+	LastPerSubject bool
+}
+
+// Reader is one replay under way, with one owner.
+type Reader interface {
+	// Pending is how many events were to come when the replay was opened; 0 when the log
+	// could not tell. It may count events after ReadOptions.To.
+	Pending() uint64
+
+	// Next blocks for the next events. io.EOF says that every event of From..To that
+	// matches and is still stored has been returned, proved against the leader. A log that
+	// stalls is retried until ctx ends.
+	Next(ctx context.Context) (Batch, error)
+
+	// Close gives up what the replay holds in the log (a consumer), without blocking on it.
+	Close()
+}
+
+// Batch is some events of a replay, in order.
+type Batch struct {
+	Events []Event
+	// State was asked for after Events were read. What it calls trimmed or deleted beyond
+	// the last event of the previous batch may be missing from Events; where it shows
+	// nothing of the kind, Events are complete.
+	State State
+}
+
+// FollowOptions say where a Log is followed from.
+type FollowOptions struct {
+	From  uint64 // the first sequence wanted; at least 1
+	Epoch string // the incarnation in which From has its meaning
+	// Contact, if set, is called when the log is reached (nil) and when it is lost (why);
+	// repeats are possible. It runs on the follower's goroutine and must not block.
+	Contact func(err error)
+}
+
+// Reason says why something cannot be redelivered. The text goes to clients.
+type Reason string
+
+const (
+	Trimmed   Reason = "trimmed"   // retention or a purge passed the position
+	NewEpoch  Reason = "epoch"     // the stream is another incarnation
+	Future    Reason = "future"    // the position lies beyond the end of the stream
+	Malformed Reason = "malformed" // the position cannot be read
+	Possible  Reason = "possible"  // events were deleted in between; whether they matched cannot be known
+)
+
+// LossError ends Follow where the log cannot go on at From.
+type LossError struct {
+	Reason Reason
+	From   uint64 // the sequence that was to come next
+	State  State  // the stream as it is now
+}
+
+func (e *LossError) Error() string {
+	return fmt.Sprintf("cannot continue at sequence %d (%s): the stream %s holds %d to %d",
+		e.From, e.Reason, e.State.Epoch, e.State.FirstSeq, e.State.LastSeq)
+}
+
+// ErrNoStream reports that the stream does not exist (any more).
+var ErrNoStream = errors.New("the stream does not exist")

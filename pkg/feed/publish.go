@@ -1,0 +1,86 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// MaxTypeLen and MaxIDLen bound an event's type and message id, in bytes.
+const (
+	MaxTypeLen = 128
+	MaxIDLen   = 256
+)
+
+// ControlPrefix begins the types of Tidemark's own events; publishers may not use it.
+const ControlPrefix = "tidemark."
+
+// Message is an event to be published.
+type Message struct {
+	Subject string // concrete: no wildcards
+	Type    string // event type; empty for none
+	Data    []byte
+	ID      string // for deduplication within the stream's duplicate window; empty for none
+}
+
+// Ack says where a message is stored.
+type Ack struct {
+	Stream    string
+	Position  Position
+	Duplicate bool // a message with this ID was there already, at Position
+}
+
+// Result is what became of one Message.
+type Result struct {
+	Ack Ack
+	Err error
+}
+
+// Publisher stores messages. Publish blocks until each is acknowledged or has failed, and
+// returns one Result a message, in order. Messages that fail Validate are not sent.
+type Publisher interface {
+	Publish(ctx context.Context, msgs ...Message) []Result
+}
+
+// Errors of Publisher, besides *InvalidError and those of the context.
+var (
+	ErrSubjectNotStored = errors.New("no stream takes this subject")
+	ErrTooLarge         = errors.New("the message is larger than the server or the stream takes")
+	ErrUnavailable      = errors.New("the message store does not answer")
+)
+
+// InvalidError says which field of a Message must change, and how.
+type InvalidError struct {
+	Field  string // subject, event, id
+	Reason string
+}
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
+
+// Validate reports the first field that cannot be published, as an *InvalidError.
+func (m Message) Validate() error {
+	if err := CheckSubject(m.Subject); err != nil {
+		return &InvalidError{Field: "subject", Reason: err.Error()}
+	}
+	if err := CheckType(m.Type); err != nil {
+		return &InvalidError{Field: "event", Reason: err.Error()}
+	}
+	if len(m.ID) > MaxIDLen || !printable(m.ID) {
+		return &InvalidError{Field: "id", Reason: fmt.Sprintf("must be at most %d bytes without control characters", MaxIDLen)}
+	}
+	return nil
+}
+
+// CheckType says why an event type cannot be used. The empty type is fine.
+func CheckType(t string) error {
+	switch {
+	case t == "error" || t == "open":
+		return fmt.Errorf("%q is reserved: EventSource gives it a meaning of its own", t)
+	case strings.HasPrefix(t, ControlPrefix):
+		return fmt.Errorf("the prefix %q is reserved for control events", ControlPrefix)
+	case len(t) > MaxTypeLen || !printable(t) || strings.TrimSpace(t) != t:
+		return fmt.Errorf("must be at most %d bytes of UTF-8 without control characters or outer spaces", MaxTypeLen)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package feed
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxSubjectLen bounds subjects and filters, in bytes.
+const MaxSubjectLen = 255
+
+// CheckSubject says why s cannot be published to: it must be plain tokens joined by dots.
+func CheckSubject(s string) error {
+	if err := CheckFilter(s); err != nil {
+		return err
+	}
+	for tok := range strings.SplitSeq(s, ".") {
+		if tok == "*" || tok == ">" {
+			return fmt.Errorf("%q has a wildcard; name one subject", s)
+		}
+	}
+	return nil
+}
+
+// CheckFilter says why s cannot be a filter: tokens joined by dots, of which `*` stands for
+// any one token and `>`, at the end only, for one or more.
+func CheckFilter(s string) error {
+	if s == "" || len(s) > MaxSubjectLen {
+		return fmt.Errorf("a subject has 1 to %d bytes, this one has %d", MaxSubjectLen, len(s))
+	}
+	toks := strings.Split(s, ".")
+	for i, tok := range toks {
+		if tok == "*" || tok == ">" && i == len(toks)-1 {
+			continue
+		}
+		if err := CheckToken(tok); err != nil {
+			return fmt.Errorf("token %d of %q %w", i+1, s, err)
+		}
+	}
+	return nil
+}
+
+// CheckToken says why s cannot be one token of a subject, such as a user's id. It is the
+// guard against subject injection: nothing that it lets through can widen a filter.
+func CheckToken(s string) error {
+	switch {
+	case s == "":
+		return fmt.Errorf("is empty")
+	case len(s) > MaxSubjectLen:
+		return fmt.Errorf("is longer than %d bytes", MaxSubjectLen)
+	case strings.ContainsAny(s, ".*>"):
+		return fmt.Errorf("may not contain '.', '*' or '>'")
+	case !printable(s) || strings.ContainsFunc(s, unicode.IsSpace):
+		return fmt.Errorf("may not contain spaces or control characters, and must be UTF-8")
+	}
+	return nil
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufeff'
+	})
+}
+
+// Matches reports whether a concrete subject matches a filter.
+func Matches(filter, subject string) bool { return Subset(subject, filter) }
+
+// Subset reports whether every subject that matches inner matches outer too.
+func Subset(inner, outer string) bool {
+	for {
+		in, inRest, inMore := strings.Cut(inner, ".")
+		out, outRest, outMore := strings.Cut(outer, ".")
+		switch {
+		case out == ">":
+			return true
+		case in == ">" || out != "*" && in != out:
+			return false
+		case !inMore || !outMore:
+			return inMore == outMore
+		}
+		inner, outer = inRest, outRest
+	}
+}
+
+// MergeFilters drops repeats and filters that another one covers: JetStream refuses a
+// consumer whose filters overlap in this way. The result is sorted.
+func MergeFilters(filters []string) []string {
+	all := slices.Clone(filters)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return slices.DeleteFunc(slices.Clone(all), func(f string) bool {
+		return slices.ContainsFunc(all, func(g string) bool { return f != g && Subset(f, g) })
+	})
+}
