@@ -1,0 +1,30 @@
+package natsd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// lockName is the file that the lock is held on. It stays when the lock is given up:
+// removing it would let two processes hold "the" lock on two files of one name.
+const lockName = ".tidemark.lock"
+
+var errLocked = errors.New("locked by another process")
+
+// dirLock marks a directory as in use. The system gives it up when the process dies.
+type dirLock struct{ f *os.File }
+
+func acquire(dir string) (*dirLock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(f); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &dirLock{f: f}, nil
+}
+
+func (l *dirLock) release() { _ = l.f.Close() }

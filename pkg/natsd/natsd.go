@@ -1,0 +1,140 @@
+// Package natsd runs a nats-server with JetStream inside the process, for a Tidemark that
+// needs no other program.
+//
+// Guarantees:
+//   - Start returns a server that takes connections and stores messages, or an error that
+//     names what to change; nothing of a failed start is left running.
+//   - Unless Options.SyncInterval says otherwise, an acknowledged message is on the disk.
+//   - One store directory is used by one server at a time; a second one is refused where
+//     the system has file locks, also when the first was killed and its lock file is there.
+//   - Stop returns when every goroutine, file and socket of the server is gone.
+//
+// The server installs no signal handlers and never exits the process.
+package natsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// Server is an embedded nats-server that is running, or was until Stop.
+type Server struct {
+	srv  *server.Server
+	dir  *dirLock
+	stop sync.Once
+}
+
+// Start runs a server and blocks until it is ready. The recovery of a large store takes a
+// while: when ctx ends meanwhile, Start still waits for the end of it, since a store that
+// is shut down in the middle of its recovery recovers more slowly the next time.
+func Start(ctx context.Context, opts Options) (*Server, error) {
+	so, err := opts.resolve()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := lockDir(so.StoreDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := probeAddr(so); err != nil {
+		dir.release()
+		return nil, err
+	}
+	srv, err := run(ctx, so, newLogger(opts.Logger))
+	if err != nil {
+		dir.release()
+		return nil, err
+	}
+	return &Server{srv: srv, dir: dir}, nil
+}
+
+// run returns with a server that is ready, or with none.
+func run(ctx context.Context, so *server.Options, log *logger) (*server.Server, error) {
+	srv, err := server.NewServer(so)
+	if err != nil {
+		return nil, fmt.Errorf("embedded nats-server: %w", err)
+	}
+	srv.SetLoggerV2(log, false, false, false)
+	srv.Start() // returns with the listener open, or after a Fatalf
+	if err := ready(ctx, srv, so, log); err != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return nil, err
+	}
+	return srv, nil
+}
+
+func ready(ctx context.Context, srv *server.Server, so *server.Options, log *logger) error {
+	if err := log.fatal(); err != nil {
+		return fmt.Errorf("embedded nats-server on %s with its store in %s: %w", hostPort(so), so.StoreDir, err)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	// Both hold by now; the server's own word for it costs nothing.
+	if !srv.ReadyForConnections(readyTimeout) || !srv.JetStreamEnabled() {
+		return errors.New("embedded nats-server: it started without JetStream or without a listener")
+	}
+	return nil
+}
+
+const readyTimeout = 10 * time.Second
+
+// probeAddr finds an address that cannot be had before the store is recovered, and as a
+// typed error, which the server's own Fatalf is not.
+func probeAddr(so *server.Options) error {
+	if so.Port == server.RANDOM_PORT {
+		return nil
+	}
+	l, err := net.Listen("tcp", hostPort(so))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("nats.embedded.addr: %s is taken by another program; choose another address, "+
+			"or set nats.url to use the server that runs there: %w", hostPort(so), err)
+	}
+	if err != nil {
+		return fmt.Errorf("nats.embedded.addr: cannot listen on %s: %w", hostPort(so), err)
+	}
+	return l.Close()
+}
+
+// ClientURL is where NATS clients of the same machine connect, such as
+// nats://127.0.0.1:4222.
+func (s *Server) ClientURL() string { return s.srv.ClientURL() }
+
+// InProcess makes nats.Connect reach this server through memory instead of a socket. The
+// URL given to nats.Connect is not used then.
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+
+// Stop ends the server, blocks until it has ended, and frees the store directory. Clients
+// see their connection closed. Further calls wait for the first.
+func (s *Server) Stop() {
+	s.stop.Do(func() {
+		s.srv.Shutdown()
+		s.srv.WaitForShutdown()
+		s.dir.release()
+	})
+}
+
+// lockDir makes sure that dir exists, can be written to, and is nobody else's.
+func lockDir(dir string) (*dirLock, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("nats.embedded.dir: cannot create the store directory %s: %w", dir, err)
+	}
+	lock, err := acquire(dir)
+	if errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("nats.embedded.dir: another process stores its data in %s; stop it or choose another directory", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("nats.embedded.dir: the store directory %s cannot be written to: %w", dir, err)
+	}
+	return lock, nil
+}
