@@ -75,7 +75,8 @@ type Reader interface {
 
 	// Next blocks for the next events. io.EOF says that every event of From..To that
 	// matches and is still stored has been returned, proved against the leader. A log that
-	// stalls is retried until ctx ends.
+	// stalls is retried until ctx ends. With io.EOF, Batch.State is set on the same terms:
+	// it was asked for after the last event of the replay was read.
 	Next(ctx context.Context) (Batch, error)
 
 	// Close gives up what the replay holds in the log (a consumer), without blocking on it.

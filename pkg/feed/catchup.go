@@ -1,0 +1,131 @@
+package feed
+
+import (
+	"context"
+	"time"
+)
+
+// catchUpFrames is how many frames are taken from the window at a time.
+const catchUpFrames = 256
+
+// retryPause is how long a subscription waits, unless it is woken, for a log that fails or
+// for a tail that is yet to see what the log already says.
+const retryPause = 250 * time.Millisecond
+
+// coveredLocked reports whether the window continues the cursor. A cursor ahead of the tail
+// counts when the leader has confirmed it: another node's tail was faster.
+func (s *Subscription) coveredLocked() bool {
+	f := s.feed
+	return s.epoch == f.epoch && s.cursor >= f.window.low &&
+		(s.cursor <= f.window.high || s.verified == f.resets)
+}
+
+// catchUp does one step from behind: from the window, which ends in going live, else from
+// the log. An empty batch without an error asks for another step.
+func (s *Subscription) catchUp(ctx context.Context) (Delivery, error) {
+	if s.replay.reader != nil {
+		return s.continueReplay(ctx)
+	}
+	if frames, covered := s.join(); covered {
+		return Delivery{Frames: frames}, nil
+	}
+	gap, err := s.openReplay(ctx, "")
+	switch {
+	case ctx.Err() != nil:
+		return Delivery{}, context.Cause(ctx)
+	case err != nil:
+		s.feed.opts.Logger.Debug("a replay waits for the log", "error", err)
+		return Delivery{}, s.wait(ctx, time.After(retryPause))
+	case gap == nil && s.replay.reader == nil:
+		return Delivery{}, s.wait(ctx, time.After(retryPause)) // the log has nothing more: the tail is about to see it
+	}
+	return Delivery{Gap: gap}, nil
+}
+
+// join takes frames from the window, and enters the index when that makes it level.
+func (s *Subscription) join() (frames []*Frame, covered bool) {
+	f := s.feed
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.jump != nil || s.closed {
+		return nil, true // for take
+	}
+	if !s.coveredLocked() {
+		return nil, false
+	}
+	frames, upTo := f.window.after(nil, s.cursor, s.filters, catchUpFrames)
+	s.cursor = max(s.cursor, upTo)
+	s.offered = s.cursor
+	if upTo == f.window.high {
+		s.live = true
+		f.index.add(s)
+	}
+	return frames, true
+}
+
+// verify asks the leader for its state, and remembers that the sequences had this meaning.
+func (s *Subscription) verify(ctx context.Context) (State, error) {
+	s.feed.mu.RLock()
+	resets := s.feed.resets
+	s.feed.mu.RUnlock()
+	state, err := s.feed.log.State(ctx)
+	if err == nil {
+		s.mu.Lock()
+		s.verified = resets
+		s.mu.Unlock()
+	}
+	return state, err
+}
+
+// openReplay compares the cursor with the stream and opens a replay of what lies between.
+// A gap has moved the cursor. Neither gap nor reader: the log holds nothing after it.
+func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, error) {
+	state, err := s.verify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := Position{s.cursor, s.epoch}
+	if requested == "" {
+		requested = at.String()
+	}
+	gap, seq := gapAt(at, requested, state)
+	s.place(state.Epoch, seq)
+	if gap == nil {
+		gap, err = s.checkHoles(ctx, requested, state)
+	}
+	if err != nil || seq >= state.LastSeq {
+		return gap, err
+	}
+	return gap, s.replay.open(ctx, s, state, false)
+}
+
+// checkHoles finds deletions from the inside of the stream between the cursor and its end.
+// Each stretch is checked, and told, once.
+func (s *Subscription) checkHoles(ctx context.Context, requested string, state State) (*Gap, error) {
+	from := max(s.cursor, s.replay.holesTold) + 1
+	if state.Deleted == 0 || from > state.LastSeq {
+		return nil, nil
+	}
+	holes, err := s.feed.log.HasHoles(ctx, from, state.LastSeq)
+	if err != nil || !holes {
+		return nil, err
+	}
+	s.replay.holesTold = state.LastSeq
+	return newGap(Possible, requested, state, s.cursor), nil
+}
+
+// wait blocks until the subscription is woken, or after fires.
+func (s *Subscription) wait(ctx context.Context, after <-chan time.Time) error {
+	select {
+	case <-s.wake:
+		return nil
+	case <-after:
+		return nil
+	case <-s.feed.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,40 @@
+// Package feed is the heart of Tidemark: it turns a stored stream into many subscriptions
+// that resume exactly. It knows no HTTP and no NATS; a Log gives it the stream.
+//
+// # Guarantees
+//
+//   - Order: the frames of a Subscription have rising sequences within an epoch.
+//   - No gap, no duplicate: between the position that a Subscription starts at and now,
+//     every stored event that its filters match comes exactly once.
+//   - Honesty: what cannot be had is announced by a Gap before the frames that follow it.
+//   - A slow reader harms nobody: what waits for it is bounded (Options.MaxPending), and the
+//     tail never waits for it. When the bound is reached the subscription drops its list,
+//     keeps its cursor, and catches up from the window or from the log.
+//
+// # The way of the data
+//
+//	Log.Follow ──▶ Feed.Run (the tail) ──▶ window ──▶ index ──▶ live Subscriptions
+//	Log.Read  ─────────────────────────────────────────────────▶ Subscriptions behind
+//
+// # Subscription
+//
+//	            Subscribe
+//	                │
+//	                ▼
+//	┌────────▶ catching up ───── cursor within the window ─────▶ live
+//	│            │      ▲                                         │
+//	│  too old   ▼      │ level with what the log held            │
+//	│          replay from the log                                │
+//	│                                                             │
+//	└── pending list full, hole in the tail, stream recreated ◀───┘
+//
+// The join is exact because the tail appends to the window and offers to the index under
+// Feed.mu, and a subscription reads the window and enters the index under the same lock:
+// an event is either in what it read, or offered to it afterwards.
+//
+// # Blocking and closing
+//
+// Feed.Run owns the tail and returns when its context ends. Subscribe blocks until the feed
+// knows its stream. Subscription.Next blocks until there is something to send. Whoever
+// called Subscribe calls Close. Locks are taken in the order Feed.mu, Subscription.mu.
+package feed

@@ -1,0 +1,123 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrClosed ends subscriptions whose feed no longer runs.
+var ErrClosed = errors.New("the feed has stopped")
+
+// Feed is one stream on one node: its tail, its window and its subscriptions.
+type Feed struct {
+	log  Log
+	opts Options
+
+	ready chan struct{} // closed once the stream was reached and the window is filled
+	done  chan struct{} // closed when Run has returned
+
+	mu      sync.RWMutex
+	epoch   string
+	window  *window
+	index   index
+	subs    map[*Subscription]struct{}
+	resets  uint64 // how often the sequences may have changed their meaning
+	lost    error  // why the log is out of reach; nil while it is followed
+	matched []*Subscription
+}
+
+// New returns a feed of the stream behind log. It does nothing until Run.
+func New(log Log, opts Options) *Feed {
+	opts = opts.withDefaults()
+	return &Feed{
+		log: log, opts: opts,
+		ready: make(chan struct{}), done: make(chan struct{}),
+		window: newWindow(opts.WindowEvents, opts.WindowBytes),
+		index:  newIndex(), subs: map[*Subscription]struct{}{},
+		lost: errors.New("the stream was not reached yet"),
+	}
+}
+
+// Ready is closed once the feed knows its stream and serves subscriptions. It stays closed.
+func (f *Feed) Ready() <-chan struct{} { return f.ready }
+
+// State asks the stream's leader; it blocks until there is an answer.
+func (f *Feed) State(ctx context.Context) (State, error) { return f.log.State(ctx) }
+
+// Status is what a node knows about a feed.
+type Status struct {
+	Epoch         string
+	Low, High     uint64 // the window covers the sequences (Low, High]; High is the tail's
+	Events, Bytes int    // held in the window
+	Subscriptions int
+	Lost          error // why the log is out of reach; nil while it is followed
+}
+
+// Status does not block on the log.
+func (f *Feed) Status() Status {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return Status{
+		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
+		Events: f.window.frames.len(), Bytes: f.window.bytes,
+		Subscriptions: len(f.subs), Lost: f.lost,
+	}
+}
+
+// offer hands a stored event to the window and to the live subscriptions that match it.
+func (f *Feed) offer(ev Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	frame := newFrame(f.epoch, ev)
+	f.window.add(frame)
+	f.matched = f.matched[:0]
+	// Collected first: a subscription that overflows leaves the index, which is locked
+	// while it is matched.
+	f.index.match(ev.Subject, func(s *Subscription) { f.matched = append(f.matched, s) })
+	for _, s := range f.matched {
+		if !s.offer(frame) {
+			f.index.remove(s)
+		}
+	}
+	clear(f.matched)
+}
+
+// reset starts over after seq in the incarnation that now shows, because the tail could not
+// go on: what subscriptions have beyond their pending frames is no longer continued by what
+// the tail will bring.
+func (f *Feed) reset(loss *LossError, seq uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	reached := Position{f.window.high, f.epoch}
+	f.epoch = loss.State.Epoch
+	f.window.reset(seq)
+	f.resets++
+	for s := range f.subs {
+		if s.reset(loss, reached, seq) {
+			f.index.remove(s)
+		}
+	}
+}
+
+func (f *Feed) setLost(err error) {
+	f.mu.Lock()
+	changed := (f.lost == nil) != (err == nil)
+	f.lost = err
+	f.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		f.opts.Logger.Warn("the stream is out of reach; clients stay connected and wait", "error", err)
+	case changed:
+		f.opts.Logger.Info("following the stream")
+	}
+}
+
+func (f *Feed) forget(s *Subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.subs, s)
+	if s.leave() {
+		f.index.remove(s)
+	}
+}

@@ -1,0 +1,399 @@
+package feedtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// Harness is a Log under test, with an empty stream that takes `notifications.>`, and hands
+// on that stream. Each function returns when the change is in force.
+type Harness struct {
+	Log      feed.Log
+	Publish  func(subject, typ string, data []byte) (seq uint64)
+	Trim     func(first uint64) // forget what lies before first
+	Delete   func(seq uint64)   // from the inside
+	Recreate func()             // delete the stream, and make it anew
+}
+
+// TestLog holds a Log to the contract of feed.Log. Each case gets a harness of its own.
+func TestLog(t *testing.T, open func(t *testing.T) Harness) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, Harness)
+	}{
+		{"state", testState},
+		{"seq at a time", testSeqAt},
+		{"holes", testHoles},
+		{"read a range", testReadRange},
+		{"read filters", testReadFilters},
+		{"read the last of each subject", testReadLast},
+		{"read what was trimmed meanwhile", testReadTrimmed},
+		{"read while publishing", testReadConcurrently},
+		{"read ends with its context", testReadContext},
+		{"follow while publishing", testFollow},
+		{"follow to a loss", testFollowLoss},
+		{"follow through a recreation", testFollowRecreation},
+		{"event fields", testFields},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+}
+
+func testContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func (h Harness) publish(n int, subject string) {
+	for i := range n {
+		h.Publish(subject, "", fmt.Appendf(nil, "%d", i))
+	}
+}
+
+func (h Harness) state(t *testing.T) feed.State {
+	t.Helper()
+	s, err := h.Log.State(testContext(t))
+	if err != nil {
+		t.Fatalf("state: %v", err)
+	}
+	return s
+}
+
+func testState(t *testing.T, h Harness) {
+	empty := h.state(t)
+	if empty.Epoch == "" || !feed.ValidEpoch(empty.Epoch) || empty.LastSeq != 0 || empty.Deleted != 0 {
+		t.Errorf("an empty stream: %+v", empty)
+	}
+	h.publish(5, "notifications.a")
+	if s := h.state(t); s.FirstSeq != 1 || s.LastSeq != 5 || s.Deleted != 0 {
+		t.Errorf("five events: %+v", s)
+	}
+	h.Trim(3)
+	if s := h.state(t); s.FirstSeq != 3 || s.LastSeq != 5 || s.Deleted != 0 {
+		t.Errorf("trimmed to 3: %+v", s)
+	}
+	h.Delete(4)
+	if s := h.state(t); s.FirstSeq != 3 || s.LastSeq != 5 || s.Deleted != 1 {
+		t.Errorf("4 deleted: %+v", s)
+	}
+	h.Trim(6)
+	if s := h.state(t); s.FirstSeq != 6 || s.LastSeq != 5 || s.Epoch != empty.Epoch {
+		t.Errorf("everything trimmed: %+v", s)
+	}
+	h.Recreate()
+	if s := h.state(t); s.Epoch == empty.Epoch || s.LastSeq != 0 {
+		t.Errorf("recreated: %+v, was %+v", s, empty)
+	}
+}
+
+func testSeqAt(t *testing.T, h Harness) {
+	ctx := testContext(t)
+	before := time.Now().Add(-time.Minute)
+	h.publish(2, "notifications.a")
+	time.Sleep(20 * time.Millisecond)
+	middle := time.Now()
+	time.Sleep(20 * time.Millisecond)
+	h.publish(2, "notifications.a")
+	for at, want := range map[time.Time]uint64{before: 1, middle: 3, time.Now().Add(time.Hour): 5} {
+		if got, err := h.Log.SeqAt(ctx, at); got != want || err != nil {
+			t.Errorf("SeqAt(%v) = %d, %v; want %d", at, got, err, want)
+		}
+	}
+}
+
+func testHoles(t *testing.T, h Harness) {
+	h.publish(8, "notifications.a")
+	h.Trim(3)
+	h.Delete(5)
+	for _, c := range []struct {
+		from, to uint64
+		want     bool
+	}{{3, 8, true}, {5, 5, true}, {6, 8, false}, {3, 4, false}, {1, 4, false}} {
+		if got, err := h.Log.HasHoles(testContext(t), c.from, c.to); got != c.want || err != nil {
+			t.Errorf("HasHoles(%d, %d) = %v, %v; want %v", c.from, c.to, got, err, c.want)
+		}
+	}
+}
+
+// read returns the sequences of a whole replay and the state that came with its end.
+func (h Harness) read(t *testing.T, opts feed.ReadOptions) (seqs []uint64, pending uint64, end feed.State) {
+	t.Helper()
+	ctx := testContext(t)
+	r, err := h.Log.Read(ctx, opts)
+	if err != nil {
+		t.Fatalf("Read(%+v): %v", opts, err)
+	}
+	defer r.Close()
+	for {
+		batch, err := r.Next(ctx)
+		seqs = append(seqs, sequences(batch.Events)...)
+		if errors.Is(err, io.EOF) {
+			return seqs, r.Pending(), batch.State
+		}
+		if err != nil {
+			t.Fatalf("Next: %v", err)
+		}
+	}
+}
+
+func sequences(events []feed.Event) (seqs []uint64) {
+	for _, ev := range events {
+		seqs = append(seqs, ev.Seq)
+	}
+	return seqs
+}
+
+func testReadRange(t *testing.T, h Harness) {
+	h.publish(700, "notifications.a")
+	for _, c := range []struct{ from, to uint64 }{{1, 700}, {1, 1}, {698, 700}, {5, 400}, {700, 700}} {
+		got, pending, end := h.read(t, feed.ReadOptions{From: c.from, To: c.to})
+		if want := span(c.from, c.to); !slices.Equal(got, want) {
+			t.Errorf("read %d to %d: %d events, %v…", c.from, c.to, len(got), head(got))
+		}
+		if pending < c.to-c.from+1 {
+			t.Errorf("read %d to %d: pending %d", c.from, c.to, pending)
+		}
+		if end.LastSeq != 700 || end.Epoch == "" {
+			t.Errorf("the end of a replay came with the state %+v", end)
+		}
+	}
+}
+
+func span(from, to uint64) (seqs []uint64) {
+	for seq := from; seq <= to; seq++ {
+		seqs = append(seqs, seq)
+	}
+	return seqs
+}
+
+func head(seqs []uint64) []uint64 { return seqs[:min(len(seqs), 12)] }
+
+func testReadFilters(t *testing.T, h Harness) {
+	for range 3 {
+		h.publish(1, "notifications.user.1")
+		h.publish(1, "notifications.user.2")
+		h.publish(1, "notifications.city.paris.fr")
+	}
+	for _, c := range []struct {
+		filters []string
+		want    []uint64
+	}{
+		{[]string{"notifications.user.1"}, []uint64{1, 4, 7}},
+		{[]string{"notifications.user.*"}, []uint64{1, 2, 4, 5, 7, 8}},
+		{[]string{"notifications.city.>", "notifications.user.2"}, []uint64{2, 3, 5, 6, 8, 9}},
+		{[]string{"notifications.nobody"}, nil},
+	} {
+		if got, _, _ := h.read(t, feed.ReadOptions{From: 1, To: 9, Filters: c.filters}); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.filters, got, c.want)
+		}
+	}
+}
+
+func testReadLast(t *testing.T, h Harness) {
+	for _, s := range []string{"a", "b", "a", "c", "b"} {
+		h.publish(1, "notifications."+s)
+	}
+	got, _, _ := h.read(t, feed.ReadOptions{From: 1, To: 5, LastPerSubject: true, Filters: []string{"notifications.*"}})
+	if want := []uint64{3, 4, 5}; !slices.Equal(got, want) {
+		t.Errorf("the last of each subject: %v, want %v", got, want)
+	}
+}
+
+func testReadTrimmed(t *testing.T, h Harness) {
+	ctx := testContext(t)
+	h.publish(10, "notifications.a")
+	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	h.Trim(11)
+	for {
+		batch, err := r.Next(ctx)
+		if batch.State.FirstSeq != 11 {
+			t.Fatalf("the state after the trim: %+v", batch.State)
+		}
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func testReadConcurrently(t *testing.T, h Harness) {
+	h.publish(300, "notifications.a")
+	var publishing sync.WaitGroup
+	publishing.Go(func() { h.publish(300, "notifications.a") })
+	defer publishing.Wait()
+	for range 5 {
+		last := h.state(t).LastSeq
+		if got, _, _ := h.read(t, feed.ReadOptions{From: 1, To: last}); !slices.Equal(got, span(1, last)) {
+			t.Errorf("read to %d while publishing: %d events", last, len(got))
+		}
+	}
+}
+
+func testReadContext(t *testing.T, h Harness) {
+	h.publish(3, "notifications.a")
+	ctx, cancel := context.WithCancel(testContext(t))
+	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for range 10 {
+		if _, err = r.Next(ctx); err != nil {
+			break
+		}
+	}
+	r.Close()
+	r.Close()
+	if err == nil {
+		t.Error("Next goes on after its context has ended")
+	}
+	if _, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 3}); err == nil {
+		t.Error("Read under an ended context")
+	}
+}
+
+func testFollow(t *testing.T, h Harness) {
+	const before, total = 20, 500
+	h.publish(before, "notifications.a")
+	var publishing sync.WaitGroup
+	publishing.Go(func() { h.publish(total-before, "notifications.a") })
+	defer publishing.Wait()
+	contact := false
+	opts := feed.FollowOptions{From: 11, Epoch: h.state(t).Epoch, Contact: func(err error) { contact = contact || err == nil }}
+	var got []uint64
+	for ev, err := range h.Log.Follow(testContext(t), opts) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, ev.Seq); ev.Seq == total {
+			break
+		}
+	}
+	if !slices.Equal(got, span(11, total)) {
+		t.Errorf("followed %d events: %v…", len(got), head(got))
+	}
+	if !contact {
+		t.Error("Contact was never told")
+	}
+}
+
+// followToEnd returns what ended Follow, and what came before.
+func (h Harness) followToEnd(ctx context.Context, opts feed.FollowOptions) (got []uint64, err error) {
+	for ev, err := range h.Log.Follow(ctx, opts) {
+		if err != nil {
+			return got, err
+		}
+		got = append(got, ev.Seq)
+	}
+	return got, nil
+}
+
+func testFollowLoss(t *testing.T, h Harness) {
+	h.publish(10, "notifications.a")
+	h.Trim(6)
+	epoch := h.state(t).Epoch
+	for _, c := range []struct {
+		opts feed.FollowOptions
+		want feed.Reason
+	}{
+		{feed.FollowOptions{From: 3, Epoch: epoch}, feed.Trimmed},
+		{feed.FollowOptions{From: 12, Epoch: epoch}, feed.Future},
+		{feed.FollowOptions{From: 7, Epoch: "another"}, feed.NewEpoch},
+	} {
+		_, err := h.followToEnd(testContext(t), c.opts)
+		loss, ok := errors.AsType[*feed.LossError](err)
+		if !ok || loss.Reason != c.want || loss.From != c.opts.From || loss.State.LastSeq != 10 {
+			t.Errorf("Follow(%+v) ended with %v, want %s", c.opts, err, c.want)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	got, err := h.followToEnd(ctx, feed.FollowOptions{From: 6, Epoch: epoch})
+	if !slices.Equal(got, span(6, 10)) || errors.Is(err, &feed.LossError{}) {
+		t.Errorf("followed %v to %v", got, err)
+	}
+}
+
+func testFollowRecreation(t *testing.T, h Harness) {
+	h.publish(3, "notifications.a")
+	ctx := testContext(t)
+	opts := feed.FollowOptions{From: 1, Epoch: h.state(t).Epoch}
+	n := 0
+	for ev, err := range h.Log.Follow(ctx, opts) {
+		if loss, ok := errors.AsType[*feed.LossError](err); ok {
+			if loss.Reason != feed.NewEpoch || loss.State.Epoch == opts.Epoch {
+				t.Errorf("ended with %v", loss)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n != int(ev.Seq) {
+			t.Errorf("event %d has sequence %d", n, ev.Seq)
+		}
+		if n == 3 {
+			h.Recreate()
+			h.publish(2, "notifications.a")
+		}
+	}
+	t.Error("Follow never told of the other incarnation")
+}
+
+func testFields(t *testing.T, h Harness) {
+	ctx := testContext(t)
+	start := time.Now().Add(-5 * time.Second)
+	h.Publish("notifications.a", "greeting", []byte("hello\nworld"))
+	h.Publish("notifications.b", "", nil)
+	check := func(where string, ev feed.Event) {
+		want := feed.Event{Seq: 1, Subject: "notifications.a", Type: "greeting", Data: []byte("hello\nworld")}
+		if ev.Seq == 2 {
+			want = feed.Event{Seq: 2, Subject: "notifications.b"}
+		}
+		if ev.Subject != want.Subject || ev.Type != want.Type || string(ev.Data) != string(want.Data) {
+			t.Errorf("%s: %+v", where, ev)
+		}
+		if ev.Time.Before(start) || ev.Time.After(time.Now().Add(5*time.Second)) {
+			t.Errorf("%s: stored at %v", where, ev.Time)
+		}
+	}
+	for ev, err := range h.Log.Follow(ctx, feed.FollowOptions{From: 1, Epoch: h.state(t).Epoch}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if check("followed", ev); ev.Seq == 2 {
+			break
+		}
+	}
+	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for n := 0; n < 2; {
+		batch, err := r.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range batch.Events {
+			check("read", ev)
+			n++
+		}
+	}
+}

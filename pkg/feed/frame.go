@@ -1,0 +1,48 @@
+package feed
+
+import (
+	"sync"
+
+	"github.com/tidemark/tidemark/pkg/sse"
+)
+
+// frameOverhead is what a frame costs beside its payload and subject: the struct, its place
+// in the window and in the list of its subject, the field names and the id on the wire.
+const frameOverhead = 256
+
+// Frame is one event, encoded once for the wire when the first connection needs it, and
+// shared by every connection after that. It is immutable for those who read it.
+type Frame struct {
+	Seq     uint64
+	Subject string
+
+	size   int
+	epoch  string
+	encode sync.Once
+	event  Event // released once wire is there
+	wire   []byte
+}
+
+func newFrame(epoch string, ev Event) *Frame {
+	return &Frame{
+		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, event: ev,
+		size: len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
+	}
+}
+
+// Wire returns the whole frame as it goes out, its blank line included. Callers share it
+// and must not change it.
+func (f *Frame) Wire() []byte {
+	f.encode.Do(func() {
+		var id [20 + 1 + maxEpochLen]byte
+		f.wire = sse.AppendEvent(make([]byte, 0, f.size), sse.Event{
+			ID:   Position{f.Seq, f.epoch}.Append(id[:0]),
+			Type: f.event.Type, Data: f.event.Data,
+		})
+		f.event = Event{}
+	})
+	return f.wire
+}
+
+// Size is about how many bytes the frame holds in memory.
+func (f *Frame) Size() int { return f.size }

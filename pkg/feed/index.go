@@ -1,0 +1,31 @@
+package feed
+
+import "github.com/nats-io/nats-server/v2/server/gsl"
+
+// index finds the live subscriptions that an event matches. A subscription is found once
+// for each of its filters that match.
+//
+// It wraps nats-server's generic subject list, which imports the standard library alone but
+// promises no stable API; this file is all that would change.
+type index struct {
+	list *gsl.GenericSublist[*Subscription]
+}
+
+func newIndex() index { return index{gsl.NewSublist[*Subscription]()} }
+
+// add and remove cannot fail: filters were checked by Subscribe.
+func (x index) add(s *Subscription) {
+	for _, filter := range s.indexFilters() {
+		_ = x.list.Insert(filter, s)
+	}
+}
+
+func (x index) remove(s *Subscription) {
+	for _, filter := range s.indexFilters() {
+		_ = x.list.Remove(filter, s)
+	}
+}
+
+func (x index) match(subject string, found func(*Subscription)) {
+	x.list.Match(subject, found)
+}

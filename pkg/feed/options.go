@@ -1,0 +1,39 @@
+package feed
+
+import (
+	"cmp"
+	"log/slog"
+)
+
+// Options configure a Feed. The zero value works.
+type Options struct {
+	// WindowEvents and WindowBytes bound the recent frames kept in memory; 65,536 events
+	// and 64 MiB when zero. Bytes are an estimate of what frames cost encoded.
+	WindowEvents, WindowBytes int
+
+	// NoPreload starts with an empty window. By default the window is filled from the log
+	// first, so that the reconnect storm after a restart is served from memory.
+	NoPreload bool
+
+	// ReplayFromLog takes a replay from the log for every resume, though the window may
+	// cover it. For tests and comparison; the window answers the same from memory.
+	ReplayFromLog bool
+
+	// MaxPending bounds the frames that wait for one live subscription; 128 when zero.
+	// MaxPendingBytes bounds their size; 1 MiB when zero. One frame may always wait.
+	MaxPending, MaxPendingBytes int
+
+	// Logger hears of gaps, resets and lost contact; nil discards.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	o.WindowEvents = cmp.Or(o.WindowEvents, 65_536)
+	o.WindowBytes = cmp.Or(o.WindowBytes, 64<<20)
+	o.MaxPending = cmp.Or(o.MaxPending, 128)
+	o.MaxPendingBytes = cmp.Or(o.MaxPendingBytes, 1<<20)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}

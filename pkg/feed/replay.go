@@ -1,0 +1,150 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// replay is the part of a subscription that reads the log. Only Next's goroutine uses it.
+type replay struct {
+	reader Reader
+	to     uint64 // the last sequence that the reader was asked for
+	last   bool   // only the latest of each subject is read
+
+	deleted   uint64 // State.Deleted when the replay was opened
+	holesTold uint64 // deletions up to here are announced, see checkHoles
+
+	peeked    Batch // read ahead by peek
+	peekedErr error
+	hasPeeked bool
+}
+
+// open begins to read what lies between the cursor of s and the end of the stream.
+func (r *replay) open(ctx context.Context, s *Subscription, now State, last bool) error {
+	from := s.cursor + 1
+	if last {
+		from = max(now.FirstSeq, 1)
+	}
+	reader, err := s.feed.log.Read(ctx, ReadOptions{
+		From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last,
+	})
+	if err != nil {
+		return err
+	}
+	r.reader, r.to, r.last, r.deleted, r.hasPeeked = reader, now.LastSeq, last, now.Deleted, false
+	return nil
+}
+
+// close gives the reader up.
+func (r *replay) close() {
+	if r.reader != nil {
+		r.reader.Close()
+		r.reader, r.hasPeeked, r.peeked = nil, false, Batch{}
+	}
+}
+
+// peek reads the first batch ahead and returns the sequence that it begins with.
+func (r *replay) peek(ctx context.Context) (seq uint64, ok bool) {
+	r.peeked, r.peekedErr = r.reader.Next(ctx)
+	r.hasPeeked = true
+	if len(r.peeked.Events) == 0 {
+		return 0, false
+	}
+	return r.peeked.Events[0].Seq, true
+}
+
+func (r *replay) next(ctx context.Context) (Batch, error) {
+	if r.hasPeeked {
+		r.hasPeeked = false
+		return r.peeked, r.peekedErr
+	}
+	return r.reader.Next(ctx)
+}
+
+// continueReplay returns the next frames of the replay under way.
+func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
+	read, err := s.replay.next(ctx)
+	ended := errors.Is(err, io.EOF)
+	if ctx.Err() != nil {
+		return Delivery{}, context.Cause(ctx)
+	}
+	if err != nil && !ended {
+		s.feed.opts.Logger.Debug("a replay starts again", "error", err)
+		s.replay.close()
+		return Delivery{}, s.wait(ctx, time.After(retryPause))
+	}
+	if read.State.Epoch != s.epoch {
+		s.replay.close() // openReplay sees the other incarnation, and says so
+		return Delivery{}, nil
+	}
+	gap, err := s.lostIn(ctx, read)
+	if err != nil {
+		return Delivery{}, err
+	}
+	s.advance(gap, read.Events, ended)
+	return Delivery{Gap: gap, Frames: s.frames(read.Events)}, nil
+}
+
+// lostIn finds what retention or deletion took out of the way of a replay. Whether the
+// events that were trimmed while a batch was read had been read before cannot always be
+// told; where it cannot, the gap says so.
+func (s *Subscription) lostIn(ctx context.Context, read Batch) (*Gap, error) {
+	r, now := &s.replay, read.State
+	if r.last || s.cursor >= r.to {
+		return nil, nil
+	}
+	requested := Position{s.cursor, s.epoch}.String()
+	if now.FirstSeq > s.cursor+1 {
+		if len(read.Events) == 0 {
+			return newGap(Trimmed, requested, now, min(now.FirstSeq-1, r.to)), nil
+		}
+		reason, first := Trimmed, read.Events[0].Seq
+		if first < now.FirstSeq {
+			reason = Possible
+		}
+		return newGap(reason, requested, now, first-1), nil
+	}
+	if now.Deleted <= r.deleted {
+		return nil, nil
+	}
+	upTo := r.to
+	if n := len(read.Events); n > 0 {
+		upTo = read.Events[n-1].Seq
+	}
+	holes, err := s.feed.log.HasHoles(ctx, s.cursor+1, upTo)
+	if err != nil || !holes {
+		return nil, err
+	}
+	return newGap(Possible, requested, now, s.cursor), nil
+}
+
+// advance moves the cursor past a gap and events; a replay that has ended has also looked
+// at everything that did not match.
+func (s *Subscription) advance(gap *Gap, events []Event, ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if gap != nil {
+		s.cursor = max(s.cursor, gap.Continues.Seq)
+	}
+	if n := len(events); n > 0 {
+		s.cursor = events[n-1].Seq
+	}
+	if ended {
+		s.cursor = max(s.cursor, s.replay.to)
+		s.replay.close()
+	}
+	s.offered = s.cursor
+}
+
+func (s *Subscription) frames(events []Event) []*Frame {
+	if len(events) == 0 {
+		return nil
+	}
+	frames := make([]*Frame, len(events))
+	for i, ev := range events {
+		frames[i] = newFrame(s.epoch, ev)
+	}
+	return frames
+}

@@ -1,0 +1,72 @@
+package feed
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type startKind uint8
+
+const (
+	startNew startKind = iota
+	startAll
+	startLast
+	startSeq
+	startTime
+	startResume
+	startMalformed
+)
+
+// Start says where a subscription begins. The zero Start is the present.
+type Start struct {
+	kind     startKind
+	position Position
+	time     time.Time
+	raw      string // as the client named it
+}
+
+// Resume continues after the position that a client names, such as its Last-Event-ID. What
+// cannot be read begins at the present, behind a gap that says so: a client that repeats
+// its id for ever must not be turned away.
+func Resume(raw string) Start {
+	p, err := ParsePosition(raw)
+	if err != nil {
+		return Start{kind: startMalformed, raw: raw}
+	}
+	return Start{kind: startResume, position: p, raw: raw}
+}
+
+// ParseFrom reads where a client without a position wants to begin: `new`, `all`, `last`
+// (the latest event of each subject, then live), a sequence (that event comes first), an
+// RFC 3339 time, or a duration before now such as `90s`, `10m` or `7d`.
+func ParseFrom(s string, now time.Time) (Start, error) {
+	switch s {
+	case "", "new":
+		return Start{}, nil
+	case "all":
+		return Start{kind: startAll}, nil
+	case "last":
+		return Start{kind: startLast}, nil
+	}
+	if seq, err := parseSeq(s); err == nil {
+		return Start{kind: startSeq, position: Position{Seq: seq - min(seq, 1)}, raw: s}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return Start{kind: startTime, time: t}, nil
+	}
+	if d, err := parseDuration(s); err == nil && d >= 0 {
+		return Start{kind: startTime, time: now.Add(-d)}, nil
+	}
+	return Start{}, fmt.Errorf("%q is none of: new, all, last, a sequence, an RFC 3339 time (2026-01-31T12:00:00Z), a duration (10m, 7d)", s)
+}
+
+// parseDuration knows days too, since that is what retention is counted in.
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(s)
+}

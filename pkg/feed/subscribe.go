@@ -1,0 +1,205 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"math"
+)
+
+// SubscribeOptions say what a subscription gets, and from where.
+type SubscribeOptions struct {
+	// Filters are subjects, wildcards allowed; those that another one covers are dropped.
+	// Empty means everything in the stream.
+	Filters []string
+	Start   Start
+}
+
+// Opening is how a subscription began.
+type Opening struct {
+	// ID is what a client should remember until the next id: the position that it named
+	// while a gap is still to be told (so that a client cut off before the gap hears of it
+	// when it comes back), else Position. Empty when what it named cannot be read.
+	ID       string
+	Position Position // where delivery begins: with the first event after it
+	Resumed  bool     // delivery continues at the position that the client named
+	Pending  uint64   // matching events between Position and now; an estimate from the log
+	Gap      *Gap     // what could not be redelivered; nil for nothing
+}
+
+// Subscribe begins a subscription. It blocks until the feed is ready and, where the start
+// needs it, until the log has answered; it fails when ctx ends, when the feed stops, or for
+// filters that CheckFilter refuses.
+func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscription, error) {
+	for _, filter := range opts.Filters {
+		if err := CheckFilter(filter); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.awaitReady(ctx); err != nil {
+		return nil, err
+	}
+	s := &Subscription{feed: f, filters: MergeFilters(opts.Filters), wake: make(chan struct{}, 1)}
+	f.mu.Lock()
+	f.subs[s] = struct{}{}
+	s.epoch, s.cursor, s.verified = f.epoch, f.window.high, f.resets
+	f.mu.Unlock()
+	if err := s.begin(ctx, opts.Start); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
+	return s, nil
+}
+
+func (f *Feed) awaitReady(ctx context.Context) error {
+	select {
+	case <-f.ready:
+		return nil
+	default:
+	}
+	select {
+	case <-f.ready:
+		return nil
+	case <-f.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// begin places the cursor, opens a replay where one is needed, and fills in the opening.
+func (s *Subscription) begin(ctx context.Context, start Start) (err error) {
+	switch start.kind {
+	case startNew:
+		s.open("", nil)
+	case startMalformed:
+		s.open("", s.malformed(start.raw))
+	case startAll, startTime:
+		err = s.beginWithin(ctx, start)
+	case startLast:
+		err = s.beginLast(ctx)
+	default:
+		err = s.beginAt(ctx, start)
+	}
+	return err
+}
+
+// open fills in the opening from where the cursor stands.
+func (s *Subscription) open(id string, gap *Gap) {
+	at := Position{s.cursor, s.epoch}
+	if id == "" && gap == nil {
+		id = at.String()
+	}
+	s.opening.ID, s.opening.Position, s.opening.Gap = id, at, gap
+}
+
+func (s *Subscription) malformed(raw string) *Gap {
+	s.feed.mu.RLock()
+	defer s.feed.mu.RUnlock()
+	w := s.feed.window
+	// The window's low end stands for what is available: asking the leader on behalf of
+	// whoever sends rubbish would cost more than it tells.
+	now := State{Epoch: s.feed.epoch, FirstSeq: w.low + 1}
+	return newGap(Malformed, truncate(raw), now, s.cursor)
+}
+
+// truncate keeps what a client sent short enough to be sent back.
+func truncate(raw string) string {
+	if len(raw) > MaxPositionLen {
+		return raw[:MaxPositionLen]
+	}
+	return raw
+}
+
+// beginWithin starts at the beginning or at a time, which are no claims to have anything.
+func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
+	state, err := s.verify(ctx)
+	if err != nil {
+		return err
+	}
+	first := state.FirstSeq
+	if start.kind == startTime {
+		if first, err = s.feed.log.SeqAt(ctx, start.time); err != nil {
+			return err
+		}
+	}
+	s.place(state.Epoch, first-min(first, 1))
+	s.open("", nil)
+	_, err = s.prepare(ctx, "")
+	return err
+}
+
+// beginAt starts at the position that a client named.
+func (s *Subscription) beginAt(ctx context.Context, start Start) error {
+	named := start.position
+	if named.Epoch == "" {
+		named.Epoch = s.epoch
+	}
+	s.place(named.Epoch, named.Seq)
+	id := named.String()
+	gap, err := s.prepare(ctx, id)
+	s.opening.Resumed = start.kind == startResume && err == nil &&
+		(gap == nil || gap.Reason == Possible)
+	s.open(id, gap)
+	return err
+}
+
+// beginLast starts with the latest event of each subject. The opening lies before the first
+// of them, so that a client cut off in between gets more rather than less.
+func (s *Subscription) beginLast(ctx context.Context) error {
+	state, err := s.verify(ctx)
+	if err != nil {
+		return err
+	}
+	s.place(state.Epoch, state.LastSeq)
+	if state.LastSeq == 0 || state.FirstSeq > state.LastSeq {
+		s.open("", nil)
+		return nil
+	}
+	if err := s.replay.open(ctx, s, state, true); err != nil {
+		return err
+	}
+	s.opening.Pending = s.replay.reader.Pending()
+	if seq, ok := s.replay.peek(ctx); ok {
+		s.place(state.Epoch, seq-1)
+	}
+	s.open("", nil)
+	return ctx.Err()
+}
+
+func (s *Subscription) place(epoch string, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch, s.cursor, s.offered = epoch, seq, seq
+}
+
+// prepare counts what is pending in the window, or opens a replay where it does not reach.
+func (s *Subscription) prepare(ctx context.Context, requested string) (*Gap, error) {
+	if !s.feed.opts.ReplayFromLog {
+		if n, ok := s.countInWindow(); ok {
+			s.opening.Pending = n
+			return nil, nil
+		}
+	}
+	gap, err := s.openReplay(ctx, requested)
+	if err != nil {
+		return nil, err
+	}
+	if s.replay.reader != nil {
+		s.opening.Pending = s.replay.reader.Pending()
+	} else if gap != nil {
+		s.opening.Pending, _ = s.countInWindow()
+	}
+	return gap, nil
+}
+
+func (s *Subscription) countInWindow() (n uint64, ok bool) {
+	s.feed.mu.RLock()
+	defer s.feed.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.coveredLocked() {
+		return 0, false
+	}
+	frames, _ := s.feed.window.after(nil, s.cursor, s.filters, math.MaxInt-1)
+	return uint64(len(frames)), true
+}

@@ -1,0 +1,128 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Run follows the stream until ctx ends, and returns why it ended. Call it once. A stream
+// that does not exist yet, or no more, is waited for.
+func (f *Feed) Run(ctx context.Context) error {
+	defer close(f.done)
+	for first := true; ; first = false {
+		state, err := f.awaitState(ctx)
+		if err != nil {
+			return err
+		}
+		next := f.window.high + 1 // only this goroutine writes it
+		if first {
+			next = f.begin(ctx, state)
+		}
+		if err := f.follow(ctx, next, state); err != nil {
+			return err
+		}
+	}
+}
+
+// streamPoll is how often a stream that does not exist is looked for.
+const streamPoll = time.Second
+
+func (f *Feed) awaitState(ctx context.Context) (State, error) {
+	for {
+		state, err := f.log.State(ctx)
+		if err == nil || ctx.Err() != nil {
+			return state, err
+		}
+		f.setLost(err)
+		select {
+		case <-ctx.Done():
+			return State{}, context.Cause(ctx)
+		case <-time.After(streamPoll):
+		}
+	}
+}
+
+// begin places the window so that the tail fills it with what is stored already, and
+// returns the sequence to follow from.
+func (f *Feed) begin(ctx context.Context, state State) (next uint64) {
+	next = state.LastSeq + 1
+	if !f.opts.NoPreload && f.intact(ctx, state) {
+		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents)))
+	}
+	f.mu.Lock()
+	f.epoch = state.Epoch
+	f.window.reset(next - 1)
+	f.mu.Unlock()
+	return next
+}
+
+// intact reports that nothing was deleted from the inside of the stream. Where something
+// was, the window may not claim to cover what lies before now.
+func (f *Feed) intact(ctx context.Context, state State) bool {
+	if state.Deleted == 0 {
+		return true
+	}
+	holes, err := f.log.HasHoles(ctx, state.FirstSeq, state.LastSeq)
+	return err == nil && !holes
+}
+
+// follow offers events until the log cannot go on at the next sequence, which it resolves.
+// An error ends the feed.
+func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
+	f.openAt(state.LastSeq, next-1)
+	opts := FollowOptions{From: next, Epoch: f.epoch, Contact: f.setLost}
+	for ev, err := range f.log.Follow(ctx, opts) {
+		if loss, ok := errors.AsType[*LossError](err); ok {
+			f.resolve(loss)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if ev.Seq > next {
+			return f.hole(ctx, next, ev)
+		}
+		f.offer(ev)
+		next = ev.Seq + 1
+		f.openAt(state.LastSeq, ev.Seq)
+	}
+	return context.Cause(ctx)
+}
+
+// openAt lets subscribers in once the window has reached what was stored at the start.
+func (f *Feed) openAt(last, reached uint64) {
+	select {
+	case <-f.ready:
+	default:
+		if reached >= last {
+			close(f.ready)
+		}
+	}
+}
+
+// hole handles a sequence that the whole stream skips: an event that was deleted before
+// the tail could read it. Nobody can say whom it was for.
+func (f *Feed) hole(ctx context.Context, next uint64, ev Event) error {
+	state, err := f.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	loss := &LossError{Reason: Possible, From: next, State: state}
+	if state.Epoch == f.epoch && state.FirstSeq > next {
+		loss.Reason = Trimmed
+	}
+	f.opts.Logger.Warn("events were deleted before they were read", "from", next, "to", ev.Seq-1)
+	if state.Epoch == f.epoch {
+		f.reset(loss, ev.Seq-1)
+	}
+	return nil
+}
+
+// resolve decides where the tail goes on; see gapAt for the reasons.
+func (f *Feed) resolve(loss *LossError) {
+	at := Position{loss.From - 1, f.epoch}
+	_, seq := gapAt(at, "", loss.State)
+	f.opts.Logger.Warn("the stream cannot be continued where the tail was", "error", loss, "continues_after", seq)
+	f.reset(loss, seq)
+}

@@ -1,0 +1,98 @@
+package feed
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Template is a subject in which whole tokens may be variables, such as
+// `notifications.user.{user}`. The zero Template expands to nothing.
+type Template struct {
+	text   string
+	tokens []token
+}
+
+type token struct {
+	text     string
+	variable bool
+}
+
+// ParseTemplate reads a template. A variable is a whole token, `{name}`, with a name of
+// letters, digits, '_' and '-'; wildcards may stand where a filter allows them.
+func ParseTemplate(text string) (Template, error) {
+	t := Template{text: text}
+	plain := make([]string, 0, 4)
+	for tok := range strings.SplitSeq(text, ".") {
+		name, isVar, err := parseVariable(tok)
+		if err != nil {
+			return Template{}, fmt.Errorf("template %q: %w", text, err)
+		}
+		if isVar {
+			t.tokens, plain = append(t.tokens, token{name, true}), append(plain, "x")
+			continue
+		}
+		t.tokens, plain = append(t.tokens, token{tok, false}), append(plain, tok)
+	}
+	if err := CheckFilter(strings.Join(plain, ".")); err != nil {
+		return Template{}, fmt.Errorf("template %q: %w", text, err)
+	}
+	return t, nil
+}
+
+func parseVariable(tok string) (name string, isVar bool, err error) {
+	if !strings.ContainsAny(tok, "{}") {
+		return "", false, nil
+	}
+	name, opened := strings.CutPrefix(tok, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	if !opened || !closed || name == "" || strings.ContainsFunc(name, notNameRune) {
+		return "", false, fmt.Errorf("token %q: a variable is a whole token such as {user}, of letters, digits, '_' and '-'", tok)
+	}
+	return name, true, nil
+}
+
+func notNameRune(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+}
+
+// String returns the template as it was written.
+func (t Template) String() string { return t.text }
+
+// HasWildcard reports whether the template expands to more than one subject.
+func (t Template) HasWildcard() bool {
+	for _, tok := range t.tokens {
+		if !tok.variable && (tok.text == "*" || tok.text == ">") {
+			return true
+		}
+	}
+	return false
+}
+
+// Expand puts values in place of the variables. ok is false when a variable has no value
+// (the empty string), which leaves the template out. A value that is not one plain token is
+// an error: nothing that a client sends can widen a filter.
+func (t Template) Expand(vars map[string]string) (filter string, ok bool, err error) {
+	if len(t.tokens) == 0 {
+		return "", false, nil
+	}
+	out := make([]string, len(t.tokens))
+	for i, tok := range t.tokens {
+		out[i] = tok.text
+		if !tok.variable {
+			continue
+		}
+		value := vars[tok.text]
+		if value == "" {
+			return "", false, nil
+		}
+		if err := CheckToken(value); err != nil {
+			return "", false, fmt.Errorf("the value of {%s} %w", tok.text, err)
+		}
+		out[i] = value
+	}
+	filter = strings.Join(out, ".")
+	if err := CheckFilter(filter); err != nil {
+		return "", false, fmt.Errorf("template %q: %w", t.text, err)
+	}
+	return filter, true, nil
+}

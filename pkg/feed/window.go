@@ -1,0 +1,113 @@
+package feed
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// window holds the recent frames of a stream. It covers the sequences (low, high]: whatever
+// was stored there is in it, so that a position of low or more resumes without the log.
+//
+// Not safe for concurrent use; Feed.mu guards it.
+type window struct {
+	maxEvents, maxBytes int
+
+	low, high uint64
+	bytes     int
+	frames    deque
+	subjects  map[string]*deque
+}
+
+func newWindow(maxEvents, maxBytes int) *window {
+	return &window{maxEvents: maxEvents, maxBytes: maxBytes, subjects: map[string]*deque{}}
+}
+
+// reset empties the window: it covers nothing, and goes on after seq.
+func (w *window) reset(seq uint64) {
+	*w = *newWindow(w.maxEvents, w.maxBytes)
+	w.low, w.high = seq, seq
+}
+
+// add appends the frame that follows high, and forgets the oldest beyond the bounds.
+func (w *window) add(f *Frame) {
+	w.frames.push(f)
+	of := w.subjects[f.Subject]
+	if of == nil {
+		of = &deque{}
+		w.subjects[f.Subject] = of
+	}
+	of.push(f)
+	w.bytes += f.size
+	w.high = f.Seq
+	for w.frames.len() > w.maxEvents || w.bytes > w.maxBytes {
+		w.evict()
+	}
+}
+
+func (w *window) evict() {
+	f := w.frames.pop()
+	w.bytes -= f.size
+	w.low = f.Seq
+	of := w.subjects[f.Subject]
+	of.pop() // the oldest frame of all is the oldest of its subject
+	if of.len() == 0 {
+		delete(w.subjects, f.Subject)
+	}
+}
+
+// after appends to dst the frames beyond seq that match, in order, at most limit of them.
+// All of them up to the sequence upTo are there; upTo is high unless limit cut them short.
+//
+// Subjects without wildcards cost what they match, however much lies between; wildcards
+// cost a look at each frame since seq.
+func (w *window) after(dst []*Frame, seq uint64, filters []string, limit int) (frames []*Frame, upTo uint64) {
+	start := len(dst)
+	if slices.ContainsFunc(filters, hasWildcard) || len(filters) == 0 {
+		dst = w.scan(dst, seq, filters, limit+1)
+	} else {
+		dst = w.pick(dst, seq, filters, limit+1)
+	}
+	if len(dst)-start <= limit {
+		return dst, w.high
+	}
+	dst = dst[:start+limit]
+	return dst, dst[len(dst)-1].Seq
+}
+
+func (w *window) scan(dst []*Frame, seq uint64, filters []string, limit int) []*Frame {
+	for i := w.frames.search(seq); i < w.frames.len() && limit > 0; i++ {
+		f := w.frames.at(i)
+		if matchesAny(filters, f.Subject) {
+			dst = append(dst, f)
+			limit--
+		}
+	}
+	return dst
+}
+
+func (w *window) pick(dst []*Frame, seq uint64, subjects []string, limit int) []*Frame {
+	start := len(dst)
+	for _, subject := range subjects {
+		of := w.subjects[subject]
+		if of == nil {
+			continue
+		}
+		from := of.search(seq)
+		for i := from; i < of.len() && i < from+limit; i++ {
+			dst = append(dst, of.at(i))
+		}
+	}
+	found := dst[start:]
+	if len(subjects) > 1 {
+		slices.SortFunc(found, func(a, b *Frame) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
+	return dst[:start+min(len(found), limit)]
+}
+
+func hasWildcard(filter string) bool { return strings.ContainsAny(filter, "*>") }
+
+// matchesAny takes no filters for all subjects, as JetStream does.
+func matchesAny(filters []string, subject string) bool {
+	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return Matches(f, subject) })
+}
