@@ -35,7 +35,8 @@ func New(log Log, opts Options) *Feed {
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: map[*Subscription]struct{}{},
-		lost: errors.New("the stream was not reached yet"),
+		resets: 1, // a subscription that has verified nothing holds 0
+		lost:   errors.New("the stream was not reached yet"),
 	}
 }
 

@@ -3,7 +3,6 @@ package feed
 import (
 	"context"
 	"fmt"
-	"math"
 )
 
 // SubscribeOptions say what a subscription gets, and from where.
@@ -41,7 +40,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 	s := &Subscription{feed: f, filters: MergeFilters(opts.Filters), wake: make(chan struct{}, 1)}
 	f.mu.Lock()
 	f.subs[s] = struct{}{}
-	s.epoch, s.cursor, s.verified = f.epoch, f.window.high, f.resets
+	s.epoch, s.cursor, s.offered = f.epoch, f.window.high, f.window.high
 	f.mu.Unlock()
 	if err := s.begin(ctx, opts.Start); err != nil {
 		s.Close()
@@ -200,6 +199,7 @@ func (s *Subscription) countInWindow() (n uint64, ok bool) {
 	if !s.coveredLocked() {
 		return 0, false
 	}
-	frames, _ := s.feed.window.after(nil, s.cursor, s.filters, math.MaxInt-1)
+	w := s.feed.window
+	frames, _ := w.after(nil, s.cursor, s.filters, w.frames.len())
 	return uint64(len(frames)), true
 }

@@ -98,6 +98,9 @@ func (l *MemLog) OpenReaders() int {
 // reach waits until the log can be reached, and returns holding the lock.
 func (l *MemLog) reach(ctx context.Context) error {
 	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		l.mu.Lock()
 		if l.down == nil {
 			return nil

@@ -1,0 +1,192 @@
+package feed_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+func TestParsePosition(t *testing.T) {
+	for in, want := range map[string]feed.Position{
+		"0":                    {},
+		"1042":                 {Seq: 1042},
+		"1042-k7f3q9":          {Seq: 1042, Epoch: "k7f3q9"},
+		"0-a":                  {Epoch: "a"},
+		"7-eu-west-2":          {Seq: 7, Epoch: "eu-west-2"},
+		"18446744073709551615": {Seq: 1<<64 - 1},
+	} {
+		if got, err := feed.ParsePosition(in); got != want || err != nil {
+			t.Errorf("%q: %+v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{
+		"", "-", "-a", "x", "1x", "+1", "-1", " 1", "1 ", "01", "1-", "1-A", "1-é", "1_a", "1.5", "0x10",
+		"18446744073709551616", "1-" + strings.Repeat("a", 33), strings.Repeat("1", 200), "1\n", "1-a\x00", "１",
+	} {
+		if got, err := feed.ParsePosition(in); !errors.Is(err, feed.ErrPosition) {
+			t.Errorf("%q: %+v, %v", in, got, err)
+		}
+	}
+}
+
+func FuzzPosition(f *testing.F) {
+	for _, s := range []string{"0", "1042-k7f3q9", "-", "1-", "99999999999999999999"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := feed.ParsePosition(s)
+		if err == nil && p.String() != s {
+			t.Errorf("%q reads as %+v, which is written %q", s, p, p)
+		}
+	})
+}
+
+func TestSubjects(t *testing.T) {
+	for _, s := range []string{"a", "a.b", "notifications.user.42", "ünïcode.ok", "a-b_c:d/e"} {
+		if err := feed.CheckSubject(s); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, s := range []string{"", ".", "a.", ".a", "a..b", "a.*", ">", "a b", "a\tb", "a\r\nb", "a\x00", "a.b*", "a.>.b", "a\xff", "a\u2028b", strings.Repeat("a", 256)} {
+		if err := feed.CheckSubject(s); err == nil {
+			t.Errorf("subject %q is taken", s)
+		}
+	}
+	for _, s := range []string{"*", ">", "a.*.c", "a.>"} {
+		if err := feed.CheckFilter(s); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, s := range []string{"", "a.>.c", "a.b>", "a.**", "a. .b"} {
+		if err := feed.CheckFilter(s); err == nil {
+			t.Errorf("filter %q is taken", s)
+		}
+	}
+}
+
+func TestSubset(t *testing.T) {
+	for _, c := range []struct {
+		inner, outer string
+		want         bool
+	}{
+		{"a.b", "a.b", true}, {"a.b", "a.*", true}, {"a.b", "a.>", true}, {"a.b", ">", true},
+		{"a.*", "a.>", true}, {"a.*", "*.*", true}, {"a.>", "a.>", true}, {"a.>", ">", true},
+		{"a.*", "a.b", false}, {"a.>", "a.*", false}, {"a", "a.>", false}, {"a.b.c", "a.*", false},
+		{"a.b", "a.b.c", false}, {"*", "a", false}, {">", "*", false}, {"a.*.c", "a.b.c", false},
+	} {
+		if got := feed.Subset(c.inner, c.outer); got != c.want {
+			t.Errorf("Subset(%q, %q) = %v", c.inner, c.outer, got)
+		}
+	}
+}
+
+// FuzzSubset compares with nats-server's own judgement.
+func FuzzSubset(f *testing.F) {
+	f.Add("a.*.c", "a.>")
+	f.Add("a.b", "*.b")
+	f.Fuzz(func(t *testing.T, inner, outer string) {
+		if feed.CheckFilter(inner) != nil || feed.CheckFilter(outer) != nil {
+			t.Skip()
+		}
+		if !server.IsValidSubject(inner) {
+			t.Errorf("nats-server refuses %q", inner)
+		}
+		if got, want := feed.Subset(inner, outer), server.SubjectMatchesFilter(inner, outer); feed.CheckSubject(inner) == nil && got != want {
+			t.Errorf("Subset(%q, %q) = %v, nats-server says %v", inner, outer, got, want)
+		}
+	})
+}
+
+func TestMergeFilters(t *testing.T) {
+	got := feed.MergeFilters([]string{"a.b", "a.*", "c", "a.*", "d.>", "d.e.f", "*.x"})
+	if want := []string{"*.x", "a.*", "c", "d.>"}; !slices.Equal(got, want) {
+		t.Errorf("merged to %v, want %v", got, want)
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	vars := map[string]string{"user": "42", "city": "paris", "dot": "a.b", "star": "*", "gt": ">", "space": "a b", "nl": "a\n"}
+	for text, want := range map[string]string{
+		"notifications.broadcast":    "notifications.broadcast",
+		"notifications.user.{user}":  "notifications.user.42",
+		"n.{city}.{user}.>":          "n.paris.42.>",
+		"notifications.user.{other}": "",
+	} {
+		tmpl, err := feed.ParseTemplate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok, err := tmpl.Expand(vars)
+		if err != nil || got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v, %v", text, got, ok, err)
+		}
+	}
+	for _, name := range []string{"dot", "star", "gt", "space", "nl"} {
+		tmpl, _ := feed.ParseTemplate("n.{" + name + "}")
+		if got, ok, err := tmpl.Expand(vars); err == nil || ok {
+			t.Errorf("the value %q expands to %q", vars[name], got)
+		}
+	}
+	for _, text := range []string{"", "a..b", "a.{", "a.}", "a.{}", "a.x{user}", "a.{user}x", "a.{us er}", "a.{{user}}", "a.>.{user}", "a.{user}.>.b"} {
+		if _, err := feed.ParseTemplate(text); err == nil {
+			t.Errorf("template %q is taken", text)
+		}
+	}
+}
+
+// FuzzTemplate: whatever the value, an expansion has the template's own tokens around
+// exactly one token without wildcards.
+func FuzzTemplate(f *testing.F) {
+	f.Add("notifications.user.{user}", "42")
+	f.Add("{user}.>", "a.b")
+	f.Fuzz(func(t *testing.T, text, value string) {
+		tmpl, err := feed.ParseTemplate(text)
+		if err != nil {
+			t.Skip()
+		}
+		filter, ok, err := tmpl.Expand(map[string]string{"user": value})
+		if err != nil || !ok {
+			return
+		}
+		if feed.CheckFilter(filter) != nil {
+			t.Fatalf("%q with %q expands to the bad filter %q", text, value, filter)
+		}
+		want, got := strings.Split(text, "."), strings.Split(filter, ".")
+		if len(want) != len(got) {
+			t.Fatalf("%q with %q expands to %q", text, value, filter)
+		}
+		for i := range want {
+			if want[i] == "{user}" && (got[i] == "*" || got[i] == ">") || want[i] != "{user}" && got[i] != want[i] {
+				t.Errorf("%q with %q expands to %q", text, value, filter)
+			}
+		}
+	})
+}
+
+func TestValidateMessage(t *testing.T) {
+	ok := feed.Message{Subject: "a.b", Type: "greeting", ID: "x-1"}
+	if err := ok.Validate(); err != nil {
+		t.Error(err)
+	}
+	bad := map[string]feed.Message{
+		"subject": {Subject: "a.*"},
+		"event":   {Subject: "a", Type: "tidemark.gap"},
+		"id":      {Subject: "a", ID: "x\r\nNats-Rollup: all"},
+	}
+	for _, field := range slices.Sorted(maps.Keys(bad)) {
+		err := bad[field].Validate()
+		if invalid, ok := errors.AsType[*feed.InvalidError](err); !ok || invalid.Field != field {
+			t.Errorf("%+v: %v", bad[field], err)
+		}
+	}
+	for _, typ := range []string{"error", "open", "tidemark.x", "a\nb", "a\rb", "a\x00", " a", "\xff", strings.Repeat("x", 129)} {
+		if feed.CheckType(typ) == nil {
+			t.Errorf("event type %q is taken", typ)
+		}
+	}
+}
