@@ -1,0 +1,143 @@
+// Package config is Tidemark's configuration: typed, with defaults, from a file, the
+// environment and flags, of which the later beats the earlier.
+//
+// A key such as http.addr is a path in the YAML file, the variable TIDEMARK_HTTP_ADDR and
+// the flag --http.addr. Feeds are set in the file alone, secrets in the file or the
+// environment, as arguments show in process lists. tidemark.yaml beside this source is the
+// annotated reference; it equals the defaults.
+//
+// Nothing is guessed: an unknown key, a value of the wrong kind and settings that
+// contradict each other are errors that name the key, and all of them are reported at once.
+package config
+
+import "time"
+
+// Config is the whole configuration. Default returns a complete one.
+type Config struct {
+	HTTP    HTTP
+	NATS    NATS
+	Streams Streams
+	Feeds   map[string]Feed // by name
+	SSE     SSE
+	Window  Window
+	Publish Publish
+	Log     Log
+}
+
+// HTTP is http.*: where clients connect.
+type HTTP struct {
+	Addr            string // host:port
+	TLS             TLSPair
+	CORS            CORS
+	ShutdownTimeout time.Duration // how long requests may take to end; streams are told at once
+}
+
+// TLSPair is a certificate and its key, as PEM files. Both are set or none.
+type TLSPair struct{ Cert, Key string }
+
+// CORS is http.cors.*: which pages of other origins may read.
+type CORS struct {
+	Origins     []string // such as https://app.example.com; "*" is any
+	Credentials bool     // cookies and Authorization may be sent along
+}
+
+// NATS is nats.*: the server that stores the streams.
+type NATS struct {
+	URL         string // one or more, by comma; empty runs the embedded server
+	Name        string // of the connection, in the server's monitoring
+	Credentials string // .creds file
+	NKey        string // seed file
+	User        string
+	Password    string
+	Token       string
+	TLS         NATSTLS
+	Embedded    Embedded
+}
+
+// NATSTLS is nats.tls.*; all are PEM files.
+type NATSTLS struct {
+	CA string // empty trusts the system's authorities
+	TLSPair
+}
+
+// Embedded is nats.embedded.*: the server that runs inside when there is no nats.url.
+type Embedded struct {
+	Addr string
+	Dir  string
+	Sync Sync
+}
+
+// Streams is streams.*: the definitions of streams.
+type Streams struct {
+	Dir   string // more definitions; empty for the built-in ones alone
+	Apply bool   // change streams that differ from their definition
+}
+
+// Feed is feeds.NAME: one stream at some paths.
+type Feed struct {
+	Paths    []string
+	Stream   string
+	Subjects []string // templates of what each connection gets, such as notifications.user.{user}
+	Allow    []string // templates, with wildcards, of what ?subject= may ask for
+	Replay   Replay
+}
+
+// Replay is how a connection that is behind is served.
+type Replay string
+
+// ReplayAuto serves from the window what it still holds; ReplayConsumer always makes a
+// consumer.
+const (
+	ReplayAuto     Replay = "auto"
+	ReplayConsumer Replay = "consumer"
+)
+
+// SSE is sse.*: the streams of events.
+type SSE struct {
+	Retry        time.Duration // the client's delay before it reconnects; sent with jitter
+	Heartbeat    time.Duration // the longest silence on a connection
+	WriteTimeout time.Duration // how long a client may take no bytes at all
+	MaxAge       time.Duration // ends a stream after this time, with jitter; 0 never
+	MaxIdle      time.Duration // ends a stream without events for this time; 0 never
+}
+
+// Window is window.*: how many of its recent events are kept in memory, for each stream.
+type Window struct {
+	Events int
+	Bytes  Size
+}
+
+// Publish is publish.*: publishing by HTTP.
+type Publish struct {
+	Enabled  bool
+	MaxBytes Size // of one event's data
+	MaxBatch int  // events in one request
+}
+
+// Log is log.*.
+type Log struct {
+	Level  string // trace, debug, info, warn, error
+	Format string // auto (console on a terminal, else json), json, console
+}
+
+// Default returns the configuration without file, environment and flags.
+func Default() Config {
+	return Config{
+		HTTP: HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}}, ShutdownTimeout: 10 * time.Second},
+		NATS: NATS{
+			Name:     "tidemark",
+			Embedded: Embedded{Addr: "127.0.0.1:4222", Dir: "./data/nats", Sync: SyncAlways},
+		},
+		Feeds: map[string]Feed{"notifications": {
+			Paths:    []string{"/events", "/sse-notifications", "/api/events/subscribe"},
+			Stream:   "NOTIFICATIONS",
+			Subjects: []string{"notifications.broadcast", "notifications.user.{user}"},
+			Allow:    []string{"notifications.city.*", "notifications.topic.>"},
+			Replay:   ReplayAuto,
+		}},
+		SSE:     SSE{Retry: 2 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second},
+		Window:  Window{Events: 65536, Bytes: 64 * MiB},
+		Publish: Publish{Enabled: true, MaxBytes: MiB, MaxBatch: 1000},
+		Log:     Log{Level: "info", Format: "auto"},
+	}
+}

@@ -1,0 +1,87 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// fileValues is what a file sets: scalars by key, and feeds, nil when it has none.
+type fileValues struct {
+	values map[string]any
+	feeds  map[string]Feed
+}
+
+func readFile(name string, p *problems) (fileValues, error) {
+	if name == "" {
+		return fileValues{}, nil
+	}
+	tree, err := readYAML(name)
+	if err != nil {
+		return fileValues{}, fmt.Errorf("the configuration file %s: %w", name, err)
+	}
+	file := fileValues{values: make(map[string]any)}
+	if feeds := tree["feeds"]; feeds != nil {
+		p.from("feeds", name)
+		file.feeds = readFeeds(feeds, p)
+	}
+	delete(tree, "feeds")
+	flatten("", tree, file.values)
+	for _, key := range slices.Sorted(maps.Keys(file.values)) {
+		p.from(key, name)
+		// A key with nothing behind it is not set.
+		if !checkKey(key, file.values[key], p) || file.values[key] == nil {
+			delete(file.values, key)
+		}
+	}
+	return file, nil
+}
+
+// readYAML also takes JSON, which is YAML. A key that stands twice is an error of the parser.
+func readYAML(name string) (map[string]any, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var tree map[string]any
+	dec := yaml.NewDecoder(f)
+	if err := dec.Decode(&tree); err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more than one YAML document")
+	}
+	return tree, nil
+}
+
+func flatten(prefix string, tree map[string]any, into map[string]any) {
+	for name, value := range tree {
+		if sub, ok := value.(map[string]any); ok {
+			flatten(prefix+name+".", sub, into)
+			continue
+		}
+		into[prefix+name] = value
+	}
+}
+
+func checkKey(key string, value any, p *problems) (known bool) {
+	names := keyNames()
+	switch {
+	case slices.Contains(names, key):
+		return true
+	case slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, key+".") }):
+		if value != nil {
+			p.add(key, "%v stands where a mapping of keys belongs", value)
+		}
+	default:
+		p.add(key, "there is no such key%s", didYouMean(key, append(names, "feeds")))
+	}
+	return false
+}

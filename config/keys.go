@@ -1,0 +1,69 @@
+package config
+
+import "strings"
+
+// EnvPrefix begins the environment variables of all keys.
+const EnvPrefix = "TIDEMARK_"
+
+// key ties a scalar setting's name to its field. The table is the one list of what can be
+// set; file, environment, flags and Print all follow it.
+type key struct {
+	name   string
+	usage  string // the word in back quotes stands for the value in --help
+	secret bool
+	field  func(*Config) any // a pointer, of a type that assign knows
+}
+
+func (k key) env() string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
+}
+
+var keys = []key{
+	{name: "http.addr", usage: "serve HTTP at `host:port`", field: func(c *Config) any { return &c.HTTP.Addr }},
+	{name: "http.tls.cert", usage: "serve HTTPS with this certificate (PEM `file`)", field: func(c *Config) any { return &c.HTTP.TLS.Cert }},
+	{name: "http.tls.key", usage: "key of the certificate (PEM `file`)", field: func(c *Config) any { return &c.HTTP.TLS.Key }},
+	{name: "http.cors.origins", usage: "`origins` whose pages may read, by comma", field: func(c *Config) any { return &c.HTTP.CORS.Origins }},
+	{name: "http.cors.credentials", usage: "let those pages send cookies and Authorization", field: func(c *Config) any { return &c.HTTP.CORS.Credentials }},
+	{name: "http.shutdown_timeout", usage: "wait this `duration` for requests to end", field: func(c *Config) any { return &c.HTTP.ShutdownTimeout }},
+
+	{name: "nats.url", usage: "use the NATS server at this `url` instead of the embedded one", field: func(c *Config) any { return &c.NATS.URL }},
+	{name: "nats.name", usage: "`name` of the NATS connection", field: func(c *Config) any { return &c.NATS.Name }},
+	{name: "nats.credentials", usage: "NATS credentials `file`", field: func(c *Config) any { return &c.NATS.Credentials }},
+	{name: "nats.nkey", usage: "NATS nkey seed `file`", field: func(c *Config) any { return &c.NATS.NKey }},
+	{name: "nats.user", usage: "NATS `user`", field: func(c *Config) any { return &c.NATS.User }},
+	{name: "nats.password", secret: true, field: func(c *Config) any { return &c.NATS.Password }},
+	{name: "nats.token", secret: true, field: func(c *Config) any { return &c.NATS.Token }},
+	{name: "nats.tls.ca", usage: "trust these authorities for NATS (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.CA }},
+	{name: "nats.tls.cert", usage: "client certificate for NATS (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.Cert }},
+	{name: "nats.tls.key", usage: "key of the client certificate (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.Key }},
+	{name: "nats.embedded.addr", usage: "embedded server: take NATS clients at `host:port`", field: func(c *Config) any { return &c.NATS.Embedded.Addr }},
+	{name: "nats.embedded.dir", usage: "embedded server: store streams in this `directory`", field: func(c *Config) any { return &c.NATS.Embedded.Dir }},
+	{name: "nats.embedded.sync", usage: "embedded server: sync to disk `always` or at an interval", field: func(c *Config) any { return &c.NATS.Embedded.Sync }},
+
+	{name: "streams.dir", usage: "more stream definitions in this `directory`", field: func(c *Config) any { return &c.Streams.Dir }},
+	{name: "streams.apply", usage: "change streams that differ from their definition", field: func(c *Config) any { return &c.Streams.Apply }},
+
+	{name: "sse.retry", usage: "clients reconnect after about this `duration`", field: func(c *Config) any { return &c.SSE.Retry }},
+	{name: "sse.heartbeat", usage: "longest silence on a connection (`duration`)", field: func(c *Config) any { return &c.SSE.Heartbeat }},
+	{name: "sse.write_timeout", usage: "cut off a client that takes nothing for this `duration`", field: func(c *Config) any { return &c.SSE.WriteTimeout }},
+	{name: "sse.max_age", usage: "end streams after this `duration`; 0s never", field: func(c *Config) any { return &c.SSE.MaxAge }},
+	{name: "sse.max_idle", usage: "end streams without events for this `duration`; 0s never", field: func(c *Config) any { return &c.SSE.MaxIdle }},
+
+	{name: "window.events", usage: "keep this `number` of recent events in memory", field: func(c *Config) any { return &c.Window.Events }},
+	{name: "window.bytes", usage: "keep recent events up to this `size` in memory", field: func(c *Config) any { return &c.Window.Bytes }},
+
+	{name: "publish.enabled", usage: "take events by HTTP", field: func(c *Config) any { return &c.Publish.Enabled }},
+	{name: "publish.max_bytes", usage: "largest `size` of an event's data", field: func(c *Config) any { return &c.Publish.MaxBytes }},
+	{name: "publish.max_batch", usage: "largest `number` of events in one request", field: func(c *Config) any { return &c.Publish.MaxBatch }},
+
+	{name: "log.level", usage: "least `level` to log: trace, debug, info, warn, error", field: func(c *Config) any { return &c.Log.Level }},
+	{name: "log.format", usage: "log `format`: auto, json, console", field: func(c *Config) any { return &c.Log.Format }},
+}
+
+func keyNames() []string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return names
+}

@@ -1,0 +1,126 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// redacted stands in the place of a secret that is set.
+const redacted = "REDACTED"
+
+// Print writes the configuration as YAML that Load reads, with secrets redacted: passwords
+// and tokens, also those within nats.url.
+func (c Config) Print(w io.Writer) error {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	for _, k := range keys {
+		put(root, strings.Split(k.name, "."), c.value(k))
+		// Where the reference has them: between the streams and what is said about them.
+		if k.name == "streams.apply" {
+			putFeeds(root, c.Feeds)
+		}
+	}
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(root); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+func (c Config) value(k key) any {
+	switch v := k.field(&c).(type) {
+	case *bool:
+		return *v
+	case *int:
+		return *v
+	case *[]string:
+		return *v
+	}
+	s := text(k.field(&c))
+	if k.secret && s != "" {
+		return redacted
+	}
+	if k.name == "nats.url" {
+		return redactURLs(s)
+	}
+	return s
+}
+
+// text is a field's value as a file, variable or flag would say it.
+func text(field any) string {
+	switch v := field.(type) {
+	case *string:
+		return *v
+	case *time.Duration:
+		return durationText(*v)
+	case *[]string:
+		return strings.Join(*v, ",")
+	case *bool:
+		return fmt.Sprint(*v)
+	case *int:
+		return fmt.Sprint(*v)
+	}
+	return fmt.Sprint(field)
+}
+
+func redactURLs(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		if at := strings.LastIndex(part, "@"); at >= 0 {
+			parts[i] = part[:schemeEnd(part)] + redacted + part[at:]
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+func schemeEnd(url string) int {
+	if i := strings.Index(url, "://"); i >= 0 {
+		return i + len("://")
+	}
+	return 0
+}
+
+func putFeeds(root *yaml.Node, feeds map[string]Feed) {
+	if len(feeds) == 0 {
+		put(root, []string{"feeds"}, map[string]any{})
+	}
+	for _, name := range slices.Sorted(maps.Keys(feeds)) {
+		f := feeds[name]
+		at := func(field string) []string { return []string{"feeds", name, field} }
+		put(root, at("paths"), f.Paths)
+		put(root, at("stream"), f.Stream)
+		put(root, at("subjects"), f.Subjects)
+		put(root, at("allow"), f.Allow)
+		put(root, at("replay"), string(f.Replay))
+	}
+}
+
+// put adds a value below the mappings of path, which it creates in order.
+func put(node *yaml.Node, path []string, value any) {
+	if len(path) > 1 {
+		put(child(node, path[0]), path[1:], value)
+		return
+	}
+	if err := child(node, path[0]).Encode(value); err != nil {
+		panic(err) // only strings, numbers, booleans and lists of strings come here
+	}
+}
+
+// child returns the value of a key; a mapping's content is its keys and values by turns.
+func child(mapping *yaml.Node, key string) *yaml.Node {
+	for i := 0; i < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	name, value := new(yaml.Node), &yaml.Node{Kind: yaml.MappingNode}
+	name.SetString(key)
+	mapping.Content = append(mapping.Content, name, value)
+	return value
+}

@@ -1,0 +1,168 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Validate reports every setting that cannot work, by key, without looking at files or
+// the network. What Load returns is valid.
+func (c Config) Validate() error {
+	var p problems
+	c.validate(&p)
+	return p.err()
+}
+
+func (c Config) validate(p *problems) {
+	c.HTTP.validate(p)
+	c.NATS.validate(p)
+	validateFeeds(c.Feeds, p)
+	c.SSE.validate(p)
+	atLeast(p, "window.events", c.Window.Events, 1)
+	atLeast(p, "window.bytes", c.Window.Bytes, 1)
+	atLeast(p, "publish.max_bytes", c.Publish.MaxBytes, 1)
+	if c.Publish.MaxBytes > maxEvent {
+		p.add("publish.max_bytes", "%s is more than the %s that NATS can take", c.Publish.MaxBytes, maxEvent)
+	}
+	atLeast(p, "publish.max_batch", c.Publish.MaxBatch, 1)
+	oneOf(p, "log.level", c.Log.Level, "trace", "debug", "info", "warn", "error")
+	oneOf(p, "log.format", c.Log.Format, "auto", "json", "console")
+}
+
+// maxEvent is nats-server's upper bound for max_payload.
+const maxEvent = 64 * MiB
+
+func (h HTTP) validate(p *problems) {
+	checkAddr(p, "http.addr", h.Addr)
+	h.TLS.validate(p, "http.tls")
+	for _, origin := range h.CORS.Origins {
+		checkOrigin(p, origin)
+	}
+	if h.CORS.Credentials && slices.Contains(h.CORS.Origins, "*") {
+		p.add("http.cors.credentials", "browsers refuse credentials with the origin *; list the origins")
+	}
+	atLeastDuration(p, "http.shutdown_timeout", h.ShutdownTimeout, 0)
+}
+
+func (t TLSPair) validate(p *problems, key string) {
+	switch {
+	case t.Cert != "" && t.Key == "":
+		p.add(key+".key", "it is missing; the certificate %s needs its key", t.Cert)
+	case t.Cert == "" && t.Key != "":
+		p.add(key+".cert", "it is missing; the key %s needs its certificate", t.Key)
+	}
+}
+
+func checkOrigin(p *problems, origin string) {
+	const key = "http.cors.origins"
+	if origin == "*" {
+		return
+	}
+	if strings.Contains(origin, "*") {
+		p.add(key, "%q has a wildcard; list each origin, or * alone for any", origin)
+		return
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+		p.add(key, "%q is not an origin; write scheme, host and port alone, such as https://app.example.com", origin)
+	}
+}
+
+func (n NATS) validate(p *problems) {
+	n.TLS.TLSPair.validate(p, "nats.tls")
+	n.checkLogin(p)
+	if n.URL == "" {
+		n.validateEmbedded(p)
+		return
+	}
+	for part := range strings.SplitSeq(n.URL, ",") {
+		checkServerURL(p, strings.TrimSpace(part))
+	}
+}
+
+func (n NATS) validateEmbedded(p *problems) {
+	checkAddr(p, "nats.embedded.addr", n.Embedded.Addr)
+	if n.Embedded.Dir == "" {
+		p.add("nats.embedded.dir", "it is empty; name a directory, or set nats.url to use another server")
+	}
+	if n.Embedded.Sync < 0 {
+		p.add("nats.embedded.sync", "it must be always or a duration above zero")
+	}
+	for _, s := range []struct{ key, value string }{
+		{"nats.credentials", n.Credentials}, {"nats.nkey", n.NKey}, {"nats.user", n.User}, {"nats.password", n.Password},
+		{"nats.token", n.Token}, {"nats.tls.ca", n.TLS.CA}, {"nats.tls.cert", n.TLS.Cert},
+	} {
+		if s.value != "" {
+			p.add(s.key, "the embedded server has no login and no TLS; set nats.url too, or drop this")
+		}
+	}
+}
+
+// checkLogin: with two ways given, which one counts would depend on the server.
+func (n NATS) checkLogin(p *problems) {
+	var given []string
+	for _, s := range []struct{ key, value string }{
+		{"nats.credentials", n.Credentials}, {"nats.nkey", n.NKey}, {"nats.user", n.User}, {"nats.token", n.Token},
+	} {
+		if s.value != "" {
+			given = append(given, s.key)
+		}
+	}
+	if len(given) > 1 {
+		p.add(given[1], "%s is set too; keep one way to log in", given[0])
+	}
+	if n.Password != "" && n.User == "" {
+		p.add("nats.user", "it is missing; nats.password needs it")
+	}
+}
+
+// checkServerURL does not repeat the URL: it may hold a password.
+func checkServerURL(p *problems, s string) {
+	if !strings.Contains(s, "://") {
+		s = "nats://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+		p.add("nats.url", "it must be one or more URLs by comma, such as nats://host:4222, with nats, tls, ws or wss")
+	}
+}
+
+func (s SSE) validate(p *problems) {
+	atLeastDuration(p, "sse.retry", s.Retry, 100*time.Millisecond)
+	atLeastDuration(p, "sse.heartbeat", s.Heartbeat, time.Second)
+	atLeastDuration(p, "sse.write_timeout", s.WriteTimeout, time.Second)
+	atLeastDuration(p, "sse.max_age", s.MaxAge, 0)
+	atLeastDuration(p, "sse.max_idle", s.MaxIdle, 0)
+}
+
+func checkAddr(p *problems, key, addr string) {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		p.add(key, "%q is not an address; write host:port with a port from 0 to 65535, such as 127.0.0.1:8080", addr)
+	}
+}
+
+func atLeast[N int | Size](p *problems, key string, value, least N) {
+	if value < least {
+		p.add(key, "%v is too little; it must be at least %v", value, least)
+	}
+}
+
+func atLeastDuration(p *problems, key string, value, least time.Duration) {
+	if value < least {
+		p.add(key, "%s is too short; it must be at least %s", value, least)
+	}
+}
+
+func oneOf(p *problems, key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(key, "%q is not known; write one of %s", value, strings.Join(allowed, ", "))
+	}
+}

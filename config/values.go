@@ -1,0 +1,189 @@
+package config
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes, written as 1048576, 64KiB, 1MiB or 2GiB. KB and MB are
+// refused, as half of the world reads them as powers of ten.
+type Size int64
+
+// Units of Size.
+const (
+	KiB Size = 1 << 10
+	MiB Size = 1 << 20
+	GiB Size = 1 << 30
+)
+
+var sizeUnits = []struct {
+	suffix string
+	size   Size
+}{{"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}}
+
+func (s Size) String() string {
+	for _, u := range sizeUnits {
+		if s != 0 && s%u.size == 0 {
+			return strconv.FormatInt(int64(s/u.size), 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// UnmarshalText reads what String writes.
+func (s *Size) UnmarshalText(text []byte) error {
+	digits, unit := string(text), Size(1)
+	for _, u := range sizeUnits {
+		if rest, ok := strings.CutSuffix(digits, u.suffix); ok {
+			digits, unit = strings.TrimSpace(rest), u.size
+			break
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/int64(unit) {
+		return fmt.Errorf("%q is not a size; write bytes, or a whole number with KiB, MiB or GiB such as 64MiB", text)
+	}
+	*s = Size(n) * unit
+	return nil
+}
+
+// Sync is how long an acknowledged event may wait to be synced to the disk.
+type Sync time.Duration
+
+// SyncAlways syncs every event before it is acknowledged.
+const SyncAlways Sync = 0
+
+func (s Sync) String() string {
+	if s == SyncAlways {
+		return "always"
+	}
+	return durationText(time.Duration(s))
+}
+
+// UnmarshalText reads "always" or a duration.
+func (s *Sync) UnmarshalText(text []byte) error {
+	if string(text) == "always" {
+		*s = SyncAlways
+		return nil
+	}
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%q is neither always nor a duration above zero, such as 2m", text)
+	}
+	*s = Sync(d)
+	return nil
+}
+
+// assign puts a value from YAML, the environment or a flag into a field.
+func assign(field, value any) error {
+	switch f := field.(type) {
+	case *string:
+		return assignString(f, value)
+	case *bool:
+		return assignBool(f, value)
+	case *int:
+		return assignInt(f, value)
+	case *time.Duration:
+		return assignDuration(f, value)
+	case *[]string:
+		return assignList(f, value)
+	case encoding.TextUnmarshaler:
+		if !scalar(value) {
+			return errors.New("it must be one value, not a list or a mapping")
+		}
+		return f.UnmarshalText(fmt.Append(nil, value))
+	}
+	return fmt.Errorf("fields of type %T cannot be set", field)
+}
+
+func scalar(value any) bool {
+	switch value.(type) {
+	case string, int, int64, uint64, float64, bool:
+		return true
+	}
+	return false
+}
+
+// assignString refuses numbers and booleans: YAML has changed them by now (0123, 1e3, yes).
+func assignString(f *string, value any) error {
+	s, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("%v is not a string; write it in quotes", value)
+	}
+	*f = s
+	return nil
+}
+
+func assignBool(f *bool, value any) error {
+	switch fmt.Sprint(value) {
+	case "true":
+		*f = true
+	case "false":
+		*f = false
+	default:
+		return fmt.Errorf("%q is neither true nor false", fmt.Sprint(value))
+	}
+	return nil
+}
+
+func assignInt(f *int, value any) error {
+	n, err := strconv.Atoi(fmt.Sprint(value))
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", fmt.Sprint(value))
+	}
+	*f = n
+	return nil
+}
+
+func assignDuration(f *time.Duration, value any) error {
+	d, err := time.ParseDuration(fmt.Sprint(value))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration; write a number and a unit, such as 500ms, 15s, 5m or 24h", fmt.Sprint(value))
+	}
+	*f = d
+	return nil
+}
+
+// assignList takes a YAML list of strings, or text by comma as variables and flags give it.
+func assignList(f *[]string, value any) error {
+	list := []string{}
+	switch v := value.(type) {
+	case string:
+		for item := range strings.SplitSeq(v, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				list = append(list, item)
+			}
+		}
+	case []string:
+		list = append(list, v...)
+	case []any:
+		for _, item := range v {
+			s, ok := item.(string)
+			if !ok {
+				return fmt.Errorf("%v in the list is not a string; write it in quotes", item)
+			}
+			list = append(list, s)
+		}
+	default:
+		return fmt.Errorf("%v is not a list; write [one, two]", value)
+	}
+	*f = list
+	return nil
+}
+
+// durationText drops the zero units of Duration.String: 2m0s is 2m.
+func durationText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
