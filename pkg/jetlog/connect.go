@@ -1,0 +1,160 @@
+package jetlog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ConnectOptions say where NATS is and who connects. The zero value connects to
+// nats://127.0.0.1:4222 without credentials.
+type ConnectOptions struct {
+	// URL is one address or several, joined by commas.
+	URL string
+	// Name shows in the server's list of connections; "tidemark" when empty.
+	Name string
+	// CredsFile is a .creds file; NkeyFile holds an nkey seed.
+	CredsFile, NkeyFile string
+	User, Password      string
+	Token               string
+	// CAFile verifies the server; CertFile and KeyFile identify the client. All are PEM.
+	CAFile, CertFile, KeyFile string
+	// InProcess, if set, reaches an embedded server through memory; URL is not used then.
+	InProcess nats.Option
+	// Logger hears once of each loss and return of the connection, and of errors that NATS
+	// reports apart from any call, such as a permission that is missing; nil discards.
+	Logger *slog.Logger
+	// Wait makes Connect block until the connection stands or its context ends. Otherwise
+	// the connection is made in the background for as long as it takes.
+	Wait bool
+}
+
+// reconnectWait and its jitter let a thousand nodes return within two seconds, and not at
+// one instant.
+const (
+	reconnectWait   = 250 * time.Millisecond
+	reconnectJitter = 1750 * time.Millisecond
+)
+
+// Connect makes a connection that is tried again for ever, whether it is lost or was never
+// made. Errors are those of the options (a file that cannot be read, say); with Wait also
+// that of the context. While NATS is not reached, publishing fails instead of filling a
+// buffer. The caller closes the connection.
+func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
+	auth, err := opts.auth()
+	if err != nil {
+		return nil, err
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	options := append(auth, opts.tls()...)
+	options = append(options, resilience(cmp.Or(opts.Name, "tidemark"))...)
+	options = append(options, notices(log)...)
+	if opts.InProcess != nil {
+		options = append(options, opts.InProcess)
+	}
+	nc, err := nats.Connect(cmp.Or(opts.URL, nats.DefaultURL), options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	if !nc.IsConnected() {
+		log.Warn("NATS is not reached yet; waiting for it", "error", nc.LastError())
+	}
+	if opts.Wait {
+		return awaitConnected(ctx, nc)
+	}
+	return nc, nil
+}
+
+func awaitConnected(ctx context.Context, nc *nats.Conn) (*nats.Conn, error) {
+	status := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer nc.RemoveStatusListener(status)
+	for !nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			err := fmt.Errorf("NATS is not reached: %w", errors.Join(context.Cause(ctx), nc.LastError()))
+			nc.Close()
+			return nil, err
+		case <-status:
+		case <-time.After(reconnectWait): // the listener may have come after the event
+		}
+	}
+	return nc, nil
+}
+
+func (o ConnectOptions) auth() ([]nats.Option, error) {
+	var options []nats.Option
+	if o.CredsFile != "" {
+		options = append(options, nats.UserCredentials(o.CredsFile))
+	}
+	if o.NkeyFile != "" {
+		nkey, err := nats.NkeyOptionFromSeed(o.NkeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("nkey seed file %s: %w", o.NkeyFile, err)
+		}
+		options = append(options, nkey)
+	}
+	if o.User != "" {
+		options = append(options, nats.UserInfo(o.User, o.Password))
+	}
+	if o.Token != "" {
+		options = append(options, nats.Token(o.Token))
+	}
+	if len(options) > 1 {
+		return nil, errors.New("set one of credentials file, nkey seed file, user and token")
+	}
+	return options, nil
+}
+
+func (o ConnectOptions) tls() []nats.Option {
+	var options []nats.Option
+	if o.CAFile != "" {
+		options = append(options, nats.RootCAs(o.CAFile))
+	}
+	if o.CertFile != "" || o.KeyFile != "" {
+		options = append(options, nats.ClientCert(o.CertFile, o.KeyFile))
+	}
+	return options
+}
+
+// resilience has no buffer for what is published during an outage: a publish that waits in
+// one looks sent, and is lost with the process.
+func resilience(name string) []nats.Option {
+	return []nats.Option{
+		nats.Name(name),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
+		nats.ReconnectBufSize(-1),
+		nats.IgnoreAuthErrorAbort(),
+	}
+}
+
+func notices(log *slog.Logger) []nats.Option {
+	return []nats.Option{
+		nats.ConnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to NATS", "url", nc.ConnectedUrlRedacted(), "server", nc.ConnectedServerName())
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			log.Warn("the connection to NATS is lost", "error", err)
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to NATS again", "url", nc.ConnectedUrlRedacted(), "server", nc.ConnectedServerName())
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Warn("NATS reports an error", "error", err, "subject", subject)
+		}),
+	}
+}

@@ -1,0 +1,39 @@
+// Package jetlog keeps feed.Log and feed.Publisher in NATS JetStream.
+//
+// # Guarantees
+//
+//   - Order and completeness: a Reader and Follow give every stored event of their range
+//     once and in order, through lost connections, dead consumers, restarted servers and
+//     full channels. A break is noticed by a gap in the consumer's own count of deliveries,
+//     by a missing heartbeat or by a change of the connection, and healed by a new consumer
+//     at the next sequence.
+//   - The end of a replay is proved: a consumer with nothing pending may sit on a replica
+//     that lags, so the stream's leader is asked before io.EOF.
+//   - No message can pose as a word of the server. The payload and the headers of a
+//     delivery are the publisher's; only its reply subject is the server's, so that alone
+//     tells deliveries ($JS.ACK.…) and statuses apart.
+//   - Nothing is left behind: consumers are deleted when their reader ends, also where the
+//     caller went away while they were being created. What cannot be deleted (NATS is
+//     down) the server drops after Options.InactiveThreshold.
+//
+// # Blocking and closing
+//
+// Open does not touch the network. Methods with a context block until NATS answers or the
+// context ends; what is transient is retried with jittered pauses. Whoever opened a Log
+// closes it, after its readers and followers; Close waits for the deletes that are under
+// way, for a few seconds at most. The connection belongs to the caller.
+//
+// # Permissions
+//
+// For a stream S, publish to these, and subscribe to the connection's inbox prefix:
+//
+//	$JS.API.STREAM.INFO.S
+//	$JS.API.STREAM.MSG.GET.S
+//	$JS.API.CONSUMER.CREATE.S.>
+//	$JS.API.CONSUMER.MSG.NEXT.S.>
+//	$JS.API.CONSUMER.DELETE.S.>
+//
+// A Publisher needs the subjects that it publishes to, STREAM.INFO, and
+// $JS.API.STREAM.NAMES, which tells a subject that no stream takes from a stream that has
+// no leader. A request that is not permitted looks like one that nobody answers.
+package jetlog

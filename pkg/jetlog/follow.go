@@ -1,0 +1,212 @@
+package jetlog
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// Follow implements feed.Log. It runs on the caller's goroutine, and reads ahead by
+// Options.FollowBatch and FollowBytes at most. When ctx ends, so does the sequence, without
+// an error. A stream that does not exist is waited for; Contact hears of it.
+func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
+	return func(yield func(feed.Event, error) bool) {
+		p, err := l.newPuller("tail", l.opts.FollowBatch, l.consumerConfig(nil))
+		if err != nil {
+			yield(feed.Event{}, err)
+			return
+		}
+		defer p.close()
+		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1)}
+		if err := f.run(ctx, yield); err != nil && ctx.Err() == nil {
+			yield(feed.Event{}, err)
+		}
+	}
+}
+
+// follower is one Follow under way.
+type follower struct {
+	log  *Log
+	opts feed.FollowOptions
+	pull *puller
+
+	next     uint64 // the sequence that comes next
+	reached  bool   // the stream was reached once
+	lastTime time.Time
+	failures int  // since the consumer was heard of
+	behind   bool // the leader had more than the consumer
+}
+
+// run returns nil when the caller has had enough.
+func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) error {
+	for {
+		if err := f.connect(ctx); err != nil {
+			return err
+		}
+		more, err := f.deliver(ctx, yield)
+		if !more {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		f.failures++
+		f.log.opts.Logger.Debug("the tail gets another consumer", "stream", f.log.opts.Stream, "next", f.next, "error", err)
+	}
+}
+
+// connect makes a consumer at the next sequence, and retries all but what ends Follow.
+func (f *follower) connect(ctx context.Context) error {
+	for {
+		changed := f.log.link.changed()
+		if f.failures > 1 { // a first failure is healed at once
+			if err := pause(ctx, backoff(f.failures-2), changed); err != nil {
+				return err
+			}
+		}
+		err := f.try(ctx)
+		if err == nil {
+			f.contact(nil)
+			return nil
+		}
+		_, lost := errors.AsType[*feed.LossError](err)
+		if lost || ctx.Err() != nil || f.log.link.err() != nil {
+			return err
+		}
+		f.failures++
+		f.contact(err)
+		f.log.logRetry(err)
+	}
+}
+
+func (f *follower) contact(err error) {
+	if f.opts.Contact != nil {
+		f.opts.Contact(err)
+	}
+}
+
+// try makes a consumer and then looks at the stream. In this order a stream that is
+// recreated in between is noticed: either its epoch is seen, or the consumer goes with it.
+func (f *follower) try(ctx context.Context) error {
+	if _, err := f.pull.open(ctx, f.next, f.log.creates.now); err != nil {
+		if permanent(err) && !errors.Is(err, feed.ErrNoStream) {
+			return f.log.refused(ctx, err)
+		}
+		return err
+	}
+	info, err := f.log.info(ctx)
+	if err != nil {
+		return err
+	}
+	state := info.state()
+	if err := f.judge(ctx, state); err != nil {
+		return err
+	}
+	f.reached = true
+	return f.ask(ctx)
+}
+
+func (f *follower) ask(ctx context.Context) error {
+	return f.pull.ask(ctx, f.log.opts.FollowBatch, f.log.opts.FollowBytes)
+}
+
+// judge returns a *feed.LossError when the stream cannot be continued at the next sequence.
+func (f *follower) judge(ctx context.Context, state feed.State) error {
+	switch {
+	case f.opts.Epoch != "" && f.opts.Epoch != state.Epoch:
+		return f.loss(feed.NewEpoch, state)
+	case state.FirstSeq > f.next:
+		return f.loss(feed.Trimmed, state)
+	case state.LastSeq+1 < f.next:
+		return f.loss(feed.Future, state)
+	case !f.reached:
+		return nil
+	}
+	return f.judgeAgain(ctx, state)
+}
+
+// judgeAgain finds what may have happened while there was no contact: messages deleted
+// before they were read, or numbers given again after the end of the stream was lost.
+func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
+	if state.Deleted > 0 && state.LastSeq >= f.next {
+		holes, err := f.log.HasHoles(ctx, f.next, state.LastSeq)
+		if err != nil {
+			return err
+		}
+		if holes {
+			return f.loss(feed.Possible, state)
+		}
+	}
+	if f.lastTime.IsZero() || state.FirstSeq >= f.next {
+		return nil
+	}
+	msg, found, err := f.log.get(ctx, msgQuery{Seq: f.next - 1})
+	if err == nil && found && !msg.Time.Equal(f.lastTime) {
+		return f.loss(feed.Possible, state)
+	}
+	return err
+}
+
+func (f *follower) loss(reason feed.Reason, state feed.State) error {
+	return &feed.LossError{Reason: reason, From: f.next, State: state}
+}
+
+// deliver yields events until the consumer fails, which err tells, or the caller has had
+// enough.
+func (f *follower) deliver(ctx context.Context, yield func(feed.Event, error) bool) (more bool, err error) {
+	for {
+		d, err := f.pull.next(ctx)
+		if err != nil {
+			return true, err
+		}
+		if d.kind == delivered && !f.yield(d.event, yield) {
+			return false, nil
+		}
+		if err := f.compare(ctx, d.kind); err != nil {
+			return true, err
+		}
+		if f.pull.asking() {
+			continue
+		}
+		if err := f.ask(ctx); err != nil {
+			return true, err
+		}
+	}
+}
+
+func (f *follower) yield(ev feed.Event, yield func(feed.Event, error) bool) bool {
+	f.failures = 0
+	if ev.Seq < f.next {
+		return true
+	}
+	f.next, f.lastTime = ev.Seq+1, ev.Time
+	return yield(ev, nil)
+}
+
+var errStale = errors.New("the consumer has nothing, and the leader has")
+
+// compare notices a consumer on a replica that is cut off, which sends heartbeats for ever.
+// When a request has expired without bringing anything, the leader is asked; if it has more,
+// one heartbeat later the consumer must have it, too.
+func (f *follower) compare(ctx context.Context, k kind) error {
+	switch k {
+	case delivered:
+		f.behind = false
+	case idle:
+		f.failures = 0
+		if f.behind {
+			f.behind = false
+			return errStale
+		}
+	case expired:
+		info, err := f.log.info(ctx)
+		if err != nil {
+			return err
+		}
+		f.behind = info.state().LastSeq >= f.next
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package jetlog
+
+import (
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// link tells all who wait that the connection changed: lost, reached again, or closed. A
+// pull request that the old connection carried is never answered on the new one.
+type link struct {
+	nc     *nats.Conn
+	status chan nats.Status
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	change  chan struct{} // closed at the next change
+	closing bool
+}
+
+func watch(nc *nats.Conn) *link {
+	k := &link{nc: nc, change: make(chan struct{})}
+	k.status = nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	k.wg.Go(func() {
+		for range k.status {
+			k.tell()
+		}
+	})
+	return k
+}
+
+// changed returns a channel that is closed at the next change after this call.
+func (k *link) changed() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.change
+}
+
+func (k *link) tell() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	close(k.change)
+	k.change = make(chan struct{})
+}
+
+// err says why nothing more can come over this link.
+func (k *link) err() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closing {
+		return ErrClosed
+	}
+	if k.nc.IsClosed() {
+		return nats.ErrConnectionClosed
+	}
+	return nil
+}
+
+func (k *link) close() {
+	k.mu.Lock()
+	again := k.closing
+	k.closing = true
+	k.mu.Unlock()
+	if !again {
+		k.nc.RemoveStatusListener(k.status)
+		k.tell()
+	}
+	k.wg.Wait()
+}

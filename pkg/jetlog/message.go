@@ -1,0 +1,89 @@
+package jetlog
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// ackPrefix begins the reply subject of every delivery, and of nothing else.
+const ackPrefix = "$JS.ACK."
+
+// Headers that name the type of an event; the second is that of CloudEvents.
+const (
+	typeHeader           = "Event-Type"
+	cloudEventTypeHeader = "ce-type"
+)
+
+// metadata is what the reply subject of a delivery tells. Its strings are parts of it.
+type metadata struct {
+	consumer string
+	seq      uint64 // in the stream
+	delivery uint64 // the consumer's own count, without holes, from 1
+	pending  uint64 // matching messages after this one
+	nanos    int64  // when it was stored
+}
+
+// parseReply reads either form:
+//
+//	$JS.ACK.stream.consumer.redeliveries.seq.delivery.nanos.pending
+//	$JS.ACK.domain.account.stream.consumer.redeliveries.seq.delivery.nanos.pending[.token]
+func parseReply(reply string) (m metadata, ok bool) {
+	var tokens [12]string
+	n := 0
+	for tok := range strings.SplitSeq(reply[len(ackPrefix):], ".") {
+		if n == len(tokens) {
+			return m, false
+		}
+		tokens[n] = tok
+		n++
+	}
+	skip := 0
+	if n > 7 {
+		skip = 2
+	}
+	if n < 7+skip {
+		return m, false
+	}
+	m.consumer = tokens[skip+1]
+	seq, err1 := strconv.ParseUint(tokens[skip+3], 10, 64)
+	delivery, err2 := strconv.ParseUint(tokens[skip+4], 10, 64)
+	nanos, err3 := strconv.ParseInt(tokens[skip+5], 10, 64)
+	pending, err4 := strconv.ParseUint(tokens[skip+6], 10, 64)
+	m.seq, m.delivery, m.nanos, m.pending = seq, delivery, nanos, pending
+	return m, err1 == nil && err2 == nil && err3 == nil && err4 == nil
+}
+
+func (l *Log) event(msg *nats.Msg, m metadata) feed.Event {
+	return feed.Event{
+		Seq:     m.seq,
+		Subject: msg.Subject,
+		Type:    l.eventType(msg),
+		Data:    msg.Data,
+		Time:    time.Unix(0, m.nanos).UTC(),
+	}
+}
+
+// eventType drops a type that no client may be given. Any NATS client can publish one, and
+// the event is worth more than its name.
+func (l *Log) eventType(msg *nats.Msg) string {
+	if len(msg.Header) == 0 {
+		return ""
+	}
+	typ := msg.Header.Get(typeHeader)
+	if typ == "" {
+		typ = msg.Header.Get(cloudEventTypeHeader)
+	}
+	err := feed.CheckType(typ)
+	if err == nil {
+		return typ
+	}
+	if n, ok := l.badTypes.allow(); ok {
+		l.opts.Logger.Warn("an event is delivered without its type", "stream", l.opts.Stream, "subject", msg.Subject, "error", err, "times", n)
+	}
+	return ""
+}

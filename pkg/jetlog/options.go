@@ -1,0 +1,103 @@
+package jetlog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Options say which stream a Log reads, and how. Stream is required; zero values of the
+// others work.
+type Options struct {
+	// Stream is the name of the stream.
+	Stream string
+	// Domain is the JetStream domain of the stream, and APIPrefix its API where an account
+	// imports it under another subject ("$JS.API" when empty). At most one may be set.
+	Domain, APIPrefix string
+	// Logger hears of retries and of event types that are dropped, at a limited rate; nil
+	// discards.
+	Logger *slog.Logger
+
+	// MaxCreates bounds the consumers of replays that are being created at once; 64 when
+	// zero. Others queue, first come, first served. The server drops its whole queue of API
+	// requests when 10,000 are in it, so a reconnect storm must not go there unbounded.
+	MaxCreates int
+	// NamePrefix begins the names of consumers; "tidemark" when empty, which gives
+	// tidemark-tail-… and tidemark-replay-….
+	NamePrefix string
+	// InactiveThreshold is how long the server keeps a consumer that nobody pulls from; 30 s
+	// when zero. A reader that pauses longer gets a new one when it goes on.
+	InactiveThreshold time.Duration
+
+	// Batch and BatchBytes bound what one Reader.Next returns; 256 events and 1 MiB when
+	// zero. An event that is larger than BatchBytes comes alone.
+	Batch, BatchBytes int
+	// FollowBatch and FollowBytes bound what Follow asks for at once, and so what waits in
+	// memory for its caller; 1000 events and 8 MiB when zero.
+	FollowBatch, FollowBytes int
+
+	// Heartbeat is how often an idle consumer says that it lives; 400 ms when zero, at least
+	// 10 ms. It is taken for dead after two and a half of them.
+	Heartbeat time.Duration
+	// RequestTimeout bounds one API request, after which it is tried again; 4 s when zero.
+	RequestTimeout time.Duration
+	// MaxDeleted is the number of interior deletes up to which HasHoles fetches their list;
+	// 20,000 when zero. Beyond it, it answers true.
+	MaxDeleted int
+}
+
+func (o Options) resolve() (Options, error) {
+	if err := checkName("stream", o.Stream); err != nil {
+		return o, err
+	}
+	o.NamePrefix = cmp.Or(o.NamePrefix, "tidemark")
+	if err := checkName("consumer name prefix", o.NamePrefix); err != nil {
+		return o, err
+	}
+	prefix, err := apiPrefix(o.Domain, o.APIPrefix)
+	if err != nil {
+		return o, err
+	}
+	o.APIPrefix = prefix
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o.withDefaults(), nil
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxCreates = cmp.Or(max(o.MaxCreates, 0), 64)
+	o.InactiveThreshold = cmp.Or(max(o.InactiveThreshold, 0), 30*time.Second)
+	o.Batch = cmp.Or(max(o.Batch, 0), 256)
+	o.BatchBytes = cmp.Or(max(o.BatchBytes, 0), 1<<20)
+	o.FollowBatch = cmp.Or(max(o.FollowBatch, 0), 1000)
+	o.FollowBytes = cmp.Or(max(o.FollowBytes, 0), 8<<20)
+	o.Heartbeat = max(cmp.Or(o.Heartbeat, 400*time.Millisecond), 10*time.Millisecond)
+	o.RequestTimeout = cmp.Or(max(o.RequestTimeout, 0), 4*time.Second)
+	o.MaxDeleted = cmp.Or(max(o.MaxDeleted, 0), 20_000)
+	return o
+}
+
+// checkName refuses what would change the meaning of an API subject.
+func checkName(what, name string) error {
+	if name == "" || strings.ContainsAny(name, " \t\r\n.*>/\\") {
+		return fmt.Errorf("the %s %q must be set, without spaces, '.', '*', '>' and slashes", what, name)
+	}
+	return nil
+}
+
+// apiPrefix returns the beginning of API subjects, with the dot.
+func apiPrefix(domain, prefix string) (string, error) {
+	switch {
+	case domain != "" && prefix != "":
+		return "", errors.New("set the JetStream domain or the API prefix, not both")
+	case domain != "":
+		return "$JS." + domain + ".API.", checkName("JetStream domain", domain)
+	case prefix != "":
+		return strings.TrimSuffix(prefix, ".") + ".", nil
+	}
+	return "$JS.API.", nil
+}

@@ -1,0 +1,127 @@
+package jetlog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// epochKey is the stream metadata that names the epoch, for mirrors that share one with
+// their origin.
+const epochKey = "tidemark.epoch"
+
+// streamInfo is what matters of a STREAM.INFO response.
+type streamInfo struct {
+	failure
+	Created time.Time `json:"created"`
+	Config  struct {
+		Retention jetstream.RetentionPolicy `json:"retention"`
+		Replicas  int                       `json:"num_replicas"`
+		Metadata  map[string]string         `json:"metadata"`
+	} `json:"config"`
+	State struct {
+		Msgs       uint64   `json:"messages"`
+		FirstSeq   uint64   `json:"first_seq"`
+		LastSeq    uint64   `json:"last_seq"`
+		NumDeleted uint64   `json:"num_deleted"`
+		Deleted    []uint64 `json:"deleted"`
+	} `json:"state"`
+}
+
+func (i *streamInfo) state() feed.State {
+	s := feed.State{
+		Epoch:    epoch(i.Created, i.Config.Metadata),
+		FirstSeq: i.State.FirstSeq,
+		LastSeq:  i.State.LastSeq,
+		Deleted:  i.State.NumDeleted,
+	}
+	if i.State.Msgs == 0 {
+		s.FirstSeq = s.LastSeq + 1
+	}
+	return s
+}
+
+// epoch names the incarnation of a stream. Created survives restarts and changes of the
+// configuration; a recreated or restored stream has another.
+func epoch(created time.Time, metadata map[string]string) string {
+	if e := metadata[epochKey]; feed.ValidEpoch(e) {
+		return e
+	}
+	const digits, space = 6, 36 * 36 * 36 * 36 * 36 * 36
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(created.UnixNano())))
+	hash := strconv.FormatUint(binary.BigEndian.Uint64(sum[:])%space, 36)
+	return strings.Repeat("0", digits-len(hash)) + hash
+}
+
+// info asks the stream's leader once.
+func (l *Log) info(ctx context.Context) (*streamInfo, error) {
+	var resp streamInfo
+	err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
+	return &resp, err
+}
+
+// State implements feed.Log. It wraps feed.ErrNoStream when there is no such stream.
+func (l *Log) State(ctx context.Context) (feed.State, error) {
+	var info *streamInfo
+	err := l.retry(ctx, func() (err error) {
+		info, err = l.info(ctx)
+		return err
+	})
+	if err != nil {
+		return feed.State{}, err
+	}
+	return info.state(), nil
+}
+
+// SeqAt implements feed.Log. The leader is asked, not a replica. The end of the stream is
+// taken first: what is published in between is then at or after the answer.
+func (l *Log) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
+	state, err := l.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	msg, found, err := l.get(ctx, msgQuery{StartTime: &t, NextFor: ">"})
+	if err != nil || !found {
+		return state.LastSeq + 1, err
+	}
+	return msg.Seq, nil
+}
+
+// HasHoles implements feed.Log. It answers true when the stream has more deleted messages
+// than Options.MaxDeleted, without looking where they are.
+func (l *Log) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+	state, err := l.State(ctx)
+	if err != nil || state.Deleted == 0 || from > to {
+		return false, err
+	}
+	if state.Deleted > uint64(l.opts.MaxDeleted) {
+		return true, nil
+	}
+	var holes bool
+	err = l.retry(ctx, func() (err error) {
+		holes, err = l.holes(ctx, from, to)
+		return err
+	})
+	return holes, err
+}
+
+func (l *Log) holes(ctx context.Context, from, to uint64) (bool, error) {
+	var resp streamInfo
+	req := struct {
+		DeletedDetails bool `json:"deleted_details"`
+	}{true}
+	if err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, req, &resp); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(resp.State.Deleted, func(seq uint64) bool {
+		return from <= seq && seq <= to
+	}), nil
+}
