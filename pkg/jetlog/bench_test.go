@@ -1,0 +1,117 @@
+package jetlog_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+)
+
+const benchEvents = 100_000
+
+func benchStand(b *testing.B) (*stand, *jetlog.Log) {
+	b.Helper()
+	s := newStand(b)
+	s.publishMany(benchEvents, "notifications.user.42")
+	return s, s.open(jetlog.Options{})
+}
+
+func reportEvents(b *testing.B, n int) {
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkReplay reads 100,000 stored events through one replay.
+func BenchmarkReplay(b *testing.B) {
+	s, l := benchStand(b)
+	total := 0
+	for b.Loop() {
+		total += replay(b, l, s.ctx(), feed.ReadOptions{From: 1, To: benchEvents})
+	}
+	if total != b.N*benchEvents {
+		b.Fatalf("%d events in %d replays", total, b.N)
+	}
+	reportEvents(b, total)
+}
+
+func replay(tb testing.TB, l *jetlog.Log, ctx context.Context, opts feed.ReadOptions) (n int) {
+	tb.Helper()
+	r, err := l.Read(ctx, opts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer r.Close()
+	for {
+		batch, err := r.Next(ctx)
+		n += len(batch.Events)
+		if errors.Is(err, io.EOF) {
+			return n
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkResume is what one client costs that missed ten events.
+func BenchmarkResume(b *testing.B) {
+	s, l := benchStand(b)
+	ctx := s.ctx()
+	opts := feed.ReadOptions{From: benchEvents - 9, To: benchEvents, Filters: []string{"notifications.broadcast", "notifications.user.42"}}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if n := replay(b, l, ctx, opts); n != 10 {
+				b.Errorf("%d events", n)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "resumes/s")
+}
+
+// BenchmarkFollow follows 100,000 stored events.
+func BenchmarkFollow(b *testing.B) {
+	s, l := benchStand(b)
+	opts := feed.FollowOptions{From: 1, Epoch: s.epoch(l)}
+	total := 0
+	for b.Loop() {
+		for ev, err := range l.Follow(s.ctx(), opts) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			total++
+			if ev.Seq == benchEvents {
+				break
+			}
+		}
+	}
+	reportEvents(b, total)
+}
+
+// BenchmarkPublish stores messages one by one, and a hundred in one call.
+func BenchmarkPublish(b *testing.B) {
+	for name, n := range map[string]int{"one": 1, "hundred": 100} {
+		b.Run(name, func(b *testing.B) {
+			s := newStand(b)
+			p, err := jetlog.NewPublisher(s.nc, jetlog.PublisherOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			batch := make([]feed.Message, n)
+			for i := range batch {
+				batch[i] = feed.Message{Subject: "notifications.user.42", Type: "greeting", Data: []byte(`{"text":"hi"}`)}
+			}
+			ctx := s.ctx()
+			for b.Loop() {
+				for _, r := range p.Publish(ctx, batch...) {
+					if r.Err != nil {
+						b.Fatal(r.Err)
+					}
+				}
+			}
+			reportEvents(b, b.N*n)
+		})
+	}
+}

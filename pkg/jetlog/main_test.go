@@ -1,0 +1,220 @@
+package jetlog_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/natsd"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const streamName = "NOTIFICATIONS"
+
+// stand is a server of its own for one test, with a stream and a connection.
+type stand struct {
+	t    testing.TB
+	opts natsd.Options
+	srv  *natsd.Server
+	nc   *nats.Conn
+	js   jetstream.JetStream
+}
+
+func newStand(t testing.TB) *stand {
+	t.Helper()
+	s := &stand{t: t, opts: natsd.Options{Addr: "127.0.0.1:0", Dir: t.TempDir(), SyncInterval: time.Minute}}
+	s.start()
+	t.Cleanup(func() { s.srv.Stop() })
+	u, err := url.Parse(s.srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.opts.Addr = u.Host // a restart comes back on the same port
+	s.nc = s.connect()
+	if s.js, err = jetstream.New(s.nc); err != nil {
+		t.Fatal(err)
+	}
+	s.createStream(jetstream.StreamConfig{})
+	return s
+}
+
+func (s *stand) start() {
+	s.t.Helper()
+	srv, err := natsd.Start(context.Background(), s.opts)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.srv = srv
+}
+
+func (s *stand) restart() {
+	s.t.Helper()
+	s.srv.Stop()
+	s.start()
+}
+
+func (s *stand) connect() *nats.Conn {
+	s.t.Helper()
+	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{URL: s.srv.ClientURL(), Wait: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { closeConn(nc) })
+	return nc
+}
+
+// closeConn waits for the goroutines of the connection, which Close does not.
+func closeConn(nc *nats.Conn) {
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	if nc.IsClosed() {
+		return
+	}
+	nc.Close()
+	<-closed
+}
+
+func (s *stand) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	s.t.Cleanup(cancel)
+	return ctx
+}
+
+func (s *stand) createStream(cfg jetstream.StreamConfig) {
+	s.t.Helper()
+	cfg.Name = streamName
+	if cfg.Subjects == nil {
+		cfg.Subjects = []string{"notifications.>"}
+	}
+	if _, err := s.js.CreateStream(s.ctx(), cfg); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stand) deleteStream() {
+	s.t.Helper()
+	if err := s.js.DeleteStream(s.ctx(), streamName); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// reset replaces the stream by one with another configuration.
+func (s *stand) reset(cfg jetstream.StreamConfig) {
+	s.t.Helper()
+	s.deleteStream()
+	s.createStream(cfg)
+}
+
+func (s *stand) stream() jetstream.Stream {
+	s.t.Helper()
+	stream, err := s.js.Stream(s.ctx(), streamName)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return stream
+}
+
+func (s *stand) purge(below uint64) {
+	s.t.Helper()
+	if err := s.stream().Purge(s.ctx(), jetstream.WithPurgeSequence(below)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stand) deleteMsg(seq uint64) {
+	s.t.Helper()
+	if err := s.stream().DeleteMsg(s.ctx(), seq); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stand) open(opts jetlog.Options) *jetlog.Log {
+	s.t.Helper()
+	return s.openOn(s.nc, opts)
+}
+
+func (s *stand) openOn(nc *nats.Conn, opts jetlog.Options) *jetlog.Log {
+	s.t.Helper()
+	opts.Stream = streamName
+	l, err := jetlog.Open(nc, opts)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(l.Close)
+	return l
+}
+
+func (s *stand) publish(subject string, data []byte, header nats.Header) uint64 {
+	s.t.Helper()
+	ack, err := s.js.PublishMsg(s.ctx(), &nats.Msg{Subject: subject, Data: data, Header: header})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ack.Sequence
+}
+
+// publishMany stores n numbered messages and returns when all are.
+func (s *stand) publishMany(n int, subject string) {
+	s.t.Helper()
+	for i := range n {
+		if _, err := s.js.PublishAsync(subject, fmt.Append(nil, i)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	select {
+	case <-s.js.PublishAsyncComplete():
+	case <-time.After(time.Minute):
+		s.t.Fatal("the messages were not acknowledged")
+	}
+}
+
+func (s *stand) epoch(l *jetlog.Log) string {
+	s.t.Helper()
+	return s.state(l).Epoch
+}
+
+func (s *stand) state(l *jetlog.Log) feed.State {
+	s.t.Helper()
+	state, err := l.State(s.ctx())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return state
+}
+
+// consumers returns the names of the stream's consumers that have a prefix.
+func (s *stand) consumers(prefix string) (names []string) {
+	s.t.Helper()
+	list := s.stream().ConsumerNames(s.ctx())
+	for name := range list.Name() {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	if list.Err() != nil {
+		s.t.Fatal(list.Err())
+	}
+	return names
+}
+
+// await polls until ok, for as long as the test may run.
+func (s *stand) await(what string, ok func() bool) {
+	s.t.Helper()
+	for range 3000 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.t.Fatal("never: " + what)
+}
