@@ -21,7 +21,7 @@ func (s *Subscription) coveredLocked() bool {
 }
 
 // catchUp does one step from behind: from the window, which ends in going live, else from
-// the log. An empty batch without an error asks for another step.
+// the log. An empty delivery without an error asks for another step.
 func (s *Subscription) catchUp(ctx context.Context) (Delivery, error) {
 	if s.replay.reader != nil {
 		return s.continueReplay(ctx)
@@ -55,6 +55,7 @@ func (s *Subscription) join() (frames []*Frame, covered bool) {
 	if !s.coveredLocked() {
 		return nil, false
 	}
+	s.holdLocked()
 	frames, upTo := f.window.after(nil, s.cursor, s.filters, catchUpFrames)
 	s.cursor = max(s.cursor, upTo)
 	s.offered = s.cursor
@@ -91,6 +92,9 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 		requested = at.String()
 	}
 	gap, seq := gapAt(at, requested, state)
+	if gap != nil {
+		s.hold()
+	}
 	s.place(state.Epoch, seq)
 	if gap == nil {
 		gap, err = s.checkHoles(ctx, requested, state)

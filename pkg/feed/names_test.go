@@ -174,13 +174,14 @@ func TestValidateMessage(t *testing.T) {
 		t.Error(err)
 	}
 	bad := map[string]feed.Message{
-		"subject": {Subject: "a.*"},
-		"event":   {Subject: "a", Type: "tidemark.gap"},
-		"id":      {Subject: "a", ID: "x\r\nNats-Rollup: all"},
+		"subject":  {Subject: "a.*"},
+		"event":    {Subject: "a", Type: "tidemark.gap"},
+		"subject ": {Subject: "$JS.API.STREAM.DELETE.NOTIFICATIONS"},
+		"id":       {Subject: "a", ID: "x\r\nNats-Rollup: all"},
 	}
 	for _, field := range slices.Sorted(maps.Keys(bad)) {
 		err := bad[field].Validate()
-		if invalid, ok := errors.AsType[*feed.InvalidError](err); !ok || invalid.Field != field {
+		if invalid, ok := errors.AsType[*feed.InvalidError](err); !ok || invalid.Field != strings.TrimSpace(field) {
 			t.Errorf("%+v: %v", bad[field], err)
 		}
 	}

@@ -63,6 +63,10 @@ func (m Message) Validate() error {
 	if err := CheckSubject(m.Subject); err != nil {
 		return &InvalidError{Field: "subject", Reason: err.Error()}
 	}
+	if m.Subject[0] == '$' || strings.HasPrefix(m.Subject, "_INBOX.") {
+		// A publish to $JS.API.STREAM.DELETE.X would be carried out, and answered.
+		return &InvalidError{Field: "subject", Reason: fmt.Sprintf("%q is reserved for NATS itself", m.Subject)}
+	}
 	if err := CheckType(m.Type); err != nil {
 		return &InvalidError{Field: "event", Reason: err.Error()}
 	}

@@ -125,6 +125,7 @@ func (s *Subscription) lostIn(ctx context.Context, read Batch) (*Gap, error) {
 func (s *Subscription) advance(gap *Gap, events []Event, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.holdLocked()
 	if gap != nil {
 		s.cursor = max(s.cursor, gap.Continues.Seq)
 	}

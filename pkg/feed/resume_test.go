@@ -178,6 +178,10 @@ func TestQuietPositionMovesWithTheTail(t *testing.T) {
 		if got := c.sub.Position(); got.Seq > 50 {
 			t.Errorf("position %v while event 51 waits to be sent", got)
 		}
+		c.step(t, r.ctx)
+		if got := c.sub.Position(); got.Seq != 50 {
+			t.Errorf("position %v while event 51 is being sent", got)
+		}
 		c.drain(t, r)
 		if got := c.sub.Position(); got.Seq != 52 {
 			t.Errorf("position %v at the end", got)

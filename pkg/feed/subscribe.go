@@ -46,6 +46,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 		s.Close()
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
+	s.settle()
 	return s, nil
 }
 

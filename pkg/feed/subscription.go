@@ -27,8 +27,10 @@ type Subscription struct {
 	live         bool // in the index: the tail offers frames
 	closed       bool
 	epoch        string
-	cursor       uint64 // everything that matches up to here was returned by Next
-	offered      uint64 // everything that matches up to here was returned or is pending
+	cursor       uint64   // everything that matches up to here was returned by Next
+	inHand       bool     // what Next returned last is not known to be sent yet
+	settled      Position // where the client stood before that
+	offered      uint64   // everything that matches up to here was returned or is pending
 	pending      []*Frame
 	pendingBytes int
 	spare        []*Frame // the slice that Next returned last
@@ -72,15 +74,19 @@ func (s *Subscription) Filters() []string { return s.filters }
 // Opening says how the subscription began.
 func (s *Subscription) Opening() Opening { return s.opening }
 
-// Position is what a client may resume from once it has everything that Next returned: as
-// far as the tail has looked when nothing waits, so that a client whose subjects are quiet
-// does not fall out of retention.
+// Position is what a client may resume from when it has everything that Next returned before
+// its present or next call: as far as the tail has looked when nothing waits, so that a
+// client whose subjects are quiet does not fall out of retention. It never falls, but for
+// another incarnation of the stream.
 func (s *Subscription) Position() Position {
 	s.feed.mu.RLock()
 	high := s.feed.window.high // before pending is looked at, see Feed.offer
 	s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.inHand {
+		return s.settled
+	}
 	if s.live && len(s.pending) == 0 && s.jump == nil {
 		return Position{max(s.cursor, high), s.epoch}
 	}
@@ -88,36 +94,57 @@ func (s *Subscription) Position() Position {
 }
 
 // Next blocks until there is something to send, ctx ends, or the feed has stopped
-// (ErrClosed). Trouble with the log is waited out.
+// (ErrClosed). Trouble with the log is waited out. To call it says that what it returned
+// before was dealt with.
 func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 	for {
-		batch, live, err := s.take()
-		if err != nil || !batch.empty() {
-			return batch, err
-		}
-		if live {
+		s.settle()
+		d, live, err := s.take()
+		if err == nil && d.empty() && live {
 			err = s.wait(ctx, nil)
-		} else {
-			batch, err = s.catchUp(ctx)
+		} else if err == nil && d.empty() {
+			d, err = s.catchUp(ctx)
 		}
-		if err != nil || !batch.empty() {
-			return batch, err
+		if err != nil || !d.empty() {
+			return d, err
 		}
 	}
 }
 
+func (s *Subscription) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inHand = false
+}
+
+func (s *Subscription) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holdLocked()
+}
+
+// holdLocked keeps the position from before what Next is about to return.
+func (s *Subscription) holdLocked() {
+	if !s.inHand {
+		s.inHand, s.settled = true, Position{s.cursor, s.epoch}
+	}
+}
+
 // take returns what is pending, then the jump that follows it.
-func (s *Subscription) take() (batch Delivery, live bool, err error) {
+func (s *Subscription) take() (d Delivery, live bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return Delivery{}, false, ErrClosed
 	}
 	if len(s.pending) > 0 {
-		batch.Frames = s.takePendingLocked()
-		return batch, s.live, nil
+		s.cursor = s.pending[0].Seq - 1 // the tail looked at all before it
+		s.holdLocked()
+		d.Frames = s.takePendingLocked()
+		return d, s.live, nil
 	}
 	if j := s.jump; j != nil {
+		s.holdLocked()
 		s.jump = nil
 		s.epoch, s.cursor, s.offered = j.epoch, j.cursor, j.cursor
 		s.replay.close()
