@@ -37,7 +37,7 @@ type Decoder struct {
 	id    []byte // becomes lastID when the event ends
 	types string // the latest type, to be used again without an allocation
 
-	lastID   string
+	lastID   []byte
 	retry    time.Duration
 	hasRetry bool
 }
@@ -87,7 +87,7 @@ func (d *Decoder) Next() (Event, error) {
 
 // LastEventID is what a client sends when it reconnects: the id of the last complete block,
 // also of one without data, which Next does not return. Empty when there was none.
-func (d *Decoder) LastEventID() string { return d.lastID }
+func (d *Decoder) LastEventID() string { return string(d.lastID) }
 
 // Retry is the reconnection time that the stream asked for last, and whether it ever did.
 func (d *Decoder) Retry() (time.Duration, bool) { return d.retry, d.hasRetry }
@@ -162,9 +162,7 @@ func (d *Decoder) comment(text []byte) {
 
 // endBlock takes the id of a block, and its event if it has one.
 func (d *Decoder) endBlock() (ev Event, ok bool) {
-	if string(d.id) != d.lastID {
-		d.lastID = string(d.id)
-	}
+	d.lastID = append(d.lastID[:0], d.id...)
 	typ := d.typ
 	d.typ = ""
 	if len(d.data) == 0 {
