@@ -1,0 +1,100 @@
+package feedhttp
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/sse"
+)
+
+// The types of control events.
+const (
+	TypeOpen     = feed.ControlPrefix + "open"
+	TypePosition = feed.ControlPrefix + "position"
+	TypeGap      = feed.ControlPrefix + "gap"
+	TypeClose    = feed.ControlPrefix + "close"
+)
+
+// Open is the data of tidemark.open.
+type Open struct {
+	Stream   string   `json:"stream"`
+	Position string   `json:"position"` // delivery begins with the first event after it
+	Resumed  bool     `json:"resumed"`  // it continues where the client left off
+	Pending  uint64   `json:"pending"`  // events to catch up on
+	Subjects []string `json:"subjects"`
+}
+
+// Gap is the data of tidemark.gap.
+type Gap struct {
+	Reason         feed.Reason `json:"reason"`
+	Requested      string      `json:"requested"`
+	FirstAvailable string      `json:"first_available"`
+	ContinuesAfter string      `json:"continues_after"`
+}
+
+// At is the data of tidemark.position.
+type At struct {
+	Position string `json:"position"`
+}
+
+// Close is the data of tidemark.close.
+type Close struct {
+	Reason  CloseReason `json:"reason"`
+	RetryMS int64       `json:"retry_ms"` // come back after this long
+	Message string      `json:"message"`
+}
+
+// CloseReason says why the server ends a stream.
+type CloseReason string
+
+// The reasons of tidemark.close.
+const (
+	CloseDrain  CloseReason = "drain"
+	CloseMaxAge CloseReason = "max-age"
+	CloseIdle   CloseReason = "idle"
+)
+
+// controls encodes control events, as comments for clients that want none.
+type controls struct{ asComments bool }
+
+// append appends a control event. The id may be empty.
+func (c controls) append(dst []byte, typ, id string, data any) []byte {
+	text, err := json.Marshal(data)
+	if err != nil {
+		panic(err) // of our own types, which have no way to fail
+	}
+	if c.asComments {
+		return sse.AppendComment(dst, typ+" "+string(text))
+	}
+	return sse.AppendEvent(dst, sse.Event{ID: []byte(id), Type: typ, Data: text})
+}
+
+func (c controls) open(dst []byte, stream string, sub *feed.Subscription) []byte {
+	o := sub.Opening()
+	dst = c.append(dst, TypeOpen, o.ID, Open{
+		Stream: stream, Position: o.Position.String(), Resumed: o.Resumed,
+		Pending: o.Pending, Subjects: sub.Filters(),
+	})
+	if o.Gap != nil {
+		dst = c.gap(dst, o.Gap)
+	}
+	return dst
+}
+
+func (c controls) gap(dst []byte, g *feed.Gap) []byte {
+	after := g.Continues.String()
+	return c.append(dst, TypeGap, after, Gap{
+		Reason: g.Reason, Requested: g.Requested,
+		FirstAvailable: g.FirstAvailable.String(), ContinuesAfter: after,
+	})
+}
+
+func (c controls) position(dst []byte, p feed.Position) []byte {
+	return c.append(dst, TypePosition, p.String(), At{p.String()})
+}
+
+func (c controls) close(dst []byte, reason CloseReason, message string, retry time.Duration) []byte {
+	dst = sse.AppendRetry(dst, retry)
+	return c.append(dst, TypeClose, "", Close{reason, retry.Milliseconds(), message})
+}

@@ -1,0 +1,51 @@
+package feedhttp
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/tidemark/tidemark/pkg/auth"
+)
+
+// Problem is an error answer, as RFC 9457 (application/problem+json) has it.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	// Detail says what to change.
+	Detail string `json:"detail"`
+	// Field names the part of a request body that is wrong, such as "[3].subject".
+	Field string `json:"field,omitempty"`
+	// Results tell, for a batch of which some are stored, what became of each.
+	Results []PublishResult `json:"results,omitempty"`
+}
+
+// WriteProblem answers with a problem. A zero Type and Title follow from the status.
+func WriteProblem(w http.ResponseWriter, p Problem) {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client has gone: nobody is left to tell
+}
+
+// refuse answers an error of ours with its status, and any other with 400.
+func refuse(w http.ResponseWriter, err error) {
+	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
+	if denied, ok := errors.AsType[*auth.Error](err); ok {
+		p.Status = denied.Status
+	}
+	WriteProblem(w, p)
+}
+
+func refuseMethod(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	WriteProblem(w, Problem{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not served here; use " + allow})
+}

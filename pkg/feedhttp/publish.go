@@ -1,0 +1,264 @@
+package feedhttp
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// PublishOptions configure Publish and SendMessage. Publisher is needed.
+type PublishOptions struct {
+	Publisher feed.Publisher
+	// Subjects bound what may be published; empty allows every subject that some stream
+	// takes.
+	Subjects []string
+	// MaxBytes bounds a request's body; 1 MiB when zero.
+	MaxBytes int64
+	// MaxBatch bounds the events of one request; 1000 when zero.
+	MaxBatch int
+	// Timeout bounds the wait for acknowledgements; 5 s when zero.
+	Timeout time.Duration
+	Logger  *slog.Logger // nil discards
+}
+
+func (o PublishOptions) withDefaults() PublishOptions {
+	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<20)
+	o.MaxBatch = cmp.Or(o.MaxBatch, 1000)
+	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// PublishRequest is one event of POST /publish.
+type PublishRequest struct {
+	Subject string `json:"subject"`
+	Event   string `json:"event"`
+	// Data is any JSON. A string goes out as its text, anything else as JSON.
+	Data json.RawMessage `json:"data"`
+	ID   string          `json:"id"`
+}
+
+// PublishResult is what became of one event.
+type PublishResult struct {
+	Stream    string `json:"stream,omitempty"`
+	Seq       uint64 `json:"seq,omitempty"`
+	Position  string `json:"position,omitempty"`
+	Duplicate bool   `json:"duplicate,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+// publisher is what Publish and SendMessage share.
+type publisher struct{ opts PublishOptions }
+
+// Publish stores the events of POST requests: one PublishRequest or an array of them. It
+// answers once all are acknowledged, with a PublishResult or an array.
+//
+// A request that holds anything invalid is refused whole. Where the store fails in the
+// middle of an array, the problem tells what became of each.
+type Publish struct{ publisher }
+
+// NewPublish returns the handler of POST /publish.
+func NewPublish(opts PublishOptions) *Publish { return &Publish{publisher{opts.withDefaults()}} }
+
+func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		refuseMethod(w, r, "POST, OPTIONS")
+		return
+	}
+	body, err := h.read(w, r)
+	if err != nil {
+		WriteProblem(w, problemOf(err))
+		return
+	}
+	requests, isArray, err := decode(body)
+	if err != nil {
+		WriteProblem(w, problemOf(err))
+		return
+	}
+	msgs, err := h.messages(requests, isArray, r.Header.Get("Idempotency-Key"))
+	if err != nil {
+		WriteProblem(w, problemOf(err))
+		return
+	}
+	h.store(w, r, msgs, isArray)
+}
+
+// fieldError is a wrong part of a body.
+type fieldError struct {
+	field  string
+	detail string
+}
+
+func (e *fieldError) Error() string { return e.detail }
+
+func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.opts.MaxBytes))
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, errors.New(`the body is empty; send JSON such as {"subject":"notifications.broadcast","data":"hi"}`)
+	}
+	return body, nil
+}
+
+func decode(body []byte) (requests []PublishRequest, isArray bool, err error) {
+	isArray = bytes.TrimSpace(body)[0] == '['
+	if isArray {
+		err = decodeJSON(body, &requests, true)
+	} else {
+		requests = make([]PublishRequest, 1)
+		err = decodeJSON(body, &requests[0], true)
+	}
+	if err == nil && len(requests) == 0 {
+		err = errors.New("the array holds no event")
+	}
+	return requests, isArray, err
+}
+
+// decodeJSON reads exactly one JSON value.
+func decodeJSON(body []byte, into any, strict bool) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if strict {
+		dec.DisallowUnknownFields()
+	}
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("the body goes on after its JSON value; send several events as an array")
+	}
+	return nil
+}
+
+func (p *publisher) messages(requests []PublishRequest, isArray bool, key string) ([]feed.Message, error) {
+	if len(requests) > p.opts.MaxBatch {
+		return nil, fmt.Errorf("%d events in one request; at most %d are taken", len(requests), p.opts.MaxBatch)
+	}
+	msgs := make([]feed.Message, len(requests))
+	for i, req := range requests {
+		id := req.ID
+		if id == "" && key != "" {
+			id = key
+			if isArray {
+				id = key + ":" + strconv.Itoa(i)
+			}
+		}
+		data, err := payload(req.Data)
+		if err != nil {
+			return nil, err
+		}
+		msgs[i] = feed.Message{Subject: req.Subject, Type: req.Event, Data: data, ID: id}
+		if err := p.check(msgs[i], i, isArray); err != nil {
+			return nil, err
+		}
+	}
+	return msgs, nil
+}
+
+// payload takes a JSON string for its text, and other JSON as it is, on one line.
+func payload(data json.RawMessage) ([]byte, error) {
+	if len(data) > 0 && data[0] == '"' {
+		var text string
+		err := json.Unmarshal(data, &text)
+		return []byte(text), err
+	}
+	var line bytes.Buffer
+	if len(data) > 0 {
+		if err := json.Compact(&line, data); err != nil {
+			return nil, err
+		}
+	}
+	return line.Bytes(), nil
+}
+
+func (p *publisher) check(m feed.Message, i int, isArray bool) error {
+	err := m.Validate()
+	if err == nil && len(p.opts.Subjects) > 0 &&
+		!slices.ContainsFunc(p.opts.Subjects, func(f string) bool { return feed.Matches(f, m.Subject) }) {
+		err = &feed.InvalidError{Field: "subject", Reason: fmt.Sprintf("%q is outside of %s", m.Subject, strings.Join(p.opts.Subjects, ", "))}
+	}
+	invalid, ok := errors.AsType[*feed.InvalidError](err)
+	if !ok {
+		return err
+	}
+	field := invalid.Field
+	if isArray {
+		field = fmt.Sprintf("[%d].%s", i, field)
+	}
+	return &fieldError{field, field + ": " + invalid.Reason}
+}
+
+// store publishes and answers.
+func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Message, isArray bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), p.opts.Timeout)
+	defer cancel()
+	results := make([]PublishResult, len(msgs))
+	var failed error
+	for i, res := range p.opts.Publisher.Publish(ctx, msgs...) {
+		results[i] = resultOf(res)
+		failed = cmp.Or(failed, res.Err)
+	}
+	if failed != nil {
+		p.opts.Logger.Warn("publish failed", "error", failed, "subject", msgs[0].Subject, "events", len(msgs))
+		problem := problemOf(failed)
+		if isArray {
+			problem.Results = results
+		}
+		WriteProblem(w, problem)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if isArray {
+		_ = json.NewEncoder(w).Encode(results)
+	} else {
+		_ = json.NewEncoder(w).Encode(results[0])
+	}
+}
+
+func resultOf(res feed.Result) PublishResult {
+	if res.Err != nil {
+		return PublishResult{Error: problemOf(res.Err).Detail}
+	}
+	return PublishResult{
+		Stream: res.Ack.Stream, Seq: res.Ack.Position.Seq,
+		Position: res.Ack.Position.String(), Duplicate: res.Ack.Duplicate,
+	}
+}
+
+// problemOf maps what can go wrong with a publish to an answer.
+func problemOf(err error) Problem {
+	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
+	if field, ok := errors.AsType[*fieldError](err); ok {
+		p.Field = field.field
+	}
+	tooBig, isTooBig := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case isTooBig:
+		p.Status = http.StatusRequestEntityTooLarge
+		p.Detail = fmt.Sprintf("the body is larger than %d bytes (publish.max_bytes)", tooBig.Limit)
+	case errors.Is(err, feed.ErrTooLarge):
+		p.Status = http.StatusRequestEntityTooLarge
+	case errors.Is(err, feed.ErrSubjectNotStored):
+		p.Status = http.StatusUnprocessableEntity
+	case errors.Is(err, feed.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		p.Status = http.StatusServiceUnavailable
+		p.Detail = "the event store did not acknowledge in time, so whether the event is stored is not known; repeat it with the same id, which makes it a duplicate if it is"
+	}
+	return p
+}

@@ -1,0 +1,118 @@
+package feedhttp
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// MaxSubjects bounds the ?subject= parameters of one request.
+const MaxSubjects = 64
+
+// Selection says which subjects a connection gets.
+type Selection struct {
+	// Defaults go to every connection. One whose variable the identity does not fill is
+	// left out.
+	Defaults []feed.Template
+	// Allow is what clients may ask for beyond the defaults with ?subject=.
+	Allow []feed.Template
+}
+
+// Filters returns the merged subjects of one connection: what the identity gets by default
+// (unless only is set) and what it asked for. Errors are *auth.Error.
+func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]string, error) {
+	if len(asked) > MaxSubjects {
+		return nil, badRequest("%d ?subject= parameters; at most %d are taken, and wildcards make do with fewer", len(asked), MaxSubjects)
+	}
+	defaults, missing, err := expand(s.Defaults, id)
+	if err != nil {
+		return nil, err
+	}
+	allowed, _, err := expand(s.Allow, id)
+	if err != nil {
+		return nil, err
+	}
+	allowed = append(allowed, defaults...)
+	for _, subject := range asked {
+		if err := check(subject, allowed); err != nil {
+			return nil, err
+		}
+	}
+	if only {
+		defaults = nil
+	}
+	filters := feed.MergeFilters(append(defaults, asked...))
+	if len(filters) == 0 {
+		return nil, nothing(only, missing)
+	}
+	return filters, nil
+}
+
+func expand(templates []feed.Template, id auth.Identity) (filters []string, missing []string, err error) {
+	for _, t := range templates {
+		filter, ok, err := t.Expand(id.Vars)
+		switch {
+		case err != nil:
+			return nil, nil, badRequest("%v", err)
+		case ok:
+			filters = append(filters, filter)
+		default:
+			missing = append(missing, t.String())
+		}
+	}
+	return filters, missing, nil
+}
+
+func check(subject string, allowed []string) error {
+	if err := feed.CheckFilter(subject); err != nil {
+		return badRequest("?subject=: %v", err)
+	}
+	if !slices.ContainsFunc(allowed, func(outer string) bool { return feed.Subset(subject, outer) }) {
+		return &auth.Error{Status: http.StatusForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subject)}
+	}
+	return nil
+}
+
+func nothing(only bool, missing []string) error {
+	if only {
+		return badRequest("?only=1 leaves out the feed's own subjects, and no ?subject= asks for others")
+	}
+	return badRequest("no subject is left for this connection: %s has no value here; send the identity (X-User), or ask with ?subject=", strings.Join(missing, ", "))
+}
+
+func badRequest(format string, args ...any) error {
+	return &auth.Error{Status: http.StatusBadRequest, Detail: fmt.Sprintf(format, args...)}
+}
+
+// startOf reads where a request begins, the strongest source first: the header, which an
+// EventSource sets by itself when it comes back, then the query, which it repeats for ever.
+func startOf(r *http.Request, parseFrom func(string) (feed.Start, error)) (feed.Start, error) {
+	query := r.URL.Query()
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return feed.Resume(id), nil
+	}
+	if id := query.Get("last_event_id"); id != "" {
+		return feed.Resume(id), nil
+	}
+	start, err := parseFrom(query.Get("from"))
+	if err != nil {
+		return start, badRequest("?from=: %v", err)
+	}
+	return start, nil
+}
+
+// flag reads a query parameter that takes one value beside its default.
+func flag(r *http.Request, name, value string) (bool, error) {
+	query := r.URL.Query()
+	if !query.Has(name) {
+		return false, nil
+	}
+	if got := query.Get(name); got != value {
+		return false, badRequest("?%s=%s: the only value is %q", name, got, value)
+	}
+	return true, nil
+}

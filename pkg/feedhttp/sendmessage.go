@@ -1,0 +1,89 @@
+package feedhttp
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// SendMessage stores POST requests of the form {"userId","eventType","message","data"}, for
+// services that speak that. With a userId the event goes to that user, else to everybody.
+// What reaches clients is {"message","data"} as JSON, of the type eventType. Unknown fields
+// are ignored.
+type SendMessage struct {
+	publisher
+	user      feed.Template
+	broadcast string
+}
+
+// NewSendMessage returns a handler that publishes to user, a template with the variable
+// {user}, or to the subject broadcast.
+func NewSendMessage(opts PublishOptions, user feed.Template, broadcast string) *SendMessage {
+	return &SendMessage{publisher{opts.withDefaults()}, user, broadcast}
+}
+
+type sendRequest struct {
+	UserID    userID          `json:"userId"`
+	EventType string          `json:"eventType"`
+	Message   json.RawMessage `json:"message,omitempty"`
+	Data      json.RawMessage `json:"data,omitempty"`
+}
+
+// userID is a string or a number, as services have either.
+type userID string
+
+func (u *userID) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, (*string)(u))
+	}
+	var n json.Number
+	err := json.Unmarshal(b, &n) // null leaves it empty
+	*u = userID(n)
+	return err
+}
+
+func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		refuseMethod(w, r, "POST, OPTIONS")
+		return
+	}
+	msg, err := h.message(w, r)
+	if err != nil {
+		WriteProblem(w, problemOf(err))
+		return
+	}
+	h.store(w, r, []feed.Message{msg}, false)
+}
+
+func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Message, error) {
+	body, err := h.read(w, r)
+	if err != nil {
+		return feed.Message{}, err
+	}
+	var req sendRequest
+	if err := decodeJSON(body, &req, false); err != nil {
+		return feed.Message{}, err
+	}
+	subject, err := h.subject(string(req.UserID))
+	if err != nil {
+		return feed.Message{}, &fieldError{"userId", "userId: " + err.Error()}
+	}
+	data, err := json.Marshal(struct {
+		Message json.RawMessage `json:"message,omitempty"`
+		Data    json.RawMessage `json:"data,omitempty"`
+	}{req.Message, req.Data})
+	if err != nil {
+		return feed.Message{}, err
+	}
+	msg := feed.Message{Subject: subject, Type: req.EventType, Data: data, ID: r.Header.Get("Idempotency-Key")}
+	return msg, h.check(msg, 0, false)
+}
+
+func (h *SendMessage) subject(user string) (string, error) {
+	if user == "" {
+		return h.broadcast, nil
+	}
+	subject, _, err := h.user.Expand(map[string]string{"user": user})
+	return subject, err
+}

@@ -1,0 +1,164 @@
+package feedhttp
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/push"
+)
+
+// SubscribeOptions configure a Subscribe handler. Feed and Selection are needed.
+type SubscribeOptions struct {
+	Feed   *feed.Feed
+	Stream string // the stream's name, as tidemark.open tells it
+	Selection
+	// Identify says who is calling; nil takes everybody for anonymous.
+	Identify auth.Source
+
+	// Retry is what clients are told to wait before they reconnect, each with a jitter of
+	// ±50 %; 2 s when zero.
+	Retry time.Duration
+	// Heartbeat is the longest silence on a stream; 15 s when zero. Proxies cut silent
+	// connections, many after 60 s.
+	Heartbeat time.Duration
+	// WriteTimeout is how long a client may take no bytes at all; 30 s when zero.
+	WriteTimeout time.Duration
+	// MaxAge ends a stream after this long, less a jitter of 10 %; never when zero.
+	MaxAge time.Duration
+	// MaxIdle ends a stream that was sent no event for this long; never when zero.
+	MaxIdle time.Duration
+
+	Logger *slog.Logger // nil discards
+}
+
+func (o SubscribeOptions) withDefaults() SubscribeOptions {
+	o.Retry = cmp.Or(o.Retry, 2*time.Second)
+	o.Heartbeat = cmp.Or(o.Heartbeat, 15*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
+	if o.Identify == nil {
+		o.Identify = auth.First()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Subscribe streams a feed to each client that GETs it.
+type Subscribe struct {
+	opts     SubscribeOptions
+	drain    context.Context
+	drainNow context.CancelFunc
+	// mu keeps a stream from being added while Drain begins to wait.
+	mu      sync.Mutex
+	streams sync.WaitGroup
+}
+
+// NewSubscribe returns a handler over opts.Feed.
+func NewSubscribe(opts SubscribeOptions) *Subscribe {
+	h := &Subscribe{opts: opts.withDefaults()}
+	h.drain, h.drainNow = context.WithCancel(context.Background())
+	return h
+}
+
+// Drain tells every client to come back later, ends the streams, and blocks until they have
+// ended or ctx does. Clients that arrive afterwards are sent away in the same words.
+func (h *Subscribe) Drain(ctx context.Context) error {
+	h.mu.Lock()
+	h.drainNow()
+	h.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		h.streams.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (h *Subscribe) enter() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.streams.Add(1)
+}
+
+// ServeHTTP answers GET with a stream that lasts until either side ends it, HEAD with its
+// headers, OPTIONS with the methods.
+func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	default:
+		refuseMethod(w, r, "GET, HEAD, OPTIONS")
+		return
+	}
+	s, err := h.newSession(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	setHeaders(w.Header())
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	h.enter()
+	defer h.streams.Done()
+	s.stream = push.Open(w, push.Options{WriteTimeout: h.opts.WriteTimeout})
+	s.run(r.Context())
+	s.stream.Abort()
+}
+
+// newSession reads the request, and refuses what must not be repeated as it is.
+func (h *Subscribe) newSession(r *http.Request) (*session, error) {
+	id, err := h.opts.Identify(r)
+	if err != nil {
+		return nil, err
+	}
+	only, err := flag(r, "only", "1")
+	if err != nil {
+		return nil, err
+	}
+	filters, err := h.opts.Filters(id, r.URL.Query()["subject"], only)
+	if err != nil {
+		return nil, err
+	}
+	start, err := startOf(r, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
+	if err != nil {
+		return nil, err
+	}
+	visible, err := flag(r, "heartbeat", "event")
+	if err != nil {
+		return nil, err
+	}
+	quiet, err := flag(r, "control", "off")
+	if err != nil {
+		return nil, err
+	}
+	return &session{
+		opts: &h.opts, drain: h.drain, visible: visible && !quiet, controls: controls{asComments: quiet},
+		request: feed.SubscribeOptions{Filters: filters, Start: start}, user: id.User(), remote: r.RemoteAddr,
+	}, nil
+}
+
+func setHeaders(h http.Header) {
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// jitter spreads d evenly over d*(1-share) to d*(1+share).
+func jitter(d time.Duration, share float64) time.Duration {
+	return time.Duration(float64(d) * (1 + share*(2*rand.Float64()-1)))
+}

@@ -1,0 +1,106 @@
+// Package push is the connection engine: it writes frames to sockets.
+//
+// A Stream is one client's response. It writes whole frames, many per write, and ends by an
+// abort, so that every client library takes the end for a lost connection and comes back.
+//
+// Writes block until the kernel has taken the bytes. A client that takes nothing for
+// Options.WriteTimeout fails the write; one that takes bytes slowly is waited for, because
+// each piece has a deadline of its own.
+package push
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// pieceSize is how much is written under one deadline. Small enough that a client on a bad
+// line takes a piece within any sane timeout, large enough that a replay of small frames
+// costs few system calls.
+const pieceSize = 16 << 10
+
+// Options configure a Stream. The zero value works.
+type Options struct {
+	// WriteTimeout is how long a client may take no bytes at all; 30 s when zero.
+	WriteTimeout time.Duration
+}
+
+// Stream writes one client's events. It is not safe for concurrent use.
+type Stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	written int64
+}
+
+// Open starts the response with status 200 and the headers that are set on w. The headers
+// reach the client with the first Write.
+func Open(w http.ResponseWriter, opts Options) *Stream {
+	w.WriteHeader(http.StatusOK)
+	return &Stream{
+		w: w, control: http.NewResponseController(w),
+		timeout: cmp.Or(opts.WriteTimeout, 30*time.Second),
+	}
+}
+
+// Written is how many bytes the stream has taken, before any transfer coding.
+func (s *Stream) Written() int64 { return s.written }
+
+var pieces = sync.Pool{New: func() any { b := make([]byte, 0, pieceSize); return &b }}
+
+// Write sends whole frames and flushes them. After an error the stream is of no more use.
+func (s *Stream) Write(frames ...[]byte) error {
+	buf := pieces.Get().(*[]byte)
+	defer pieces.Put(buf)
+	piece := (*buf)[:0]
+	for _, frame := range frames {
+		for len(frame) > 0 {
+			n := min(len(frame), pieceSize-len(piece))
+			piece, frame = append(piece, frame[:n]...), frame[n:]
+			if len(piece) < pieceSize {
+				continue
+			}
+			if err := s.send(piece); err != nil {
+				return err
+			}
+			piece = piece[:0]
+		}
+	}
+	if err := s.send(piece); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+func (s *Stream) send(piece []byte) error {
+	if len(piece) == 0 {
+		return nil
+	}
+	if err := s.extend(); err != nil {
+		return err
+	}
+	n, err := s.w.Write(piece)
+	s.written += int64(n)
+	return err
+}
+
+func (s *Stream) flush() error {
+	if err := s.extend(); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
+
+// extend sets the deadline ahead of each write: one that has passed cannot be extended.
+func (s *Stream) extend() error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
+		return fmt.Errorf("this server's responses take no write deadline: %w", err)
+	}
+	return nil
+}
+
+// Abort ends the response without its last chunk. It must be called on the handler's own
+// goroutine, and does not return.
+func (s *Stream) Abort() { panic(http.ErrAbortHandler) }
