@@ -73,7 +73,7 @@ func checkOrigin(p *problems, origin string) {
 }
 
 func (n NATS) validate(p *problems) {
-	n.TLS.TLSPair.validate(p, "nats.tls")
+	n.TLS.validate(p, "nats.tls")
 	n.checkLogin(p)
 	if n.URL == "" {
 		n.validateEmbedded(p)

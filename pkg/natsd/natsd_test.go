@@ -3,6 +3,7 @@ package natsd_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -143,7 +144,7 @@ func TestFailedStartFreesTheDirectory(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := natsd.Start(ctx, natsd.Options{Dir: dir, Addr: "127.0.0.1:0"}); err != context.Canceled {
+	if _, err := natsd.Start(ctx, natsd.Options{Dir: dir, Addr: "127.0.0.1:0"}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("started with a cancelled context: %v", err)
 	}
 	start(t, natsd.Options{Dir: dir})
