@@ -1,0 +1,156 @@
+package tidemark_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tidemark/tidemark/"
+
+// imports are the packages of this module, by their directory, with what their files
+// outside tests import. They are read here rather than asked of the go command, so that
+// the cache of test results sees every change.
+type imports map[string]map[string]bool
+
+func readImports(t *testing.T) imports {
+	t.Helper()
+	all := make(imports)
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return skipDir(d.Name())
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		return all.add(name)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func skipDir(name string) error {
+	if name == "testdata" || name != "." && strings.HasPrefix(name, ".") {
+		return filepath.SkipDir
+	}
+	return nil
+}
+
+func (all imports) add(file string) error {
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	if err != nil {
+		return err
+	}
+	pkg := path.Dir(filepath.ToSlash(file))
+	if all[pkg] == nil {
+		all[pkg] = make(map[string]bool)
+	}
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return err
+		}
+		all[pkg][imported] = true
+	}
+	return nil
+}
+
+// reach is everything that a package imports, also through others of this module.
+func (all imports) reach(pkg string) []string {
+	seen := make(map[string]bool)
+	var visit func(pkg string)
+	visit = func(pkg string) {
+		for imported := range all[pkg] {
+			if !seen[imported] {
+				seen[imported] = true
+				visit(strings.TrimPrefix(imported, module))
+			}
+		}
+	}
+	visit(pkg)
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// The way that imports point, from the design. What is not listed is held by
+// TestNobodyLooksUp alone.
+var house = map[string]struct {
+	ours   []string // packages of this module that it may reach
+	others []string // modules or packages of others; "any" is no limit
+	never  []string
+}{
+	"pkg/sse":           {},
+	"pkg/client":        {ours: []string{"pkg/sse"}},
+	"pkg/push":          {ours: []string{"pkg/sse"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
+	"pkg/feed":          {ours: []string{"pkg/sse"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
+	"pkg/feed/feedtest": {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
+	"pkg/auth":          {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}},
+	"pkg/jetlog":        {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}, never: []string{"net/http"}},
+	"pkg/feedhttp":      {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth"}, others: []string{"any"}},
+	"pkg/natsd":         {others: []string{"any"}},
+	"streams":           {others: []string{"github.com/nats-io/nats.go"}},
+	"config":            {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	all := readImports(t)
+	for _, must := range []string{"pkg/feed", "pkg/sse"} {
+		if all[must] == nil {
+			t.Errorf("%s was not found; does the test run at the module's root?", must)
+		}
+	}
+	for pkg, rule := range house {
+		for _, imported := range all.reach(pkg) {
+			own, isOurs := strings.CutPrefix(imported, module)
+			switch {
+			case within(imported, rule.never),
+				isOurs && !slices.Contains(rule.ours, own),
+				!isOurs && !standard(imported) && !slices.Contains(rule.others, "any") && !within(imported, rule.others):
+				t.Errorf("%s must not reach %s", pkg, imported)
+			}
+		}
+	}
+}
+
+// Libraries take options and a *slog.Logger: configuration, Echo and zerolog stay in the
+// process around them.
+func TestNobodyLooksUp(t *testing.T) {
+	process := []string{"github.com/labstack/echo", "github.com/rs/zerolog"}
+	settings := []string{module + "config", "github.com/spf13"}
+	for pkg, direct := range readImports(t) {
+		for imported := range direct {
+			if pkg != "pkg/server" && !strings.HasPrefix(pkg, "pkg/server/") && within(imported, process) {
+				t.Errorf("%s imports %s, which only pkg/server may", pkg, imported)
+			}
+			if strings.HasPrefix(pkg, "pkg/") && within(imported, settings) {
+				t.Errorf("%s imports %s, which nothing in pkg may", pkg, imported)
+			}
+			if strings.HasPrefix(imported, module+"cmd") || imported == module+"pkg/server" && !strings.HasPrefix(pkg, "cmd/") {
+				t.Errorf("%s imports %s, which lies above it", pkg, imported)
+			}
+		}
+	}
+}
+
+func within(imported string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool {
+		return imported == p || strings.HasPrefix(imported, p+"/")
+	})
+}
+
+// standard: the first element of any other path is a domain.
+func standard(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(first, ".")
+}
