@@ -50,7 +50,7 @@ func TestGapsAtTheStart(t *testing.T) {
 
 // The window may still hold what the stream no longer does; without it the gap is told.
 func TestTrimmedPosition(t *testing.T) {
-	for _, opts := range []feed.Options{{ReplayFromLog: true}, {WindowEvents: 2}, {NoPreload: true}} {
+	for _, opts := range []feed.Options{fromLog, {WindowEvents: 2}, {NoPreload: true}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, nil, opts)
 			<-r.feed.Ready()
@@ -73,7 +73,7 @@ func TestTrimmedPosition(t *testing.T) {
 
 func TestEverythingTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{ReplayFromLog: true})
+		r := newRig(t, nil, fromLog)
 		r.publish(10, "n.a")
 		r.Trim(11)
 		level, behind := r.subscribe(t, feed.Resume("10-e1")), r.subscribe(t, feed.Resume("9-e1"))
@@ -87,7 +87,7 @@ func TestEverythingTrimmed(t *testing.T) {
 
 func TestInteriorDeletes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{ReplayFromLog: true})
+		r := newRig(t, nil, fromLog)
 		r.publish(10, "n.a")
 		r.Delete(5)
 		before, after := r.subscribe(t, feed.Resume("2-e1"), "n.a"), r.subscribe(t, feed.Resume("5-e1"), "n.a")
@@ -124,7 +124,7 @@ func TestHoleInTheTail(t *testing.T) {
 
 func TestRetentionOvertakesAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{ReplayFromLog: true})
+		r := newRig(t, nil, fromLog)
 		r.publish(20, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx) // 1 2 3
@@ -141,7 +141,7 @@ func TestRetentionOvertakesAReplay(t *testing.T) {
 
 func TestRetentionTakesTheRestOfAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{ReplayFromLog: true})
+		r := newRig(t, nil, fromLog)
 		r.publish(20, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
@@ -154,7 +154,7 @@ func TestRetentionTakesTheRestOfAReplay(t *testing.T) {
 
 func TestDeletesDuringAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{ReplayFromLog: true})
+		r := newRig(t, nil, fromLog)
 		r.publish(9, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)

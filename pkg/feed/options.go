@@ -15,10 +15,6 @@ type Options struct {
 	// first, so that the reconnect storm after a restart is served from memory.
 	NoPreload bool
 
-	// ReplayFromLog takes a replay from the log for every resume, though the window may
-	// cover it. For tests and comparison; the window answers the same from memory.
-	ReplayFromLog bool
-
 	// MaxPending bounds the frames that wait for one live subscription; 128 when zero.
 	// MaxPendingBytes bounds their size; 1 MiB when zero. One frame may always wait.
 	MaxPending, MaxPendingBytes int

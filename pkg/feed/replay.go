@@ -12,6 +12,7 @@ type replay struct {
 	reader Reader
 	to     uint64 // the last sequence that the reader was asked for
 	last   bool   // only the latest of each subject is read
+	always bool   // begin with the log, whatever the window holds
 
 	deleted   uint64 // State.Deleted when the replay was opened
 	holesTold uint64 // deletions up to here are announced, see checkHoles

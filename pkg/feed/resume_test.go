@@ -17,7 +17,7 @@ import (
 var ways = map[string]feed.Options{
 	"window":      {},
 	"tiny window": {WindowEvents: 4},
-	"log":         {ReplayFromLog: true},
+	"log":         fromLog,
 	"no preload":  {NoPreload: true},
 	"tiny list":   {WindowEvents: 8, MaxPending: 2},
 }
@@ -227,7 +227,7 @@ func comeAndGo(ctx context.Context, r *rig, n, users, total int) error {
 	var got []uint64
 	for lives := 0; len(got) < total/users; lives++ {
 		sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{
-			Filters: []string{fmt.Sprintf("n.user.%d", user)}, Start: feed.Resume(at),
+			Filters: []string{fmt.Sprintf("n.user.%d", user)}, Start: feed.Resume(at), ReplayFromLog: r.fromLog,
 		})
 		if err != nil {
 			return err

@@ -17,9 +17,13 @@ import (
 // rig is a running feed over a log in memory.
 type rig struct {
 	*feedtest.MemLog
-	feed *feed.Feed
-	ctx  context.Context
+	feed    *feed.Feed
+	ctx     context.Context
+	fromLog bool
 }
+
+// fromLog stands for options of their own: subscriptions that always begin with the log.
+var fromLog = feed.Options{MaxPending: 127}
 
 // newRig starts a feed over log; nil for an empty one. Within a synctest bubble everything
 // has ended when the test ends.
@@ -29,7 +33,7 @@ func newRig(t *testing.T, log *feedtest.MemLog, opts feed.Options) *rig {
 		log = feedtest.NewMemLog()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{MemLog: log, feed: feed.New(log, opts), ctx: ctx}
+	r := &rig{MemLog: log, feed: feed.New(log, opts), ctx: ctx, fromLog: opts == fromLog}
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
 	t.Cleanup(func() {
@@ -61,7 +65,7 @@ func (r *rig) subscribe(t *testing.T, start feed.Start, filters ...string) *clie
 	t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
-	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start})
+	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: r.fromLog})
 	if err != nil {
 		t.Fatalf("Subscribe: %v", err)
 	}

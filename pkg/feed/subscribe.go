@@ -11,6 +11,9 @@ type SubscribeOptions struct {
 	// Empty means everything in the stream.
 	Filters []string
 	Start   Start
+	// ReplayFromLog takes what lies between the start and now from the log, though the
+	// window may hold it: every resume has a consumer of its own.
+	ReplayFromLog bool
 }
 
 // Opening is how a subscription began.
@@ -42,7 +45,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 	f.subs[s] = struct{}{}
 	s.epoch, s.cursor, s.offered = f.epoch, f.window.high, f.window.high
 	f.mu.Unlock()
-	if err := s.begin(ctx, opts.Start); err != nil {
+	if err := s.begin(ctx, opts); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
@@ -67,7 +70,9 @@ func (f *Feed) awaitReady(ctx context.Context) error {
 }
 
 // begin places the cursor, opens a replay where one is needed, and fills in the opening.
-func (s *Subscription) begin(ctx context.Context, start Start) (err error) {
+func (s *Subscription) begin(ctx context.Context, opts SubscribeOptions) (err error) {
+	start := opts.Start
+	s.replay.always = opts.ReplayFromLog
 	switch start.kind {
 	case startNew:
 		s.open("", nil)
@@ -174,7 +179,7 @@ func (s *Subscription) place(epoch string, seq uint64) {
 
 // prepare counts what is pending in the window, or opens a replay where it does not reach.
 func (s *Subscription) prepare(ctx context.Context, requested string) (*Gap, error) {
-	if !s.feed.opts.ReplayFromLog {
+	if !s.replay.always {
 		if n, ok := s.countInWindow(); ok {
 			s.opening.Pending = n
 			return nil, nil

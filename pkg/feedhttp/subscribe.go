@@ -19,6 +19,8 @@ type SubscribeOptions struct {
 	Feed   *feed.Feed
 	Stream string // the stream's name, as tidemark.open tells it
 	Selection
+	// ReplayFromLog is as in feed.SubscribeOptions.
+	ReplayFromLog bool
 	// Identify says who is calling; nil takes everybody for anonymous.
 	Identify auth.Source
 
@@ -147,7 +149,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	}
 	return &session{
 		opts: &h.opts, drain: h.drain, visible: visible && !quiet, controls: controls{asComments: quiet},
-		request: feed.SubscribeOptions{Filters: filters, Start: start}, user: id.User(), remote: r.RemoteAddr,
+		request: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog}, user: id.User(), remote: r.RemoteAddr,
 	}, nil
 }
 
