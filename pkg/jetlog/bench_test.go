@@ -60,6 +60,7 @@ func BenchmarkResume(b *testing.B) {
 	s, l := benchStand(b)
 	ctx := s.ctx()
 	opts := feed.ReadOptions{From: benchEvents - 9, To: benchEvents, Filters: []string{"notifications.broadcast", "notifications.user.42"}}
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if n := replay(b, l, ctx, opts); n != 10 {

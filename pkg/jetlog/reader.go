@@ -53,7 +53,8 @@ type reader struct {
 	pending uint64
 
 	cursor   uint64 // the last sequence that was returned
-	opened   bool   // Read has connected: Pending is known
+	opened   bool   // pending is known
+	nothing  bool   // the consumer was made with nothing pending
 	ended    bool   // everything up to opts.To was read
 	final    feed.State
 	finished bool // ended, and final is set
@@ -121,6 +122,7 @@ func (r *reader) collect(ctx context.Context) ([]feed.Event, error) {
 			return nil, err
 		}
 		events, drained, err := r.fetch(ctx)
+		r.nothing = false
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -158,10 +160,14 @@ func (r *reader) connect(ctx context.Context) error {
 	}
 	err := r.log.retry(ctx, func() error {
 		made, err := r.pull.open(ctx, r.cursor+1, r.log.creates.queued)
-		if err == nil && !r.opened {
+		if err != nil {
+			return err
+		}
+		if !r.opened {
 			r.opened, r.pending = true, made.NumPending
 		}
-		return err
+		r.nothing = made.NumPending == 0
+		return nil
 	})
 	if err != nil && permanent(err) && !errors.Is(err, feed.ErrNoStream) {
 		err = r.log.refused(ctx, err)
@@ -180,6 +186,9 @@ func (r *reader) broken(cause error) {
 // fetch reads events until the request under way has brought all that it will, or the
 // consumer says that nothing is left. Events before an error are good.
 func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, err error) {
+	if r.nothing { // no need to wait for the consumer to say it again
+		return nil, true, nil
+	}
 	if !r.pull.asking() {
 		if err := r.pull.ask(ctx, r.log.opts.Batch, r.log.opts.BatchBytes); err != nil {
 			return nil, false, err
