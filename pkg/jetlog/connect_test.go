@@ -1,0 +1,133 @@
+package jetlog_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/pkg/jetlog"
+)
+
+// logBook collects log lines.
+type logBook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBook) count(what string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Count(b.text.String(), what)
+}
+
+// A process may start before NATS does, and outlives its restarts.
+func TestConnectBeforeNATS(t *testing.T) {
+	s := newStand(t)
+	s.srv.Stop()
+	book := &logBook{}
+	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{
+		URL: "nats://" + s.opts.Addr, Name: "early", Logger: slog.New(slog.NewTextHandler(book, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(nc)
+	if book.count("waiting for it") != 1 {
+		t.Errorf("the log does not say that NATS is waited for: %s", &book.text)
+	}
+	if err := nc.Publish("notifications.a", nil); err == nil {
+		t.Error("a publish without a connection succeeds")
+	}
+	s.start()
+	s.await("connected", nc.IsConnected)
+	s.restart()
+	s.await("it is said", func() bool { return book.count("connected to NATS again") == 1 })
+	if book.count("is lost") != 1 || book.count(`msg="connected to NATS"`) != 1 {
+		t.Errorf("log: %s", &book.text)
+	}
+}
+
+func TestConnectWait(t *testing.T) {
+	s := newStand(t)
+	s.srv.Stop()
+	ctx, cancel := context.WithCancel(s.ctx())
+	cancel()
+	_, err := jetlog.Connect(ctx, jetlog.ConnectOptions{URL: "nats://" + s.opts.Addr, Wait: true})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting under an ended context: %v", err)
+	}
+	var later sync.WaitGroup
+	later.Go(s.start)
+	defer later.Wait()
+	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{URL: "nats://" + s.opts.Addr, Wait: true})
+	if err != nil || !nc.IsConnected() {
+		t.Fatalf("waited: %v", err)
+	}
+	closeConn(nc)
+}
+
+func TestConnectInProcess(t *testing.T) {
+	s := newStand(t)
+	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{InProcess: s.srv.InProcess(), Wait: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(nc)
+	if err := nc.Flush(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnectBadOptions(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]jetlog.ConnectOptions{
+		"nkey file":     {NkeyFile: missing},
+		"empty nkey":    {NkeyFile: empty},
+		"creds file":    {CredsFile: missing},
+		"ca file":       {CAFile: missing},
+		"cert file":     {CertFile: missing, KeyFile: missing},
+		"two identites": {User: "u", Token: "t"},
+		"url":           {URL: "nats://bad host:x"},
+	} {
+		nc, err := jetlog.Connect(t.Context(), o)
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+			nc.Close()
+		}
+	}
+}
+
+func TestConnectSlowConsumerIsLogged(t *testing.T) {
+	s := newStand(t)
+	book := &logBook{}
+	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{URL: s.srv.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(book, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(nc)
+	if _, err := nc.ChanSubscribe("full", make(chan *nats.Msg)); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Publish("full", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.await("the error is logged", func() bool { return book.count("slow consumer") > 0 })
+}
