@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/natsd"
+	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/streams"
+)
+
+func newServe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve feeds over HTTP, with an embedded NATS server unless nats.url is set",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg)
+		},
+	}
+	config.BindFlags(cmd.Flags())
+	return cmd
+}
+
+func serve(ctx context.Context, cfg config.Config) error {
+	logger, err := server.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return err
+	}
+	opts, err := serverOptions(cfg, logger)
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if err := srv.Hints(os.Stdout); err != nil {
+		logger.Warn("cannot print what to try", "error", err)
+	}
+	return srv.Run(ctx)
+}
+
+func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, error) {
+	definitions, err := definitions(cfg)
+	if err != nil {
+		return server.Options{}, err
+	}
+	feeds, err := feedOptions(cfg)
+	if err != nil {
+		return server.Options{}, err
+	}
+	return server.Options{
+		HTTP: server.HTTPOptions{
+			Addr: cfg.HTTP.Addr, CertFile: cfg.HTTP.TLS.Cert, KeyFile: cfg.HTTP.TLS.Key,
+			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
+			ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
+		},
+		NATS: natsOptions(cfg),
+		Embedded: natsd.Options{
+			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
+			SyncInterval: time.Duration(cfg.NATS.Embedded.Sync),
+		},
+		Streams: definitions, ApplyStreams: cfg.Streams.Apply,
+		Feeds: feeds,
+		SSE: server.SSEOptions{
+			Retry: cfg.SSE.Retry, Heartbeat: cfg.SSE.Heartbeat, WriteTimeout: cfg.SSE.WriteTimeout,
+			MaxAge: cfg.SSE.MaxAge, MaxIdle: cfg.SSE.MaxIdle,
+		},
+		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
+		Publish: server.PublishOptions{
+			Enabled: cfg.Publish.Enabled, MaxBytes: int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
+		},
+		Logger: logger,
+	}, nil
+}
+
+func natsOptions(cfg config.Config) jetlog.ConnectOptions {
+	return jetlog.ConnectOptions{
+		URL: cfg.NATS.URL, Name: cfg.NATS.Name,
+		CredsFile: cfg.NATS.Credentials, NkeyFile: cfg.NATS.NKey,
+		User: cfg.NATS.User, Password: cfg.NATS.Password, Token: cfg.NATS.Token,
+		CAFile: cfg.NATS.TLS.CA, CertFile: cfg.NATS.TLS.Cert, KeyFile: cfg.NATS.TLS.Key,
+	}
+}
+
+// definitions returns the streams that come with Tidemark and those of streams.dir.
+func definitions(cfg config.Config) ([]jetstream.StreamConfig, error) {
+	defs, err := streams.Builtin()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Streams.Dir != "" {
+		own, err := streams.LoadDir(cfg.Streams.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("streams.dir: %w", err)
+		}
+		defs = streams.Merge(defs, own)
+	}
+	configs := make([]jetstream.StreamConfig, len(defs))
+	for i, def := range defs {
+		configs[i] = def.Config
+	}
+	return configs, nil
+}
+
+func feedOptions(cfg config.Config) ([]server.FeedOptions, error) {
+	var feeds []server.FeedOptions
+	for name, f := range cfg.Feeds {
+		subjects, err := templates(name, "subjects", f.Subjects)
+		if err != nil {
+			return nil, err
+		}
+		allow, err := templates(name, "allow", f.Allow)
+		if err != nil {
+			return nil, err
+		}
+		feeds = append(feeds, server.FeedOptions{
+			Name: name, Paths: f.Paths, Stream: f.Stream,
+			Subjects: subjects, Allow: allow, ReplayFromLog: f.Replay == config.ReplayConsumer,
+		})
+	}
+	return feeds, nil
+}
+
+func templates(feedName, key string, texts []string) ([]feed.Template, error) {
+	parsed := make([]feed.Template, len(texts))
+	for i, text := range texts {
+		t, err := feed.ParseTemplate(text)
+		if err != nil {
+			return nil, fmt.Errorf("feeds.%s.%s: %w", feedName, key, err)
+		}
+		parsed[i] = t
+	}
+	return parsed, nil
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// readyTimeout bounds the questions that /readyz asks.
+const readyTimeout = 2 * time.Second
+
+// Health is the answer of /healthz and /readyz.
+type Health struct {
+	Status string            `json:"status"` // ok, or unavailable
+	Checks map[string]string `json:"checks,omitempty"`
+}
+
+// healthz says that the process answers.
+func (s *Server) healthz(c echo.Context) error {
+	return c.JSON(http.StatusOK, Health{Status: "ok"})
+}
+
+// readyz says whether clients should be sent here: NATS is reached, the streams are there,
+// and the tails are level with their streams.
+func (s *Server) readyz(c echo.Context) error {
+	h := Health{Status: "ok", Checks: map[string]string{}}
+	check := func(name string, err error) {
+		h.Checks[name] = "ok"
+		if err != nil {
+			h.Checks[name], h.Status = err.Error(), "unavailable"
+		}
+	}
+	check("node", s.checkDraining())
+	check("nats", s.checkNATS())
+	check("streams", s.checkStreams())
+	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
+	defer cancel()
+	for name, f := range s.feeds {
+		check("tail "+name, checkTail(ctx, f))
+	}
+	status := http.StatusOK
+	if h.Status != "ok" {
+		status = http.StatusServiceUnavailable
+	}
+	return c.JSON(status, h)
+}
+
+func (s *Server) checkDraining() error {
+	if s.draining.Load() {
+		return fmt.Errorf("draining")
+	}
+	return nil
+}
+
+func (s *Server) checkNATS() error {
+	if !s.nats.IsConnected() {
+		return fmt.Errorf("%s: %w", s.nats.Status(), orUnknown(s.nats.LastError()))
+	}
+	return nil
+}
+
+func (s *Server) checkStreams() error {
+	if why := s.provisioned.Load(); why != nil {
+		return fmt.Errorf("%s", *why)
+	}
+	return nil
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return fmt.Errorf("not connected")
+	}
+	return err
+}
+
+// checkTail compares the tail with what the stream's leader has. A tail that is behind gets
+// a moment, since events may be stored at this very time.
+func checkTail(ctx context.Context, f *feed.Feed) error {
+	if err := f.Status().Lost; err != nil {
+		return err
+	}
+	state, err := f.State(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		status := f.Status()
+		if status.Epoch == state.Epoch && status.High >= state.LastSeq {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("at %d of %d", status.High, state.LastSeq)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

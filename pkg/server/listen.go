@@ -1,0 +1,69 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// sendBuffer bounds what the kernel holds for one client. The default grows to megabytes,
+// of which a third must drain before a slow client counts as taking bytes again.
+const sendBuffer = 128 << 10
+
+// listen binds the HTTP address, with TLS where there is a certificate.
+func listen(opts HTTPOptions) (net.Listener, error) {
+	l, err := net.Listen("tcp", opts.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("http.addr: cannot listen on %s: %w; stop what listens there or choose another address", opts.Addr, err)
+	}
+	return boundedListener{l}, nil
+}
+
+type boundedListener struct{ net.Listener }
+
+func (l boundedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // without it slow clients cost more, no more
+	}
+	return c, err
+}
+
+// newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).
+// There is no WriteTimeout, which would end every stream; push sets deadlines.
+func newHTTPServer(opts HTTPOptions, handler http.Handler) (*http.Server, error) {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		Protocols:         new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 250,
+			// A webview's connection dies in its sleep; a ping finds out.
+			SendPingTimeout: 30 * time.Second,
+			PingTimeout:     15 * time.Second,
+		},
+	}
+	srv.Protocols.SetHTTP1(true)
+	if opts.CertFile == "" && opts.KeyFile == "" {
+		srv.Protocols.SetUnencryptedHTTP2(true)
+		return srv, nil
+	}
+	srv.Protocols.SetHTTP2(true)
+	cert, err := tls.LoadX509KeyPair(opts.CertFile, opts.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("http.tls.cert, http.tls.key: %w", err)
+	}
+	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
+	return srv, nil
+}
+
+func serveHTTP(srv *http.Server, l net.Listener) error {
+	if srv.TLSConfig != nil {
+		return srv.ServeTLS(l, "", "")
+	}
+	return srv.Serve(l)
+}

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/natsd"
+)
+
+// Options configure a Server. Zero values work, but for Embedded.Dir (or NATS.URL) and
+// Feeds.
+type Options struct {
+	HTTP HTTPOptions
+	// NATS is the server to use. With an empty URL an embedded one is started instead.
+	NATS     jetlog.ConnectOptions
+	Embedded natsd.Options
+	// Streams are created when missing; where they differ they are changed if ApplyStreams.
+	Streams      []jetstream.StreamConfig
+	ApplyStreams bool
+	Feeds        []FeedOptions
+	SSE          SSEOptions
+	Window       WindowOptions
+	Publish      PublishOptions
+	Logger       *slog.Logger // nil discards
+}
+
+// HTTPOptions say where and how clients connect.
+type HTTPOptions struct {
+	Addr              string // host:port; 127.0.0.1:8080 when empty; port 0 picks one
+	CertFile, KeyFile string // PEM; without them HTTP/1.1 and h2c are spoken in the clear
+	CORSOrigins       []string
+	CORSCredentials   bool
+	// ShutdownTimeout bounds the wait for streams and requests to end; 10 s when zero.
+	ShutdownTimeout time.Duration
+}
+
+// FeedOptions are one stream at some paths.
+type FeedOptions struct {
+	Name            string
+	Paths           []string
+	Stream          string
+	Subjects, Allow []feed.Template
+	ReplayFromLog   bool // an ephemeral consumer for every resume
+}
+
+// SSEOptions are as in feedhttp.SubscribeOptions.
+type SSEOptions struct {
+	Retry, Heartbeat, WriteTimeout, MaxAge, MaxIdle time.Duration
+}
+
+// WindowOptions are as in feed.Options.
+type WindowOptions struct{ Events, Bytes int }
+
+// PublishOptions say whether and what may be published over HTTP.
+type PublishOptions struct {
+	Enabled  bool
+	MaxBytes int64
+	MaxBatch int
+}
+
+func (o Options) withDefaults() Options {
+	o.HTTP.Addr = cmp.Or(o.HTTP.Addr, "127.0.0.1:8080")
+	o.HTTP.ShutdownTimeout = cmp.Or(o.HTTP.ShutdownTimeout, 10*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.NATS.Logger = cmp.Or(o.NATS.Logger, o.Logger.With("part", "nats"))
+	o.Embedded.Logger = cmp.Or(o.Embedded.Logger, o.Logger.With("part", "nats-server"))
+	return o
+}

@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+)
+
+// provisionPause is how long a failed attempt waits; provisionTimeout bounds one attempt.
+const (
+	provisionPause   = 2 * time.Second
+	provisionTimeout = 10 * time.Second
+)
+
+// provision makes the streams what they should be, as soon as NATS lets it.
+func (s *Server) provision(ctx context.Context) {
+	for _, want := range s.opts.Streams {
+		for told := ""; ; {
+			err := s.provisionOne(ctx, want)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			why := err.Error()
+			s.provisioned.Store(&why)
+			if why != told { // once, not every two seconds of a long outage
+				s.opts.Logger.Warn("waiting to look after a stream", "stream", want.Name, "error", err)
+				told = why
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(provisionPause):
+			}
+		}
+	}
+	s.provisioned.Store(nil)
+}
+
+func (s *Server) provisionOne(ctx context.Context, want jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
+	defer cancel()
+	out, err := jetlog.Provision(ctx, s.js, want, s.opts.ApplyStreams)
+	log := s.opts.Logger.With("stream", want.Name)
+	for _, d := range out.Differences {
+		log.Warn("the stream differs from its definition", "field", d.Field, "want", d.Want, "have", d.Have, "applied", out.Action == jetlog.Applied)
+	}
+	if err != nil {
+		return err
+	}
+	switch out.Action {
+	case jetlog.Created, jetlog.Applied:
+		log.Info("stream " + string(out.Action))
+	case jetlog.Differs:
+		log.Warn("the stream is used as it is; set streams.apply, or run `tidemark stream apply`, to change it")
+	}
+	return nil
+}

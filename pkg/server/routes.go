@@ -1,0 +1,149 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
+)
+
+// Headers that pages of other origins may send.
+var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key"}
+
+func (s *Server) routes(context.Context) (err error) {
+	e := echo.New()
+	e.HTTPErrorHandler = problemHandler
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
+	if len(s.opts.HTTP.CORSOrigins) > 0 {
+		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
+			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
+			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: corsHeaders,
+			MaxAge: 600,
+		}))
+	}
+	e.GET("/healthz", s.healthz)
+	e.GET("/readyz", s.readyz)
+	e.GET("/", page)
+	for _, f := range s.opts.Feeds {
+		h := echo.WrapHandler(s.subscribe(f))
+		for _, path := range f.Paths {
+			e.Any(path, h)
+		}
+	}
+	if err := s.publishRoutes(e); err != nil {
+		return err
+	}
+	s.http, err = newHTTPServer(s.opts.HTTP, e)
+	return err
+}
+
+func (s *Server) subscribe(f FeedOptions) http.Handler {
+	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
+		Feed: s.feeds[f.Stream], Stream: f.Stream,
+		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
+		ReplayFromLog: f.ReplayFromLog,
+		Identify:      auth.First(auth.Header("X-User"), auth.Loopback("user")),
+		Retry:         s.opts.SSE.Retry, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
+		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
+		Logger: s.opts.Logger.With("feed", f.Name),
+	})
+	s.streams = append(s.streams, h)
+	return h
+}
+
+// userSubject and broadcastSubject are where /api/events/send-message publishes.
+const (
+	userSubject      = "notifications.user.{user}"
+	broadcastSubject = "notifications.broadcast"
+)
+
+func (s *Server) publishRoutes(e *echo.Echo) error {
+	if !s.opts.Publish.Enabled {
+		return nil
+	}
+	user, err := feed.ParseTemplate(userSubject)
+	if err != nil {
+		return err
+	}
+	opts := feedhttp.PublishOptions{
+		Publisher: s.publish, Subjects: s.publishable(),
+		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch,
+		Logger: s.opts.Logger.With("part", "publish"),
+	}
+	guard, err := s.crossOrigin()
+	if err != nil {
+		return err
+	}
+	e.Any("/publish", echo.WrapHandler(guard(feedhttp.NewPublish(opts))))
+	e.Any("/api/events/send-message", echo.WrapHandler(guard(feedhttp.NewSendMessage(opts, user, broadcastSubject))))
+	return nil
+}
+
+// publishable are the subjects of the streams that are served. A NATS server may have others
+// that are nobody's business here.
+func (s *Server) publishable() []string {
+	var subjects []string
+	for _, def := range s.opts.Streams {
+		if s.feeds[def.Name] != nil {
+			subjects = append(subjects, def.Subjects...)
+		}
+	}
+	return feed.MergeFilters(subjects)
+}
+
+// crossOrigin refuses posts from pages of other origins, but for those that CORS names.
+func (s *Server) crossOrigin() (func(http.Handler) http.Handler, error) {
+	guard := http.NewCrossOriginProtection()
+	for _, origin := range s.opts.HTTP.CORSOrigins {
+		if origin == "*" { // lets others read, which is no word on writing
+			continue
+		}
+		if err := guard.AddTrustedOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		feedhttp.WriteProblem(w, feedhttp.Problem{Status: http.StatusForbidden,
+			Detail: "pages of another origin may not publish here; name the origin in http.cors.origins to allow it"})
+	}))
+	return guard.Handler, nil
+}
+
+func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
+	s.opts.Logger.Error("panic", "path", c.Path(), "error", err, "stack", string(stack))
+	return err
+}
+
+// problemHandler gives Echo's own errors the form of all others.
+func problemHandler(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := feedhttp.Problem{Status: http.StatusInternalServerError, Detail: "an error that the log tells more about"}
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
+		p.Status, p.Detail = he.Code, http.StatusText(he.Code)
+		if p.Status == http.StatusNotFound {
+			p.Detail = "nothing is served at " + c.Request().URL.Path
+		}
+	}
+	feedhttp.WriteProblem(c.Response(), p)
+}
+
+// eventPath is the path that the hints and the page name.
+func (s *Server) eventPath() string {
+	for _, f := range s.opts.Feeds {
+		if slices.Contains(f.Paths, "/events") {
+			return "/events"
+		}
+	}
+	if len(s.opts.Feeds) > 0 && len(s.opts.Feeds[0].Paths) > 0 {
+		return s.opts.Feeds[0].Paths[0]
+	}
+	return "/"
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/natsd"
+)
+
+// Server is one Tidemark node.
+type Server struct {
+	opts     Options
+	listener net.Listener
+	http     *http.Server
+	embedded *natsd.Server // nil with a NATS server of its own
+	nats     *nats.Conn
+	js       jetstream.JetStream
+	publish  *jetlog.Publisher
+	feeds    map[string]*feed.Feed // by stream
+	streams  []*feedhttp.Subscribe
+
+	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
+	draining    atomic.Bool
+	cleanup     []func() // run last to first
+}
+
+// New builds a node and binds its addresses. It blocks until an embedded NATS server is
+// ready; a remote one is not waited for. Call Run, which also cleans up.
+func New(ctx context.Context, opts Options) (*Server, error) {
+	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}}
+	waiting := "the streams were not looked at yet"
+	s.provisioned.Store(&waiting)
+	if err := s.build(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) build(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		s.bind, s.startNATS, s.connect, s.openFeeds, s.routes,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) bind(context.Context) (err error) {
+	if s.listener, err = listen(s.opts.HTTP); err != nil {
+		return err
+	}
+	s.onClose(func() { _ = s.listener.Close() })
+	return nil
+}
+
+func (s *Server) startNATS(ctx context.Context) (err error) {
+	if s.opts.NATS.URL != "" {
+		return nil
+	}
+	if s.embedded, err = natsd.Start(ctx, s.opts.Embedded); err != nil {
+		return err
+	}
+	s.onClose(s.embedded.Stop)
+	s.opts.NATS.InProcess = s.embedded.InProcess()
+	return nil
+}
+
+func (s *Server) connect(ctx context.Context) (err error) {
+	if s.nats, err = jetlog.Connect(ctx, s.opts.NATS); err != nil {
+		return err
+	}
+	s.onClose(s.nats.Close)
+	if s.js, err = jetstream.New(s.nats); err != nil {
+		return err
+	}
+	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{}); err != nil {
+		return err
+	}
+	s.onClose(s.publish.Close)
+	return nil
+}
+
+// openFeeds gives each stream that a feed names one tail and window.
+func (s *Server) openFeeds(context.Context) error {
+	for _, f := range s.opts.Feeds {
+		if s.feeds[f.Stream] != nil {
+			continue
+		}
+		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Logger: s.opts.Logger.With("stream", f.Stream)})
+		if err != nil {
+			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
+		}
+		s.onClose(log.Close)
+		s.feeds[f.Stream] = feed.New(log, feed.Options{
+			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
+			Logger: s.opts.Logger.With("stream", f.Stream),
+		})
+	}
+	return nil
+}
+
+// Addr is the bound HTTP address.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run serves until ctx ends or a part fails, and returns once everything has stopped. It
+// returns nil when it was ctx that ended it.
+func (s *Server) Run(ctx context.Context) error {
+	var parts sync.WaitGroup
+	// The feeds outlive ctx: clients are told to come back before their feed stops.
+	inner, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	failed := make(chan error, 1)
+	parts.Go(func() {
+		if err := serveHTTP(s.http, s.listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve HTTP: %w", err)
+		}
+	})
+	parts.Go(func() { s.provision(inner) })
+	for _, f := range s.feeds {
+		parts.Go(func() { _ = f.Run(inner) })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.shutdown()
+	stop(errors.New("the server is stopping"))
+	parts.Wait()
+	s.close()
+	s.opts.Logger.Info("stopped")
+	return err
+}
+
+// shutdown ends streams and requests, within the configured time.
+func (s *Server) shutdown() {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.HTTP.ShutdownTimeout)
+	defer cancel()
+	s.opts.Logger.Info("draining", "timeout", s.opts.HTTP.ShutdownTimeout)
+	var drains sync.WaitGroup
+	for _, h := range s.streams {
+		drains.Go(func() {
+			if err := h.Drain(ctx); err != nil {
+				s.opts.Logger.Warn("some streams did not end in time", "error", err)
+			}
+		})
+	}
+	drains.Wait()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.opts.Logger.Warn("some requests did not end in time", "error", err)
+		_ = s.http.Close()
+	}
+}
+
+func (s *Server) onClose(f func()) { s.cleanup = append(s.cleanup, f) }
+
+func (s *Server) close() {
+	for len(s.cleanup) > 0 {
+		last := len(s.cleanup) - 1
+		s.cleanup[last]()
+		s.cleanup = s.cleanup[:last]
+	}
+}
