@@ -58,8 +58,9 @@ type reader struct {
 	ended    bool   // everything up to opts.To was read
 	final    feed.State
 	finished bool // ended, and final is set
-	failures int  // consumers lost since the last event
-	unproven int  // times in a row that the leader had more than the consumer
+	closed   bool
+	failures int // consumers lost since the last event
+	unproven int // times in a row that the leader had more than the consumer
 }
 
 // Pending implements feed.Reader.
@@ -71,12 +72,17 @@ func (r *reader) Close() {
 		r.pull.close()
 		r.pull = nil
 	}
-	r.ended = true
+	r.closed = true
 }
+
+var errReaderClosed = errors.New("jetlog: the reader is closed")
 
 // Next implements feed.Reader. An error other than io.EOF leaves the reader as it was
 // before: what was read already is read again by the next call.
 func (r *reader) Next(ctx context.Context) (feed.Batch, error) {
+	if r.closed {
+		return feed.Batch{}, errReaderClosed
+	}
 	if r.finished {
 		return feed.Batch{State: r.final}, io.EOF
 	}
