@@ -33,11 +33,11 @@ type metadata struct {
 //	$JS.ACK.stream.consumer.redeliveries.seq.delivery.nanos.pending
 //	$JS.ACK.domain.account.stream.consumer.redeliveries.seq.delivery.nanos.pending[.token]
 func parseReply(reply string) (m metadata, ok bool) {
-	var tokens [12]string
+	var tokens [9]string // what comes after is of no interest
 	n := 0
 	for tok := range strings.SplitSeq(reply[len(ackPrefix):], ".") {
 		if n == len(tokens) {
-			return m, false
+			break
 		}
 		tokens[n] = tok
 		n++

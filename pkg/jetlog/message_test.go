@@ -14,7 +14,7 @@ func TestParseReply(t *testing.T) {
 			t.Errorf("%s: %+v, %v", reply, got, ok)
 		}
 	}
-	for _, reply := range []string{"$JS.ACK.", "$JS.ACK.S.C.1.2.3.4", "$JS.ACK.S.C.1.x.3.4.5", "$JS.ACK.1.2.3.4.5.6.7.8.9.10.11"} {
+	for _, reply := range []string{"$JS.ACK.", "$JS.ACK.S.C.1.2.3.4", "$JS.ACK.S.C.1.x.3.4.5", "$JS.ACK.hub.ACCHASH.S.C.1.2.3.4"} {
 		if got, ok := parseReply(reply); ok {
 			t.Errorf("%s: %+v", reply, got)
 		}
