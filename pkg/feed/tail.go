@@ -25,11 +25,15 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// streamPoll is how often a stream that does not exist is looked for.
-const streamPoll = time.Second
+// A stream that does not exist is looked for soon, as it may be created just now, then
+// ever more rarely.
+const (
+	firstPoll = 20 * time.Millisecond
+	lastPoll  = time.Second
+)
 
 func (f *Feed) awaitState(ctx context.Context) (State, error) {
-	for {
+	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		state, err := f.log.State(ctx)
 		if err == nil || ctx.Err() != nil {
 			return state, err
@@ -38,7 +42,7 @@ func (f *Feed) awaitState(ctx context.Context) (State, error) {
 		select {
 		case <-ctx.Done():
 			return State{}, context.Cause(ctx)
-		case <-time.After(streamPoll):
+		case <-time.After(poll):
 		}
 	}
 }

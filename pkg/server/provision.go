@@ -10,7 +10,7 @@ import (
 
 // provisionPause is how long a failed attempt waits; provisionTimeout bounds one attempt.
 const (
-	provisionPause   = 2 * time.Second
+	provisionPause   = 500 * time.Millisecond
 	provisionTimeout = 10 * time.Second
 )
 
@@ -27,7 +27,7 @@ func (s *Server) provision(ctx context.Context) {
 			}
 			why := err.Error()
 			s.provisioned.Store(&why)
-			if why != told { // once, not every two seconds of a long outage
+			if why != told { // once, not at each attempt of a long outage
 				s.opts.Logger.Warn("waiting to look after a stream", "stream", want.Name, "error", err)
 				told = why
 			}
