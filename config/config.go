@@ -110,7 +110,7 @@ type Window struct {
 // Publish is publish.*: publishing by HTTP.
 type Publish struct {
 	Enabled  bool
-	MaxBytes Size // of one event's data
+	MaxBytes Size // of one request's body
 	MaxBatch int  // events in one request
 }
 

@@ -53,7 +53,7 @@ var keys = []key{
 	{name: "window.bytes", usage: "keep recent events up to this `size` in memory", field: func(c *Config) any { return &c.Window.Bytes }},
 
 	{name: "publish.enabled", usage: "take events by HTTP", field: func(c *Config) any { return &c.Publish.Enabled }},
-	{name: "publish.max_bytes", usage: "largest `size` of an event's data", field: func(c *Config) any { return &c.Publish.MaxBytes }},
+	{name: "publish.max_bytes", usage: "largest `size` of a request's body", field: func(c *Config) any { return &c.Publish.MaxBytes }},
 	{name: "publish.max_batch", usage: "largest `number` of events in one request", field: func(c *Config) any { return &c.Publish.MaxBatch }},
 
 	{name: "log.level", usage: "least `level` to log: trace, debug, info, warn, error", field: func(c *Config) any { return &c.Log.Level }},

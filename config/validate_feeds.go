@@ -11,7 +11,7 @@ import (
 )
 
 // reserved paths are the service's own.
-var reserved = []string{"/publish", "/healthz", "/readyz", "/metrics", "/api/events/send-message"}
+var reserved = []string{"/", "/publish", "/healthz", "/readyz", "/metrics", "/api/events/send-message"}
 
 func validateFeeds(feeds map[string]Feed, p *problems) {
 	owners := make(map[string]string)
