@@ -5,7 +5,11 @@
 //
 // Writes block until the kernel has taken the bytes. A client that takes nothing for
 // Options.WriteTimeout fails the write; one that takes bytes slowly is waited for, because
-// each piece has a deadline of its own.
+// each piece has a deadline of its own. Between writes there is none.
+//
+// Over HTTP/2 a write that has failed is ended by a frame that must be written too. Where a
+// socket takes nothing at all, that comes to an end only if the http.Server pings
+// (HTTP2Config.SendPingTimeout) or has a WriteByteTimeout.
 package push
 
 import (
@@ -71,7 +75,12 @@ func (s *Stream) Write(frames ...[]byte) error {
 	if err := s.send(piece); err != nil {
 		return err
 	}
-	return s.flush()
+	if err := s.flush(); err != nil {
+		return err
+	}
+	// Over HTTP/2 a deadline that passes resets the stream, though nothing waits to be
+	// written: without this a silence as long as the timeout would end it.
+	return s.control.SetWriteDeadline(time.Time{})
 }
 
 func (s *Stream) send(piece []byte) error {
