@@ -43,6 +43,7 @@ type api struct {
 	nc      *nats.Conn
 	prefix  string // with the dot
 	timeout time.Duration
+	link    *link // when it changes, answers are no longer waited for
 }
 
 // request asks once. Errors name the operation, which names the stream.
@@ -78,15 +79,24 @@ func decode(body []byte, resp interface{ err() error }) error {
 func (a api) ask(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	bounded, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
+	link := a.link.current()
+	defer context.AfterFunc(link, cancel)()
 	msg, err := a.nc.RequestWithContext(bounded, subject, body)
 	switch {
+	case err == nil:
+		return msg, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case errors.Is(err, context.Canceled):
+		return nil, context.Cause(link)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, errNoAnswer
 	}
-	return msg, err
+	return nil, err
 }
+
+// unclear reports that a request may have been carried out though it failed.
+func unclear(err error) bool { return errors.Is(err, errNoAnswer) || errors.Is(err, errLink) }
 
 func isAPIError(err error, code jetstream.ErrorCode) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)

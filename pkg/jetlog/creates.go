@@ -2,7 +2,6 @@ package jetlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -58,13 +57,13 @@ func (c *creates) run(ctx context.Context, cfg jetstream.ConsumerConfig, release
 	started := c.group.start(func() {
 		resp, err := c.create(cfg)
 		release()
-		unclear := errors.Is(err, errNoAnswer)
+		unwanted := unclear(err)
 		select {
 		case result <- outcome{resp, err}:
 		case <-ctx.Done():
-			unclear = unclear || err == nil
+			unwanted = unwanted || err == nil
 		}
-		if unclear {
+		if unwanted {
 			c.log.deletes.add(cfg.Name)
 		}
 	})

@@ -59,13 +59,14 @@ func (d *deletes) take() (name string, ok bool) {
 	return name, true
 }
 
-// deleteAttempts is small: when NATS is down for longer, the server has forgotten the
-// consumer before it is reached again.
 const deleteAttempts = 3
 
 func (d *deletes) delete(name string) {
 	op := fmt.Sprintf("CONSUMER.DELETE.%s.%s", d.log.opts.Stream, name)
 	for attempt := range deleteAttempts {
+		if !d.awaitLink() {
+			return
+		}
 		changed := d.log.link.changed()
 		err := d.log.request(d.log.ctx, op, nil, &failure{})
 		if err == nil || permanent(err) {
@@ -73,6 +74,22 @@ func (d *deletes) delete(name string) {
 		}
 		if pause(d.log.ctx, backoff(attempt+2), changed) != nil {
 			return
+		}
+	}
+}
+
+// awaitLink waits for the connection, and reports false when the log closes without one.
+func (d *deletes) awaitLink() bool {
+	for {
+		changed := d.log.link.changed()
+		switch {
+		case d.log.nc.IsConnected():
+			return true
+		case d.log.link.err() != nil:
+			return false
+		}
+		if pause(d.log.ctx, maxBackoff, changed) != nil {
+			return false
 		}
 	}
 }

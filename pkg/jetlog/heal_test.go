@@ -128,7 +128,7 @@ func TestFollowSlowCaller(t *testing.T) {
 	c := counter{t: t}
 	c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total-1, func(n int) {
 		if n%150 == 20 {
-			time.Sleep(1500 * time.Millisecond) // more heartbeats than the channel holds
+			time.Sleep(time.Second) // more heartbeats than the channel holds
 		}
 	})
 }

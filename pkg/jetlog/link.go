@@ -1,10 +1,14 @@
 package jetlog
 
 import (
+	"context"
+	"errors"
 	"sync"
 
 	"github.com/nats-io/nats.go"
 )
+
+var errLink = errors.New("the connection to NATS changed")
 
 // link tells all who wait that the connection changed: lost, reached again, or closed. A
 // pull request that the old connection carried is never answered on the new one.
@@ -14,12 +18,14 @@ type link struct {
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
-	change  chan struct{} // closed at the next change
+	ctx     context.Context // ends at the next change
+	end     context.CancelCauseFunc
 	closing bool
 }
 
 func watch(nc *nats.Conn) *link {
-	k := &link{nc: nc, change: make(chan struct{})}
+	k := &link{nc: nc}
+	k.ctx, k.end = context.WithCancelCause(context.Background())
 	k.status = nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	k.wg.Go(func() {
 		for range k.status {
@@ -29,18 +35,21 @@ func watch(nc *nats.Conn) *link {
 	return k
 }
 
-// changed returns a channel that is closed at the next change after this call.
-func (k *link) changed() <-chan struct{} {
+// current returns a context that ends, with errLink, at the next change after this call.
+func (k *link) current() context.Context {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.change
+	return k.ctx
 }
+
+// changed returns a channel that is closed at the next change after this call.
+func (k *link) changed() <-chan struct{} { return k.current().Done() }
 
 func (k *link) tell() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	close(k.change)
-	k.change = make(chan struct{})
+	k.end(errLink)
+	k.ctx, k.end = context.WithCancelCause(context.Background())
 }
 
 // err says why nothing more can come over this link.
@@ -63,6 +72,7 @@ func (k *link) close() {
 	k.mu.Unlock()
 	if !again {
 		k.nc.RemoveStatusListener(k.status)
+		k.wg.Wait()
 		k.tell()
 	}
 	k.wg.Wait()

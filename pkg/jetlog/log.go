@@ -21,7 +21,6 @@ type Log struct {
 	api
 	opts Options
 
-	link    *link // tells of changes of the connection
 	creates *creates
 	deletes *deletes
 
@@ -45,9 +44,8 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout},
+		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
 		opts: opts,
-		link: watch(nc),
 	}
 	l.ctx, l.stop = context.WithCancelCause(context.Background())
 	l.creates = newCreates(l)

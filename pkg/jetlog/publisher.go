@@ -51,7 +51,7 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jetlog: %w", err)
 	}
-	a := api{nc: nc, prefix: prefix, timeout: opts.AckTimeout}
+	a := api{nc: nc, prefix: prefix, timeout: opts.AckTimeout, link: watch(nc)}
 	return &Publisher{api: a, js: js, opts: opts, epochs: newEpochs(a, opts.EpochTTL)}, nil
 }
 
@@ -83,7 +83,10 @@ func newJetStream(nc *nats.Conn, opts PublisherOptions) (jetstream.JetStream, er
 }
 
 // Close gives up the subscription for acknowledgements. Publishes under way fail.
-func (p *Publisher) Close() { p.js.CleanupPublisher() }
+func (p *Publisher) Close() {
+	p.js.CleanupPublisher()
+	p.api.link.close()
+}
 
 // Publish implements feed.Publisher. Messages of one call are stored in their order; one
 // that fails does not keep the following from being stored. Where a Result wraps

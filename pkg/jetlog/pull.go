@@ -16,7 +16,6 @@ import (
 
 // Reasons why a consumer is given up for a new one.
 var (
-	errLink    = errors.New("the connection to NATS changed")
 	errSilent  = errors.New("the consumer's heartbeat is missing")
 	errMissing = errors.New("deliveries of the consumer are missing")
 )
