@@ -5,8 +5,8 @@
 //
 //   - tidemark.open is the first event of every stream, tidemark.gap follows it where
 //     something cannot be redelivered, then come the events.
-//   - Ids only rise on one stream, events and tidemark.position together, but for a
-//     tidemark.gap that names another incarnation of the stream.
+//   - Ids never fall on one stream, events and tidemark.position together, but for a
+//     tidemark.gap that says that the stream itself was replaced or rolled back.
 //   - Once the status 200 is sent, everything is said in the stream: EventSource gives up
 //     for good on any other status. 4xx is for requests that must not be repeated.
 //   - A stream ends by an abort, so that every client library reconnects.

@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -23,7 +24,7 @@ type Problem struct {
 
 // WriteProblem answers with a problem. A zero Type and Title follow from the status.
 func WriteProblem(w http.ResponseWriter, p Problem) {
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	p.Type, p.Title = cmp.Or(p.Type, "about:blank"), cmp.Or(p.Title, http.StatusText(p.Status))
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

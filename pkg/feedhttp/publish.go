@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tidemark/tidemark/pkg/feed"
 )
@@ -112,6 +113,10 @@ func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error)
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, errors.New(`the body is empty; send JSON such as {"subject":"notifications.broadcast","data":"hi"}`)
+	}
+	if !utf8.Valid(body) {
+		// The decoder would replace what it cannot read, also in subjects.
+		return nil, errors.New("the body is not UTF-8; send other data in base64")
 	}
 	return body, nil
 }

@@ -3,6 +3,7 @@ package feedhttp
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -81,6 +82,9 @@ func nothing(only bool, missing []string) error {
 	if only {
 		return badRequest("?only=1 leaves out the feed's own subjects, and no ?subject= asks for others")
 	}
+	if len(missing) == 0 {
+		return badRequest("this feed has no subjects of its own; ask for some with ?subject=")
+	}
 	return badRequest("no subject is left for this connection: %s has no value here; send the identity (X-User), or ask with ?subject=", strings.Join(missing, ", "))
 }
 
@@ -90,9 +94,8 @@ func badRequest(format string, args ...any) error {
 
 // startOf reads where a request begins, the strongest source first: the header, which an
 // EventSource sets by itself when it comes back, then the query, which it repeats for ever.
-func startOf(r *http.Request, parseFrom func(string) (feed.Start, error)) (feed.Start, error) {
-	query := r.URL.Query()
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
+func startOf(header http.Header, query url.Values, parseFrom func(string) (feed.Start, error)) (feed.Start, error) {
+	if id := header.Get("Last-Event-ID"); id != "" {
 		return feed.Resume(id), nil
 	}
 	if id := query.Get("last_event_id"); id != "" {
@@ -106,8 +109,7 @@ func startOf(r *http.Request, parseFrom func(string) (feed.Start, error)) (feed.
 }
 
 // flag reads a query parameter that takes one value beside its default.
-func flag(r *http.Request, name, value string) (bool, error) {
-	query := r.URL.Query()
+func flag(query url.Values, name, value string) (bool, error) {
 	if !query.Has(name) {
 		return false, nil
 	}

@@ -79,7 +79,7 @@ func (s *session) run(request context.Context) {
 
 // deliver writes what the subscription gives until something ends it.
 func (s *session) deliver(ctx context.Context) error {
-	sub, err := s.opts.Feed.Subscribe(ctx, s.request)
+	sub, err := s.subscribe(ctx)
 	if err != nil {
 		return err
 	}
@@ -94,6 +94,27 @@ func (s *session) deliver(ctx context.Context) error {
 		}
 		if err := s.writeDelivery(d); err != nil {
 			return err
+		}
+	}
+}
+
+// subscribePause is how long a client waits for a log that answers with an error.
+const subscribePause = 500 * time.Millisecond
+
+// subscribe waits on the connection that the client has, whatever the log says, such as
+// that the stream is being recreated: another answer would be final for an EventSource.
+func (s *session) subscribe(ctx context.Context) (*feed.Subscription, error) {
+	for told := false; ; told = true {
+		sub, err := s.opts.Feed.Subscribe(ctx, s.request)
+		if err == nil || ctx.Err() != nil || errors.Is(err, feed.ErrClosed) {
+			return sub, err
+		}
+		if !told {
+			s.opts.Logger.Warn("a client waits for the stream", "user", s.user, "remote", s.remote, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(subscribePause):
 		}
 	}
 }
@@ -133,7 +154,8 @@ func (s *session) writeDelivery(d feed.Delivery) error {
 	if n := len(d.Frames); n > 0 {
 		s.sent.Seq = d.Frames[n-1].Seq
 		s.events += n
-		s.lastEvent = time.Now()
+		// A client may take longer over a write than it may be idle.
+		defer func() { s.lastEvent = time.Now() }()
 	}
 	return s.writeLocked(pieces...)
 }
@@ -215,7 +237,7 @@ func (s *session) close(err error) {
 		s.ended = true
 		return
 	}
-	s.ended = true
+	s.ended, s.begun = true, true // the farewell says itself when to retry
 	s.beginLocked()
 	s.buf = s.controls.close(s.buf, farewell.reason, farewell.message, jitter(s.opts.Retry, 0.5))
 	_ = s.writeLocked(s.buf) // a client that has gone needs no farewell

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -58,7 +59,7 @@ type Subscribe struct {
 	opts     SubscribeOptions
 	drain    context.Context
 	drainNow context.CancelFunc
-	// mu keeps a stream from being added while Drain begins to wait.
+	// mu keeps a stream from being added once Drain waits for those that there are.
 	mu      sync.Mutex
 	streams sync.WaitGroup
 }
@@ -71,7 +72,8 @@ func NewSubscribe(opts SubscribeOptions) *Subscribe {
 }
 
 // Drain tells every client to come back later, ends the streams, and blocks until they have
-// ended or ctx does. Clients that arrive afterwards are sent away in the same words.
+// ended or ctx does. Clients that arrive afterwards are sent away in the same words, and not
+// waited for. It may be called more than once.
 func (h *Subscribe) Drain(ctx context.Context) error {
 	h.mu.Lock()
 	h.drainNow()
@@ -89,10 +91,15 @@ func (h *Subscribe) Drain(ctx context.Context) error {
 	}
 }
 
-func (h *Subscribe) enter() {
+// enter counts a stream, and returns what its end must call.
+func (h *Subscribe) enter() (leave func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.drain.Err() != nil {
+		return func() {}
+	}
 	h.streams.Add(1)
+	return h.streams.Done
 }
 
 // ServeHTTP answers GET with a stream that lasts until either side ends it, HEAD with its
@@ -114,8 +121,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	h.enter()
-	defer h.streams.Done()
+	defer h.enter()()
 	s.stream = push.Open(w, push.Options{WriteTimeout: h.opts.WriteTimeout})
 	s.run(r.Context())
 	s.stream.Abort()
@@ -123,27 +129,31 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // newSession reads the request, and refuses what must not be repeated as it is.
 func (h *Subscribe) newSession(r *http.Request) (*session, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, badRequest("the query cannot be read: %v", err) // what is dropped in silence may be the position
+	}
 	id, err := h.opts.Identify(r)
 	if err != nil {
 		return nil, err
 	}
-	only, err := flag(r, "only", "1")
+	only, err := flag(query, "only", "1")
 	if err != nil {
 		return nil, err
 	}
-	filters, err := h.opts.Filters(id, r.URL.Query()["subject"], only)
+	filters, err := h.opts.Filters(id, query["subject"], only)
 	if err != nil {
 		return nil, err
 	}
-	start, err := startOf(r, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
+	start, err := startOf(r.Header, query, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
 	if err != nil {
 		return nil, err
 	}
-	visible, err := flag(r, "heartbeat", "event")
+	visible, err := flag(query, "heartbeat", "event")
 	if err != nil {
 		return nil, err
 	}
-	quiet, err := flag(r, "control", "off")
+	quiet, err := flag(query, "control", "off")
 	if err != nil {
 		return nil, err
 	}
