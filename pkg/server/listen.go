@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -33,9 +34,11 @@ func (l boundedListener) Accept() (net.Conn, error) {
 
 // newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).
 // There is no WriteTimeout, which would end every stream; push sets deadlines.
-func newHTTPServer(opts HTTPOptions, handler http.Handler) (*http.Server, error) {
+func newHTTPServer(opts HTTPOptions, handler http.Handler, logger *slog.Logger) (*http.Server, error) {
 	srv := &http.Server{
-		Handler:           handler,
+		Handler: handler,
+		// What net/http complains of is mostly strangers at the port: failed handshakes.
+		ErrorLog:          slog.NewLogLogger(logger.With("part", "http").Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

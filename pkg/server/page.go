@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	_ "embed"
+	"html"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -10,12 +12,16 @@ import (
 //go:embed page.html
 var pageHTML []byte
 
-// page is where a browser sees events arrive. Everything is in the one file.
-func page(c echo.Context) error {
-	h := c.Response().Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-cache")
-	return c.Blob(http.StatusOK, "text/html; charset=utf-8", pageHTML)
+// page is where a browser sees events arrive. Everything is in the one file, but for the path
+// of the feed.
+func (s *Server) page() echo.HandlerFunc {
+	content := bytes.ReplaceAll(pageHTML, []byte("{{.}}"), []byte(html.EscapeString(s.eventPath())))
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-cache")
+		return c.Blob(http.StatusOK, "text/html; charset=utf-8", content)
+	}
 }

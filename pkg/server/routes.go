@@ -30,7 +30,7 @@ func (s *Server) routes(context.Context) (err error) {
 	}
 	e.GET("/healthz", s.healthz)
 	e.GET("/readyz", s.readyz)
-	e.GET("/", page)
+	e.GET("/", s.page())
 	for _, f := range s.opts.Feeds {
 		h := echo.WrapHandler(s.subscribe(f))
 		for _, path := range f.Paths {
@@ -40,7 +40,7 @@ func (s *Server) routes(context.Context) (err error) {
 	if err := s.publishRoutes(e); err != nil {
 		return err
 	}
-	s.http, err = newHTTPServer(s.opts.HTTP, e)
+	s.http, err = newHTTPServer(s.opts.HTTP, e, s.opts.Logger)
 	return err
 }
 
