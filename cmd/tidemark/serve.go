@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,21 +22,18 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve feeds over HTTP, with an embedded NATS server unless nats.url is set",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
-			if err != nil {
-				return err
-			}
-			return serve(cmd.Context(), cfg)
-		},
+		Example: `  tidemark serve
+  tidemark serve --config tidemark.yaml --http.addr :8080
+  tidemark serve --nats.url nats://nats.example.com:4222 --nats.credentials tidemark.creds`,
+		Args: arguments(cobra.NoArgs),
 	}
-	config.BindFlags(cmd.Flags())
-	return cmd
+	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+		return serve(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	})
 }
 
-func serve(ctx context.Context, cfg config.Config) error {
-	logger, err := server.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
+	logger, err := server.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
 	if err != nil {
 		return err
 	}
@@ -48,14 +45,14 @@ func serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := srv.Hints(os.Stdout); err != nil {
+	if err := srv.Hints(stdout); err != nil {
 		logger.Warn("cannot print what to try", "error", err)
 	}
 	return srv.Run(ctx)
 }
 
 func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, error) {
-	definitions, err := definitions(cfg)
+	configs, err := definitions(cfg)
 	if err != nil {
 		return server.Options{}, err
 	}
@@ -74,7 +71,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
 			SyncInterval: time.Duration(cfg.NATS.Embedded.Sync),
 		},
-		Streams: definitions, ApplyStreams: cfg.Streams.Apply,
+		Streams: configs, ApplyStreams: cfg.Streams.Apply,
 		Feeds: feeds,
 		SSE: server.SSEOptions{
 			Retry: cfg.SSE.Retry, Heartbeat: cfg.SSE.Heartbeat, WriteTimeout: cfg.SSE.WriteTimeout,
@@ -97,18 +94,23 @@ func natsOptions(cfg config.Config) jetlog.ConnectOptions {
 	}
 }
 
-// definitions returns the streams that come with Tidemark and those of streams.dir.
-func definitions(cfg config.Config) ([]jetstream.StreamConfig, error) {
+// loadDefinitions returns the streams that come with Tidemark and those of streams.dir.
+func loadDefinitions(cfg config.Config) ([]streams.Definition, error) {
 	defs, err := streams.Builtin()
+	if err != nil || cfg.Streams.Dir == "" {
+		return defs, err
+	}
+	own, err := streams.LoadDir(cfg.Streams.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("streams.dir: %w", err)
+	}
+	return streams.Merge(defs, own), nil
+}
+
+func definitions(cfg config.Config) ([]jetstream.StreamConfig, error) {
+	defs, err := loadDefinitions(cfg)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Streams.Dir != "" {
-		own, err := streams.LoadDir(cfg.Streams.Dir)
-		if err != nil {
-			return nil, fmt.Errorf("streams.dir: %w", err)
-		}
-		defs = streams.Merge(defs, own)
 	}
 	configs := make([]jetstream.StreamConfig, len(defs))
 	for i, def := range defs {

@@ -13,6 +13,7 @@ type Action string
 
 const (
 	Unchanged Action = "unchanged" // the stream is as wanted
+	Missing   Action = "missing"   // there is none, and none was made
 	Created   Action = "created"   // it was missing
 	Differs   Action = "differs"   // it was left as it is
 	Applied   Action = "applied"   // it was changed
@@ -30,25 +31,38 @@ type Outcome struct {
 // ends; where ctx has no deadline, for five seconds a request.
 func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
 	want.Metadata = ownMetadata(want.Metadata)
+	out, err := Inspect(ctx, js, want)
+	switch {
+	case err != nil:
+		return out, err
+	case out.Action == Missing:
+		return create(ctx, js, want)
+	case out.Action == Unchanged, !apply:
+		return out, nil
+	}
+	if _, err := js.UpdateStream(ctx, want); err != nil {
+		return out, advise("change", want.Name, err)
+	}
+	out.Action = Applied
+	return out, nil
+}
+
+// Inspect compares the stream with want, and changes nothing: Missing, Unchanged or Differs.
+// It blocks as Provision does.
+func Inspect(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (Outcome, error) {
+	want.Metadata = ownMetadata(want.Metadata)
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return create(ctx, js, want)
+		return Outcome{Action: Missing}, nil
 	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("look up stream %s: %w", want.Name, err)
 	}
-	have := stream.CachedInfo().Config
-	diffs := Compare(want, have)
-	switch {
-	case len(diffs) == 0:
+	diffs := Compare(want, stream.CachedInfo().Config)
+	if len(diffs) == 0 {
 		return Outcome{Action: Unchanged}, nil
-	case !apply:
-		return Outcome{Action: Differs, Differences: diffs}, nil
 	}
-	if _, err := js.UpdateStream(ctx, want); err != nil {
-		return Outcome{Action: Differs, Differences: diffs}, advise("change", want.Name, err)
-	}
-	return Outcome{Action: Applied, Differences: diffs}, nil
+	return Outcome{Action: Differs, Differences: diffs}, nil
 }
 
 func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (Outcome, error) {

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark/tidemark/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Check and print the configuration"}
+	check := &cobra.Command{
+		Use:   "check",
+		Short: "Name every problem of the configuration, without starting anything",
+		Example: `  tidemark config check --config tidemark.yaml
+  TIDEMARK_HTTP_ADDR=:9000 tidemark config check`,
+		Args: arguments(cobra.NoArgs),
+	}
+	print := &cobra.Command{
+		Use:     "print",
+		Short:   "Print the configuration that is in force, without secrets",
+		Example: "  tidemark config print --config tidemark.yaml",
+		Args:    arguments(cobra.NoArgs),
+	}
+	cmd.AddCommand(
+		configured(check, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+			if _, err := definitions(cfg); err != nil { // the files that it names count too
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok")
+			return err
+		}),
+		configured(print, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+			return cfg.Print(cmd.OutOrStdout())
+		}),
+	)
+	return cmd
+}

@@ -1,0 +1,48 @@
+// Command tidemark serves JetStream streams as Server-Sent Events that resume, and publishes,
+// follows and looks after them.
+//
+// Its exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once: stop waiting for a first one.
+	context.AfterFunc(ctx, stop)
+	return status(os.Stderr, newRoot().ExecuteContext(ctx))
+}
+
+// usageError is a command line that must be typed differently.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errSilent fails without words, because what is wrong has been printed.
+var errSilent = errors.New("failed")
+
+func status(stderr io.Writer, err error) int {
+	_, usage := errors.AsType[usageError](err)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errSilent):
+		return 1
+	}
+	fmt.Fprintf(stderr, "tidemark: %v\n", err)
+	if usage {
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/streams"
+)
+
+func newStream() *cobra.Command {
+	cmd := &cobra.Command{Use: "stream", Short: "Look after the streams that the definitions describe"}
+	cmd.AddCommand(
+		streamCommand("ls", "List the streams and what they hold", listStreams),
+		streamCommand("check", "Compare the server's streams with their definitions; exit 1 if any differs", checkStreams),
+		streamCommand("apply", "Create what is missing and change what differs", applyStreams),
+	)
+	return cmd
+}
+
+// streamsTask is what a stream command works with.
+type streamsTask struct {
+	ctx  context.Context
+	js   jetstream.JetStream
+	defs []streams.Definition
+	out  io.Writer
+	json bool
+}
+
+func streamCommand(name, short string, run func(streamsTask) error) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: name, Short: short, Example: "  tidemark stream " + name + " --nats.url nats://127.0.0.1:4222",
+		Args: arguments(cobra.NoArgs),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+		defs, err := loadDefinitions(cfg)
+		if err != nil {
+			return err
+		}
+		nc, err := connect(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return err
+		}
+		return run(streamsTask{cmd.Context(), js, defs, cmd.OutOrStdout(), asJSON})
+	})
+}
+
+// streamRow is one stream as ls, check and apply tell it.
+type streamRow struct {
+	Name        string              `json:"name"`
+	State       jetlog.Action       `json:"state"`
+	Subjects    []string            `json:"subjects"`
+	Source      string              `json:"source"`
+	Messages    uint64              `json:"messages"`
+	Bytes       uint64              `json:"bytes"`
+	FirstSeq    uint64              `json:"first_seq"`
+	LastSeq     uint64              `json:"last_seq"`
+	Differences []jetlog.Difference `json:"differences,omitempty"`
+}
+
+func (t streamsTask) inspect(def streams.Definition) (streamRow, error) {
+	out, err := jetlog.Inspect(t.ctx, t.js, def.Config)
+	row := streamRow{Name: def.Name, State: out.Action, Subjects: def.Config.Subjects, Source: def.Source, Differences: out.Differences}
+	if err != nil || out.Action == jetlog.Missing {
+		return row, err
+	}
+	s, err := t.js.Stream(t.ctx, def.Name)
+	if err != nil {
+		return row, err
+	}
+	state := s.CachedInfo().State
+	row.Messages, row.Bytes, row.FirstSeq, row.LastSeq = state.Msgs, state.Bytes, state.FirstSeq, state.LastSeq
+	return row, nil
+}
+
+func (t streamsTask) rows(look func(streams.Definition) (streamRow, error)) ([]streamRow, error) {
+	rows := make([]streamRow, len(t.defs))
+	for i, def := range t.defs {
+		var err error
+		if rows[i], err = look(def); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+func listStreams(t streamsTask) error {
+	rows, err := t.rows(t.inspect)
+	if err != nil || t.json {
+		return t.printJSON(rows, err)
+	}
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STREAM\tSTATE\tMESSAGES\tBYTES\tFIRST\tLAST\tSUBJECTS\tDEFINITION")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%v\t%s\n", r.Name, r.State, r.Messages, r.Bytes, r.FirstSeq, r.LastSeq, r.Subjects, r.Source)
+	}
+	return w.Flush()
+}
+
+func checkStreams(t streamsTask) error {
+	rows, err := t.rows(t.inspect)
+	if err != nil {
+		return err
+	}
+	if err := t.print(rows); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if r.State != jetlog.Unchanged {
+			return errSilent
+		}
+	}
+	return nil
+}
+
+func applyStreams(t streamsTask) error {
+	rows, err := t.rows(func(def streams.Definition) (streamRow, error) {
+		out, err := jetlog.Provision(t.ctx, t.js, def.Config, true)
+		return streamRow{Name: def.Name, State: out.Action, Subjects: def.Config.Subjects, Source: def.Source, Differences: out.Differences}, err
+	})
+	if err != nil {
+		return err
+	}
+	return t.print(rows)
+}
+
+// print tells each stream's state, and the fields that differ.
+func (t streamsTask) print(rows []streamRow) error {
+	if t.json {
+		return t.printJSON(rows, nil)
+	}
+	for _, r := range rows {
+		if _, err := fmt.Fprintf(t.out, "%s: %s\n", r.Name, r.State); err != nil {
+			return err
+		}
+		for _, d := range r.Differences {
+			fmt.Fprintf(t.out, "  %s\n", d)
+		}
+	}
+	return nil
+}
+
+func (t streamsTask) printJSON(rows []streamRow, err error) error {
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(t.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(rows)
+}
