@@ -1,12 +1,15 @@
 package feed_test
 
 import (
+	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feed/feedtest"
 )
 
 func TestGapsAtTheStart(t *testing.T) {
@@ -300,6 +303,48 @@ func TestSubscribeWaitsForTheLog(t *testing.T) {
 		c := late.subscribe(t, feed.Resume("0"))
 		c.drain(t, late)
 		c.want(t, "1")
+	})
+}
+
+// brittleLog fails once, as a log does whose leader goes away between two requests.
+type brittleLog struct {
+	*feedtest.MemLog
+	failures atomic.Int32
+}
+
+func (l *brittleLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+	if l.failures.Add(-1) >= 0 {
+		return false, errors.New("no leader")
+	}
+	return l.MemLog.HasHoles(ctx, from, to)
+}
+
+// TestLogFailsDuringAReplay: nobody's subscription ends for it.
+func TestLogFailsDuringAReplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &brittleLog{MemLog: feedtest.NewMemLog()}
+		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2})
+		r.publish(9, "n.a")
+		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
+		c.step(t, r.ctx)
+		r.Delete(5)
+		log.failures.Store(2)
+		c.drain(t, r)
+		c.want(t, "1", "2", "3", "gap:possible", "4", "6", "7", "8", "9")
+	})
+}
+
+func TestSubscribeToAStoppedFeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := feed.New(feedtest.NewMemLog(), feed.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = f.Run(ctx) }()
+		<-f.Ready()
+		cancel()
+		synctest.Wait()
+		if _, err := f.Subscribe(t.Context(), feed.SubscribeOptions{}); !errors.Is(err, feed.ErrClosed) {
+			t.Errorf("error %v", err)
+		}
 	})
 }
 

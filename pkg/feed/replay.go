@@ -72,9 +72,7 @@ func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 		return Delivery{}, context.Cause(ctx)
 	}
 	if err != nil && !ended {
-		s.feed.opts.Logger.Debug("a replay starts again", "error", err)
-		s.replay.close()
-		return Delivery{}, s.wait(ctx, time.After(retryPause))
+		return Delivery{}, s.replayAgain(ctx, err)
 	}
 	if read.State.Epoch != s.epoch {
 		s.replay.close() // openReplay sees the other incarnation, and says so
@@ -82,10 +80,17 @@ func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 	}
 	gap, err := s.lostIn(ctx, read)
 	if err != nil {
-		return Delivery{}, err
+		return Delivery{}, s.replayAgain(ctx, err)
 	}
 	s.advance(gap, read.Events, ended)
 	return Delivery{Gap: gap, Frames: s.frames(read.Events)}, nil
+}
+
+// replayAgain gives up a replay that fails, for another from where the cursor stands.
+func (s *Subscription) replayAgain(ctx context.Context, err error) error {
+	s.feed.opts.Logger.Debug("a replay starts again", "error", err)
+	s.replay.close()
+	return s.wait(ctx, time.After(retryPause))
 }
 
 // lostIn finds what retention or deletion took out of the way of a replay. Whether the

@@ -32,8 +32,14 @@ func newRig(t *testing.T, log *feedtest.MemLog, opts feed.Options) *rig {
 	if log == nil {
 		log = feedtest.NewMemLog()
 	}
+	return newRigOn(t, log, log, opts)
+}
+
+// newRigOn starts a feed that reads behind, which keeps its events in log.
+func newRigOn(t *testing.T, behind feed.Log, log *feedtest.MemLog, opts feed.Options) *rig {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{MemLog: log, feed: feed.New(log, opts), ctx: ctx, fromLog: opts == fromLog}
+	r := &rig{MemLog: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts == fromLog}
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
 	t.Cleanup(func() {

@@ -55,8 +55,8 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 
 func (f *Feed) awaitReady(ctx context.Context) error {
 	select {
-	case <-f.ready:
-		return nil
+	case <-f.done: // before ready, which stays closed
+		return ErrClosed
 	default:
 	}
 	select {
