@@ -1,0 +1,22 @@
+// Package e2e holds no code: its tests try Tidemark as its users get it. They build the
+// command, run it as processes, and take away from it what the world takes away:
+// connections, the other end of connections, the process itself.
+//
+// What they prove, by counting numbered events that a NATS producer had acknowledged:
+//
+//   - While `serve` is killed with SIGKILL and started again, and connections are cut at any
+//     byte or fall silent on one side, every client has each event that its subjects match
+//     once, in order, and is never told of a gap.
+//   - `tidemark subscribe`, killed with SIGKILL, goes on from its state file: nothing is
+//     missing, and at most the one event is printed again that it had printed and not yet
+//     noted.
+//   - SIGTERM ends `serve` with status 0 after each client was told to come back; what it
+//     stored is served after the next start.
+//   - Chromium's own EventSource comes back by itself, also to a port that refuses it for a
+//     while, with each event once; large, multi-line and non-ASCII data arrive exact; eight
+//     streams live on one page over HTTP/2.
+//   - The tour of the README is true when typed.
+//
+// Nothing here measures time. A test that waits for what never comes fails after a generous
+// while; every process that it started is ended by then, by its id.
+package e2e

@@ -1,0 +1,107 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+)
+
+// link is one connection through a proxy.
+type link struct {
+	client, server *net.TCPConn
+
+	mu   sync.Mutex
+	left int  // bytes that the client still gets; negative for no limit
+	held bool // one side is gone and the other must not notice
+}
+
+func (l *link) cut(way cut) {
+	switch way {
+	case cutClean:
+		_ = l.client.Close()
+		_ = l.server.Close()
+	case cutReset:
+		l.reset()
+	case cutMidByte:
+		l.set(rand.IntN(700), false)
+	case cutServer:
+		l.set(-1, true)
+		reset(l.client)
+	case cutClient:
+		l.set(-1, true)
+		reset(l.server)
+	}
+}
+
+func (l *link) set(left int, held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left, l.held = left, held
+}
+
+// allow takes n from what the client still gets.
+func (l *link) allow(n int) (allowed int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left < 0 {
+		return n
+	}
+	allowed = min(n, l.left)
+	l.left -= allowed
+	return allowed
+}
+
+// down copies to the client until one of them ends, or the bytes are used up. For a server
+// that must not notice the loss of its client it goes on reading.
+func (l *link) down() {
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := l.server.Read(buf)
+		allowed := l.allow(n)
+		_, failed := l.client.Write(buf[:allowed])
+		if allowed < n {
+			l.reset()
+			return
+		}
+		if err != nil || failed != nil && !l.holds() {
+			l.other(l.client)
+			return
+		}
+	}
+}
+
+// up copies to the server.
+func (l *link) up() {
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := l.client.Read(buf)
+		if _, failed := l.server.Write(buf[:n]); err != nil || failed != nil {
+			l.other(l.server)
+			return
+		}
+	}
+}
+
+// other ends the side that is left, unless it must not notice.
+func (l *link) other(side *net.TCPConn) {
+	if !l.holds() {
+		_ = side.Close()
+	}
+}
+
+func (l *link) holds() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held
+}
+
+func (l *link) reset() {
+	reset(l.client)
+	reset(l.server)
+}
+
+// reset closes so that the other end sees a reset.
+func reset(c net.Conn) {
+	_ = c.(*net.TCPConn).SetLinger(0)
+	_ = c.Close()
+}

@@ -1,0 +1,111 @@
+package e2e_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// process is a command that a test has started. It does not outlive the test.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+}
+
+// start runs a command in a directory of its own, or where cmd.Dir says. What it writes goes
+// to files rather than pipes, so that it writes as it would for a user, also while nobody
+// reads, and so that no byte is lost when it is killed.
+func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
+	t.Helper()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Env = append(environment(), cmd.Env...)
+	endWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+// wait blocks until the process has ended, and returns its status; -1 after a signal.
+func (p *process) wait() (status int) {
+	<-p.done
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// environment is the one of the test, without settings that are meant for the test or for
+// another Tidemark.
+func environment() (env []string) {
+	for _, entry := range os.Environ() {
+		if !strings.HasPrefix(entry, "TIDEMARK_") {
+			env = append(env, entry)
+		}
+	}
+	return env
+}
+
+// kill ends the process with SIGKILL, if it has not ended, and waits for that.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	p.wait()
+}
+
+func (p *process) signal(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Errorf("signal %d: %v", p.cmd.Process.Pid, err)
+	}
+}
+
+// output is a file to which processes append. A failed test shows its end.
+func output(t *testing.T, name string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		defer f.Close()
+		if t.Failed() {
+			t.Logf("the end of %s:\n%s", name, tail(name, 8<<10))
+		}
+	})
+	return f
+}
+
+func tail(name string, size int) []byte {
+	content, _ := os.ReadFile(name)
+	return bytes.ToValidUTF8(content[max(0, len(content)-size):], []byte("?"))
+}
+
+// patience is how long a test waits for what ought to come soon.
+const patience = 60 * time.Second
+
+// eventually polls; what never comes true fails the test.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("never came: %s", what)
+}

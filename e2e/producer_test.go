@@ -1,0 +1,114 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// producer is a NATS client that stores numbered events, each exactly once, whatever happens
+// to the server meanwhile.
+type producer struct {
+	t      *testing.T
+	js     jetstream.JetStream
+	stored atomic.Int64 // the last number that was acknowledged
+}
+
+func newProducer(t *testing.T, s *service) *producer {
+	t.Helper()
+	nc, err := nats.Connect("nats://"+s.natsAddr, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ReconnectBufSize(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &producer{t: t, js: js}
+}
+
+// Every fifth event is for another user, every seventh for all.
+const (
+	me    = "42"
+	other = "43"
+)
+
+func recipient(n int) (subject string) {
+	switch {
+	case n%7 == 0:
+		return "notifications.broadcast"
+	case n%5 == 0:
+		return "notifications.user." + other
+	default:
+		return "notifications.user." + me
+	}
+}
+
+// numbersOf are the numbers up to last that a user is to receive.
+func numbersOf(user string, last int) (numbers []int) {
+	for n := 1; n <= last; n++ {
+		if to := recipient(n); to == "notifications.broadcast" || to == "notifications.user."+user {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
+// body is what event n carries: its number, and text of every length so that cuts fall
+// anywhere.
+func body(n int) string { return fmt.Sprintf("%d %s", n, strings.Repeat("~", n*37%600)) }
+
+func number(data string) (n int) {
+	_, _ = fmt.Sscanf(data, "%d", &n)
+	return n
+}
+
+// publish stores the numbers from..to, one after the other. Each is sent until the server
+// has acknowledged it; its message id keeps it from being stored again when it was the
+// acknowledgement that got lost.
+func (p *producer) publish(from, to int) {
+	for n := from; n <= to; n++ {
+		for !p.try(n) {
+			if p.t.Context().Err() != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		p.stored.Store(int64(n))
+		time.Sleep(2 * time.Millisecond) // leaves the others a share of the machine
+	}
+}
+
+func (p *producer) try(n int) bool {
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Second)
+	defer cancel()
+	_, err := p.js.Publish(ctx, recipient(n), []byte(body(n)), jetstream.WithMsgID(fmt.Sprint("event-", n)), jetstream.WithRetryAttempts(0))
+	return err == nil
+}
+
+// awaitStored waits until the event n is stored, or the test is over.
+func (p *producer) awaitStored(n int) {
+	for p.stored.Load() < int64(n) && p.t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// checkStored holds the producer to its own promise.
+func (p *producer) checkStored(want int) {
+	p.t.Helper()
+	stream, err := p.js.Stream(p.t.Context(), "NOTIFICATIONS")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if got := stream.CachedInfo().State.Msgs; got != uint64(want) {
+		p.t.Errorf("%d events are stored, want %d", got, want)
+	}
+}

@@ -1,0 +1,105 @@
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+)
+
+// proxy stands between clients and a service, and takes their connections away.
+type proxy struct {
+	target   string
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	links  map[*link]struct{}
+}
+
+// cut is a way to lose a connection.
+type cut string
+
+const (
+	cutClean   cut = "clean"    // both sides see an end, as when a proxy is reloaded
+	cutReset   cut = "reset"    // both sides see a reset
+	cutMidByte cut = "mid-byte" // a reset after some more bytes, wherever in an event that is
+	cutServer  cut = "server"   // the server never learns that its client has gone
+	cutClient  cut = "client"   // the client hears no more, and is not told
+)
+
+// tellingCuts are those that a client without a watchdog, such as EventSource, notices.
+var tellingCuts = []cut{cutClean, cutReset, cutMidByte, cutServer}
+
+var allCuts = append([]cut{cutClient}, tellingCuts...)
+
+func newProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", freeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{target: target, listener: l, links: map[*link]struct{}{}}
+	p.running.Go(p.accept)
+	t.Cleanup(p.close)
+	return p
+}
+
+func (p *proxy) url(path string) string { return "http://" + p.listener.Addr().String() + path }
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.target)
+		if err != nil {
+			reset(client)
+			continue
+		}
+		p.join(client.(*net.TCPConn), server.(*net.TCPConn))
+	}
+}
+
+func (p *proxy) join(client, server *net.TCPConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := &link{client: client, server: server, left: -1}
+	if p.closed {
+		l.reset()
+		return
+	}
+	p.links[l] = struct{}{}
+	p.running.Go(func() {
+		var up sync.WaitGroup
+		up.Go(l.up)
+		l.down()
+		up.Wait()
+		l.reset()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.links, l)
+	})
+}
+
+// cut takes all connections away, each in one of the given ways.
+func (p *proxy) cut(ways ...cut) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.cut(ways[rand.IntN(len(ways))])
+	}
+}
+
+func (p *proxy) close() {
+	_ = p.listener.Close()
+	p.mu.Lock()
+	p.closed = true
+	for l := range p.links {
+		l.reset()
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+}

@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// service is `tidemark serve` on ports and a directory that stay the same from one life to
+// the next.
+type service struct {
+	*process
+	t                  *testing.T
+	httpAddr, natsAddr string
+	scheme             string
+	args               []string
+	log                *os.File
+	dir                string
+}
+
+// serve starts a service with more flags, and waits until it is ready.
+func serve(t *testing.T, flags ...string) *service {
+	t.Helper()
+	dir := t.TempDir()
+	s := &service{
+		t: t, httpAddr: freeAddr(t), natsAddr: freeAddr(t), scheme: "http", dir: dir,
+		log: output(t, filepath.Join(dir, "serve.log")),
+	}
+	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--http.tls.") }) {
+		s.scheme = "https"
+	}
+	s.args = append([]string{"serve", "--http.addr", s.httpAddr, "--sse.retry=100ms"}, flags...)
+	s.start()
+	s.awaitReady()
+	return s
+}
+
+// start begins a life of the service and does not wait for it.
+func (s *service) start() {
+	s.t.Helper()
+	cmd := exec.Command(command(s.t), s.args...)
+	cmd.Dir = s.dir
+	cmd.Env = []string{"TIDEMARK_NATS_EMBEDDED_ADDR=" + s.natsAddr, "TIDEMARK_NATS_EMBEDDED_DIR=" + filepath.Join(s.dir, "nats")}
+	s.process = start(s.t, cmd, s.log, s.log)
+}
+
+func (s *service) url(path string) string { return s.scheme + "://" + s.httpAddr + path }
+
+func (s *service) awaitReady() {
+	s.t.Helper()
+	eventually(s.t, "a service that is ready", func() bool {
+		if s.ended() {
+			s.t.Fatal("the service has ended")
+		}
+		return status(s.url("/readyz")) == http.StatusOK
+	})
+}
+
+func status(url string) int {
+	resp, err := direct.Get(url)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// freeAddr returns an address that nothing listens on. Its port is below those that the
+// system hands to outgoing connections: one of them could take it while the service is down.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}

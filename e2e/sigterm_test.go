@@ -1,0 +1,55 @@
+package e2e_test
+
+import (
+	"syscall"
+	"testing"
+)
+
+// TestSIGTERM ends a service as an operator does, and starts it again.
+func TestSIGTERM(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	live := follow(t, "program", s.url("/events?user=42"), 0)
+	live.awaitOpen(1)
+	p := newProducer(t, s)
+	p.publish(1, 70)
+	wantExactly(t, live.name, numbersOf(me, 70), live.numbers)
+
+	for life := range 2 {
+		s.signal(syscall.SIGTERM)
+		if status := s.wait(); status != 0 {
+			t.Fatalf("the service ended with status %d", status)
+		}
+		s.start()
+		s.awaitReady()
+		last := 70 * (life + 2)
+		p.publish(last-69, last)
+		wantExactly(t, live.name, numbersOf(me, last), live.numbers)
+	}
+	live.wantExactly(numbersOf(me, 210))
+	live.wantFarewells(2)
+	p.checkStored(210)
+
+	// What the first life stored is there for whoever comes in the third.
+	for query, after := range map[string]int{"from=all": 0, "last_event_id=70": 70} {
+		late := follow(t, query, s.url("/events?user=42&"+query), 0)
+		late.wantExactly(numbersOf(me, 210)[len(numbersOf(me, after)):])
+	}
+}
+
+// wantFarewells: each end of the service was announced.
+func (f *follower) wantFarewells(n int) {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	told := 0
+	for _, c := range f.closes {
+		if c.Reason != "drain" || c.RetryMS <= 0 {
+			f.t.Errorf("%s was told %+v", f.name, c)
+		}
+		told++
+	}
+	if told != n {
+		f.t.Errorf("%s was told of %d ends, want %d: %+v", f.name, told, n, f.closes)
+	}
+}
