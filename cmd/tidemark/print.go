@@ -105,7 +105,11 @@ func (p *jsonPrinter) disconnected(err error, wait time.Duration) {
 	_ = p.print(jsonEvent{Kind: "disconnected", Error: err.Error(), Wait: wait.Milliseconds()})
 }
 
-func (p *jsonPrinter) print(ev jsonEvent) error { return json.NewEncoder(p.w).Encode(ev) }
+func (p *jsonPrinter) print(ev jsonEvent) error {
+	enc := json.NewEncoder(p.w)
+	enc.SetEscapeHTML(false) // for terminals and jq, not for pages
+	return enc.Encode(ev)
+}
 
 func kindName(k client.Kind) string {
 	switch k {

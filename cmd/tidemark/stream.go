@@ -130,7 +130,12 @@ func checkStreams(t streamsTask) error {
 func applyStreams(t streamsTask) error {
 	rows, err := t.rows(func(def streams.Definition) (streamRow, error) {
 		out, err := jetlog.Provision(t.ctx, t.js, def.Config, true)
-		return streamRow{Name: def.Name, State: out.Action, Subjects: def.Config.Subjects, Source: def.Source, Differences: out.Differences}, err
+		if err != nil {
+			return streamRow{}, err
+		}
+		row, err := t.inspect(def)
+		row.State, row.Differences = out.Action, out.Differences
+		return row, err
 	})
 	if err != nil {
 		return err
@@ -159,6 +164,7 @@ func (t streamsTask) printJSON(rows []streamRow, err error) error {
 		return err
 	}
 	enc := json.NewEncoder(t.out)
+	enc.SetEscapeHTML(false) // subjects have '>'
 	enc.SetIndent("", "  ")
 	return enc.Encode(rows)
 }

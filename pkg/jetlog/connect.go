@@ -143,7 +143,10 @@ func notices(log *slog.Logger) []nats.Option {
 		nats.ConnectHandler(func(nc *nats.Conn) {
 			log.Info("connected to NATS", "url", nc.ConnectedUrlRedacted(), "server", nc.ConnectedServerName())
 		}),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if nc.IsClosed() { // by us
+				return
+			}
 			log.Warn("the connection to NATS is lost", "error", err)
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {

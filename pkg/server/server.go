@@ -150,7 +150,7 @@ func (s *Server) shutdown() {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.HTTP.ShutdownTimeout)
 	defer cancel()
-	s.opts.Logger.Info("draining", "timeout", s.opts.HTTP.ShutdownTimeout)
+	s.opts.Logger.Info("draining", "timeout", s.opts.HTTP.ShutdownTimeout.String())
 	var drains sync.WaitGroup
 	for _, h := range s.streams {
 		drains.Go(func() {
