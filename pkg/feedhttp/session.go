@@ -17,6 +17,7 @@ var (
 	errIdle   = errors.New("the stream was idle for too long")
 	errDrain  = errors.New("the server is draining")
 	errWrite  = errors.New("the client takes no more bytes")
+	errGone   = errors.New("the client has gone")
 )
 
 // farewells are what clients are told. An end without one is the client's own.
@@ -73,8 +74,12 @@ func (s *session) run(request context.Context) {
 		err = cause
 	}
 	s.close(err)
+	if err == context.Canceled { // net/http's word for it
+		err = errGone
+	}
 	s.opts.Logger.Info("stream ended", "user", s.user, "remote", s.remote, "reason", err,
-		"events", s.events, "bytes", s.stream.Written(), "position", s.sent.String(), "after", time.Since(start).Round(time.Millisecond))
+		"events", s.events, "bytes", s.stream.Written(), "position", s.sent.String(),
+		"after", time.Since(start).Round(time.Millisecond).String())
 }
 
 // deliver writes what the subscription gives until something ends it.
