@@ -232,15 +232,15 @@ func (r *rig) await(t *testing.T, what string, holds func() bool) {
 }
 
 // smallBuffers keeps the kernel from taking megabytes on behalf of a client that reads
-// nothing.
+// nothing. Below two segments of the loopback TCP would wait on its timers.
 func smallBuffers(c net.Conn) net.Conn {
 	raw := c
 	if t, ok := c.(*tls.Conn); ok {
 		raw = t.NetConn()
 	}
 	tcp := raw.(*net.TCPConn)
-	_ = tcp.SetReadBuffer(4 << 10)
-	_ = tcp.SetWriteBuffer(4 << 10)
+	_ = tcp.SetReadBuffer(128 << 10)
+	_ = tcp.SetWriteBuffer(128 << 10)
 	return c
 }
 
