@@ -87,6 +87,21 @@ func (p *producer) publish(from, to int) {
 	}
 }
 
+// fill stores the numbers up to last at once, while nothing goes wrong.
+func (p *producer) fill(last int) {
+	p.t.Helper()
+	for n := 1; n <= last; n++ {
+		if _, err := p.js.PublishAsync(recipient(n), []byte(body(n)), jetstream.WithMsgID(fmt.Sprint("event-", n))); err != nil {
+			p.t.Fatal(err)
+		}
+		if n%1000 == 0 || n == last {
+			<-p.js.PublishAsyncComplete()
+		}
+	}
+	p.checkStored(last)
+	p.stored.Store(int64(last))
+}
+
 func (p *producer) try(n int) bool {
 	ctx, cancel := context.WithTimeout(p.t.Context(), time.Second)
 	defer cancel()
