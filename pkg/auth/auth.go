@@ -68,7 +68,8 @@ func Header(name string) Source {
 }
 
 // Loopback takes the user from a query parameter, for trying things out: only when both
-// ends of the connection are on this machine and no proxy stands between.
+// ends of the connection are on this machine and no proxy shows between. Behind a proxy of
+// the same machine that adds no header of its own, anybody can be any user: leave it out.
 func Loopback(param string) Source {
 	return func(r *http.Request) (Identity, error) {
 		query := r.URL.Query()
@@ -77,6 +78,9 @@ func Loopback(param string) Source {
 		}
 		if !onLoopback(r) {
 			return Identity{}, &Error{http.StatusForbidden, fmt.Sprintf("?%s= is for trying things out on the machine itself; let the gateway set the header X-User", param)}
+		}
+		if n := len(query[param]); n > 1 {
+			return Identity{}, &Error{http.StatusBadRequest, fmt.Sprintf("?%s= is there %d times; send it once", param, n)}
 		}
 		return identify("?"+param+"=", query.Get(param))
 	}
@@ -92,9 +96,13 @@ func identify(where, user string) (Identity, error) {
 	return Identity{Vars: map[string]string{"user": user}}, nil
 }
 
+// proxyHeaders betray a proxy. One that sets none of them cannot be told from a client of
+// this machine.
+var proxyHeaders = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via"}
+
 func onLoopback(r *http.Request) bool {
-	for _, h := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via"} {
-		if r.Header.Get(h) != "" {
+	for _, h := range proxyHeaders {
+		if len(r.Header.Values(h)) > 0 {
 			return false
 		}
 	}
