@@ -88,9 +88,13 @@ func TestClientReadsSlowly(t *testing.T) {
 		for range total {
 			r.Publish("n.all", "", make([]byte, size*3/4)) // as base64 it has the size
 		}
-		s, _ := r.opened(t, "?from=all")
+		r.await(t, "the window holds everything", func() bool { return r.feed.Status().High == total })
+		s, _ := r.opened(t, "?from=all") // in one write
 		start := time.Now()
-		for n := range total {
+		for n := range total + 1 {
+			if n == total {
+				r.publish(1, "n.all") // a farewell would come before it
+			}
 			for ev := s.next(t); ev.Type != ""; ev = s.next(t) {
 				if ev.Type == feedhttp.TypeClose {
 					t.Fatalf("after %d events and %v: %s", n, time.Since(start), ev.Data)
