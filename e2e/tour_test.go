@@ -84,7 +84,7 @@ func (r *tour) run(line string) (output string) {
 	cmd.Env = append(environment(), "NATS_URL=nats://"+r.service.natsAddr, "TIDEMARK_NATS_EMBEDDED_ADDR="+r.service.natsAddr)
 	endWithParent(cmd)
 	out, err := cmd.CombinedOutput()
-	if status := cmd.ProcessState.ExitCode(); status != 0 && !(status == curlTimeout && strings.Contains(line, " -m ")) {
+	if status := cmd.ProcessState.ExitCode(); status != 0 && (status != curlTimeout || !strings.Contains(line, " -m ")) {
 		r.t.Errorf("%s: %v\n%s", line, err, out)
 	}
 	if arguments, err := os.ReadFile(handedOver); err == nil {
