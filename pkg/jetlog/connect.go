@@ -56,7 +56,7 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	}
 	options := append(auth, opts.tls()...)
 	options = append(options, resilience(cmp.Or(opts.Name, "tidemark"))...)
-	options = append(options, notices(log)...)
+	options = append(options, opts.notices(log)...)
 	if opts.InProcess != nil {
 		options = append(options, opts.InProcess)
 	}
@@ -138,10 +138,19 @@ func resilience(name string) []nats.Option {
 	}
 }
 
-func notices(log *slog.Logger) []nats.Option {
+// reached says what a connection has reached. One through memory has no address, though
+// nats.go would name its default.
+func (o ConnectOptions) reached(nc *nats.Conn) string {
+	if o.InProcess != nil {
+		return "in this process"
+	}
+	return nc.ConnectedUrlRedacted()
+}
+
+func (o ConnectOptions) notices(log *slog.Logger) []nats.Option {
 	return []nats.Option{
 		nats.ConnectHandler(func(nc *nats.Conn) {
-			log.Info("connected to NATS", "url", nc.ConnectedUrlRedacted(), "server", nc.ConnectedServerName())
+			log.Info("connected to NATS", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if nc.IsClosed() { // by us
@@ -150,7 +159,7 @@ func notices(log *slog.Logger) []nats.Option {
 			log.Warn("the connection to NATS is lost", "error", err)
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			log.Info("connected to NATS again", "url", nc.ConnectedUrlRedacted(), "server", nc.ConnectedServerName())
+			log.Info("connected to NATS again", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			subject := ""
