@@ -42,10 +42,9 @@ func (p *tab) await(js string) {
 // wantExactly waits for the last of the numbers and compares all that came.
 func (p *tab) wantExactly(source int, want []int) {
 	p.t.Helper()
-	wantExactly(p.t, fmt.Sprintf("EventSource %d", source), want, func() []int {
-		return eval[[]int](p, fmt.Sprintf("numbers(%d)", source))
-	})
-	p.t.Logf("EventSource %d: %d events over %d connections", source, len(want), eval[int](p, fmt.Sprintf("heard[%d].opens.length", source)))
+	numbers := func() []int { return eval[[]int](p, fmt.Sprintf("numbers(%d)", source)) }
+	wantExactly(p.t, fmt.Sprintf("EventSource %d", source), want, numbers)
+	p.t.Logf("EventSource %d: %d events over %d connections", source, len(numbers()), eval[int](p, fmt.Sprintf("heard[%d].opens.length", source)))
 }
 
 // testComesBack cuts one EventSource again and again, and kills the service under it and
