@@ -101,10 +101,10 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // fieldError is a wrong part of a body.
 type fieldError struct {
 	field  string
-	detail string
+	reason string
 }
 
-func (e *fieldError) Error() string { return e.detail }
+func (e *fieldError) Error() string { return e.field + ": " + e.reason }
 
 func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.opts.MaxBytes))
@@ -142,6 +142,9 @@ func decodeJSON(body []byte, into any, strict bool) error {
 		dec.DisallowUnknownFields()
 	}
 	if err := dec.Decode(into); err != nil {
+		if wrong, ok := errors.AsType[*fieldError](err); ok {
+			return wrong
+		}
 		return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
@@ -205,7 +208,7 @@ func (p *publisher) check(m feed.Message, i int, isArray bool) error {
 	if isArray {
 		field = fmt.Sprintf("[%d].%s", i, field)
 	}
-	return &fieldError{field, field + ": " + invalid.Reason}
+	return &fieldError{field, invalid.Reason}
 }
 
 // store publishes and answers.

@@ -1,7 +1,9 @@
 package feedhttp
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/tidemark/tidemark/pkg/feed"
@@ -34,7 +36,10 @@ type sendRequest struct {
 type userID string
 
 func (u *userID) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
+	if string(b) == `""` {
+		return &fieldError{"userId", "is empty; leave it out to reach everybody"} // by intent, not by mistake
+	}
+	if b[0] == '"' {
 		return json.Unmarshal(b, (*string)(u))
 	}
 	var n json.Number
@@ -61,13 +66,16 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 	if err != nil {
 		return feed.Message{}, err
 	}
+	if bytes.TrimSpace(body)[0] != '{' {
+		return feed.Message{}, errors.New("the body must be a JSON object") // null would go to everybody
+	}
 	var req sendRequest
 	if err := decodeJSON(body, &req, false); err != nil {
 		return feed.Message{}, err
 	}
 	subject, err := h.subject(string(req.UserID))
 	if err != nil {
-		return feed.Message{}, &fieldError{"userId", "userId: " + err.Error()}
+		return feed.Message{}, &fieldError{"userId", err.Error()}
 	}
 	data, err := json.Marshal(struct {
 		Message json.RawMessage `json:"message,omitempty"`
@@ -77,7 +85,16 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 		return feed.Message{}, err
 	}
 	msg := feed.Message{Subject: subject, Type: req.EventType, Data: data, ID: r.Header.Get("Idempotency-Key")}
-	return msg, h.check(msg, 0, false)
+	return msg, inTheirWords(h.check(msg, 0, false))
+}
+
+// inTheirWords names a field as these requests do.
+func inTheirWords(err error) error {
+	names := map[string]string{"subject": "userId", "event": "eventType", "id": "Idempotency-Key"}
+	if wrong, ok := errors.AsType[*fieldError](err); ok {
+		wrong.field = names[wrong.field]
+	}
+	return err
 }
 
 func (h *SendMessage) subject(user string) (string, error) {

@@ -1,0 +1,89 @@
+package feedhttp_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
+)
+
+func newMessageDesk(t *testing.T, opts feedhttp.PublishOptions) *desk {
+	user := templates(t, "n.user.{user}")[0]
+	return newDesk(t, func(opts feedhttp.PublishOptions) http.Handler {
+		return feedhttp.NewSendMessage(opts, user, "n.all")
+	}, opts)
+}
+
+func TestSendMessage(t *testing.T) {
+	d := newMessageDesk(t, feedhttp.PublishOptions{})
+	for _, c := range []struct{ body, subject, typ, data string }{
+		{`{"userId":"42","eventType":"order","message":"shipped","data":{"n":1}}`, "n.user.42", "order", `{"message":"shipped","data":{"n":1}}`},
+		{`{"userId":42,"message":"hi"}`, "n.user.42", "", `{"message":"hi"}`},
+		{`{"userId":12345678901234567890,"message":"hi"}`, "n.user.12345678901234567890", "", `{"message":"hi"}`},
+		{`{"userId":null,"message":"hi"}`, "n.all", "", `{"message":"hi"}`},
+		{`{"message":"hi"}`, "n.all", "", `{"message":"hi"}`},
+		{`{"message":"hi","timestamp":1,"nested":{"x":[]}}`, "n.all", "", `{"message":"hi"}`},
+		{`{"eventType":"tick","data":[1, 2]}`, "n.all", "tick", `{"data":[1,2]}`},
+		{`{"message":{"a": null},"data":null}`, "n.all", "", `{"message":{"a":null},"data":null}`},
+		{`{}`, "n.all", "", `{}`},
+	} {
+		d.published(t, c.body, nil, feed.Message{Subject: c.subject, Type: c.typ, Data: []byte(c.data)})
+	}
+	text := d.published(t, `{"message":"hi"}`, []string{"Idempotency-Key", "again"},
+		feed.Message{Subject: "n.all", Data: []byte(`{"message":"hi"}`), ID: "again"})
+	if want := `{"stream":"NEWS","seq":1,"position":"1-e1","duplicate":true}` + "\n"; text != want {
+		t.Errorf("answered %s, want %s", text, want)
+	}
+}
+
+// TestSendMessageRefused: above all, what was meant for one user never goes to everybody.
+func TestSendMessageRefused(t *testing.T) {
+	d := newMessageDesk(t, feedhttp.PublishOptions{MaxBytes: 1000})
+	for _, c := range []struct {
+		body   string
+		status int
+		field  string
+		says   string
+	}{
+		{``, 400, "", "empty"},
+		{`null`, 400, "", "object"},
+		{`[]`, 400, "", "object"},
+		{`"hi"`, 400, "", "object"},
+		{`{"message":"hi"`, 400, "", "JSON"},
+		{`{"message":"hi"} {}`, 400, "", "goes on"},
+		{`{"userId":""}`, 400, "userId", "empty"},
+		{`{"userId":"4.2"}`, 400, "userId", "'.'"},
+		{`{"userId":4.2}`, 400, "userId", "'.'"},
+		{`{"userId":"*"}`, 400, "userId", "'*'"},
+		{`{"userId":">"}`, 400, "userId", "'>'"},
+		{`{"userId":"a b"}`, 400, "userId", "spaces"},
+		{`{"userId":"a\u0000"}`, 400, "userId", "control"},
+		{`{"userId":" "}`, 400, "userId", "spaces"},
+		{`{"userId":"` + strings.Repeat("x", 255) + `"}`, 400, "userId", "255"},
+		{`{"userId":true}`, 400, "", "JSON"},
+		{`{"userId":{"id":1}}`, 400, "", "JSON"},
+		{`{"userId":["42"]}`, 400, "", "JSON"},
+		{`{"eventType":"error"}`, 400, "eventType", "reserved"},
+		{`{"eventType":"tidemark.x"}`, 400, "eventType", "reserved"},
+		{`{"eventType":7}`, 400, "", "eventType"},
+		{"{\"message\":\"\xff\"}", 400, "", "UTF-8"},
+		{`{"message":"` + strings.Repeat("x", 1000) + `"}`, 413, "", "1000"},
+	} {
+		d.refused(t, c.body, c.status, c.field, c.says)
+	}
+	if resp, _ := d.do(t, http.MethodGet, ""); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "POST, OPTIONS" {
+		t.Errorf("GET: %s", resp.Status)
+	}
+}
+
+func TestSendMessageFails(t *testing.T) {
+	d := newMessageDesk(t, feedhttp.PublishOptions{Subjects: []string{"n.user.>"}})
+	d.refused(t, `{"message":"for everybody"}`, 400, "userId", "n.user.>")
+	d.errs = []error{feed.ErrSubjectNotStored}
+	resp, body := d.post(t, `{"userId":1,"message":"hi"}`)
+	if p := problem(t, resp, body); p.Status != http.StatusUnprocessableEntity {
+		t.Errorf("%+v", p)
+	}
+}
