@@ -1,6 +1,7 @@
 package feedhttp_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -60,7 +61,7 @@ func TestFilters(t *testing.T) {
 	} {
 		got, err := s.Filters(user(c.user), strings.Fields(c.asked), c.only)
 		status := 0
-		if refused, ok := err.(*auth.Error); ok {
+		if refused, ok := errors.AsType[*auth.Error](err); ok {
 			status = refused.Status
 		}
 		if strings.Join(got, " ") != c.want || status != c.status || status == 0 && err != nil {
@@ -179,7 +180,7 @@ func FuzzSelection(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, first, second string, only bool) {
 		filters, err := s.Filters(user(name), []string{first, second}, only)
 		if err != nil {
-			if _, ok := err.(*auth.Error); !ok || len(filters) > 0 {
+			if _, ok := errors.AsType[*auth.Error](err); !ok || len(filters) > 0 {
 				t.Fatalf("%v with the error %v", filters, err)
 			}
 			return
