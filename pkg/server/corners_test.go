@@ -35,6 +35,7 @@ func TestResume(t *testing.T) {
 		r.publish("notifications.user.42", 4, 6)
 		r.publish("notifications.user.43", 1, 3)
 		r.publish("notifications.broadcast", 7, 8)
+		r.awaitReady() // the tail is level, so that pending is exact
 		second := r.listen(me, first.last)
 		open := second.next()
 		if field(open.Data, "resumed") != "true" || field(open.Data, "pending") != "5" || field(open.Data, "position") != first.last {

@@ -200,6 +200,7 @@ func TestHTTP2(t *testing.T) {
 func TestErrorsOfTheStart(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	r := startNode(t, options(t, url))
+	r.awaitReady() // a NATS server that is stopped while it creates a stream leaks goroutines
 	for want, change := range map[string]func(*server.Options){
 		"http.addr":           func(o *server.Options) { o.HTTP.Addr = r.srv.Addr().String() },
 		"http.tls":            func(o *server.Options) { o.HTTP.CertFile, o.HTTP.KeyFile = "missing.pem", "missing.pem" },
