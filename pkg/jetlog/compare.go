@@ -15,10 +15,14 @@ import (
 // Difference is one field in which a stream is not as wanted. Field is its name in the JSON
 // of `nats stream info --json`; values that are not set are empty.
 type Difference struct {
-	Field, Want, Have string
+	Field string `json:"field"`
+	Want  string `json:"want"`
+	Have  string `json:"have"`
 }
 
-func (d Difference) String() string { return d.Field + ": want " + d.Want + ", have " + d.Have }
+func (d Difference) String() string {
+	return d.Field + ": want " + cmp.Or(d.Want, "none") + ", have " + cmp.Or(d.Have, "none")
+}
 
 // Compare returns the fields in which have differs from want, by name. What want leaves to
 // the server counts as the server's default, and the server's own metadata (_nats.*) is not

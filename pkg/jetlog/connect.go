@@ -32,6 +32,9 @@ type ConnectOptions struct {
 	// Wait makes Connect block until the connection stands or its context ends. Otherwise
 	// the connection is made in the background for as long as it takes.
 	Wait bool
+	// Once makes Connect try each address once, and return why none could be had. It then
+	// blocks for two seconds an address at most, or until the deadline of its context.
+	Once bool
 }
 
 // reconnectWait and its jitter let a thousand nodes return within two seconds, and not at
@@ -43,8 +46,8 @@ const (
 
 // Connect makes a connection that is tried again for ever, whether it is lost or was never
 // made. Errors are those of the options (a file that cannot be read, say); with Wait also
-// that of the context. While NATS is not reached, publishing fails instead of filling a
-// buffer. The caller closes the connection.
+// that of the context, with Once that of the attempt. While NATS is not reached, publishing
+// fails instead of filling a buffer. The caller closes the connection.
 func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	auth, err := opts.auth()
 	if err != nil {
@@ -59,6 +62,9 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	options = append(options, opts.notices(log)...)
 	if opts.InProcess != nil {
 		options = append(options, opts.InProcess)
+	}
+	if opts.Once {
+		options = append(options, once(ctx)...)
 	}
 	nc, err := nats.Connect(cmp.Or(opts.URL, nats.DefaultURL), options...)
 	if err != nil {
@@ -136,6 +142,16 @@ func resilience(name string) []nats.Option {
 		nats.ReconnectBufSize(-1),
 		nats.IgnoreAuthErrorAbort(),
 	}
+}
+
+// once takes back that a first connection is tried for ever. One that is lost still is.
+func once(ctx context.Context) []nats.Option {
+	options := []nats.Option{nats.RetryOnFailedConnect(false)}
+	if deadline, ok := ctx.Deadline(); ok {
+		left := min(time.Until(deadline), nats.DefaultTimeout)
+		options = append(options, nats.Timeout(max(left, time.Millisecond))) // 0 would be no limit
+	}
+	return options
 }
 
 // reached says what a connection has reached. One through memory has no address, though

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -78,6 +80,30 @@ func TestConnectWait(t *testing.T) {
 		t.Fatalf("waited: %v", err)
 	}
 	closeConn(nc)
+}
+
+// A command that a person waits for is told at once, and why.
+func TestConnectOnce(t *testing.T) {
+	s := newStand(t)
+	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{URL: "nats://" + s.opts.Addr, Once: true})
+	if err != nil || !nc.IsConnected() {
+		t.Fatalf("once: %v", err)
+	}
+	closeConn(nc)
+	s.srv.Stop()
+	if _, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{URL: "nats://" + s.opts.Addr, Once: true}); !errors.Is(err, nats.ErrNoServers) {
+		t.Errorf("nobody listens: %v", err)
+	}
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	ctx, cancel := context.WithDeadline(s.ctx(), time.Now())
+	defer cancel()
+	if _, err := jetlog.Connect(ctx, jetlog.ConnectOptions{URL: "nats://" + mute.Addr().String(), Once: true}); err == nil {
+		t.Error("connected to what does not speak")
+	}
 }
 
 func TestConnectInProcess(t *testing.T) {
