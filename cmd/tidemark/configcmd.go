@@ -9,7 +9,6 @@ import (
 )
 
 func newConfig() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check and print the configuration"}
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Name every problem of the configuration, without starting anything",
@@ -23,7 +22,7 @@ func newConfig() *cobra.Command {
 		Example: "  tidemark config print --config tidemark.yaml",
 		Args:    arguments(cobra.NoArgs),
 	}
-	cmd.AddCommand(
+	return group(&cobra.Command{Use: "config", Short: "Check and print the configuration"},
 		configured(check, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 			if _, err := definitions(cfg); err != nil { // the files that it names count too
 				return err
@@ -35,5 +34,4 @@ func newConfig() *cobra.Command {
 			return cfg.Print(cmd.OutOrStdout())
 		}),
 	)
-	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -40,7 +41,9 @@ func status(stderr io.Writer, err error) int {
 	case errors.Is(err, errSilent):
 		return 1
 	}
-	fmt.Fprintf(stderr, "tidemark: %v\n", err)
+	for line := range strings.SplitSeq(err.Error(), "\n") { // a line for each of joined errors
+		fmt.Fprintf(stderr, "tidemark: %s\n", printable(line)) // it may quote a server
+	}
 	if usage {
 		return 2
 	}

@@ -2,31 +2,47 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tidemark/tidemark/config"
 )
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "tidemark",
-		Short:         "Durable, replayable Server-Sent Events on NATS JetStream",
+	root := group(&cobra.Command{
+		Use:   "tidemark",
+		Short: "Durable, replayable Server-Sent Events on NATS JetStream",
+		Long: `Tidemark delivers streams of NATS JetStream as Server-Sent Events. A client that comes back
+gets everything that it missed, in order and once.
+
+The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
+		Example: `  tidemark serve
+  tidemark subscribe --user 42
+  tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("there is no command %q; see tidemark --help", args[0])}
-			}
-			return cmd.Help()
-		},
-		Args: cobra.ArbitraryArgs,
-	}
+	}, newServe(), newPublish(), newSubscribe(), newStream(), newConfig(), newVersion())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newPublish(), newSubscribe(), newStream(), newConfig(), newVersion())
 	return root
+}
+
+// group makes cmd a command that only has others. Left to itself cobra answers the name of
+// one that does not exist with the help, and success.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(commands...)
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("there is no command %q; see %s --help", args[0], cmd.CommandPath())}
+		}
+		return cmd.Help()
+	}
+	return cmd
 }
 
 // arguments makes wrong arguments wrong usage.
@@ -39,9 +55,17 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// configured gives a command the flags of the configuration, and loads it.
-func configured(cmd *cobra.Command, run func(cmd *cobra.Command, args []string, cfg config.Config) error) *cobra.Command {
-	config.BindFlags(cmd.Flags())
+// configured gives a command the flags of the configuration, or those of it that have one
+// of these prefixes, and loads it.
+func configured(cmd *cobra.Command, run func(cmd *cobra.Command, args []string, cfg config.Config) error, prefixes ...string) *cobra.Command {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.BindFlags(all)
+	all.VisitAll(func(f *pflag.Flag) {
+		has := func(prefix string) bool { return strings.HasPrefix(f.Name, prefix) }
+		if len(prefixes) == 0 || f.Name == "config" || slices.ContainsFunc(prefixes, has) {
+			cmd.Flags().AddFlag(f)
+		}
+	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
 		if err != nil {
