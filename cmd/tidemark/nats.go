@@ -3,7 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,16 +20,55 @@ import (
 const natsTimeout = 5 * time.Second
 
 // connect reaches the NATS server of the configuration: nats.url, or the embedded one of a
-// `tidemark serve` that runs.
+// `tidemark serve` that runs. It tries once, because a person waits for the answer.
 func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	opts := natsOptions(cfg)
-	opts.URL = cmp.Or(opts.URL, "nats://"+cfg.NATS.Embedded.Addr)
-	opts.Wait = true
+	opts.Once = true
+	advice := "check nats.url, and that the server runs"
+	if opts.URL == "" {
+		addr, err := reachable(cfg.NATS.Embedded.Addr)
+		if err != nil {
+			return nil, err
+		}
+		opts.URL = "nats://" + addr
+		advice = "is `tidemark serve` running? (--nats.url names another server)"
+	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
 	nc, err := jetlog.Connect(ctx, opts)
-	if err != nil && cfg.NATS.URL == "" {
-		return nil, fmt.Errorf("%w; is `tidemark serve` running? (nats.embedded.addr is %s; --nats.url names another server)", err, cfg.NATS.Embedded.Addr)
+	switch {
+	case err == nil:
+		return nc, nil
+	case errors.Is(err, nats.ErrNoServers): // which says no more than the rest of the line
+		return nil, fmt.Errorf("NATS is not reached at %s: %s", withoutLogin(opts.URL), advice)
 	}
-	return nc, err
+	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", withoutLogin(opts.URL), err, advice)
+}
+
+// reachable is where this machine connects to what listens on addr.
+func reachable(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", fmt.Errorf("nats.embedded.addr: %w", err)
+	}
+	if port == "0" {
+		return "", errors.New("nats.embedded.addr: with port 0 serve picks one; set nats.url to the address that it printed")
+	}
+	if ip, err := netip.ParseAddr(cmp.Or(host, "0.0.0.0")); err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// withoutLogin is a list of URLs as a message may show it.
+func withoutLogin(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		scheme, rest, found := strings.Cut(part, "://")
+		if !found {
+			scheme, rest = "nats", part
+		}
+		parts[i] = scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
+	}
+	return strings.Join(parts, ",")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -25,40 +26,49 @@ func newPublish() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "publish SUBJECT [DATA]",
 		Short: "Publish one event to NATS, and wait until it is stored",
-		Long:  "Publish one event to NATS, and wait until it is stored. Without DATA, or with \"-\", the data is read from standard input.",
+		Long: `Publish one event to NATS, and wait until it is stored. NATS is nats.url, or the server that a
+running "tidemark serve" embeds.
+
+Without DATA, or with "-", the data is read from standard input, byte for byte: echo ends it
+with a newline, printf does not. With --id a repeat within the stream's duplicate window is not
+stored again, and the answer says so. --json prints {"stream","seq","position"}, and
+"duplicate":true for a repeat.`,
 		Example: `  tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting
+  tidemark publish notifications.broadcast 'shipped' --id order-7-shipped --json
   date | tidemark publish notifications.broadcast`,
 		Args: arguments(cobra.RangeArgs(1, 2)),
 	}
 	cmd.Flags().StringVar(&flags.event, "event", "", "the event's `type`")
 	cmd.Flags().StringVar(&flags.id, "id", "", "an `id` that makes a repeat a duplicate")
 	cmd.Flags().BoolVar(&flags.json, "json", false, "print the answer as JSON")
-	cmd.Flags().DurationVar(&flags.timeout, "timeout", natsTimeout, "how long to wait for the acknowledgement")
+	cmd.Flags().DurationVar(&flags.timeout, "timeout", natsTimeout, "give up after this `duration`")
 	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
-		data, err := payload(cmd.InOrStdin(), args[1:])
-		if err != nil {
-			return err
-		}
-		msg := feed.Message{Subject: args[0], Type: flags.event, Data: data, ID: flags.id}
-		if err := msg.Validate(); err != nil {
+		msg := feed.Message{Subject: args[0], Type: flags.event, ID: flags.id}
+		if err := errors.Join(msg.Validate(), flags.check()); err != nil { // before anything is read
 			return usageError{err}
+		}
+		var err error
+		if msg.Data, err = payload(cmd.Context(), cmd.InOrStdin(), args[1:]); err != nil {
+			return err
 		}
 		ack, err := publish(cmd.Context(), cfg, msg, flags.timeout)
 		if err != nil {
 			return err
 		}
 		return printAck(cmd.OutOrStdout(), ack, flags.json)
-	})
+	}, "nats.")
 }
 
-func payload(stdin io.Reader, args []string) ([]byte, error) {
-	if len(args) == 1 && args[0] != "-" {
-		return []byte(args[0]), nil
+func (f publishFlags) check() error {
+	if f.timeout <= 0 {
+		return errors.New("--timeout must be above zero")
 	}
-	return io.ReadAll(stdin)
+	return nil
 }
 
 func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout time.Duration) (feed.Ack, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("nothing came within %s", timeout))
+	defer cancel()
 	nc, err := connect(ctx, cfg)
 	if err != nil {
 		return feed.Ack{}, err
@@ -70,7 +80,18 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 	}
 	defer publisher.Close()
 	result := publisher.Publish(ctx, msg)[0]
-	return result.Ack, result.Err
+	return result.Ack, explain(ctx, result.Err)
+}
+
+// explain says what to do about it.
+func explain(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, feed.ErrSubjectNotStored):
+		return fmt.Errorf("%w; `tidemark stream ls` shows what the streams take", err)
+	case errors.Is(err, feed.ErrUnavailable), err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w; the event may be stored or not: with --id it can be published again safely", err)
+	}
+	return err
 }
 
 func printAck(w io.Writer, ack feed.Ack, asJSON bool) error {

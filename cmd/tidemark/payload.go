@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// maxPayload is the most that a nats-server takes, however it is configured.
+const maxPayload = 64 << 20
+
+// payload is the data of an event: an argument, or else standard input.
+func payload(ctx context.Context, stdin io.Reader, args []string) ([]byte, error) {
+	if len(args) == 1 && args[0] != "-" {
+		return []byte(args[0]), nil
+	}
+	var (
+		data []byte
+		err  error
+	)
+	done := make(chan struct{})
+	go func() { // a read of a terminal or a pipe ends with the process alone
+		defer close(done)
+		data, err = io.ReadAll(io.LimitReader(stdin, maxPayload+1))
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-done:
+	}
+	if err == nil && len(data) > maxPayload {
+		err = feed.ErrTooLarge
+	}
+	if err != nil {
+		return nil, fmt.Errorf("standard input: %w", err)
+	}
+	return data, nil
+}
