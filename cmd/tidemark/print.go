@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -78,7 +79,9 @@ func steers(r rune) bool {
 	return unicode.IsControl(r) && r != '\t' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
-// jsonPrinter prints one object a line. Data that is JSON stands as such, else as a string.
+// jsonPrinter prints one object a line. Data that is a JSON object or array stands as such,
+// anything else as a string. A string, number or word of JSON is no exception, or "hi" with
+// its quotes and hi without them would be printed alike.
 type jsonPrinter struct{ w io.Writer }
 
 type jsonEvent struct {
@@ -91,14 +94,19 @@ type jsonEvent struct {
 }
 
 func (p *jsonPrinter) event(ev client.Event) error {
-	data, err := json.Marshal(string(ev.Data))
-	if json.Valid(ev.Data) {
-		data, err = ev.Data, nil
-	}
+	data, err := embedded(ev.Data)
 	if err != nil {
 		return err
 	}
 	return p.print(jsonEvent{Kind: kindName(ev.Kind), ID: ev.ID, Event: ev.Type, Data: data})
+}
+
+func embedded(data []byte) (json.RawMessage, error) {
+	text := bytes.TrimLeft(data, " \t\r\n")
+	if len(text) > 0 && (text[0] == '{' || text[0] == '[') && json.Valid(text) {
+		return text, nil
+	}
+	return json.Marshal(string(data))
 }
 
 func (p *jsonPrinter) disconnected(err error, wait time.Duration) {
@@ -106,9 +114,31 @@ func (p *jsonPrinter) disconnected(err error, wait time.Duration) {
 }
 
 func (p *jsonPrinter) print(ev jsonEvent) error {
-	enc := json.NewEncoder(p.w)
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
 	enc.SetEscapeHTML(false) // for terminals and jq, not for pages
-	return enc.Encode(ev)
+	if err := enc.Encode(ev); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(p.w, printableJSON(strings.TrimSuffix(line.String(), "\n")))
+	return err
+}
+
+// printableJSON is what printable is to text. In a line of JSON such characters stand within
+// strings alone, where \u says the same.
+func printableJSON(line string) string {
+	if !strings.ContainsFunc(line, steers) {
+		return line
+	}
+	var b strings.Builder
+	for _, r := range line {
+		if steers(r) {
+			fmt.Fprintf(&b, `\u%04x`, r) // all of them lie below U+10000
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 func kindName(k client.Kind) string {

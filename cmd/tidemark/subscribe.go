@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/tidemark/tidemark/pkg/client"
 )
@@ -19,7 +20,7 @@ type subscribeFlags struct {
 	user, from, lastID, state string
 	subjects, headers         []string
 	only, json                bool
-	count                     int
+	count                     uint
 	maxBackoff                time.Duration
 }
 
@@ -31,8 +32,13 @@ func newSubscribe() *cobra.Command {
 		Long: `Follow a feed in the terminal: print its events, reconnect whatever happens, and keep the
 position in a file with --state, so that the next run goes on where this one stopped.
 
-Events go to standard output. What happens to the connection, and gaps, go to standard error;
-with --json they are objects on standard output like the events, told apart by "kind".`,
+Events go to standard output, as POSITION TYPE DATA with further lines of data indented; what
+could steer a terminal is escaped. What happens to the connection, and gaps, go to standard
+error. With --json each is an object on a line of standard output: "kind" is event, open, gap,
+close, control or disconnected, and events have "id", "event" (when they have a type) and "data".
+Data that is a JSON object or array stands as such, anything else as a string of its text.
+
+The server's own refusal (4xx) ends it; anything else is tried again, less and less often.`,
 		Example: `  tidemark subscribe --user 42
   tidemark subscribe --user 42 --from all --state position.txt
   tidemark subscribe https://example.com/events --header 'Authorization: Bearer ...' --json`,
@@ -50,12 +56,15 @@ with --json they are objects on standard output like the events, told apart by "
 	f.StringArrayVar(&flags.headers, "header", nil, "send this `'Name: value'`; repeatable")
 	f.StringVar(&flags.state, "state", "", "keep the position in this `file`")
 	f.BoolVar(&flags.json, "json", false, "print one JSON object a line")
-	f.IntVar(&flags.count, "count", 0, "stop after `N` events; 0 goes on for ever")
+	f.UintVar(&flags.count, "count", 0, "stop after `N` events; 0 goes on for ever")
 	f.DurationVar(&flags.maxBackoff, "max-backoff", client.DefaultMaxBackoff, "the longest wait before a reconnect")
 	return cmd
 }
 
 func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
+	if err := flags.check(); err != nil {
+		return usageError{err}
+	}
 	feedURL, err := flags.url(rawURL)
 	if err != nil {
 		return err
@@ -68,7 +77,8 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	state := flags.keep()
 	opts := client.Options{
 		URL: feedURL, From: flags.from, Header: header, State: state,
-		MaxBackoff: flags.maxBackoff, OnDisconnect: p.disconnected,
+		MinBackoff: min(flags.maxBackoff, client.DefaultMinBackoff), MaxBackoff: flags.maxBackoff,
+		OnDisconnect: p.disconnected,
 	}
 	err = follow(cmd.Context(), opts, p, flags.count)
 	if errors.Is(err, context.Canceled) {
@@ -77,8 +87,8 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	return err
 }
 
-func follow(ctx context.Context, opts client.Options, p printer, count int) error {
-	seen := 0
+func follow(ctx context.Context, opts client.Options, p printer, count uint) error {
+	seen := uint(0)
 	for ev, err := range client.Follow(ctx, opts) {
 		if err != nil {
 			return err
@@ -89,9 +99,24 @@ func follow(ctx context.Context, opts client.Options, p printer, count int) erro
 		if ev.Kind != client.KindMessage {
 			continue
 		}
-		if seen++; count > 0 && seen == count {
-			return opts.State.Save(ev.ID) // Follow saves an event when asked for the next
+		if seen++; seen != count {
+			continue
 		}
+		if ev.ID == "" { // of a server that names no positions
+			return nil
+		}
+		return opts.State.Save(ev.ID) // Follow saves an event when asked for the next
+	}
+	return nil
+}
+
+// check finds what would fail on every connection, and so be tried for ever.
+func (f subscribeFlags) check() error {
+	if f.maxBackoff <= 0 {
+		return errors.New("--max-backoff must be above zero")
+	}
+	if !httpguts.ValidHeaderFieldValue(f.lastID) {
+		return fmt.Errorf("--last-event-id %q is not one line of plain text", f.lastID)
 	}
 	return nil
 }
@@ -101,6 +126,9 @@ func (f subscribeFlags) url(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "", usageError{err}
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "", usageError{fmt.Errorf("%q is no feed: want http://host/path or https://host/path", raw)}
 	}
 	query := u.Query()
 	if f.user != "" {
@@ -120,10 +148,11 @@ func parseHeaders(lines []string) (http.Header, error) {
 	header := http.Header{}
 	for _, line := range lines {
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.TrimSpace(name) == "" || strings.ContainsAny(line, "\r\n") {
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, usageError{fmt.Errorf("--header %q: want 'Name: value'", line)}
 		}
-		header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		header.Add(name, value)
 	}
 	return header, nil
 }
