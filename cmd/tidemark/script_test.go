@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -21,7 +24,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Deadline: time.Now().Add(2 * time.Minute),
 		Setup: freshPorts,
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"await": await},
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits},
 	})
 }
 
@@ -38,22 +41,48 @@ func freshPorts(env *testscript.Env) error {
 	env.Setenv("EVENTS", "http://"+env.Getenv("TIDEMARK_HTTP_ADDR")+"/events")
 	env.Setenv("TIDEMARK_NATS_EMBEDDED_DIR", env.WorkDir+"/data")
 	env.Setenv("TIDEMARK_SSE_RETRY", "100ms")
+	env.Setenv("TWO_LINES", "two\nlines")
 	return nil
 }
 
-// await blocks until the server of the script is ready.
-func await(ts *testscript.TestScript, _ bool, _ []string) {
-	url := "http://" + ts.Getenv("TIDEMARK_HTTP_ADDR") + "/readyz"
+// await blocks until the server of the script is ready, or until a file is there.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	what, there := "the server", func() bool { return ready(ts.Getenv("TIDEMARK_HTTP_ADDR")) }
+	if len(args) > 0 {
+		what = args[0]
+		there = func() bool { _, err := os.Stat(ts.MkAbs(what)); return err == nil }
+	}
 	for range 600 {
-		if resp, err := http.Get(url); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
+		if there() {
+			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	ts.Fatalf("%s never became ready", url)
+	ts.Fatalf("%s never came", what)
+}
+
+func ready(addr string) bool {
+	resp, err := http.Get("http://" + addr + "/readyz")
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// exits runs a command that must end with a status: exits 2 tidemark nosuch.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	status := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		status = exit.ExitCode()
+	}
+	if fmt.Sprint(status) != args[0] {
+		ts.Fatalf("the status is %d, want %s", status, args[0])
+	}
 }
 
 func TestPrintable(t *testing.T) {
@@ -76,5 +105,29 @@ func TestStatus(t *testing.T) {
 		if got := status(io.Discard, err); got != want {
 			t.Errorf("%v: status %d, want %d", err, got, want)
 		}
+	}
+}
+
+func TestReachable(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:4222": "127.0.0.1:4222",
+		":4222":          "127.0.0.1:4222",
+		"0.0.0.0:4222":   "127.0.0.1:4222",
+		"[::]:4222":      "127.0.0.1:4222",
+		"[::1]:4222":     "[::1]:4222",
+		"nats.local:1":   "nats.local:1",
+		"127.0.0.1:0":    "",
+		"nonsense":       "",
+	} {
+		if got, err := reachable(addr); got != want || (err == nil) != (want != "") {
+			t.Errorf("%s is reached at %q, %v; want %q", addr, got, err, want)
+		}
+	}
+}
+
+func TestWithoutLogin(t *testing.T) {
+	in := "nats://a:1,tls://me:p@ss@b:2,token@c"
+	if got, want := withoutLogin(in), "nats://a:1,tls://b:2,nats://c"; got != want {
+		t.Errorf("%q is shown as %q, want %q", in, got, want)
 	}
 }

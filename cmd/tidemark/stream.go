@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -16,13 +17,17 @@ import (
 )
 
 func newStream() *cobra.Command {
-	cmd := &cobra.Command{Use: "stream", Short: "Look after the streams that the definitions describe"}
-	cmd.AddCommand(
+	return group(&cobra.Command{
+		Use:   "stream",
+		Short: "Look after the streams that the definitions describe",
+		Long: `Look after the streams that the definitions describe: those that come with Tidemark, and
+those of the directory streams.dir. "missing" is a stream that the server does not have,
+"unchanged" one that is as defined, "differs" one that is not.`,
+	},
 		streamCommand("ls", "List the streams and what they hold", listStreams),
 		streamCommand("check", "Compare the server's streams with their definitions; exit 1 if any differs", checkStreams),
 		streamCommand("apply", "Create what is missing and change what differs", applyStreams),
 	)
-	return cmd
 }
 
 // streamsTask is what a stream command works with.
@@ -37,8 +42,9 @@ type streamsTask struct {
 func streamCommand(name, short string, run func(streamsTask) error) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: name, Short: short, Example: "  tidemark stream " + name + " --nats.url nats://127.0.0.1:4222",
-		Args: arguments(cobra.NoArgs),
+		Use: name, Short: short,
+		Example: "  tidemark stream " + name + "\n  tidemark stream " + name + " --streams.dir streams --nats.url nats://127.0.0.1:4222 --json",
+		Args:    arguments(cobra.NoArgs),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
@@ -56,7 +62,7 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 			return err
 		}
 		return run(streamsTask{cmd.Context(), js, defs, cmd.OutOrStdout(), asJSON})
-	})
+	}, "nats.", "streams.dir")
 }
 
 // streamRow is one stream as ls, check and apply tell it.
@@ -127,20 +133,29 @@ func checkStreams(t streamsTask) error {
 	return nil
 }
 
+// applyStreams goes on after a failure, and tells what was done in any case.
 func applyStreams(t streamsTask) error {
-	rows, err := t.rows(func(def streams.Definition) (streamRow, error) {
-		out, err := jetlog.Provision(t.ctx, t.js, def.Config, true)
+	rows := []streamRow{} // null would be no array
+	var failures []error
+	for _, def := range t.defs {
+		row, err := t.apply(def)
 		if err != nil {
-			return streamRow{}, err
+			failures = append(failures, err)
+			continue
 		}
-		row, err := t.inspect(def)
-		row.State, row.Differences = out.Action, out.Differences
-		return row, err
-	})
-	if err != nil {
-		return err
+		rows = append(rows, row)
 	}
-	return t.print(rows)
+	return errors.Join(append(failures, t.print(rows))...)
+}
+
+func (t streamsTask) apply(def streams.Definition) (streamRow, error) {
+	out, err := jetlog.Provision(t.ctx, t.js, def.Config, true)
+	if err != nil {
+		return streamRow{}, err
+	}
+	row, err := t.inspect(def)
+	row.State, row.Differences = out.Action, out.Differences
+	return row, err
 }
 
 // print tells each stream's state, and the fields that differ.
