@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tidemark/tidemark/pkg/loadgen"
+	"github.com/tidemark/tidemark/pkg/loadgen/report"
+)
+
+func newBench() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Load, cut and check any SSE server",
+		Args:  arguments(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newBenchLoad(), newBenchStorm(), newBenchSoak(), newBenchOverhead())
+	return cmd
+}
+
+// benchFlags are what every run takes. The defaults fit `tidemark serve`.
+type benchFlags struct {
+	loadgen.Options
+	pattern string
+	json    bool
+	report  string
+}
+
+func (f *benchFlags) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&f.URL, "url", "http://127.0.0.1:8080/events?user={user}", "where events come from; {user} becomes each client's user")
+	flags.StringArrayVar(&f.Headers, "header", nil, "send this `'Name: value'` with each connection; repeatable, {user} as in --url")
+	flags.IntVar(&f.Conns, "conns", 1000, "connections")
+	flags.StringSliceVar(&f.Sources, "source", nil, "local `addresses` to connect from, in turn, such as 127.0.0.2,127.0.0.3")
+	flags.DurationVar(&f.Ramp, "ramp", 0, "open the connections over this time")
+	flags.StringVar(&f.pattern, "pattern", string(loadgen.Broadcast), "broadcast, or per-user")
+	flags.IntVar(&f.Users, "users", 0, "users of the per-user pattern; 0 is one a connection")
+	flags.StringVar(&f.Publish.URL, "publish", "http://127.0.0.1:8080/publish", "where events are published: http://… (a POST each) or nats://…")
+	flags.StringVar(&f.Publish.Body, "publish-body", "", "the POST's body, with {user} and {payload}; empty fits Tidemark's /publish there, and is the payload alone elsewhere")
+	flags.StringVar(&f.Publish.ContentType, "publish-type", "", "the POST's content type")
+	flags.StringArrayVar(&f.Publish.Headers, "publish-header", nil, "send this `'Name: value'` with each POST; repeatable")
+	flags.StringVar(&f.Publish.Subject, "publish-subject", "", "the subject for nats://, with {user}; empty fits the built-in feed")
+	flags.Float64Var(&f.Rate, "rate", 10, "events a second")
+	flags.DurationVar(&f.For, "for", 10*time.Second, "how long to publish")
+	flags.IntVar(&f.Payload, "payload", 100, "bytes of an event's data")
+	flags.IntSliceVar(&f.PIDs, "pid", nil, "measure these server processes; repeatable")
+	flags.BoolVar(&f.Insecure, "insecure", false, "take any TLS certificate")
+	flags.BoolVar(&f.HTTP2, "http2", false, "speak HTTP/2 (over http:// with prior knowledge)")
+	flags.DurationVar(&f.Settle, "settle", 10*time.Second, "how long to wait for the last deliveries")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
+	flags.StringVar(&f.report, "report", "", "write a page with plots to this `file`")
+}
+
+// resolve fills in what depends on the pattern, for Tidemark's built-in feed.
+func (f *benchFlags) resolve() loadgen.Options {
+	o := f.Options
+	o.Pattern = loadgen.Pattern(f.pattern)
+	subject := "notifications.broadcast"
+	if o.Pattern == loadgen.PerUser {
+		subject = "notifications.user.{user}"
+	}
+	if o.Publish.Subject == "" {
+		o.Publish.Subject = subject
+	}
+	if o.Publish.Body == "" && isTidemarkPublish(o.Publish.URL) {
+		o.Publish.Body = `{"subject":"` + subject + `","data":"{payload}"}`
+	}
+	return o
+}
+
+func isTidemarkPublish(url string) bool {
+	const path = "/publish"
+	return len(url) > len(path) && url[len(url)-len(path):] == path
+}
+
+// benchCommand is one scenario as a command.
+func benchCommand(name, short, example string, run func(context.Context, loadgen.Options) (loadgen.Result, error)) *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{Use: name, Short: short, Example: example, Args: arguments(cobra.NoArgs)}
+	f.bind(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		opts := f.resolve()
+		progress := report.NewProgress(cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr()))
+		opts.Progress = func(phase string, s loadgen.Sample) { progress.Update(s, phase) }
+		result, err := run(cmd.Context(), opts)
+		progress.Done()
+		if err != nil {
+			return err
+		}
+		return f.tell(cmd.OutOrStdout(), result)
+	}
+	return cmd
+}
+
+// tell prints the result; a violation is status 1.
+func (f *benchFlags) tell(w io.Writer, r loadgen.Result) error {
+	if f.report != "" {
+		if err := writeReport(f.report, r); err != nil {
+			return err
+		}
+	}
+	var err error
+	if f.json {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(r)
+	} else {
+		err = report.Text(w, r)
+	}
+	if err == nil && !r.Verdict.OK() {
+		return errSilent
+	}
+	return err
+}
+
+func writeReport(path string, r loadgen.Result) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	return errors.Join(report.HTML(f, r), f.Close())
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func newBenchLoad() *cobra.Command {
+	return benchCommand("load", "Publish at a rate to many connections, and measure", `  tidemark bench load --conns 5000 --rate 4 --for 30s --pid $(pgrep -f 'tidemark serve')
+  tidemark bench load --pattern per-user --conns 10000 --rate 500 --report out.html
+  tidemark bench load --url http://127.0.0.1:9000/sub --publish http://127.0.0.1:9000/pub --conns 5000`, loadgen.Load)
+}
+
+func newBenchStorm() *cobra.Command {
+	var missed int
+	cmd := benchCommand("storm", "Cut all connections at once, and time their return", "  tidemark bench storm --conns 10000 --missed 10",
+		func(ctx context.Context, o loadgen.Options) (loadgen.Result, error) {
+			return loadgen.Storm(ctx, loadgen.StormOptions{Options: o, Missed: missed})
+		})
+	cmd.Flags().IntVar(&missed, "missed", 10, "events that each client misses")
+	return cmd
+}
+
+func newBenchSoak() *cobra.Command {
+	var opts loadgen.SoakOptions
+	var server string
+	cmd := benchCommand("soak", "Let clients come and go while events are published, and count every one", `  tidemark bench soak --conns 1000 --rate 200 --for 1m
+  tidemark bench soak --server-cmd 'tidemark serve' --kill-every 10s`,
+		func(ctx context.Context, o loadgen.Options) (loadgen.Result, error) {
+			opts.Options = o
+			if server != "" {
+				opts.Server = &loadgen.ServerCmd{Command: server}
+			}
+			return loadgen.Soak(ctx, opts)
+		})
+	cmd.Flags().Float64Var(&opts.Churn, "churn", 0, "clients a second that something happens to; 0 is a tenth of all")
+	cmd.Flags().DurationVar(&opts.Absence, "absence", 5*time.Second, "the longest that a client stays away, or slow")
+	cmd.Flags().StringVar(&server, "server-cmd", "", "start this server, and end it with the run")
+	cmd.Flags().DurationVar(&opts.KillEvery, "kill-every", 0, "kill that server (-9) after this time, and start it again; 0 never")
+	return cmd
+}

@@ -1,0 +1,17 @@
+//go:build unix
+
+package loadgen
+
+import "golang.org/x/sys/unix"
+
+// checkFiles finds out before the run that descriptors would not do.
+func checkFiles(conns int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if uint64(limit.Cur) < uint64(conns+spareFiles) {
+		return tooManyFiles(conns, uint64(limit.Cur))
+	}
+	return nil
+}
