@@ -66,6 +66,12 @@ type stream struct {
 	paused bool
 }
 
+// await blocks while the stream is paused.
+func (st *stream) await() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+}
+
 func (e *goEngine) open(c *client) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
@@ -125,8 +131,7 @@ func (e *goEngine) read(c *client, st *stream, req *http.Request) error {
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := resp.Body.Read(buf)
-		st.mu.Lock() // waits while paused
-		st.mu.Unlock()
+		st.await()
 		c.shard.mu.Lock()
 		c.shard.mark()
 		if n > 0 {

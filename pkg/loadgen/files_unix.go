@@ -10,8 +10,8 @@ func checkFiles(conns int) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	if uint64(limit.Cur) < uint64(conns+spareFiles) {
-		return tooManyFiles(conns, uint64(limit.Cur))
+	if limit.Cur < uint64(conns+spareFiles) {
+		return tooManyFiles(conns, limit.Cur)
 	}
 	return nil
 }

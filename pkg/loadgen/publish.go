@@ -130,7 +130,6 @@ type publisher struct {
 	numbers   map[string]int // given
 	published int            // acknowledged
 	second    int            // of them since the last sample
-	err       error          // what ended it
 }
 
 func newPublisher(opts Options, run string) (*publisher, error) {
