@@ -71,7 +71,7 @@ func (s *ServerCmd) Stop() {
 	defer s.mu.Unlock()
 	if s.cmd != nil && s.cmd.Process != nil {
 		_ = s.cmd.Process.Kill() // fails when it has ended already
-		<-s.ended //nolint:errcheck // that it was killed, which is what was wanted
+		<-s.ended                //nolint:errcheck // that it was killed, which is what was wanted
 		s.cmd = nil
 	}
 }
