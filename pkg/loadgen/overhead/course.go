@@ -2,7 +2,7 @@ package overhead
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -39,7 +39,7 @@ func (c course) run(ctx context.Context, o Options) (Row, error) {
 	return c.measure(ctx, w, o)
 }
 
-var errStuck = errors.New("the client could not connect in time")
+var errStuck = fmt.Errorf("an exchange on loopback was not over after %v", exchangeTimeout)
 
 // connect bounds the time without a deadline in the context, which the client keeps.
 func (c course) connect(ctx context.Context, w *wire, o Options) error {
@@ -124,7 +124,7 @@ func (c course) row(connect, beat, event usage, events int) Row {
 }
 
 func exchange(ctx context.Context, do func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, exchangeTimeout, errStuck)
 	defer cancel()
 	return do(ctx)
 }

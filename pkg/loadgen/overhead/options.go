@@ -67,5 +67,5 @@ func (o Options) check() error {
 
 const (
 	maxPayload = 1 << 20
-	maxCookie  = 16 << 10 // servers refuse more: nginx takes 32 KiB of headers as it comes
+	maxCookie  = 16 << 10 // four of the largest that every browser keeps (RFC 6265, section 6.1)
 )
