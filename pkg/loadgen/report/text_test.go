@@ -113,3 +113,13 @@ func TestPlain(t *testing.T) {
 		}
 	}
 }
+func TestShare(t *testing.T) {
+	for _, tt := range []struct {
+		part, whole float64
+		want        string
+	}{{0, 0, none}, {0, 5, "0 %"}, {5, 5, "100 %"}, {99999999, 1e8, "> 99.99 %"}, {1, 1e8, "< 0.01 %"}, {1, 8, "12.5 %"}} {
+		if got := share(tt.part, tt.whole); got != tt.want {
+			t.Errorf("share(%v, %v) = %q, want %q", tt.part, tt.whole, got, tt.want)
+		}
+	}
+}

@@ -116,3 +116,32 @@ func size(n int64) string {
 	}
 	return digits(x) + " " + units[unit]
 }
+
+// share writes part of whole in percent. What is not quite all never reads as 100 %.
+func share(part, whole float64) string {
+	if whole <= 0 {
+		return none
+	}
+	p := 100 * part / whole
+	switch {
+	case p > 99.99 && p < 100:
+		return "> 99.99 %"
+	case p > 0 && p < 0.01:
+		return "< 0.01 %"
+	default:
+		return trimZeros(strconv.FormatFloat(p, 'f', 2, 64)) + " %"
+	}
+}
+
+// short writes x for an axis: 250k, 1.5M.
+func short(x float64) string {
+	for _, u := range []struct {
+		size float64
+		name string
+	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+		if x >= u.size {
+			return strconv.FormatFloat(x/u.size, 'g', 6, 64) + u.name
+		}
+	}
+	return strconv.FormatFloat(x, 'g', 6, 64)
+}
