@@ -19,7 +19,7 @@ type Result struct {
 	Published int           `json:"published"`
 	Verdict   Verdict       `json:"verdict"`
 	Latency   Latency       `json:"latency"`            // from the intended send time to the event's arrival
-	Level     time.Duration `json:"level_ns,omitempty"` // storm: from the cut until the last client was level
+	Level     time.Duration `json:"level_ns,omitempty"` // storm: from when the clients come back until the last is level
 	WireBytes int64         `json:"wire_bytes"`         // received, headers and chunk framing included
 
 	Servers []Usage  `json:"servers,omitempty"` // of the processes that --pid names
