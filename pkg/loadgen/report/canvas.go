@@ -22,7 +22,7 @@ var (
 )
 
 // letter is the width of a letter at the drawings' size of 12 px, on the safe side.
-const letter = 6.6
+const letter = 7.4
 
 func textWidth(s string) float64 { return letter * float64(utf8.RuneCountInString(s)) }
 

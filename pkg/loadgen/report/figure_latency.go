@@ -39,15 +39,20 @@ func drawDistribution(c *canvas, all []bin, marks []percentile) {
 	for _, b := range bars {
 		top = max(top, 100*b.count/n)
 	}
-	p := panel{canvas: c, left: c.left, top: 70, right: c.width - 14, bottom: c.height - 46}
+	p := panel{canvas: c, left: c.left, right: c.width - 14, bottom: c.height - 46}
 	p.x = spanAxis("latency", all[0].lo, all[len(all)-1].hi, c.ticks)
+	placed, rows := placeMarks(p, marks)
+	p.top = 28 + markRow*float64(rows)
 	p.y = linearAxis("share of deliveries", top, 0, func(v float64) string { return short(v) + " %" })
 	p.drawY(14)
 	for _, b := range bars {
 		drawBar(p, b, n)
 	}
 	p.drawX(true)
-	drawMarks(p, marks)
+	for _, m := range placed {
+		p.text("label", "middle", m.centre, p.top-8-markRow*float64(m.row), m.text)
+		p.line("mark", m.x, p.top-4-markRow*float64(m.row), m.x, p.bottom)
+	}
 }
 
 func drawBar(p panel, b bin, n float64) {
@@ -61,25 +66,33 @@ func drawBar(p panel, b bin, n float64) {
 	p.bar("p50", x, p.bottom-height, max(right-x-1, 1), height, hint)
 }
 
-// drawMarks labels vertical lines in as many rows as it takes to keep them apart.
-func drawMarks(p panel, marks []percentile) {
-	ends := make([]float64, 3)
-	for i := range ends {
-		ends[i] = -1
-	}
-	for _, m := range marks {
-		s := m.name + " " + span(m.at)
-		x, half := p.px(float64(m.at)), textWidth(s)/2
+// mark is a vertical line with its label in one of the rows above the plot.
+type mark struct {
+	x, centre float64
+	text      string
+	row       int
+}
+
+const markRow = 15
+
+// placeMarks takes as many rows as it needs to keep the labels apart.
+func placeMarks(p panel, named []percentile) (placed []mark, rows int) {
+	var ends []float64 // of the last label in each row
+	for _, q := range named {
+		s := q.name + " " + span(q.at)
+		x, half := p.px(float64(q.at)), textWidth(s)/2
 		centre := min(max(x, p.left+half), p.width-half)
 		row := 0
-		for row < len(ends)-1 && ends[row] > centre-half-8 {
+		for row < len(ends) && ends[row] > centre-half {
 			row++
 		}
+		if row == len(ends) {
+			ends = append(ends, 0)
+		}
 		ends[row] = centre + half
-		y := p.top - 8 - 15*float64(row)
-		p.text("label", "middle", centre, y, s)
-		p.line("mark", x, y+4, x, p.bottom)
+		placed = append(placed, mark{x, centre, s, row})
 	}
+	return placed, len(ends)
 }
 
 func distributionTable(all []bin) table {
