@@ -54,9 +54,9 @@ func niceStep(x float64) float64 {
 
 // clockAxis shows a run's time. It ends where the run ends, not at a tick: what comes after
 // would look like a pause.
-func clockAxis(end time.Duration) axis {
+func clockAxis(end time.Duration, most int) axis {
 	seconds := max(end.Seconds(), 1)
-	step := clockStep(seconds / 6)
+	step := clockStep(seconds / float64(most-1))
 	unit, name := clockUnit(step)
 	a := axis{title: "time since the start", hi: seconds}
 	for i := range int(seconds/step) + 1 {

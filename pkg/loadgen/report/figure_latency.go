@@ -50,8 +50,10 @@ func drawDistribution(c *canvas, all []bin, marks []percentile) {
 	}
 	p.drawX(true)
 	for _, m := range placed {
-		p.text("label", "middle", m.centre, p.top-8-markRow*float64(m.row), m.text)
 		p.line("mark", m.x, p.top-4-markRow*float64(m.row), m.x, p.bottom)
+	}
+	for _, m := range placed { // above the lines, which may cross them
+		p.text("label", "middle", m.centre, p.top-8-markRow*float64(m.row), m.text)
 	}
 }
 
@@ -112,7 +114,7 @@ func percentileCurve(l loadgen.Latency) figure {
 	if len(named) == 0 || len(points) == 0 {
 		return f
 	}
-	f.Caption = "The share of deliveries that took no longer than a given time. Each step to the right leaves out a tenth of those left: rare delays have as much room as common ones."
+	f.Caption = "The share of deliveries that took no longer than a given time. From one power of ten to the next a tenth of the deliveries remains, so that rare delays have as much room as common ones."
 	f.Table = table{Head: []string{"percentile", "latency"}}
 	for _, p := range named {
 		f.Table.Rows = append(f.Table.Rows, []string{"p" + p.name, span(p.at)})

@@ -24,7 +24,7 @@ func throughput(series []loadgen.Sample, note string) figure {
 func drawThroughput(c *canvas, series []loadgen.Sample) {
 	bottom := c.height - 46
 	split := bottom - 0.3*(bottom-28)
-	x := clockAxis(lastAt(series))
+	x := clockAxis(lastAt(series), c.ticks)
 	for _, half := range []struct {
 		top, bottom float64
 		title       string
@@ -119,7 +119,7 @@ func latencyRange(series []loadgen.Sample) (lo, hi float64) {
 func drawLatency(c *canvas, series []loadgen.Sample, lo, hi float64) {
 	// The lines' names stand at their right ends: no legend to look up.
 	p := panel{canvas: c, left: c.left, top: 28, right: c.width - 36, bottom: c.height - 46}
-	p.x, p.y = clockAxis(lastAt(series)), spanAxis("latency", lo, hi, 8)
+	p.x, p.y = clockAxis(lastAt(series), c.ticks), spanAxis("latency", lo, hi, 8)
 	p.drawY(14)
 	p.drawX(true)
 	below := p.top - 14

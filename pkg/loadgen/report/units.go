@@ -138,7 +138,7 @@ func short(x float64) string {
 	for _, u := range []struct {
 		size float64
 		name string
-	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
+	}{{1e18, "E"}, {1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
 		if x >= u.size {
 			return strconv.FormatFloat(x/u.size, 'g', 6, 64) + u.name
 		}
