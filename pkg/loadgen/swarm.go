@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"context"
+	cryptorand "crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -45,32 +47,33 @@ type swarm struct {
 	reconnects atomic.Int64
 	failures   atomic.Int64
 	firstError atomic.Pointer[error]
-	alive      context.Context // its cause is what the machine cannot give
-	giveUp     context.CancelCauseFunc
-	inFlight   int64 // connections that are being opened at a time
-	goal       atomic.Pointer[goal]
+	fatal      chan error // what the machine cannot give
+
+	levels  atomic.Int64 // clients that have reached goal
+	goal    atomic.Pointer[goal]
+	levelAt atomic.Int64
 
 	mu     sync.Mutex
 	timers map[*client]*time.Timer // of reconnects; nil once closed
 }
 
-func newSwarm(opts Options, part share) (*swarm, error) {
+func newSwarm(opts Options) (*swarm, error) {
 	target, path, err := parseTarget(opts.URL)
 	if err != nil {
 		return nil, err
 	}
+	id := make([]byte, 4)
+	_, _ = cryptorand.Read(id) // never fails
 	s := &swarm{
-		opts: opts, target: target, pathTemplate: path, run: part.Run,
-		inFlight: max(1, maxInFlight/int64(part.Of)), timers: map[*client]*time.Timer{},
+		opts: opts, target: target, pathTemplate: path, run: hex.EncodeToString(id),
+		fatal: make(chan error, 1), timers: map[*client]*time.Timer{},
 	}
-	s.alive, s.giveUp = context.WithCancelCause(context.Background())
 	for range loops {
 		s.shards = append(s.shards, newShard())
 	}
-	for i := part.Index; i < opts.Conns; i += part.Of {
-		slot := len(s.clients)
+	for i := range opts.Conns {
 		s.clients = append(s.clients, &client{
-			swarm: s, shard: s.shards[slot%loops], index: i, slot: slot, key: opts.key(i), tally: tally{next: 1}, wanted: true,
+			swarm: s, shard: s.shards[i%loops], index: i, key: opts.key(i), tally: tally{next: 1}, wanted: true,
 		})
 	}
 	s.engine, err = newEngine(s)
@@ -89,19 +92,17 @@ func (o Options) key(i int) string {
 	return "all"
 }
 
-// maxInFlight bounds the connections of a run that are being opened at a time.
-const maxInFlight = 512
-
 // openAll opens the clients, no more than inFlight at a time, spread over ramp, and blocks
 // until all have their stream, ctx ends, or the machine has had enough.
 func (s *swarm) openAll(ctx context.Context, ramp time.Duration) (Connects, error) {
+	const inFlight = 512
 	start := time.Now()
 	if err := s.tryFirst(ctx); err != nil {
 		return s.connects(start), err
 	}
 	for i, c := range s.clients {
 		due := start.Add(ramp * time.Duration(i) / time.Duration(len(s.clients)))
-		for time.Now().Before(due) || int64(i)-s.openedAll.Load() >= s.inFlight {
+		for time.Now().Before(due) || int64(i)-s.openedAll.Load() >= inFlight {
 			if err := s.pause(ctx, time.Millisecond); err != nil {
 				return s.connects(start), err
 			}
@@ -138,8 +139,8 @@ func (s *swarm) pause(ctx context.Context, d time.Duration) error {
 			return fmt.Errorf("%w; %d of %d connections stand; the first failure: %w", context.Cause(ctx), s.connected.Load(), len(s.clients), *first)
 		}
 		return context.Cause(ctx)
-	case <-s.alive.Done():
-		return context.Cause(s.alive)
+	case err := <-s.fatal:
+		return err
 	case <-time.After(d):
 		return nil
 	}
@@ -202,31 +203,63 @@ func (s *swarm) reopen(c *client, after time.Duration) {
 	})
 }
 
-// life ends when the machine cannot give what the clients need.
-func (s *swarm) life() context.Context { return s.alive }
+// giveUp ends the run for want of what the machine does not have.
+func (s *swarm) giveUp(err error) {
+	select {
+	case s.fatal <- err:
+	default:
+	}
+}
+
+// goal is the numbers that each key's clients are to reach.
+type goal struct{ numbers map[string]int }
+
+// aim sets a goal; levelAt is set when the last client has reached it.
+func (s *swarm) aim(numbers map[string]int) {
+	s.levels.Store(0)
+	s.levelAt.Store(0)
+	g := &goal{numbers}
+	s.goal.Store(g)
+	for _, c := range s.clients {
+		c.shard.mu.Lock()
+		s.count(c, g)
+		c.shard.mu.Unlock()
+	}
+}
+
+func (s *swarm) progressed(c *client) {
+	if g := s.goal.Load(); g != nil {
+		s.count(c, g)
+	}
+}
+
+func (s *swarm) count(c *client, g *goal) {
+	if c.reached == g || c.tally.next-1 < g.numbers[c.key] {
+		return
+	}
+	c.reached = g
+	if s.levels.Add(1) == int64(len(s.clients)) {
+		s.levelAt.Store(time.Now().UnixNano())
+	}
+}
 
 // sample takes what came since the last one.
-func (s *swarm) sample() (connected int, second *hdrhistogram.Histogram) {
-	second = newHistogram()
+func (s *swarm) sample() Sample {
+	second := newHistogram()
+	out := Sample{Connected: int(s.connected.Load())}
 	for _, sh := range s.shards {
 		sh.mu.Lock()
 		second.Merge(sh.second)
 		sh.second.Reset()
 		sh.mu.Unlock()
 	}
-	return int(s.connected.Load()), second
-}
-
-// begin: the stand's own process is measured by the run.
-func (s *swarm) begin() {}
-
-// finish closes the swarm and counts.
-func (s *swarm) finish(published map[string]int) (harvest, error) {
-	s.close()
-	hist, bytes := s.latency()
-	return harvest{
-		Verdict: s.verdict(published), Reconnects: int(s.reconnects.Load()), Bytes: bytes, Latency: encoded{hist},
-	}, nil
+	out.Delivered = int(second.TotalCount())
+	if out.Delivered > 0 {
+		out.P50 = time.Duration(second.ValueAtQuantile(50))
+		out.P99 = time.Duration(second.ValueAtQuantile(99))
+		out.Max = time.Duration(second.Max())
+	}
+	return out
 }
 
 // verdict compares all clients with what was published. The engine must be closed.
@@ -266,5 +299,4 @@ func (s *swarm) close() {
 	s.timers = nil
 	s.mu.Unlock()
 	s.engine.close()
-	s.giveUp(nil)
 }
