@@ -116,10 +116,15 @@ func (f *benchFlags) tell(w io.Writer, r loadgen.Result) error {
 	} else {
 		err = report.Text(w, r)
 	}
-	if err == nil && !r.Verdict.OK() {
+	switch {
+	case err != nil:
+		return err
+	case r.Verdict.Expected == 0:
+		return errors.New("no delivery was due: nothing was published that could be checked")
+	case !r.Verdict.OK():
 		return errSilent
 	}
-	return err
+	return nil
 }
 
 func writeReport(path string, r loadgen.Result) error {

@@ -115,6 +115,7 @@ type loop struct {
 
 	mu       sync.Mutex
 	commands []command
+	stopped  bool // wake is closed
 }
 
 func newLoop(s *swarm, sh *shard, to netip.AddrPort, sources []netip.Addr) (*loop, error) {
@@ -144,10 +145,9 @@ func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
 
 func (l *loop) post(c command) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.commands = append(l.commands, c)
-	first := len(l.commands) == 1
-	l.mu.Unlock()
-	if first {
+	if len(l.commands) == 1 && !l.stopped {
 		_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // the counter cannot overflow
 	}
 }
@@ -340,6 +340,9 @@ func (l *loop) shutdown() {
 		c.wanted = false
 		l.drop(c, false, errCut)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
 	_ = unix.Close(l.wake)
 	_ = unix.Close(l.epoll)
 }

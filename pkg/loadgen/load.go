@@ -10,16 +10,22 @@ func Load(ctx context.Context, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := b.connect(ctx); err != nil {
+	if err := b.load(ctx); err != nil {
 		b.close()
 		return Result{}, err
+	}
+	return b.finish(), nil
+}
+
+func (b *bench) load(ctx context.Context) error {
+	if err := b.connect(ctx); err != nil {
+		return err
 	}
 	if err := b.publish(ctx, "publishing", events(b.opts)); err != nil {
-		b.close()
-		return Result{}, err
+		return err
 	}
-	b.settle(ctx)
-	return b.finish(), nil
+	_, err := b.settle(ctx)
+	return err
 }
 
 // events is how many a run publishes: at least one.

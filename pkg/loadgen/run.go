@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"strconv"
@@ -59,15 +60,16 @@ func ownPID() []int {
 const connectTimeout = 60 * time.Second
 
 // connect opens all clients and begins to measure.
-func (b *bench) connect(ctx context.Context) (err error) {
+func (b *bench) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout+b.opts.Ramp)
 	defer cancel()
 	opened := make(chan error, 1)
 	go func() {
-		b.result.Connect, err = b.swarm.openAll(ctx, b.opts.Ramp)
+		connects, err := b.swarm.openAll(ctx, b.opts.Ramp)
+		b.result.Connect = connects
 		opened <- err
 	}()
-	if err := b.watch("connecting", opened); err != nil {
+	if err := b.watch("connecting", opened, cancel); err != nil {
 		return err
 	}
 	b.settleMemory()
@@ -79,14 +81,18 @@ func (b *bench) connect(ctx context.Context) (err error) {
 // settleMemory gives a server a moment to be done with what connecting took.
 func (b *bench) settleMemory() { time.Sleep(500 * time.Millisecond) }
 
-// watch reports every second until done tells.
-func (b *bench) watch(phase string, done <-chan error) error {
+// watch reports every second until done tells. What the machine cannot give stops the run:
+// clients that could not come back for want of a port are not the server's fault.
+func (b *bench) watch(phase string, done <-chan error, stop func()) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case err := <-done:
 			return err
+		case fatal := <-b.swarm.fatal:
+			stop()
+			return errors.Join(fatal, <-done)
 		case <-tick.C:
 			b.sample(phase)
 		}
@@ -105,26 +111,31 @@ func (b *bench) sample(phase string) {
 
 // publish sends n events while the run is watched.
 func (b *bench) publish(ctx context.Context, phase string, n int) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	sent := make(chan error, 1)
 	go func() { sent <- b.pub.send(ctx, n) }()
-	return b.watch(phase, sent)
+	return b.watch(phase, sent, stop)
 }
 
-// settle waits until every client is level with what was published, or bounded by Settle.
-func (b *bench) settle(ctx context.Context) (level bool) {
-	b.swarm.aim(b.published())
+// settle waits until every client is level with what was published, or bounded by Settle,
+// and returns when the last one was; the zero time says that not all were.
+func (b *bench) settle(ctx context.Context) (level time.Time, err error) {
+	g := b.swarm.aim(b.published())
 	deadline := time.Now().Add(b.opts.Settle)
-	for next := time.Now().Add(time.Second); time.Now().Before(deadline) && ctx.Err() == nil; {
-		if b.swarm.levelAt.Load() != 0 {
-			return true
+	for next := time.Now().Add(time.Second); time.Now().Before(deadline); {
+		if at := g.at.Load(); at != 0 {
+			return time.Unix(0, at), nil
 		}
 		if time.Now().After(next) {
 			b.sample("settling")
 			next = next.Add(time.Second)
 		}
-		time.Sleep(time.Millisecond)
+		if err := b.swarm.pause(ctx, time.Millisecond); err != nil {
+			return time.Time{}, err
+		}
 	}
-	return b.swarm.levelAt.Load() != 0
+	return time.Time{}, nil
 }
 
 func (b *bench) published() map[string]int {

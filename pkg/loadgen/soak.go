@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,8 +63,8 @@ func (b *bench) soak(ctx context.Context, opts SoakOptions) error {
 	if err := b.publish(ctx, "a first event for all", firstEvents(b.opts)); err != nil {
 		return err
 	}
-	if !b.settle(ctx) {
-		return errors.New("not every client received a first event: is this the right feed, and are events published to it?")
+	if level, err := b.settle(ctx); err != nil || level.IsZero() {
+		return cmp.Or(err, errNoFirst)
 	}
 	trouble, calm := context.WithCancelCause(ctx)
 	ended := make(chan error, 2)
@@ -76,9 +77,11 @@ func (b *bench) soak(ctx context.Context, opts SoakOptions) error {
 	if err != nil {
 		return err
 	}
-	b.settle(ctx)
-	return nil
+	_, err = b.settle(ctx)
+	return err
 }
+
+var errNoFirst = errors.New("not every client received a first event: is this the right feed, and are events published to it?")
 
 func firstEvents(o Options) int {
 	if o.Pattern == PerUser {

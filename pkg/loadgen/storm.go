@@ -34,7 +34,9 @@ func (b *bench) storm(ctx context.Context, missed int) error {
 	if err := b.publish(ctx, "before the storm", events(b.opts)); err != nil {
 		return err
 	}
-	b.settle(ctx)
+	if _, err := b.settle(ctx); err != nil {
+		return err
+	}
 	b.swarm.cutAll()
 	if b.opts.Pattern == PerUser {
 		missed *= b.opts.Users
@@ -44,10 +46,11 @@ func (b *bench) storm(ctx context.Context, missed int) error {
 	}
 	start := time.Now()
 	b.swarm.returnAll()
-	if b.settle(ctx) {
-		b.result.Level = time.Unix(0, b.swarm.levelAt.Load()).Sub(start)
+	level, err := b.settle(ctx)
+	if !level.IsZero() {
+		b.result.Level = level.Sub(start)
 	}
-	return nil
+	return err
 }
 
 // cutAll ends every connection, and waits until all are gone.

@@ -49,9 +49,7 @@ type swarm struct {
 	firstError atomic.Pointer[error]
 	fatal      chan error // what the machine cannot give
 
-	levels  atomic.Int64 // clients that have reached goal
-	goal    atomic.Pointer[goal]
-	levelAt atomic.Int64
+	goal atomic.Pointer[goal]
 
 	mu     sync.Mutex
 	timers map[*client]*time.Timer // of reconnects; nil once closed
@@ -195,9 +193,10 @@ func (s *swarm) reopen(c *client, after time.Duration) {
 	}
 	s.timers[c] = time.AfterFunc(after, func() {
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.timers != nil {
-			delete(s.timers, c)
+		open := s.timers != nil
+		delete(s.timers, c)
+		s.mu.Unlock() // before the engine takes the shard's lock, under which this one is taken
+		if open {
 			s.engine.open(c)
 		}
 	})
@@ -211,20 +210,24 @@ func (s *swarm) giveUp(err error) {
 	}
 }
 
-// goal is the numbers that each key's clients are to reach.
-type goal struct{ numbers map[string]int }
+// goal is the numbers that each key's clients are to reach. It counts for itself, so that a
+// client that is just being counted for an earlier one does no harm.
+type goal struct {
+	numbers map[string]int
+	levels  atomic.Int64 // clients that have reached it
+	at      atomic.Int64 // when the last one did, in Unix nanoseconds; 0 before
+}
 
-// aim sets a goal; levelAt is set when the last client has reached it.
-func (s *swarm) aim(numbers map[string]int) {
-	s.levels.Store(0)
-	s.levelAt.Store(0)
-	g := &goal{numbers}
+// aim sets a goal.
+func (s *swarm) aim(numbers map[string]int) *goal {
+	g := &goal{numbers: numbers}
 	s.goal.Store(g)
 	for _, c := range s.clients {
 		c.shard.mu.Lock()
 		s.count(c, g)
 		c.shard.mu.Unlock()
 	}
+	return g
 }
 
 func (s *swarm) progressed(c *client) {
@@ -238,8 +241,8 @@ func (s *swarm) count(c *client, g *goal) {
 		return
 	}
 	c.reached = g
-	if s.levels.Add(1) == int64(len(s.clients)) {
-		s.levelAt.Store(time.Now().UnixNano())
+	if g.levels.Add(1) == int64(len(s.clients)) {
+		g.at.Store(time.Now().UnixNano())
 	}
 }
 
