@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -76,10 +78,7 @@ func (f *benchFlags) resolve() loadgen.Options {
 	return o
 }
 
-func isTidemarkPublish(url string) bool {
-	const path = "/publish"
-	return len(url) > len(path) && url[len(url)-len(path):] == path
-}
+func isTidemarkPublish(url string) bool { return strings.HasSuffix(url, "/publish") }
 
 // benchCommand is one scenario as a command.
 func benchCommand(name, short, example string, run func(context.Context, loadgen.Options) (loadgen.Result, error)) *cobra.Command {
@@ -137,11 +136,7 @@ func writeReport(path string, r loadgen.Result) error {
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && isatty.IsTerminal(f.Fd())
 }
 
 func newBenchLoad() *cobra.Command {
