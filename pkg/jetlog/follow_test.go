@@ -153,11 +153,11 @@ func TestFollowRolledBack(t *testing.T) {
 			l := s.open(jetlog.Options{})
 			s.publishMany(5, "notifications.a")
 			restore := s.backup()
-			s.await("a connection", s.nc.IsConnected)
+			s.answered()
 			s.publishMany(5, "notifications.a")
 			loss := s.followToLoss(l, 10, func() {
 				restore()
-				s.await("a connection", s.nc.IsConnected)
+				s.answered()
 				s.publishMany(c.refill, "notifications.a")
 			})
 			s.expectLoss(loss, c.want, 11)

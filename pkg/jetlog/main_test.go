@@ -64,6 +64,19 @@ func (s *stand) restart() {
 	s.start()
 }
 
+// answered waits until the server that runs now answers on the stand's connection. That the
+// connection calls itself connected says nothing right after a restart: it may not have
+// noticed yet that its server went, and what is published then is lost with it.
+func (s *stand) answered() {
+	s.t.Helper()
+	s.await("an answer", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := s.js.Stream(ctx, streamName)
+		return err == nil
+	})
+}
+
 // connect is Connect with short pauses: most cases restart the server.
 func (s *stand) connect() *nats.Conn {
 	s.t.Helper()
@@ -176,15 +189,22 @@ func (s *stand) publish(subject string, data []byte, header nats.Header) uint64 
 // publishMany stores n numbered messages and returns when all are.
 func (s *stand) publishMany(n int, subject string) {
 	s.t.Helper()
-	for i := range n {
-		if _, err := s.js.PublishAsync(subject, fmt.Append(nil, i)); err != nil {
+	acks := make([]jetstream.PubAckFuture, n)
+	for i := range acks {
+		var err error
+		if acks[i], err = s.js.PublishAsync(subject, fmt.Append(nil, i)); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	select {
-	case <-s.js.PublishAsyncComplete():
-	case <-time.After(time.Minute):
-		s.t.Fatal("the messages were not acknowledged")
+	ctx := s.ctx()
+	for _, ack := range acks {
+		select {
+		case <-ack.Ok():
+		case err := <-ack.Err():
+			s.t.Fatal(err)
+		case <-ctx.Done():
+			s.t.Fatal("the messages were not acknowledged")
+		}
 	}
 }
 

@@ -311,6 +311,7 @@ func TestEpochFromMetadata(t *testing.T) {
 		t.Errorf("epoch %q", hash)
 	}
 	s.restart()
+	s.answered()
 	if again := s.epoch(l); again != hash {
 		t.Errorf("a restart changed the epoch from %q to %q", hash, again)
 	}
