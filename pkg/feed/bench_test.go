@@ -16,7 +16,7 @@ func benchFeed(subscribers int, filter func(i int) string) (*Feed, []*Subscripti
 	for i := range subs {
 		s := &Subscription{feed: f, filters: []string{filter(i)}, epoch: f.epoch, wake: make(chan struct{}, 1)}
 		f.subs[s] = struct{}{}
-		s.join()
+		s.join(nextBytes)
 		subs[i] = s
 	}
 	return f, subs
@@ -35,7 +35,7 @@ func BenchmarkMatch(b *testing.B) {
 				seq++
 				to := int(seq*7919) % users
 				f.offer(Event{Seq: seq, Subject: subs[to].filters[0], Data: data})
-				subs[to].take()
+				subs[to].take(nextBytes)
 			}
 		})
 	}
@@ -52,7 +52,7 @@ func BenchmarkFanOut(b *testing.B) {
 		seq++
 		f.offer(Event{Seq: seq, Subject: "notifications.broadcast", Data: data})
 		for _, s := range subs {
-			d, _, _ := s.take()
+			d, _, _ := s.take(nextBytes)
 			_ = d.Frames[0].Wire()
 		}
 	}

@@ -20,15 +20,8 @@ func (s *Subscription) coveredLocked() bool {
 		(s.cursor <= f.window.high || s.verified == f.resets)
 }
 
-// catchUp does one step from behind: from the window, which ends in going live, else from
-// the log. An empty delivery without an error asks for another step.
-func (s *Subscription) catchUp(ctx context.Context) (Delivery, error) {
-	if s.replay.reader != nil {
-		return s.continueReplay(ctx)
-	}
-	if frames, covered := s.join(); covered {
-		return Delivery{Frames: frames}, nil
-	}
+// beginReplay opens a replay from the log where the cursor stands.
+func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 	gap, err := s.openReplay(ctx, "")
 	switch {
 	case ctx.Err() != nil:
@@ -43,7 +36,7 @@ func (s *Subscription) catchUp(ctx context.Context) (Delivery, error) {
 }
 
 // join takes frames from the window, and enters the index when that makes it level.
-func (s *Subscription) join() (frames []*Frame, covered bool) {
+func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
 	f := s.feed
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -55,8 +48,14 @@ func (s *Subscription) join() (frames []*Frame, covered bool) {
 	if !s.coveredLocked() {
 		return nil, false
 	}
-	s.holdLocked()
 	frames, upTo := f.window.after(nil, s.cursor, s.filters, catchUpFrames)
+	if n := fitting(frames, room); n < len(frames) {
+		frames = frames[:n]
+		upTo = frames[n-1].Seq
+	}
+	if len(frames) > 0 {
+		s.holdLocked()
+	}
 	s.cursor = max(s.cursor, upTo)
 	s.offered = s.cursor
 	if upTo == f.window.high {
@@ -122,6 +121,7 @@ func (s *Subscription) checkHoles(ctx context.Context, requested string, state S
 
 // wait blocks until the subscription is woken, or after fires.
 func (s *Subscription) wait(ctx context.Context, after <-chan time.Time) error {
+	s.listen()
 	select {
 	case <-s.wake:
 		return nil
@@ -131,5 +131,15 @@ func (s *Subscription) wait(ctx context.Context, after <-chan time.Time) error {
 		return ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// listen makes the channel that wait waits for. Who must not miss what changes before wait
+// calls it first.
+func (s *Subscription) listen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wake == nil {
+		s.wake = make(chan struct{}, 1)
 	}
 }

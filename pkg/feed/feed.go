@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 // ErrClosed ends subscriptions whose feed no longer runs.
@@ -25,6 +26,8 @@ type Feed struct {
 	resets  uint64 // how often the sequences may have changed their meaning
 	lost    error  // why the log is out of reach; nil while it is followed
 	matched []*Subscription
+
+	fromWindow, fromLog atomic.Uint64 // see Status
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
@@ -43,6 +46,16 @@ func New(log Log, opts Options) *Feed {
 // Ready is closed once the feed knows its stream and serves subscriptions. It stays closed.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
+// isDone reports that Run has returned.
+func (f *Feed) isDone() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // State asks the stream's leader; it blocks until there is an answer.
 func (f *Feed) State(ctx context.Context) (State, error) { return f.log.State(ctx) }
 
@@ -52,7 +65,10 @@ type Status struct {
 	Low, High     uint64 // the window covers the sequences (Low, High]; High is the tail's
 	Events, Bytes int    // held in the window
 	Subscriptions int
-	Lost          error // why the log is out of reach; nil while it is followed
+	// Positions that were continued from the window, and those that took the log. Their ratio
+	// says whether the window is large enough.
+	FromWindow, FromLog uint64
+	Lost                error // why the log is out of reach; nil while it is followed
 }
 
 // Status does not block on the log.
@@ -63,6 +79,7 @@ func (f *Feed) Status() Status {
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Subscriptions: len(f.subs), Lost: f.lost,
+		FromWindow: f.fromWindow.Load(), FromLog: f.fromLog.Load(),
 	}
 }
 

@@ -32,20 +32,14 @@ type Opening struct {
 // needs it, until the log has answered; it fails when ctx ends, when the feed stops, or for
 // filters that CheckFilter refuses.
 func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscription, error) {
-	for _, filter := range opts.Filters {
-		if err := CheckFilter(filter); err != nil {
-			return nil, err
-		}
-	}
 	if err := f.awaitReady(ctx); err != nil {
 		return nil, err
 	}
-	s := &Subscription{feed: f, filters: MergeFilters(opts.Filters), wake: make(chan struct{}, 1)}
-	f.mu.Lock()
-	f.subs[s] = struct{}{}
-	s.epoch, s.cursor, s.offered = f.epoch, f.window.high, f.window.high
-	f.mu.Unlock()
-	if err := s.begin(ctx, opts); err != nil {
+	s, err := f.subscription(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx, opts.Start); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
@@ -53,11 +47,52 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 	return s, nil
 }
 
-func (f *Feed) awaitReady(ctx context.Context) error {
+// TrySubscribe is Subscribe for who cannot wait. It returns nil where the log must be asked.
+func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
+	if f.isDone() {
+		return nil, ErrClosed
+	}
 	select {
-	case <-f.done: // before ready, which stays closed
-		return ErrClosed
+	case <-f.ready:
 	default:
+		return nil, nil
+	}
+	switch opts.Start.kind {
+	case startNew, startMalformed:
+	case startSeq, startResume:
+		if opts.ReplayFromLog {
+			return nil, nil
+		}
+	default:
+		return nil, nil
+	}
+	s, err := f.subscription(opts)
+	if err == nil && !s.tryBegin(opts.Start) {
+		s.Close()
+		return nil, nil
+	}
+	return s, err
+}
+
+// subscription returns one at the present, not in the index yet.
+func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
+	for _, filter := range opts.Filters {
+		if err := CheckFilter(filter); err != nil {
+			return nil, err
+		}
+	}
+	s := &Subscription{feed: f, filters: MergeFilters(opts.Filters)}
+	s.replay.always = opts.ReplayFromLog
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.subs[s] = struct{}{}
+	s.epoch, s.cursor, s.offered = f.epoch, f.window.high, f.window.high
+	return s, nil
+}
+
+func (f *Feed) awaitReady(ctx context.Context) error {
+	if f.isDone() { // asked before ready, which stays closed
+		return ErrClosed
 	}
 	select {
 	case <-f.ready:
@@ -70,22 +105,52 @@ func (f *Feed) awaitReady(ctx context.Context) error {
 }
 
 // begin places the cursor, opens a replay where one is needed, and fills in the opening.
-func (s *Subscription) begin(ctx context.Context, opts SubscribeOptions) (err error) {
-	start := opts.Start
-	s.replay.always = opts.ReplayFromLog
+func (s *Subscription) begin(ctx context.Context, start Start) error {
+	switch start.kind {
+	case startAll, startTime:
+		return s.beginWithin(ctx, start)
+	case startLast:
+		return s.beginLast(ctx)
+	case startSeq, startResume:
+		if s.replay.always || !s.tryBegin(start) {
+			return s.beginAt(ctx, start)
+		}
+	default:
+		s.tryBegin(start)
+	}
+	return nil
+}
+
+// tryBegin does what begin does where the log is not needed, and reports whether it was not.
+func (s *Subscription) tryBegin(start Start) bool {
 	switch start.kind {
 	case startNew:
 		s.open("", nil)
 	case startMalformed:
 		s.open("", s.malformed(start.raw))
-	case startAll, startTime:
-		err = s.beginWithin(ctx, start)
-	case startLast:
-		err = s.beginLast(ctx)
 	default:
-		err = s.beginAt(ctx, start)
+		id := s.placeAt(start)
+		n, covered := s.countInWindow()
+		if !covered {
+			return false
+		}
+		s.feed.fromWindow.Add(1)
+		s.opening.Pending, s.opening.Resumed = n, start.kind == startResume
+		s.open(id, nil)
 	}
-	return err
+	return true
+}
+
+// placeAt moves the cursor to the position that a client named, and returns that in full.
+func (s *Subscription) placeAt(start Start) (id string) {
+	named := start.position
+	if named.Epoch == "" {
+		s.feed.mu.RLock()
+		named.Epoch = s.feed.epoch
+		s.feed.mu.RUnlock()
+	}
+	s.place(named.Epoch, named.Seq)
+	return named.String()
 }
 
 // open fills in the opening from where the cursor stands.
@@ -133,14 +198,10 @@ func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
 	return err
 }
 
-// beginAt starts at the position that a client named.
+// beginAt starts at the position that a client named, which the window does not cover.
 func (s *Subscription) beginAt(ctx context.Context, start Start) error {
-	named := start.position
-	if named.Epoch == "" {
-		named.Epoch = s.epoch
-	}
-	s.place(named.Epoch, named.Seq)
-	id := named.String()
+	id := s.placeAt(start)
+	s.feed.fromLog.Add(1)
 	gap, err := s.prepare(ctx, id)
 	s.opening.Resumed = start.kind == startResume && err == nil &&
 		(gap == nil || gap.Reason == Possible)
@@ -206,6 +267,5 @@ func (s *Subscription) countInWindow() (n uint64, ok bool) {
 		return 0, false
 	}
 	w := s.feed.window
-	frames, _ := w.after(nil, s.cursor, s.filters, w.frames.len())
-	return uint64(len(frames)), true
+	return uint64(w.count(s.cursor, s.filters)), true
 }

@@ -8,32 +8,37 @@ import (
 // Delivery is what a subscription has to send next: a gap, frames after it, or both.
 type Delivery struct {
 	Gap    *Gap
-	Frames []*Frame // valid until the next call of Next
+	Frames []*Frame // valid until the next call
 }
 
-func (b Delivery) empty() bool { return b.Gap == nil && len(b.Frames) == 0 }
+// Empty reports that there is nothing to send.
+func (d Delivery) Empty() bool { return d.Gap == nil && len(d.Frames) == 0 }
 
-// Subscription is one client's progress through a feed. One goroutine calls Next and Close;
-// Position may be called by any.
+// Waker is told that a subscription may have something to send. Wake is called while the
+// feed is locked: it must return at once and not call back.
+type Waker interface{ Wake() }
+
+// Subscription is one client's progress through a feed. One goroutine at a time calls Poll,
+// Fetch, Next and Close; Position may be called by any.
 type Subscription struct {
 	feed    *Feed
 	filters []string
 	opening Opening
-	wake    chan struct{} // holds a token when something changed for a waiting Next
-
-	replay replay // of Next's goroutine alone
+	replay  replay
 
 	mu           sync.Mutex
-	live         bool // in the index: the tail offers frames
+	waker        Waker         // nil for none
+	wake         chan struct{} // of wait; nil until somebody waits
+	live         bool          // in the index: the tail offers frames
 	closed       bool
 	epoch        string
-	cursor       uint64   // everything that matches up to here was returned by Next
-	inHand       bool     // what Next returned last is not known to be sent yet
+	cursor       uint64   // everything that matches up to here was returned
+	inHand       bool     // what was returned last is not known to be sent yet
 	settled      Position // where the client stood before that
 	offered      uint64   // everything that matches up to here was returned or is pending
 	pending      []*Frame
 	pendingBytes int
-	spare        []*Frame // the slice that Next returned last
+	spare        []*Frame // the slice that was returned last
 	jump         *jump    // what follows once pending is empty
 	verified     uint64   // Feed.resets when cursor was found to lie within the stream
 }
@@ -93,19 +98,66 @@ func (s *Subscription) Position() Position {
 	return Position{s.cursor, s.epoch}
 }
 
-// Next blocks until there is something to send, ctx ends, or the feed has stopped
-// (ErrClosed). Trouble with the log is waited out. To call it says that what it returned
-// before was dealt with.
-func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
+// Notify names who is told when Poll may have something. It is told once at once.
+func (s *Subscription) Notify(w Waker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waker = w
+	w.Wake()
+}
+
+// Poll returns what there is to send without blocking: frames of about room bytes at most,
+// unless one is larger. Empty and not behind, there is nothing until the Waker is told;
+// empty and behind, the log must be read with Fetch. To call Poll or Fetch says that what
+// either returned before was dealt with.
+func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 	for {
-		s.settle()
-		d, live, err := s.take()
-		if err == nil && d.empty() && live {
-			err = s.wait(ctx, nil)
-		} else if err == nil && d.empty() {
-			d, err = s.catchUp(ctx)
+		d, live, err := s.take(room)
+		if err == nil && d.Empty() && s.feed.isDone() {
+			err = ErrClosed
 		}
-		if err != nil || !d.empty() {
+		if err != nil || !d.Empty() || live {
+			return d, false, err
+		}
+		if s.replay.reader != nil {
+			return Delivery{}, true, nil
+		}
+		frames, covered := s.join(room)
+		if !covered || len(frames) > 0 {
+			return Delivery{Frames: frames}, !covered, nil
+		}
+	}
+}
+
+// Fetch takes one step from behind with the help of the log. It blocks until the log has
+// answered, ctx ends, or the feed has stopped (ErrClosed). An empty delivery without an error
+// asks for another Poll. Trouble with the log is waited out.
+func (s *Subscription) Fetch(ctx context.Context) (Delivery, error) {
+	s.settle()
+	if s.replay.reader != nil {
+		return s.continueReplay(ctx)
+	}
+	return s.beginReplay(ctx)
+}
+
+// nextBytes is how much Next returns at a time.
+const nextBytes = 1 << 20
+
+// Next is Poll, and Fetch where it is needed, for a goroutine that has nothing else to do.
+// It blocks until there is something to send, ctx ends, or the feed has stopped (ErrClosed).
+func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
+	s.listen()
+	for {
+		d, behind, err := s.Poll(nextBytes)
+		switch {
+		case err != nil || !d.Empty():
+			return d, err
+		case behind:
+			d, err = s.Fetch(ctx)
+		default:
+			err = s.wait(ctx, nil)
+		}
+		if err != nil || !d.Empty() {
 			return d, err
 		}
 	}
@@ -123,24 +175,26 @@ func (s *Subscription) hold() {
 	s.holdLocked()
 }
 
-// holdLocked keeps the position from before what Next is about to return.
+// holdLocked keeps the position from before what is about to be returned.
 func (s *Subscription) holdLocked() {
 	if !s.inHand {
 		s.inHand, s.settled = true, Position{s.cursor, s.epoch}
 	}
 }
 
-// take returns what is pending, then the jump that follows it.
-func (s *Subscription) take() (d Delivery, live bool, err error) {
+// take settles what was returned before, and returns what is pending, then the jump that
+// follows it.
+func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.inHand = false
 	if s.closed {
 		return Delivery{}, false, ErrClosed
 	}
 	if len(s.pending) > 0 {
 		s.cursor = s.pending[0].Seq - 1 // the tail looked at all before it
 		s.holdLocked()
-		d.Frames = s.takePendingLocked()
+		d.Frames = s.takePendingLocked(room)
 		return d, s.live, nil
 	}
 	if j := s.jump; j != nil {
@@ -156,16 +210,35 @@ func (s *Subscription) take() (d Delivery, live bool, err error) {
 // keepPending is the capacity of the pending list that an idle connection keeps.
 const keepPending = 4
 
-func (s *Subscription) takePendingLocked() []*Frame {
+func (s *Subscription) takePendingLocked(room int) []*Frame {
 	frames := s.pending
-	clear(s.spare[:cap(s.spare)])
-	s.pending, s.spare = s.spare[:0], frames
-	if cap(frames) > keepPending {
-		s.spare = nil
+	if s.pendingBytes > room {
+		frames = frames[:fitting(frames, room)]
 	}
-	s.pendingBytes = 0
+	if left := s.pending[len(frames):]; len(left) > 0 {
+		s.pending, s.spare = left, nil
+		for _, f := range frames {
+			s.pendingBytes -= f.size
+		}
+	} else {
+		clear(s.spare[:cap(s.spare)])
+		s.pending, s.spare, s.pendingBytes = s.spare[:0], frames, 0
+		if cap(frames) > keepPending {
+			s.spare = nil
+		}
+	}
 	s.cursor = frames[len(frames)-1].Seq
 	return frames
+}
+
+// fitting is how many of the frames have room, at least one.
+func fitting(frames []*Frame, room int) int {
+	for i, f := range frames {
+		if room -= f.size; room < 0 {
+			return max(i, 1)
+		}
+	}
+	return len(frames)
 }
 
 // offer appends a frame to what is pending. It returns false when the subscription is full:
@@ -243,11 +316,21 @@ func (s *Subscription) Close() {
 	s.replay.close()
 }
 
+// signal is called under mu.
 func (s *Subscription) signal() {
+	if s.waker != nil {
+		s.waker.Wake()
+	}
 	select {
 	case s.wake <- struct{}{}:
-	default:
+	default: // nobody waits, or a token is there
 	}
+}
+
+func (s *Subscription) stopped() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signal()
 }
 
 // indexFilters are the filters as the index wants them.

@@ -9,7 +9,7 @@ import (
 // Run follows the stream until ctx ends, and returns why it ended. Call it once. A stream
 // that does not exist yet, or no more, is waited for.
 func (f *Feed) Run(ctx context.Context) error {
-	defer close(f.done)
+	defer f.stop()
 	for first := true; ; first = false {
 		state, err := f.awaitState(ctx)
 		if err != nil {
@@ -22,6 +22,16 @@ func (f *Feed) Run(ctx context.Context) error {
 		if err := f.follow(ctx, next, state); err != nil {
 			return err
 		}
+	}
+}
+
+// stop tells all who wait that nothing more comes.
+func (f *Feed) stop() {
+	close(f.done)
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for s := range f.subs {
+		s.stopped()
 	}
 }
 

@@ -63,7 +63,7 @@ func (w *window) evict() {
 // cost a look at each frame since seq.
 func (w *window) after(dst []*Frame, seq uint64, filters []string, limit int) (frames []*Frame, upTo uint64) {
 	start := len(dst)
-	if slices.ContainsFunc(filters, hasWildcard) || len(filters) == 0 {
+	if wild(filters) {
 		dst = w.scan(dst, seq, filters, limit+1)
 	} else {
 		dst = w.pick(dst, seq, filters, limit+1)
@@ -73,6 +73,28 @@ func (w *window) after(dst []*Frame, seq uint64, filters []string, limit int) (f
 	}
 	dst = dst[:start+limit]
 	return dst, dst[len(dst)-1].Seq
+}
+
+// count is how many frames after would find without a limit.
+func (w *window) count(seq uint64, filters []string) (n int) {
+	if wild(filters) {
+		for i := w.frames.search(seq); i < w.frames.len(); i++ {
+			if matchesAny(filters, w.frames.at(i).Subject) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, subject := range filters {
+		if of := w.subjects[subject]; of != nil {
+			n += of.len() - of.search(seq)
+		}
+	}
+	return n
+}
+
+func wild(filters []string) bool {
+	return len(filters) == 0 || slices.ContainsFunc(filters, hasWildcard)
 }
 
 func (w *window) scan(dst []*Frame, seq uint64, filters []string, limit int) []*Frame {
