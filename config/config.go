@@ -19,6 +19,7 @@ type Config struct {
 	Streams Streams
 	Feeds   map[string]Feed // by name
 	SSE     SSE
+	Limits  Limits
 	Window  Window
 	Publish Publish
 	Log     Log
@@ -95,10 +96,19 @@ const (
 // SSE is sse.*: the streams of events.
 type SSE struct {
 	Retry        time.Duration // the client's delay before it reconnects; sent with jitter
+	RetryLater   time.Duration // the delay for who is sent away for a limit
 	Heartbeat    time.Duration // the longest silence on a connection
 	WriteTimeout time.Duration // how long a client may take no bytes at all
 	MaxAge       time.Duration // ends a stream after this time, with jitter; 0 never
 	MaxIdle      time.Duration // ends a stream without events for this time; 0 never
+}
+
+// Limits is limits.*: what one node takes. 0 is no limit, but for Streams.
+type Limits struct {
+	Streams    int // of all clients; 0 for what the limit of open files allows
+	PerUser    int // streams of one user
+	PerAddress int // streams of one IP address
+	Replays    int // streams that catch up from the log
 }
 
 // Window is window.*: how many of its recent events are kept in memory, for each stream.
@@ -135,7 +145,8 @@ func Default() Config {
 			Allow:    []string{"notifications.city.*", "notifications.topic.>"},
 			Replay:   ReplayAuto,
 		}},
-		SSE:     SSE{Retry: 2 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second},
+		SSE:     SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second},
+		Limits:  Limits{Replays: 10_000},
 		Window:  Window{Events: 65536, Bytes: 64 * MiB},
 		Publish: Publish{Enabled: true, MaxBytes: MiB, MaxBatch: 1000},
 		Log:     Log{Level: "info", Format: "auto"},

@@ -44,10 +44,16 @@ var keys = []key{
 	{name: "streams.apply", usage: "change streams that differ from their definition", field: func(c *Config) any { return &c.Streams.Apply }},
 
 	{name: "sse.retry", usage: "clients reconnect after about this `duration`", field: func(c *Config) any { return &c.SSE.Retry }},
+	{name: "sse.retry_later", usage: "clients sent away for a limit come back after about this `duration`", field: func(c *Config) any { return &c.SSE.RetryLater }},
 	{name: "sse.heartbeat", usage: "longest silence on a connection (`duration`)", field: func(c *Config) any { return &c.SSE.Heartbeat }},
 	{name: "sse.write_timeout", usage: "cut off a client that takes nothing for this `duration`", field: func(c *Config) any { return &c.SSE.WriteTimeout }},
 	{name: "sse.max_age", usage: "end streams after this `duration`; 0s never", field: func(c *Config) any { return &c.SSE.MaxAge }},
 	{name: "sse.max_idle", usage: "end streams without events for this `duration`; 0s never", field: func(c *Config) any { return &c.SSE.MaxIdle }},
+
+	{name: "limits.streams", usage: "greatest `number` of streams; 0 is what open files allow", field: func(c *Config) any { return &c.Limits.Streams }},
+	{name: "limits.per_user", usage: "greatest `number` of streams of one user; 0 is any", field: func(c *Config) any { return &c.Limits.PerUser }},
+	{name: "limits.per_address", usage: "greatest `number` of streams of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.PerAddress }},
+	{name: "limits.replays", usage: "greatest `number` of streams that catch up from the log; 0 is any", field: func(c *Config) any { return &c.Limits.Replays }},
 
 	{name: "window.events", usage: "keep this `number` of recent events in memory", field: func(c *Config) any { return &c.Window.Events }},
 	{name: "window.bytes", usage: "keep recent events up to this `size` in memory", field: func(c *Config) any { return &c.Window.Bytes }},

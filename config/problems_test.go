@@ -92,6 +92,8 @@ func TestValidate(t *testing.T) {
 		"no store":                  {func(c *Config) { c.NATS.Embedded.Dir = "" }, "nats.embedded.dir: "},
 		"embedded is not looked at": {func(c *Config) { c.NATS.URL, c.NATS.Embedded = "nats://a", Embedded{} }, ""},
 		"retry without a pause":     {func(c *Config) { c.SSE.Retry = 0 }, "sse.retry: "},
+		"later without a pause":     {func(c *Config) { c.SSE.RetryLater = 0 }, "sse.retry_later: "},
+		"limit below zero":          {func(c *Config) { c.Limits.PerUser = -1 }, "limits.per_user: "},
 		"no window":                 {func(c *Config) { c.Window.Bytes = 0 }, "window.bytes: "},
 		"event too large":           {func(c *Config) { c.Publish.MaxBytes = GiB }, "publish.max_bytes: "},
 		"format":                    {func(c *Config) { c.Log.Format = "xml" }, "log.format: "},

@@ -22,6 +22,10 @@ func (c Config) validate(p *problems) {
 	c.NATS.validate(p)
 	validateFeeds(c.Feeds, p)
 	c.SSE.validate(p)
+	atLeast(p, "limits.streams", c.Limits.Streams, 0)
+	atLeast(p, "limits.per_user", c.Limits.PerUser, 0)
+	atLeast(p, "limits.per_address", c.Limits.PerAddress, 0)
+	atLeast(p, "limits.replays", c.Limits.Replays, 0)
 	atLeast(p, "window.events", c.Window.Events, 1)
 	atLeast(p, "window.bytes", c.Window.Bytes, 1)
 	atLeast(p, "publish.max_bytes", c.Publish.MaxBytes, 1)
@@ -133,6 +137,7 @@ func checkServerURL(p *problems, s string) {
 
 func (s SSE) validate(p *problems) {
 	atLeastDuration(p, "sse.retry", s.Retry, 100*time.Millisecond)
+	atLeastDuration(p, "sse.retry_later", s.RetryLater, 100*time.Millisecond)
 	atLeastDuration(p, "sse.heartbeat", s.Heartbeat, time.Second)
 	atLeastDuration(p, "sse.write_timeout", s.WriteTimeout, time.Second)
 	atLeastDuration(p, "sse.max_age", s.MaxAge, 0)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/pkg/server"
@@ -75,8 +76,9 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Feeds: feeds,
 		SSE: server.SSEOptions{
 			Retry: cfg.SSE.Retry, Heartbeat: cfg.SSE.Heartbeat, WriteTimeout: cfg.SSE.WriteTimeout,
-			MaxAge: cfg.SSE.MaxAge, MaxIdle: cfg.SSE.MaxIdle,
+			MaxAge: cfg.SSE.MaxAge, MaxIdle: cfg.SSE.MaxIdle, RetryLater: cfg.SSE.RetryLater,
 		},
+		Limits: feedhttp.Limits(cfg.Limits),
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
 			Enabled: cfg.Publish.Enabled, MaxBytes: int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,

@@ -50,9 +50,11 @@ type CloseReason string
 
 // The reasons of tidemark.close.
 const (
-	CloseDrain  CloseReason = "drain"
-	CloseMaxAge CloseReason = "max-age"
-	CloseIdle   CloseReason = "idle"
+	CloseDrain    CloseReason = "drain"
+	CloseMaxAge   CloseReason = "max-age"
+	CloseIdle     CloseReason = "idle"
+	CloseOverload CloseReason = "overload" // the node has all the streams it can take
+	CloseLimit    CloseReason = "limit"    // so has the user, or the address
 )
 
 // controls encodes control events, as comments for clients that want none.
@@ -94,7 +96,7 @@ func (c controls) position(dst []byte, p feed.Position) []byte {
 	return c.append(dst, TypePosition, p.String(), At{p.String()})
 }
 
-func (c controls) close(dst []byte, reason CloseReason, message string, retry time.Duration) []byte {
+func (c controls) farewell(dst []byte, reason CloseReason, message string, retry time.Duration) []byte {
 	dst = sse.AppendRetry(dst, retry)
 	return c.append(dst, TypeClose, "", Close{reason, retry.Milliseconds(), message})
 }

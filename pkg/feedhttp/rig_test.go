@@ -15,11 +15,12 @@ import (
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feed/feedtest"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
+	"github.com/tidemark/tidemark/pkg/push"
 )
 
 // setup says how a rig differs from the usual one.
 type setup struct {
-	proto  string // http1 (the usual), h2 or h2c
+	proto  string // http1 (the usual: the engine's own), goroutine (HTTP/1.1 without), h2 or h2c
 	log    *feedtest.MemLog
 	behind feed.Log // what the feed reads instead of log
 	feed   feed.Options
@@ -29,7 +30,7 @@ type setup struct {
 	dial   func(net.Conn) net.Conn // the client's end of each connection
 }
 
-var protocols = []string{"http1", "h2", "h2c"}
+var protocols = []string{"http1", "goroutine", "h2", "h2c"}
 
 // eachProtocol runs a test over every way to carry a stream.
 func eachProtocol(t *testing.T, test func(t *testing.T, proto string)) {
@@ -68,6 +69,9 @@ func newRig(t testing.TB, s setup) *rig {
 	r.ctx, r.stop = context.WithTimeout(context.Background(), patience)
 	r.feed = feed.New(s.behind, s.feed)
 	s.opts.Feed = r.feed
+	if s.proto != "goroutine" {
+		s.opts.Engine = newEngine(t)
+	}
 	r.handler = feedhttp.NewSubscribe(withDefaults(t, s.opts))
 	r.server = serve(s, r.handler)
 
@@ -84,6 +88,16 @@ func newRig(t testing.TB, s setup) *rig {
 		}
 	})
 	return r
+}
+
+func newEngine(t testing.TB) *push.Engine {
+	t.Helper()
+	e, err := push.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
 }
 
 func (r *rig) runFeed() {

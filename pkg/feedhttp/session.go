@@ -11,96 +11,119 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// Why a session ends, as causes of its context.
+// Why a session ends on the server's side.
 var (
-	errMaxAge = errors.New("the stream has reached its greatest age")
-	errIdle   = errors.New("the stream was idle for too long")
-	errDrain  = errors.New("the server is draining")
-	errWrite  = errors.New("the client takes no more bytes")
-	errGone   = errors.New("the client has gone")
+	errMaxAge   = errors.New("the stream has reached its greatest age")
+	errIdle     = errors.New("the stream was idle for too long")
+	errDrain    = errors.New("the server is draining")
+	errOverload = errors.New("the server has all it can take")
+	errLimit    = errors.New("too many streams of one user or address")
 )
 
 // farewells are what clients are told. An end without one is the client's own.
 var farewells = map[error]struct {
 	reason  CloseReason
 	message string
+	later   bool // not after the usual pause
 }{
-	errMaxAge:      {CloseMaxAge, "this stream has lasted its time; reconnect to go on"},
-	errIdle:        {CloseIdle, "nothing was sent for a long time; reconnect to go on"},
-	errDrain:       {CloseDrain, "this server goes down; reconnect to go on with another"},
-	feed.ErrClosed: {CloseDrain, "this feed goes down; reconnect to go on"},
+	errMaxAge:      {CloseMaxAge, "this stream has lasted its time; reconnect to go on", false},
+	errIdle:        {CloseIdle, "nothing was sent for a long time; reconnect to go on", false},
+	errDrain:       {CloseDrain, "this server goes down; reconnect to go on with another", false},
+	feed.ErrClosed: {CloseDrain, "this feed goes down; reconnect to go on", false},
+	errOverload:    {CloseOverload, "this server has all the streams that it can take; reconnect later", true},
+	errLimit:       {CloseLimit, "too many streams are open for this user or address; close some, or reconnect later", true},
 }
 
 // firstBeat is when a stream that still waits for the log gives its first sign of life.
 const firstBeat = time.Second
 
-// session is one client's stream: its own goroutine writes events, a timer's heartbeats.
+// session is one client's stream. The engine asks it for bytes, from one goroutine at a time;
+// where the log must be asked, a goroutine does that for as long as it takes.
 type session struct {
-	opts    *SubscribeOptions
-	drain   context.Context
-	request feed.SubscribeOptions
+	handler *Subscribe
 	user    string
 	remote  string
 	visible bool // heartbeats are events
 	controls
-	stream *push.Stream
-	end    context.CancelCauseFunc
+	leave func()
+	start time.Time
+	until time.Time // the zero time for no greatest age
 
-	mu        sync.Mutex // the stream is one writer's at a time
-	sub       *feed.Subscription
-	begun     bool // the client was told when to retry
-	ended     bool
-	sent      feed.Position // the last id on the wire
-	lastWrite time.Time
-	lastEvent time.Time
-	events    int
-	buf       []byte
-	beat      *time.Timer
+	mu      sync.Mutex
+	waker   push.Waker
+	request *feed.SubscribeOptions // nil once sub is there
+	sub     *feed.Subscription
+	left    feed.Delivery // taken from sub, not yet appended
+	behind  bool          // it is counted as one that needs the log
+	asking  bool          // a goroutine asks the log
+	cancel  context.CancelFunc
+	failed  error // what it has met
+	begun   bool  // the client was told when to retry
+	opened  bool
+	ended   error         // nil before the end
+	sent    feed.Position // the last id on the wire
+	event   time.Time     // when the last event was appended, or taken by the kernel
+	fresh   bool          // it is not known to be taken yet
+	events  int
+	bytes   int64
 }
 
-// run streams until the client goes or the session ends, and says farewell.
-func (s *session) run(request context.Context) {
-	ctx, end := context.WithCancelCause(request)
-	defer end(nil)
-	s.end = end
-	defer context.AfterFunc(s.drain, func() { end(errDrain) })()
-	if s.opts.MaxAge > 0 {
-		defer time.AfterFunc(jitter(s.opts.MaxAge*95/100, 0.05), func() { end(errMaxAge) }).Stop()
+// Start implements push.Source.
+func (s *session) Start(w push.Waker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waker = w
+	if s.failed != nil || s.handler.draining() {
+		return // the first turn says farewell
 	}
-	start := time.Now()
-	s.startBeat(start)
-	err := s.deliver(ctx)
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+	sub, err := s.handler.opts.Feed.TrySubscribe(*s.request)
+	switch {
+	case err != nil:
+		s.failed = err
+	case sub != nil:
+		s.joinLocked(sub)
+	case s.behindLocked(true):
+		s.askLocked(s.subscribe)
+	default:
+		s.failed = errOverload
 	}
-	s.close(err)
-	if err == context.Canceled { // net/http's word for it
-		err = errGone
-	}
-	s.opts.Logger.Info("stream ended", "user", s.user, "remote", s.remote, "reason", err,
-		"events", s.events, "bytes", s.stream.Written(), "position", s.sent.String(),
-		"after", time.Since(start).Round(time.Millisecond).String())
 }
 
-// deliver writes what the subscription gives until something ends it.
-func (s *session) deliver(ctx context.Context) error {
-	sub, err := s.subscribe(ctx)
-	if err != nil {
-		return err
+// behindLocked counts the session among those that need the log, or takes it out. It reports
+// whether a new one should be let in.
+func (s *session) behindLocked(yes bool) (room bool) {
+	if s.behind == yes {
+		return true
 	}
-	defer sub.Close()
-	if err := s.writeOpen(sub); err != nil {
-		return err
+	s.behind = yes
+	if yes {
+		return s.handler.opts.Admission.replay(1)
 	}
-	for {
-		d, err := sub.Next(ctx)
-		if err != nil {
-			return err
+	return s.handler.opts.Admission.replay(-1)
+}
+
+func (s *session) joinLocked(sub *feed.Subscription) {
+	s.sub, s.request = sub, nil
+	sub.Notify(s.waker)
+}
+
+// askLocked lets a goroutine ask the log. There is one at a time.
+func (s *session) askLocked(ask func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.asking, s.cancel = true, cancel
+	go func() {
+		err := ask(ctx)
+		cancel()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asking, s.cancel = false, nil
+		if s.ended != nil {
+			s.releaseLocked()
+			return
 		}
-		if err := s.writeDelivery(d); err != nil {
-			return err
-		}
-	}
+		s.failed = err
+		s.waker.Wake()
+	}()
 }
 
 // subscribePause is how long a client waits for a log that answers with an error.
@@ -108,14 +131,21 @@ const subscribePause = 500 * time.Millisecond
 
 // subscribe waits on the connection that the client has, whatever the log says, such as
 // that the stream is being recreated: another answer would be final for an EventSource.
-func (s *session) subscribe(ctx context.Context) (*feed.Subscription, error) {
+func (s *session) subscribe(ctx context.Context) error {
+	opts := &s.handler.opts
 	for told := false; ; told = true {
-		sub, err := s.opts.Feed.Subscribe(ctx, s.request)
-		if err == nil || ctx.Err() != nil || errors.Is(err, feed.ErrClosed) {
-			return sub, err
+		sub, err := opts.Feed.Subscribe(ctx, *s.request)
+		if err == nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.joinLocked(sub)
+			return nil
+		}
+		if ctx.Err() != nil || errors.Is(err, feed.ErrClosed) {
+			return err
 		}
 		if !told {
-			s.opts.Logger.Warn("a client waits for the stream", "user", s.user, "remote", s.remote, "error", err)
+			opts.Logger.Warn("a client waits for the stream", "user", s.user, "remote", s.remote, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -124,101 +154,143 @@ func (s *session) subscribe(ctx context.Context) (*feed.Subscription, error) {
 	}
 }
 
-// begin is what comes before the first bytes of a stream.
-func (s *session) beginLocked() {
-	s.buf = s.buf[:0]
-	if !s.begun {
-		s.begun = true
-		s.buf = sse.AppendRetry(s.buf, jitter(s.opts.Retry, 0.5))
-	}
-}
-
-func (s *session) writeOpen(sub *feed.Subscription) error {
+// fetch takes a step of catching up from the log.
+func (s *session) fetch(ctx context.Context) error {
+	d, err := s.sub.Fetch(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sub = sub
-	s.beginLocked()
-	s.buf = s.open(s.buf, s.opts.Stream, sub)
-	s.sent = sub.Opening().Position
-	return s.writeLocked(s.buf)
+	s.left = d
+	return err
 }
 
-func (s *session) writeDelivery(d feed.Delivery) error {
+// Append implements push.Source.
+func (s *session) Append(dst []byte, turn push.Turn) ([]byte, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pieces := make([][]byte, 0, len(d.Frames)+1)
-	if d.Gap != nil {
-		s.beginLocked()
-		s.buf = s.gap(s.buf, d.Gap)
-		s.sent = d.Gap.Continues
-		pieces = append(pieces, s.buf)
+	start := len(dst)
+	err := s.overLocked(turn)
+	if err == nil {
+		dst, err = s.appendNewLocked(dst, start+turn.Room, turn.Now)
 	}
-	for _, f := range d.Frames {
-		pieces = append(pieces, f.Wire())
+	if err == nil && len(dst) == start {
+		dst, err = s.appendBeatLocked(dst, turn)
 	}
-	if n := len(d.Frames); n > 0 {
-		s.sent.Seq = d.Frames[n-1].Seq
-		s.events += n
-		// A client may take longer over a write than it may be idle.
-		defer func() { s.lastEvent = time.Now() }()
-	}
-	return s.writeLocked(pieces...)
-}
-
-func (s *session) writeLocked(pieces ...[]byte) error {
-	err := s.stream.Write(pieces...)
-	s.lastWrite = time.Now()
 	if err != nil {
-		s.ended = true
-		return errors.Join(errWrite, err)
+		dst = s.appendFarewellLocked(dst, err)
+	}
+	return dst, s.dueLocked(turn, len(dst) > start), err
+}
+
+// overLocked returns why the stream is over.
+func (s *session) overLocked(turn push.Turn) error {
+	if s.fresh && !turn.Written.Before(s.event) {
+		// A client may take longer over a write than it may be idle.
+		s.event, s.fresh = turn.Written, false
+	}
+	switch {
+	case s.failed != nil:
+		return s.failed
+	case s.handler.draining():
+		return errDrain
+	case !s.until.IsZero() && !turn.Now.Before(s.until):
+		return errMaxAge
 	}
 	return nil
 }
 
-func (s *session) startBeat(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lastWrite, s.lastEvent = now, now
-	s.beat = time.AfterFunc(min(firstBeat, s.opts.Heartbeat), s.tick)
-}
-
-// tick writes a heartbeat when one is due, ends an idle stream, and comes again.
-func (s *session) tick() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return
+// appendNewLocked appends the opening, and events while there is room.
+func (s *session) appendNewLocked(dst []byte, limit int, now time.Time) ([]byte, error) {
+	if s.sub == nil {
+		return dst, nil
 	}
-	now := time.Now()
-	if s.opts.MaxIdle > 0 && now.Sub(s.lastEvent) >= s.opts.MaxIdle {
-		s.end(errIdle)
-		return
+	if !s.opened {
+		s.opened = true
+		dst = s.open(s.beginLocked(dst), s.handler.opts.Stream, s.sub)
+		s.sent = s.sub.Opening().Position
 	}
-	if !s.begun || now.Sub(s.lastWrite) >= s.opts.Heartbeat {
-		if err := s.writeBeatLocked(); err != nil {
-			s.end(err)
-			return
+	for len(dst) < limit {
+		if s.left.Empty() {
+			if more, err := s.pollLocked(limit - len(dst)); !more {
+				return dst, err
+			}
 		}
+		dst = s.appendDeliveryLocked(dst, limit, now)
 	}
-	next := s.opts.Heartbeat - time.Since(s.lastWrite)
-	if s.opts.MaxIdle > 0 {
-		next = min(next, s.opts.MaxIdle-time.Since(s.lastEvent))
-	}
-	s.beat.Reset(max(next, time.Millisecond))
+	return dst, nil
 }
 
-// writeBeatLocked writes the position where it has moved, so that a quiet client does not
-// fall out of retention, else a comment.
-func (s *session) writeBeatLocked() error {
-	s.beginLocked()
-	at, moved := s.positionLocked()
-	if moved || s.visible && s.sub != nil {
-		s.sent = at
-		s.buf = s.position(s.buf, at)
-	} else {
-		s.buf = sse.AppendComment(s.buf, "")
+// pollLocked takes what the subscription has, or lets the log be asked.
+func (s *session) pollLocked(room int) (more bool, err error) {
+	if s.asking {
+		return false, nil
 	}
-	return s.writeLocked(s.buf)
+	d, behind, err := s.sub.Poll(room)
+	if err != nil {
+		return false, err
+	}
+	s.behindLocked(behind)
+	if behind {
+		s.askLocked(s.fetch)
+	}
+	s.left = d
+	return !d.Empty(), nil
+}
+
+func (s *session) appendDeliveryLocked(dst []byte, limit int, now time.Time) []byte {
+	if g := s.left.Gap; g != nil {
+		dst = s.gap(s.beginLocked(dst), g)
+		s.sent, s.left.Gap = g.Continues, nil
+	}
+	n := 0
+	for _, f := range s.left.Frames {
+		if n > 0 && len(dst) >= limit {
+			break
+		}
+		dst = append(dst, f.Wire()...)
+		s.sent.Seq = f.Seq
+		n++
+	}
+	if n > 0 {
+		s.left.Frames = s.left.Frames[n:]
+		s.events += n
+		s.event, s.fresh = now, true
+	}
+	return dst
+}
+
+// beginLocked is what comes before the first bytes of a stream.
+func (s *session) beginLocked(dst []byte) []byte {
+	if s.begun {
+		return dst
+	}
+	s.begun = true
+	return sse.AppendRetry(dst, jitter(s.handler.opts.Retry, 0.5))
+}
+
+// appendBeatLocked appends a heartbeat when one is due: the position where it has moved, so
+// that a quiet client does not fall out of retention, else a comment.
+func (s *session) appendBeatLocked(dst []byte, turn push.Turn) ([]byte, error) {
+	if idle := s.handler.opts.MaxIdle; idle > 0 && turn.Now.Sub(s.event) >= idle {
+		return dst, errIdle
+	}
+	if turn.Now.Before(s.beatLocked(turn.Written)) {
+		return dst, nil
+	}
+	dst = s.beginLocked(dst)
+	at, moved := s.positionLocked()
+	if !moved && (!s.visible || s.sub == nil) {
+		return sse.AppendComment(dst, ""), nil
+	}
+	s.sent = at
+	return s.position(dst, at), nil
+}
+
+// beatLocked is when a heartbeat is due after a write.
+func (s *session) beatLocked(written time.Time) time.Time {
+	if written.IsZero() {
+		return s.start.Add(min(firstBeat, s.handler.opts.Heartbeat))
+	}
+	return written.Add(s.handler.opts.Heartbeat)
 }
 
 func (s *session) positionLocked() (at feed.Position, moved bool) {
@@ -232,18 +304,65 @@ func (s *session) positionLocked() (at feed.Position, moved bool) {
 	return at, true
 }
 
-// close says why the stream ends, and when to come back.
-func (s *session) close(err error) {
+// dueLocked is when Append has something to do though nothing happens.
+func (s *session) dueLocked(turn push.Turn, writing bool) time.Time {
+	written := turn.Written
+	if writing {
+		written = turn.Now
+	}
+	due := s.beatLocked(written)
+	if !s.until.IsZero() && s.until.Before(due) {
+		due = s.until
+	}
+	if idle := s.handler.opts.MaxIdle; idle > 0 && s.event.Add(idle).Before(due) {
+		due = s.event.Add(idle)
+	}
+	return due
+}
+
+// appendFarewellLocked says why the stream ends, and when to come back.
+func (s *session) appendFarewellLocked(dst []byte, err error) []byte {
+	farewell, ok := farewells[err]
+	if !ok {
+		return dst
+	}
+	s.begun = true // the farewell says itself when to retry
+	retry := s.handler.opts.Retry
+	if farewell.later {
+		retry = s.handler.opts.RetryLater
+	}
+	return s.farewell(dst, farewell.reason, farewell.message, jitter(retry, 0.5))
+}
+
+// Ended implements push.Source.
+func (s *session) Ended(err error, written int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.beat.Stop()
-	farewell, ok := farewells[err]
-	if s.ended || !ok {
-		s.ended = true
+	s.ended, s.bytes = err, written
+	if s.asking {
+		s.cancel() // and its goroutine does the rest
 		return
 	}
-	s.ended, s.begun = true, true // the farewell says itself when to retry
-	s.beginLocked()
-	s.buf = s.controls.close(s.buf, farewell.reason, farewell.message, jitter(s.opts.Retry, 0.5))
-	_ = s.writeLocked(s.buf) // a client that has gone needs no farewell
+	s.releaseLocked()
+}
+
+// releaseLocked gives everything back once nobody else uses it.
+func (s *session) releaseLocked() {
+	s.behindLocked(false)
+	if s.sub != nil {
+		s.sub.Close()
+	}
+	s.handler.opts.Logger.Info("stream ended", "user", s.user, "remote", s.remote, "reason", s.ended,
+		"events", s.events, "bytes", s.bytes, "position", s.sent.String(),
+		"after", time.Since(s.start).Round(time.Millisecond).String())
+	s.leave()
+}
+
+// wake lets the engine look at the session.
+func (s *session) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waker != nil && s.ended == nil {
+		s.waker.Wake()
+	}
 }

@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -25,9 +29,15 @@ type SubscribeOptions struct {
 	// Identify says who is calling; nil takes everybody for anonymous.
 	Identify auth.Source
 
+	// Engine writes the streams; nil gives each a goroutine.
+	Engine *push.Engine
+	// Admission counts streams and bounds them; nil bounds nothing. Handlers may share one.
+	Admission *Admission
+
 	// Retry is what clients are told to wait before they reconnect, each with a jitter of
-	// ±50 %; 2 s when zero.
-	Retry time.Duration
+	// ±50 %; 2 s when zero. RetryLater is what those are told that are sent away for overload
+	// or a limit; 20 s when zero.
+	Retry, RetryLater time.Duration
 	// Heartbeat is the longest silence on a stream; 15 s when zero. Proxies cut silent
 	// connections, many after 60 s.
 	Heartbeat time.Duration
@@ -43,6 +53,7 @@ type SubscribeOptions struct {
 
 func (o SubscribeOptions) withDefaults() SubscribeOptions {
 	o.Retry = cmp.Or(o.Retry, 2*time.Second)
+	o.RetryLater = cmp.Or(o.RetryLater, 20*time.Second)
 	o.Heartbeat = cmp.Or(o.Heartbeat, 15*time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
 	if o.Identify == nil {
@@ -56,31 +67,35 @@ func (o SubscribeOptions) withDefaults() SubscribeOptions {
 
 // Subscribe streams a feed to each client that GETs it.
 type Subscribe struct {
-	opts     SubscribeOptions
-	drain    context.Context
-	drainNow context.CancelFunc
+	opts    SubscribeOptions
+	drained atomic.Bool
 	// mu keeps a stream from being added once Drain waits for those that there are.
 	mu      sync.Mutex
-	streams sync.WaitGroup
+	streams map[*session]struct{}
+	left    sync.WaitGroup
 }
 
 // NewSubscribe returns a handler over opts.Feed.
 func NewSubscribe(opts SubscribeOptions) *Subscribe {
-	h := &Subscribe{opts: opts.withDefaults()}
-	h.drain, h.drainNow = context.WithCancel(context.Background())
-	return h
+	return &Subscribe{opts: opts.withDefaults(), streams: map[*session]struct{}{}}
 }
+
+func (h *Subscribe) draining() bool { return h.drained.Load() }
 
 // Drain tells every client to come back later, ends the streams, and blocks until they have
 // ended or ctx does. Clients that arrive afterwards are sent away in the same words, and not
 // waited for. It may be called more than once.
 func (h *Subscribe) Drain(ctx context.Context) error {
 	h.mu.Lock()
-	h.drainNow()
+	h.drained.Store(true)
+	streams := slices.Collect(maps.Keys(h.streams))
 	h.mu.Unlock()
+	for _, s := range streams {
+		s.wake()
+	}
 	ended := make(chan struct{})
 	go func() {
-		h.streams.Wait()
+		h.left.Wait()
 		close(ended)
 	}()
 	select {
@@ -91,15 +106,22 @@ func (h *Subscribe) Drain(ctx context.Context) error {
 	}
 }
 
-// enter counts a stream, and returns what its end must call.
-func (h *Subscribe) enter() (leave func()) {
+// enter counts a stream. What it returns is called at its end.
+func (h *Subscribe) enter(s *session, done func()) (leave func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.drain.Err() != nil {
-		return func() {}
+	if h.draining() {
+		return done
 	}
-	h.streams.Add(1)
-	return h.streams.Done
+	h.streams[s] = struct{}{}
+	h.left.Add(1)
+	return func() {
+		done()
+		h.mu.Lock()
+		delete(h.streams, s)
+		h.mu.Unlock()
+		h.left.Done()
+	}
 }
 
 // ServeHTTP answers GET with a stream that lasts until either side ends it, HEAD with its
@@ -121,10 +143,10 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	defer h.enter()()
-	s.stream = push.Open(w, push.Options{WriteTimeout: h.opts.WriteTimeout})
-	s.run(r.Context())
-	s.stream.Abort()
+	release, err := h.opts.Admission.admit(s.user, r.RemoteAddr)
+	s.failed = err
+	s.leave = h.enter(s, release)
+	h.opts.Engine.Serve(w, r, s, push.Options{WriteTimeout: h.opts.WriteTimeout})
 }
 
 // newSession reads the request, and refuses what must not be repeated as it is.
@@ -157,10 +179,16 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{
-		opts: &h.opts, drain: h.drain, visible: visible && !quiet, controls: controls{asComments: quiet},
-		request: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog}, user: id.User(), remote: r.RemoteAddr,
-	}, nil
+	now := time.Now()
+	s := &session{
+		handler: h, user: strings.Clone(id.User()), remote: r.RemoteAddr, visible: visible && !quiet, controls: controls{asComments: quiet},
+		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
+		start:   now, event: now,
+	}
+	if h.opts.MaxAge > 0 {
+		s.until = now.Add(jitter(h.opts.MaxAge*95/100, 0.05))
+	}
+	return s, nil
 }
 
 func setHeaders(h http.Header) {

@@ -13,7 +13,6 @@
 package push
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"sync"
@@ -24,12 +23,6 @@ import (
 // line takes a piece within any sane timeout, large enough that a replay of small frames
 // costs few system calls.
 const pieceSize = 16 << 10
-
-// Options configure a Stream. The zero value works.
-type Options struct {
-	// WriteTimeout is how long a client may take no bytes at all; 30 s when zero.
-	WriteTimeout time.Duration
-}
 
 // Stream writes one client's events. It is not safe for concurrent use.
 type Stream struct {
@@ -45,7 +38,7 @@ func Open(w http.ResponseWriter, opts Options) *Stream {
 	w.WriteHeader(http.StatusOK)
 	return &Stream{
 		w: w, control: http.NewResponseController(w),
-		timeout: cmp.Or(opts.WriteTimeout, 30*time.Second),
+		timeout: opts.timeout(),
 	}
 }
 

@@ -18,17 +18,48 @@ const readyTimeout = 2 * time.Second
 type Health struct {
 	Status string            `json:"status"` // ok, or unavailable
 	Checks map[string]string `json:"checks,omitempty"`
+	// Streams are the open ones; Replays are those of them that catch up from the log.
+	Streams int `json:"streams"`
+	Replays int `json:"replays"`
+	// Windows are by stream.
+	Windows map[string]Window `json:"windows,omitempty"`
+}
+
+// Window is what a node holds of a stream in memory.
+type Window struct {
+	First  uint64 `json:"first"` // sequence
+	Last   uint64 `json:"last"`
+	Events int    `json:"events"`
+	Bytes  int    `json:"bytes"`
+	// Resumes that the window could serve, and those that had to read the stream. HitRatio is
+	// the share of the former; where it is low, a larger window saves consumers.
+	FromWindow uint64  `json:"from_window"`
+	FromLog    uint64  `json:"from_log"`
+	HitRatio   float64 `json:"hit_ratio"`
+}
+
+func windowOf(f *feed.Feed) Window {
+	s := f.Status()
+	w := Window{
+		First: s.Low + 1, Last: s.High, Events: s.Events, Bytes: s.Bytes,
+		FromWindow: s.FromWindow, FromLog: s.FromLog, HitRatio: 1,
+	}
+	if all := s.FromWindow + s.FromLog; all > 0 {
+		w.HitRatio = float64(s.FromWindow) / float64(all)
+	}
+	return w
 }
 
 // healthz says that the process answers.
 func (s *Server) healthz(c echo.Context) error {
-	return c.JSON(http.StatusOK, Health{Status: "ok"})
+	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // readyz says whether clients should be sent here: NATS is reached, the streams are there,
 // and the tails are level with their streams.
 func (s *Server) readyz(c echo.Context) error {
-	h := Health{Status: "ok", Checks: map[string]string{}}
+	h := Health{Status: "ok", Checks: map[string]string{}, Windows: map[string]Window{}}
+	h.Streams, h.Replays = s.admit.Counts()
 	check := func(name string, err error) {
 		h.Checks[name] = "ok"
 		if err != nil {
@@ -42,6 +73,7 @@ func (s *Server) readyz(c echo.Context) error {
 	defer cancel()
 	for name, f := range s.feeds {
 		check("tail "+name, checkTail(ctx, f))
+		h.Windows[name] = windowOf(f)
 	}
 	status := http.StatusOK
 	if h.Status != "ok" {

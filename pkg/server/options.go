@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
@@ -25,8 +26,10 @@ type Options struct {
 	Feeds        []FeedOptions
 	SSE          SSEOptions
 	Window       WindowOptions
-	Publish      PublishOptions
-	Logger       *slog.Logger // nil discards
+	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
+	Limits  feedhttp.Limits
+	Publish PublishOptions
+	Logger  *slog.Logger // nil discards
 }
 
 // HTTPOptions say where and how clients connect.
@@ -50,7 +53,7 @@ type FeedOptions struct {
 
 // SSEOptions are as in feedhttp.SubscribeOptions.
 type SSEOptions struct {
-	Retry, Heartbeat, WriteTimeout, MaxAge, MaxIdle time.Duration
+	Retry, RetryLater, Heartbeat, WriteTimeout, MaxAge, MaxIdle time.Duration
 }
 
 // WindowOptions are as in feed.Options.

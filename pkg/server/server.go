@@ -16,6 +16,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
+	"github.com/tidemark/tidemark/pkg/push"
 )
 
 // Server is one Tidemark node.
@@ -23,6 +24,8 @@ type Server struct {
 	opts     Options
 	listener net.Listener
 	http     *http.Server
+	engine   *push.Engine // writes the streams
+	admit    *feedhttp.Admission
 	embedded *natsd.Server // nil with a NATS server of its own
 	nats     *nats.Conn
 	js       jetstream.JetStream
@@ -50,7 +53,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.bind, s.startNATS, s.connect, s.openFeeds, s.routes,
+		s.bind, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.routes,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -64,6 +67,19 @@ func (s *Server) bind(context.Context) (err error) {
 		return err
 	}
 	s.onClose(func() { _ = s.listener.Close() })
+	return nil
+}
+
+func (s *Server) startEngine(context.Context) (err error) {
+	if s.engine, err = push.New(); err != nil {
+		return err
+	}
+	s.onClose(s.engine.Close)
+	limits := s.opts.Limits
+	if limits.Streams == 0 {
+		limits.Streams = streamsFor(fileLimit())
+	}
+	s.admit = feedhttp.NewAdmission(limits)
 	return nil
 }
 

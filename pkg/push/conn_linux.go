@@ -1,0 +1,214 @@
+package push
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is a connection that was taken over. All but queued belongs to its loop.
+type conn struct {
+	loop       *loop
+	src        Source
+	fd         int32
+	generation uint32
+	queued     atomic.Bool // it waits in the loop's queue for a turn
+
+	watched bool
+	blocked bool // the socket takes no more until epoll says so
+	last    bool // the stream ends behind rest, with why
+	closed  bool
+	unread  int32 // what the peer had not acknowledged when it was looked at last
+	head    []byte
+	rest    []byte // of what was sent, to go first
+	why     error
+	timeout int64 // nanoseconds
+	due     int64 // Unix nanoseconds; 0 for never
+	inHeap  int64 // where it stands in the heap; 0 for nowhere
+	written int64
+	wrote   time.Time // when nothing was left to write
+}
+
+// Wake implements Waker.
+func (c *conn) Wake() {
+	if !c.queued.Swap(true) {
+		c.loop.add(c)
+	}
+}
+
+// turn sends what the source has. One that has more comes again behind the others.
+func (c *conn) turn(now time.Time) {
+	c.queued.Store(false) // before the source is looked at: what it gets from now on wakes again
+	if c.closed || c.blocked {
+		return
+	}
+	if !c.watched && !c.watch() {
+		return
+	}
+	l := c.loop
+	at := len(c.head) + chunkHead
+	l.buf = slices.Grow(l.buf, at)
+	out, next, err := c.src.Append(l.buf[:at], Turn{Room: room, Now: now, Written: c.wrote})
+	if cap(out) <= 2*room {
+		l.buf = out[:0]
+	}
+	c.due = 0
+	if !next.IsZero() {
+		c.due = next.UnixNano()
+	}
+	c.last, c.why = err != nil, err
+	more := len(out)-at >= room && err == nil
+	if len(out) > at {
+		c.send(chunk(out, c.head, at), now)
+	} else if c.last {
+		c.close(err)
+	}
+	if c.closed || c.blocked {
+		return
+	}
+	l.schedule(c)
+	if more {
+		c.Wake()
+	}
+}
+
+func (c *conn) watch() bool {
+	c.watched = true
+	c.loop.conns[c.fd] = c
+	if err := c.loop.engine.watch(c, unix.EPOLL_CTL_ADD, false); err != nil {
+		c.close(err)
+		return false
+	}
+	return true
+}
+
+// chunkHead is the most that the head of a chunk takes: eight digits and CRLF.
+const chunkHead = 10
+
+// chunk makes out[at:] one chunk behind the response's head, both of which fit before it.
+func chunk(out, head []byte, at int) []byte {
+	var size [chunkHead]byte
+	line := append(strconv.AppendInt(size[:0], int64(len(out)-at), 16), "\r\n"...)
+	out = append(out, "\r\n"...)
+	at -= copy(out[at-len(line):], line)
+	at -= copy(out[at-len(head):], head)
+	return out[at:]
+}
+
+// send writes b, and keeps what the socket does not take.
+func (c *conn) send(b []byte, now time.Time) {
+	c.head = nil
+	n, err := send(c.fd, b)
+	c.written += int64(n)
+	switch {
+	case err != nil:
+		c.close(gone(err))
+	case n < len(b):
+		c.rest = bytes.Clone(b[n:])
+		c.block()
+	case c.last:
+		c.close(c.why)
+	default:
+		c.wrote = now
+	}
+}
+
+// gone says what a failed write tells of the client.
+func gone(err error) error {
+	if err == unix.EPIPE || err == unix.ECONNRESET {
+		return ErrGone
+	}
+	return err
+}
+
+// block waits until the socket takes bytes again. What came of that before epoll was asked is
+// told at once.
+func (c *conn) block() {
+	c.blocked = true
+	c.unread = c.unacknowledged()
+	c.due = time.Now().UnixNano() + c.timeout
+	c.loop.schedule(c)
+	if err := c.loop.engine.watch(c, unix.EPOLL_CTL_MOD, true); err != nil {
+		c.close(err)
+	}
+}
+
+// happened takes a word of epoll.
+func (c *conn) happened(events uint32) {
+	switch {
+	case events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0:
+		c.close(ErrGone)
+	case events&unix.EPOLLOUT != 0 && c.blocked:
+		c.resume()
+	}
+}
+
+// resume sends the rest. The source gets a turn once nothing is left of it.
+func (c *conn) resume() {
+	n, err := send(c.fd, c.rest)
+	c.written += int64(n)
+	if err != nil {
+		c.close(gone(err))
+		return
+	}
+	if n < len(c.rest) {
+		c.rest = c.rest[n:]
+		c.unread = c.unacknowledged()
+		c.due = time.Now().UnixNano() + c.timeout // later than before: the heap finds out
+		return
+	}
+	c.rest, c.blocked, c.wrote = nil, false, time.Now()
+	if c.last {
+		c.close(c.why)
+		return
+	}
+	c.Wake()
+}
+
+// expired is called when the connection is due. One that is blocked has taken nothing off the
+// loop since; it may still take bytes out of the kernel's buffer, a third of which must drain
+// before epoll tells.
+func (c *conn) expired(now time.Time) {
+	if !c.blocked {
+		c.turn(now)
+		return
+	}
+	left := c.unacknowledged()
+	if left >= c.unread {
+		c.close(ErrTimeout)
+		return
+	}
+	c.unread = left
+	c.due = now.UnixNano() + c.timeout
+	c.loop.schedule(c)
+}
+
+// unacknowledged is how many bytes the kernel holds for the peer.
+func (c *conn) unacknowledged() int32 {
+	n, _ := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ)
+	return int32(n)
+}
+
+// close ends the connection without a last chunk, and tells the source.
+func (c *conn) close(err error) {
+	if c.closed {
+		return
+	}
+	c.closed = true
+	delete(c.loop.conns, c.fd)
+	_ = unix.Close(int(c.fd)) // epoll forgets it, too
+	src := c.src
+	c.src, c.rest, c.head = nil, nil, nil
+	src.Ended(err, c.written)
+}
+
+func rawSend(fd int32, b []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), errno
+}

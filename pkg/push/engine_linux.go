@@ -1,0 +1,160 @@
+package push
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Engine writes to the connections that it took over. A few loops share them; one epoll tells
+// of peers that have gone, and of sockets that take bytes again.
+type Engine struct {
+	epoll   *os.File
+	poll    syscall.RawConn
+	epollFD int
+	loops   []*loop
+	next    atomic.Uint32 // generation of the next connection
+	running sync.WaitGroup
+
+	mu     sync.RWMutex // held for reading while a connection is added
+	closed bool
+}
+
+// New starts an engine. The caller closes it. An error says that the process has no more open
+// files.
+func New() (*Engine, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	// Go's own poller waits for this epoll, so that no thread is blocked in it.
+	_ = unix.SetNonblock(fd, true)
+	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd}
+	if e.poll, err = e.epoll.SyscallConn(); err != nil {
+		_ = e.epoll.Close()
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	for range runtime.GOMAXPROCS(0) {
+		l := newLoop(e)
+		e.loops = append(e.loops, l)
+		e.running.Go(l.run)
+	}
+	e.running.Go(e.listen)
+	return e, nil
+}
+
+// Close ends all connections as they are, and blocks until their sources have been told.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	again := e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if !again {
+		for _, l := range e.loops {
+			close(l.stop)
+		}
+		_ = e.epoll.Close()
+	}
+	e.running.Wait()
+}
+
+// takeOver makes a connection the engine's own; false says that net/http keeps it.
+func (e *Engine) takeOver(w http.ResponseWriter, src Source, opts Options) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed {
+		return false
+	}
+	taken, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	fd, err := duplicate(taken)
+	_ = taken.Close() // which leaves the duplicate open
+	if err != nil {
+		src.Ended(err, 0)
+		return true
+	}
+	l := e.loops[fd%len(e.loops)]
+	c := &conn{
+		loop: l, src: src, fd: int32(fd), generation: e.next.Add(1),
+		timeout: int64(opts.timeout()), head: head(w.Header()),
+	}
+	c.queued.Store(true) // nobody else queues it before it is added
+	src.Start(c)
+	l.add(c)
+	return true
+}
+
+// duplicate takes the socket out of the hands of package net, whose bookkeeping costs more
+// than all of ours.
+func duplicate(c net.Conn) (fd int, err error) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return 0, fmt.Errorf("a connection of type %T cannot be taken over", c)
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	if err := raw.Control(func(socket uintptr) {
+		fd, failed = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return 0, err
+	}
+	return fd, failed
+}
+
+// head is the response's, whose body is chunked.
+func head(h http.Header) []byte {
+	var b appender = make([]byte, 0, 384)
+	b = append(b, "HTTP/1.1 200 OK\r\nDate: "...)
+	b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
+	b = append(b, "\r\nTransfer-Encoding: chunked\r\n"...)
+	_ = h.Write(&b) // which cannot fail
+	return append(b, "\r\n"...)
+}
+
+type appender []byte
+
+func (a *appender) Write(b []byte) (int, error) {
+	*a = append(*a, b...)
+	return len(b), nil
+}
+
+// listen hands what epoll tells to the loops, until the epoll is closed.
+func (e *Engine) listen() {
+	events := make([]unix.EpollEvent, 512)
+	for {
+		var n int
+		err := e.poll.Read(func(fd uintptr) bool {
+			n, _ = unix.EpollWait(int(fd), events, 0)
+			return n > 0
+		})
+		if err != nil {
+			return
+		}
+		for _, ev := range events[:n] {
+			e.loops[int(ev.Fd)%len(e.loops)].tell(happening{ev.Fd, uint32(ev.Pad), ev.Events})
+		}
+	}
+}
+
+// watch asks epoll for the end of a connection, and with writable also for when it takes bytes
+// again.
+func (e *Engine) watch(c *conn, op int, writable bool) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: c.fd, Pad: int32(c.generation)}
+	if writable {
+		ev.Events |= unix.EPOLLOUT
+	}
+	return unix.EpollCtl(e.epollFD, op, int(c.fd), &ev)
+}

@@ -1,0 +1,186 @@
+package push
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// loop owns a part of the connections. One goroutine runs it; others add, wake and tell.
+type loop struct {
+	engine *Engine
+	stop   chan struct{}
+	wakeup chan struct{} // holds a token when queue or happened have something
+	timer  *time.Timer
+	conns  map[int32]*conn
+	due    dues
+	buf    []byte
+
+	mu       sync.Mutex
+	queue    []*conn
+	happened []happening
+	spare    []*conn // what queue was before
+	told     []happening
+}
+
+// happening is a word of epoll. The generation tells a connection from an earlier one that had
+// the same descriptor.
+type happening struct {
+	fd         int32
+	generation uint32
+	events     uint32
+}
+
+func newLoop(e *Engine) *loop {
+	return &loop{
+		engine: e, stop: make(chan struct{}), wakeup: make(chan struct{}, 1),
+		timer: time.NewTimer(time.Hour), conns: map[int32]*conn{}, buf: make([]byte, 0, room+4<<10),
+	}
+}
+
+// add queues a connection for its first turn. It is queued in its own eyes already.
+func (l *loop) add(c *conn) {
+	l.mu.Lock()
+	first := len(l.queue)+len(l.happened) == 0
+	l.queue = append(l.queue, c)
+	l.mu.Unlock()
+	if first {
+		l.signal()
+	}
+}
+
+func (l *loop) tell(h happening) {
+	l.mu.Lock()
+	first := len(l.queue)+len(l.happened) == 0
+	l.happened = append(l.happened, h)
+	l.mu.Unlock()
+	if first {
+		l.signal()
+	}
+}
+
+func (l *loop) signal() {
+	select {
+	case l.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+func (l *loop) run() {
+	defer l.end()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-l.wakeup:
+		case <-l.timer.C:
+		}
+		l.round()
+	}
+}
+
+// round gives each connection that has something a turn.
+func (l *loop) round() {
+	l.mu.Lock()
+	queue, happened := l.queue, l.happened
+	l.queue, l.happened = l.spare[:0], l.told[:0]
+	l.mu.Unlock()
+	for _, h := range happened {
+		if c := l.conns[h.fd]; c != nil && c.generation == h.generation {
+			c.happened(h.events)
+		}
+	}
+	for _, c := range queue {
+		c.turn(time.Now())
+	}
+	clear(queue)
+	l.spare, l.told = queue, happened
+	l.expire(time.Now())
+}
+
+// expire gives a turn to the connections whose time has come, and sets the timer for the next.
+func (l *loop) expire(now time.Time) {
+	nanos := now.UnixNano()
+	for len(l.due) > 0 && l.due[0].at <= nanos {
+		d := heap.Pop(&l.due).(due)
+		c := d.conn
+		if c.closed || d.at != c.inHeap {
+			continue // it was put off, or brought forward
+		}
+		c.inHeap = 0
+		if c.due > nanos {
+			l.schedule(c)
+			continue
+		}
+		c.expired(now)
+	}
+	if len(l.due) > 0 {
+		l.timer.Reset(time.Duration(l.due[0].at - nanos))
+	}
+}
+
+// schedule makes sure that a connection is looked at when it is due. One that is put off stays
+// where it is in the heap: with each write a heartbeat is put off.
+func (l *loop) schedule(c *conn) {
+	if c.due == 0 || c.inHeap != 0 && c.inHeap <= c.due {
+		return
+	}
+	c.inHeap = c.due
+	heap.Push(&l.due, due{c.due, c})
+}
+
+// end closes what is left. Whoever is added now is told, too: the engine adds no more.
+func (l *loop) end() {
+	l.timer.Stop()
+	l.mu.Lock()
+	queue := l.queue
+	l.queue = nil
+	l.mu.Unlock()
+	for _, c := range queue {
+		c.close(ErrClosed)
+	}
+	for _, c := range l.conns {
+		c.close(ErrClosed)
+	}
+}
+
+// due is when a connection is to be looked at, in Unix nanoseconds.
+type due struct {
+	at   int64
+	conn *conn
+}
+
+// dues implements heap.Interface, the earliest first.
+type dues []due
+
+func (d dues) Len() int           { return len(d) }
+func (d dues) Less(i, j int) bool { return d[i].at < d[j].at }
+func (d dues) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *dues) Push(x any)        { *d = append(*d, x.(due)) }
+
+func (d *dues) Pop() any {
+	last := len(*d) - 1
+	x := (*d)[last]
+	(*d)[last] = due{}
+	*d = (*d)[:last]
+	return x
+}
+
+// send writes what the socket takes now. The runtime is not told of the system call, which
+// never waits: what that would cost is a tenth of the whole.
+func send(fd int32, b []byte) (int, error) {
+	for {
+		n, errno := rawSend(fd, b)
+		switch errno {
+		case 0:
+			return n, nil
+		case unix.EAGAIN:
+			return 0, nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
