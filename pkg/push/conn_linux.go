@@ -19,6 +19,7 @@ type conn struct {
 	generation uint32
 	queued     atomic.Bool // it waits in the loop's queue for a turn
 
+	known   bool // to epoll, by another generation
 	watched bool
 	blocked bool // the socket takes no more until epoll says so
 	last    bool // the stream ends behind rest, with why
@@ -80,7 +81,11 @@ func (c *conn) turn(now time.Time) {
 func (c *conn) watch() bool {
 	c.watched = true
 	c.loop.conns[c.fd] = c
-	if err := c.loop.engine.watch(c, unix.EPOLL_CTL_ADD, false); err != nil {
+	op := unix.EPOLL_CTL_ADD
+	if c.known {
+		op = unix.EPOLL_CTL_MOD // which tells of an end that has come meanwhile, too
+	}
+	if err := c.loop.engine.watch(op, c.fd, c.generation, 0); err != nil {
 		c.close(err)
 		return false
 	}
@@ -133,7 +138,7 @@ func (c *conn) block() {
 	c.unread = c.unacknowledged()
 	c.due = time.Now().UnixNano() + c.timeout
 	c.loop.schedule(c)
-	if err := c.loop.engine.watch(c, unix.EPOLL_CTL_MOD, true); err != nil {
+	if err := c.loop.engine.watch(unix.EPOLL_CTL_MOD, c.fd, c.generation, unix.EPOLLOUT); err != nil {
 		c.close(err)
 	}
 }

@@ -53,6 +53,18 @@ func (o Options) timeout() time.Duration { return cmp.Or(o.WriteTimeout, 30*time
 // more can leave in memory, beside one frame.
 const room = 64 << 10
 
+// Front says what an engine answers itself of what comes to a listener.
+type Front struct {
+	// Handler answers requests that are streams. It calls Engine.Serve, or refuses.
+	Handler http.Handler
+	// Stream tells by its path whether a GET is one.
+	Stream func(path string) bool
+	// SendBuffer is how many bytes the kernel may hold for one client; its own rule when zero.
+	SendBuffer int
+	// HeadTimeout bounds the wait for the first request of a connection; 10 s when zero.
+	HeadTimeout time.Duration
+}
+
 // Serve answers a request with status 200, the headers that are set on w, and what src sends.
 //
 // A connection of plain HTTP/1.1 is taken over on Linux: Serve returns at once, and from then

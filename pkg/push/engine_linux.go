@@ -22,6 +22,7 @@ type Engine struct {
 	epollFD int
 	loops   []*loop
 	next    atomic.Uint32 // generation of the next connection
+	done    chan struct{} // closed by Close
 	running sync.WaitGroup
 
 	mu     sync.RWMutex // held for reading while a connection is added
@@ -37,7 +38,7 @@ func New() (*Engine, error) {
 	}
 	// Go's own poller waits for this epoll, so that no thread is blocked in it.
 	_ = unix.SetNonblock(fd, true)
-	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd}
+	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{})}
 	if e.poll, err = e.epoll.SyscallConn(); err != nil {
 		_ = e.epoll.Close()
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -58,9 +59,7 @@ func (e *Engine) Close() {
 	e.closed = true
 	e.mu.Unlock()
 	if !again {
-		for _, l := range e.loops {
-			close(l.stop)
-		}
+		close(e.done)
 		_ = e.epoll.Close()
 	}
 	e.running.Wait()
@@ -77,26 +76,35 @@ func (e *Engine) takeOver(w http.ResponseWriter, src Source, opts Options) bool 
 	if err != nil {
 		return false
 	}
-	fd, err := duplicate(taken)
-	_ = taken.Close() // which leaves the duplicate open
+	own, watched := taken.(socket)
+	var fd int
+	if watched {
+		own.w.taken = true
+		fd = int(own.w.arrival.fd)
+	} else {
+		fd, err = duplicate(taken)
+		_ = taken.Close() // which leaves the duplicate open
+	}
 	if err != nil {
 		src.Ended(err, 0)
 		return true
 	}
-	l := e.loops[fd%len(e.loops)]
 	c := &conn{
-		loop: l, src: src, fd: int32(fd), generation: e.next.Add(1),
-		timeout: int64(opts.timeout()), head: head(w.Header()),
+		loop: e.loops[fd%len(e.loops)], src: src, fd: int32(fd), generation: e.next.Add(1),
+		known: watched, timeout: int64(opts.timeout()), head: head(w.Header()),
 	}
 	c.queued.Store(true) // nobody else queues it before it is added
 	src.Start(c)
-	l.add(c)
+	c.loop.add(c)
 	return true
 }
 
 // duplicate takes the socket out of the hands of package net, whose bookkeeping costs more
 // than all of ours.
 func duplicate(c net.Conn) (fd int, err error) {
+	if p, ok := c.(*prefixed); ok {
+		c = p.Conn
+	}
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return 0, fmt.Errorf("a connection of type %T cannot be taken over", c)
@@ -149,12 +157,8 @@ func (e *Engine) listen() {
 	}
 }
 
-// watch asks epoll for the end of a connection, and with writable also for when it takes bytes
-// again.
-func (e *Engine) watch(c *conn, op int, writable bool) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET, Fd: c.fd, Pad: int32(c.generation)}
-	if writable {
-		ev.Events |= unix.EPOLLOUT
-	}
-	return unix.EpollCtl(e.epollFD, op, int(c.fd), &ev)
+// watch asks epoll for the end of a connection, and for what else is wanted.
+func (e *Engine) watch(op int, fd int32, generation uint32, want uint32) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET | want, Fd: fd, Pad: int32(generation)}
+	return unix.EpollCtl(e.epollFD, op, int(fd), &ev)
 }

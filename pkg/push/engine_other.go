@@ -2,7 +2,10 @@
 
 package push
 
-import "net/http"
+import (
+	"net"
+	"net/http"
+)
 
 // Engine takes connections over on Linux; elsewhere each is written by its own goroutine.
 type Engine struct{}
@@ -14,3 +17,6 @@ func New() (*Engine, error) { return &Engine{}, nil }
 func (e *Engine) Close() {}
 
 func (e *Engine) takeOver(http.ResponseWriter, Source, Options) bool { return false }
+
+// Listen returns l.
+func (e *Engine) Listen(l net.Listener, _ Front) (net.Listener, error) { return l, nil }

@@ -11,16 +11,19 @@ import (
 // loop owns a part of the connections. One goroutine runs it; others add, wake and tell.
 type loop struct {
 	engine *Engine
-	stop   chan struct{}
 	wakeup chan struct{} // holds a token when queue or happened have something
 	timer  *time.Timer
 	conns  map[int32]*conn
 	due    dues
 	buf    []byte
 
+	arrivals map[int32]*arrival
+	hurried  time.Time
+
 	mu       sync.Mutex
 	queue    []*conn
 	happened []happening
+	arrived  []*arrival
 	spare    []*conn // what queue was before
 	told     []happening
 }
@@ -35,31 +38,45 @@ type happening struct {
 
 func newLoop(e *Engine) *loop {
 	return &loop{
-		engine: e, stop: make(chan struct{}), wakeup: make(chan struct{}, 1),
-		timer: time.NewTimer(time.Hour), conns: map[int32]*conn{}, buf: make([]byte, 0, room+4<<10),
+		engine: e, wakeup: make(chan struct{}, 1),
+		timer: time.NewTimer(time.Hour), buf: make([]byte, 0, room+4<<10),
+		conns: map[int32]*conn{}, arrivals: map[int32]*arrival{},
 	}
 }
 
-// add queues a connection for its first turn. It is queued in its own eyes already.
+// add queues a connection for a turn. It is queued in its own eyes already.
 func (l *loop) add(c *conn) {
 	l.mu.Lock()
-	first := len(l.queue)+len(l.happened) == 0
+	idle := l.idleLocked()
 	l.queue = append(l.queue, c)
 	l.mu.Unlock()
-	if first {
+	if idle {
 		l.signal()
 	}
 }
 
 func (l *loop) tell(h happening) {
 	l.mu.Lock()
-	first := len(l.queue)+len(l.happened) == 0
+	idle := l.idleLocked()
 	l.happened = append(l.happened, h)
 	l.mu.Unlock()
-	if first {
+	if idle {
 		l.signal()
 	}
 }
+
+func (l *loop) arrive(a *arrival) {
+	l.mu.Lock()
+	idle := l.idleLocked()
+	l.arrived = append(l.arrived, a)
+	l.mu.Unlock()
+	if idle {
+		l.signal()
+	}
+}
+
+// idleLocked reports that nothing waits, and so that nobody has signalled.
+func (l *loop) idleLocked() bool { return len(l.queue)+len(l.happened)+len(l.arrived) == 0 }
 
 func (l *loop) signal() {
 	select {
@@ -72,7 +89,7 @@ func (l *loop) run() {
 	defer l.end()
 	for {
 		select {
-		case <-l.stop:
+		case <-l.engine.done:
 			return
 		case <-l.wakeup:
 		case <-l.timer.C:
@@ -84,13 +101,12 @@ func (l *loop) run() {
 // round gives each connection that has something a turn.
 func (l *loop) round() {
 	l.mu.Lock()
-	queue, happened := l.queue, l.happened
-	l.queue, l.happened = l.spare[:0], l.told[:0]
+	queue, happened, arrived := l.queue, l.happened, l.arrived
+	l.queue, l.happened, l.arrived = l.spare[:0], l.told[:0], nil
 	l.mu.Unlock()
+	l.receive(arrived)
 	for _, h := range happened {
-		if c := l.conns[h.fd]; c != nil && c.generation == h.generation {
-			c.happened(h.events)
-		}
+		l.heed(h)
 	}
 	for _, c := range queue {
 		c.turn(time.Now())
@@ -98,6 +114,15 @@ func (l *loop) round() {
 	clear(queue)
 	l.spare, l.told = queue, happened
 	l.expire(time.Now())
+}
+
+// heed passes a word of epoll on to whom it is about.
+func (l *loop) heed(h happening) {
+	if c := l.conns[h.fd]; c != nil && c.generation == h.generation {
+		c.happened(h.events)
+	} else if a := l.arrivals[h.fd]; a != nil && a.generation == h.generation {
+		l.read(a)
+	}
 }
 
 // expire gives a turn to the connections whose time has come, and sets the timer for the next.
@@ -116,9 +141,15 @@ func (l *loop) expire(now time.Time) {
 		}
 		c.expired(now)
 	}
+	next := time.Hour
 	if len(l.due) > 0 {
-		l.timer.Reset(time.Duration(l.due[0].at - nanos))
+		next = time.Duration(l.due[0].at - nanos)
 	}
+	if len(l.arrivals) > 0 {
+		l.hurry(now)
+		next = min(next, hurryEvery)
+	}
+	l.timer.Reset(next)
 }
 
 // schedule makes sure that a connection is looked at when it is due. One that is put off stays
@@ -135,9 +166,15 @@ func (l *loop) schedule(c *conn) {
 func (l *loop) end() {
 	l.timer.Stop()
 	l.mu.Lock()
-	queue := l.queue
-	l.queue = nil
+	queue, arrived := l.queue, l.arrived
+	l.queue, l.arrived = nil, nil
 	l.mu.Unlock()
+	for _, a := range arrived {
+		l.dismiss(a)
+	}
+	for _, a := range l.arrivals {
+		l.dismiss(a)
+	}
 	for _, c := range queue {
 		c.close(ErrClosed)
 	}

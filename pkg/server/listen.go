@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
+
+	"github.com/tidemark/tidemark/pkg/push"
 )
 
 // sendBuffer bounds what the kernel holds for one client. The default grows to megabytes,
@@ -19,7 +22,25 @@ func listen(opts HTTPOptions) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("http.addr: cannot listen on %s: %w; stop what listens there or choose another address", opts.Addr, err)
 	}
-	return boundedListener{l}, nil
+	return l, nil
+}
+
+// front lets the engine answer the streams among the first requests of connections, which it
+// does for less than net/http.
+func (s *Server) front() error {
+	l := s.listener
+	if s.http.TLSConfig == nil {
+		var err error
+		if l, err = s.engine.Listen(l, push.Front{Handler: s.http.Handler, Stream: s.isStream, SendBuffer: sendBuffer}); err != nil {
+			return err
+		}
+	}
+	s.listener = boundedListener{l}
+	return nil
+}
+
+func (s *Server) isStream(path string) bool {
+	return slices.ContainsFunc(s.opts.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
 }
 
 type boundedListener struct{ net.Listener }

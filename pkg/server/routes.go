@@ -40,8 +40,10 @@ func (s *Server) routes(context.Context) (err error) {
 	if err := s.publishRoutes(e); err != nil {
 		return err
 	}
-	s.http, err = newHTTPServer(s.opts.HTTP, e, s.opts.Logger)
-	return err
+	if s.http, err = newHTTPServer(s.opts.HTTP, e, s.opts.Logger); err != nil {
+		return err
+	}
+	return s.front()
 }
 
 func (s *Server) subscribe(f FeedOptions) http.Handler {

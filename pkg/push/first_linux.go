@@ -1,0 +1,166 @@
+package push
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxHead bounds the head of a first request that the engine reads. A longer one is the
+// server's to judge.
+const maxHead = 16 << 10
+
+// arrival is a connection whose first request is awaited. Its loop has it until the request
+// is there, then the goroutine that answers.
+type arrival struct {
+	front      *frontListener
+	from       netip.AddrPort
+	fd         int32
+	generation uint32
+	since      time.Time
+	head       []byte
+}
+
+// receive asks epoll for the requests of new connections.
+func (l *loop) receive(arrived []*arrival) {
+	for _, a := range arrived {
+		l.arrivals[a.fd] = a
+		if l.engine.watch(unix.EPOLL_CTL_ADD, a.fd, a.generation, unix.EPOLLIN) != nil {
+			l.dismiss(a)
+		}
+	}
+}
+
+// dismiss closes a connection that never asked.
+func (l *loop) dismiss(a *arrival) {
+	delete(l.arrivals, a.fd)
+	_ = unix.Close(int(a.fd))
+}
+
+// read takes what has come of a first request.
+func (l *loop) read(a *arrival) {
+	buf := l.buf[:maxHead]
+	n, err := unix.Read(int(a.fd), buf)
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return
+	}
+	if err != nil || n == 0 {
+		l.dismiss(a)
+		return
+	}
+	a.head = append(a.head, buf[:n]...)
+	verdict := a.judge()
+	if verdict == incomplete {
+		return // epoll tells of more
+	}
+	delete(l.arrivals, a.fd)
+	l.engine.running.Go(func() {
+		if verdict == complete {
+			a.answer(l.engine)
+		} else {
+			a.handOver(l.engine)
+		}
+	})
+}
+
+// hurryEvery is how often the loop looks for arrivals that have taken too long.
+const hurryEvery = time.Second
+
+// hurry gives up on them.
+func (l *loop) hurry(now time.Time) {
+	if now.Sub(l.hurried) < hurryEvery {
+		return
+	}
+	l.hurried = now
+	for _, a := range l.arrivals {
+		if now.Sub(a.since) > a.front.front.HeadTimeout {
+			l.dismiss(a)
+		}
+	}
+}
+
+type verdict int
+
+const (
+	incomplete verdict = iota
+	complete
+	notMine
+)
+
+// judge says whether the engine answers: a GET of a stream by HTTP/1.1, complete.
+func (a *arrival) judge() verdict {
+	line, _, whole := bytes.Cut(a.head, []byte("\n"))
+	switch {
+	case whole && !a.wanted(line):
+		return notMine
+	case bytes.HasSuffix(a.head, []byte("\r\n\r\n")) && bytes.Count(a.head, []byte("\r\n\r\n")) == 1:
+		return complete
+	case len(a.head) >= maxHead, !startsLike(a.head, "GET /"):
+		return notMine
+	case bytes.Contains(a.head, []byte("\n\r\n")), bytes.Contains(a.head, []byte("\n\n")):
+		return notMine // more than a head, or its lines end otherwise
+	}
+	return incomplete
+}
+
+// wanted reads the request line.
+func (a *arrival) wanted(line []byte) bool {
+	target, isGet := bytes.CutPrefix(line, []byte("GET "))
+	target, isHTTP11 := bytes.CutSuffix(target, []byte(" HTTP/1.1\r"))
+	path, _, _ := bytes.Cut(target, []byte("?"))
+	return isGet && isHTTP11 && a.front.front.Stream(string(path))
+}
+
+// startsLike reports whether b may become something that starts with prefix.
+func startsLike(b []byte, prefix string) bool {
+	n := min(len(b), len(prefix))
+	return string(b[:n]) == prefix[:n]
+}
+
+// handOver gives the connection to the server, as if nothing had been read of it.
+func (a *arrival) handOver(e *Engine) {
+	_ = unix.EpollCtl(e.epollFD, unix.EPOLL_CTL_DEL, int(a.fd), nil)
+	a.front.give(a.fd, a.head)
+}
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1<<10) }}
+
+// request parses the head. It returns nil for what the server should judge: what cannot be
+// parsed, and what asks for more than an answer.
+func (a *arrival) request() *http.Request {
+	br := readers.Get().(*bufio.Reader)
+	defer readers.Put(br)
+	br.Reset(bytes.NewReader(a.head))
+	r, err := http.ReadRequest(br)
+	if err != nil || r.Host == "" || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
+		r.Header.Get("Expect") != "" || r.Header.Get("Upgrade") != "" {
+		return nil
+	}
+	r.RemoteAddr = a.from.String()
+	if a.front.local != nil {
+		return r.WithContext(a.front.local)
+	}
+	local, err := unix.Getsockname(int(a.fd))
+	if err != nil {
+		return nil
+	}
+	return r.WithContext(localContext(net.TCPAddrFromAddrPort(address(local))))
+}
+
+// answer lets the handler answer the request. What it does not take over is a refusal.
+func (a *arrival) answer(e *Engine) {
+	r := a.request()
+	if r == nil {
+		a.handOver(e)
+		return
+	}
+	w := &answer{arrival: a, header: http.Header{}}
+	defer w.end(r)
+	a.front.front.Handler.ServeHTTP(w, r)
+}
