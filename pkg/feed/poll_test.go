@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feed/feedtest"
 )
 
 // bell counts how often it was woken.
@@ -93,9 +94,12 @@ func TestWaker(t *testing.T) {
 }
 
 func TestTrySubscribe(t *testing.T) {
-	r := newRig(t, nil, feed.Options{WindowEvents: 4})
-	r.publish(10, "n.a")
-	<-r.feed.Ready()
+	log := feedtest.NewMemLog()
+	for range 10 {
+		log.Publish("n.a", "", nil)
+	}
+	r := newRig(t, log, feed.Options{WindowEvents: 4})
+	<-r.feed.Ready() // the window is filled
 	from := func(text string) feed.Start { s, _ := feed.ParseFrom(text, time.Now()); return s }
 	for name, c := range map[string]struct {
 		start feed.Start
