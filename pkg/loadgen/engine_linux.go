@@ -61,7 +61,7 @@ type epollEngine struct {
 	running sync.WaitGroup
 }
 
-func (e *epollEngine) loop(c *client) *loop { return e.loops[c.index%len(e.loops)] }
+func (e *epollEngine) loop(c *client) *loop { return e.loops[c.slot%len(e.loops)] }
 
 func (e *epollEngine) open(c *client) { e.loop(c).post(command{c: c, do: doOpen}) }
 func (e *epollEngine) pause(c *client, yes bool) {
