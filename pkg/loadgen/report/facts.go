@@ -46,7 +46,7 @@ func connectRows(r loadgen.Result) []row {
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
 	if r.Level > 0 {
-		rows = append(rows, row{Label: "until all were level", Value: span(r.Level), Note: "from the cut to the last client's last event"})
+		rows = append(rows, row{Label: "until all were level", Value: span(r.Level), Note: "from the return to the last client's last event"})
 	}
 	return rows
 }
