@@ -1,9 +1,11 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	cryptorand "crypto/rand"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -12,7 +14,9 @@ import (
 // crowd is the clients of a run. What ends the run is told by giveUp, which ends the contexts
 // that its methods take; those return with the cause.
 type crowd interface {
-	// openAll opens the clients and blocks until all have their stream.
+	// pids are the processes that have the clients, beside this one.
+	pids() []int
+	// openAll makes the clients, opens them, and blocks until all have their stream.
 	openAll(ctx context.Context) (Connects, error)
 	// sample takes what came since the last one.
 	sample(ctx context.Context) (connected int, second *hdrhistogram.Histogram, err error)
@@ -36,8 +40,16 @@ type crowd interface {
 // share is the part of a run's clients that one process has: every Of-th, from Index on. So a
 // client has the same index and key however many processes there are.
 type share struct {
-	Run       string `json:"run"` // tells this run's events from others
-	Index, Of int
+	Run   string `json:"run"` // tells this run's events from others
+	Index int    `json:"index"`
+	Of    int    `json:"of"`
+}
+
+func newCrowd(ctx context.Context, opts Options, run string, giveUp func(error)) (crowd, error) {
+	if opts.Workers > 1 {
+		return startWorkers(ctx, opts, run, giveUp)
+	}
+	return newSwarm(opts, share{Run: run, Of: 1}, giveUp)
 }
 
 // newRun names a run.
@@ -64,6 +76,18 @@ type violation struct {
 
 // maxSentences bounds the violations that a verdict tells in words.
 const maxSentences = 10
+
+// add takes the harvest of other clients. The first violations are those of the first
+// clients, however many processes had them.
+func (h *harvest) add(o harvest) {
+	h.Verdict.add(o.Verdict)
+	h.Violations = append(h.Violations, o.Violations...)
+	slices.SortFunc(h.Violations, func(a, b violation) int { return cmp.Compare(a.Client, b.Client) })
+	h.Violations = h.Violations[:min(len(h.Violations), maxSentences)]
+	h.Reconnects += o.Reconnects
+	h.Bytes += o.Bytes
+	h.Latency.Merge(o.Latency.Histogram)
+}
 
 // verdict tells the violations as sentences.
 func (h *harvest) verdict() Verdict {

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -9,6 +10,8 @@ import (
 
 // connectTimeout bounds the opening of all connections, beside the ramp.
 const connectTimeout = 60 * time.Second
+
+func (o Options) openWithin() time.Duration { return connectTimeout + o.Ramp }
 
 // inFlight is how many connections of a run are being opened at a time.
 const inFlight = 512
@@ -41,7 +44,10 @@ func (o *opening) opened(of int) {
 
 // openAll opens the clients, no more than inFlight at a time, spread over the ramp.
 func (s *swarm) openAll(ctx context.Context) (Connects, error) {
-	within := connectTimeout + s.opts.Ramp
+	if err := s.gather(); err != nil {
+		return Connects{}, err
+	}
+	within := s.opts.openWithin()
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not all clients have their stream within %v", within))
 	defer cancel()
 	start := time.Now()
@@ -95,10 +101,18 @@ func (s *swarm) openOne(ctx context.Context, c *client) error {
 
 // unopened says how far the clients came until ctx ended.
 func (s *swarm) unopened(ctx context.Context) error {
+	err := fmt.Errorf("%w; %d of %d connections stand", context.Cause(ctx), s.connected.Load(), len(s.clients))
 	if first := s.firstError.Load(); first != nil {
-		return fmt.Errorf("%w; %d of %d connections stand; the first failure: %w", context.Cause(ctx), s.connected.Load(), len(s.clients), *first)
+		return fmt.Errorf("%w; the first failure: %w", err, *first)
 	}
-	return context.Cause(ctx)
+	return err
+}
+
+// add sums up the connections of several processes.
+func (c *Connects) add(o Connects) {
+	c.Opened += o.Opened
+	c.Failed += o.Failed
+	c.Error = cmp.Or(c.Error, o.Error)
 }
 
 // within is c in the time that it took.

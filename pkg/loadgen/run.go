@@ -32,9 +32,9 @@ func run(ctx context.Context, scenario string, opts Options, play func(*bench, c
 	defer giveUp(nil)
 	b := &bench{opts: opts, result: Result{
 		Scenario: scenario, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
-		Conns: opts.Conns, Rate: opts.Rate, Payload: opts.Payload, Started: time.Now(),
+		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Payload: opts.Payload, Started: time.Now(),
 	}}
-	if err := b.prepare(giveUp); err != nil {
+	if err := b.prepare(ctx, giveUp); err != nil {
 		return Result{}, err
 	}
 	defer b.close()
@@ -45,16 +45,16 @@ func run(ctx context.Context, scenario string, opts Options, play func(*bench, c
 }
 
 // prepare makes what a run needs, or nothing.
-func (b *bench) prepare(giveUp func(error)) (err error) {
+func (b *bench) prepare(ctx context.Context, giveUp func(error)) (err error) {
 	name := newRun()
 	if b.pub, err = newPublisher(b.opts, name); err != nil {
 		return err
 	}
-	if b.crowd, err = newSwarm(b.opts, share{Run: name, Of: 1}, giveUp); err != nil {
+	if b.crowd, err = newCrowd(ctx, b.opts, name, giveUp); err != nil {
 		b.pub.close()
 		return err
 	}
-	if b.meter, err = newMeter([]int{os.Getpid()}, b.opts.PIDs); err != nil {
+	if b.meter, err = newMeter(append(b.crowd.pids(), os.Getpid()), b.opts.PIDs); err != nil {
 		b.close()
 	}
 	return err

@@ -64,21 +64,27 @@ func newSwarm(opts Options, sh share, giveUp func(error)) (*swarm, error) {
 	}
 	s := &swarm{
 		opts: opts, share: sh, target: target, pathTemplate: path, giveUp: giveUp,
-		empty: make(chan struct{}, 1), timers: map[*client]*time.Timer{},
+		opening: newOpening(max(inFlight/sh.Of, 1)), empty: make(chan struct{}, 1), timers: map[*client]*time.Timer{},
 	}
+	s.calm, s.calmDown = context.WithCancel(context.Background())
 	for range loops {
 		s.shards = append(s.shards, newShard())
 	}
-	for i := sh.Index; i < opts.Conns; i += sh.Of {
+	return s, nil
+}
+
+func (s *swarm) pids() []int { return nil }
+
+// gather makes the clients. They are no part of a process's memory before its connections.
+func (s *swarm) gather() (err error) {
+	for i := s.share.Index; i < s.opts.Conns; i += s.share.Of {
 		slot := len(s.clients)
 		s.clients = append(s.clients, &client{
-			swarm: s, shard: s.shards[slot%loops], index: i, slot: slot, key: opts.key(i), tally: tally{next: 1}, wanted: true,
+			swarm: s, shard: s.shards[slot%loops], index: i, slot: slot, key: s.opts.key(i), tally: tally{next: 1}, wanted: true,
 		})
 	}
-	s.opening = newOpening(max(inFlight/sh.Of, 1))
-	s.calm, s.calmDown = context.WithCancel(context.Background())
 	s.engine, err = newEngine(s)
-	return s, err
+	return err
 }
 
 // loops is how many goroutines read; more than the cores of the everyday machine would only
@@ -181,5 +187,7 @@ func (s *swarm) close() {
 	}
 	s.timers = nil
 	s.mu.Unlock()
-	s.engine.close()
+	if s.engine != nil {
+		s.engine.close()
+	}
 }

@@ -62,10 +62,8 @@ func (m *meter) end() {
 
 // usages tells what the stand took, all its processes together, and each server.
 func (m *meter) usages(conns, delivered int64) (self Usage, servers []Usage) {
-	for i, u := range m.stand {
-		if i == 0 {
-			self.PID, self.Name = u.PID, u.Name
-		}
+	for _, u := range m.stand {
+		self.PID, self.Name = u.PID, u.Name // the last is this process
 		self.CPU += u.CPU
 		self.RSSBefore += u.RSSBefore
 		self.RSSIdle += u.RSSIdle

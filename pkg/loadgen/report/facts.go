@@ -34,7 +34,15 @@ func sections(r loadgen.Result) []section {
 	for _, u := range r.Servers {
 		all = append(all, section{"Server: " + processName(u), usageRows(u)})
 	}
-	return append(all, section{"This tool", usageRows(r.Self)}, section{"Run", runRows(r)})
+	return append(all, section{tools(r), usageRows(r.Self)}, section{"Run", runRows(r)})
+}
+
+// tools titles what the stand took, which several processes took together.
+func tools(r loadgen.Result) string {
+	if r.Workers > 1 {
+		return "This tool and its " + count(r.Workers) + " workers"
+	}
+	return "This tool"
 }
 
 func connectRows(r loadgen.Result) []row {
