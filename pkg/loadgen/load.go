@@ -6,15 +6,7 @@ import "context"
 // how completely events arrive. An error says that the run could not be made; what the
 // server did wrong is in the verdict.
 func Load(ctx context.Context, opts Options) (Result, error) {
-	b, err := newBench("load", opts)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := b.load(ctx); err != nil {
-		b.close()
-		return Result{}, err
-	}
-	return b.finish(), nil
+	return run(ctx, "load", opts, (*bench).load)
 }
 
 func (b *bench) load(ctx context.Context) error {

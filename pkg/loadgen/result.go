@@ -10,6 +10,7 @@ type Result struct {
 	Publish  string        `json:"publish"` // where events were published
 	Pattern  Pattern       `json:"pattern"`
 	Conns    int           `json:"conns"`
+	Workers  int           `json:"workers"` // processes that shared them
 	Rate     float64       `json:"rate"`    // events published a second, as asked for
 	Payload  int           `json:"payload"` // bytes of an event's data
 	Started  time.Time     `json:"started"`
@@ -23,7 +24,7 @@ type Result struct {
 	WireBytes int64         `json:"wire_bytes"`         // received, headers and chunk framing included
 
 	Servers []Usage  `json:"servers,omitempty"` // of the processes that --pid names
-	Self    Usage    `json:"self"`              // of the stand
+	Self    Usage    `json:"self"`              // of the stand, its workers included
 	Series  []Sample `json:"series"`            // one a second
 }
 
@@ -80,7 +81,8 @@ type Bucket struct {
 	Count int64         `json:"count"`
 }
 
-// Usage is what a process took during the measured phase, read from /proc.
+// Usage is what a process took during the measured phase, read from /proc; of several it is the
+// sum, in which pages that they share count once for each.
 type Usage struct {
 	PID            int           `json:"pid"`
 	Name           string        `json:"name"`

@@ -1,8 +1,8 @@
 package loadgen
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"os"
 	"strconv"
@@ -14,94 +14,98 @@ import (
 // bench is one run: clients, a publisher, and what is measured of both.
 type bench struct {
 	opts   Options
-	swarm  *swarm
+	crowd  crowd
 	pub    *publisher
-	meter  *meter // the first is the stand itself
+	meter  *meter
 	result Result
 	began  time.Time // of the measured phase
-	last   time.Time // sample
 }
 
-func newBench(scenario string, opts Options) (*bench, error) {
+// run plays a scenario. The context that play gets ends with ctx, and when the run cannot go
+// on; its cause says why.
+func run(ctx context.Context, scenario string, opts Options, play func(*bench, context.Context) error) (Result, error) {
 	opts = opts.withDefaults()
 	if err := opts.check(); err != nil {
-		return nil, err
+		return Result{}, err
 	}
-	meter, err := newMeter(append(ownPID(), opts.PIDs...))
-	if err != nil {
-		return nil, err
-	}
-	s, err := newSwarm(opts)
-	if err != nil {
-		return nil, err
-	}
-	pub, err := newPublisher(opts, s.run)
-	if err != nil {
-		s.close()
-		return nil, err
-	}
-	b := &bench{opts: opts, swarm: s, pub: pub, meter: meter}
-	b.result = Result{
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	b := &bench{opts: opts, result: Result{
 		Scenario: scenario, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
-		Conns: opts.Conns, Rate: opts.Rate, Payload: opts.Payload, Started: time.Now(),
+		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Payload: opts.Payload, Started: time.Now(),
+	}}
+	if err := b.prepare(ctx, giveUp); err != nil {
+		return Result{}, err
 	}
-	return b, nil
+	defer b.close()
+	if err := play(b, ctx); err != nil {
+		return Result{}, err
+	}
+	return b.finish(ctx)
 }
 
-// ownPID is the stand's own process, where /proc tells of it.
-func ownPID() []int {
-	if _, err := os.Stat(procFile(os.Getpid(), "stat")); err != nil {
-		return nil
+// prepare makes what a run needs, or nothing.
+func (b *bench) prepare(ctx context.Context, giveUp func(error)) (err error) {
+	name := newRun()
+	if b.pub, err = newPublisher(b.opts, name); err != nil {
+		return err
 	}
-	return []int{os.Getpid()}
+	if b.crowd, err = newCrowd(ctx, b.opts, name, giveUp); err != nil {
+		b.pub.close()
+		return err
+	}
+	if b.meter, err = newMeter(append(b.crowd.pids(), os.Getpid()), b.opts.PIDs); err != nil {
+		b.close()
+	}
+	return err
 }
-
-// connectTimeout bounds the opening of all connections, beside the ramp.
-const connectTimeout = 60 * time.Second
 
 // connect opens all clients and begins to measure.
 func (b *bench) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout+b.opts.Ramp)
-	defer cancel()
 	opened := make(chan error, 1)
 	go func() {
-		connects, err := b.swarm.openAll(ctx, b.opts.Ramp)
+		connects, err := b.crowd.openAll(ctx)
 		b.result.Connect = connects
 		opened <- err
 	}()
-	if err := b.watch("connecting", opened, cancel); err != nil {
+	if err := b.watch(ctx, "connecting", opened); err != nil {
 		return err
 	}
 	b.settleMemory()
-	b.meter.idle(b.opts.Conns)
-	b.began, b.last = time.Now(), time.Now()
+	b.meter.idle()
+	b.began = time.Now()
 	return nil
 }
 
 // settleMemory gives a server a moment to be done with what connecting took.
 func (b *bench) settleMemory() { time.Sleep(500 * time.Millisecond) }
 
-// watch reports every second until done tells. What the machine cannot give stops the run:
-// clients that could not come back for want of a port are not the server's fault.
-func (b *bench) watch(phase string, done <-chan error, stop func()) error {
+// watch reports every second until done tells.
+func (b *bench) watch(ctx context.Context, phase string, done <-chan error) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case err := <-done:
 			return err
-		case fatal := <-b.swarm.fatal:
-			stop()
-			return errors.Join(fatal, <-done)
 		case <-tick.C:
-			b.sample(phase)
+			b.sample(ctx, phase)
 		}
 	}
 }
 
-func (b *bench) sample(phase string) {
-	s := b.swarm.sample()
-	s.Published = b.pub.sample()
+// sample adds to the series. What fails it ends the run, which tells of it.
+func (b *bench) sample(ctx context.Context, phase string) {
+	connected, second, err := b.crowd.sample(ctx)
+	if err != nil {
+		return
+	}
+	s := Sample{Connected: connected, Published: b.pub.sample(), Delivered: int(second.TotalCount())}
+	if s.Delivered > 0 {
+		s.P50 = time.Duration(second.ValueAtQuantile(50))
+		s.P99 = time.Duration(second.ValueAtQuantile(99))
+		s.Max = time.Duration(second.Max())
+	}
 	if !b.began.IsZero() {
 		s.At = time.Since(b.began)
 		b.result.Series = append(b.result.Series, s)
@@ -111,31 +115,29 @@ func (b *bench) sample(phase string) {
 
 // publish sends n events while the run is watched.
 func (b *bench) publish(ctx context.Context, phase string, n int) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	sent := make(chan error, 1)
 	go func() { sent <- b.pub.send(ctx, n) }()
-	return b.watch(phase, sent, stop)
+	return cmp.Or(b.watch(ctx, phase, sent), context.Cause(ctx))
 }
 
 // settle waits until every client is level with what was published, or bounded by Settle,
 // and returns when the last one was; the zero time says that not all were.
-func (b *bench) settle(ctx context.Context) (level time.Time, err error) {
-	g := b.swarm.aim(b.published())
-	deadline := time.Now().Add(b.opts.Settle)
-	for next := time.Now().Add(time.Second); time.Now().Before(deadline); {
-		if at := g.at.Load(); at != 0 {
-			return time.Unix(0, at), nil
-		}
-		if time.Now().After(next) {
-			b.sample("settling")
-			next = next.Add(time.Second)
-		}
-		if err := b.swarm.pause(ctx, time.Millisecond); err != nil {
-			return time.Time{}, err
+func (b *bench) settle(run context.Context) (level time.Time, err error) {
+	ctx, cancel := context.WithTimeout(run, b.opts.Settle)
+	defer cancel()
+	reached := b.crowd.aim(ctx, b.published())
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case level := <-reached:
+			return level, nil
+		case <-ctx.Done():
+			return time.Time{}, context.Cause(run)
+		case <-tick.C:
+			b.sample(run, "settling")
 		}
 	}
-	return time.Time{}, nil
 }
 
 func (b *bench) published() map[string]int {
@@ -145,28 +147,26 @@ func (b *bench) published() map[string]int {
 }
 
 // finish ends the run and fills in what was measured.
-func (b *bench) finish() Result {
+func (b *bench) finish(ctx context.Context) (Result, error) {
 	r := &b.result
 	r.Took = time.Since(b.began)
-	b.sample("done")
-	usages := b.meter.end(b.swarm.delivered())
-	b.close()
-	if len(ownPID()) > 0 {
-		r.Self, usages = usages[0], usages[1:]
+	b.sample(ctx, "done")
+	b.meter.end()
+	h, err := b.crowd.finish(ctx, b.published())
+	if err != nil {
+		return Result{}, err
 	}
-	r.Servers = usages
-	numbers := b.published()
 	r.Published = b.pub.published
-	r.Verdict = b.swarm.verdict(numbers)
-	r.Connect.Reconnects = int(b.swarm.reconnects.Load())
-	hist, bytes := b.swarm.latency()
-	r.Latency, r.WireBytes = newLatency(hist), bytes
-	return *r
+	r.Verdict = h.verdict()
+	r.Connect.Reconnects = h.Reconnects
+	r.Latency, r.WireBytes = newLatency(h.Latency.Histogram), h.Bytes
+	r.Self, r.Servers = b.meter.usages(int64(b.opts.Conns), r.Latency.Count)
+	return *r, nil
 }
 
 func (b *bench) close() {
 	b.pub.close()
-	b.swarm.close()
+	b.crowd.close()
 }
 
 // percentiles are those that a result tells.

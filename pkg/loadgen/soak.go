@@ -44,15 +44,9 @@ func Soak(ctx context.Context, opts SoakOptions) (Result, error) {
 		defer opts.Server.Stop()
 		opts.PIDs = nil // they change with each start
 	}
-	b, err := newBench("soak", opts.Options)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := b.soak(ctx, opts); err != nil {
-		b.close()
-		return Result{}, err
-	}
-	return b.finish(), nil
+	return run(ctx, "soak", opts.Options, func(b *bench, ctx context.Context) error {
+		return b.soak(ctx, opts)
+	})
 }
 
 func (b *bench) soak(ctx context.Context, opts SoakOptions) error {
@@ -66,15 +60,19 @@ func (b *bench) soak(ctx context.Context, opts SoakOptions) error {
 	if level, err := b.settle(ctx); err != nil || level.IsZero() {
 		return cmp.Or(err, errNoFirst)
 	}
-	trouble, calm := context.WithCancelCause(ctx)
-	ended := make(chan error, 2)
-	go func() { ended <- b.churn(trouble, opts) }()
-	go func() { ended <- opts.Server.killAgain(trouble, opts.KillEvery, opts.URL) }()
+	if err := b.crowd.churn(ctx, opts.Churn, opts.Absence); err != nil {
+		return err
+	}
+	kills, calm := context.WithCancel(ctx)
+	defer calm()
+	ended := make(chan error, 1)
+	go func() { ended <- opts.Server.killAgain(kills, opts.KillEvery, opts.URL) }()
 	err := b.publish(ctx, "soaking", events(b.opts))
-	calm(nil)
-	err = errors.Join(err, <-ended, <-ended)
-	b.everybodyBack()
-	if err != nil {
+	calm()
+	if err = errors.Join(err, <-ended); err != nil {
+		return err
+	}
+	if err := b.crowd.everybodyBack(ctx); err != nil {
 		return err
 	}
 	_, err = b.settle(ctx)
@@ -90,22 +88,24 @@ func firstEvents(o Options) int {
 	return 1
 }
 
-// churn does something to one client after another, chosen by chance.
-func (b *bench) churn(ctx context.Context, opts SoakOptions) error {
-	tick := time.NewTicker(time.Duration(float64(time.Second) / opts.Churn))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			b.trouble(b.swarm.clients[rand.N(len(b.swarm.clients))], opts.Absence)
+// churn does something to one client after another, chosen by chance, until the swarm is calm.
+func (s *swarm) churn(_ context.Context, perSecond float64, absence time.Duration) error {
+	s.churning.Go(func() {
+		tick := time.NewTicker(time.Duration(float64(time.Second) / perSecond))
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.calm.Done():
+				return
+			case <-tick.C:
+				s.trouble(s.clients[rand.N(len(s.clients))], absence)
+			}
 		}
-	}
+	})
+	return nil
 }
 
-func (b *bench) trouble(c *client, absence time.Duration) {
-	s := b.swarm
+func (s *swarm) trouble(c *client, absence time.Duration) {
 	switch rand.N(5) {
 	case 0: // comes back soon
 		s.engine.cut(c, false)
@@ -137,12 +137,14 @@ func (s *swarm) comeBack(c *client) {
 	s.engine.open(c)
 }
 
-// everybodyBack ends all trouble.
-func (b *bench) everybodyBack() {
-	for _, c := range b.swarm.clients {
-		b.swarm.engine.pause(c, false)
-		b.swarm.comeBack(c)
+func (s *swarm) everybodyBack(context.Context) error {
+	s.calmDown()
+	s.churning.Wait()
+	for _, c := range s.clients {
+		s.engine.pause(c, false)
+		s.comeBack(c)
 	}
+	return nil
 }
 
 // describe is for messages about a server that does not come up.

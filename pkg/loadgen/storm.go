@@ -16,15 +16,9 @@ type StormOptions struct {
 // at the same moment with their Last-Event-ID, and tells how long it takes until the last
 // one is level. Result.Level is 0 when not all got there.
 func Storm(ctx context.Context, opts StormOptions) (Result, error) {
-	b, err := newBench("storm", opts.Options)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := b.storm(ctx, opts.Missed); err != nil {
-		b.close()
-		return Result{}, err
-	}
-	return b.finish(), nil
+	return run(ctx, "storm", opts.Options, func(b *bench, ctx context.Context) error {
+		return b.storm(ctx, opts.Missed)
+	})
 }
 
 func (b *bench) storm(ctx context.Context, missed int) error {
@@ -37,7 +31,9 @@ func (b *bench) storm(ctx context.Context, missed int) error {
 	if _, err := b.settle(ctx); err != nil {
 		return err
 	}
-	b.swarm.cutAll()
+	if err := b.crowd.cutAll(ctx); err != nil {
+		return err
+	}
 	if b.opts.Pattern == PerUser {
 		missed *= b.opts.Users
 	}
@@ -45,7 +41,9 @@ func (b *bench) storm(ctx context.Context, missed int) error {
 		return err
 	}
 	start := time.Now()
-	b.swarm.returnAll()
+	if err := b.crowd.returnAll(ctx); err != nil {
+		return err
+	}
 	level, err := b.settle(ctx)
 	if !level.IsZero() {
 		b.result.Level = level.Sub(start)
@@ -53,8 +51,7 @@ func (b *bench) storm(ctx context.Context, missed int) error {
 	return err
 }
 
-// cutAll ends every connection, and waits until all are gone.
-func (s *swarm) cutAll() {
+func (s *swarm) cutAll(ctx context.Context) error {
 	for _, c := range s.clients {
 		c.shard.mu.Lock()
 		c.wanted = false
@@ -62,16 +59,18 @@ func (s *swarm) cutAll() {
 		s.engine.cut(c, true)
 	}
 	for s.connected.Load() > 0 {
-		time.Sleep(time.Millisecond)
+		select {
+		case <-s.empty:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
+	return nil
 }
 
-// returnAll opens every connection again.
-func (s *swarm) returnAll() {
+func (s *swarm) returnAll(context.Context) error {
 	for _, c := range s.clients {
-		c.shard.mu.Lock()
-		c.wanted = true
-		c.shard.mu.Unlock()
-		s.engine.open(c)
+		s.comeBack(c)
 	}
+	return nil
 }

@@ -2,8 +2,6 @@ package loadgen
 
 import (
 	"context"
-	cryptorand "crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -32,22 +30,26 @@ type engine interface {
 	close()
 }
 
-// swarm is all clients of a run.
+// swarm is the clients that this process has.
 type swarm struct {
 	opts         Options
+	share        share
 	target       *url.URL
 	pathTemplate string
-	run          string // tells this run's events from others
 	clients      []*client
 	shards       []*shard
 	engine       engine
+	giveUp       func(error) // ends the run for want of what the machine does not have
 
 	connected  atomic.Int64
-	openedAll  atomic.Int64 // clients that were connected at least once
 	reconnects atomic.Int64
 	failures   atomic.Int64
 	firstError atomic.Pointer[error]
-	fatal      chan error // what the machine cannot give
+	empty      chan struct{} // filled when the last connection ends
+	opening    opening
+	calm       context.Context // ends the churn
+	calmDown   context.CancelFunc
+	churning   sync.WaitGroup
 
 	goal atomic.Pointer[goal]
 
@@ -55,27 +57,34 @@ type swarm struct {
 	timers map[*client]*time.Timer // of reconnects; nil once closed
 }
 
-func newSwarm(opts Options) (*swarm, error) {
+func newSwarm(opts Options, sh share, giveUp func(error)) (*swarm, error) {
 	target, path, err := parseTarget(opts.URL)
 	if err != nil {
 		return nil, err
 	}
-	id := make([]byte, 4)
-	_, _ = cryptorand.Read(id) // never fails
 	s := &swarm{
-		opts: opts, target: target, pathTemplate: path, run: hex.EncodeToString(id),
-		fatal: make(chan error, 1), timers: map[*client]*time.Timer{},
+		opts: opts, share: sh, target: target, pathTemplate: path, giveUp: giveUp,
+		opening: newOpening(max(inFlight/sh.Of, 1)), empty: make(chan struct{}, 1), timers: map[*client]*time.Timer{},
 	}
+	s.calm, s.calmDown = context.WithCancel(context.Background())
 	for range loops {
 		s.shards = append(s.shards, newShard())
 	}
-	for i := range opts.Conns {
+	return s, nil
+}
+
+func (s *swarm) pids() []int { return nil }
+
+// gather makes the clients. They are no part of a process's memory before its connections.
+func (s *swarm) gather() (err error) {
+	for i := s.share.Index; i < s.opts.Conns; i += s.share.Of {
+		slot := len(s.clients)
 		s.clients = append(s.clients, &client{
-			swarm: s, shard: s.shards[i%loops], index: i, key: opts.key(i), tally: tally{next: 1}, wanted: true,
+			swarm: s, shard: s.shards[slot%loops], index: i, slot: slot, key: s.opts.key(i), tally: tally{next: 1}, wanted: true,
 		})
 	}
 	s.engine, err = newEngine(s)
-	return s, err
+	return err
 }
 
 // loops is how many goroutines read; more than the cores of the everyday machine would only
@@ -90,78 +99,12 @@ func (o Options) key(i int) string {
 	return "all"
 }
 
-// openAll opens the clients, no more than inFlight at a time, spread over ramp, and blocks
-// until all have their stream, ctx ends, or the machine has had enough.
-func (s *swarm) openAll(ctx context.Context, ramp time.Duration) (Connects, error) {
-	const inFlight = 512
-	start := time.Now()
-	if err := s.tryFirst(ctx); err != nil {
-		return s.connects(start), err
-	}
-	for i, c := range s.clients {
-		due := start.Add(ramp * time.Duration(i) / time.Duration(len(s.clients)))
-		for time.Now().Before(due) || int64(i)-s.openedAll.Load() >= inFlight {
-			if err := s.pause(ctx, time.Millisecond); err != nil {
-				return s.connects(start), err
-			}
-		}
-		s.engine.open(c)
-	}
-	for s.openedAll.Load() < int64(len(s.clients)) {
-		if err := s.pause(ctx, time.Millisecond); err != nil {
-			return s.connects(start), err
-		}
-	}
-	return s.connects(start), nil
-}
-
-// tryFirst opens one client before all others: where nobody listens, or the answer is no, the
-// run is over before it has begun.
-func (s *swarm) tryFirst(ctx context.Context) error {
-	s.engine.open(s.clients[0])
-	for s.openedAll.Load() == 0 {
-		if first := s.firstError.Load(); first != nil {
-			return fmt.Errorf("cannot connect to %s: %w", s.opts.URL, *first)
-		}
-		if err := s.pause(ctx, time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *swarm) pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		if first := s.firstError.Load(); first != nil {
-			return fmt.Errorf("%w; %d of %d connections stand; the first failure: %w", context.Cause(ctx), s.connected.Load(), len(s.clients), *first)
-		}
-		return context.Cause(ctx)
-	case err := <-s.fatal:
-		return err
-	case <-time.After(d):
-		return nil
-	}
-}
-
-func (s *swarm) connects(start time.Time) Connects {
-	took := time.Since(start)
-	c := Connects{
-		Opened: int(s.openedAll.Load()), Failed: int(s.failures.Load()), Took: took,
-		PerSecond: float64(s.openedAll.Load()) / took.Seconds(),
-	}
-	if first := s.firstError.Load(); first != nil {
-		c.Error = (*first).Error()
-	}
-	return c
-}
-
 // opened is told by a client whose stream has begun, under its shard's lock.
 func (s *swarm) opened(c *client) {
 	c.connected = true
 	s.connected.Add(1)
 	if c.opens++; c.opens == 1 {
-		s.openedAll.Add(1)
+		s.opening.opened(len(s.clients))
 	} else {
 		s.reconnects.Add(1)
 	}
@@ -170,14 +113,19 @@ func (s *swarm) opened(c *client) {
 
 // ended is told by the engine when a client's connection is gone, under its shard's lock.
 func (s *swarm) ended(c *client, err error) {
-	if c.connected {
-		s.connected.Add(-1)
+	if c.connected && s.connected.Add(-1) == 0 {
+		select {
+		case s.empty <- struct{}{}:
+		default:
+		}
 	}
 	c.connected = false
 	if !errors.Is(err, errCut) {
 		s.failures.Add(1)
 		wrapped := fmt.Errorf("%s: %w", c.name(), err)
-		s.firstError.CompareAndSwap(nil, &wrapped)
+		if s.firstError.CompareAndSwap(nil, &wrapped) {
+			close(s.opening.failed)
+		}
 	}
 	if c.wanted {
 		s.reopen(c, 50*time.Millisecond+rand.N(250*time.Millisecond))
@@ -202,104 +150,44 @@ func (s *swarm) reopen(c *client, after time.Duration) {
 	})
 }
 
-// giveUp ends the run for want of what the machine does not have.
-func (s *swarm) giveUp(err error) {
-	select {
-	case s.fatal <- err:
-	default:
-	}
-}
-
-// goal is the numbers that each key's clients are to reach. It counts for itself, so that a
-// client that is just being counted for an earlier one does no harm.
-type goal struct {
-	numbers map[string]int
-	levels  atomic.Int64 // clients that have reached it
-	at      atomic.Int64 // when the last one did, in Unix nanoseconds; 0 before
-}
-
-// aim sets a goal.
-func (s *swarm) aim(numbers map[string]int) *goal {
-	g := &goal{numbers: numbers}
-	s.goal.Store(g)
-	for _, c := range s.clients {
-		c.shard.mu.Lock()
-		s.count(c, g)
-		c.shard.mu.Unlock()
-	}
-	return g
-}
-
-func (s *swarm) progressed(c *client) {
-	if g := s.goal.Load(); g != nil {
-		s.count(c, g)
-	}
-}
-
-func (s *swarm) count(c *client, g *goal) {
-	if c.reached == g || c.tally.next-1 < g.numbers[c.key] {
-		return
-	}
-	c.reached = g
-	if g.levels.Add(1) == int64(len(s.clients)) {
-		g.at.Store(time.Now().UnixNano())
-	}
-}
-
-// sample takes what came since the last one.
-func (s *swarm) sample() Sample {
+func (s *swarm) sample(context.Context) (int, *hdrhistogram.Histogram, error) {
 	second := newHistogram()
-	out := Sample{Connected: int(s.connected.Load())}
 	for _, sh := range s.shards {
 		sh.mu.Lock()
 		second.Merge(sh.second)
 		sh.second.Reset()
 		sh.mu.Unlock()
 	}
-	out.Delivered = int(second.TotalCount())
-	if out.Delivered > 0 {
-		out.P50 = time.Duration(second.ValueAtQuantile(50))
-		out.P99 = time.Duration(second.ValueAtQuantile(99))
-		out.Max = time.Duration(second.Max())
-	}
-	return out
+	return int(s.connected.Load()), second, nil
 }
 
-// verdict compares all clients with what was published. The engine must be closed.
-func (s *swarm) verdict(published map[string]int) (v Verdict) {
+// finish: nothing is received any more while it counts.
+func (s *swarm) finish(_ context.Context, published map[string]int) (harvest, error) {
+	s.close()
+	h := harvest{Reconnects: int(s.reconnects.Load()), Latency: &histogram{newHistogram()}}
 	for _, c := range s.clients {
-		v.judge(c.name(), &c.tally, published[c.key])
+		text := h.Verdict.judge(c.name(), &c.tally, published[c.key])
+		if text != "" && len(h.Violations) < maxSentences {
+			h.Violations = append(h.Violations, violation{c.index, text})
+		}
 	}
-	return v
-}
-
-func (s *swarm) latency() (*hdrhistogram.Histogram, int64) {
-	all, bytes := newHistogram(), int64(0)
 	for _, sh := range s.shards {
-		sh.mu.Lock()
-		all.Merge(sh.total)
-		bytes += sh.bytes
-		sh.mu.Unlock()
+		h.Latency.Merge(sh.total)
+		h.Bytes += sh.bytes
 	}
-	return all, bytes
+	return h, nil
 }
 
-func (s *swarm) delivered() (n int) {
-	for _, sh := range s.shards {
-		sh.mu.Lock()
-		n += sh.delivered
-		sh.mu.Unlock()
-	}
-	return n
-}
-
-// close ends all connections and waits for the engine.
 func (s *swarm) close() {
+	s.calmDown()
+	s.churning.Wait()
 	s.mu.Lock()
 	for _, t := range s.timers {
 		t.Stop()
 	}
 	s.timers = nil
 	s.mu.Unlock()
-	s.engine.close()
+	if s.engine != nil {
+		s.engine.close()
+	}
 }

@@ -79,23 +79,30 @@ func (t *tally) close(published int) (lost int) {
 	return lost
 }
 
-// maxSentences bounds the violations that a verdict tells in words.
-const maxSentences = 10
-
-// judge adds a client to the verdict of a run.
-func (v *Verdict) judge(name string, t *tally, published int) {
+// judge adds a client to the verdict of a run, and tells its violations in a sentence; there
+// is none when all is well.
+func (v *Verdict) judge(name string, t *tally, published int) string {
 	lost := t.close(published)
-	v.Expected += published - t.counts.excused
-	v.Delivered += t.got
-	v.Lost += lost
-	v.Repeated += t.counts.repeated
-	v.Reordered += t.counts.reordered
-	v.Foreign += t.counts.foreign
-	v.Gaps += t.counts.gaps
-	bad := lost + t.counts.repeated + t.counts.reordered + t.counts.foreign
-	if bad > 0 && len(v.First) < maxSentences {
-		v.First = append(v.First, sentence(name, t, lost, published))
+	own := Verdict{
+		Expected: published - t.counts.excused, Delivered: t.got, Lost: lost, Repeated: t.counts.repeated,
+		Reordered: t.counts.reordered, Foreign: t.counts.foreign, Gaps: t.counts.gaps,
 	}
+	v.add(own)
+	if own.OK() {
+		return ""
+	}
+	return sentence(name, t, lost, published)
+}
+
+// add sums up; sentences stay where they are.
+func (v *Verdict) add(o Verdict) {
+	v.Expected += o.Expected
+	v.Delivered += o.Delivered
+	v.Lost += o.Lost
+	v.Repeated += o.Repeated
+	v.Reordered += o.Reordered
+	v.Foreign += o.Foreign
+	v.Gaps += o.Gaps
 }
 
 func sentence(name string, t *tally, lost, published int) string {

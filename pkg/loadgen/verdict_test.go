@@ -118,7 +118,6 @@ func TestTally(t *testing.T) {
 		}
 		var v Verdict
 		v.judge("client", &tl, c.published)
-		v.First = nil
 		if v.Expected != c.want.Expected || v.Delivered != c.want.Delivered || v.Lost != c.want.Lost ||
 			v.Repeated != c.want.Repeated || v.Reordered != c.want.Reordered || v.Gaps != c.want.Gaps {
 			t.Errorf("%s: %+v, want %+v", name, v, c.want)

@@ -72,7 +72,7 @@ func FuzzWire(f *testing.F) {
 }
 
 func BenchmarkConsume(b *testing.B) {
-	s := &swarm{run: "cafe0123"}
+	s := &swarm{share: share{Run: "cafe0123"}}
 	sh := newShard()
 	c := &client{swarm: s, shard: sh, key: "all", tally: tally{next: 1}}
 	c.wire.phase = phaseBody
@@ -84,7 +84,7 @@ func BenchmarkConsume(b *testing.B) {
 		var frames []byte
 		for range 100 {
 			n++
-			m := marker{run: s.run, key: "all", n: n}
+			m := marker{run: s.share.Run, key: "all", n: n}
 			frames = fmt.Appendf(frames, "event: x\ndata: %s\nid: %d-abcdef\n\n", m.payload(100), n)
 		}
 		b.StartTimer()

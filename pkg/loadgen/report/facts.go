@@ -34,7 +34,15 @@ func sections(r loadgen.Result) []section {
 	for _, u := range r.Servers {
 		all = append(all, section{"Server: " + processName(u), usageRows(u)})
 	}
-	return append(all, section{"This tool", usageRows(r.Self)}, section{"Run", runRows(r)})
+	return append(all, section{tools(r), usageRows(r.Self)}, section{"Run", runRows(r)})
+}
+
+// tools titles what the stand took, which several processes took together.
+func tools(r loadgen.Result) string {
+	if r.Workers > 1 {
+		return "This tool and its " + count(r.Workers) + " workers"
+	}
+	return "This tool"
 }
 
 func connectRows(r loadgen.Result) []row {
@@ -46,7 +54,7 @@ func connectRows(r loadgen.Result) []row {
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
 	if r.Level > 0 {
-		rows = append(rows, row{Label: "until all were level", Value: span(r.Level), Note: "from the cut to the last client's last event"})
+		rows = append(rows, row{Label: "until all were level", Value: span(r.Level), Note: "from the return to the last client's last event"})
 	}
 	return rows
 }

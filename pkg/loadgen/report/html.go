@@ -52,7 +52,7 @@ func cards(r loadgen.Result) []row {
 		{Label: "Connections", Value: count(r.Connect.Opened), Note: rate(r.Connect.PerSecond) + " opened"},
 	}
 	if r.Level > 0 {
-		all = append(all, row{Label: "Until level", Value: span(r.Level), Note: "from the cut to the last client"})
+		all = append(all, row{Label: "Until level", Value: span(r.Level), Note: "from the return to the last client"})
 	}
 	all = append(all, latencyCards(r.Latency)...)
 	for _, u := range r.Servers {
