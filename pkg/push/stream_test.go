@@ -2,6 +2,7 @@ package push_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -38,6 +39,9 @@ type pair struct {
 	ctx    context.Context
 	result chan error // what the handler says
 
+	buffer int
+	wrap   func(net.Listener) net.Listener // nil for none
+
 	mu    sync.Mutex
 	conns []*frozenConn
 }
@@ -48,6 +52,7 @@ type setup struct {
 	opts   push.Options
 	http2  *http.HTTP2Config // of the server
 	window int               // how much of a stream the client takes ahead over HTTP/2
+	buffer int               // of the sockets; socketBuffers when zero
 }
 
 func newPair(t *testing.T, with setup, handler func(context.Context, *push.Stream) error) *pair {
@@ -70,12 +75,16 @@ func newPair(t *testing.T, with setup, handler func(context.Context, *push.Strea
 }
 
 func (p *pair) start(with setup) {
+	p.buffer = cmp.Or(with.buffer, socketBuffers)
 	p.server.Config.HTTP2, p.server.Config.ErrorLog = with.http2, log.New(io.Discard, "", 0)
 	p.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetWriteBuffer(socketBuffers)
+			_ = tcp.SetWriteBuffer(p.buffer)
 		}
 		return ctx
+	}
+	if p.wrap != nil {
+		p.server.Listener = p.wrap(p.server.Listener)
 	}
 	tr := p.startServer(with.proto)
 	if with.window > 0 {
@@ -90,7 +99,7 @@ func (p *pair) startServer(proto string) *http.Transport {
 		return p.server.Client().Transport.(*http.Transport)
 	}
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(proto == "http1")
+	protocols.SetHTTP1(proto == "http1" || proto == "goroutine")
 	protocols.SetUnencryptedHTTP2(proto == "h2c")
 	p.server.Config.Protocols = protocols
 	p.server.Start()
@@ -104,7 +113,7 @@ func (p *pair) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	_ = c.(*net.TCPConn).SetReadBuffer(socketBuffers)
+	_ = c.(*net.TCPConn).SetReadBuffer(p.buffer)
 	frozen := &frozenConn{Conn: c}
 	p.mu.Lock()
 	defer p.mu.Unlock()
