@@ -1,8 +1,11 @@
 package push
 
 import (
+	"errors"
 	"net/http"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -15,7 +18,7 @@ func serveHere(w http.ResponseWriter, r *http.Request, src Source, opts Options)
 	defer h.timer.Stop()
 	src.Start(h)
 	for {
-		more, due, err := h.turn()
+		more, due, err := h.turn(r)
 		if err == nil && !more {
 			err = h.wait(r, due)
 		}
@@ -44,7 +47,7 @@ func (h *here) Wake() {
 }
 
 // turn writes once what the source has, and reports whether it may have more.
-func (h *here) turn() (more bool, due time.Time, err error) {
+func (h *here) turn(r *http.Request) (more bool, due time.Time, err error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	out, due, err := h.src.Append((*buf)[:0], Turn{Room: room, Now: time.Now(), Written: h.written})
@@ -55,10 +58,21 @@ func (h *here) turn() (more bool, due time.Time, err error) {
 		return false, due, err
 	}
 	if failed := h.stream.Write(out); failed != nil && err == nil {
-		err = failed
+		err = h.why(r, failed)
 	}
 	h.written = time.Now()
 	return len(out) >= room, due, err
+}
+
+// why says what a failed write tells of the client.
+func (h *here) why(r *http.Request, err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrTimeout
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), r.Context().Err() != nil:
+		return ErrGone
+	}
+	return err
 }
 
 func (h *here) wait(r *http.Request, due time.Time) error {
