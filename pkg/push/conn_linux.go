@@ -29,7 +29,7 @@ type conn struct {
 	rest    []byte // of what was sent, to go first
 	why     error
 	timeout int64 // nanoseconds
-	due     int64 // Unix nanoseconds; 0 for never
+	due     int64 // nanoseconds since epoch; 0 for never
 	inHeap  int64 // where it stands in the heap; 0 for nowhere
 	written int64
 	wrote   time.Time // when nothing was left to write
@@ -60,10 +60,12 @@ func (c *conn) turn(now time.Time) {
 	}
 	c.due = 0
 	if !next.IsZero() {
-		c.due = next.UnixNano()
+		c.due = nanos(next)
 	}
 	c.last, c.why = err != nil, err
-	more := len(out)-at >= room && err == nil
+	// A source that is due already waits behind the others, too: in the heap it would keep the
+	// loop from all else.
+	more := len(out)-at >= room || c.due != 0 && c.due <= nanos(now)
 	if len(out) > at {
 		c.send(chunk(out, c.head, at), now)
 	} else if c.last {
@@ -72,10 +74,11 @@ func (c *conn) turn(now time.Time) {
 	if c.closed || c.blocked {
 		return
 	}
-	l.schedule(c)
 	if more {
 		c.Wake()
+		return
 	}
+	l.schedule(c)
 }
 
 func (c *conn) watch() bool {
@@ -136,7 +139,7 @@ func gone(err error) error {
 func (c *conn) block() {
 	c.blocked = true
 	c.unread = c.unacknowledged()
-	c.due = time.Now().UnixNano() + c.timeout
+	c.due = nanos(time.Now()) + c.timeout
 	c.loop.schedule(c)
 	if err := c.loop.engine.watch(unix.EPOLL_CTL_MOD, c.fd, c.generation, unix.EPOLLOUT); err != nil {
 		c.close(err)
@@ -164,7 +167,7 @@ func (c *conn) resume() {
 	if n < len(c.rest) {
 		c.rest = c.rest[n:]
 		c.unread = c.unacknowledged()
-		c.due = time.Now().UnixNano() + c.timeout // later than before: the heap finds out
+		c.due = nanos(time.Now()) + c.timeout // later than before: the heap finds out
 		return
 	}
 	c.rest, c.blocked, c.wrote = nil, false, time.Now()
@@ -189,7 +192,7 @@ func (c *conn) expired(now time.Time) {
 		return
 	}
 	c.unread = left
-	c.due = now.UnixNano() + c.timeout
+	c.due = nanos(now) + c.timeout
 	c.loop.schedule(c)
 }
 

@@ -127,23 +127,23 @@ func (l *loop) heed(h happening) {
 
 // expire gives a turn to the connections whose time has come, and sets the timer for the next.
 func (l *loop) expire(now time.Time) {
-	nanos := now.UnixNano()
-	for len(l.due) > 0 && l.due[0].at <= nanos {
+	at := nanos(now)
+	for len(l.due) > 0 && l.due[0].at <= at {
 		d := heap.Pop(&l.due).(due)
 		c := d.conn
 		if c.closed || d.at != c.inHeap {
 			continue // it was put off, or brought forward
 		}
 		c.inHeap = 0
-		if c.due > nanos {
+		if c.due > at {
 			l.schedule(c)
-			continue
+		} else if c.due != 0 {
+			c.expired(now)
 		}
-		c.expired(now)
 	}
 	next := time.Hour
 	if len(l.due) > 0 {
-		next = time.Duration(l.due[0].at - nanos)
+		next = time.Duration(l.due[0].at - at)
 	}
 	if len(l.arrivals) > 0 {
 		l.hurry(now)
@@ -183,7 +183,14 @@ func (l *loop) end() {
 	}
 }
 
-// due is when a connection is to be looked at, in Unix nanoseconds.
+// epoch is what due times are counted from, by the monotonic clock: whoever sets the other one
+// neither puts off a heartbeat nor ends a stream.
+var epoch = time.Now()
+
+// nanos is never 0.
+func nanos(t time.Time) int64 { return max(1, int64(t.Sub(epoch))) }
+
+// due is when a connection is to be looked at, in nanoseconds since epoch.
 type due struct {
 	at   int64
 	conn *conn
