@@ -21,9 +21,10 @@ type Engine struct {
 	poll    syscall.RawConn
 	epollFD int
 	loops   []*loop
-	next    atomic.Uint32 // generation of the next connection
-	done    chan struct{} // closed by Close
-	running sync.WaitGroup
+	next    atomic.Uint32  // generation of the next connection
+	done    chan struct{}  // closed by Close
+	running sync.WaitGroup // the loops, and what they started
+	hearing sync.WaitGroup // listen
 
 	mu     sync.RWMutex // held for reading while a connection is added
 	closed bool
@@ -48,7 +49,7 @@ func New() (*Engine, error) {
 		e.loops = append(e.loops, l)
 		e.running.Go(l.run)
 	}
-	e.running.Go(e.listen)
+	e.hearing.Go(e.listen)
 	return e, nil
 }
 
@@ -60,9 +61,12 @@ func (e *Engine) Close() {
 	e.mu.Unlock()
 	if !again {
 		close(e.done)
-		_ = e.epoll.Close()
 	}
 	e.running.Wait()
+	if !again {
+		_ = e.epoll.Close() // which the loops use to their end
+	}
+	e.hearing.Wait()
 }
 
 // takeOver makes a connection the engine's own; false says that net/http keeps it.
