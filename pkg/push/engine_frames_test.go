@@ -77,6 +77,31 @@ func TestServeRawBytes(t *testing.T) {
 	})
 }
 
+// TestServeOwnDate: a header of the handler's own takes the place of the usual one, as with
+// net/http, and what would contradict the chunks is left out.
+func TestServeOwnDate(t *testing.T) {
+	engine := newEngine(t)
+	src := frames(t, [][]byte{[]byte("x")}, errOver)
+	s := &serving{engine: engine}
+	const date = "Mon, 01 Jan 2001 00:00:00 GMT"
+	s.serve(t, setup{proto: "http1"}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", date)
+		w.Header().Set("Content-Length", "7")
+		w.Header().Set("Transfer-Encoding", "identity")
+		w.Header()["X-Split"] = []string{"a\r\nX-Injected: b"}
+		engine.Serve(w, r, src, push.Options{})
+	})
+	raw, err := io.ReadAll(s.raw(t, request))
+	if err != nil {
+		t.Error(err)
+	}
+	head, body, _ := dechunk(t, raw)
+	if string(body) != "x" || len(head["Date"]) != 1 || head.Get("Date") != date || head["Content-Length"] != nil ||
+		len(head["Transfer-Encoding"]) != 1 || head["X-Injected"] != nil {
+		t.Errorf("%v with body %q", head, body)
+	}
+}
+
 // TestServeHTTP10: what cannot be chunked is written by net/http.
 func TestServeHTTP10(t *testing.T) {
 	src := frames(t, [][]byte{[]byte("all of it")}, errOver)

@@ -126,13 +126,18 @@ func duplicate(c net.Conn) (fd int, err error) {
 	return fd, failed
 }
 
+// contradictions of a chunked body are left out, if the handler has set them.
+var contradictions = map[string]bool{"Content-Length": true, "Transfer-Encoding": true}
+
 // head is the response's, whose body is chunked.
 func head(h http.Header) []byte {
 	var b appender = make([]byte, 0, 384)
-	b = append(b, "HTTP/1.1 200 OK\r\nDate: "...)
-	b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
-	b = append(b, "\r\nTransfer-Encoding: chunked\r\n"...)
-	_ = h.Write(&b) // which cannot fail
+	b = append(b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"...)
+	if _, own := h["Date"]; !own {
+		b = append(b, "Date: "...)
+		b = append(time.Now().UTC().AppendFormat(b, http.TimeFormat), "\r\n"...)
+	}
+	_ = h.WriteSubset(&b, contradictions) // which cannot fail
 	return append(b, "\r\n"...)
 }
 
