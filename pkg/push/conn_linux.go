@@ -208,11 +208,25 @@ func (c *conn) close(err error) {
 		return
 	}
 	c.closed = true
+	if c.last {
+		c.discard()
+	}
 	delete(c.loop.conns, c.fd)
 	_ = unix.Close(int(c.fd)) // epoll forgets it, too
 	src := c.src
 	c.src, c.rest, c.head = nil, nil, nil
 	src.Ended(err, c.written)
+}
+
+// discard takes what the peer has sent, all that a socket's buffer can be. A socket that is
+// closed with bytes unread is reset, and what its peer has not taken yet is lost.
+func (c *conn) discard() {
+	for range 128 {
+		n, _, err := unix.Recvfrom(int(c.fd), c.loop.buf[:cap(c.loop.buf)], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		if n <= 0 || err != nil {
+			return
+		}
+	}
 }
 
 func rawSend(fd int32, b []byte) (int, unix.Errno) {
