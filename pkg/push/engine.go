@@ -74,7 +74,7 @@ type Front struct {
 //
 // The context of a request ends when Serve returns.
 func (e *Engine) Serve(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
-	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.takeOver(w, src, opts) {
+	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.takeOver(w, r, src, opts) {
 		return
 	}
 	serveHere(w, r, src, opts)

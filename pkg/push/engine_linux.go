@@ -70,28 +70,28 @@ func (e *Engine) Close() {
 }
 
 // takeOver makes a connection the engine's own; false says that net/http keeps it.
-func (e *Engine) takeOver(w http.ResponseWriter, src Source, opts Options) bool {
+func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, opts Options) bool {
+	taken, added := e.add(w, src, opts)
+	if taken != nil && !added {
+		serveTaken(taken, w.Header(), r, src, opts)
+	}
+	return taken != nil
+}
+
+// add takes a connection from net/http, if it can, and adds it to a loop, if it can.
+func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net.Conn, added bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if e.closed {
-		return false
+		return nil, false
 	}
 	taken, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return false
+		return nil, false
 	}
-	own, watched := taken.(socket)
-	var fd int
-	if watched {
-		own.w.taken = true
-		fd = int(own.w.arrival.fd)
-	} else {
-		fd, err = duplicate(taken)
-		_ = taken.Close() // which leaves the duplicate open
-	}
+	fd, watched, err := descriptor(taken)
 	if err != nil {
-		src.Ended(err, 0)
-		return true
+		return taken, false
 	}
 	c := &conn{
 		loop: e.loops[fd%len(e.loops)], src: src, fd: int32(fd), generation: e.next.Add(1),
@@ -100,7 +100,20 @@ func (e *Engine) takeOver(w http.ResponseWriter, src Source, opts Options) bool 
 	c.queued.Store(true) // nobody else queues it before it is added
 	src.Start(c)
 	c.loop.add(c)
-	return true
+	return taken, true
+}
+
+// descriptor returns the socket of a connection, and whether epoll knows it already. Of one
+// that was taken from net/http nothing else is left open.
+func descriptor(taken net.Conn) (fd int, watched bool, err error) {
+	if own, ok := taken.(socket); ok {
+		own.w.taken = true
+		return int(own.w.arrival.fd), true, nil
+	}
+	if fd, err = duplicate(taken); err == nil {
+		_ = taken.Close()
+	}
+	return fd, false, err
 }
 
 // duplicate takes the socket out of the hands of package net, whose bookkeeping costs more

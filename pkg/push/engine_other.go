@@ -16,7 +16,7 @@ func New() (*Engine, error) { return &Engine{}, nil }
 // Close ends what the engine writes; here that is nothing.
 func (e *Engine) Close() {}
 
-func (e *Engine) takeOver(http.ResponseWriter, Source, Options) bool { return false }
+func (e *Engine) takeOver(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
 
 // Listen returns l.
 func (e *Engine) Listen(l net.Listener, _ Front) (net.Listener, error) { return l, nil }
