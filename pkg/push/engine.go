@@ -3,7 +3,9 @@ package push
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 )
 
@@ -40,6 +42,17 @@ var (
 	ErrTimeout = errors.New("the client took no bytes for the write timeout")
 	ErrClosed  = errors.New("the engine is closed")
 )
+
+// ask calls a source. One that panics ends its own stream, as a handler under net/http does, and
+// not those of all others.
+func ask(src Source, dst []byte, turn Turn) (out []byte, due time.Time, err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			out, err = dst, fmt.Errorf("panic: %v\n%s", broken, debug.Stack())
+		}
+	}()
+	return src.Append(dst, turn)
+}
 
 // Options configure a response. The zero value works.
 type Options struct {

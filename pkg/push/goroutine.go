@@ -50,7 +50,7 @@ func (h *here) Wake() {
 func (h *here) turn(r *http.Request) (more bool, due time.Time, err error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	out, due, err := h.src.Append((*buf)[:0], Turn{Room: room, Now: time.Now(), Written: h.written})
+	out, due, err := ask(h.src, (*buf)[:0], Turn{Room: room, Now: time.Now(), Written: h.written})
 	if cap(out) <= 2*room {
 		*buf = out[:0]
 	}
