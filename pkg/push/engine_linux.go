@@ -23,6 +23,7 @@ type Engine struct {
 	loops   []*loop
 	next    atomic.Uint32  // generation of the next connection
 	done    chan struct{}  // closed by Close
+	idle    chan *arrival  // to goroutines that wait for one
 	running sync.WaitGroup // the loops, and what they started
 	hearing sync.WaitGroup // listen
 
@@ -39,7 +40,7 @@ func New() (*Engine, error) {
 	}
 	// Go's own poller waits for this epoll, so that no thread is blocked in it.
 	_ = unix.SetNonblock(fd, true)
-	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{})}
+	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{}), idle: make(chan *arrival)}
 	if e.poll, err = e.epoll.SyscallConn(); err != nil {
 		_ = e.epoll.Close()
 		return nil, fmt.Errorf("epoll: %w", err)

@@ -25,6 +25,7 @@ type arrival struct {
 	generation uint32
 	since      time.Time
 	head       []byte
+	complete   bool // the engine answers it
 }
 
 // receive asks epoll for the requests of new connections.
@@ -60,13 +61,41 @@ func (l *loop) read(a *arrival) {
 		return // epoll tells of more
 	}
 	delete(l.arrivals, a.fd)
-	l.engine.running.Go(func() {
-		if verdict == complete {
-			a.answer(l.engine)
+	a.complete = verdict == complete
+	l.engine.employ(a)
+}
+
+// idleWorker is how long a goroutine that answers first requests waits for another one.
+const idleWorker = time.Second
+
+// employ gives an arrival to a goroutine, since a handler may block. One that has answered
+// before has grown its stack already, which is a tenth of what a connect costs.
+func (e *Engine) employ(a *arrival) {
+	select {
+	case e.idle <- a:
+	default:
+		e.running.Go(func() { e.work(a) })
+	}
+}
+
+func (e *Engine) work(a *arrival) {
+	enough := time.NewTimer(idleWorker)
+	defer enough.Stop()
+	for {
+		if a.complete {
+			a.answer(e)
 		} else {
-			a.handOver(l.engine)
+			a.handOver(e)
 		}
-	})
+		enough.Reset(idleWorker)
+		select {
+		case a = <-e.idle:
+		case <-enough.C:
+			return
+		case <-e.done:
+			return
+		}
+	}
 }
 
 // hurryEvery is how often the loop looks for arrivals that have taken too long.
