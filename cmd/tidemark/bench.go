@@ -52,6 +52,7 @@ func (f *benchFlags) bind(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.Publish.Headers, "publish-header", nil, "send this `'Name: value'` with each POST; repeatable")
 	flags.StringVar(&f.Publish.Subject, "publish-subject", "", "the subject for nats://, with {user}; empty fits the built-in feed")
 	flags.Float64Var(&f.Rate, "rate", 10, "events a second")
+	flags.IntVar(&f.Burst, "burst", 1, "publish `N` events at the same instant; --rate still counts events")
 	flags.DurationVar(&f.For, "for", 10*time.Second, "how long to publish")
 	flags.IntVar(&f.Payload, "payload", 100, "bytes of an event's data")
 	flags.IntSliceVar(&f.PIDs, "pid", nil, "measure these server processes; repeatable")
@@ -75,6 +76,7 @@ func (f *benchFlags) resolve() loadgen.Options {
 	}
 	if o.Publish.Body == "" && isTidemarkPublish(o.Publish.URL) {
 		o.Publish.Body = `{"subject":"` + subject + `","data":"{payload}"}`
+		o.Publish.Arrays = true
 	}
 	return o
 }
@@ -87,6 +89,9 @@ func benchCommand(name, short, example string, run func(context.Context, loadgen
 	cmd := &cobra.Command{Use: name, Short: short, Example: example, Args: arguments(cobra.NoArgs)}
 	f.bind(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.Burst < 1 { // in the options 0 is the default
+			return usageError{fmt.Errorf("--burst %d: it must be above zero", f.Burst)}
+		}
 		opts := f.resolve()
 		if opts.Workers > 1 {
 			var err error
@@ -149,6 +154,7 @@ func isTerminal(w io.Writer) bool {
 func newBenchLoad() *cobra.Command {
 	return benchCommand("load", "Publish at a rate to many connections, and measure", `  tidemark bench load --conns 5000 --rate 4 --for 30s --pid $(pgrep -f 'tidemark serve')
   tidemark bench load --pattern per-user --conns 10000 --rate 500 --report out.html
+  tidemark bench load --conns 5000 --burst 200 --rate 200 --for 5s --publish nats://127.0.0.1:4222
   tidemark bench load --url http://127.0.0.1:9000/sub --publish http://127.0.0.1:9000/pub --conns 5000`, loadgen.Load)
 }
 

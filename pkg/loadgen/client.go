@@ -48,6 +48,8 @@ type shard struct {
 	second *hdrhistogram.Histogram // since the last sample
 	bytes  int64
 	now    int64 // when the bytes that are being read came
+	first  int64 // when the run's first event came; 0 before
+	last   int64
 }
 
 func newShard() *shard { return &shard{total: newHistogram(), second: newHistogram()} }
@@ -85,6 +87,7 @@ func (c *client) event(f fields) {
 		c.tally.counts.foreign++
 		return
 	}
+	c.shard.received()
 	late := min(max(c.shard.now-sent, 1), longest-1)
 	_ = c.shard.total.RecordValue(late)
 	_ = c.shard.second.RecordValue(late)
@@ -124,6 +127,14 @@ func parseTarget(raw string) (target *url.URL, path string, err error) {
 		return u, path[i:], nil
 	}
 	return u, "/", nil
+}
+
+// received notes when an event of the run came.
+func (s *shard) received() {
+	if s.first == 0 {
+		s.first = s.now
+	}
+	s.last = s.now
 }
 
 // mark notes when the bytes came that are about to be read.

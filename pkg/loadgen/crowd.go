@@ -66,6 +66,8 @@ type harvest struct {
 	Reconnects int         `json:"reconnects"`
 	Bytes      int64       `json:"bytes"`
 	Latency    *histogram  `json:"latency"`
+	First      int64       `json:"first_ns"` // receipt, in Unix time; 0 when there is none
+	Last       int64       `json:"last_ns"`
 }
 
 // violation is what one client found wrong.
@@ -87,6 +89,15 @@ func (h *harvest) add(o harvest) {
 	h.Reconnects += o.Reconnects
 	h.Bytes += o.Bytes
 	h.Latency.Merge(o.Latency.Histogram)
+	h.received(o.First, o.Last)
+}
+
+// received takes when other clients received their first and last event.
+func (h *harvest) received(first, last int64) {
+	if first > 0 && (h.First == 0 || first < h.First) {
+		h.First = first
+	}
+	h.Last = max(h.Last, last)
 }
 
 // verdict tells the violations as sentences.

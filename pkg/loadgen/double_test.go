@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,26 +21,37 @@ type double struct {
 
 	mu      sync.Mutex
 	open    int // subscriptions
+	posts   []post
 	events  []event
-	ids     map[string]bool
+	ids     map[string]int // of an event, and its place
 	changed chan struct{}
 }
 
 type event struct{ user, data string }
+
+// post is a request to publish: whom from, and how many events it had.
+type post struct {
+	from   string
+	events int
+}
 
 // faults happen to the events whose number within the server is a multiple of the figure.
 type faults struct {
 	drop, repeat, swap, leak int
 	replayAll                bool // Last-Event-ID is ignored
 	announce                 bool // a dropped event is announced as a gap
+	refuse                   int  // the event that is to be stored at this place is refused once
+	goOn                     bool // and what comes after it in the array is stored
+	short                    int  // results that an answer lacks
 	clean                    bool // chunked responses end cleanly now and then
 }
 
 func newDouble(t *testing.T, f faults) *double {
 	t.Helper()
-	d := &double{faults: f, ids: map[string]bool{}, changed: make(chan struct{})}
+	d := &double{faults: f, ids: map[string]int{}, changed: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pub/{user}", d.publish)
+	mux.HandleFunc("POST /publish", d.publishArray)
 	mux.HandleFunc("GET /sub/{user}", d.subscribe)
 	d.Server = httptest.NewUnstartedServer(mux)
 	d.Config.Protocols = new(http.Protocols)
@@ -54,11 +66,46 @@ func (d *double) publish(_ http.ResponseWriter, r *http.Request) {
 	data, _ := io.ReadAll(r.Body)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if id := r.Header.Get("Idempotency-Key"); !d.ids[id] {
-		d.ids[id] = true
-		d.events = append(d.events, event{r.PathValue("user"), string(data)})
+	d.posts = append(d.posts, post{r.RemoteAddr, 1})
+	d.store(r.Header.Get("Idempotency-Key"), event{r.PathValue("user"), string(data)})
+}
+
+// store keeps an event once and returns its place; d.mu is held.
+func (d *double) store(id string, ev event) (seq int) {
+	if d.ids[id] == 0 {
+		d.events = append(d.events, ev)
+		d.ids[id] = len(d.events)
 		d.tell()
 	}
+	return d.ids[id]
+}
+
+// publishArray takes bodies as Tidemark's /publish does.
+func (d *double) publishArray(w http.ResponseWriter, r *http.Request) {
+	var bodies []struct{ User, Data string }
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&bodies); err != nil || len(bodies) > 1000 {
+		http.Error(w, fmt.Sprintf("%d bodies, %v", len(bodies), err), http.StatusBadRequest)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.posts = append(d.posts, post{r.RemoteAddr, len(bodies)})
+	var results []map[string]any
+	for i, b := range bodies {
+		nth := len(d.events) + 1
+		if d.faults.refuse > 0 && nth == d.faults.refuse {
+			d.faults.refuse = 0
+			if !d.faults.goOn {
+				http.Error(w, "the store is away", http.StatusServiceUnavailable)
+				return
+			}
+			results = append(results, map[string]any{"error": "the store is away"})
+			continue
+		}
+		seq := d.store(fmt.Sprintf("%s:%d", r.Header.Get("Idempotency-Key"), i), event{b.User, b.Data})
+		results = append(results, map[string]any{"stream": "DOUBLE", "seq": seq})
+	}
+	_ = json.NewEncoder(w).Encode(results[d.faults.short:])
 }
 
 // tell wakes all who wait for a change; d.mu is held.

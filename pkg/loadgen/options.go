@@ -27,8 +27,12 @@ type Options struct {
 	Pattern Pattern
 	Users   int // of the per-user pattern; one for each client when zero
 
-	Publish  PublishTarget
-	Rate     float64       // events a second
+	Publish PublishTarget
+	Rate    float64 // events a second
+	// Burst is how many events are due at the same instant and published together, in the order
+	// of their numbers; each on its own when 0 or 1. Bursts are as far apart as Rate wants it,
+	// and the last one may be smaller.
+	Burst    int
 	For      time.Duration // of publishing
 	Payload  int           // bytes of an event's data, at least the marker's 50 or so
 	PIDs     []int         // processes to measure
@@ -44,6 +48,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Pattern = cmp.Or(o.Pattern, Broadcast)
 	o.Workers = cmp.Or(o.Workers, 1)
+	o.Burst = cmp.Or(o.Burst, 1)
 	o.Users = cmp.Or(o.Users, o.Conns)
 	o.Settle = cmp.Or(o.Settle, 10*time.Second)
 	if o.Progress == nil {
@@ -64,6 +69,10 @@ func (o Options) check() error {
 		return fmt.Errorf("--pattern %q is neither %s nor %s", o.Pattern, Broadcast, PerUser)
 	case o.Rate <= 0:
 		return fmt.Errorf("--rate %v: it must be above zero", o.Rate)
+	case o.Burst < 1:
+		return fmt.Errorf("--burst %d: it must be above zero", o.Burst)
+	case o.Burst > 1 && o.Publish.Arrays && o.Payload+len(o.Publish.Body) > mostArrayBytes:
+		return fmt.Errorf("--payload %d: with --burst an event goes in a request of at most %d bytes", o.Payload, mostArrayBytes)
 	}
 	return checkFiles((o.Conns + o.Workers - 1) / o.Workers)
 }

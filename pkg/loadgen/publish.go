@@ -1,139 +1,35 @@
 package loadgen
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
-
-// PublishTarget says where events are published. In each template {user} becomes the user
-// and {payload} the data.
-type PublishTarget struct {
-	// URL is http(s)://… for a POST an event, or nats://… for JetStream.
-	URL string
-	// Body is the POST's; the payload alone when empty. ContentType goes with it.
-	Body, ContentType string
-	Headers           []string
-	// Subject is for NATS, such as notifications.user.{user}.
-	Subject string
-}
-
-// sink publishes one event at a time for a key, and returns when it is acknowledged.
-type sink interface {
-	publish(ctx context.Context, key, payload, id string) error
-	close()
-}
-
-func newSink(t PublishTarget) (sink, error) {
-	switch {
-	case strings.HasPrefix(t.URL, "http://"), strings.HasPrefix(t.URL, "https://"):
-		return &httpSink{t: t, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: publishers}}}, nil
-	case strings.HasPrefix(t.URL, "nats://"), strings.HasPrefix(t.URL, "tls://"):
-		return newNATSSink(t)
-	}
-	return nil, fmt.Errorf("--publish %q: want http://… or nats://…", t.URL)
-}
-
-type httpSink struct {
-	t      PublishTarget
-	client *http.Client
-}
-
-func (h *httpSink) publish(ctx context.Context, key, payload, id string) error {
-	fill := strings.NewReplacer("{user}", key, "{payload}", payload)
-	body := payload
-	if h.t.Body != "" {
-		body = fill.Replace(h.t.Body)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fill.Replace(h.t.URL), bytes.NewReader([]byte(body)))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Idempotency-Key", id) // a repeat after an answer that was lost is no second event
-	if h.t.ContentType != "" {
-		req.Header.Set("Content-Type", h.t.ContentType)
-	}
-	for _, line := range h.t.Headers {
-		name, value, _ := strings.Cut(fill.Replace(line), ":")
-		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
-	}
-	resp, err := h.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
-	if resp.StatusCode >= 300 {
-		err := fmt.Errorf("the server answered %s: %s", resp.Status, bytes.TrimSpace(answer))
-		if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
-			return refusedError{err}
-		}
-		return err
-	}
-	return nil
-}
-
-func (h *httpSink) close() { h.client.CloseIdleConnections() }
-
-// refusedError is an answer that a repeat would not change.
-type refusedError struct{ error }
-
-type natsSink struct {
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	subject string
-}
-
-func newNATSSink(t PublishTarget) (sink, error) {
-	if t.Subject == "" {
-		return nil, errors.New("--publish-subject is needed to publish to NATS, such as notifications.user.{user}")
-	}
-	nc, err := nats.Connect(t.URL, nats.Name("tidemark bench"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
-	if err != nil {
-		return nil, fmt.Errorf("--publish %s: %w", t.URL, err)
-	}
-	js, err := jetstream.New(nc)
-	return &natsSink{nc, js, t.Subject}, err
-}
-
-func (n *natsSink) publish(ctx context.Context, key, payload, id string) error {
-	_, err := n.js.Publish(ctx, expandUser(n.subject, key), []byte(payload), jetstream.WithMsgID(id))
-	if errors.Is(err, jetstream.ErrNoStreamResponse) && n.nc.IsConnected() {
-		return fmt.Errorf("no stream takes %s: %w", expandUser(n.subject, key), err)
-	}
-	return err
-}
-
-func (n *natsSink) close() { n.nc.Close() }
 
 // publishers is how many events may be on their way at once. Those of one key go in turn,
 // so that they are stored in the order of their numbers.
 const publishers = 32
 
 // publisher numbers events, sends each at its time, and repeats it until it is acknowledged.
+// Bursts go in turn, whomever their events are for: each is as fast as the sink makes it.
 type publisher struct {
 	opts   Options
 	run    string
 	sink   sink
-	queues []chan marker
+	queues []chan []marker
 
 	mu        sync.Mutex
 	numbers   map[string]int // given
 	published int            // acknowledged
 	second    int            // of them since the last sample
+	bursts    int
+	began     time.Time // when the first event was due
 }
 
 func newPublisher(opts Options, run string) (*publisher, error) {
-	sink, err := newSink(opts.Publish)
+	sink, err := newSink(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -146,18 +42,21 @@ func (p *publisher) send(ctx context.Context, n int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var workers sync.WaitGroup
-	p.queues = make([]chan marker, publishers)
+	p.queues = make([]chan []marker, publishers)
+	if p.opts.Burst > 1 {
+		p.queues = p.queues[:1]
+	}
 	for i := range p.queues {
-		p.queues[i] = make(chan marker, 1024)
+		p.queues[i] = make(chan []marker, max(1, 1024/p.opts.Burst))
 		workers.Go(func() { p.work(ctx, stop, p.queues[i]) })
 	}
 	start := time.Now()
-	for i := range n {
+	for i := 0; i < n; i += p.opts.Burst {
 		due := start.Add(time.Duration(float64(i) / p.opts.Rate * float64(time.Second)))
 		if !sleepUntil(ctx, due) {
 			break
 		}
-		p.give(ctx, i, due)
+		p.give(ctx, i, min(p.opts.Burst, n-i), due)
 	}
 	for _, q := range p.queues {
 		close(q)
@@ -182,70 +81,106 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 	}
 }
 
-func (p *publisher) give(ctx context.Context, i int, due time.Time) {
-	slot, key := 0, "all"
-	if p.opts.Pattern == PerUser {
-		user := i % p.opts.Users
-		slot, key = user%publishers, p.opts.key(user)
-	}
+// give numbers the events of a burst, from the i-th of all on.
+func (p *publisher) give(ctx context.Context, i, size int, due time.Time) {
+	burst := make([]marker, size)
 	p.mu.Lock()
-	p.numbers[key]++
-	m := marker{run: p.run, key: key, n: p.numbers[key], sent: due}
+	for k := range burst {
+		key := p.opts.key(i + k)
+		p.numbers[key]++
+		burst[k] = marker{run: p.run, key: key, n: p.numbers[key], sent: due}
+	}
+	if p.bursts++; p.bursts == 1 {
+		p.began = due
+	}
 	p.mu.Unlock()
+	slot := 0
+	if p.opts.Pattern == PerUser {
+		slot = i % p.opts.Users % len(p.queues)
+	}
 	select {
-	case p.queues[slot] <- m:
+	case p.queues[slot] <- burst:
 	case <-ctx.Done():
-		p.takeBack(key)
+		p.takeBack(burst)
 	}
 }
 
-// takeBack forgets a number that was never sent.
-func (p *publisher) takeBack(key string) {
+// takeBack forgets numbers that were never sent.
+func (p *publisher) takeBack(burst []marker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.numbers[key]--
+	for _, m := range burst {
+		p.numbers[m.key]--
+	}
 }
 
-// giveUpAfter bounds how long one event is tried again.
-const giveUpAfter = 60 * time.Second
+const (
+	giveUpAfter = 60 * time.Second // for how long one event, or a burst, is tried again
+	tryFor      = 5 * time.Second  // each time
+)
 
-func (p *publisher) work(ctx context.Context, stop context.CancelCauseFunc, queue chan marker) {
-	failed := false
-	for m := range queue {
-		if failed {
-			p.takeBack(m.key)
-			continue
+func (p *publisher) work(ctx context.Context, stop context.CancelCauseFunc, queue chan []marker) {
+	for burst := range queue {
+		sent := 0
+		for _, batch := range p.sink.batches(p.messages(burst)) {
+			if ctx.Err() != nil {
+				break
+			}
+			if err := p.deliver(batch); err != nil {
+				stop(refusedError{fmt.Errorf("publishing %s: %w", nameOf(batch), err)})
+				break
+			}
+			sent += len(batch)
 		}
-		if err := p.deliver(m); err != nil {
-			failed = true
-			p.takeBack(m.key)
-			stop(refusedError{fmt.Errorf("publishing event %d for %s: %w", m.n, m.key, err)})
-		}
+		p.takeBack(burst[sent:])
 	}
+}
+
+func (p *publisher) messages(burst []marker) []message {
+	all := make([]message, len(burst))
+	for i, m := range burst {
+		all[i] = message{key: m.key, payload: m.payload(p.opts.Payload), n: m.n, id: fmt.Sprintf("%s-%s-%d", m.run, m.key, m.n)}
+	}
+	return all
+}
+
+func nameOf(batch []message) string {
+	if m := batch[0]; len(batch) == 1 {
+		return fmt.Sprintf("event %d for %s", m.n, m.key)
+	}
+	return fmt.Sprintf("%d events of a burst", len(batch))
 }
 
 // deliver repeats a publish until it is acknowledged. It outlives the run's context: an
 // event that may be on its way is either acknowledged or the run has failed.
-func (p *publisher) deliver(m marker) error {
+func (p *publisher) deliver(batch []message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), giveUpAfter)
 	defer cancel()
-	id := p.run + "-" + m.key + "-" + fmt.Sprint(m.n)
-	for {
-		try, done := context.WithTimeout(ctx, 5*time.Second)
-		err := p.sink.publish(try, m.key, m.payload(p.opts.Payload), id)
-		done()
-		if err == nil {
-			p.mu.Lock()
-			p.published++
-			p.second++
-			p.mu.Unlock()
-			return nil
-		}
+	first := time.Now()
+	err := p.try(ctx, func(ctx context.Context) error { return p.sink.publish(ctx, batch) })
+	for err != nil {
 		if _, refused := errors.AsType[refusedError](err); refused || ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(50 * time.Millisecond)
+		err = p.try(ctx, func(ctx context.Context) error {
+			if err := p.sink.mayRepeat(ctx, batch, first); err != nil {
+				return err
+			}
+			return p.sink.publish(ctx, batch)
+		})
 	}
+	p.mu.Lock()
+	p.published += len(batch)
+	p.second += len(batch)
+	p.mu.Unlock()
+	return nil
+}
+
+func (p *publisher) try(ctx context.Context, publish func(context.Context) error) error {
+	ctx, done := context.WithTimeout(ctx, tryFor)
+	defer done()
+	return publish(ctx)
 }
 
 // sample returns how many were acknowledged since the last one.

@@ -12,6 +12,7 @@ type Result struct {
 	Conns    int           `json:"conns"`
 	Workers  int           `json:"workers"` // processes that shared them
 	Rate     float64       `json:"rate"`    // events published a second, as asked for
+	Burst    int           `json:"burst"`   // of them at the same instant
 	Payload  int           `json:"payload"` // bytes of an event's data
 	Started  time.Time     `json:"started"`
 	Took     time.Duration `json:"took_ns"` // of the measured phase
@@ -20,6 +21,7 @@ type Result struct {
 	Published int           `json:"published"`
 	Verdict   Verdict       `json:"verdict"`
 	Latency   Latency       `json:"latency"`            // from the intended send time to the event's arrival
+	Delivery  Delivery      `json:"delivery,omitzero"`  // of runs with bursts
 	Level     time.Duration `json:"level_ns,omitempty"` // storm: from when the clients come back until the last is level
 	WireBytes int64         `json:"wire_bytes"`         // received, headers and chunk framing included
 
@@ -74,6 +76,22 @@ type Latency struct {
 	At      map[string]time.Duration `json:"percentiles_ns"` // "50", "90", "99", "99.9"
 	Buckets []Bucket                 `json:"buckets,omitempty"`
 }
+
+// Delivery is how long all deliveries of a run took, to the last receipt.
+type Delivery struct {
+	Since     Since         `json:"since"`
+	Took      time.Duration `json:"took_ns"` // 0 when nothing came
+	PerSecond float64       `json:"per_second"`
+}
+
+// Since is where a Delivery begins.
+type Since string
+
+// A run of one burst has an instant at which all was due.
+const (
+	BurstDue     Since = "burst due"
+	FirstReceipt Since = "first receipt"
+)
 
 // Bucket counts the durations up to a bound and above the one before.
 type Bucket struct {

@@ -32,7 +32,7 @@ func run(ctx context.Context, scenario string, opts Options, play func(*bench, c
 	defer giveUp(nil)
 	b := &bench{opts: opts, result: Result{
 		Scenario: scenario, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
-		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Payload: opts.Payload, Started: time.Now(),
+		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Burst: opts.Burst, Payload: opts.Payload, Started: time.Now(),
 	}}
 	if err := b.prepare(ctx, giveUp); err != nil {
 		return Result{}, err
@@ -160,8 +160,25 @@ func (b *bench) finish(ctx context.Context) (Result, error) {
 	r.Verdict = h.verdict()
 	r.Connect.Reconnects = h.Reconnects
 	r.Latency, r.WireBytes = newLatency(h.Latency.Histogram), h.Bytes
+	if b.opts.Burst > 1 {
+		r.Delivery = b.delivery(h)
+	}
 	r.Self, r.Servers = b.meter.usages(int64(b.opts.Conns), r.Latency.Count)
 	return *r, nil
+}
+
+// delivery tells how fast the bursts were delivered. With several bursts it tells of the time
+// between them too.
+func (b *bench) delivery(h harvest) Delivery {
+	d, from := Delivery{Since: FirstReceipt}, h.First
+	if b.pub.bursts == 1 {
+		d.Since, from = BurstDue, b.pub.began.UnixNano()
+	}
+	if d.Took = time.Duration(h.Last - from); h.Last == 0 || d.Took <= 0 {
+		return Delivery{Since: d.Since}
+	}
+	d.PerSecond = float64(h.Verdict.Delivered) / d.Took.Seconds()
+	return d
 }
 
 func (b *bench) close() {

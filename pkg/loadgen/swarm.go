@@ -173,6 +173,7 @@ func (s *swarm) finish(_ context.Context, published map[string]int) (harvest, er
 	}
 	for _, sh := range s.shards {
 		h.Latency.Merge(sh.total)
+		h.received(sh.first, sh.last)
 		h.Bytes += sh.bytes
 	}
 	return h, nil

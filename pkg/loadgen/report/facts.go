@@ -60,15 +60,39 @@ func connectRows(r loadgen.Result) []row {
 }
 
 func eventRows(r loadgen.Result) []row {
+	delivered, took, since := deliveries(r)
+	if since != "" {
+		since = " in " + span(took) + ", " + since
+	}
 	rows := []row{
-		{Label: "published", Value: count(r.Published), Note: rate(per(r.Published, r.Took))},
-		{Label: "delivered", Value: count(r.Verdict.Delivered), Note: rate(per(r.Verdict.Delivered, r.Took))},
+		{Label: "published", Value: count(r.Published), Note: rate(per(r.Published, r.Took)) + inBursts(r)},
+		{Label: "delivered", Value: count(r.Verdict.Delivered), Note: delivered + since},
 		{Label: "on the wire", Value: size(r.WireBytes)},
 	}
 	if n := int64(r.Verdict.Delivered); n > 0 {
 		rows[2].Note = size(r.WireBytes/n) + " a delivery"
 	}
 	return rows
+}
+
+// deliveries tells how many a second, and over which time. Those of bursts are told without the
+// time in which nothing was due, and since when.
+func deliveries(r loadgen.Result) (perSecond string, took time.Duration, since string) {
+	switch d := r.Delivery; {
+	case d.Took <= 0:
+		return rate(per(r.Verdict.Delivered, r.Took)), r.Took, ""
+	case d.Since == loadgen.BurstDue:
+		return rate(d.PerSecond), d.Took, "from when the burst was due to the last receipt"
+	default:
+		return rate(d.PerSecond), d.Took, "from the first receipt to the last"
+	}
+}
+
+func inBursts(r loadgen.Result) string {
+	if r.Burst <= 1 {
+		return ""
+	}
+	return " in bursts of " + count(r.Burst)
 }
 
 func verdictRows(v loadgen.Verdict) []row {
@@ -126,7 +150,7 @@ func runRows(r loadgen.Result) []row {
 		{Label: "published to", Value: cmp.Or(plain(r.Publish), none)},
 		{Label: "pattern", Value: cmp.Or(plain(string(r.Pattern)), none)},
 		{Label: "connections", Value: count(r.Conns)},
-		{Label: "publish rate", Value: rate(r.Rate), Note: "asked for"},
+		{Label: "publish rate", Value: rate(r.Rate), Note: "asked for" + inBursts(r)},
 		{Label: "payload", Value: size(int64(r.Payload)), Note: "an event"},
 		{Label: "started", Value: started},
 		{Label: "took", Value: span(r.Took)},

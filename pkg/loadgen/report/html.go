@@ -47,8 +47,12 @@ func HTML(w io.Writer, r loadgen.Result) error {
 
 // cards are the figures that people quote.
 func cards(r loadgen.Result) []row {
+	delivered, took, since := deliveries(r)
+	if since != "" {
+		since = ", " + since
+	}
 	all := []row{
-		{Label: "Deliveries", Value: rate(per(r.Verdict.Delivered, r.Took)), Note: count(r.Verdict.Delivered) + " in " + span(r.Took)},
+		{Label: "Deliveries", Value: delivered, Note: count(r.Verdict.Delivered) + " in " + span(took) + since},
 		{Label: "Connections", Value: count(r.Connect.Opened), Note: rate(r.Connect.PerSecond) + " opened"},
 	}
 	if r.Level > 0 {

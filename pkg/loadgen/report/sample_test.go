@@ -13,6 +13,7 @@ func runs() map[string]loadgen.Result {
 	return map[string]loadgen.Result{
 		"load":  loadRun(),
 		"storm": stormRun(),
+		"burst": burstRun(),
 		"soak":  soakRun(),
 		"empty": {},
 		"one":   oneSampleRun(),
@@ -34,6 +35,14 @@ func loadRun() loadgen.Result {
 	}
 	r.Latency = logNormal(60_000_000, 3*time.Millisecond, 0.5)
 	r.Series = steady(60, 10_000, 1_000_000)
+	return r
+}
+
+func burstRun() loadgen.Result {
+	r := loadRun()
+	r.Conns, r.Connect.Opened, r.Rate, r.Burst, r.Published = 5000, 5000, 200, 200, 200
+	r.Verdict = loadgen.Verdict{Expected: 1_000_000, Delivered: 1_000_000}
+	r.Delivery = loadgen.Delivery{Since: loadgen.BurstDue, Took: 800 * time.Millisecond, PerSecond: 1_250_000}
 	return r
 }
 
