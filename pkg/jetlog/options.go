@@ -32,7 +32,7 @@ type Options struct {
 	// when zero. A reader that pauses longer gets a new one when it goes on.
 	InactiveThreshold time.Duration
 
-	// Batch and BatchBytes bound what one Reader.Next returns; 256 events and 1 MiB when
+	// Batch and BatchBytes bound what one Reader.Next returns; 1024 events and 1 MiB when
 	// zero. An event that is larger than BatchBytes comes alone.
 	Batch, BatchBytes int
 	// FollowBatch and FollowBytes bound what Follow asks for at once, and so what waits in
@@ -71,7 +71,7 @@ func (o Options) resolve() (Options, error) {
 func (o Options) withDefaults() Options {
 	o.MaxCreates = cmp.Or(max(o.MaxCreates, 0), 64)
 	o.InactiveThreshold = cmp.Or(max(o.InactiveThreshold, 0), 30*time.Second)
-	o.Batch = cmp.Or(max(o.Batch, 0), 256)
+	o.Batch = cmp.Or(max(o.Batch, 0), 1024)
 	o.BatchBytes = cmp.Or(max(o.BatchBytes, 0), 1<<20)
 	o.FollowBatch = cmp.Or(max(o.FollowBatch, 0), 1000)
 	o.FollowBytes = cmp.Or(max(o.FollowBytes, 0), 8<<20)
