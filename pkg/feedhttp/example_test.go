@@ -81,7 +81,7 @@ func ExampleSubscribe() {
 	// 200 {"stream":"NEWS","seq":2,"position":"2-demo"}
 	// 200 {"stream":"NEWS","seq":3,"position":"3-demo"}
 	// 200 {"stream":"NEWS","seq":4,"position":"4-demo"}
-	// tidemark.open: after 1-demo, 2 to come
+	// tidemark.open: resumed after 1-demo
 	// greeting 3-demo: hello, 42
 	// greeting 4-demo: goodbye, everybody
 }
@@ -123,7 +123,7 @@ func printEvent(ev sse.Event) {
 	}
 	var open feedhttp.Open
 	check(json.Unmarshal(ev.Data, &open))
-	fmt.Printf("%s: after %s, %d to come\n", ev.Type, open.Position, open.Pending)
+	fmt.Printf("%s: resumed after %s\n", ev.Type, open.Position) // Pending is as of now: a stored event may not have been seen yet
 }
 
 // startNATS runs a server in a directory of its own, and connects to it.
