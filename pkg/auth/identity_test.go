@@ -97,6 +97,7 @@ func FuzzIdentityValue(f *testing.F) {
 	for _, value := range append(hostile, "42", "Зоя-7_@x", "") {
 		f.Add(value)
 	}
+	token := openJWT(f, auth.JWTOptions{Claims: map[string]string{"user": "sub", "city": "address.city"}, PublishClaim: "publish"})
 	sources := map[string]auth.Source{
 		"header": auth.Header(auth.HeaderOptions{Vars: map[string]string{"city": "X-City"}, Trusted: auth.Everyone()}).Identify,
 		"dev":    auth.Dev("user"),
@@ -107,5 +108,8 @@ func FuzzIdentityValue(f *testing.F) {
 		for name, source := range sources {
 			checkIdentity(t, name, source, r)
 		}
+		signed := bearing(hs256(claims(object{"sub": value, "address": object{"city": value}})))
+		checkIdentity(t, "jwt", token.Identify, signed)
+		checkIdentity(t, "jwt", token.Identify, bearing(hs256(claims(object{"publish": []string{value}}))))
 	})
 }
