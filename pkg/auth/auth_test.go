@@ -6,11 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // hostile are users that must never become part of a subject.
@@ -24,36 +25,6 @@ func status(err error) int {
 		return refused.Status
 	}
 	return 0
-}
-
-func TestHeader(t *testing.T) {
-	type expectation struct {
-		values []string
-		user   string
-		err    error
-		status int
-	}
-	cases := []expectation{
-		{nil, "", auth.ErrNoIdentity, 0},
-		{[]string{""}, "", auth.ErrNoIdentity, 0},
-		{[]string{"42"}, "42", nil, 0},
-		{[]string{"Зоя-7_@x"}, "Зоя-7_@x", nil, 0},
-		{[]string{"42", "42"}, "", nil, http.StatusBadRequest},
-		{[]string{"42", ""}, "", nil, http.StatusBadRequest},
-		{[]string{"1, 2"}, "", nil, http.StatusBadRequest}, // as proxies join what came twice
-	}
-	for _, user := range hostile {
-		cases = append(cases, expectation{[]string{user}, "", nil, http.StatusBadRequest})
-	}
-	source := auth.Header("X-User")
-	for _, c := range cases {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Header["X-User"] = c.values
-		id, err := source(r)
-		if id.User() != c.user || c.err != nil && !errors.Is(err, c.err) || status(err) != c.status {
-			t.Errorf("%q: %+v, %v; want %+v", c.values, id, err, c)
-		}
-	}
 }
 
 // request is one that has come to local from remote.
@@ -70,65 +41,24 @@ func request(local, remote, query string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(addr)))
 }
 
-func TestLoopback(t *testing.T) {
-	source := auth.Loopback("user")
-	for _, c := range []struct {
-		local, remote, query string
-		user                 string
-		status               int
-	}{
-		{"127.0.0.1:8080", "127.0.0.1:9", "user=42", "42", 0},
-		{"[::1]:8080", "[::1]:9", "user=42", "42", 0},
-		{"127.0.0.1:8080", "127.9.9.9:9", "user=42", "42", 0},
-		{"192.0.2.1:8080", "127.0.0.1:9", "user=42", "", http.StatusForbidden},
-		{"127.0.0.1:8080", "192.0.2.7:9", "user=42", "", http.StatusForbidden},
-		{"192.0.2.1:8080", "192.0.2.1:9", "user=42", "", http.StatusForbidden},
-		{"", "127.0.0.1:9", "user=42", "", http.StatusForbidden},
-		{"127.0.0.1:8080", "", "user=42", "", http.StatusForbidden},
-		{"127.0.0.1:8080", "@", "user=42", "", http.StatusForbidden}, // a Unix socket
-		{"127.0.0.1:8080", "localhost:9", "user=42", "", http.StatusForbidden},
-		{"127.0.0.1:8080", "127.0.0.1:9", "user=1&user=2", "", http.StatusBadRequest},
-		{"127.0.0.1:8080", "127.0.0.1:9", "user=1&user=", "", http.StatusBadRequest},
-	} {
-		id, err := source(request(c.local, c.remote, c.query))
-		if id.User() != c.user || status(err) != c.status {
-			t.Errorf("%+v: %+v, %v", c, id, err)
+// checkIdentity holds what every identity promises, whatever the request.
+func checkIdentity(t *testing.T, name string, source auth.Source, r *http.Request) {
+	t.Helper()
+	id, err := source(r)
+	if err != nil {
+		if id.Vars != nil || !errors.Is(err, auth.ErrNoIdentity) && status(err) == 0 {
+			t.Errorf("%s: %+v, %v", name, id, err)
+		}
+		return
+	}
+	for variable, value := range id.Vars {
+		if err := feed.CheckToken(value); err != nil {
+			t.Errorf("%s: {%s} %v: %q", name, variable, err, value)
 		}
 	}
-}
-
-func TestLoopbackWithoutAUser(t *testing.T) {
-	for _, query := range []string{"", "user=", "other=1"} {
-		if _, err := auth.Loopback("user")(request("127.0.0.1:1", "127.0.0.1:2", query)); !errors.Is(err, auth.ErrNoIdentity) {
-			t.Errorf("%q: %v", query, err)
-		}
-	}
-	// Who asks for nobody is not refused: the page of a gateway may carry an empty field.
-	if _, err := auth.Loopback("user")(request("192.0.2.1:1", "192.0.2.2:2", "")); !errors.Is(err, auth.ErrNoIdentity) {
-		t.Errorf("from afar without a user: %v", err)
-	}
-}
-
-func TestLoopbackInjection(t *testing.T) {
-	for _, user := range hostile {
-		id, err := auth.Loopback("user")(request("127.0.0.1:1", "127.0.0.1:2", "user="+url.QueryEscape(user)))
-		if id.User() != "" || status(err) != http.StatusBadRequest {
-			t.Errorf("%q: %+v, %v", user, id, err)
-		}
-	}
-}
-
-// TestLoopbackBehindAProxy: the other end is the proxy's, whoever stands behind it.
-func TestLoopbackBehindAProxy(t *testing.T) {
-	for _, header := range []string{
-		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via",
-	} {
-		for _, value := range []string{"127.0.0.1", "192.0.2.7", ""} {
-			r := request("127.0.0.1:1", "127.0.0.1:2", "user=42")
-			r.Header.Set(header, value)
-			if id, err := auth.Loopback("user")(r); id.User() != "" || status(err) != http.StatusForbidden {
-				t.Errorf("%s: %q: %+v, %v", header, value, id, err)
-			}
+	for _, f := range slices.Concat(id.Widen, id.Narrow, id.Publish) {
+		if err := feed.CheckFilter(f); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -158,5 +88,27 @@ func TestFirst(t *testing.T) {
 		if id.User() != c.user || status(err) != c.status || c.status == 0 && err != nil {
 			t.Errorf("%s: %+v, %v", name, id, err)
 		}
+	}
+}
+
+func TestRequired(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	header := auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify
+
+	_, err := auth.Required(header)(r)
+	refused, ok := errors.AsType[*auth.Error](err)
+	if !ok || refused.Status != http.StatusUnauthorized || refused.Challenge == "" || errors.Is(err, auth.ErrNoIdentity) {
+		t.Errorf("nobody: %v", err)
+	}
+	if _, again := auth.First(auth.Required(header), auth.Anonymous())(r); status(again) != http.StatusUnauthorized {
+		t.Errorf("a refusal within a list: %v", again)
+	}
+	id, err := auth.Required(header, auth.Anonymous())(r)
+	if err != nil || id.Kind != auth.KindAnonymous || id.User() != "" {
+		t.Errorf("anonymous clients are wanted: %+v, %v", id, err)
+	}
+	r.Header.Set("X-User", "a b")
+	if _, err := auth.Required(header, auth.Anonymous())(r); status(err) != http.StatusBadRequest {
+		t.Errorf("a refusal does not become anonymous: %v", err)
 	}
 }

@@ -53,7 +53,7 @@ func ExampleSubscribe() {
 	defer publisher.Close()
 
 	events := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
-		Feed: news, Stream: "NEWS", Identify: auth.Header("X-User"),
+		Feed: news, Stream: "NEWS", Identify: auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify,
 		Selection: feedhttp.Selection{
 			Defaults: []feed.Template{template("news.all"), template("news.user.{user}")},
 			Allow:    []feed.Template{template("news.topic.>")},

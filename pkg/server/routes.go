@@ -51,7 +51,7 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
 		ReplayFromLog: f.ReplayFromLog,
-		Identify:      auth.First(auth.Header("X-User"), auth.Loopback("user")),
+		Identify:      auth.First(auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify, auth.Dev("user")),
 		Retry:         s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
 		Logger: s.opts.Logger.With("feed", f.Name),

@@ -1,0 +1,104 @@
+package auth
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const (
+	hashPrefix = "sha256:"
+	// maxAPIKeys bounds the comparisons that a request costs: 25 µs for all of them.
+	maxAPIKeys = 1000
+	// maxKeyFile bounds a file of keys of any kind.
+	maxKeyFile = 1 << 20
+)
+
+// OpenAPIKeys reads a file of keys, one a line: its name, its hash (sha256: and 64 hex
+// digits), and the filters of subjects that it may publish to, between spaces. Empty lines
+// and those that begin with # are left out. NewAPIKey makes such lines. At most 1000 keys and
+// 1 MiB are taken. Errors name the file and the line, and hold nothing of its text.
+func OpenAPIKeys(file string) (*APIKeys, error) {
+	k := &APIKeys{file: file}
+	if err := k.Reload(); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Reload reads the file again. When it fails, the keys from before stay.
+func (k *APIKeys) Reload() error {
+	text, err := readFile(k.file)
+	if err != nil {
+		return fmt.Errorf("api keys: %w", err)
+	}
+	keys, err := parseAPIKeys(text)
+	if err != nil {
+		return fmt.Errorf("api keys: %s:%w", k.file, err)
+	}
+	k.keys.Store(&keys)
+	return nil
+}
+
+func parseAPIKeys(text []byte) ([]apiKey, error) {
+	var keys []apiKey
+	names, hashes, n := make(map[string]int), make(map[[sha256.Size]byte]int), 0
+	for line := range bytes.Lines(text) {
+		n++
+		fields := strings.Fields(string(line))
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		key, err := parseAPIKey(fields)
+		if err != nil {
+			return nil, fmt.Errorf("%d: %w", n, err)
+		}
+		if before := max(names[key.name], hashes[key.hash]); before > 0 {
+			return nil, fmt.Errorf("%d: the name or the hash is that of line %d", n, before)
+		}
+		names[key.name], hashes[key.hash] = n, n
+		if keys = append(keys, key); len(keys) > maxAPIKeys {
+			return nil, fmt.Errorf("%d: more than %d keys", n, maxAPIKeys)
+		}
+	}
+	return keys, nil
+}
+
+var errKeyHash = errors.New("the second field must be " + hashPrefix + " and 64 hex digits, never the key itself; make a line with the command `tidemark token`")
+
+func parseAPIKey(fields []string) (apiKey, error) {
+	if len(fields) < 2 {
+		return apiKey{}, errKeyHash
+	}
+	digits, ok := strings.CutPrefix(fields[1], hashPrefix)
+	hash, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(hash) != sha256.Size {
+		return apiKey{}, errKeyHash
+	}
+	if err := checkKeyLine(fields[0], fields[2:]); err != nil {
+		return apiKey{}, err
+	}
+	return apiKey{fields[0], [sha256.Size]byte(hash), fields[2:]}, nil
+}
+
+// readFile reads a file of keys, up to a bound.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxKeyFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes; is it a file of keys?", name, maxKeyFile)
+	}
+	return text, nil
+}

@@ -1,0 +1,73 @@
+package auth_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/tidemark/tidemark/pkg/auth"
+)
+
+func TestDev(t *testing.T) {
+	source := auth.Dev("user")
+	for _, c := range []struct {
+		local, remote, query string
+		user                 string
+		status               int
+	}{
+		{"127.0.0.1:8080", "127.0.0.1:9", "user=42", "42", 0},
+		{"[::1]:8080", "[::1]:9", "user=42", "42", 0},
+		{"127.0.0.1:8080", "127.9.9.9:9", "user=42", "42", 0},
+		{"192.0.2.1:8080", "127.0.0.1:9", "user=42", "", http.StatusForbidden},
+		{"127.0.0.1:8080", "192.0.2.7:9", "user=42", "", http.StatusForbidden},
+		{"192.0.2.1:8080", "192.0.2.1:9", "user=42", "", http.StatusForbidden},
+		{"", "127.0.0.1:9", "user=42", "", http.StatusForbidden},
+		{"127.0.0.1:8080", "", "user=42", "", http.StatusForbidden},
+		{"127.0.0.1:8080", "@", "user=42", "", http.StatusForbidden}, // a Unix socket
+		{"127.0.0.1:8080", "localhost:9", "user=42", "", http.StatusForbidden},
+		{"127.0.0.1:8080", "127.0.0.1:9", "user=1&user=2", "", http.StatusBadRequest},
+		{"127.0.0.1:8080", "127.0.0.1:9", "user=1&user=", "", http.StatusBadRequest},
+	} {
+		id, err := source(request(c.local, c.remote, c.query))
+		if id.User() != c.user || status(err) != c.status || err == nil && id.Kind != auth.KindDev {
+			t.Errorf("%+v: %+v, %v", c, id, err)
+		}
+	}
+}
+
+func TestDevWithoutAUser(t *testing.T) {
+	for _, query := range []string{"", "user=", "other=1"} {
+		if _, err := auth.Dev("user")(request("127.0.0.1:1", "127.0.0.1:2", query)); !errors.Is(err, auth.ErrNoIdentity) {
+			t.Errorf("%q: %v", query, err)
+		}
+	}
+	// Who asks for nobody is not refused: the page of a gateway may carry an empty field.
+	if _, err := auth.Dev("user")(request("192.0.2.1:1", "192.0.2.2:2", "")); !errors.Is(err, auth.ErrNoIdentity) {
+		t.Errorf("from afar without a user: %v", err)
+	}
+}
+
+func TestDevInjection(t *testing.T) {
+	for _, user := range hostile {
+		id, err := auth.Dev("user")(request("127.0.0.1:1", "127.0.0.1:2", "user="+url.QueryEscape(user)))
+		if id.User() != "" || status(err) != http.StatusBadRequest {
+			t.Errorf("%q: %+v, %v", user, id, err)
+		}
+	}
+}
+
+// TestLoopbackBehindAProxy: the other end is the proxy's, whoever stands behind it.
+func TestDevBehindAProxy(t *testing.T) {
+	for _, header := range []string{
+		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via",
+	} {
+		for _, value := range []string{"127.0.0.1", "192.0.2.7", ""} {
+			r := request("127.0.0.1:1", "127.0.0.1:2", "user=42")
+			r.Header.Set(header, value)
+			if id, err := auth.Dev("user")(r); id.User() != "" || status(err) != http.StatusForbidden {
+				t.Errorf("%s: %q: %+v, %v", header, value, id, err)
+			}
+		}
+	}
+}
