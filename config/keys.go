@@ -24,6 +24,7 @@ var keys = []key{
 	{name: "http.tls.key", usage: "key of the certificate (PEM `file`)", field: func(c *Config) any { return &c.HTTP.TLS.Key }},
 	{name: "http.cors.origins", usage: "`origins` whose pages may read, by comma", field: func(c *Config) any { return &c.HTTP.CORS.Origins }},
 	{name: "http.cors.credentials", usage: "let those pages send cookies and Authorization", field: func(c *Config) any { return &c.HTTP.CORS.Credentials }},
+	{name: "http.trusted_proxies", usage: "believe the headers of these `addresses` or CIDRs, by comma", field: func(c *Config) any { return &c.HTTP.TrustedProxies }},
 	{name: "http.shutdown_timeout", usage: "wait this `duration` for requests to end", field: func(c *Config) any { return &c.HTTP.ShutdownTimeout }},
 
 	{name: "nats.url", usage: "use the NATS server at this `url` instead of the embedded one", field: func(c *Config) any { return &c.NATS.URL }},
@@ -39,6 +40,25 @@ var keys = []key{
 	{name: "nats.embedded.addr", usage: "embedded server: take NATS clients at `host:port`", field: func(c *Config) any { return &c.NATS.Embedded.Addr }},
 	{name: "nats.embedded.dir", usage: "embedded server: store streams in this `directory`", field: func(c *Config) any { return &c.NATS.Embedded.Dir }},
 	{name: "nats.embedded.sync", usage: "embedded server: sync to disk `always` or at an interval", field: func(c *Config) any { return &c.NATS.Embedded.Sync }},
+
+	{name: "insecure", usage: "let everybody in beyond loopback, too", field: func(c *Config) any { return &c.Insecure }},
+	{name: "auth.identity", usage: "ask these `sources` in turn, by comma: jwt, header, dev, anonymous", field: func(c *Config) any { return &c.Auth.Identity }},
+	{name: "auth.jwt.secret_file", usage: "`file` with the secret of HS256, HS384 and HS512", field: func(c *Config) any { return &c.Auth.JWT.SecretFile }},
+	{name: "auth.jwt.public_key_file", usage: "`file` with public keys (PEM)", field: func(c *Config) any { return &c.Auth.JWT.PublicKeyFile }},
+	{name: "auth.jwt.jwks_file", usage: "`file` with a JWK Set", field: func(c *Config) any { return &c.Auth.JWT.JWKSFile }},
+	{name: "auth.jwt.jwks_url", usage: "`url` of the issuer's JWK Set", field: func(c *Config) any { return &c.Auth.JWT.JWKSURL }},
+	{name: "auth.jwt.algorithms", usage: "accept these `algorithms` alone, by comma", field: func(c *Config) any { return &c.Auth.JWT.Algorithms }},
+	{name: "auth.jwt.issuer", usage: "accept tokens of this `issuer` alone", field: func(c *Config) any { return &c.Auth.JWT.Issuer }},
+	{name: "auth.jwt.audience", usage: "accept tokens for one of these `names`, by comma; * takes any", field: func(c *Config) any { return &c.Auth.JWT.Audience }},
+	{name: "auth.jwt.leeway", usage: "allow for clocks that differ by this `duration`", field: func(c *Config) any { return &c.Auth.JWT.Leeway }},
+	{name: "auth.jwt.cookie", usage: "take the token from the cookie of this `name`, too", field: func(c *Config) any { return &c.Auth.JWT.Cookie }},
+	{name: "auth.jwt.query", usage: "take the token from ?access_token=, too", field: func(c *Config) any { return &c.Auth.JWT.Query }},
+	{name: "auth.jwt.claims", usage: "fill variables from claims: `variable=path`, by comma", field: func(c *Config) any { return &c.Auth.JWT.Claims }},
+	{name: "auth.jwt.widen_claim", usage: "`claim` with subjects that may be asked for beyond the feed's", field: func(c *Config) any { return &c.Auth.JWT.WidenClaim }},
+	{name: "auth.jwt.narrow_claim", usage: "`claim` with the only subjects that may be read", field: func(c *Config) any { return &c.Auth.JWT.NarrowClaim }},
+	{name: "auth.jwt.publish_claim", usage: "`claim` with subjects that may be published to", field: func(c *Config) any { return &c.Auth.JWT.PublishClaim }},
+	{name: "auth.header.user", usage: "`header` with the user, set by a trusted proxy", field: func(c *Config) any { return &c.Auth.Header.User }},
+	{name: "auth.header.vars", usage: "fill variables from headers: `variable=Header`, by comma", field: func(c *Config) any { return &c.Auth.Header.Vars }},
 
 	{name: "streams.dir", usage: "more stream definitions in this `directory`", field: func(c *Config) any { return &c.Streams.Dir }},
 	{name: "streams.apply", usage: "change streams that differ from their definition", field: func(c *Config) any { return &c.Streams.Apply }},
@@ -58,7 +78,8 @@ var keys = []key{
 	{name: "window.events", usage: "keep this `number` of recent events in memory", field: func(c *Config) any { return &c.Window.Events }},
 	{name: "window.bytes", usage: "keep recent events up to this `size` in memory", field: func(c *Config) any { return &c.Window.Bytes }},
 
-	{name: "publish.enabled", usage: "take events by HTTP", field: func(c *Config) any { return &c.Publish.Enabled }},
+	{name: "publish.enabled", usage: "take events by HTTP: `true`, false, or auto", field: func(c *Config) any { return &c.Publish.Enabled }},
+	{name: "publish.keys", usage: "`file` of API keys for publishing", field: func(c *Config) any { return &c.Publish.Keys }},
 	{name: "publish.max_bytes", usage: "largest `size` of a request's body", field: func(c *Config) any { return &c.Publish.MaxBytes }},
 	{name: "publish.max_batch", usage: "largest `number` of events in one request", field: func(c *Config) any { return &c.Publish.MaxBatch }},
 

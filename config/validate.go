@@ -21,6 +21,7 @@ func (c Config) validate(p *problems) {
 	c.HTTP.validate(p)
 	c.NATS.validate(p)
 	validateFeeds(c.Feeds, p)
+	c.validateAuth(p)
 	c.SSE.validate(p)
 	atLeast(p, "limits.streams", c.Limits.Streams, 0)
 	atLeast(p, "limits.per_user", c.Limits.PerUser, 0)
