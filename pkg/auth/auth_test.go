@@ -30,7 +30,7 @@ func status(err error) int {
 // request is one that has come to local from remote.
 func request(local, remote, query string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/?"+query, nil)
-	r.RemoteAddr = remote
+	r.RemoteAddr, r.Host = remote, "localhost:8080"
 	if local == "" {
 		return r
 	}

@@ -7,7 +7,9 @@ import (
 )
 
 // Dev takes the user from a query parameter, for trying things out: only when both ends of
-// the connection are on this machine and no proxy shows between; from elsewhere it is 403.
+// the connection are on this machine, no proxy shows between, and Host is localhost or a
+// loopback address, which the name of a page that was rebound to this machine is not; from
+// elsewhere it is 403.
 // Behind a proxy of the same machine that adds no header of its own, anybody can be any user:
 // leave it out.
 func Dev(param string) Source {
@@ -20,7 +22,7 @@ func Dev(param string) Source {
 			return Identity{}, ErrNoIdentity
 		}
 		if !onLoopback(r) {
-			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= is for trying things out on the machine itself; let the gateway set the header X-User"}
+			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= is for trying things out on the machine itself, as localhost; let the gateway set the header X-User"}
 		}
 		if n := len(query[param]); n > 1 {
 			return Identity{}, badRequest("?%s= is there %d times; send it once", param, n)
@@ -52,5 +54,11 @@ func onLoopback(r *http.Request) bool {
 		}
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return local != nil && parseAddr(local.String()).IsLoopback() && peerAddr(r).IsLoopback()
+	return isLocalHost(r.Host) && local != nil && parseAddr(local.String()).IsLoopback() && peerAddr(r).IsLoopback()
+}
+
+// isLocalHost reads a Host, with a port or without.
+func isLocalHost(host string) bool {
+	name, _, _ := strings.Cut(host, ":")
+	return strings.EqualFold(name, "localhost") || parseAddr(host).IsLoopback()
 }

@@ -57,7 +57,23 @@ func TestDevInjection(t *testing.T) {
 	}
 }
 
-// TestLoopbackBehindAProxy: the other end is the proxy's, whoever stands behind it.
+// TestDevRebound: a hostile page whose name resolves to this machine is its own origin, so
+// that the browser lets it read. Its name in Host is what gives it away.
+func TestDevRebound(t *testing.T) {
+	for host, want := range map[string]int{
+		"localhost": 0, "localhost:8080": 0, "LOCALHOST:8080": 0, "127.0.0.1:8080": 0, "127.0.0.1": 0, "[::1]:8080": 0, "[::1]": 0,
+		"rebound.example:8080": http.StatusForbidden, "rebound.example": http.StatusForbidden, "localhost.rebound.example:8080": http.StatusForbidden,
+		"127.0.0.1.rebound.example": http.StatusForbidden, "192.0.2.7:8080": http.StatusForbidden, "0.0.0.0:8080": http.StatusForbidden, "": http.StatusForbidden,
+	} {
+		r := request("127.0.0.1:1", "127.0.0.1:2", "user=42")
+		r.Host = host
+		if id, err := auth.Dev("user")(r); status(err) != want || (want == 0) != (id.User() == "42") {
+			t.Errorf("%q: %+v, %v", host, id, err)
+		}
+	}
+}
+
+// TestDevBehindAProxy: the other end is the proxy's, whoever stands behind it.
 func TestDevBehindAProxy(t *testing.T) {
 	for _, header := range []string{
 		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via",
