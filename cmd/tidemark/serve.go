@@ -90,7 +90,8 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
 			Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",
-			MaxBytes: int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
+			LocalOnly: cfg.OnLoopback() && !cfg.Insecure,
+			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
 		Logger: logger,
 	}, nil

@@ -66,6 +66,9 @@ func (s *Server) openPublishers() error {
 	if s.opts.Publish.ByToken && s.tokens != nil {
 		sources = append(sources, s.tokens.Identify)
 	}
+	if len(sources) == 0 && s.opts.Publish.LocalOnly {
+		sources = append(sources, auth.ThisMachine())
+	}
 	if len(sources) > 0 {
 		s.publisher = s.revoked.Guard(auth.Required(sources...))
 	}

@@ -222,3 +222,29 @@ func TestPublishByClaim(t *testing.T) {
 		t.Errorf("%d events are stored, want that of the publisher alone: %v", info.State.LastSeq, err)
 	}
 }
+
+// TestPublishFromThisMachine: a page whose name was rebound to this machine publishes nothing.
+func TestPublishFromThisMachine(t *testing.T) {
+	r := newRig(t, func(o *server.Options) { o.Publish.LocalOnly = true })
+	for name, c := range map[string]struct {
+		host, header string
+		status       int
+	}{
+		"by address": {"", "", http.StatusOK}, "by name": {"localhost:1234", "", http.StatusOK},
+		"rebound": {"rebound.evil.example", "", http.StatusForbidden}, "behind a proxy": {"", "X-Forwarded-For", http.StatusForbidden},
+	} {
+		req, _ := http.NewRequest(http.MethodPost, r.base+"/publish", strings.NewReader(`{"subject":"notifications.broadcast","data":"hi"}`))
+		req.Host = c.host
+		if c.header != "" {
+			req.Header.Set(c.header, "192.0.2.1")
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.status {
+			t.Errorf("%s: %s", name, resp.Status)
+		}
+	}
+}

@@ -74,9 +74,11 @@ type WindowOptions struct{ Events, Bytes int }
 type PublishOptions struct {
 	Enabled  bool
 	KeysFile string // of API keys; see auth.OpenAPIKeys
-	ByToken  bool   // a token of AuthOptions.JWT may publish what its publish claim says
-	MaxBytes int64
-	MaxBatch int
+	// LocalOnly lets only this machine publish where there are neither keys nor tokens.
+	LocalOnly bool
+	ByToken   bool // a token of AuthOptions.JWT may publish what its publish claim says
+	MaxBytes  int64
+	MaxBatch  int
 }
 
 func (o Options) withDefaults() Options {
