@@ -22,10 +22,7 @@ func (c Config) validate(p *problems) {
 	c.NATS.validate(p)
 	validateFeeds(c.Feeds, p)
 	c.SSE.validate(p)
-	atLeast(p, "limits.streams", c.Limits.Streams, 0)
-	atLeast(p, "limits.per_user", c.Limits.PerUser, 0)
-	atLeast(p, "limits.per_address", c.Limits.PerAddress, 0)
-	atLeast(p, "limits.replays", c.Limits.Replays, 0)
+	c.Limits.validate(c.Publish.MaxBatch, p)
 	atLeast(p, "window.events", c.Window.Events, 1)
 	atLeast(p, "window.bytes", c.Window.Bytes, 1)
 	atLeast(p, "publish.max_bytes", c.Publish.MaxBytes, 1)
@@ -45,6 +42,9 @@ func (h HTTP) validate(p *problems) {
 	h.TLS.validate(p, "http.tls")
 	for _, origin := range h.CORS.Origins {
 		checkOrigin(p, origin)
+	}
+	for _, proxy := range h.TrustedProxies {
+		checkNetwork(p, "http.trusted_proxies", proxy)
 	}
 	if h.CORS.Credentials && slices.Contains(h.CORS.Origins, "*") {
 		p.add("http.cors.credentials", "browsers refuse credentials with the origin *; list the origins")

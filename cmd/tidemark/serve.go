@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -61,11 +62,15 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 	if err != nil {
 		return server.Options{}, err
 	}
+	proxies, err := networks("http.trusted_proxies", cfg.HTTP.TrustedProxies)
+	if err != nil {
+		return server.Options{}, err
+	}
 	return server.Options{
 		HTTP: server.HTTPOptions{
 			Addr: cfg.HTTP.Addr, CertFile: cfg.HTTP.TLS.Cert, KeyFile: cfg.HTTP.TLS.Key,
 			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
-			ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
+			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
 		},
 		NATS: natsOptions(cfg),
 		Embedded: natsd.Options{
@@ -85,6 +90,18 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		},
 		Logger: logger,
 	}, nil
+}
+
+func networks(key string, texts []string) ([]netip.Prefix, error) {
+	parsed := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		p, err := config.ParseNetwork(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		parsed[i] = p
+	}
+	return parsed, nil
 }
 
 func natsOptions(cfg config.Config) jetlog.ConnectOptions {

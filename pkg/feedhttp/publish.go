@@ -31,13 +31,18 @@ type PublishOptions struct {
 	MaxBatch int
 	// Timeout bounds the wait for acknowledgements; 5 s when zero.
 	Timeout time.Duration
-	Logger  *slog.Logger // nil discards
+	// BodyTimeout bounds the time that a request's body takes to come; 30 s when zero.
+	BodyTimeout time.Duration
+	// Admission bounds how fast events come; nil bounds nothing.
+	Admission *Admission
+	Logger    *slog.Logger // nil discards
 }
 
 func (o PublishOptions) withDefaults() PublishOptions {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<20)
 	o.MaxBatch = cmp.Or(o.MaxBatch, 1000)
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -80,6 +85,9 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseMethod(w, r, "POST, OPTIONS")
 		return
 	}
+	if !h.admit(w, r, 1) {
+		return
+	}
 	body, err := h.read(w, r)
 	if err != nil {
 		WriteProblem(w, problemOf(err))
@@ -95,7 +103,9 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, problemOf(err))
 		return
 	}
-	h.store(w, r, msgs, isArray)
+	if h.admit(w, r, len(msgs)-1) {
+		h.store(w, r, msgs, isArray)
+	}
 }
 
 // fieldError is a wrong part of a body.
@@ -107,7 +117,7 @@ type fieldError struct {
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
 
 func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.opts.MaxBytes))
+	body, err := p.readBody(w, http.MaxBytesReader(w, r.Body, p.opts.MaxBytes))
 	if err != nil {
 		return nil, err
 	}
@@ -260,6 +270,8 @@ func problemOf(err error) Problem {
 	case isTooBig:
 		p.Status = http.StatusRequestEntityTooLarge
 		p.Detail = fmt.Sprintf("the body is larger than %d bytes (publish.max_bytes)", tooBig.Limit)
+	case errors.Is(err, errSlowBody):
+		p.Status = http.StatusRequestTimeout
 	case errors.Is(err, feed.ErrTooLarge):
 		p.Status = http.StatusRequestEntityTooLarge
 	case errors.Is(err, feed.ErrSubjectNotStored):

@@ -53,6 +53,9 @@ func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseMethod(w, r, "POST, OPTIONS")
 		return
 	}
+	if !h.admit(w, r, 1) {
+		return
+	}
 	msg, err := h.message(w, r)
 	if err != nil {
 		WriteProblem(w, problemOf(err))
