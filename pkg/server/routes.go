@@ -20,7 +20,7 @@ var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Ca
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
 	e.HTTPErrorHandler = problemHandler
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
@@ -76,7 +76,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	}
 	opts := feedhttp.PublishOptions{
 		Publisher: s.publish, Subjects: s.publishable(),
-		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch,
+		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, Admission: s.admit,
 		Logger: s.opts.Logger.With("part", "publish"),
 	}
 	guard, err := s.crossOrigin()
