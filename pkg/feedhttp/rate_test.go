@@ -36,6 +36,12 @@ func TestLimiter(t *testing.T) {
 	if wait := l.take(b, 1000, now.Add(2*time.Second)); wait != 0 {
 		t.Errorf("more than a burst waits %v for a full bucket", wait)
 	}
+	crowd := newLimiter(2000, 20_000) // the defaults of the configuration
+	for range 10_000 {
+		if crowd.take(a, 1, now) != 0 {
+			t.Fatal("ten thousand at once are too many")
+		}
+	}
 	if newLimiter(0, 5).take(a, 100, now) != 0 {
 		t.Error("no rate is a limit")
 	}
