@@ -17,12 +17,46 @@ type Config struct {
 	HTTP    HTTP
 	NATS    NATS
 	Streams Streams
+	Auth    Auth
 	Feeds   map[string]Feed // by name
 	SSE     SSE
 	Limits  Limits
 	Window  Window
 	Publish Publish
 	Log     Log
+	// Insecure lets everybody in beyond loopback, too.
+	Insecure bool
+}
+
+// Auth is auth.*: who is calling.
+type Auth struct {
+	// Identity are the sources of identities, asked in this order: jwt, header, dev, anonymous.
+	// Empty is dev and anonymous, on loopback only.
+	Identity []string
+	JWT      JWT
+	Header   AuthHeader
+}
+
+// JWT is auth.jwt.*: JSON Web Tokens. One of the four places of keys is needed.
+type JWT struct {
+	SecretFile, PublicKeyFile, JWKSFile, JWKSURL string
+
+	Algorithms   []string // that tokens may be signed with; all that the keys are for when empty
+	Issuer       string   // what iss must be; any when empty
+	Audience     []string // of which aud must hold one
+	Leeway       time.Duration
+	Cookie       string   // a cookie that may hold the token
+	Query        bool     // ?access_token= may, too
+	Claims       []string // variable=claim path, such as city=address.city
+	WidenClaim   string   // a claim with subjects that may be asked for beyond the feed's
+	NarrowClaim  string   // a claim with the only subjects that may be read
+	PublishClaim string   // a claim with subjects that may be published to
+}
+
+// AuthHeader is auth.header.*: headers of a gateway, believed from http.trusted_proxies alone.
+type AuthHeader struct {
+	User string
+	Vars []string // variable=Header, such as city=X-City
 }
 
 // HTTP is http.*: where clients connect.
@@ -30,7 +64,7 @@ type HTTP struct {
 	Addr            string // host:port
 	TLS             TLSPair
 	CORS            CORS
-	TrustedProxies  []string      // CIDRs or addresses of the proxies that are believed what they say of a client's address
+	TrustedProxies  []string      // CIDRs or addresses of those whose headers are believed
 	ShutdownTimeout time.Duration // how long requests may take to end; streams are told at once
 }
 
@@ -127,9 +161,10 @@ type Window struct {
 
 // Publish is publish.*: publishing by HTTP.
 type Publish struct {
-	Enabled  bool
-	MaxBytes Size // of one request's body
-	MaxBatch int  // events in one request
+	Enabled  Switch
+	Keys     string // file of API keys; empty for none
+	MaxBytes Size   // of one request's body
+	MaxBatch int    // events in one request
 }
 
 // Log is log.*.
@@ -146,6 +181,11 @@ func Default() Config {
 			Name:     "tidemark",
 			Embedded: Embedded{Addr: "127.0.0.1:4222", Dir: "./data/nats", Sync: SyncAlways},
 		},
+		Auth: Auth{
+			Identity: []string{},
+			JWT:      JWT{Algorithms: []string{}, Audience: []string{}, Leeway: 30 * time.Second, Claims: []string{"user=sub"}},
+			Header:   AuthHeader{User: "X-User", Vars: []string{}},
+		},
 		Feeds: map[string]Feed{"notifications": {
 			Paths:    []string{"/events", "/sse-notifications", "/api/events/subscribe"},
 			Stream:   "NOTIFICATIONS",
@@ -160,7 +200,7 @@ func Default() Config {
 			PublishesPerSecond: 1000, PublishesBurst: 5000,
 		},
 		Window:  Window{Events: 65536, Bytes: 64 * MiB},
-		Publish: Publish{Enabled: true, MaxBytes: MiB, MaxBatch: 1000},
+		Publish: Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
 		Log:     Log{Level: "info", Format: "auto"},
 	}
 }

@@ -78,6 +78,7 @@ func TestReferenceEqualsTheDefaultsAndHasEveryKey(t *testing.T) {
 
 func TestFlagsBeatEnvironmentBeatsFile(t *testing.T) {
 	opts := Options{File: file(t, `
+insecure: true
 http: {addr: "f:1", shutdown_timeout: 1s}
 sse: {retry: 1s}
 nats: {embedded: {sync: 2m}}
@@ -107,9 +108,13 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		"nats.tls.ca": "a", "nats.tls.cert": "c", "nats.tls.key": "k", "nats.embedded.addr": ":8", "nats.embedded.dir": "/d",
 		"nats.embedded.sync": "3m", "streams.dir": "s", "streams.apply": "true", "sse.retry": "3s", "sse.heartbeat": "4s",
 		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.replays": "15",
-		"http.trusted_proxies": "10.0.0.0/8, fd00::1", "limits.connects_per_second": "16", "limits.connects_burst": "17",
-		"limits.publishes_per_second": "18", "limits.publishes_burst": "19", "sse.max_age": "6h", "sse.max_idle": "7m", "window.events": "8", "window.bytes": "9KiB",
-		"publish.enabled": "false", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "log.level": "debug", "log.format": "json",
+		"limits.connects_per_second": "16", "limits.connects_burst": "17", "limits.publishes_per_second": "18", "limits.publishes_burst": "19",
+		"sse.max_age": "6h", "sse.max_idle": "7m", "window.events": "8", "window.bytes": "9KiB",
+		"http.trusted_proxies": "10.0.0.0/8, 192.0.2.1", "insecure": "true", "auth.identity": "jwt,anonymous",
+		"auth.jwt.secret_file": "", "auth.jwt.public_key_file": "k.pem", "auth.jwt.jwks_file": "", "auth.jwt.jwks_url": "", "auth.jwt.algorithms": "EdDSA",
+		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.cookie": "c", "auth.jwt.query": "true",
+		"auth.jwt.claims": "user=sub,city=address.city", "auth.jwt.widen_claim": "w", "auth.jwt.narrow_claim": "n", "auth.jwt.publish_claim": "p",
+		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "publish.keys": "keys", "publish.enabled": "false", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "log.level": "debug", "log.format": "json",
 	}
 	var environ, args, yaml []string
 	for _, k := range keys {

@@ -95,7 +95,7 @@ func TestValidate(t *testing.T) {
 		"later without a pause":     {func(c *Config) { c.SSE.RetryLater = 0 }, "sse.retry_later: "},
 		"limit below zero":          {func(c *Config) { c.Limits.PerUser = -1 }, "limits.per_user: "},
 		"proxies":                   {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/8", "192.0.2.7", "fd00::/8", "::1"} }, ""},
-		"proxy by name":             {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/8", "proxy.example"} }, `http.trusted_proxies: "proxy.example" is not a network`},
+		"proxy by name":             {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/8", "proxy.example"} }, "http.trusted_proxies: "},
 		"proxies of no width":       {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/33"} }, "http.trusted_proxies: "},
 		"rate below zero":           {func(c *Config) { c.Limits.ConnectsPerSecond = -1 }, "limits.connects_per_second: "},
 		"rate without a burst":      {func(c *Config) { c.Limits.ConnectsBurst = 0 }, "limits.connects_burst: "},

@@ -21,6 +21,7 @@ func (c Config) validate(p *problems) {
 	c.HTTP.validate(p)
 	c.NATS.validate(p)
 	validateFeeds(c.Feeds, p)
+	c.validateAuth(p)
 	c.SSE.validate(p)
 	c.Limits.validate(c.Publish.MaxBatch, p)
 	atLeast(p, "window.events", c.Window.Events, 1)
@@ -42,9 +43,6 @@ func (h HTTP) validate(p *problems) {
 	h.TLS.validate(p, "http.tls")
 	for _, origin := range h.CORS.Origins {
 		checkOrigin(p, origin)
-	}
-	for _, proxy := range h.TrustedProxies {
-		checkNetwork(p, "http.trusted_proxies", proxy)
 	}
 	if h.CORS.Credentials && slices.Contains(h.CORS.Origins, "*") {
 		p.add("http.cors.credentials", "browsers refuse credentials with the origin *; list the origins")

@@ -79,6 +79,28 @@ func (s *Sync) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Switch is true, false, or auto.
+type Switch string
+
+// Auto leaves the choice to what else is set.
+const (
+	Auto Switch = "auto"
+	On   Switch = "true"
+	Off  Switch = "false"
+)
+
+func (s Switch) String() string { return string(s) }
+
+// UnmarshalText reads one of the three.
+func (s *Switch) UnmarshalText(text []byte) error {
+	switch v := Switch(text); v {
+	case Auto, On, Off:
+		*s = v
+		return nil
+	}
+	return fmt.Errorf("%q is none of true, false and auto", text)
+}
+
 // assign puts a value from YAML, the environment or a flag into a field.
 func assign(field, value any) error {
 	switch f := field.(type) {

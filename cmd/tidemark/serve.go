@@ -6,12 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
@@ -58,11 +60,11 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 	if err != nil {
 		return server.Options{}, err
 	}
-	feeds, err := feedOptions(cfg)
+	proxies, err := cfg.HTTP.Proxies()
 	if err != nil {
 		return server.Options{}, err
 	}
-	proxies, err := networks("http.trusted_proxies", cfg.HTTP.TrustedProxies)
+	feeds, err := feedOptions(cfg)
 	if err != nil {
 		return server.Options{}, err
 	}
@@ -72,6 +74,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
 			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
 		},
+		Auth: authOptions(cfg, proxies, logger),
 		NATS: natsOptions(cfg),
 		Embedded: natsd.Options{
 			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
@@ -86,22 +89,33 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Limits: feedhttp.Limits(cfg.Limits),
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
-			Enabled: cfg.Publish.Enabled, MaxBytes: int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
+			Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",
+			MaxBytes: int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
 		Logger: logger,
 	}, nil
 }
 
-func networks(key string, texts []string) ([]netip.Prefix, error) {
-	parsed := make([]netip.Prefix, len(texts))
-	for i, text := range texts {
-		p, err := config.ParseNetwork(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
-		}
-		parsed[i] = p
+func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger) server.AuthOptions {
+	j, h := cfg.Auth.JWT, cfg.Auth.Header
+	opts := server.AuthOptions{
+		Identity: cfg.Auth.Identity,
+		JWT: auth.JWTOptions{
+			SecretFile: j.SecretFile, PublicKeyFile: j.PublicKeyFile, JWKSFile: j.JWKSFile, JWKSURL: j.JWKSURL,
+			Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience, Leeway: j.Leeway,
+			Cookie: j.Cookie, Query: j.Query, Claims: config.Pairs(j.Claims),
+			WidenClaim: j.WidenClaim, NarrowClaim: j.NarrowClaim, PublishClaim: j.PublishClaim,
+			Logger: logger.With("part", "auth"),
+		},
+		Header: auth.HeaderOptions{User: h.User, Vars: config.Pairs(h.Vars), Trusted: proxies},
 	}
-	return parsed, nil
+	if slices.Contains(j.Audience, "*") {
+		opts.JWT.Audience, opts.JWT.AnyAudience = nil, true
+	}
+	if j.Leeway == 0 {
+		opts.JWT.Leeway = -1 // none: zero is the default there
+	}
+	return opts
 }
 
 func natsOptions(cfg config.Config) jetlog.ConnectOptions {

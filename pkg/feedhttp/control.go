@@ -53,8 +53,10 @@ const (
 	CloseDrain    CloseReason = "drain"
 	CloseMaxAge   CloseReason = "max-age"
 	CloseIdle     CloseReason = "idle"
-	CloseOverload CloseReason = "overload" // the node has all the streams it can take
-	CloseLimit    CloseReason = "limit"    // so has the user, or the address
+	CloseExpired  CloseReason = "token-expired" // come back with another token
+	CloseRevoked  CloseReason = "revoked"       // so was what it was opened with
+	CloseOverload CloseReason = "overload"      // the node has all the streams it can take
+	CloseLimit    CloseReason = "limit"         // so has the user, or the address
 )
 
 // controls encodes control events, as comments for clients that want none.

@@ -9,6 +9,9 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
+// TypeTokenExpired is the type of the problem that a new token solves.
+const TypeTokenExpired = "urn:tidemark:token-expired" //nolint:gosec // G101: a name, no token
+
 // Problem is an error answer, as RFC 9457 (application/problem+json) has it.
 type Problem struct {
 	Type   string `json:"type"`
@@ -48,6 +51,15 @@ func refuse(w http.ResponseWriter, err error) {
 	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
 	if denied, ok := errors.AsType[*auth.Error](err); ok {
 		p.Status = denied.Status
+		if denied.Challenge != "" {
+			w.Header().Set("WWW-Authenticate", denied.Challenge)
+		}
+	}
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		p.Type = TypeTokenExpired
+	case errors.Is(err, auth.ErrKeysUnavailable):
+		w.Header().Set("Retry-After", "5")
 	}
 	WriteProblem(w, p)
 }

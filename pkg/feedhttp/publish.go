@@ -16,12 +16,15 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // PublishOptions configure Publish and SendMessage. Publisher is needed.
 type PublishOptions struct {
 	Publisher feed.Publisher
+	// Identify says who publishes, and where it may; nil lets everybody publish everywhere.
+	Identify auth.Source
 	// Subjects bound what may be published; empty allows every subject that some stream
 	// takes.
 	Subjects []string
@@ -88,6 +91,11 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.admit(w, r, 1) {
 		return
 	}
+	id, err := h.identify(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
 	body, err := h.read(w, r)
 	if err != nil {
 		WriteProblem(w, problemOf(err))
@@ -103,9 +111,34 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, problemOf(err))
 		return
 	}
+	if err := h.allow(id, msgs...); err != nil {
+		refuse(w, err)
+		return
+	}
 	if h.admit(w, r, len(msgs)-1) {
 		h.store(w, r, msgs, isArray)
 	}
+}
+
+// identify is asked before the body is read: a stranger's is not worth the memory.
+func (p *publisher) identify(r *http.Request) (auth.Identity, error) {
+	if p.opts.Identify == nil {
+		return auth.Identity{}, nil
+	}
+	return p.opts.Identify(r)
+}
+
+// allow refuses a request that holds a message which the identity may not publish.
+func (p *publisher) allow(id auth.Identity, msgs ...feed.Message) error {
+	if p.opts.Identify == nil {
+		return nil
+	}
+	for _, m := range msgs {
+		if !id.MayPublish(m.Subject) {
+			return &auth.Error{Status: http.StatusForbidden, Detail: fmt.Sprintf("the key or token does not allow to publish to %q", m.Subject)}
+		}
+	}
+	return nil
 }
 
 // fieldError is a wrong part of a body.

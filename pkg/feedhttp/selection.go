@@ -39,8 +39,12 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 	if only {
 		defaults = nil
 	}
-	filters := feed.MergeFilters(append(defaults, asked...))
+	// What the token narrows the grant to holds for everything, also what it widens it to.
+	filters := feed.MergeFilters(id.Restrict(append(defaults, asked...)))
 	if len(filters) == 0 {
+		if id.Narrow != nil {
+			return nil, &auth.Error{Status: http.StatusForbidden, Detail: "the token leaves none of the subjects of this connection; ask with ?subject= for some that it grants"}
+		}
 		return nil, nothing(only, missing)
 	}
 	return filters, nil
@@ -70,7 +74,7 @@ func (s Selection) check(id auth.Identity, asked, defaults []string) error {
 	if err != nil {
 		return err
 	}
-	allowed = append(allowed, defaults...)
+	allowed = append(append(allowed, defaults...), id.Widen...)
 	for _, subject := range asked {
 		if err := check(subject, allowed); err != nil {
 			return err

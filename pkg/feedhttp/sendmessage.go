@@ -56,9 +56,18 @@ func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.admit(w, r, 1) {
 		return
 	}
+	id, err := h.identify(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
 	msg, err := h.message(w, r)
 	if err != nil {
 		WriteProblem(w, problemOf(err))
+		return
+	}
+	if err := h.allow(id, msg); err != nil {
+		refuse(w, err)
 		return
 	}
 	h.store(w, r, []feed.Message{msg}, false)

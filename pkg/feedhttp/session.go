@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/push"
 	"github.com/tidemark/tidemark/pkg/sse"
@@ -15,6 +16,8 @@ import (
 var (
 	errMaxAge   = errors.New("the stream has reached its greatest age")
 	errIdle     = errors.New("the stream was idle for too long")
+	errExpired  = errors.New("the token has expired")
+	errRevoked  = errors.New("the grant was revoked")
 	errDrain    = errors.New("the server is draining")
 	errOverload = errors.New("the server has all it can take")
 	errLimit    = errors.New("too many streams of one user or address")
@@ -28,6 +31,8 @@ var farewells = map[error]struct {
 }{
 	errMaxAge:      {CloseMaxAge, "this stream has lasted its time; reconnect to go on", false},
 	errIdle:        {CloseIdle, "nothing was sent for a long time; reconnect to go on", false},
+	errExpired:     {CloseExpired, "the token of this stream has expired; reconnect with a new one", false},
+	errRevoked:     {CloseRevoked, "the grant of this stream was revoked; sign in again", true},
 	errDrain:       {CloseDrain, "this server goes down; reconnect to go on with another", false},
 	feed.ErrClosed: {CloseDrain, "this feed goes down; reconnect to go on", false},
 	errOverload:    {CloseOverload, "this server has all the streams that it can take; reconnect later", true},
@@ -42,13 +47,15 @@ const firstBeat = time.Second
 // where the log must be asked, a goroutine does that for as long as it takes.
 type session struct {
 	handler *Subscribe
+	grant   auth.Grant
 	user    string
 	remote  string
 	visible bool // heartbeats are events
 	controls
 	leave func()
 	start time.Time
-	until time.Time // the zero time for no greatest age
+	until time.Time // the zero time for never
+	over  error     // what until means
 
 	mu      sync.Mutex
 	waker   push.Waker
@@ -194,7 +201,7 @@ func (s *session) overLocked(turn push.Turn) error {
 	case s.handler.draining():
 		return errDrain
 	case !s.until.IsZero() && !turn.Now.Before(s.until):
-		return errMaxAge
+		return s.over
 	}
 	return nil
 }
@@ -357,6 +364,17 @@ func (s *session) releaseLocked() {
 		"events", s.events, "bytes", s.bytes, "position", s.sent.String(),
 		"after", time.Since(s.start).Round(time.Millisecond).String())
 	s.leave()
+}
+
+// revoke ends the session if a revocation is about it.
+func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
+	if hit = rev.Hits(s.grant, at); hit {
+		s.mu.Lock()
+		s.failed = errRevoked
+		s.mu.Unlock()
+		s.wake()
+	}
+	return hit
 }
 
 // wake lets the engine look at the session.

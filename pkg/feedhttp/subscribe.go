@@ -28,6 +28,9 @@ type SubscribeOptions struct {
 	ReplayFromLog bool
 	// Identify says who is calling; nil takes everybody for anonymous.
 	Identify auth.Source
+	// Check, if set, is asked again once a stream can be found by Revoke, so that a revocation
+	// that comes in between ends it.
+	Check func(auth.Grant) error
 
 	// Engine writes the streams; nil gives each a goroutine.
 	Engine *push.Engine
@@ -107,6 +110,20 @@ func (h *Subscribe) Drain(ctx context.Context) error {
 	}
 }
 
+// Revoke ends the streams that a revocation is about, and returns how many. It does not keep
+// them from coming back; Identify must refuse them from before the call on.
+func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
+	h.mu.Lock()
+	streams := slices.Collect(maps.Keys(h.streams))
+	h.mu.Unlock()
+	for _, s := range streams {
+		if s.revoke(rev, at) {
+			n++
+		}
+	}
+	return n
+}
+
 // enter counts a stream. What it returns is called at its end.
 func (h *Subscribe) enter(s *session, done func()) (leave func()) {
 	h.mu.Lock()
@@ -155,6 +172,9 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	release, err := h.opts.Admission.admit(s.user, r)
 	s.failed = err
 	s.leave = h.enter(s, release)
+	if check := h.opts.Check; s.failed == nil && check != nil && check(s.grant) != nil {
+		s.failed = errRevoked
+	}
 	h.opts.Engine.Serve(w, r, s, push.Options{WriteTimeout: h.opts.WriteTimeout})
 }
 
@@ -190,12 +210,15 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	}
 	now := time.Now()
 	s := &session{
-		handler: h, user: strings.Clone(id.User()), remote: r.RemoteAddr, visible: visible && !quiet, controls: controls{asComments: quiet},
+		handler: h, grant: id.Grant(), user: strings.Clone(id.User()), remote: r.RemoteAddr, visible: visible && !quiet, controls: controls{asComments: quiet},
 		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
 		start:   now, event: now,
 	}
 	if h.opts.MaxAge > 0 {
-		s.until = now.Add(jitter(h.opts.MaxAge*95/100, 0.05))
+		s.until, s.over = now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge
+	}
+	if !id.Expires.IsZero() && (s.until.IsZero() || id.Expires.Before(s.until)) {
+		s.until, s.over = id.Expires, errExpired
 	}
 	return s, nil
 }

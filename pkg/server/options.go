@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
@@ -24,6 +25,7 @@ type Options struct {
 	// Streams are created when missing; where they differ they are changed if ApplyStreams.
 	Streams      []jetstream.StreamConfig
 	ApplyStreams bool
+	Auth         AuthOptions
 	Feeds        []FeedOptions
 	SSE          SSEOptions
 	Window       WindowOptions
@@ -48,6 +50,15 @@ type HTTPOptions struct {
 	ShutdownTimeout time.Duration
 }
 
+// AuthOptions say who is calling.
+type AuthOptions struct {
+	// Identity are sources in the order in which they are asked: jwt, header, dev, anonymous.
+	// Empty is dev and anonymous. Where none finds an identity, the request is refused.
+	Identity []string
+	JWT      auth.JWTOptions
+	Header   auth.HeaderOptions
+}
+
 // FeedOptions are one stream at some paths.
 type FeedOptions struct {
 	Name            string
@@ -68,6 +79,8 @@ type WindowOptions struct{ Events, Bytes int }
 // PublishOptions say whether and what may be published over HTTP.
 type PublishOptions struct {
 	Enabled  bool
+	KeysFile string // of API keys; see auth.OpenAPIKeys
+	ByToken  bool   // a token of AuthOptions.JWT may publish what its publish claim says
 	MaxBytes int64
 	MaxBatch int
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
-	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 )
@@ -51,8 +50,8 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
 		ReplayFromLog: f.ReplayFromLog,
-		Identify:      auth.First(auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify, auth.Dev("user")),
-		Retry:         s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
+		Identify:      s.reader, Check: s.revoked.Check,
+		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
 		Logger: s.opts.Logger.With("feed", f.Name),
 	})
@@ -75,8 +74,8 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.publish, Subjects: s.publishable(),
-		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, Admission: s.admit,
+		Publisher: s.publish, Identify: s.publisher, Subjects: s.publishable(), Admission: s.admit,
+		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch,
 		Logger: s.opts.Logger.With("part", "publish"),
 	}
 	guard, err := s.crossOrigin()

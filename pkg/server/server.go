@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
@@ -26,12 +27,17 @@ type Server struct {
 	http     *http.Server
 	engine   *push.Engine // writes the streams
 	admit    *feedhttp.Admission
-	embedded *natsd.Server // nil with a NATS server of its own
-	nats     *nats.Conn
-	js       jetstream.JetStream
-	publish  *jetlog.Publisher
-	feeds    map[string]*feed.Feed // by stream
-	streams  []*feedhttp.Subscribe
+
+	tokens    *auth.JWTSource // nil without
+	reader    auth.Source
+	publisher auth.Source // nil where everybody may publish
+	revoked   auth.Revocations
+	embedded  *natsd.Server // nil with a NATS server of its own
+	nats      *nats.Conn
+	js        jetstream.JetStream
+	publish   *jetlog.Publisher
+	feeds     map[string]*feed.Feed // by stream
+	streams   []*feedhttp.Subscribe
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
 	draining    atomic.Bool
@@ -53,7 +59,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.bind, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.routes,
+		s.bind, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openIdentity, s.routes, s.hearRevocations,
 	} {
 		if err := step(ctx); err != nil {
 			return err

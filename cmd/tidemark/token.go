@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/server"
+)
+
+func newToken() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "token",
+		Short: "Make keys for publishing, and revoke grants",
+	}, newTokenKey(), newTokenRevoke())
+}
+
+func newTokenKey() *cobra.Command {
+	return &cobra.Command{
+		Use:   "key NAME SUBJECT...",
+		Short: "Make an API key that may publish to subjects",
+		Long: `Make an API key that may publish to subjects (wildcards allowed). The key goes to the standard
+output, its line for the file of publish.keys to the standard error: the file holds a hash alone,
+and the key is not shown again.`,
+		Example: `  tidemark token key billing 'notifications.user.*' 2>> keys.txt
+  curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8080/publish -d '{"subject":"notifications.user.42","data":"hi"}'`,
+		Args: arguments(cobra.MinimumNArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key, line, err := auth.NewAPIKey(args[0], args[1:]...)
+			if err != nil {
+				return usageError{err}
+			}
+			if _, err := fmt.Fprintln(cmd.ErrOrStderr(), line); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), key)
+			return err
+		},
+	}
+}
+
+func newTokenRevoke() *cobra.Command {
+	var rev auth.Revocation
+	cmd := &cobra.Command{
+		Use:   "revoke",
+		Short: "End the streams of a user or a token on every node, and keep its tokens out",
+		Long: `End the streams of a user or a token on every node that is connected to NATS now, and keep out
+the tokens that were issued up to now. A node remembers that for a day, or until it is started
+again: tokens should not last much longer.`,
+		Example: `  tidemark token revoke --user 42
+  tidemark token revoke --id 0d9f7a1e --nats.url nats://nats.example.com:4222`,
+		Args: arguments(cobra.NoArgs),
+	}
+	cmd.Flags().StringVar(&rev.User, "user", "", "revoke what this `user` holds")
+	cmd.Flags().StringVar(&rev.Token, "id", "", "revoke the token with this `jti`, or the API key of this name")
+	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+		if rev == (auth.Revocation{}) {
+			return usageError{errors.New("name a --user or an --id")}
+		}
+		return revoke(cmd.Context(), cfg, rev, cmd.OutOrStdout())
+	})
+}
+
+func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.Writer) error {
+	nc, err := connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	body, err := json.Marshal(rev)
+	if err != nil {
+		return err
+	}
+	if err := nc.Publish(server.RevokeSubject, body); err != nil {
+		return fmt.Errorf("publish to %s: %w", server.RevokeSubject, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
+	defer cancel()
+	if err := nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("publish to %s: %w", server.RevokeSubject, err)
+	}
+	// A permission that is missing is told apart from any call.
+	if err := nc.LastError(); err != nil {
+		return fmt.Errorf("publish to %s: %w", server.RevokeSubject, err)
+	}
+	_, err = fmt.Fprintf(out, "revoked %s\n", body)
+	return err
+}

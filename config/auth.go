@@ -1,0 +1,126 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// OnLoopback reports whether http.addr can be reached from this machine alone.
+func (c Config) OnLoopback() bool {
+	host, _, err := net.SplitHostPort(c.HTTP.Addr)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// PublishNeedsIdentity reports whether there is something that says who may publish.
+func (c Config) PublishNeedsIdentity() bool {
+	return c.Publish.Keys != "" || c.hasSource("jwt") && c.Auth.JWT.PublishClaim != ""
+}
+
+// PublishEnabled resolves publish.enabled. Where strangers can connect, auto is off unless
+// something says who may publish.
+func (c Config) PublishEnabled() bool {
+	if c.Publish.Enabled == Auto {
+		return c.OnLoopback() || c.PublishNeedsIdentity()
+	}
+	return c.Publish.Enabled == On
+}
+
+func (c Config) hasSource(name string) bool { return slices.Contains(c.Auth.Identity, name) }
+
+// validateAuth keeps a node from being open by mistake.
+func (c Config) validateAuth(p *problems) {
+	for i, source := range c.Auth.Identity {
+		oneOf(p, "auth.identity", source, "jwt", "header", "dev", "anonymous")
+		if source == "anonymous" && i != len(c.Auth.Identity)-1 {
+			p.add("auth.identity", "anonymous takes everybody; what stands behind it is never asked")
+		}
+	}
+	c.validateReach(p)
+	c.Auth.JWT.validate(p, c.hasSource("jwt"))
+	for _, pair := range c.Auth.Header.Vars {
+		checkPair(p, "auth.header.vars", pair, "city=X-City")
+	}
+	if c.hasSource("header") && len(c.HTTP.TrustedProxies) == 0 {
+		p.add("http.trusted_proxies", "it is empty, so that no header would be believed; name the addresses of the gateway that sets them, such as 10.0.0.0/8")
+	}
+	if _, err := c.HTTP.Proxies(); err != nil {
+		p.add("http.trusted_proxies", "%v", err)
+	}
+}
+
+// validateReach compares who can connect with who would be let in.
+func (c Config) validateReach(p *problems) {
+	if _, _, err := net.SplitHostPort(c.HTTP.Addr); err != nil || c.OnLoopback() {
+		return // what is no address is told elsewhere
+	}
+	if c.hasSource("dev") {
+		p.add("auth.identity", "dev believes whatever user a query names; it is for loopback, and http.addr is %s", c.HTTP.Addr)
+	}
+	if c.Insecure {
+		return
+	}
+	if len(c.Auth.Identity) == 0 {
+		p.add("auth.identity", "%s can be reached from other machines, and nothing says who is calling: set jwt or header (or anonymous, if everybody may read what needs no identity), or start with --insecure", c.HTTP.Addr)
+	}
+	if c.Publish.Enabled == On && !c.PublishNeedsIdentity() {
+		p.add("publish.enabled", "%s can be reached from other machines, and everybody could publish: set publish.keys or auth.jwt.publish_claim, or start with --insecure", c.HTTP.Addr)
+	}
+}
+
+func (j JWT) validate(p *problems, used bool) {
+	given := 0
+	for _, place := range []string{j.SecretFile, j.PublicKeyFile, j.JWKSFile, j.JWKSURL} {
+		if place != "" {
+			given++
+		}
+	}
+	switch {
+	case used && given != 1:
+		p.add("auth.jwt", "%d places of keys are set; set one of secret_file, public_key_file, jwks_file and jwks_url", given)
+	case !used && given > 0:
+		p.add("auth.identity", "auth.jwt has keys, and jwt is not among the sources; add it, or drop the keys")
+	}
+	for _, pair := range j.Claims {
+		checkPair(p, "auth.jwt.claims", pair, "city=address.city")
+	}
+	atLeastDuration(p, "auth.jwt.leeway", j.Leeway, 0)
+}
+
+func checkPair(p *problems, key, pair, example string) {
+	if name, value, ok := strings.Cut(pair, "="); !ok || name == "" || value == "" {
+		p.add(key, "%q is no pair; write it like %s", pair, example)
+	}
+}
+
+// Pairs reads a list of name=value.
+func Pairs(list []string) map[string]string {
+	m := make(map[string]string, len(list))
+	for _, pair := range list {
+		name, value, _ := strings.Cut(pair, "=")
+		m[name] = value
+	}
+	return m
+}
+
+// Proxies reads http.trusted_proxies: CIDRs, or addresses that stand for themselves.
+func (h HTTP) Proxies() ([]netip.Prefix, error) {
+	prefixes := make([]netip.Prefix, 0, len(h.TrustedProxies))
+	for _, text := range h.TrustedProxies {
+		if addr, err := netip.ParseAddr(text); err == nil {
+			prefixes = append(prefixes, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+			continue
+		}
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, &net.ParseError{Type: "address or CIDR (such as 10.0.0.0/8)", Text: text}
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, nil
+}

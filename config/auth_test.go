@@ -1,0 +1,74 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+func TestValidateAuth(t *testing.T) {
+	const outside = ":8080"
+	jwt := func(c *Config) { c.Auth.Identity, c.Auth.JWT.PublicKeyFile = []string{"jwt"}, "k.pem" }
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		want   string // of the message; empty for fine
+	}{
+		"outside, nobody asked":     {func(c *Config) { c.HTTP.Addr = outside }, "auth.identity: "},
+		"a name, nobody asked":      {func(c *Config) { c.HTTP.Addr = "example.com:80" }, "auth.identity: "},
+		"outside, insecure":         {func(c *Config) { c.HTTP.Addr, c.Insecure = outside, true }, ""},
+		"outside, by token":         {func(c *Config) { c.HTTP.Addr = outside; jwt(c) }, ""},
+		"outside, anonymous":        {func(c *Config) { c.HTTP.Addr, c.Auth.Identity = outside, []string{"anonymous"} }, ""},
+		"outside, dev":              {func(c *Config) { c.HTTP.Addr, c.Auth.Identity = outside, []string{"dev"} }, "auth.identity: dev "},
+		"outside, dev and insecure": {func(c *Config) { c.HTTP.Addr, c.Auth.Identity, c.Insecure = outside, []string{"dev"}, true }, "auth.identity: dev "},
+		"IPv6 loopback":             {func(c *Config) { c.HTTP.Addr = "[::1]:8080" }, ""},
+		"localhost":                 {func(c *Config) { c.HTTP.Addr = "localhost:8080" }, ""},
+		"unknown source":            {func(c *Config) { c.Auth.Identity = []string{"oauth"} }, "auth.identity: "},
+		"behind anonymous":          {func(c *Config) { c.Auth.Identity = []string{"anonymous", "dev"} }, "auth.identity: anonymous "},
+		"token without keys":        {func(c *Config) { c.Auth.Identity = []string{"jwt"} }, "auth.jwt: 0 "},
+		"keys at two places":        {func(c *Config) { jwt(c); c.Auth.JWT.JWKSURL = "https://a" }, "auth.jwt: 2 "},
+		"keys for nothing":          {func(c *Config) { c.Auth.JWT.JWKSFile = "k" }, "auth.identity: "},
+		"claim without variable":    {func(c *Config) { c.Auth.JWT.Claims = []string{"sub"} }, "auth.jwt.claims: "},
+		"header from nobody":        {func(c *Config) { c.Auth.Identity = []string{"header"} }, "http.trusted_proxies: "},
+		"header": {func(c *Config) {
+			c.Auth.Identity, c.HTTP.TrustedProxies = []string{"header"}, []string{"10.0.0.0/8", "::1"}
+		}, ""},
+		"no address":        {func(c *Config) { c.HTTP.TrustedProxies = []string{"gateway"} }, "http.trusted_proxies: "},
+		"anybody publishes": {func(c *Config) { c.HTTP.Addr = outside; jwt(c); c.Publish.Enabled = On }, "publish.enabled: "},
+		"keys publish":      {func(c *Config) { c.HTTP.Addr = outside; jwt(c); c.Publish.Enabled, c.Publish.Keys = On, "k" }, ""},
+		"tokens publish":    {func(c *Config) { c.HTTP.Addr = outside; jwt(c); c.Publish.Enabled, c.Auth.JWT.PublishClaim = On, "p" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Default()
+			tt.change(&cfg)
+			expect(t, cfg.Validate(), tt.want)
+		})
+	}
+}
+
+func TestPublishAuto(t *testing.T) {
+	for _, tt := range []struct {
+		addr, keys string
+		enabled    Switch
+		want       bool
+	}{
+		{"127.0.0.1:1", "", Auto, true}, {":1", "", Auto, false}, {":1", "k", Auto, true},
+		{"127.0.0.1:1", "", Off, false}, {":1", "", On, true},
+	} {
+		cfg := Default()
+		cfg.HTTP.Addr, cfg.Publish.Keys, cfg.Publish.Enabled = tt.addr, tt.keys, tt.enabled
+		if got := cfg.PublishEnabled(); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
+func TestProxies(t *testing.T) {
+	got, err := HTTP{TrustedProxies: []string{"10.1.2.3/8", "192.0.2.1", "::ffff:192.0.2.2", "2001:db8::/32"}}.Proxies()
+	want := []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
+		netip.MustParsePrefix("192.0.2.2/32"), netip.MustParsePrefix("2001:db8::/32"),
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+}

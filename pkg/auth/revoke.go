@@ -1,0 +1,119 @@
+package auth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Revocation takes a grant back before it expires: of all tokens of a user that were issued
+// up to now, or of one token. With both it is that token, if it is that user's.
+type Revocation struct {
+	User  string `json:"user,omitempty"`
+	Token string `json:"token,omitempty"` // Identity.TokenID: a token's jti, or an API key's name
+}
+
+// ParseRevocation reads {"user":"42"} or {"token":"a jti"}. Anything unknown in it is an
+// error: a misspelt field would revoke something else.
+func ParseRevocation(data []byte) (Revocation, error) {
+	var r Revocation
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return r, fmt.Errorf(`revocation: %w; send {"user":"42"} or {"token":"the token's jti"}`, err)
+	}
+	if r == (Revocation{}) {
+		return r, errors.New(`revocation: it names neither a user nor a token`)
+	}
+	return r, nil
+}
+
+// Grant is what a revocation looks at of an identity.
+type Grant struct {
+	User, Token string
+	Issued      time.Time // zero when that is not known
+}
+
+// Grant returns what a revocation would look at.
+func (id Identity) Grant() Grant { return Grant{id.User(), id.TokenID, id.Issued} }
+
+// Hits reports whether a grant is taken back by a revocation at that time. Who is vouched for
+// anew with each request, by a gateway say, is hit as long as it is connected.
+func (r Revocation) Hits(g Grant, at time.Time) bool {
+	if r.Token != "" && r.Token != g.Token || r.User != "" && r.User != g.User {
+		return false
+	}
+	// The claim iat counts in whole seconds.
+	return r.Token != "" || g.Issued.IsZero() || !g.Issued.After(at)
+}
+
+// Revocations remembers what was revoked, for as long as a token may last. The zero value is
+// empty and ready. Safe for concurrent use.
+type Revocations struct {
+	// Keep is how long a revocation is remembered; 24 h when zero. A token that lasts longer
+	// comes back to life then.
+	Keep time.Duration
+
+	mu    sync.RWMutex
+	since map[Revocation]time.Time
+	swept time.Time
+}
+
+// Add remembers a revocation, and forgets those that are older than Keep.
+func (r *Revocations) Add(rev Revocation, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since == nil {
+		r.since = map[Revocation]time.Time{}
+	}
+	r.since[rev] = at
+	keep := r.Keep
+	if keep == 0 {
+		keep = 24 * time.Hour
+	}
+	if at.Sub(r.swept) < keep/24 {
+		return
+	}
+	r.swept = at
+	for old, when := range r.since {
+		if at.Sub(when) > keep {
+			delete(r.since, old)
+		}
+	}
+}
+
+// Check refuses a grant that was revoked. A grant without a token is none of its business:
+// whoever vouches for it does so anew with each request.
+func (r *Revocations) Check(g Grant) error {
+	if g.Token == "" && g.Issued.IsZero() {
+		return nil
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, rev := range []Revocation{{User: g.User}, {Token: g.Token}, {User: g.User, Token: g.Token}} {
+		if rev == (Revocation{}) {
+			continue
+		}
+		if at, found := r.since[rev]; found && rev.Hits(g, at) {
+			e := &Error{Status: http.StatusUnauthorized, Detail: "the token was revoked; sign in again"}
+			e.Challenge = challenge("invalid_token", e.Detail)
+			return e
+		}
+	}
+	return nil
+}
+
+// Guard is source, but for those whose token was revoked.
+func (r *Revocations) Guard(source Source) Source {
+	return func(req *http.Request) (Identity, error) {
+		id, err := source(req)
+		if err == nil {
+			err = r.Check(id.Grant())
+		}
+		return id, err
+	}
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/pkg/auth"
+)
+
+// openIdentity makes the sources that say who reads and who publishes.
+func (s *Server) openIdentity(context.Context) error {
+	var readers []auth.Source
+	for _, name := range s.opts.Auth.Identity {
+		source, err := s.openSource(name)
+		if err != nil {
+			return fmt.Errorf("auth.%s: %w", name, err)
+		}
+		readers = append(readers, source)
+	}
+	if len(readers) == 0 {
+		readers = []auth.Source{auth.Dev("user"), auth.Anonymous()}
+	}
+	s.reader = s.revoked.Guard(auth.Required(readers...))
+	return s.openPublishers()
+}
+
+func (s *Server) openSource(name string) (auth.Source, error) {
+	switch name {
+	case "jwt":
+		return s.openJWT()
+	case "header":
+		return auth.Header(s.opts.Auth.Header).Identify, nil
+	case "dev":
+		return auth.Dev("user"), nil
+	case "anonymous":
+		return auth.Anonymous(), nil
+	}
+	return nil, fmt.Errorf("there is no such source of identities")
+}
+
+func (s *Server) openJWT() (auth.Source, error) {
+	if s.tokens == nil {
+		tokens, err := auth.JWT(s.opts.Auth.JWT)
+		if err != nil {
+			return nil, err
+		}
+		s.onClose(func() { _ = tokens.Close() })
+		s.tokens = tokens
+	}
+	return s.tokens.Identify, nil
+}
+
+// openPublishers leaves s.publisher nil where everybody may publish.
+func (s *Server) openPublishers() error {
+	var sources []auth.Source
+	if file := s.opts.Publish.KeysFile; file != "" {
+		keys, err := auth.OpenAPIKeys(file)
+		if err != nil {
+			return fmt.Errorf("publish.keys: %w", err)
+		}
+		sources = append(sources, keys.Identify)
+	}
+	if s.opts.Publish.ByToken && s.tokens != nil {
+		sources = append(sources, s.tokens.Identify)
+	}
+	if len(sources) > 0 {
+		s.publisher = s.revoked.Guard(auth.Required(sources...))
+	}
+	return nil
+}
+
+// RevokeSubject is where revocations are published, as auth.ParseRevocation reads them. Every
+// node that is connected hears them; who may publish there is for NATS to say.
+const RevokeSubject = "tidemark.revoke"
+
+// hearRevocations ends the streams that a revocation is about, and keeps its token out.
+func (s *Server) hearRevocations(context.Context) error {
+	sub, err := s.nats.Subscribe(RevokeSubject, func(m *nats.Msg) {
+		rev, err := auth.ParseRevocation(m.Data)
+		if err != nil {
+			s.opts.Logger.Warn("what came as a revocation is none", "subject", RevokeSubject, "error", err)
+			return
+		}
+		now, n := time.Now(), 0
+		s.revoked.Add(rev, now) // first, so that nobody slips in behind it
+		for _, h := range s.streams {
+			n += h.Revoke(rev, now)
+		}
+		s.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "streams", n)
+	})
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", RevokeSubject, err)
+	}
+	s.onClose(func() { _ = sub.Unsubscribe() }) // fails only when the connection is closed
+	return nil
+}
