@@ -142,8 +142,15 @@ type SSE struct {
 type Limits struct {
 	Streams    int // of all clients; 0 for what the limit of open files allows
 	PerUser    int // streams of one user
-	PerAddress int // streams of one IP address
+	PerAddress int // streams of one IP address (IPv6: of one /64)
 	Replays    int // streams that catch up from the log
+
+	// What one address may do in the long run, and at once after a pause. Bursts count only
+	// beside a rate.
+	ConnectsPerSecond  int // requests for a stream
+	ConnectsBurst      int
+	PublishesPerSecond int // events by HTTP
+	PublishesBurst     int
 }
 
 // Window is window.*: how many of its recent events are kept in memory, for each stream.
@@ -186,8 +193,12 @@ func Default() Config {
 			Allow:    []string{"notifications.city.*", "notifications.topic.>"},
 			Replay:   ReplayAuto,
 		}},
-		SSE:     SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second},
-		Limits:  Limits{Replays: 10_000},
+		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second},
+		Limits: Limits{
+			Replays:           10_000,
+			ConnectsPerSecond: 2000, ConnectsBurst: 20_000,
+			PublishesPerSecond: 1000, PublishesBurst: 5000,
+		},
 		Window:  Window{Events: 65536, Bytes: 64 * MiB},
 		Publish: Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
 		Log:     Log{Level: "info", Format: "auto"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/client"
 )
 
@@ -124,11 +125,11 @@ func (f subscribeFlags) check() error {
 // url adds the flags to the feed's query.
 func (f subscribeFlags) url(raw string) (string, error) {
 	u, err := url.Parse(raw)
-	if err != nil {
-		return "", usageError{err}
+	if wrong, ok := errors.AsType[*url.Error](err); ok { // the one error that there is
+		return "", usageError{&url.Error{Op: wrong.Op, URL: auth.Redact(wrong.URL), Err: wrong.Err}}
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", usageError{fmt.Errorf("%q is no feed: want http://host/path or https://host/path", raw)}
+		return "", usageError{fmt.Errorf("%q is no feed: want http://host/path or https://host/path", auth.Redact(raw))}
 	}
 	query := u.Query()
 	if f.user != "" {

@@ -13,7 +13,7 @@ import (
 func (o Options) connect(ctx context.Context, feed *url.URL, position string, dog *watchdog) (io.ReadCloser, error) {
 	resp, err := o.HTTPClient.Do(o.request(ctx, feed, position))
 	if err != nil {
-		return nil, err
+		return nil, withoutQuery(err)
 	}
 	body := watchedBody{resp.Body, dog}
 	resp.Body = body

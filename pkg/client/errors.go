@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,23 @@ func (e *ResponseError) Error() string {
 // Temporary reports whether the same request may be answered otherwise later: 429 and 5xx.
 func (e *ResponseError) Temporary() bool {
 	return e.StatusCode == http.StatusTooManyRequests || e.StatusCode >= 500
+}
+
+// withoutQuery leaves the query out of an error that names a URL: tokens travel there, and
+// errors end in logs.
+func withoutQuery(err error) error {
+	failed, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return err
+	}
+	return &url.Error{Op: failed.Op, URL: cutQuery(failed.URL), Err: failed.Err}
+}
+
+func cutQuery(rawURL string) string {
+	if i := strings.IndexAny(rawURL, "?#"); i >= 0 {
+		return rawURL[:i+1] + "…"
+	}
+	return rawURL
 }
 
 // checkResponse returns a *ResponseError unless resp is an event stream (WHATWG HTML 9.2.3:

@@ -80,6 +80,30 @@ func TestFollowRetriesWithoutServer(t *testing.T) {
 	}
 }
 
+// TestErrorsHoldNoToken: the URL of a feed may, and errors are logged.
+func TestErrorsHoldNoToken(t *testing.T) {
+	srv := newServer(t, false, thenEnd(message(1)))
+	opts := srv.options()
+	srv.Close()
+	const query = "/events?access_token=s3cret"
+	for _, feed := range []string{srv.URL + query, "ftp://h" + query, "http://h:port" + query} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var errs []error
+		opts.URL = feed
+		opts.OnDisconnect = func(err error, _ time.Duration) {
+			errs = append(errs, err)
+			cancel()
+		}
+		for _, err := range Follow(ctx, opts) {
+			errs = append(errs, err)
+		}
+		cancel()
+		if text := errors.Join(errs...).Error(); strings.Contains(text, "s3cret") || !strings.Contains(text, "/events?…") {
+			t.Errorf("%s: %s", feed, text)
+		}
+	}
+}
+
 func TestFollowStops(t *testing.T) {
 	tests := []struct {
 		name string

@@ -77,10 +77,10 @@ func (o Options) withDefaults() Options {
 func (o Options) feedURL() (*url.URL, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil {
-		return nil, fmt.Errorf("feed URL: %w", err)
+		return nil, fmt.Errorf("feed URL: %w", withoutQuery(err))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("feed URL %q: want http://host/path or https://host/path", o.URL)
+		return nil, fmt.Errorf("feed URL %q: want http://host/path or https://host/path", cutQuery(o.URL))
 	}
 	return u, nil
 }

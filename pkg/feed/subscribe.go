@@ -267,5 +267,5 @@ func (s *Subscription) countInWindow() (n uint64, ok bool) {
 		return 0, false
 	}
 	w := s.feed.window
-	return uint64(w.count(s.cursor, s.filters)), true
+	return uint64(w.count(s.cursor, s.filters)), true //nolint:gosec // a count
 }

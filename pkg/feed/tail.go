@@ -62,7 +62,7 @@ func (f *Feed) awaitState(ctx context.Context) (State, error) {
 func (f *Feed) begin(ctx context.Context, state State) (next uint64) {
 	next = state.LastSeq + 1
 	if !f.opts.NoPreload && f.intact(ctx, state) {
-		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents)))
+		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
 	f.epoch = state.Epoch

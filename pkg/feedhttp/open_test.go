@@ -15,10 +15,11 @@ import (
 )
 
 var streamHeaders = http.Header{
-	"Content-Type":           {"text/event-stream; charset=utf-8"},
-	"Cache-Control":          {"no-cache, no-transform"},
-	"X-Accel-Buffering":      {"no"},
-	"X-Content-Type-Options": {"nosniff"},
+	"Content-Type":                 {"text/event-stream; charset=utf-8"},
+	"Cache-Control":                {"no-cache, no-transform"},
+	"X-Accel-Buffering":            {"no"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
 
 func TestHeaders(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 )
 
 // TypeTokenExpired is the type of the problem that a new token solves.
-const TypeTokenExpired = "urn:tidemark:token-expired"
+const TypeTokenExpired = "urn:tidemark:token-expired" //nolint:gosec // G101: a name, no token
 
 // Problem is an error answer, as RFC 9457 (application/problem+json) has it.
 type Problem struct {
@@ -31,9 +31,19 @@ func WriteProblem(w http.ResponseWriter, p Problem) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	SecurityHeaders(h)
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // the client has gone: nobody is left to tell
+}
+
+// SecurityHeaders sets what browsers are to be told with an answer that is no page: to take
+// it for nothing else than it is, and to show it in no frame.
+func SecurityHeaders(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 }
 
 // refuse answers an error of ours with its status, and any other with 400.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,18 +32,20 @@ type PublishOptions struct {
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.
 	MaxBatch int
-	// BodyTimeout bounds the reading of a request's body; 30 s when zero.
-	BodyTimeout time.Duration
 	// Timeout bounds the wait for acknowledgements; 5 s when zero.
 	Timeout time.Duration
-	Logger  *slog.Logger // nil discards
+	// BodyTimeout bounds the time that a request's body takes to come; 30 s when zero.
+	BodyTimeout time.Duration
+	// Admission bounds how fast events come; nil bounds nothing.
+	Admission *Admission
+	Logger    *slog.Logger // nil discards
 }
 
 func (o PublishOptions) withDefaults() PublishOptions {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<20)
 	o.MaxBatch = cmp.Or(o.MaxBatch, 1000)
-	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -87,6 +88,9 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseMethod(w, r, "POST, OPTIONS")
 		return
 	}
+	if !h.admit(w, r, 1) {
+		return
+	}
 	id, err := h.identify(r)
 	if err != nil {
 		refuse(w, err)
@@ -111,7 +115,9 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	h.store(w, r, msgs, isArray)
+	if h.admit(w, r, len(msgs)-1) {
+		h.store(w, r, msgs, isArray)
+	}
 }
 
 // identify is asked before the body is read: a stranger's is not worth the memory.
@@ -144,11 +150,7 @@ type fieldError struct {
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
 
 func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	// A server that takes no deadlines is one of tests, or bounds its requests itself.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(p.opts.BodyTimeout))
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.opts.MaxBytes))
+	body, err := p.readBody(w, http.MaxBytesReader(w, r.Body, p.opts.MaxBytes))
 	if err != nil {
 		return nil, err
 	}
@@ -301,8 +303,8 @@ func problemOf(err error) Problem {
 	case isTooBig:
 		p.Status = http.StatusRequestEntityTooLarge
 		p.Detail = fmt.Sprintf("the body is larger than %d bytes (publish.max_bytes)", tooBig.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		p.Status, p.Detail = http.StatusRequestTimeout, "the body did not come in time; nothing is stored"
+	case errors.Is(err, errSlowBody):
+		p.Status = http.StatusRequestTimeout
 	case errors.Is(err, feed.ErrTooLarge):
 		p.Status = http.StatusRequestEntityTooLarge
 	case errors.Is(err, feed.ErrSubjectNotStored):

@@ -1,12 +1,10 @@
 package feedhttp_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -354,22 +352,4 @@ func FuzzPublishBody(f *testing.F) {
 			t.Fatalf("%d with %q", w.Code, w.Body)
 		}
 	})
-}
-
-// TestSlowBody: who does not send what was announced is not waited for, and stores nothing.
-func TestSlowBody(t *testing.T) {
-	d := newDesk(t, publishing, feedhttp.PublishOptions{BodyTimeout: 50 * time.Millisecond})
-	c, err := net.Dial("tcp", d.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{")
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil || resp.StatusCode != http.StatusRequestTimeout {
-		t.Errorf("%v, %v", resp, err)
-	}
-	if msgs := d.taken(); len(msgs) > 0 {
-		t.Errorf("%v stored", msgs)
-	}
 }

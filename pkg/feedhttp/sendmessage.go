@@ -53,6 +53,9 @@ func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseMethod(w, r, "POST, OPTIONS")
 		return
 	}
+	if !h.admit(w, r, 1) {
+		return
+	}
 	id, err := h.identify(r)
 	if err != nil {
 		refuse(w, err)

@@ -36,6 +36,7 @@ var farewells = map[error]struct {
 	errDrain:       {CloseDrain, "this server goes down; reconnect to go on with another", false},
 	feed.ErrClosed: {CloseDrain, "this feed goes down; reconnect to go on", false},
 	errOverload:    {CloseOverload, "this server has all the streams that it can take; reconnect later", true},
+	errRate:        {CloseLimit, "too many streams were asked for from this address; reconnect later", true},
 	errLimit:       {CloseLimit, "too many streams are open for this user or address; close some, or reconnect later", true},
 }
 
@@ -359,7 +360,7 @@ func (s *session) releaseLocked() {
 	if s.sub != nil {
 		s.sub.Close()
 	}
-	s.handler.opts.Logger.Info("stream ended", "user", s.user, "remote", s.remote, "reason", s.ended,
+	s.handler.opts.Logger.Log(context.Background(), s.endLevel(), "stream ended", "user", s.user, "remote", s.remote, "reason", s.ended,
 		"events", s.events, "bytes", s.bytes, "position", s.sent.String(),
 		"after", time.Since(s.start).Round(time.Millisecond).String())
 	s.leave()

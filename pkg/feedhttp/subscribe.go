@@ -34,7 +34,8 @@ type SubscribeOptions struct {
 
 	// Engine writes the streams; nil gives each a goroutine.
 	Engine *push.Engine
-	// Admission counts streams and bounds them; nil bounds nothing. Handlers may share one.
+	// Admission counts streams and bounds them, and how fast they come; nil bounds nothing.
+	// Handlers may share one.
 	Admission *Admission
 
 	// Retry is what clients are told to wait before they reconnect, each with a jitter of
@@ -150,6 +151,14 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseMethod(w, r, "GET, HEAD, OPTIONS")
 		return
 	}
+	if err := checkQuery(r); err != nil {
+		refuse(w, err)
+		return
+	}
+	if err := h.opts.Admission.connect(r); err != nil {
+		h.turnAway(w, r, err)
+		return
+	}
 	s, err := h.newSession(r)
 	if err != nil {
 		refuse(w, err)
@@ -160,7 +169,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	release, err := h.opts.Admission.admit(s.user, r.RemoteAddr)
+	release, err := h.opts.Admission.admit(s.user, r)
 	s.failed = err
 	s.leave = h.enter(s, release)
 	if check := h.opts.Check; s.failed == nil && check != nil && check(s.grant) != nil {
@@ -219,6 +228,9 @@ func setHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-cache, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
+	// A page elsewhere cannot take it for an image or a script, cookies and all. EventSource
+	// and fetch are not asked: they are CORS's.
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
 // jitter spreads d evenly over d*(1-share) to d*(1+share).

@@ -213,7 +213,7 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, 
 		r.failures, r.unproven = 0, 0
 		if r.wanted(d.event.Seq) {
 			if events == nil {
-				events = make([]feed.Event, 0, min(d.pending+1, uint64(r.pull.left)+1))
+				events = make([]feed.Event, 0, min(d.pending+1, uint64(r.pull.left)+1)) //nolint:gosec // a count that ends at zero
 			}
 			events = append(events, d.event)
 		}

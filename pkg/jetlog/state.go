@@ -102,7 +102,7 @@ func (l *Log) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	if err != nil || state.Deleted == 0 || from > to {
 		return false, err
 	}
-	if state.Deleted > uint64(l.opts.MaxDeleted) {
+	if state.Deleted > uint64(l.opts.MaxDeleted) { //nolint:gosec // a bound above zero
 		return true, nil
 	}
 	var holes bool

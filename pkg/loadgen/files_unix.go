@@ -10,7 +10,7 @@ func checkFiles(conns int) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	if limit.Cur < uint64(conns+spareFiles) {
+	if limit.Cur < uint64(conns+spareFiles) { //nolint:gosec // a count
 		return tooManyFiles(conns, limit.Cur)
 	}
 	return nil

@@ -16,6 +16,13 @@ import (
 // of which a third must drain before a slow client counts as taking bytes again.
 const sendBuffer = 128 << 10
 
+// What a client may take and send until its request is there. Publish has a tighter bound on
+// its bodies; a stream lifts the bound on what comes after its request.
+const (
+	requestTimeout = time.Minute // with the body, also of requests that are refused
+	maxHead        = 64 << 10    // bytes; net/http adds 4096 and answers 431
+)
+
 // listen binds the HTTP address, with TLS where there is a certificate.
 func listen(opts HTTPOptions) (net.Listener, error) {
 	l, err := net.Listen("tcp", opts.Addr)
@@ -31,7 +38,7 @@ func (s *Server) front() error {
 	l := s.listener
 	if s.http.TLSConfig == nil {
 		var err error
-		if l, err = s.engine.Listen(l, push.Front{Handler: s.http.Handler, Stream: s.isStream, SendBuffer: sendBuffer}); err != nil {
+		if l, err = s.engine.Listen(l, push.Front{Handler: s.http.Handler, Stream: s.isStream, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout}); err != nil {
 			return err
 		}
 	}
@@ -57,12 +64,12 @@ func (l boundedListener) Accept() (net.Conn, error) {
 // There is no WriteTimeout, which would end every stream; push sets deadlines.
 func newHTTPServer(opts HTTPOptions, handler http.Handler, logger *slog.Logger) (*http.Server, error) {
 	srv := &http.Server{
-		Handler: handler,
-		// What net/http complains of is mostly strangers at the port: failed handshakes.
-		ErrorLog:          slog.NewLogLogger(logger.With("part", "http").Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 10 * time.Second,
+		Handler:           handler,
+		ErrorLog:          errorLog(logger.With("part", "http")),
+		ReadHeaderTimeout: opts.HeadTimeout,
+		ReadTimeout:       requestTimeout,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    maxHead,
 		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 250,

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -40,6 +41,11 @@ type HTTPOptions struct {
 	CertFile, KeyFile string // PEM; without them HTTP/1.1 and h2c are spoken in the clear
 	CORSOrigins       []string
 	CORSCredentials   bool
+	// TrustedProxies are believed what X-Forwarded-For says of a client's address. Nobody is
+	// when empty, and all clients of a proxy are one address then.
+	TrustedProxies []netip.Prefix
+	// HeadTimeout bounds the wait for the head of a request; 10 s when zero.
+	HeadTimeout time.Duration
 	// ShutdownTimeout bounds the wait for streams and requests to end; 10 s when zero.
 	ShutdownTimeout time.Duration
 }
@@ -83,6 +89,7 @@ type PublishOptions struct {
 
 func (o Options) withDefaults() Options {
 	o.HTTP.Addr = cmp.Or(o.HTTP.Addr, "127.0.0.1:8080")
+	o.HTTP.HeadTimeout = cmp.Or(o.HTTP.HeadTimeout, 10*time.Second)
 	o.HTTP.ShutdownTimeout = cmp.Or(o.HTTP.ShutdownTimeout, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

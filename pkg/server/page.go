@@ -16,11 +16,11 @@ var pageHTML []byte
 // of the feed.
 func (s *Server) page() echo.HandlerFunc {
 	content := bytes.ReplaceAll(pageHTML, []byte("{{.}}"), []byte(html.EscapeString(s.eventPath())))
+	policy := pagePolicy(content)
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-cache")
 		return c.Blob(http.StatusOK, "text/html; charset=utf-8", content)
 	}

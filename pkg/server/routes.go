@@ -19,7 +19,7 @@ var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Ca
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
 	e.HTTPErrorHandler = problemHandler
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}))
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
@@ -74,7 +74,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.publish, Identify: s.publisher, Subjects: s.publishable(),
+		Publisher: s.publish, Identify: s.publisher, Subjects: s.publishable(), Admission: s.admit,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch,
 		Logger: s.opts.Logger.With("part", "publish"),
 	}

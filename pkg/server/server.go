@@ -85,7 +85,7 @@ func (s *Server) startEngine(context.Context) (err error) {
 	if limits.Streams == 0 {
 		limits.Streams = streamsFor(fileLimit())
 	}
-	s.admit = feedhttp.NewAdmission(limits)
+	s.admit = feedhttp.NewAdmission(limits, s.opts.HTTP.TrustedProxies...)
 	return nil
 }
 

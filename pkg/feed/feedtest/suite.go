@@ -345,7 +345,7 @@ func testFollowRecreation(t *testing.T, h Harness) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n++; n != int(ev.Seq) {
+		if n++; n != int(ev.Seq) { //nolint:gosec // a few events
 			t.Errorf("event %d has sequence %d", n, ev.Seq)
 		}
 		if n == 3 {

@@ -32,7 +32,7 @@ func listen(ctx context.Context, handler http.Handler) (*wire, error) {
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &wire{url: "http://" + listener.Addr().String(), cancelHandlers: cancel}
-	w.server = &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return base }}
+	w.server = &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return base }} //nolint:gosec // G112: its one client is ours
 	w.client = &http.Client{Transport: &http.Transport{DialContext: w.dial, MaxConnsPerHost: 1, DisableCompression: true}}
 	w.serving.Go(func() { _ = w.server.Serve(&meteredListener{listener, &w.far}) })
 	return w, nil

@@ -1,0 +1,16 @@
+package config
+
+func (l Limits) validate(maxBatch int, p *problems) {
+	atLeast(p, "limits.streams", l.Streams, 0)
+	atLeast(p, "limits.per_user", l.PerUser, 0)
+	atLeast(p, "limits.per_address", l.PerAddress, 0)
+	atLeast(p, "limits.replays", l.Replays, 0)
+	atLeast(p, "limits.connects_per_second", l.ConnectsPerSecond, 0)
+	if l.ConnectsPerSecond > 0 {
+		atLeast(p, "limits.connects_burst", l.ConnectsBurst, 1)
+	}
+	atLeast(p, "limits.publishes_per_second", l.PublishesPerSecond, 0)
+	if l.PublishesPerSecond > 0 && l.PublishesBurst < max(maxBatch, 1) {
+		p.add("limits.publishes_burst", "%d is less than the %d events of publish.max_batch; raise it, or lower that", l.PublishesBurst, max(maxBatch, 1))
+	}
+}
