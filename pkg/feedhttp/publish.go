@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,8 +140,13 @@ type fieldError struct {
 
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
 
+var errLateBody = errors.New("the body did not arrive in time; send it whole and at once")
+
 func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.opts.MaxBytes))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, errLateBody
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -293,6 +299,8 @@ func problemOf(err error) Problem {
 	case isTooBig:
 		p.Status = http.StatusRequestEntityTooLarge
 		p.Detail = fmt.Sprintf("the body is larger than %d bytes (publish.max_bytes)", tooBig.Limit)
+	case errors.Is(err, errLateBody):
+		p.Status = http.StatusRequestTimeout
 	case errors.Is(err, feed.ErrTooLarge):
 		p.Status = http.StatusRequestEntityTooLarge
 	case errors.Is(err, feed.ErrSubjectNotStored):

@@ -40,6 +40,8 @@ type HTTPOptions struct {
 	CertFile, KeyFile string // PEM; without them HTTP/1.1 and h2c are spoken in the clear
 	CORSOrigins       []string
 	CORSCredentials   bool
+	// BodyTimeout bounds the time that a request's body takes to arrive; 30 s when zero.
+	BodyTimeout time.Duration
 	// ShutdownTimeout bounds the wait for streams and requests to end; 10 s when zero.
 	ShutdownTimeout time.Duration
 }
@@ -81,6 +83,7 @@ type PublishOptions struct {
 
 func (o Options) withDefaults() Options {
 	o.HTTP.Addr = cmp.Or(o.HTTP.Addr, "127.0.0.1:8080")
+	o.HTTP.BodyTimeout = cmp.Or(o.HTTP.BodyTimeout, 30*time.Second)
 	o.HTTP.ShutdownTimeout = cmp.Or(o.HTTP.ShutdownTimeout, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
