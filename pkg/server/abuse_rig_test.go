@@ -99,6 +99,7 @@ func newTarget(t *testing.T, change func(*server.Options), healthy ...string) *t
 	g := &target{log: &logText{}}
 	g.rig = newRig(t, func(o *server.Options) {
 		change(o)
+		o.HTTP.BodyTimeout = 5 * time.Second
 		o.Logger = slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	g.publish("notifications.user.alice", 1, 3)
@@ -115,6 +116,7 @@ func (g *target) listenWith(path string, header ...string) *listener {
 	g.t.Helper()
 	l := &listener{t: g.t, events: make(chan sse.Event, 16)}
 	c := g.dial(g.t, "")
+	_ = c.SetDeadline(time.Time{}) // it stays
 	quit := make(chan struct{})
 	l.cancel = sync.OnceFunc(func() { close(quit); c.Close() })
 	_, _ = io.WriteString(c, g.bytes(attack{path: path, header: header}))
