@@ -76,16 +76,16 @@ func (g *target) tokenAttacks(t *testing.T) (out []attack) {
 		{"null for claims", signed(`{"alg":"RS256"}`, []byte(`null`), issuerKey())},
 		{"a list for claims", signed(`{"alg":"RS256"}`, []byte(`[]`), issuerKey())},
 	} {
-		add(c.name, c.token, unauthorized)
+		add(c.name, c.token, unknown)
 	}
 	add("user is a list", token(claims{"sub": []string{"alice"}}), bad)
 	add("user is an object", token(claims{"sub": claims{"x": "alice"}}), bad)
 	add("user is half a pair", signed(`{"alg":"RS256"}`, []byte(`{"sub":"alice\ud800",`+strings.Replace(string(payload(claims{"sub": nil})), "{", "", 1)), issuerKey()), bad)
 	return append(out,
 		attack{name: "token twice", path: "/events", header: append(bearer(good), bearer(good)...), want: bad},
-		attack{name: "two tokens in one header", path: "/events", header: bearer(good + ", Bearer " + token(claims{"sub": "alice"})), want: unauthorized},
+		attack{name: "two tokens in one header", path: "/events", header: bearer(good + ", Bearer " + token(claims{"sub": "alice"})), want: unknown},
 		attack{name: "bearer of nothing", path: "/events", header: bearer(""), want: bad},
-		attack{name: "folded token", raw: "GET /events HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer\r\n " + token(claims{"sub": "alice", "exp": 1}) + "\r\n\r\n", want: unauthorized},
+		attack{name: "folded token", raw: "GET /events HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer\r\n " + token(claims{"sub": "alice", "exp": 1}) + "\r\n\r\n", want: unknown},
 		attack{name: "token in a disabled query", path: "/events?access_token=" + g.secret(token(claims{"sub": "alice"})), want: streams},
 		attack{name: "token in a disabled cookie", path: "/events", header: []string{"Cookie", "tide=" + token(claims{"sub": "alice"}) + "; access_token=" + good}, want: streams},
 		attack{name: "token as basic", path: "/events", header: []string{"Authorization", "Basic " + token(claims{"sub": "alice"})}, want: streams},
@@ -142,13 +142,13 @@ func (g *target) grantAttacks() (out []attack) {
 	add("all taken", claims{"only": []string{}}, "?subject=notifications.city.paris", forbidden)
 	add("narrowed away though asked for", claims{"only": "notifications.topic.>"}, "?subject=notifications.city.paris&only=1", forbidden)
 	add("narrowed away though widened", claims{"only": "notifications.topic.>", "read": "notifications.user.alice"}, "?subject=notifications.user.alice&only=1", forbidden)
-	add("narrow null", claims{"only": nil, "read": 7}, "", unauthorized)
-	add("narrow by a number", claims{"only": 7}, "", unauthorized)
-	add("narrow by rubbish", claims{"only": []string{"a..b"}}, "", unauthorized)
-	add("narrow by too much", claims{"only": strings.Split(strings.Repeat("a ", 64)+"a", " ")}, "", unauthorized)
-	add("widen by rubbish", claims{"read": []any{"notifications.>.x"}}, "", unauthorized)
-	add("widen by a space", claims{"read": "notifications.> "}, "", unauthorized)
-	add("widen by an object", claims{"read": claims{">": true}}, "", unauthorized)
+	add("narrow null", claims{"only": nil, "read": 7}, "", unknown)
+	add("narrow by a number", claims{"only": 7}, "", unknown)
+	add("narrow by rubbish", claims{"only": []string{"a..b"}}, "", unknown)
+	add("narrow by too much", claims{"only": strings.Split(strings.Repeat("a ", 64)+"a", " ")}, "", unknown)
+	add("widen by rubbish", claims{"read": []any{"notifications.>.x"}}, "", unknown)
+	add("widen by a space", claims{"read": "notifications.> "}, "", unknown)
+	add("widen by an object", claims{"read": claims{">": true}}, "", unknown)
 	add("claims by other names", claims{"Read": ">", "READ": ">", "widen": ">", "scope": ">"}, "", streams)
 	add("narrowing to everything widens nothing", claims{"only": ">"}, "", streams)
 	add("a good one", claims{"read": "notifications.home.rome"}, "", streams)
@@ -165,30 +165,30 @@ func (g *target) doorAttacks() (out []attack) {
 	add := func(name, query string, want []int, header ...string) {
 		out = append(out, attack{name: "door " + name, path: "/events" + query, header: header, want: want, as: "mallory"})
 	}
-	add("nobody", "", unauthorized)
+	add("nobody", "", unknown)
 	add("header and query differ", "?access_token="+alices, bad, bearer(mine)...)
 	add("header and cookie differ", "", bad, append(bearer(mine), "Cookie", "tide="+alices)...)
 	add("cookie and query differ", "?access_token="+alices, bad, "Cookie", "tide="+mine)
 	add("two cookies differ", "", bad, "Cookie", "tide="+mine+"; tide="+alices)
 	add("two cookie headers differ", "", bad, "Cookie", "tide="+mine, "Cookie", "tide="+alices)
 	add("two queries differ", "?access_token="+mine+"&access_token="+alices, bad)
-	add("expired in the query", "?access_token="+alices, unauthorized)
-	add("expired in the cookie", "", unauthorized, "Cookie", "tide="+alices)
-	add("garbage in the cookie", "", unauthorized, "Cookie", "tide=%00%0d%0a")
+	add("expired in the query", "?access_token="+alices, unknown)
+	add("expired in the cookie", "", unknown, "Cookie", "tide="+alices)
+	add("garbage in the cookie", "", unknown, "Cookie", "tide=%00%0d%0a")
 	add("a query that cannot be read", "?access_token="+mine+"&x=%zz", bad)
 	add("a query with semicolons", "?access_token="+mine+";access_token="+alices, bad)
-	add("escaped name", "?access%5ftoken="+alices, unauthorized)
-	add("another cookie", "", unauthorized, "Cookie", "Tide="+mine)
-	add("a header that counts for nothing", "", unauthorized, "X-User", "alice")
-	add("dev user", "?user=alice", unauthorized)
-	add("an API key", "", unauthorized, "X-API-Key", "tmk_x")
-	add("an API key as bearer", "", unauthorized, "Authorization", "Bearer tmk_"+strings.Repeat("x", 43))
+	add("escaped name", "?access%5ftoken="+alices, unknown)
+	add("another cookie", "", unknown, "Cookie", "Tide="+mine)
+	add("a header that counts for nothing", "", unknown, "X-User", "alice")
+	add("dev user", "?user=alice", unknown)
+	add("an API key", "", unknown, "X-API-Key", "tmk_x")
+	add("an API key as bearer", "", unknown, "Authorization", "Bearer tmk_"+strings.Repeat("x", 43))
 	add("the same thrice", "?access_token="+mine, streams, append(bearer(mine), "Cookie", "tide="+mine)...)
 	out = append(out,
-		attack{name: "door with head", method: http.MethodHead, path: "/events", want: unauthorized},
-		attack{name: "door with a page before", raw: "GET /healthz HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer " + mine + "\r\n\r\nGET /events HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n", want: streams, more: unauthorized},
+		attack{name: "door with head", method: http.MethodHead, path: "/events", want: unknown},
+		attack{name: "door with a page before", raw: "GET /healthz HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer " + mine + "\r\n\r\nGET /events HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n", want: streams, more: unknown},
 		attack{name: "door publishing with a read-only token", method: http.MethodPost, path: "/publish", header: bearer(mine), body: broadcastX, want: forbidden},
-		attack{name: "door publishing with a token in the query", method: http.MethodPost, path: "/publish?access_token=" + alices, body: broadcastX, want: unauthorized},
+		attack{name: "door publishing with a token in the query", method: http.MethodPost, path: "/publish?access_token=" + alices, body: broadcastX, want: unknown},
 	)
 	return out
 }
@@ -209,12 +209,12 @@ func (g *target) revokedAttacks(t *testing.T) []attack {
 	dave := g.secret(token(claims{"sub": "dave", "iat": time.Now().Add(-time.Minute).Unix()}))
 	stolen := g.secret(token(claims{"jti": "stolen", "publish": ">"}))
 	return []attack{
-		{name: "revoked user", path: "/events", header: bearer(dave), want: unauthorized},
-		{name: "revoked user in the query", path: "/events?access_token=" + dave, want: unauthorized},
-		{name: "revoked user, resuming", path: "/events", header: append(bearer(dave), "Last-Event-ID", "1"), want: unauthorized},
-		{name: "revoked user without iat", path: "/events", header: bearer(token(claims{"sub": "dave"})), want: unauthorized},
-		{name: "revoked token", path: "/events", header: bearer(stolen), want: unauthorized},
-		{name: "revoked token publishing", method: http.MethodPost, path: "/publish", header: bearer(stolen), body: broadcastX, want: unauthorized},
+		{name: "revoked user", path: "/events", header: bearer(dave), want: unknown},
+		{name: "revoked user in the query", path: "/events?access_token=" + dave, want: unknown},
+		{name: "revoked user, resuming", path: "/events", header: append(bearer(dave), "Last-Event-ID", "1"), want: unknown},
+		{name: "revoked user without iat", path: "/events", header: bearer(token(claims{"sub": "dave"})), want: unknown},
+		{name: "revoked token", path: "/events", header: bearer(stolen), want: unknown},
+		{name: "revoked token publishing", method: http.MethodPost, path: "/publish", header: bearer(stolen), body: broadcastX, want: unknown},
 	}
 }
 

@@ -24,7 +24,7 @@ func subjectAttacks() (out []attack) {
 		"notifications.user.alice%20", "%20notifications.user.alice", "notifications.user+alice", "notifications.user.alice%09", "notifications.user.alice%0d%0a", "notifications.user.%00", "notifications.city.%e2%80%a8", "notifications.city.%c2%a0x",
 		"notifications.city.%ff", "notifications.city.%c0%ae", "notifications.city.%ef%bb%bf", "notifications.city."+strings.Repeat("a", 300))
 	out = append(out,
-		attack{name: "subjects too many", path: "/events?user=mallory" + strings.Repeat("&subject=notifications.city.a", 65), want: bad},
+		attack{name: "subjects too many", path: "/events?user=mallory" + strings.Repeat("&subject=notifications.city.a", 65), want: []int{400, 414}},
 		attack{name: "subject good and foreign", path: "/events?user=mallory&subject=notifications.city.paris&subject=notifications.user.alice", want: forbidden},
 		attack{name: "subject foreign by only", path: "/events?user=mallory&only=1&subject=notifications.user.alice", want: forbidden},
 		attack{name: "subject in an escaped name", path: "/events?user=mallory&%73ubject=notifications.user.alice", want: forbidden},
@@ -56,7 +56,11 @@ func (g *target) resumeAttacks() (out []attack) {
 		{"wildcard", "*"}, {"everything", ">"}, {"two", "1-" + epoch + ",0-" + epoch}, {"fullwidth digits", "\uff11-" + epoch}, {"not UTF-8", "\xff\xfe"},
 		{"long", strings.Repeat("1", 129)}, {"huge", strings.Repeat("9", 8<<10)}, {"SQL", "1' OR '1'='1"}, {"script", "<script>alert(1)</script>"},
 	} {
-		out = append(out, attack{name: "position " + c.name, path: "/events?user=mallory", header: []string{"Last-Event-ID", c.id}, want: streams, as: "mallory"})
+		want := streams
+		if len(c.id) > 128 {
+			want = []int{200, 400, 431}
+		}
+		out = append(out, attack{name: "position " + c.name, path: "/events?user=mallory", header: []string{"Last-Event-ID", c.id}, want: want, as: "mallory"})
 	}
 	for _, c := range []struct{ name, query string }{
 		{"of alice's event", "last_event_id=1-" + epoch}, {"with CRLF", "last_event_id=1-" + epoch + "%0d%0adata:%20x%0d%0a%0d%0a"}, {"with NUL", "last_event_id=1%00-" + epoch},

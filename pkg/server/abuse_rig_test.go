@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -52,12 +54,12 @@ type attack struct {
 
 // The statuses that most cases want.
 var (
-	streams      = []int{http.StatusOK}
-	bad          = []int{http.StatusBadRequest}
-	unauthorized = []int{http.StatusUnauthorized}
-	forbidden    = []int{http.StatusForbidden}
-	tooLarge     = []int{http.StatusRequestEntityTooLarge}
-	closed       = []int{0}
+	streams   = []int{http.StatusOK}
+	bad       = []int{http.StatusBadRequest}
+	unknown   = []int{http.StatusUnauthorized}
+	forbidden = []int{http.StatusForbidden}
+	tooLarge  = []int{http.StatusRequestEntityTooLarge}
+	closed    = []int{0}
 )
 
 // private is in what alice alone may read.
@@ -278,7 +280,7 @@ func (g *target) run(t *testing.T, a attack) {
 		status := 0
 		if err == nil {
 			status = resp.StatusCode
-		} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		} else if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("no answer, and the connection stays open: %v", err)
 		}
 		if !slices.Contains(want, status) {

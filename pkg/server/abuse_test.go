@@ -1,10 +1,10 @@
 package server_test
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"regexp"
 	"runtime"
 	"sync"
 	"testing"
@@ -51,7 +51,7 @@ func TestAbuse(t *testing.T) {
 	}
 	for _, node := range nodes {
 		t.Run("after "+node.name, func(t *testing.T) {
-			node.slow.wait(t)
+			node.slow.wait(t, node.target)
 			node.target.unchanged(t, 0)
 			node.target.probe()
 			node.target.healthy(t)
@@ -121,7 +121,7 @@ func issuerOptions(t *testing.T) auth.JWTOptions {
 // slow are connections that never finish their request.
 type slow struct {
 	conns []net.Conn
-	ended chan int
+	ended chan []byte // with all that the node said
 }
 
 // slowSenders connects some that dribble while others are served.
@@ -130,7 +130,7 @@ func (g *target) slowSenders(t *testing.T) *slow {
 	starts := []string{"", "G", "GET /events?user=ali", "GET /events HTTP/1.1\r\nHost: x\r\nX-", "POST /publish HTTP/1.1\r\nHost: x\r\n", "PRI * HTTP/2.0\r\n\r\n", "\r\n",
 		"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "PUT /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n",
 	}
-	s := &slow{ended: make(chan int, len(starts)*4)}
+	s := &slow{ended: make(chan []byte, len(starts)*4)}
 	var writing sync.WaitGroup
 	for i := range len(starts) * 4 {
 		var d net.Dialer
@@ -149,8 +149,8 @@ func (g *target) slowSenders(t *testing.T) *slow {
 			}
 		})
 		writing.Go(func() {
-			_, _ = io.Copy(io.Discard, c)
-			s.ended <- i
+			said, _ := io.ReadAll(c)
+			s.ended <- said
 			_ = c.Close()
 		})
 	}
@@ -163,15 +163,21 @@ func (g *target) slowSenders(t *testing.T) *slow {
 	return s
 }
 
-// wait: each was given up on.
-func (s *slow) wait(t *testing.T) {
+// wait: each was given up on, at most with a word of refusal.
+func (s *slow) wait(t *testing.T, g *target) {
 	t.Helper()
 	patience := time.After(14 * time.Second)
 	for i := range s.conns {
 		select {
-		case <-s.ended:
+		case said := <-s.ended:
+			if len(said) > 0 && !slowRefusal.Match(said) {
+				t.Errorf("a slow sender was told %.300q", said)
+			}
+			g.judge(t, said)
 		case <-patience:
-			t.Fatal(fmt.Sprintf("%d of %d slow senders are still connected", len(s.conns)-i, len(s.conns)))
+			t.Fatalf("%d of %d slow senders are still connected", len(s.conns)-i, len(s.conns))
 		}
 	}
 }
+
+var slowRefusal = regexp.MustCompile(`^HTTP/1\.1 (400|401|404|408) `)
