@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -18,6 +19,9 @@ const (
 
 func TestMain(m *testing.M) {
 	options, worker := os.Getenv(asStand), os.Getenv(asWorker) != ""
+	if slices.Contains(os.Args, "-test.fuzzworker") {
+		worker = false // the fuzzer starts this executable, too
+	}
 	_ = os.Unsetenv(asStand)
 	_ = os.Setenv(asWorker, "1")               // for the processes that this one starts
 	_ = os.Setenv("GORACE", "halt_on_error=1") // a race in one of them ends the run

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -167,7 +168,7 @@ func (a *arrival) request() *http.Request {
 	defer readers.Put(br)
 	br.Reset(bytes.NewReader(a.head))
 	r, err := http.ReadRequest(br)
-	if err != nil || r.Host == "" || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
+	if err != nil || !plainHost(r.Host) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
 		r.Header.Get("Expect") != "" || r.Header.Get("Upgrade") != "" {
 		return nil
 	}
@@ -180,6 +181,14 @@ func (a *arrival) request() *http.Request {
 		return nil
 	}
 	return r.WithContext(localContext(net.TCPAddrFromAddrPort(address(local))))
+}
+
+// plainHost reports whether a host is made of what hosts are. The server refuses most others,
+// which http.ReadRequest does not look at.
+func plainHost(host string) bool {
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~:[]%", r)
+	})
 }
 
 // answer lets the handler answer the request. What it does not take over is a refusal.

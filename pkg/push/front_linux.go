@@ -212,3 +212,12 @@ func address(from unix.Sockaddr) netip.AddrPort {
 	}
 	return netip.AddrPort{}
 }
+
+// CloseWrite lets the server finish an answer to a request that it did not read to its end:
+// without it the close resets the connection, and the client may lose the answer.
+func (p *prefixed) CloseWrite() error {
+	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}

@@ -17,8 +17,8 @@ import (
 
 const tokenSecret = "a secret of thirty-two bytes, or more"
 
-// token signs claims. A number of seconds from now stands for its time.
-func token(t *testing.T, claims map[string]any) string {
+// bearerOf signs claims. A number of seconds from now stands for its time.
+func bearerOf(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	for _, name := range []string{"exp", "iat", "nbf"} {
 		if seconds, ok := claims[name].(int); ok {
@@ -81,7 +81,7 @@ func TestTokenSaysWhatIsRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.claims["exp"] = 60
-			l := r.listen("/events?from=all&access_token="+token(t, c.claims)+c.query, "")
+			l := r.listen("/events?from=all&access_token="+bearerOf(t, c.claims)+c.query, "")
 			l.want("tidemark.open")
 			for _, want := range c.numbers {
 				if ev := l.next(); string(ev.Data) != want {
@@ -99,13 +99,13 @@ func TestTokenIsRefused(t *testing.T) {
 		status       int
 	}{
 		"none":                  {"", "", http.StatusUnauthorized},
-		"expired":               {token(t, map[string]any{"sub": "42", "exp": -5}), "", http.StatusUnauthorized},
-		"not yet":               {token(t, map[string]any{"sub": "42", "exp": 60, "nbf": 30}), "", http.StatusUnauthorized},
-		"of another":            {token(t, map[string]any{"sub": "42", "exp": 60}) + "x", "", http.StatusUnauthorized},
-		"a user with a dot":     {token(t, map[string]any{"sub": "42.>", "exp": 60}), "", http.StatusBadRequest},
-		"another's subject":     {token(t, map[string]any{"sub": "42", "exp": 60}), "?subject=notifications.user.43", http.StatusForbidden},
-		"wildcard":              {token(t, map[string]any{"sub": "42", "exp": 60}), "?subject=notifications.user.*", http.StatusForbidden},
-		"nothing is left of it": {token(t, map[string]any{"sub": "42", "exp": 60, "only": []string{"other.>"}}), "", http.StatusForbidden},
+		"expired":               {bearerOf(t, map[string]any{"sub": "42", "exp": -5}), "", http.StatusUnauthorized},
+		"not yet":               {bearerOf(t, map[string]any{"sub": "42", "exp": 60, "nbf": 30}), "", http.StatusUnauthorized},
+		"of another":            {bearerOf(t, map[string]any{"sub": "42", "exp": 60}) + "x", "", http.StatusUnauthorized},
+		"a user with a dot":     {bearerOf(t, map[string]any{"sub": "42.>", "exp": 60}), "", http.StatusBadRequest},
+		"another's subject":     {bearerOf(t, map[string]any{"sub": "42", "exp": 60}), "?subject=notifications.user.43", http.StatusForbidden},
+		"wildcard":              {bearerOf(t, map[string]any{"sub": "42", "exp": 60}), "?subject=notifications.user.*", http.StatusForbidden},
+		"nothing is left of it": {bearerOf(t, map[string]any{"sub": "42", "exp": 60, "only": []string{"other.>"}}), "", http.StatusForbidden},
 	} {
 		req, _ := http.NewRequest(http.MethodGet, r.base+"/events"+c.query, nil)
 		if c.token != "" {
@@ -133,7 +133,7 @@ func TestTokenIsRefused(t *testing.T) {
 // TestTokenExpires while its stream is open.
 func TestTokenExpires(t *testing.T) {
 	r := newRig(t, byToken(t))
-	l := r.listen("/events?access_token="+token(t, map[string]any{"sub": "42", "exp": 2}), "")
+	l := r.listen("/events?access_token="+bearerOf(t, map[string]any{"sub": "42", "exp": 2}), "")
 	l.want("tidemark.open")
 	if ev := l.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "token-expired" {
 		t.Errorf("got %s %s", ev.Type, ev.Data)
@@ -153,8 +153,8 @@ func TestRevoke(t *testing.T) {
 		node.awaitReady()
 		nodes = append(nodes, node)
 	}
-	old := token(t, map[string]any{"sub": "42", "exp": 60, "iat": -10, "jti": "a"})
-	other := token(t, map[string]any{"sub": "43", "exp": 60, "iat": -10, "jti": "b"})
+	old := bearerOf(t, map[string]any{"sub": "42", "exp": 60, "iat": -10, "jti": "a"})
+	other := bearerOf(t, map[string]any{"sub": "43", "exp": 60, "iat": -10, "jti": "b"})
 	var hit, spared []*listener
 	for _, n := range nodes {
 		hit = append(hit, n.listen("/events?access_token="+old, ""))
@@ -181,7 +181,7 @@ func TestRevoke(t *testing.T) {
 		if status := n.status("/events?access_token=" + old); status != http.StatusUnauthorized {
 			t.Errorf("the revoked token: %d", status)
 		}
-		young := token(t, map[string]any{"sub": "42", "exp": 60, "iat": 0})
+		young := bearerOf(t, map[string]any{"sub": "42", "exp": 60, "iat": 0})
 		n.listen("/events?access_token="+young, "").want("tidemark.open")
 	}
 	nodes[0].publish("notifications.broadcast", 1, 1)
@@ -200,10 +200,10 @@ func TestPublishByClaim(t *testing.T) {
 		status int
 	}{
 		"nobody":        {"", body, http.StatusUnauthorized},
-		"a reader":      {"Bearer " + token(t, map[string]any{"sub": "1", "exp": 60}), body, http.StatusForbidden},
-		"a publisher":   {"Bearer " + token(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.user.*"}}), body, http.StatusOK},
-		"of elsewhere":  {"Bearer " + token(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.city.*"}}), body, http.StatusForbidden},
-		"one of a few":  {"Bearer " + token(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.user.*"}}), `[` + body + `,{"subject":"notifications.broadcast","data":"hi"}]`, http.StatusForbidden},
+		"a reader":      {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60}), body, http.StatusForbidden},
+		"a publisher":   {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.user.*"}}), body, http.StatusOK},
+		"of elsewhere":  {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.city.*"}}), body, http.StatusForbidden},
+		"one of a few":  {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.user.*"}}), `[` + body + `,{"subject":"notifications.broadcast","data":"hi"}]`, http.StatusForbidden},
 		"a bad request": {"", `{`, http.StatusUnauthorized}, // who is asked first
 	} {
 		header := []string{}

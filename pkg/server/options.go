@@ -46,6 +46,8 @@ type HTTPOptions struct {
 	TrustedProxies []netip.Prefix
 	// HeadTimeout bounds the wait for the head of a request; 10 s when zero.
 	HeadTimeout time.Duration
+	// BodyTimeout bounds the time that a request's body takes to arrive; 30 s when zero.
+	BodyTimeout time.Duration
 	// ShutdownTimeout bounds the wait for streams and requests to end; 10 s when zero.
 	ShutdownTimeout time.Duration
 }
@@ -90,6 +92,7 @@ type PublishOptions struct {
 func (o Options) withDefaults() Options {
 	o.HTTP.Addr = cmp.Or(o.HTTP.Addr, "127.0.0.1:8080")
 	o.HTTP.HeadTimeout = cmp.Or(o.HTTP.HeadTimeout, 10*time.Second)
+	o.HTTP.BodyTimeout = cmp.Or(o.HTTP.BodyTimeout, 30*time.Second)
 	o.HTTP.ShutdownTimeout = cmp.Or(o.HTTP.ShutdownTimeout, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

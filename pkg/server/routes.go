@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -19,6 +20,7 @@ var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Ca
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
 	e.HTTPErrorHandler = problemHandler
+	e.Pre(s.hurryBodies)
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
@@ -43,6 +45,19 @@ func (s *Server) routes(context.Context) (err error) {
 		return err
 	}
 	return s.front()
+}
+
+// hurryBodies bounds the time that a body takes, whether or not a handler reads it: net/http
+// reads what is left of a short one before it answers, and waits for ever. Its ReadTimeout
+// would end streams, too.
+func (s *Server) hurryBodies(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().ContentLength != 0 {
+			// Fails only where the connection has no deadlines, which is the engine's alone.
+			_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(s.opts.HTTP.BodyTimeout))
+		}
+		return next(c)
+	}
 }
 
 func (s *Server) subscribe(f FeedOptions) http.Handler {
@@ -75,7 +90,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	}
 	opts := feedhttp.PublishOptions{
 		Publisher: s.publish, Identify: s.publisher, Subjects: s.publishable(), Admission: s.admit,
-		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch,
+		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Logger: s.opts.Logger.With("part", "publish"),
 	}
 	guard, err := s.crossOrigin()

@@ -1,0 +1,110 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+const broadcastX = `{"subject":"notifications.broadcast","data":"x"}`
+
+func post(name, path, body string, want []int, header ...string) attack {
+	return attack{name: "publish " + name, method: http.MethodPost, path: path, body: body, header: header, want: want}
+}
+
+// publishAttacks publish what their key or token does not allow.
+func (g *target) publishAttacks(key, strange string) (out []attack) {
+	tok := func(c claims) []string { return bearer(g.secret(token(c))) }
+	add := func(name, body string, want []int, header ...string) {
+		out = append(out, post(name, "/publish", body, want, header...))
+	}
+	add("without a key", broadcastX, unknown)
+	add("by the gateway's header", broadcastX, unknown, "X-User", "alice")
+	add("with a strange key", broadcastX, unknown, "X-API-Key", strange)
+	add("with a key cut", broadcastX, unknown, "X-API-Key", key[:len(key)-1])
+	add("with a key and more", broadcastX, unknown, "X-API-Key", key+"A")
+	add("with a key in capitals", broadcastX, unknown, "X-API-Key", strings.ToUpper(key))
+	add("with a huge key", broadcastX, unknown, "X-API-Key", "tmk_"+strings.Repeat("x", 8<<10))
+	add("with the key's name", broadcastX, unknown, "X-API-Key", "shop")
+	add("with two keys", broadcastX, bad, "X-API-Key", key, "X-API-Key", strange)
+	add("with two different keys", broadcastX, bad, "X-API-Key", key, "Authorization", "Bearer "+strange)
+	add("with a key as basic", broadcastX, unknown, "Authorization", "Basic "+key)
+	add("with a key for others", `{"subject":"notifications.user.alice","data":"x"}`, forbidden, "X-API-Key", key)
+	add("with a key for a part", `{"subject":"notifications.topic.shop.x","data":"x"}`, forbidden, "X-API-Key", key)
+	add("a batch of which one is not allowed", `[`+broadcastX+`,{"subject":"notifications.user.alice","data":"x"},`+broadcastX+`]`, forbidden, "X-API-Key", key)
+	add("a batch of which the last is invalid", `[`+broadcastX+`,{"subject":"notifications.topic.*","data":"x"}]`, bad, "X-API-Key", key)
+	add("a batch of which one is reserved", `[`+broadcastX+`,{"subject":"notifications.broadcast","event":"tidemark.close","data":"x"}]`, bad, "X-API-Key", key)
+	add("a batch too long", `[`+strings.Repeat(broadcastX+`,`, 20)+broadcastX+`]`, bad, "X-API-Key", key)
+	add("a body too long", `{"subject":"notifications.broadcast","data":"`+strings.Repeat("x", 65<<10)+`"}`, tooLarge, "X-API-Key", key)
+	add("a body too long without a key", strings.Repeat("x", 65<<10), unknown)
+	add("with a token that only reads", broadcastX, forbidden, tok(nil)...)
+	add("with a token for others", broadcastX, forbidden, tok(claims{"publish": "notifications.topic.>"})...)
+	add("with a token for nothing", broadcastX, forbidden, tok(claims{"publish": []string{}})...)
+	add("with a token for rubbish", broadcastX, unknown, tok(claims{"publish": "notifications.>>"})...)
+	add("with an expired token", broadcastX, unknown, tok(claims{"publish": ">", "exp": 1})...)
+	add("with a token that widens", broadcastX, forbidden, tok(claims{"read": ">", "only": ">"})...)
+	add("with a forged token", broadcastX, unknown, bearer(g.secret(signed(`{"alg":"RS256"}`, payload(claims{"publish": ">"}), evilKey())))...)
+	add("another stream with a token for all", `{"subject":"$JS.API.STREAM.DELETE.NOTIFICATIONS","data":""}`, bad, tok(claims{"publish": ">"})...)
+	add("a revocation with a token for all", `{"subject":"tidemark.revoke","data":{"user":"good"}}`, bad, tok(claims{"publish": ">"})...)
+	send := func(name, body string, want []int, header ...string) {
+		out = append(out, post("by send-message "+name, "/api/events/send-message", body, want, header...))
+	}
+	send("without a key", `{"message":"x"}`, unknown)
+	send("to a user with a key for all users' news", `{"userId":"alice","message":"x"}`, forbidden, "X-API-Key", key)
+	send("with a wildcard", `{"userId":"*","message":"x"}`, bad, "X-API-Key", key)
+	out = append(out, post("with a good key", "/publish", broadcastX, streams, "X-API-Key", key))
+	out[len(out)-1].stored = 1
+	return out
+}
+
+// openPublishAttacks publish where everybody may, what nobody may.
+func openPublishAttacks() (out []attack) {
+	for _, subject := range []string{
+		"$JS.API.STREAM.DELETE.NOTIFICATIONS", "$SYS.REQ.SERVER.PING", "_INBOX.x", "tidemark.revoke", "other.x", "$KV.a.b", ">", "*", "notifications.*", "notifications.>", "notifications.user.>",
+		"notifications", "", ".", "notifications.", ".notifications.a", "notifications..a", "notifications.a b", `notifications.a\r\nPUB x 1`, `notifications.a\u0000`, `notifications.a\u2028`, `notifications.\u00a0`,
+		"Notifications.a", "notifications\uff0ea", "notifications." + strings.Repeat("a", 300),
+	} {
+		out = append(out, post("subject "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, []int{400}))
+	}
+	for _, typ := range []string{
+		"tidemark.open", "tidemark.close", "tidemark.gap", "tidemark.", "error", "open", `a\r\ndata: x`, `a\n`, `a\r`, `a\u0000`, ` a`, `a\t`, `a\u2028b`, `a\u0085b`, strings.Repeat("a", 129),
+	} {
+		out = append(out, post("type "+typ[:min(len(typ), 40)], "/publish", `{"subject":"notifications.broadcast","event":"`+typ+`","data":"x"}`, []int{400}))
+		out = append(out, post("by send-message type "+typ[:min(len(typ), 40)], "/api/events/send-message", `{"eventType":"`+typ+`","message":"x"}`, []int{400}))
+	}
+	for _, id := range []string{`a\r\nNats-Rollup: all`, `a\n`, `a\u0000`, `a\u0085`, strings.Repeat("i", 257)} {
+		out = append(out, post("id "+id[:min(len(id), 40)], "/publish", `{"subject":"notifications.broadcast","id":"`+id+`","data":"x"}`, []int{400}))
+	}
+	for _, user := range []string{`"*"`, `">"`, `"a.b"`, `"."`, `""`, `"a b"`, `"a\n"`, `1.5`, `[]`, `{}`, `true`, `"` + strings.Repeat("a", 256) + `"`} {
+		out = append(out, post("by send-message to "+user[:min(len(user), 40)], "/api/events/send-message", `{"userId":`+user+`,"message":"x"}`, []int{400}))
+	}
+	for i, body := range []string{
+		`null`, `[]`, `[null]`, `[[]]`, `42`, `"x"`, `{`, `{"subject":"notifications.broadcast"`, broadcastX + broadcastX, broadcastX + `]`, "\xff", " ", "\x00",
+		`{"subject":["notifications.broadcast"],"data":"x"}`, `{"subject":"notifications.broadcast","data":"x","to":"alice"}`, strings.Repeat("[", 20_000), `<a/>`,
+	} {
+		out = append(out, post(fmt.Sprintf("body %d %.20s", i, body), "/publish", body, []int{400}))
+	}
+	foreign := func(name, path string, header ...string) {
+		out = append(out, post(name, path, broadcastX, forbidden, header...))
+	}
+	foreign("from a foreign page", "/publish", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+	foreign("from a foreign page by the fetch header alone", "/publish", "Sec-Fetch-Site", "cross-site")
+	foreign("from a neighbouring page", "/publish", "Sec-Fetch-Site", "same-site")
+	foreign("from a foreign origin", "/publish", "Origin", "https://evil.example")
+	foreign("from the origin null", "/publish", "Origin", "null")
+	foreign("from a lookalike origin", "/publish", "Origin", "http://127.0.0.1.evil.example")
+	foreign("from a foreign page by send-message", "/api/events/send-message", "Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain")
+	return append(out,
+		post("batch of which one is foreign", "/publish", `[`+broadcastX+`,{"subject":"other.x","data":"x"}]`, bad),
+		post("batch too long", "/publish", `[`+strings.Repeat(broadcastX+`,`, 1000)+broadcastX+`]`, bad),
+		post("body too long", "/publish", strings.Repeat(" ", 1<<20)+broadcastX, tooLarge),
+		post("idempotency key too long", "/publish", broadcastX, bad, "Idempotency-Key", strings.Repeat("k", 257)),
+		post("idempotency key not UTF-8", "/publish", broadcastX, bad, "Idempotency-Key", "\xff"),
+		post("idempotency key with a next line", "/publish", broadcastX, bad, "Idempotency-Key", "a\u0085b"),
+		attack{name: "publish with an idempotency key of two lines", raw: "POST /publish HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nIdempotency-Key: a\rNats-Rollup: all\r\nContent-Length: 48\r\n\r\n" + broadcastX, want: bad, plain: true},
+		attack{name: "publish by GET", path: "/publish?subject=notifications.broadcast&data=x", want: []int{405}},
+		attack{name: "publish by PUT", method: http.MethodPut, path: "/publish", body: broadcastX, want: []int{405}},
+		attack{name: "publish by an overridden method", path: "/publish", header: []string{"X-HTTP-Method-Override", "POST"}, body: broadcastX, want: []int{405}},
+		attack{name: "publish to a feed", method: http.MethodPost, path: "/events", body: broadcastX, want: []int{405}},
+	)
+}
