@@ -21,6 +21,9 @@ type Health struct {
 	// Streams are the open ones; Replays are those of them that catch up from the log.
 	Streams int `json:"streams"`
 	Replays int `json:"replays"`
+	// Refused counts since the start who was turned away, by reason; headers_ignored are the
+	// requests with identity headers of peers that are no trusted proxy.
+	Refused map[string]uint64 `json:"refused,omitempty"`
 	// Windows are by stream.
 	Windows map[string]Window `json:"windows,omitempty"`
 }
@@ -36,6 +39,20 @@ type Window struct {
 	FromWindow uint64  `json:"from_window"`
 	FromLog    uint64  `json:"from_log"`
 	HitRatio   float64 `json:"hit_ratio"`
+}
+
+// refused leaves out what did not happen.
+func (s *Server) refused() map[string]uint64 {
+	counts := map[string]uint64{}
+	for reason, n := range s.admit.Refused() {
+		if n > 0 {
+			counts[reason.String()] = n
+		}
+	}
+	if s.headers != nil && s.headers.Ignored() > 0 {
+		counts["headers_ignored"] = s.headers.Ignored()
+	}
+	return counts
 }
 
 func windowOf(f *feed.Feed) Window {
@@ -60,6 +77,7 @@ func (s *Server) healthz(c echo.Context) error {
 func (s *Server) readyz(c echo.Context) error {
 	h := Health{Status: "ok", Checks: map[string]string{}, Windows: map[string]Window{}}
 	h.Streams, h.Replays = s.admit.Counts()
+	h.Refused = s.refused()
 	check := func(name string, err error) {
 		h.Checks[name] = "ok"
 		if err != nil {

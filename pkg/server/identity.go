@@ -32,7 +32,8 @@ func (s *Server) openSource(name string) (auth.Source, error) {
 	case "jwt":
 		return s.openJWT()
 	case "header":
-		return auth.Header(s.opts.Auth.Header).Identify, nil
+		s.headers = auth.Header(s.opts.Auth.Header)
+		return s.headers.Identify, nil
 	case "dev":
 		return auth.Dev("user"), nil
 	case "anonymous":

@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -246,5 +247,31 @@ func TestPublishFromThisMachine(t *testing.T) {
 		if resp.StatusCode != c.status {
 			t.Errorf("%s: %s", name, resp.Status)
 		}
+	}
+}
+
+// TestForgedHeadersAreCounted: who is no trusted proxy is not believed, and an operator sees it.
+func TestForgedHeadersAreCounted(t *testing.T) {
+	r := newRig(t, func(o *server.Options) {
+		o.Auth = server.AuthOptions{
+			Identity: []string{"header", "anonymous"},
+			Header:   auth.HeaderOptions{Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
+		}
+	})
+	req, _ := http.NewRequest(http.MethodHead, r.base+"/events", nil)
+	req.Header.Set("X-User", "42")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	resp, err = http.Get(r.base + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var h server.Health
+	if err := json.NewDecoder(resp.Body).Decode(&h); err != nil || h.Refused["headers_ignored"] != 1 {
+		t.Errorf("%+v, %v", h, err)
 	}
 }

@@ -29,6 +29,7 @@ type Server struct {
 	admit    *feedhttp.Admission
 
 	tokens    *auth.JWTSource // nil without
+	headers   *auth.HeaderSource
 	reader    auth.Source
 	publisher auth.Source // nil where everybody may publish
 	revoked   auth.Revocations
