@@ -109,7 +109,7 @@ func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net
 func descriptor(taken net.Conn) (fd int, watched bool, err error) {
 	if own, ok := taken.(socket); ok {
 		own.w.taken = true
-		return int(own.w.arrival.fd), true, nil
+		return int(own.w.arrival.fd), own.w.arrival.watched, nil
 	}
 	if fd, err = duplicate(taken); err == nil {
 		_ = taken.Close()

@@ -27,12 +27,18 @@ type arrival struct {
 	since      time.Time
 	head       []byte
 	complete   bool // the engine answers it
+	watched    bool // epoll knows it
 }
 
-// receive asks epoll for the requests of new connections.
+// receive reads the requests of new connections. Most are there by now; epoll is asked for
+// the others.
 func (l *loop) receive(arrived []*arrival) {
 	for _, a := range arrived {
 		l.arrivals[a.fd] = a
+		if l.read(a); l.arrivals[a.fd] != a {
+			continue // it is answered, or gone
+		}
+		a.watched = true
 		if l.engine.watch(unix.EPOLL_CTL_ADD, a.fd, a.generation, unix.EPOLLIN) != nil {
 			l.dismiss(a)
 		}
@@ -155,7 +161,9 @@ func startsLike(b []byte, prefix string) bool {
 
 // handOver gives the connection to the server, as if nothing had been read of it.
 func (a *arrival) handOver(e *Engine) {
-	_ = unix.EpollCtl(e.epollFD, unix.EPOLL_CTL_DEL, int(a.fd), nil)
+	if a.watched {
+		_ = unix.EpollCtl(e.epollFD, unix.EPOLL_CTL_DEL, int(a.fd), nil)
+	}
 	a.front.give(a.fd, a.head)
 }
 
