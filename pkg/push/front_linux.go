@@ -190,6 +190,15 @@ func (p *prefixed) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// CloseWrite lets the server finish an answer to a request that it did not read to its end:
+// without it the close resets the connection, and the client may lose the answer.
+func (p *prefixed) CloseWrite() error {
+	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
 // take begins to read the first request of a connection.
 func (e *Engine) take(fd int, from unix.Sockaddr, f *frontListener) {
 	e.mu.RLock()
@@ -211,13 +220,4 @@ func address(from unix.Sockaddr) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
 	}
 	return netip.AddrPort{}
-}
-
-// CloseWrite lets the server finish an answer to a request that it did not read to its end:
-// without it the close resets the connection, and the client may lose the answer.
-func (p *prefixed) CloseWrite() error {
-	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
 }

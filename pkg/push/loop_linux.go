@@ -11,7 +11,7 @@ import (
 // loop owns a part of the connections. One goroutine runs it; others add, wake and tell.
 type loop struct {
 	engine *Engine
-	wakeup chan struct{} // holds a token when queue or happened have something
+	wakeup chan struct{} // holds a token when one of the lists below has something
 	timer  *time.Timer
 	conns  map[int32]*conn
 	due    dues
@@ -45,30 +45,15 @@ func newLoop(e *Engine) *loop {
 }
 
 // add queues a connection for a turn. It is queued in its own eyes already.
-func (l *loop) add(c *conn) {
-	l.mu.Lock()
-	idle := l.idleLocked()
-	l.queue = append(l.queue, c)
-	l.mu.Unlock()
-	if idle {
-		l.signal()
-	}
-}
+func (l *loop) add(c *conn)       { post(l, &l.queue, c) }
+func (l *loop) tell(h happening)  { post(l, &l.happened, h) }
+func (l *loop) arrive(a *arrival) { post(l, &l.arrived, a) }
 
-func (l *loop) tell(h happening) {
+// post appends to one of the loop's lists, and wakes the loop if nothing waited before.
+func post[T any](l *loop, list *[]T, x T) {
 	l.mu.Lock()
 	idle := l.idleLocked()
-	l.happened = append(l.happened, h)
-	l.mu.Unlock()
-	if idle {
-		l.signal()
-	}
-}
-
-func (l *loop) arrive(a *arrival) {
-	l.mu.Lock()
-	idle := l.idleLocked()
-	l.arrived = append(l.arrived, a)
+	*list = append(*list, x)
 	l.mu.Unlock()
 	if idle {
 		l.signal()

@@ -1,5 +1,10 @@
 // Package push is the connection engine: it writes frames to sockets.
 //
+// A Source is what one connection sends, and Engine.Serve answers a request with it: on Linux
+// and over plain HTTP/1.1 the connection is taken over and costs no goroutine; any other is
+// written by the calling goroutine, through a Stream. Engine.Listen lets the engine read the
+// first request of a connection, too.
+//
 // A Stream is one client's response. It writes whole frames, many per write, and ends by an
 // abort, so that every client library takes the end for a lost connection and comes back.
 //
