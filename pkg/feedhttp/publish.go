@@ -84,16 +84,8 @@ type Publish struct{ publisher }
 func NewPublish(opts PublishOptions) *Publish { return &Publish{publisher{opts.withDefaults()}} }
 
 func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		refuseMethod(w, r, "POST, OPTIONS")
-		return
-	}
-	if !h.admit(w, r, 1) {
-		return
-	}
-	id, err := h.identify(r)
-	if err != nil {
-		refuse(w, err)
+	id, ok := h.enter(w, r)
+	if !ok {
 		return
 	}
 	body, err := h.read(w, r)
@@ -120,7 +112,24 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// identify is asked before the body is read: a stranger's is not worth the memory.
+// enter asks what there is to ask before the body is read: a stranger's is not worth the
+// memory. It answers a refusal itself.
+func (p *publisher) enter(w http.ResponseWriter, r *http.Request) (id auth.Identity, ok bool) {
+	if r.Method != http.MethodPost {
+		refuseMethod(w, r, "POST, OPTIONS")
+		return id, false
+	}
+	if !p.admit(w, r, 1) {
+		return id, false
+	}
+	id, err := p.identify(r)
+	if err != nil {
+		refuse(w, err)
+		return id, false
+	}
+	return id, true
+}
+
 func (p *publisher) identify(r *http.Request) (auth.Identity, error) {
 	if p.opts.Identify == nil {
 		return auth.Identity{}, nil

@@ -49,16 +49,8 @@ func (u *userID) UnmarshalJSON(b []byte) error {
 }
 
 func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		refuseMethod(w, r, "POST, OPTIONS")
-		return
-	}
-	if !h.admit(w, r, 1) {
-		return
-	}
-	id, err := h.identify(r)
-	if err != nil {
-		refuse(w, err)
+	id, ok := h.enter(w, r)
+	if !ok {
 		return
 	}
 	msg, err := h.message(w, r)

@@ -92,9 +92,8 @@ func (h *Subscribe) draining() bool { return h.drained.Load() }
 func (h *Subscribe) Drain(ctx context.Context) error {
 	h.mu.Lock()
 	h.drained.Store(true)
-	streams := slices.Collect(maps.Keys(h.streams))
 	h.mu.Unlock()
-	for _, s := range streams {
+	for _, s := range h.present() {
 		s.wake()
 	}
 	ended := make(chan struct{})
@@ -113,15 +112,19 @@ func (h *Subscribe) Drain(ctx context.Context) error {
 // Revoke ends the streams that a revocation is about, and returns how many. It does not keep
 // them from coming back; Identify must refuse them from before the call on.
 func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
-	h.mu.Lock()
-	streams := slices.Collect(maps.Keys(h.streams))
-	h.mu.Unlock()
-	for _, s := range streams {
+	for _, s := range h.present() {
 		if s.revoke(rev, at) {
 			n++
 		}
 	}
 	return n
+}
+
+// present are the streams there are now. One that comes later has seen what was set before.
+func (h *Subscribe) present() []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.streams))
 }
 
 // enter counts a stream. What it returns is called at its end.
