@@ -16,12 +16,8 @@ import (
 // of which a third must drain before a slow client counts as taking bytes again.
 const sendBuffer = 128 << 10
 
-// What a client may take and send until its request is there. Publish has a tighter bound on
-// its bodies; a stream lifts the bound on what comes after its request.
-const (
-	requestTimeout = time.Minute // with the body, also of requests that are refused
-	maxHead        = 64 << 10    // bytes; net/http adds 4096 and answers 431
-)
+// maxHead bounds the head of a request, in bytes; net/http adds 4096 and answers 431.
+const maxHead = 64 << 10
 
 // listen binds the HTTP address, with TLS where there is a certificate.
 func listen(opts HTTPOptions) (net.Listener, error) {
@@ -67,7 +63,7 @@ func newHTTPServer(opts HTTPOptions, handler http.Handler, logger *slog.Logger) 
 		Handler:           handler,
 		ErrorLog:          errorLog(logger.With("part", "http")),
 		ReadHeaderTimeout: opts.HeadTimeout,
-		ReadTimeout:       requestTimeout,
+		ReadTimeout:       opts.BodyTimeout, // net/http lifts it once a request without a body is read
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHead,
 		Protocols:         new(http.Protocols),

@@ -46,7 +46,8 @@ type HTTPOptions struct {
 	TrustedProxies []netip.Prefix
 	// HeadTimeout bounds the wait for the head of a request; 10 s when zero.
 	HeadTimeout time.Duration
-	// BodyTimeout bounds the time that a request's body takes to arrive; 30 s when zero.
+	// BodyTimeout bounds the time that a request takes to arrive with its body, whether or not a
+	// handler reads it; 30 s when zero.
 	BodyTimeout time.Duration
 	// ShutdownTimeout bounds the wait for streams and requests to end; 10 s when zero.
 	ShutdownTimeout time.Duration

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -20,7 +19,6 @@ var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Ca
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
 	e.HTTPErrorHandler = problemHandler
-	e.Pre(s.hurryBodies)
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
@@ -45,19 +43,6 @@ func (s *Server) routes(context.Context) (err error) {
 		return err
 	}
 	return s.front()
-}
-
-// hurryBodies bounds the time that a body takes, whether or not a handler reads it: net/http
-// reads what is left of a short one before it answers, and waits for ever. Its ReadTimeout
-// would end streams, too.
-func (s *Server) hurryBodies(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if c.Request().ContentLength != 0 {
-			// Fails only where the connection has no deadlines, which is the engine's alone.
-			_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(s.opts.HTTP.BodyTimeout))
-		}
-		return next(c)
-	}
 }
 
 func (s *Server) subscribe(f FeedOptions) http.Handler {
