@@ -84,9 +84,7 @@ func TestStreamRecreatedUnderLiveClients(t *testing.T) {
 		r.publish("notifications.broadcast", 1, 3)
 		live.wantNumbers(1, 3)
 		before := live.last
-		if err := r.js.DeleteStream(t.Context(), "NOTIFICATIONS"); err != nil {
-			t.Fatal(err)
-		}
+		r.deleteStream()
 		if _, err := r.js.CreateStream(t.Context(), testStream()); err != nil {
 			t.Fatal(err)
 		}

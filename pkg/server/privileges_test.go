@@ -133,6 +133,7 @@ func (g *guarded) node(user string, change func(*server.Options)) *rig {
 		change(&opts)
 	}
 	r := startNode(g.t, opts)
+	r.dir = g.dir
 	r.connect(g.url(userOperator))
 	return r
 }
@@ -308,9 +309,7 @@ func recreated(g *guarded, r *rig, publishing bool) {
 	r.t.Helper()
 	live := r.listen(me, "")
 	live.want("tidemark.open")
-	if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil {
-		r.t.Fatal(err)
-	}
+	r.deleteStream()
 	if publishing {
 		status, answer := r.post("/publish", `{"subject":"notifications.broadcast","data":"lost"}`)
 		if status != http.StatusUnprocessableEntity {
@@ -356,9 +355,7 @@ var needs = map[string]struct {
 		r.attempt(http.MethodPost, "/publish", `{"subject":"notifications.broadcast","data":"1"}`)
 	}},
 	"$JS.API.STREAM.NAMES": {do: func(_ *guarded, r *rig) {
-		if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil {
-			r.t.Fatal(err)
-		}
+		r.deleteStream()
 		r.attempt(http.MethodPost, "/publish", `{"subject":"notifications.broadcast","data":"1"}`)
 	}},
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type rig struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	stop func() // ends the node, and waits for it
+	dir  string // where the NATS server keeps its streams
 }
 
 // testStream is NOTIFICATIONS as it is built in, but for what tests must be allowed: to
@@ -93,12 +95,14 @@ func startNATS(t *testing.T, addr, dir string) (url string, stop func()) {
 // newRig starts a NATS server and a node on it, and waits until the node is ready.
 func newRig(t *testing.T, change func(*server.Options)) *rig {
 	t.Helper()
-	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
+	dir := t.TempDir()
+	url, _ := startNATS(t, "127.0.0.1:0", dir)
 	opts := options(t, url)
 	if change != nil {
 		change(&opts)
 	}
 	r := startNode(t, opts)
+	r.dir = dir
 	r.connect(url)
 	r.awaitReady()
 	return r
@@ -182,6 +186,20 @@ func (r *rig) stream() jetstream.Stream {
 		r.t.Fatal(err)
 	}
 	return s
+}
+
+// deleteStream waits until the files are gone, too. nats-server 2.15.2 moves them aside and
+// removes them in the background; a stream that is created under the same name meanwhile
+// fails (err_code 10049), or finds messages of the one before.
+func (r *rig) deleteStream() {
+	r.t.Helper()
+	if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil {
+		r.t.Fatal(err)
+	}
+	r.eventually("the files are removed", func() bool {
+		aside, err := filepath.Glob(filepath.Join(r.dir, "jetstream", "*", "streams", ".NOTIFICATIONS"))
+		return err == nil && len(aside) == 0
+	})
 }
 
 // post sends JSON and returns the status and the answer.
