@@ -136,6 +136,7 @@ type SSE struct {
 	WriteTimeout time.Duration // how long a client may take no bytes at all
 	MaxAge       time.Duration // ends a stream after this time, with jitter; 0 never
 	MaxIdle      time.Duration // ends a stream without events for this time; 0 never
+	DrainPeriod  time.Duration // over how long clients are sent away at the end; 0 all at once
 }
 
 // Limits is limits.*: what one node takes. 0 is no limit, but for Streams.
@@ -193,7 +194,7 @@ func Default() Config {
 			Allow:    []string{"notifications.city.*", "notifications.topic.>"},
 			Replay:   ReplayAuto,
 		}},
-		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second},
+		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second, DrainPeriod: 30 * time.Second},
 		Limits: Limits{
 			Replays:           10_000,
 			ConnectsPerSecond: 2000, ConnectsBurst: 20_000,

@@ -109,7 +109,7 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		"nats.embedded.sync": "3m", "streams.dir": "s", "streams.apply": "true", "sse.retry": "3s", "sse.heartbeat": "4s",
 		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.replays": "15",
 		"limits.connects_per_second": "16", "limits.connects_burst": "17", "limits.publishes_per_second": "18", "limits.publishes_burst": "19",
-		"sse.max_age": "6h", "sse.max_idle": "7m", "window.events": "8", "window.bytes": "9KiB",
+		"sse.max_age": "6h", "sse.max_idle": "7m", "sse.drain_period": "8s", "window.events": "8", "window.bytes": "9KiB",
 		"http.trusted_proxies": "10.0.0.0/8, 192.0.2.1", "insecure": "true", "auth.identity": "jwt,anonymous",
 		"auth.jwt.secret_file": "", "auth.jwt.public_key_file": "k.pem", "auth.jwt.jwks_file": "", "auth.jwt.jwks_url": "", "auth.jwt.algorithms": "EdDSA",
 		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.cookie": "c", "auth.jwt.query": "true",

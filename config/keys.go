@@ -68,6 +68,7 @@ var keys = []key{
 	{name: "sse.heartbeat", usage: "longest silence on a connection (`duration`)", field: func(c *Config) any { return &c.SSE.Heartbeat }},
 	{name: "sse.write_timeout", usage: "cut off a client that takes nothing for this `duration`", field: func(c *Config) any { return &c.SSE.WriteTimeout }},
 	{name: "sse.max_age", usage: "end streams after this `duration`; 0s never", field: func(c *Config) any { return &c.SSE.MaxAge }},
+	{name: "sse.drain_period", usage: "send clients away over this `duration` when the service stops", field: func(c *Config) any { return &c.SSE.DrainPeriod }},
 	{name: "sse.max_idle", usage: "end streams without events for this `duration`; 0s never", field: func(c *Config) any { return &c.SSE.MaxIdle }},
 
 	{name: "limits.streams", usage: "greatest `number` of streams; 0 is what open files allow", field: func(c *Config) any { return &c.Limits.Streams }},

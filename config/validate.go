@@ -140,6 +140,7 @@ func (s SSE) validate(p *problems) {
 	atLeastDuration(p, "sse.write_timeout", s.WriteTimeout, time.Second)
 	atLeastDuration(p, "sse.max_age", s.MaxAge, 0)
 	atLeastDuration(p, "sse.max_idle", s.MaxIdle, 0)
+	atLeastDuration(p, "sse.drain_period", s.DrainPeriod, 0)
 }
 
 func checkAddr(p *problems, key, addr string) {

@@ -85,6 +85,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		SSE: server.SSEOptions{
 			Retry: cfg.SSE.Retry, Heartbeat: cfg.SSE.Heartbeat, WriteTimeout: cfg.SSE.WriteTimeout,
 			MaxAge: cfg.SSE.MaxAge, MaxIdle: cfg.SSE.MaxIdle, RetryLater: cfg.SSE.RetryLater,
+			DrainPeriod: cfg.SSE.DrainPeriod,
 		},
 		Limits: feedhttp.Limits(cfg.Limits),
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},

@@ -71,6 +71,20 @@ type Status struct {
 	Lost                error // why the log is out of reach; nil while it is followed
 }
 
+var errNotReady = errors.New("the stream was not looked at yet")
+
+// Lost says why the log is out of reach; nil while it is followed. It does not block on the log.
+func (f *Feed) Lost() error {
+	select {
+	case <-f.ready:
+	default:
+		return errNotReady
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.lost
+}
+
 // Status does not block on the log.
 func (f *Feed) Status() Status {
 	f.mu.RLock()

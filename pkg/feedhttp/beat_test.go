@@ -83,7 +83,7 @@ func TestControlOff(t *testing.T) {
 		if got := s.skip(t, ":\n\n"); got != "data: x\nid: 2-e1\n\n" {
 			t.Errorf("%s: got %q", query, got)
 		}
-		go func() { _ = r.handler.Drain(r.ctx) }()
+		go func() { _ = r.handler.Drain(r.ctx, 0) }()
 		if got := tame(s.skip(t, ":\n\n")); !strings.HasPrefix(got, "retry: N\n: tidemark.close {\"reason\":\"drain\",") {
 			t.Errorf("%s: got %q", query, got)
 		}

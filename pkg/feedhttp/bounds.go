@@ -43,7 +43,7 @@ func (h *Subscribe) turnAway(w http.ResponseWriter, r *http.Request, why error) 
 		handler: h, remote: r.RemoteAddr, controls: controls{asComments: query.Get("control") == "off"},
 		start: now, event: now, failed: why,
 	}
-	s.leave = h.enter(s, func() {})
+	h.enter(s, func() {})
 	h.opts.Engine.Serve(w, r, s, push.Options{WriteTimeout: h.opts.WriteTimeout})
 }
 

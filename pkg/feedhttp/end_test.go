@@ -79,7 +79,7 @@ func TestDrain(t *testing.T) {
 		var work sync.WaitGroup
 		for range 3 { // more than one may ask
 			work.Go(func() {
-				if err := r.handler.Drain(r.ctx); err != nil {
+				if err := r.handler.Drain(r.ctx, 0); err != nil {
 					t.Errorf("Drain: %v", err)
 				}
 			})
@@ -99,7 +99,7 @@ func TestDrainWhileTheLogIsDown(t *testing.T) {
 	log := newLogDown()
 	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 	s := r.subscribe(t, "")
-	if err := r.handler.Drain(r.ctx); err != nil {
+	if err := r.handler.Drain(r.ctx, 0); err != nil {
 		t.Fatal(err)
 	}
 	farewell(t, s, feedhttp.CloseDrain)
@@ -124,7 +124,7 @@ func TestDrainAmongArrivals(t *testing.T) {
 	}
 	time.Sleep(20 * time.Millisecond)
 	for range 50 {
-		if err := r.handler.Drain(r.ctx); err != nil {
+		if err := r.handler.Drain(r.ctx, 0); err != nil {
 			t.Errorf("Drain: %v", err)
 		}
 	}
@@ -168,10 +168,10 @@ func TestDrainGivesUp(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, 20*time.Millisecond)
 	defer cancel()
-	if err := r.handler.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := r.handler.Drain(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Drain with a client that takes no bytes: %v", err)
 	}
-	if err := r.handler.Drain(r.ctx); err != nil {
+	if err := r.handler.Drain(r.ctx, 0); err != nil {
 		t.Errorf("Drain with patience: %v", err)
 	}
 }

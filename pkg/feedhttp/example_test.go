@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -69,7 +70,7 @@ func ExampleSubscribe() {
 	check(err)
 	go func() { _ = srv.Serve(l) }()
 	defer func() {
-		_ = events.Drain(ctx) // first, since Shutdown waits for streams without ending them
+		_ = events.Drain(ctx, 5*time.Second) // first, since Shutdown waits for streams without ending them
 		_ = srv.Shutdown(ctx)
 	}()
 

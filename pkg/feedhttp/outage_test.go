@@ -125,3 +125,38 @@ func TestServerTimeouts(t *testing.T) {
 		s.want(t, "1-e1")
 	})
 }
+
+// TestNextUpstream: a proxy that has other nodes hears 503, and nobody else does.
+func TestNextUpstream(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		r := newRig(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+		status := func(header string) int {
+			t.Helper()
+			resp, err := r.do(http.MethodGet, "/", feedhttp.NextUpstream, header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode
+		}
+		check := func(what string, proxied int) {
+			t.Helper()
+			if got := status("503"); got != proxied {
+				t.Errorf("%s: %d through a proxy with other nodes, want %d", what, got, proxied)
+			}
+			for _, header := range []string{"", "502"} {
+				if got := status(header); got != http.StatusOK {
+					t.Errorf("%s: %d with %q", what, got, header)
+				}
+			}
+		}
+		check("the log is down", http.StatusServiceUnavailable)
+		r.SetDown(nil)
+		<-r.feed.Ready()
+		check("the log is there", http.StatusOK)
+		if err := r.handler.Drain(r.ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+		check("drained", http.StatusServiceUnavailable)
+	})
+}

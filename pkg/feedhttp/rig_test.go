@@ -77,7 +77,7 @@ func newRig(t testing.TB, s setup) *rig {
 
 	r.runFeed()
 	t.Cleanup(func() {
-		if err := r.handler.Drain(r.ctx); err != nil {
+		if err := r.handler.Drain(r.ctx, 0); err != nil {
 			t.Errorf("streams were left: %v", err)
 		}
 		r.stopFeed()

@@ -54,10 +54,10 @@ type session struct {
 	controls
 	leave func()
 	start time.Time
-	until time.Time // the zero time for never
-	over  error     // what until means
 
 	mu      sync.Mutex
+	until   time.Time // the zero time for never
+	over    error     // what until means
 	waker   push.Waker
 	request *feed.SubscribeOptions // nil once sub is there
 	sub     *feed.Subscription
@@ -81,7 +81,7 @@ func (s *session) Start(w push.Waker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waker = w
-	if s.failed != nil || s.handler.draining() {
+	if s.failed != nil {
 		return // the first turn says farewell
 	}
 	sub, err := s.handler.opts.Feed.TrySubscribe(*s.request)
@@ -198,8 +198,6 @@ func (s *session) overLocked(turn push.Turn) error {
 	switch {
 	case s.failed != nil:
 		return s.failed
-	case s.handler.draining():
-		return errDrain
 	case !s.until.IsZero() && !turn.Now.Before(s.until):
 		return s.over
 	}
@@ -375,6 +373,16 @@ func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
 		s.wake()
 	}
 	return hit
+}
+
+// leaveBy ends the session at a time, with what that means, unless it ends before.
+func (s *session) leaveBy(at time.Time, over error) {
+	s.mu.Lock()
+	if s.until.IsZero() || at.Before(s.until) {
+		s.until, s.over = at, over
+	}
+	s.mu.Unlock()
+	s.wake()
 }
 
 // wake lets the engine look at the session.

@@ -2,7 +2,6 @@ package feedhttp
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -84,31 +83,6 @@ func NewSubscribe(opts SubscribeOptions) *Subscribe {
 	return &Subscribe{opts: opts.withDefaults(), streams: map[*session]struct{}{}}
 }
 
-func (h *Subscribe) draining() bool { return h.drained.Load() }
-
-// Drain tells every client to come back later, ends the streams, and blocks until they have
-// ended or ctx does. Clients that arrive afterwards are sent away in the same words, and not
-// waited for. It may be called more than once.
-func (h *Subscribe) Drain(ctx context.Context) error {
-	h.mu.Lock()
-	h.drained.Store(true)
-	h.mu.Unlock()
-	for _, s := range h.present() {
-		s.wake()
-	}
-	ended := make(chan struct{})
-	go func() {
-		h.left.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // Revoke ends the streams that a revocation is about, and returns how many. It does not keep
 // them from coming back; Identify must refuse them from before the call on.
 func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
@@ -127,24 +101,6 @@ func (h *Subscribe) present() []*session {
 	return slices.Collect(maps.Keys(h.streams))
 }
 
-// enter counts a stream. What it returns is called at its end.
-func (h *Subscribe) enter(s *session, done func()) (leave func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.draining() {
-		return done
-	}
-	h.streams[s] = struct{}{}
-	h.left.Add(1)
-	return func() {
-		done()
-		h.mu.Lock()
-		delete(h.streams, s)
-		h.mu.Unlock()
-		h.left.Done()
-	}
-}
-
 // ServeHTTP answers GET with a stream that lasts until either side ends it, HEAD with its
 // headers, OPTIONS with the methods.
 func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -156,6 +112,10 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := checkQuery(r); err != nil {
 		refuse(w, err)
+		return
+	}
+	if why := h.elsewhere(r); why != "" {
+		sendElsewhere(w, why)
 		return
 	}
 	if err := h.opts.Admission.connect(r); err != nil {
@@ -174,7 +134,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	release, err := h.opts.Admission.admit(s.user, r)
 	s.failed = err
-	s.leave = h.enter(s, release)
+	h.enter(s, release)
 	if check := h.opts.Check; s.failed == nil && check != nil && check(s.grant) != nil {
 		s.failed = errRevoked
 	}

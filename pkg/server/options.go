@@ -49,7 +49,8 @@ type HTTPOptions struct {
 	// BodyTimeout bounds the time that a request takes to arrive with its body, whether or not a
 	// handler reads it; 30 s when zero.
 	BodyTimeout time.Duration
-	// ShutdownTimeout bounds the wait for streams and requests to end; 10 s when zero.
+	// ShutdownTimeout bounds the wait for requests to end, and for streams beyond their
+	// SSEOptions.DrainPeriod; 10 s when zero.
 	ShutdownTimeout time.Duration
 }
 
@@ -71,9 +72,12 @@ type FeedOptions struct {
 	ReplayFromLog   bool // an ephemeral consumer for every resume
 }
 
-// SSEOptions are as in feedhttp.SubscribeOptions.
+// SSEOptions are as in feedhttp.SubscribeOptions, but for DrainPeriod.
 type SSEOptions struct {
 	Retry, RetryLater, Heartbeat, WriteTimeout, MaxAge, MaxIdle time.Duration
+	// DrainPeriod is the time over which clients are sent away when the service stops; see
+	// feedhttp.Subscribe.Drain. Zero sends all away at once.
+	DrainPeriod time.Duration
 }
 
 // WindowOptions are as in feed.Options.

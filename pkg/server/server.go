@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -168,25 +169,34 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// shutdown ends streams and requests, within the configured time.
+// shutdown sends the clients away over the drain period, then ends the requests.
 func (s *Server) shutdown() {
 	s.draining.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.HTTP.ShutdownTimeout)
+	streams, _ := s.admit.Counts()
+	period, timeout := s.opts.SSE.DrainPeriod, s.opts.HTTP.ShutdownTimeout
+	s.opts.Logger.Info("draining", "streams", streams, "period", period.String(), "timeout", timeout.String())
+	s.drain(period, timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	s.opts.Logger.Info("draining", "timeout", s.opts.HTTP.ShutdownTimeout.String())
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.opts.Logger.Warn("some requests did not end in time", "error", err)
+		_ = s.http.Close()
+	}
+}
+
+// drain blocks until all streams have ended, or timeout beyond period has passed.
+func (s *Server) drain(period, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), period+timeout)
+	defer cancel()
 	var drains sync.WaitGroup
 	for _, h := range s.streams {
 		drains.Go(func() {
-			if err := h.Drain(ctx); err != nil {
+			if err := h.Drain(ctx, period); err != nil {
 				s.opts.Logger.Warn("some streams did not end in time", "error", err)
 			}
 		})
 	}
 	drains.Wait()
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.opts.Logger.Warn("some requests did not end in time", "error", err)
-		_ = s.http.Close()
-	}
 }
 
 func (s *Server) onClose(f func()) { s.cleanup = append(s.cleanup, f) }

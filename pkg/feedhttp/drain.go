@@ -1,0 +1,86 @@
+package feedhttp
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// drainPace is how many clients a second are sent away at least: a node with few of them is
+// not kept waiting.
+const drainPace = 200
+
+func (h *Subscribe) draining() bool { return h.drained.Load() }
+
+// Drain ends the streams, each with the word to come back, and blocks until they have ended or
+// ctx does. They leave one by one over period, faster where they are few (200 a second at
+// least), so that the other nodes are not stormed; until its turn a stream goes on. Zero ends
+// all at once. Clients that arrive afterwards are sent away in the same words, and not waited
+// for. It may be called more than once, for a shorter period, too.
+func (h *Subscribe) Drain(ctx context.Context, period time.Duration) error {
+	h.mu.Lock()
+	h.drained.Store(true)
+	h.mu.Unlock()
+	present := h.present() // in the order of a map, which is no order
+	now := time.Now()
+	period = min(period, time.Duration(len(present))*time.Second/drainPace)
+	for i, s := range present {
+		s.leaveBy(now.Add(period*time.Duration(i)/time.Duration(len(present))), errDrain)
+	}
+	ended := make(chan struct{})
+	go func() {
+		h.left.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// enter counts a stream, which leaves at its end. While the handler drains it has failed.
+func (h *Subscribe) enter(s *session, done func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining() {
+		s.failed, s.leave = errDrain, done
+		return
+	}
+	h.streams[s] = struct{}{}
+	h.left.Add(1)
+	s.leave = func() {
+		done()
+		h.mu.Lock()
+		delete(h.streams, s)
+		h.mu.Unlock()
+		h.left.Done()
+	}
+}
+
+// NextUpstream is a request header by which a proxy says that it has other nodes, and that a
+// status of 503 makes it ask the next one instead of telling the client. nginx does so with
+// `proxy_next_upstream http_503`.
+const NextUpstream = "Tidemark-Next-Upstream"
+
+// elsewhere says why a client is better served by another node, if there may be one. Who does
+// not come through such a proxy is never told so: an EventSource takes 503 for final.
+func (h *Subscribe) elsewhere(r *http.Request) (why string) {
+	if r.Header.Get(NextUpstream) != "503" {
+		return ""
+	}
+	if h.draining() {
+		return "this node goes down"
+	}
+	if err := h.opts.Feed.Lost(); err != nil {
+		return "this node does not reach the stream"
+	}
+	return ""
+}
+
+func sendElsewhere(w http.ResponseWriter, why string) {
+	w.Header().Set("Retry-After", "2")
+	WriteProblem(w, Problem{Status: http.StatusServiceUnavailable,
+		Detail: why + "; a proxy that sends " + NextUpstream + ": 503 must ask the next one"})
+}
