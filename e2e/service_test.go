@@ -28,9 +28,14 @@ type service struct {
 // serve starts a service with more flags, and waits until it is ready.
 func serve(t *testing.T, flags ...string) *service {
 	t.Helper()
+	return serveAt(t, freeAddr(t), flags...)
+}
+
+func serveAt(t *testing.T, httpAddr string, flags ...string) *service {
+	t.Helper()
 	dir := t.TempDir()
 	s := &service{
-		t: t, httpAddr: freeAddr(t), natsAddr: freeAddr(t), scheme: "http", dir: dir,
+		t: t, httpAddr: httpAddr, natsAddr: freeAddr(t), scheme: "http", dir: dir,
 		log: output(t, filepath.Join(dir, "serve.log")),
 	}
 	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--http.tls.") }) {

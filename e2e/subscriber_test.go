@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +17,7 @@ import (
 type subscriber struct {
 	*process
 	t     *testing.T
-	args  []string
+	line  []string // the whole command line
 	lines *os.File
 	dir   string
 }
@@ -24,11 +25,16 @@ type subscriber struct {
 // subscribe begins the first life and waits until it is connected.
 func subscribe(t *testing.T, url string) *subscriber {
 	t.Helper()
+	return subscribeBy(t, nil, url, "--user=42")
+}
+
+// subscribeBy does so through a command that runs the one behind it.
+func subscribeBy(t *testing.T, through []string, url string, flags ...string) *subscriber {
+	t.Helper()
 	dir := t.TempDir()
-	s := &subscriber{
-		t: t, dir: dir, lines: output(t, filepath.Join(dir, "events.jsonl")),
-		args: []string{"subscribe", url, "--user=42", "--json", "--state", filepath.Join(dir, "position"), "--max-backoff=500ms"},
-	}
+	s := &subscriber{t: t, dir: dir, lines: output(t, filepath.Join(dir, "events.jsonl"))}
+	s.line = slices.Concat(through, []string{command(t), "subscribe", url,
+		"--json", "--state", filepath.Join(dir, "position"), "--max-backoff=500ms"}, flags)
 	s.start()
 	s.awaitOpen(1)
 	return s
@@ -36,7 +42,7 @@ func subscribe(t *testing.T, url string) *subscriber {
 
 func (s *subscriber) start() {
 	s.t.Helper()
-	s.process = start(s.t, exec.Command(command(s.t), s.args...), s.lines, s.lines)
+	s.process = start(s.t, exec.Command(s.line[0], s.line[1:]...), s.lines, s.lines)
 }
 
 // printed is a line of its output.
