@@ -15,6 +15,7 @@ type logger struct {
 
 	mu     sync.Mutex
 	fatals []error
+	write  error // the first that the store met
 }
 
 func newLogger(to *slog.Logger) *logger {
@@ -26,7 +27,27 @@ func newLogger(to *slog.Logger) *logger {
 
 func (l *logger) Noticef(format string, v ...any) { l.to.Debug(message(format, v)) }
 func (l *logger) Warnf(format string, v ...any)   { l.to.Warn(message(format, v)) }
-func (l *logger) Errorf(format string, v ...any)  { l.to.Error(message(format, v)) }
+
+// Errorf notes what the server says nowhere else: that a stream's file could not be written,
+// upon which the stream takes nothing more until a restart (nats-server 2.15.2).
+func (l *logger) Errorf(format string, v ...any) {
+	text := message(format, v)
+	l.to.Error(text)
+	if !strings.Contains(text, "ritical write error") {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.write == nil {
+		l.write = errors.New(text)
+	}
+}
+
+func (l *logger) writeError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.write
+}
 
 // The server is never asked for these two: they would tell of every connection and message.
 func (l *logger) Debugf(string, ...any) {}

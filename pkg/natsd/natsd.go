@@ -7,6 +7,9 @@
 //   - Unless Options.SyncInterval says otherwise, an acknowledged message is on the disk.
 //   - One store directory is used by one server at a time; a second one is refused where
 //     the system has file locks, also when the first was killed and its lock file is there.
+//   - A store that could not be written, as the disk was full, goes on by itself once it can
+//     be: the server, which would refuse all further messages, is started anew then. Clients
+//     see their connection closed, and reconnect.
 //   - Stop returns when every goroutine, file and socket of the server is gone.
 //
 // The server installs no signal handlers and never exits the process.
@@ -28,9 +31,16 @@ import (
 
 // Server is an embedded nats-server that is running, or was until Stop.
 type Server struct {
-	srv  *server.Server
-	dir  *dirLock
-	stop sync.Once
+	opts    Options
+	dir     *dirLock
+	log     *logger
+	stop    sync.Once
+	stopped context.CancelFunc
+	healing sync.WaitGroup
+
+	mu  sync.Mutex
+	srv *server.Server // nil while it is started anew
+	err error          // of the last attempt at that
 }
 
 // Start runs a server and blocks until it is ready. The recovery of a large store takes a
@@ -49,12 +59,15 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		dir.release()
 		return nil, err
 	}
-	srv, err := run(ctx, so, newLogger(opts.Logger))
-	if err != nil {
+	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger)}
+	if s.srv, err = run(ctx, so, s.log); err != nil {
 		dir.release()
 		return nil, err
 	}
-	return &Server{srv: srv, dir: dir}, nil
+	s.opts.Addr = s.srv.Addr().String() // also after it was started anew
+	ctx, s.stopped = context.WithCancel(context.WithoutCancel(ctx))
+	s.healing.Go(func() { s.heal(ctx) })
+	return s, nil
 }
 
 // run returns with a server that is ready, or with none.
@@ -108,18 +121,29 @@ func probeAddr(so *server.Options) error {
 
 // ClientURL is where NATS clients of the same machine connect, such as
 // nats://127.0.0.1:4222.
-func (s *Server) ClientURL() string { return s.srv.ClientURL() }
+func (s *Server) ClientURL() string { return "nats://" + s.opts.Addr }
 
 // InProcess makes nats.Connect reach this server through memory instead of a socket. The
 // URL given to nats.Connect is not used then.
-func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s) }
+
+// InProcessConn implements nats.InProcessConnProvider.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.srv == nil {
+		return nil, errors.New("the embedded nats-server is being started anew")
+	}
+	return s.srv.InProcessConn()
+}
 
 // Stop ends the server, blocks until it has ended, and frees the store directory. Clients
 // see their connection closed. Further calls wait for the first.
 func (s *Server) Stop() {
 	s.stop.Do(func() {
-		s.srv.Shutdown()
-		s.srv.WaitForShutdown()
+		s.stopped()
+		s.healing.Wait()
+		s.end()
 		s.dir.release()
 	})
 }

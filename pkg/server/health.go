@@ -16,7 +16,8 @@ const readyTimeout = 2 * time.Second
 
 // Health is the answer of /healthz and /readyz.
 type Health struct {
-	Status string            `json:"status"` // ok, or unavailable
+	// Status is ok, degraded (events are read, but not stored) or unavailable.
+	Status string            `json:"status"`
 	Checks map[string]string `json:"checks,omitempty"`
 	// Streams are the open ones; Replays are those of them that catch up from the log.
 	Streams int `json:"streams"`
@@ -93,8 +94,17 @@ func (s *Server) readyz(c echo.Context) error {
 		check("tail "+name, checkTail(ctx, f))
 		h.Windows[name] = windowOf(f)
 	}
+	if s.embedded != nil {
+		h.Checks["store"] = "ok"
+		if err := s.embedded.Err(); err != nil {
+			h.Checks["store"] = err.Error()
+			if h.Status == "ok" {
+				h.Status = "degraded" // clients are served what there is
+			}
+		}
+	}
 	status := http.StatusOK
-	if h.Status != "ok" {
+	if h.Status == "unavailable" {
 		status = http.StatusServiceUnavailable
 	}
 	return c.JSON(status, h)

@@ -1,0 +1,127 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/streams"
+)
+
+// smallDisk mounts a file system of 64 MiB, which needs root.
+func smallDisk(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skipf("no file system can be mounted here, a full disk is not tried: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fillDisk leaves no room.
+func fillDisk(t *testing.T, dir string) (free func()) {
+	t.Helper()
+	name := filepath.Join(dir, "filler")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; size /= 2 { // to the last byte
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+	}
+	return func() {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// smallStream is a directory with the built-in stream, of 32 MiB at most: the embedded server
+// refuses a stream that its disk could not hold.
+func smallStream(t *testing.T) (dir string) {
+	t.Helper()
+	builtin, err := streams.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := builtin[0].Config
+	cfg.MaxBytes = 32 << 20
+	return streamDir(t, cfg)
+}
+
+func streamDir(t *testing.T, cfg jetstream.StreamConfig) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	def, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "stream.json"), def, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestFullDisk: while nothing can be stored nothing is acknowledged, and what is stored is
+// read; once there is room, all goes on without a restart.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	const before, total = 210, 420
+	disk := smallDisk(t)
+	s := serve(t, "--nats.embedded.dir="+disk, "--streams.dir="+smallStream(t), "--sse.heartbeat=1s")
+	t.Cleanup(s.kill) // before the disk is taken away
+	live := follow(t, "live", s.url("/events?user=42"), 0)
+	live.awaitOpen(1)
+	p := newProducer(t, s)
+	p.publish(1, before)
+
+	free := fillDisk(t, disk)
+	var publishing sync.WaitGroup
+	publishing.Go(func() { p.publish(before+1, total) })
+	eventually(t, "the full disk is noticed", func() bool { return s.storeSays(http.StatusOK, "degraded") })
+	last := int(p.stored.Load()) // the last block of the disk had some room
+	if last >= total {
+		t.Fatalf("%d events were acknowledged on a full disk", last)
+	}
+	follow(t, "reads while nothing is stored", s.url("/events?user=42&from=all"), 0).wantExactly(numbersOf(me, last))
+	free()
+	publishing.Wait()
+	live.wantExactly(numbersOf(me, total))
+	p.checkStored(total)
+	eventually(t, "all is well", func() bool { return s.storeSays(http.StatusOK, "ok") })
+}
+
+// storeSays looks at /readyz.
+func (s *service) storeSays(status int, want string) bool {
+	s.t.Helper()
+	resp, err := direct.Get(s.url("/readyz"))
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	var h server.Health
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(resp.Body); err != nil || json.Unmarshal(body.Bytes(), &h) != nil {
+		s.t.Errorf("/readyz says %q", body.Bytes())
+	}
+	if h.Status == "degraded" {
+		s.t.Logf("/readyz: %s", h.Checks["store"])
+	}
+	return resp.StatusCode == status && h.Status == want
+}

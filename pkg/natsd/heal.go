@@ -1,0 +1,102 @@
+package natsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	// healPause is between looks at the store.
+	healPause = time.Second
+	// healRoom is what must fit into the store before the server is started anew, in bytes:
+	// several of the largest messages.
+	healRoom = 8 << 20
+)
+
+var errEnded = errors.New("it has ended")
+
+// Err says why messages cannot be stored; nil while they can be.
+func (s *Server) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.srv == nil:
+		return fmt.Errorf("the embedded nats-server is being started anew: %w", s.err)
+	case !s.srv.JetStreamEnabled():
+		return errors.New("the embedded nats-server has switched JetStream off; its log says why")
+	}
+	if err := s.log.writeError(); err != nil {
+		return fmt.Errorf("nothing can be stored in %s until there is room: %w", s.opts.Dir, err)
+	}
+	return nil
+}
+
+// heal starts the server anew when its store failed and can be written again, until ctx ends.
+func (s *Server) heal(ctx context.Context) {
+	look := time.NewTicker(healPause)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		err := s.Err()
+		if err == nil || !hasRoom(s.opts.Dir) {
+			continue
+		}
+		s.log.to.Warn("the embedded nats-server is started anew, as its store can be written again", "after", err)
+		s.end()
+		s.startAnew(ctx)
+	}
+}
+
+// end stops the server if there is one.
+func (s *Server) end() {
+	s.mu.Lock()
+	srv := s.srv
+	s.srv, s.err = nil, errEnded
+	s.mu.Unlock()
+	if srv != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}
+}
+
+// startAnew leaves no server where that fails, so that it is tried again.
+func (s *Server) startAnew(ctx context.Context) {
+	log := newLogger(s.opts.Logger)
+	so, err := s.opts.resolve()
+	if err != nil {
+		return // it was right before
+	}
+	srv, err := run(ctx, so, log)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err = err; err != nil {
+		s.log.to.Error("the embedded nats-server does not start; it is tried again", "error", err)
+		return
+	}
+	s.srv, s.log = srv, log
+}
+
+// hasRoom tries whether healRoom bytes can be written to the disk of dir.
+func hasRoom(dir string) bool {
+	f, err := os.CreateTemp(dir, ".room-*")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(filepath.Clean(f.Name()))
+	defer f.Close()
+	block := make([]byte, 1<<20)
+	for range healRoom / len(block) {
+		if _, err := f.Write(block); err != nil {
+			return false
+		}
+	}
+	return f.Sync() == nil
+}
