@@ -92,18 +92,19 @@ var house = map[string]struct {
 }{
 	"pkg/sse":              {},
 	"pkg/client":           {ours: []string{"pkg/sse"}},
+	"pkg/histogram":        {},
 	"pkg/push":             {ours: []string{"pkg/sse"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
-	"pkg/feed":             {ours: []string{"pkg/sse"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
-	"pkg/feed/feedtest":    {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
-	"pkg/auth":             {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}},
-	"pkg/jetlog":           {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}, never: []string{"net/http"}},
-	"pkg/feedhttp":         {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth"}, others: []string{"any"}},
+	"pkg/feed":             {ours: []string{"pkg/sse", "pkg/histogram"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
+	"pkg/feed/feedtest":    {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
+	"pkg/auth":             {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}},
+	"pkg/jetlog":           {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}, never: []string{"net/http"}},
+	"pkg/feedhttp":         {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram"}, others: []string{"any"}},
 	"pkg/natsd":            {others: []string{"any"}},
 	"pkg/loadgen":          {others: []string{"any"}}, // measures any server: it knows none of ours
 	"pkg/loadgen/report":   {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
 	"pkg/loadgen/overhead": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
-	"config":               {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}},
+	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}},
 }
 
 func TestImportsPointOneWay(t *testing.T) {
@@ -129,7 +130,7 @@ func TestImportsPointOneWay(t *testing.T) {
 // Libraries take options and a *slog.Logger: configuration, Echo and zerolog stay in the
 // process around them.
 func TestNobodyLooksUp(t *testing.T) {
-	process := []string{"github.com/labstack/echo", "github.com/rs/zerolog"}
+	process := []string{"github.com/labstack/echo", "github.com/rs/zerolog", "github.com/prometheus"}
 	settings := []string{module + "config", "github.com/spf13"}
 	for pkg, direct := range readImports(t) {
 		for imported := range direct {

@@ -15,6 +15,7 @@ import "time"
 // Config is the whole configuration. Default returns a complete one.
 type Config struct {
 	HTTP    HTTP
+	Admin   Admin
 	NATS    NATS
 	Streams Streams
 	Auth    Auth
@@ -66,6 +67,11 @@ type HTTP struct {
 	CORS            CORS
 	TrustedProxies  []string      // CIDRs or addresses of those whose headers are believed
 	ShutdownTimeout time.Duration // how long requests may take to end; streams are told at once
+}
+
+// Admin is admin.*: where operators connect.
+type Admin struct {
+	Addr string // host:port; empty for none of its own
 }
 
 // TLSPair is a certificate and its key, as PEM files. Both are set or none.

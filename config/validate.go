@@ -19,6 +19,7 @@ func (c Config) Validate() error {
 
 func (c Config) validate(p *problems) {
 	c.HTTP.validate(p)
+	c.Admin.validate(c.HTTP.Addr, p)
 	c.NATS.validate(p)
 	validateFeeds(c.Feeds, p)
 	c.validateAuth(p)
@@ -48,6 +49,16 @@ func (h HTTP) validate(p *problems) {
 		p.add("http.cors.credentials", "browsers refuse credentials with the origin *; list the origins")
 	}
 	atLeastDuration(p, "http.shutdown_timeout", h.ShutdownTimeout, 0)
+}
+
+func (a Admin) validate(httpAddr string, p *problems) {
+	if a.Addr == "" {
+		return
+	}
+	checkAddr(p, "admin.addr", a.Addr)
+	if _, port, _ := net.SplitHostPort(a.Addr); a.Addr == httpAddr && port != "0" {
+		p.add("admin.addr", "%s is http.addr, too; choose another port, which clients do not reach", a.Addr)
+	}
 }
 
 func (t TLSPair) validate(p *problems, key string) {

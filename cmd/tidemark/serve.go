@@ -74,8 +74,10 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
 			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
 		},
-		Auth: authOptions(cfg, proxies, logger),
-		NATS: natsOptions(cfg),
+		Admin:   server.AdminOptions{Addr: cfg.Admin.Addr},
+		Version: version(),
+		Auth:    authOptions(cfg, proxies, logger),
+		NATS:    natsOptions(cfg),
 		Embedded: natsd.Options{
 			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
 			SyncInterval: time.Duration(cfg.NATS.Embedded.Sync),

@@ -58,6 +58,9 @@ func single(kind Kind, user, where string) (Identity, error) {
 // this machine.
 var proxyHeaders = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via"}
 
+// FromThisMachine reports whether a request comes from this machine itself, by the rules of Dev.
+func FromThisMachine(r *http.Request) bool { return onLoopback(r) }
+
 func onLoopback(r *http.Request) bool {
 	for _, h := range proxyHeaders {
 		if len(r.Header.Values(h)) > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrClosed ends subscriptions whose feed no longer runs.
@@ -28,6 +29,8 @@ type Feed struct {
 	matched []*Subscription
 
 	fromWindow, fromLog atomic.Uint64 // see Status
+	replays             replays
+	losses              lossCounts
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
@@ -42,6 +45,9 @@ func New(log Log, opts Options) *Feed {
 		lost:   errors.New("the stream was not reached yet"),
 	}
 }
+
+// Options are those of New, with their defaults.
+func (f *Feed) Options() Options { return f.opts }
 
 // Ready is closed once the feed knows its stream and serves subscriptions. It stays closed.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
@@ -68,7 +74,12 @@ type Status struct {
 	// Positions that were continued from the window, and those that took the log. Their ratio
 	// says whether the window is large enough.
 	FromWindow, FromLog uint64
-	Lost                error // why the log is out of reach; nil while it is followed
+	// When the oldest and the newest event of the window were stored; zero for none.
+	Oldest, Newest time.Time
+	// Losses are how often the tail could not go on where it was, by reason.
+	Losses  map[Reason]uint64
+	Replays ReplayStatus
+	Lost    error // why the log is out of reach; nil while it is followed
 }
 
 var errNotReady = errors.New("the stream was not looked at yet")
@@ -89,7 +100,9 @@ func (f *Feed) Lost() error {
 func (f *Feed) Status() Status {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
+	oldest, newest := f.window.span()
 	return Status{
+		Oldest: oldest, Newest: newest, Losses: f.losses.load(), Replays: f.replays.status(),
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Subscriptions: len(f.subs), Lost: f.lost,
@@ -125,6 +138,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.epoch = loss.State.Epoch
 	f.window.reset(seq)
 	f.resets++
+	f.losses.add(loss.Reason)
 	for s := range f.subs {
 		if s.reset(loss, reached, seq) {
 			f.index.remove(s)

@@ -17,6 +17,7 @@ type Frame struct {
 	Subject string
 
 	size   int
+	stored int64 // nanoseconds since 1970
 	epoch  string
 	encode sync.Once
 	event  Event // released once wire is there
@@ -26,7 +27,8 @@ type Frame struct {
 func newFrame(epoch string, ev Event) *Frame {
 	return &Frame{
 		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, event: ev,
-		size: len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
+		stored: ev.Time.UnixNano(),
+		size:   len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
 	}
 }
 
@@ -43,6 +45,9 @@ func (f *Frame) Wire() []byte {
 	})
 	return f.wire
 }
+
+// Stored is when the event was stored, by the clock of who stored it, in nanoseconds since 1970.
+func (f *Frame) Stored() int64 { return f.stored }
 
 // Size is about how many bytes the frame holds in memory.
 func (f *Frame) Size() int { return f.size }

@@ -34,6 +34,7 @@ func (r *replay) open(ctx context.Context, s *Subscription, now State, last bool
 	if err != nil {
 		return err
 	}
+	reader = s.feed.replays.watch(reader)
 	r.reader, r.to, r.last, r.deleted, r.hasPeeked = reader, now.LastSeq, last, now.Deleted, false
 	return nil
 }

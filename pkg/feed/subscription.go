@@ -73,6 +73,18 @@ func (s *Subscription) State() SubscriptionState {
 	return Replaying
 }
 
+// Waiting says since when an event waits to be taken, in nanoseconds since 1970 as Frame.Stored
+// has them; 0 when none does. A subscription that fell behind has dropped its events: then it is
+// not level.
+func (s *Subscription) Waiting() (since int64, level bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) > 0 {
+		since = s.pending[0].stored
+	}
+	return since, s.live
+}
+
 // Filters returns the merged subjects of the subscription; empty means all.
 func (s *Subscription) Filters() []string { return s.filters }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // window holds the recent frames of a stream. It covers the sequences (low, high]: whatever
@@ -54,6 +55,15 @@ func (w *window) evict() {
 	if of.len() == 0 {
 		delete(w.subjects, f.Subject)
 	}
+}
+
+// span is when its oldest and its newest frame were stored; zero for none.
+func (w *window) span() (oldest, newest time.Time) {
+	n := w.frames.len()
+	if n == 0 {
+		return oldest, newest
+	}
+	return time.Unix(0, w.frames.at(0).stored), time.Unix(0, w.frames.at(n-1).stored)
 }
 
 // after appends to dst the frames beyond seq that match, in order, at most limit of them.

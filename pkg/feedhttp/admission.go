@@ -61,6 +61,9 @@ func NewAdmission(limits Limits, trusted ...netip.Prefix) *Admission {
 	}
 }
 
+// Limits are what NewAdmission was given.
+func (a *Admission) Limits() Limits { return a.limits }
+
 // Counts are the streams there are now, and those of them that catch up from the log.
 func (a *Admission) Counts() (streams, replays int) {
 	a.mu.Lock()

@@ -45,8 +45,14 @@ func (h *Subscribe) enter(s *session, done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining() {
+		if s.failed == nil {
+			h.opts.Admission.refuse(RefusedDraining)
+		}
 		s.failed, s.leave = errDrain, done
 		return
+	}
+	if s.counted = s.failed == nil; s.counted {
+		h.counts.connects.Add(1)
 	}
 	h.streams[s] = struct{}{}
 	h.left.Add(1)

@@ -2,7 +2,7 @@ package feedhttp
 
 import "sync/atomic"
 
-// Refusal says which limit turned a request away.
+// Refusal says why a request was turned away: the limit that it met, or what the node was up to.
 type Refusal uint8
 
 // What is counted.
@@ -13,16 +13,24 @@ const (
 	RefusedReplays                    // Limits.Replays
 	RefusedConnectRate                // Limits.ConnectsPerSecond
 	RefusedPublishRate                // Limits.PublishesPerSecond
+	RefusedDraining                   // told to come back, to another node: Subscribe.Drain
+	RefusedElsewhere                  // answered 503, for the proxy to ask another node: NextUpstream
 	refusals
 )
 
-var refusalNames = [refusals]string{"streams", "per_user", "per_address", "replays", "connect_rate", "publish_rate"}
+var refusalNames = [refusals]string{"streams", "per_user", "per_address", "replays", "connect_rate", "publish_rate", "draining", "elsewhere"}
 
 // String is the name that a metric has as its label.
 func (r Refusal) String() string { return refusalNames[r] }
 
 // refused counts by reason.
 type refused [refusals]atomic.Uint64
+
+func (a *Admission) refuse(why Refusal) {
+	if a != nil {
+		a.refused[why].Add(1)
+	}
+}
 
 // Refused are the requests that were turned away since the start, by reason. Reasons that
 // did not occur are there, with zero.

@@ -66,6 +66,7 @@ type session struct {
 	asking  bool          // a goroutine asks the log
 	cancel  context.CancelFunc
 	failed  error // what it has met
+	counted bool  // among the connects
 	begun   bool  // the client was told when to retry
 	opened  bool
 	ended   error         // nil before the end
@@ -178,7 +179,7 @@ func (s *session) Append(dst []byte, turn push.Turn) ([]byte, time.Time, error) 
 	start := len(dst)
 	err := s.overLocked(turn)
 	if err == nil {
-		dst, err = s.appendNewLocked(dst, start+turn.Room, turn.Now)
+		dst, err = s.appendNewLocked(dst, start+turn.Room, turn)
 	}
 	if err == nil && len(dst) == start {
 		dst, err = s.appendBeatLocked(dst, turn)
@@ -186,6 +187,7 @@ func (s *session) Append(dst []byte, turn push.Turn) ([]byte, time.Time, error) 
 	if err != nil {
 		dst = s.appendFarewellLocked(dst, err)
 	}
+	s.handler.counts.wrote(turn, len(dst)-start)
 	return dst, s.dueLocked(turn, len(dst) > start), err
 }
 
@@ -205,7 +207,7 @@ func (s *session) overLocked(turn push.Turn) error {
 }
 
 // appendNewLocked appends the opening, and events while there is room.
-func (s *session) appendNewLocked(dst []byte, limit int, now time.Time) ([]byte, error) {
+func (s *session) appendNewLocked(dst []byte, limit int, turn push.Turn) ([]byte, error) {
 	if s.sub == nil {
 		return dst, nil
 	}
@@ -213,6 +215,7 @@ func (s *session) appendNewLocked(dst []byte, limit int, now time.Time) ([]byte,
 		s.opened = true
 		dst = s.open(s.beginLocked(dst), s.handler.opts.Stream, s.sub)
 		s.sent = s.sub.Opening().Position
+		s.handler.counts.gap(s.sub.Opening().Gap)
 	}
 	for len(dst) < limit {
 		if s.left.Empty() {
@@ -220,7 +223,7 @@ func (s *session) appendNewLocked(dst []byte, limit int, now time.Time) ([]byte,
 				return dst, err
 			}
 		}
-		dst = s.appendDeliveryLocked(dst, limit, now)
+		dst = s.appendDeliveryLocked(dst, limit, turn)
 	}
 	return dst, nil
 }
@@ -242,10 +245,11 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 	return !d.Empty(), nil
 }
 
-func (s *session) appendDeliveryLocked(dst []byte, limit int, now time.Time) []byte {
+func (s *session) appendDeliveryLocked(dst []byte, limit int, turn push.Turn) []byte {
 	if g := s.left.Gap; g != nil {
 		dst = s.gap(s.beginLocked(dst), g)
 		s.sent, s.left.Gap = g.Continues, nil
+		s.handler.counts.gap(g)
 	}
 	n := 0
 	for _, f := range s.left.Frames {
@@ -257,9 +261,10 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, now time.Time) []b
 		n++
 	}
 	if n > 0 {
+		s.handler.counts.frames(turn, s.start, s.left.Frames[:n])
 		s.left.Frames = s.left.Frames[n:]
 		s.events += n
-		s.event, s.fresh = now, true
+		s.event, s.fresh = turn.Now, true
 	}
 	return dst
 }
@@ -345,6 +350,9 @@ func (s *session) Ended(err error, written int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended, s.bytes = err, written
+	if s.counted {
+		s.handler.counts.ended(err)
+	}
 	if s.asking {
 		s.cancel() // and its goroutine does the rest
 		return

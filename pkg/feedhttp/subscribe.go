@@ -76,6 +76,7 @@ type Subscribe struct {
 	mu      sync.Mutex
 	streams map[*session]struct{}
 	left    sync.WaitGroup
+	counts  counts
 }
 
 // NewSubscribe returns a handler over opts.Feed.
@@ -115,6 +116,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if why := h.elsewhere(r); why != "" {
+		h.opts.Admission.refuse(RefusedElsewhere)
 		sendElsewhere(w, why)
 		return
 	}

@@ -30,6 +30,8 @@ type created struct {
 
 // queued creates a consumer when its turn has come.
 func (c *creates) queued(ctx context.Context, cfg jetstream.ConsumerConfig) (created, error) {
+	c.log.counts.waiting.Add(1)
+	defer c.log.counts.waiting.Add(-1)
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -91,5 +93,6 @@ func (c *creates) create(cfg jetstream.ConsumerConfig) (created, error) {
 	}{c.log.opts.Stream, cfg, "create"}
 	var resp created
 	err := c.log.request(c.log.ctx, op, req, &resp)
+	c.log.counts.create(err)
 	return resp, err
 }

@@ -54,6 +54,7 @@ func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) 
 			return context.Cause(ctx)
 		}
 		f.failures++
+		f.log.counts.tails.Add(1)
 		f.log.opts.Logger.Debug("the tail gets another consumer", "stream", f.log.opts.Stream, "next", f.next, "error", err)
 	}
 }

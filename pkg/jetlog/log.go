@@ -27,6 +27,8 @@ type Log struct {
 	retries  limiter // of log lines
 	badTypes limiter
 
+	counts counts
+
 	ctx  context.Context // of requests that outlive their caller
 	stop context.CancelCauseFunc
 }

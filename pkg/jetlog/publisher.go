@@ -33,6 +33,7 @@ type Publisher struct {
 	js     jetstream.JetStream
 	opts   PublisherOptions
 	epochs *epochs
+	counts publishCounts
 }
 
 var _ feed.Publisher = (*Publisher)(nil)
@@ -93,6 +94,7 @@ func (p *Publisher) Close() {
 // feed.ErrUnavailable or the error of the context, the message may be stored nevertheless:
 // publishing it again is safe with an ID, within the stream's duplicate window.
 func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Result {
+	began := time.Now()
 	before := p.epochs.marks()
 	results := make([]feed.Result, len(msgs))
 	futures := make([]jetstream.PubAckFuture, len(msgs))
@@ -103,6 +105,7 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Re
 		if future != nil {
 			results[i] = p.await(ctx, future, before)
 		}
+		p.counts.add(results[i], time.Since(began))
 	}
 	return results
 }

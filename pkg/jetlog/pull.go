@@ -80,6 +80,7 @@ func (p *puller) close() {
 // drop gives the consumer up.
 func (p *puller) drop() {
 	if p.consumer != "" {
+		p.log.counts.consumers.Add(-1)
 		p.log.deletes.add(p.consumer)
 	}
 	p.consumer, p.left, p.single = "", 0, false
@@ -107,6 +108,7 @@ func (p *puller) open(ctx context.Context, from uint64, create createFunc) (crea
 	if err != nil {
 		return made, err
 	}
+	p.log.counts.consumers.Add(1)
 	p.consumer, p.delivery, p.changed = cfg.Name, 0, changed
 	return made, nil
 }

@@ -54,7 +54,7 @@ func (c *conn) turn(now time.Time) {
 	l := c.loop
 	at := len(c.head) + chunkHead
 	l.buf = slices.Grow(l.buf, at)
-	out, next, err := ask(c.src, l.buf[:at], Turn{Room: room, Now: now, Written: c.wrote})
+	out, next, err := ask(c.src, l.buf[:at], Turn{Room: room, Now: now, Written: c.wrote, Lane: l.lane})
 	if cap(out) <= 2*room {
 		l.buf = out[:0]
 	}

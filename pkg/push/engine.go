@@ -30,6 +30,9 @@ type Turn struct {
 	Room    int // append about so many bytes, unless one frame is larger
 	Now     time.Time
 	Written time.Time // when the kernel had taken what was appended last; zero before anything was
+	// Lane tells apart those who ask at the same time, so that what a source counts can be
+	// counted without waiting for each other. It is that of the engine's loop; 0 elsewhere.
+	Lane int
 }
 
 // Waker makes the engine call Append soon. Wake may be called by any goroutine, at any time,

@@ -11,6 +11,7 @@ import (
 // loop owns a part of the connections. One goroutine runs it; others add, wake and tell.
 type loop struct {
 	engine *Engine
+	lane   int // its place among the loops
 	wakeup chan struct{} // holds a token when one of the lists below has something
 	timer  *time.Timer
 	conns  map[int32]*conn
@@ -38,7 +39,7 @@ type happening struct {
 
 func newLoop(e *Engine) *loop {
 	return &loop{
-		engine: e, wakeup: make(chan struct{}, 1),
+		engine: e, lane: len(e.loops), wakeup: make(chan struct{}, 1),
 		timer: time.NewTimer(time.Hour), buf: make([]byte, 0, room+4<<10),
 		conns: map[int32]*conn{}, arrivals: map[int32]*arrival{},
 	}

@@ -18,7 +18,8 @@ import (
 // Options configure a Server. Zero values work, but for Embedded.Dir (or NATS.URL) and
 // Feeds.
 type Options struct {
-	HTTP HTTPOptions
+	HTTP  HTTPOptions
+	Admin AdminOptions
 	// NATS is the server to use. With an empty URL an embedded one is started instead.
 	NATS     jetlog.ConnectOptions
 	Embedded natsd.Options
@@ -32,6 +33,7 @@ type Options struct {
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
 	Limits  feedhttp.Limits
 	Publish PublishOptions
+	Version string       // of this program, for its metrics; "unknown" when empty
 	Logger  *slog.Logger // nil discards
 }
 
@@ -52,6 +54,14 @@ type HTTPOptions struct {
 	// ShutdownTimeout bounds the wait for requests to end, and for streams beyond their
 	// SSEOptions.DrainPeriod; 10 s when zero.
 	ShutdownTimeout time.Duration
+}
+
+// AdminOptions say where operators connect.
+type AdminOptions struct {
+	// Addr is the host:port of /metrics, /healthz, /readyz and profiles (/debug/pprof/, for this
+	// machine itself alone); port 0 picks one. There is no login: whoever reaches it sees them.
+	// Empty serves /metrics at HTTPOptions.Addr to this machine itself, and no profiles.
+	Addr string
 }
 
 // AuthOptions say who is calling.
@@ -99,6 +109,7 @@ func (o Options) withDefaults() Options {
 	o.HTTP.HeadTimeout = cmp.Or(o.HTTP.HeadTimeout, 10*time.Second)
 	o.HTTP.BodyTimeout = cmp.Or(o.HTTP.BodyTimeout, 30*time.Second)
 	o.HTTP.ShutdownTimeout = cmp.Or(o.HTTP.ShutdownTimeout, 10*time.Second)
+	o.Version = cmp.Or(o.Version, "unknown")
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -19,7 +19,7 @@ var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Ca
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
 	e.HTTPErrorHandler = problemHandler
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
+	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
@@ -39,6 +39,8 @@ func (s *Server) routes(context.Context) (err error) {
 	if err := s.publishRoutes(e); err != nil {
 		return err
 	}
+	s.openMetrics()
+	s.adminRoutes(e)
 	if s.http, err = newHTTPServer(s.opts.HTTP, e, s.opts.Logger); err != nil {
 		return err
 	}

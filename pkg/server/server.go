@@ -19,6 +19,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/pkg/push"
+	"github.com/tidemark/tidemark/pkg/server/metrics"
 )
 
 // Server is one Tidemark node.
@@ -39,7 +40,12 @@ type Server struct {
 	js        jetstream.JetStream
 	publish   *jetlog.Publisher
 	feeds     map[string]*feed.Feed // by stream
-	streams   []*feedhttp.Subscribe
+	logs      map[string]*jetlog.Log
+	streams   []*feedhttp.Subscribe // by their place among Options.Feeds
+	metrics   *metrics.Metrics
+
+	adminListener net.Listener // nil without an address of its own
+	admin         *http.Server
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
 	draining    atomic.Bool
@@ -49,7 +55,7 @@ type Server struct {
 // New builds a node and binds its addresses. It blocks until an embedded NATS server is
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}}
+	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}}
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
 	if err := s.build(ctx); err != nil {
@@ -61,7 +67,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.bind, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openIdentity, s.routes, s.hearRevocations,
+		s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openIdentity, s.routes, s.hearRevocations,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -129,6 +135,7 @@ func (s *Server) openFeeds(context.Context) error {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
 		s.onClose(log.Close)
+		s.logs[f.Stream] = log
 		s.feeds[f.Stream] = feed.New(log, feed.Options{
 			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
 			Logger: s.opts.Logger.With("stream", f.Stream),
@@ -146,10 +153,15 @@ func (s *Server) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	// The feeds outlive ctx: clients are told to come back before their feed stops.
 	inner, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	parts.Go(func() {
 		if err := serveHTTP(s.http, s.listener); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serve HTTP: %w", err)
+		}
+	})
+	parts.Go(func() {
+		if err := s.serveAdmin(); err != nil {
+			failed <- err
 		}
 	})
 	parts.Go(func() { s.provision(inner) })
@@ -163,6 +175,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.shutdown()
 	stop(errors.New("the server is stopping"))
+	s.stopAdmin()
 	parts.Wait()
 	s.close()
 	s.opts.Logger.Info("stopped")

@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
+	"github.com/tidemark/tidemark/pkg/server/metrics"
+)
+
+// bindAdmin binds the address of those who operate the node, where there is one.
+func (s *Server) bindAdmin(context.Context) (err error) {
+	if s.opts.Admin.Addr == "" {
+		return nil
+	}
+	if s.adminListener, err = net.Listen("tcp", s.opts.Admin.Addr); err != nil {
+		return fmt.Errorf("admin.addr: cannot listen on %s: %w; stop what listens there or choose another address", s.opts.Admin.Addr, err)
+	}
+	s.onClose(func() { _ = s.adminListener.Close() })
+	return nil
+}
+
+// AdminAddr is the bound address of Options.Admin; nil without one.
+func (s *Server) AdminAddr() net.Addr {
+	if s.adminListener == nil {
+		return nil
+	}
+	return s.adminListener.Addr()
+}
+
+// adminRoutes are what operators ask. Without a listener of their own, /metrics is served with
+// the feeds, to this machine alone.
+func (s *Server) adminRoutes(main *echo.Echo) {
+	scrape := echo.WrapHandler(s.metrics.Handler(s.opts.Logger.With("part", "metrics")))
+	if s.adminListener == nil {
+		main.GET("/metrics", scrape, fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others"))
+		return
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = problemHandler
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
+	e.GET("/metrics", scrape)
+	e.GET("/healthz", s.healthz)
+	e.GET("/readyz", s.readyz)
+	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port")))
+	s.admin = &http.Server{
+		Handler: e, ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
+		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: maxHead,
+	}
+}
+
+// pprofRoutes serve what net/http/pprof has. Its own routes are those of a global mux, which is
+// served nowhere here.
+func (s *Server) pprofRoutes(g *echo.Group) {
+	g.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
+	g.GET("/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
+	g.Any("/symbol", echo.WrapHandler(http.HandlerFunc(pprof.Symbol)))
+	g.GET("/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
+	g.GET("/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
+}
+
+// fromHere refuses who is not on this machine: not a page whose name was rebound to it, and
+// nobody behind a proxy that says so.
+func fromHere(why string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if auth.FromThisMachine(c.Request()) {
+				return next(c)
+			}
+			feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusForbidden, Detail: why})
+			return nil
+		}
+	}
+}
+
+// serveAdmin blocks until stopAdmin.
+func (s *Server) serveAdmin() error {
+	if s.admin == nil {
+		return nil
+	}
+	if err := s.admin.Serve(s.adminListener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve admin.addr: %w", err)
+	}
+	return nil
+}
+
+// stopAdmin comes last, so that a node can be watched while it drains. Who is in the middle of
+// a profile is cut off.
+func (s *Server) stopAdmin() {
+	if s.admin != nil {
+		_ = s.admin.Close()
+	}
+}
+
+// openMetrics comes once all that is shown is there.
+func (s *Server) openMetrics() {
+	node := metrics.Node{
+		Publisher: s.publish, Admission: s.admit, NATS: s.nats, Version: s.opts.Version,
+		Draining: s.draining.Load,
+	}
+	if s.embedded != nil {
+		node.Store = s.embedded.Err
+	}
+	if s.headers != nil {
+		node.Untrusted = s.headers.Ignored
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.feeds)) {
+		node.Streams = append(node.Streams, metrics.Stream{
+			Name: name, Feed: s.feeds[name], Log: s.logs[name],
+			WindowEvents: s.feeds[name].Options().WindowEvents, WindowBytes: s.feeds[name].Options().WindowBytes,
+		})
+	}
+	for i, f := range s.opts.Feeds {
+		node.Feeds = append(node.Feeds, metrics.Feed{Name: f.Name, Handler: s.streams[i]})
+	}
+	s.metrics = metrics.New(node)
+}
+
+// countRequests lies outside of all other middleware, and so sees what they answer.
+func (s *Server) countRequests(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() { s.metrics.Answered(c.Path(), answered(c, err)) }() // a stream ends by a panic
+		return next(c)
+	}
+}
+
+func answered(c echo.Context, err error) int {
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok && !c.Response().Committed {
+		return he.Code
+	}
+	if err != nil && !c.Response().Committed {
+		return http.StatusInternalServerError
+	}
+	return c.Response().Status
+}

@@ -1,0 +1,156 @@
+package metrics
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// collector asks a node at each scrape.
+type collector struct{ node Node }
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range all {
+		if d != httpRequests {
+			to <- d.desc
+		}
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	var asking sync.WaitGroup
+	for _, s := range c.node.Streams {
+		asking.Go(func() { c.stream(to, s) })
+	}
+	for _, f := range c.node.Feeds {
+		c.feed(to, f)
+	}
+	c.admission(to)
+	c.publisher(to)
+	c.nats(to)
+	sendBool(to, drainingNow, c.node.Draining())
+	send(to, buildInfo, 1, c.node.Version, runtime.Version())
+	asking.Wait()
+}
+
+func (c *collector) feed(to sink, f Feed) {
+	s := f.Handler.Status()
+	send(to, connections, s.Live, f.Name, "live")
+	send(to, connections, s.Replaying, f.Name, "replaying")
+	send(to, connections, s.Slow, f.Name, "slow")
+	send(to, connects, s.Connects, f.Name)
+	for reason, n := range s.Disconnects {
+		send(to, disconnects, n, f.Name, reason)
+	}
+	for reason, n := range s.Gaps {
+		send(to, gaps, n, f.Name, string(reason))
+	}
+	send(to, deliveredEvents, s.LiveEvents, f.Name, "live")
+	send(to, deliveredEvents, s.MissedEvents, f.Name, "missed")
+	send(to, deliveredBytes, s.Bytes, f.Name)
+	sendHistogram(to, deliveryDelay, s.Delay, f.Name)
+}
+
+func (c *collector) admission(to sink) {
+	if limit := c.node.Admission.Limits().Streams; limit > 0 {
+		send(to, connectionsLimit, limit)
+	}
+	for reason, n := range c.node.Admission.Refused() {
+		send(to, refusals, n, reason.String())
+	}
+	if c.node.Untrusted != nil {
+		send(to, untrusted, c.node.Untrusted())
+	}
+}
+
+func (c *collector) publisher(to sink) {
+	s := c.node.Publisher.Status()
+	send(to, publishedEvents, s.Stored, "stored")
+	send(to, publishedEvents, s.Duplicates, "duplicate")
+	send(to, publishedEvents, s.Failed, "failed")
+	sendHistogram(to, publishDuration, s.Duration)
+}
+
+func (c *collector) nats(to sink) {
+	stats := c.node.NATS.Stats()
+	sendBool(to, natsConnected, c.node.NATS.IsConnected())
+	send(to, natsReconnects, stats.Reconnects)
+	send(to, natsReceived, stats.InBytes)
+	send(to, natsSent, stats.OutBytes)
+	if c.node.Store != nil {
+		sendBool(to, storeWritable, c.node.Store() == nil)
+	}
+}
+
+func (c *collector) stream(to sink, s Stream) {
+	status := s.Feed.Status()
+	c.window(to, s, status)
+	c.replays(to, s, status.Replays)
+	sendBool(to, tailUp, s.Feed.Lost() == nil, s.Name)
+	for reason, n := range status.Losses {
+		send(to, tailResets, n, s.Name, string(reason))
+	}
+	c.end(to, s)
+}
+
+func (c *collector) window(to sink, s Stream, status feed.Status) {
+	send(to, windowEvents, status.Events, s.Name)
+	send(to, windowBytes, status.Bytes, s.Name)
+	send(to, windowEventsLimit, s.WindowEvents, s.Name)
+	send(to, windowBytesLimit, s.WindowBytes, s.Name)
+	span := time.Duration(0)
+	if !status.Oldest.IsZero() {
+		span = max(0, time.Since(status.Oldest))
+	}
+	send(to, windowSpan, span.Seconds(), s.Name)
+	send(to, windowResumes, status.FromWindow, s.Name, "window")
+	send(to, windowResumes, status.FromLog, s.Name, "log")
+}
+
+func (c *collector) replays(to sink, s Stream, status feed.ReplayStatus) {
+	send(to, replaysActive, status.Active, s.Name)
+	send(to, replaysTotal, status.Completed, s.Name, "completed")
+	send(to, replaysTotal, status.Abandoned, s.Name, "abandoned")
+	send(to, replayedEvents, status.Events, s.Name)
+	sendHistogram(to, replayDuration, status.Duration, s.Name)
+
+	log := s.Log.Status()
+	send(to, replaysWaiting, log.Waiting, s.Name)
+	send(to, consumers, log.Consumers, s.Name)
+	send(to, consumerCreates, log.Creates, s.Name)
+	for reason, n := range log.CreateFailures {
+		send(to, createFailures, n, s.Name, reason.String())
+	}
+	send(to, tailRestarts, log.TailRestarts, s.Name)
+}
+
+// askTimeout bounds the question to a stream's leader.
+const askTimeout = time.Second
+
+// end tells how far the tail is. The tail is looked at after the leader has answered, so that
+// what is stored meanwhile is no lag.
+func (c *collector) end(to sink, s Stream) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	var state feed.State
+	err := s.Feed.Lost() // a stream that is out of reach is not waited for
+	if err == nil {
+		state, err = s.Feed.State(ctx)
+	}
+	status := s.Feed.Status()
+	send(to, tailSequence, status.High, s.Name)
+	if err != nil {
+		return
+	}
+	send(to, lastSequence, state.LastSeq, s.Name)
+	if state.Epoch == status.Epoch {
+		send(to, tailLag, state.LastSeq-min(state.LastSeq, status.High), s.Name)
+	}
+}

@@ -1,0 +1,83 @@
+// Package metrics shows a node to Prometheus. Nothing is counted here: the rooms of the node
+// count for themselves, without knowing of metrics, and are asked at each scrape.
+//
+// A scrape asks the leader of each stream for its end, for a second at most, and looks at each
+// connection once: 20,000 of them take a few milliseconds.
+package metrics
+
+import (
+	"log/slog"
+	"net/http"
+	"regexp"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+)
+
+// Node is what is shown. All of it must be set, but for what says otherwise.
+type Node struct {
+	Feeds     []Feed
+	Streams   []Stream
+	Publisher *jetlog.Publisher
+	Admission *feedhttp.Admission
+	NATS      *nats.Conn
+	Store     func() error  // why the embedded server stores nothing; nil without one
+	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
+	Draining  func() bool
+	Version   string // of this program
+}
+
+// Feed is a handler by the name of its feed.
+type Feed struct {
+	Name    string
+	Handler *feedhttp.Subscribe
+}
+
+// Stream is a stream that the node follows.
+type Stream struct {
+	Name         string
+	Feed         *feed.Feed
+	Log          *jetlog.Log
+	WindowEvents int // the bounds of its window
+	WindowBytes  int
+}
+
+// Metrics has a registry of its own: nothing global is in it.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *requests
+}
+
+// New registers a node, its process and the Go runtime. It asks nothing yet.
+func New(node Node) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), requests: newRequests()}
+	m.registry.MustRegister(
+		&collector{node: node}, m.requests.counter,
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)},
+		)),
+	)
+	return m
+}
+
+// Registry is where others may add what they count.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// maxScrapes bounds the scrapes at a time; the others are answered 503.
+const maxScrapes = 4
+
+// Handler answers scrapes, in the form that is asked for. One of the collectors that fails is
+// logged, and does not keep the others from being told.
+func (m *Metrics) Handler(logger *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	})
+}

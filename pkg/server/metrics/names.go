@@ -1,0 +1,52 @@
+package metrics
+
+// What there is. docs/METRICS.md lists it, and a test compares the two.
+var (
+	connections      = define(gauge, "connections", "Open streams. live: level with the stream. replaying: catching up from the stored stream. slow: an event has waited for the client for more than a second, or too many to keep them.", "feed", "state")
+	connectionsLimit = define(gauge, "connections_limit", "The most streams that the node takes (limits.streams, or what open files allow); missing where there is no limit.")
+	connects         = define(counter, "connects_total", "Streams that were let in.", "feed")
+	disconnects      = define(counter, "disconnects_total", "Streams that ended, of those that were let in. gone: the client left. timeout: it took no bytes for sse.write_timeout. closed: cut off at the end of the process. error: anything else. The others are the reasons of tidemark.close.", "feed", "reason")
+	refusals         = define(counter, "refusals_total", "Requests that were turned away, by the limit that they met (streams, per_user, per_address, replays, connect_rate, publish_rate), or for what the node was up to (draining, elsewhere: sent to another node by a proxy).", "reason")
+	untrusted        = define(counter, "untrusted_headers_total", "Requests whose identity headers were not believed, as their sender is none of http.trusted_proxies; missing without auth.identity header.")
+
+	deliveredEvents = define(counter, "delivered_events_total", "Events handed to connections. live: stored while the client was connected. missed: stored before it connected, and caught up on.", "feed", "kind")
+	deliveredBytes  = define(counter, "delivered_bytes_total", "Bytes handed to connections, control events and heartbeats included, transfer coding and TLS excluded.", "feed")
+	deliveryDelay   = define(hist, "delivery_delay_seconds", "From the time at which an event was stored to when it was handed to a connection, for each live event and connection. By the clocks of the NATS server and of this node; less than nothing counts as 0.", "feed")
+	gaps            = define(counter, "gaps_total", "Clients that were told, by tidemark.gap, that something could not be redelivered.", "feed", "reason")
+
+	publishedEvents = define(counter, "published_events_total", "Events that came by HTTP and were handed to NATS. failed ones may be stored, if no acknowledgement came.", "result")
+	publishDuration = define(hist, "publish_duration_seconds", "From handing events of a request to NATS to the acknowledgement of each.")
+
+	windowEvents      = define(gauge, "window_events", "Recent events that are held in memory.", "stream")
+	windowBytes       = define(gauge, "window_bytes", "What they take, about.", "stream")
+	windowEventsLimit = define(gauge, "window_events_limit", "window.events.", "stream")
+	windowBytesLimit  = define(gauge, "window_bytes_limit", "window.bytes.", "stream")
+	windowSpan        = define(gauge, "window_span_seconds", "How long ago the oldest of them was stored: who was away for less is served from memory.", "stream")
+	windowResumes     = define(counter, "window_resumes_total", "Clients that named a position, by what it was continued from: window (memory) or log (a consumer of the stream).", "stream", "from")
+
+	replaysActive  = define(gauge, "replays_active", "Replays from the stored stream that are under way.", "stream")
+	replaysWaiting = define(gauge, "replays_waiting", "Replays whose consumer is being created, or waits for its turn.", "stream")
+	replaysTotal   = define(counter, "replays_total", "Replays that ended. abandoned: the client left, or the log failed; the latter begin again.", "stream", "result")
+	replayedEvents = define(counter, "replayed_events_total", "Events that were read for replays.", "stream")
+	replayDuration = define(hist, "replay_duration_seconds", "From the creation of a replay's consumer to the end of the replay; a client that reads slowly makes it longer.", "stream")
+
+	consumers       = define(gauge, "consumers", "Ephemeral consumers in use: one for the tail, one for each replay.", "stream")
+	consumerCreates = define(counter, "consumer_creates_total", "Ephemeral consumers that were created.", "stream")
+	createFailures  = define(counter, "consumer_create_failures_total", "Attempts to create one that failed; they are repeated. limit: the stream or the account has all that it may have.", "stream", "reason")
+
+	tailUp       = define(gauge, "tail_up", "1 while the node follows the stream, 0 while it is out of reach and clients wait.", "stream")
+	tailSequence = define(gauge, "tail_sequence", "The last sequence that the node has read.", "stream")
+	lastSequence = define(gauge, "stream_last_sequence", "The last sequence of the stream, as its leader tells at the scrape; missing when it does not answer within a second.", "stream")
+	tailLag      = define(gauge, "tail_lag_events", "How many events the node has yet to read: the difference of these two.", "stream")
+	tailResets   = define(counter, "tail_resets_total", "How often the stream could not be followed where the node was, by the gap that its clients were told.", "stream", "reason")
+	tailRestarts = define(counter, "tail_restarts_total", "How often the consumer of the tail was replaced, without a loss: the connection, the server or the consumer had failed.", "stream")
+
+	natsConnected  = define(gauge, "nats_connected", "1 while the connection to NATS stands.")
+	natsReconnects = define(counter, "nats_reconnects_total", "How often it was made again.")
+	natsReceived   = define(counter, "nats_received_bytes_total", "Bytes received from NATS.")
+	natsSent       = define(counter, "nats_sent_bytes_total", "Bytes sent to NATS.")
+	storeWritable  = define(gauge, "store_writable", "1 while the embedded NATS server can store events; missing without one.")
+
+	drainingNow = define(gauge, "draining", "1 once the node sends its clients away.")
+	buildInfo   = define(gauge, "build_info", "Always 1; the labels tell what is running.", "version", "goversion")
+)
