@@ -35,9 +35,9 @@ func endReason(err error) string {
 // SubscribeStatus is what a handler has done so far, and the streams there are now. Those that
 // were turned away before they began are Admission's to count.
 type SubscribeStatus struct {
-	// Live streams are level with the stream; Replaying ones catch up from the log; for Slow ones
-	// an event has waited for a second, or so many that they were dropped and are taken from the
-	// window or the log again once the client reads.
+	// Live streams are level with the stream; Replaying ones catch up from the log; Slow ones were
+	// kept something ready for a second and took nothing, or so much that it was dropped, and is
+	// taken from the window or the log again once they read.
 	Live, Replaying, Slow int
 
 	Connects    uint64
@@ -59,7 +59,7 @@ const slowAfter = time.Second
 // Status looks at each stream, which takes some 0.1 µs for each.
 func (h *Subscribe) Status() SubscribeStatus {
 	status := h.counts.status()
-	before := time.Now().Add(-slowAfter).UnixNano()
+	before := time.Now().Add(-slowAfter)
 	for _, s := range h.present() {
 		switch s.state(before) {
 		case stateReplaying:
@@ -82,15 +82,17 @@ const (
 	stateSlow
 )
 
-// state is slow when an event waits since a time.
-func (s *session) state(since int64) state {
+// state is slow when something waits for the client since a time, and it has taken nothing since.
+func (s *session) state(since time.Time) state {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case !s.counted || s.ended != nil:
 		return stateNone
-	case s.behind:
+	case s.behind && (s.asking || s.event.After(since)):
 		return stateReplaying
+	case s.behind:
+		return stateSlow // what was read for it waits
 	case s.sub == nil || !s.opened:
 		return stateLive // it is about to begin
 	}
@@ -98,7 +100,7 @@ func (s *session) state(since int64) state {
 	if len(s.left.Frames) > 0 {
 		waiting = s.left.Frames[0].Stored()
 	}
-	if !level || waiting != 0 && waiting < since {
+	if !level || waiting != 0 && waiting < since.UnixNano() && s.event.Before(since) {
 		return stateSlow
 	}
 	return stateLive

@@ -2,7 +2,7 @@ package metrics
 
 // What there is. docs/METRICS.md lists it, and a test compares the two.
 var (
-	connections      = define(gauge, "connections", "Open streams. live: level with the stream. replaying: catching up from the stored stream. slow: an event has waited for the client for more than a second, or too many to keep them.", "feed", "state")
+	connections      = define(gauge, "connections", "Open streams. live: level with the stream. replaying: catching up from the stored stream. slow: the client has taken nothing for a second that is ready for it, or reads too slowly to be level.", "feed", "state")
 	connectionsLimit = define(gauge, "connections_limit", "The most streams that the node takes (limits.streams, or what open files allow); missing where there is no limit.")
 	connects         = define(counter, "connects_total", "Streams that were let in.", "feed")
 	disconnects      = define(counter, "disconnects_total", "Streams that ended, of those that were let in. gone: the client left. timeout: it took no bytes for sse.write_timeout. closed: cut off at the end of the process. error: anything else. The others are the reasons of tidemark.close.", "feed", "reason")
