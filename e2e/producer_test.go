@@ -29,6 +29,7 @@ func newProducer(t *testing.T, s *service) *producer {
 func newProducerAt(t *testing.T, url string) *producer {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.PingInterval(500*time.Millisecond), nats.MaxPingsOutstanding(2), // for servers that are paused
 		nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ReconnectBufSize(-1))
 	if err != nil {
 		t.Fatal(err)

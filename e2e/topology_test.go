@@ -30,7 +30,10 @@ func startTopology(t *testing.T, opts topology.Options) *topology.Topology {
 			t.Skip(err)
 		}
 	}
-	opts.Dir, opts.Binaries = t.TempDir(), binaries(t)
+	if opts.Dir == "" {
+		opts.Dir = t.TempDir()
+	}
+	opts.Binaries = binaries(t)
 	opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	topo, err := topology.Start(t.Context(), opts)
 	if err != nil {

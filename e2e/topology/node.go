@@ -26,7 +26,7 @@ func (t *Topology) addNodes() error {
 		}
 		url := t.NATSURL()
 		if t.opts.NATSURL != nil {
-			url = t.opts.NATSURL(i)
+			url = t.opts.NATSURL(i, t.NATS)
 		}
 		n := &Node{Process: t.process(name, t.opts.Binaries.Tidemark, "serve", "--config", config), URL: "http://" + local(port)}
 		n.env = []string{

@@ -33,8 +33,9 @@ type Options struct {
 	NodeConfig func(i int) string
 	// NodeEnv are further variables of node i, as NAME=value. They beat the file.
 	NodeEnv func(i int) []string
-	// NATSURL is nats.url of node i, to send it through a proxy; all servers when nil.
-	NATSURL func(i int) string
+	// NATSURL is nats.url of node i, to send it to the servers through proxies; all servers when
+	// nil.
+	NATSURL func(i int, servers []*NATSServer) string
 	// Died is told of each process that ends though nobody asked it to, with how it ended. It
 	// runs on the goroutine that waited for the process, and may start it again; it must return
 	// when the topology stops. nil only logs.
