@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-const tailPrefix = "tidemark-tail-"
+const tailPrefix, replayPrefix = "tidemark-tail-", "tidemark-replay-"
 
 // TestFailures breaks one part after the other of three nodes, three NATS servers and nginx,
 // under clients that stay, and counts what each of them has.
@@ -40,7 +40,15 @@ func TestFailures(t *testing.T) {
 	})
 	f.survive("nginx is killed", func(t *testing.T) { again(t, f.Nginx.Process) })
 	f.survive("the stream's leader is killed", func(t *testing.T) { again(t, f.leader(t).Process) })
-	f.survive("the host of a tail is killed", func(t *testing.T) { again(t, f.hosts(t, tailPrefix, true)[0].Process) })
+	f.survive("the host of a tail is killed", func(t *testing.T) {
+		var host *topology.NATSServer
+		eventually(t, "a tail", func() bool {
+			tails := f.consumers(t, tailPrefix)
+			host = f.host(t, tails[len(tails)-1])
+			return host != nil
+		})
+		again(t, host.Process)
+	})
 	f.survive("the host of a replay is killed", f.replayHostDies)
 	f.survive("a follower is paused, and lags", func(t *testing.T) {
 		leader := f.leader(t)
@@ -91,9 +99,10 @@ func TestFailures(t *testing.T) {
 // replayHostDies lets a client read everything from the stream, slowly, and kills the server
 // of its consumer in the middle.
 func (f *field) replayHostDies(t *testing.T) {
-	const smallBuffer = 4 << 10
+	const smallBuffer = 32 << 10 // with far less it would take minutes
 	up := f.p.stored.Load() // what has come meanwhile is awaited by all others
 	slow := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialWithBuffer(smallBuffer)}}
+	others := f.consumers(t, replayPrefix)
 	resp, err := slow.Get(f.Nodes[1].URL + "/events?user=" + me + "&from=all")
 	if err != nil {
 		t.Fatal(err)
@@ -116,15 +125,19 @@ func (f *field) replayHostDies(t *testing.T) {
 		}
 	}
 	read(10)
-	var replays []*topology.NATSServer
-	eventually(t, "a consumer that replays", func() bool {
-		replays = f.hosts(t, tailPrefix, false)
-		return len(replays) > 0
+	var host *topology.NATSServer
+	eventually(t, "the consumer of this client", func() bool {
+		for _, name := range f.consumers(t, replayPrefix) {
+			if !slices.Contains(others, name) {
+				host = f.host(t, name)
+			}
+		}
+		return host != nil
 	})
-	replays[0].Kill()
-	t.Logf("%s is killed, %d events were read", replays[0].Name(), len(got))
+	host.Kill()
+	t.Logf("%s is killed, %d events were read", host.Name(), len(got))
 	read(backlog / 2)
-	restart(t, replays[0].Process)
+	restart(t, host.Process)
 	read(f.last)
 	if i := slices.Index(got, int(up)); i < 0 {
 		i = len(got)

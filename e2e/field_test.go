@@ -132,27 +132,34 @@ func (f *field) leader(t *testing.T) *topology.NATSServer {
 	return s
 }
 
-// hosts returns the servers of the consumers whose names begin with prefix, or do not.
-func (f *field) hosts(t *testing.T, prefix string, with bool) (hosts []*topology.NATSServer) {
+// consumers returns the names of the consumers that there are, with a prefix.
+func (f *field) consumers(t *testing.T, prefix string) (names []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
 	defer cancel()
-	names, err := f.Consumers(ctx, "NOTIFICATIONS")
+	all, err := f.Consumers(ctx, "NOTIFICATIONS")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, prefix) != with {
-			continue
+	for _, name := range all {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
 		}
-		host, err := f.ConsumerHost(ctx, "NOTIFICATIONS", name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("consumer %s is on %s", name, host.Name())
-		hosts = append(hosts, host)
 	}
-	return hosts
+	return names
+}
+
+// host returns the server of a consumer; nil for one that has gone.
+func (f *field) host(t *testing.T, consumer string) *topology.NATSServer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	host, err := f.ConsumerHost(ctx, "NOTIFICATIONS", consumer)
+	if err != nil {
+		return nil
+	}
+	t.Logf("%s is on %s", consumer, host.Name())
+	return host
 }
 
 // pause stops a server for a while, with its connections open.
