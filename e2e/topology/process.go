@@ -74,8 +74,8 @@ func (p *Process) Start() error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()                      // the process has its own
-	cmd := exec.Command(p.path, p.args...) //nolint:gosec // what Options name
+	defer out.Close() // the process has its own
+	cmd := exec.Command(p.path, p.args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(Environment(), p.env...), p.dir, out, out
 	bind(cmd, p.workers)
 	if err := cmd.Start(); err != nil {
