@@ -44,11 +44,11 @@ func parse(args []string) (options, error) {
 	o := options{}
 	f := flag.NewFlagSet("cluster", flag.ContinueOnError)
 	f.StringVar(&o.Dir, "dir", "data/cluster", "keep streams, logs and certificates in this `directory`")
-	f.IntVar(&o.NATS, "nats", 3, "`number` of NATS servers")
+	f.IntVar(&o.NATS, "nats", 3, "`number` of NATS servers, 2 to 5")
 	f.IntVar(&o.Nodes, "nodes", 3, "`number` of Tidemark nodes")
 	f.IntVar(&o.Ports.HTTP, "http", 8080, "`port` of nginx")
 	f.IntVar(&o.Ports.HTTPS, "https", 8443, "`port` of nginx with TLS and HTTP/2")
-	f.IntVar(&o.Ports.Nodes, "node-port", 8081, "first `port` of the nodes")
+	f.IntVar(&o.Ports.Nodes, "node-port", 8081, "first `port` of the nodes; 0 picks free ones, here as elsewhere")
 	f.IntVar(&o.Ports.NATS, "nats-port", 4222, "first `port` of the NATS servers for clients")
 	f.IntVar(&o.Ports.Monitor, "monitor-port", 8222, "first `port` of their monitoring")
 	f.IntVar(&o.Ports.Cluster, "cluster-port", 6222, "first `port` of their routes")
