@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -84,6 +85,8 @@ func TestTopology(t *testing.T) {
 		c.awaitOpen(1)
 	}
 
+	checkTails(t, topo)
+
 	p := newProducerAt(t, topo.NATSURL())
 	var publishing sync.WaitGroup
 	publishing.Go(func() { p.publish(1, total-1) })
@@ -110,4 +113,30 @@ func TestTopology(t *testing.T) {
 	}
 	awaitTopology(t, topo)
 	p.checkStored(total)
+}
+
+// checkTails: each node follows the stream with a consumer, which is on one of the servers.
+func checkTails(t *testing.T, topo *topology.Topology) {
+	t.Helper()
+	names, err := topo.Consumers(t.Context(), "NOTIFICATIONS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tails := 0
+	for _, name := range names {
+		if !strings.HasPrefix(name, "tidemark-tail-") {
+			continue
+		}
+		tails++
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		host, err := topo.ConsumerHost(ctx, "NOTIFICATIONS", name)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s is on %s", name, host.Name())
+	}
+	if tails < len(topo.Nodes) {
+		t.Errorf("%d nodes have %d tails: %v", len(topo.Nodes), tails, names)
+	}
 }

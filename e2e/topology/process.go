@@ -122,8 +122,7 @@ func (p *Process) Running() bool {
 	return p.life.running()
 }
 
-// Kill ends the process with SIGKILL and waits for its end. It has none left to do when the
-// process does not run.
+// Kill ends the process with SIGKILL, if it runs, and waits for its end.
 func (p *Process) Kill() {
 	if l := p.ask(); l != nil {
 		_ = l.cmd.Process.Kill()
