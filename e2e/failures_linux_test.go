@@ -100,7 +100,7 @@ func TestFailures(t *testing.T) {
 // of its consumer in the middle.
 func (f *field) replayHostDies(t *testing.T) {
 	const smallBuffer = 32 << 10 // with far less it would take minutes
-	up := f.p.stored.Load() // what has come meanwhile is awaited by all others
+	up := f.p.stored.Load()      // what has come meanwhile is awaited by all others
 	slow := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialWithBuffer(smallBuffer)}}
 	others := f.consumers(t, replayPrefix)
 	resp, err := slow.Get(f.Nodes[1].URL + "/events?user=" + me + "&from=all")

@@ -3,11 +3,9 @@ package e2e_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -60,57 +58,4 @@ func awaitTopology(t *testing.T, topo *topology.Topology) {
 	if err := topo.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// TestTopology kills a node and the NATS server that leads the stream, both with SIGKILL, while
-// events are published: through nginx, and past it, everybody has every event once, in order.
-func TestTopology(t *testing.T) {
-	t.Parallel()
-	const total = 604 // the last number is one for all
-	topo := startTopology(t, topology.Options{Nginx: true, NodeEnv: func(int) []string {
-		return []string{"TIDEMARK_SSE_RETRY=100ms", "TIDEMARK_SSE_HEARTBEAT=1s"}
-	}})
-	type client struct {
-		*follower
-		user string
-	}
-	var clients []client
-	for i := range 6 {
-		clients = append(clients,
-			client{follow(t, fmt.Sprintf("client %d by HTTP", i), topo.Nginx.URL+"/events?user=42", 0), me},
-			client{follow(t, fmt.Sprintf("client %d by HTTPS", i), topo.Nginx.TLSURL+"/sse-notifications?user=43", 0), other})
-	}
-	for i, n := range topo.Nodes[1:] { // the first is to be killed for good
-		clients = append(clients, client{follow(t, fmt.Sprintf("client of node %d", i+2), n.URL+"/events?user=42", 0), me})
-	}
-	for _, c := range clients {
-		c.awaitOpen(1)
-	}
-
-	p := newProducerAt(t, topo.NATSURL())
-	var publishing sync.WaitGroup
-	publishing.Go(func() { p.publish(1, total-1) })
-	defer publishing.Wait()
-	p.awaitStored(total / 4)
-	topo.Nodes[0].Kill()
-	p.awaitStored(total / 2)
-	leader, err := topo.StreamLeader(t.Context(), "NOTIFICATIONS")
-	if err != nil {
-		t.Fatal(err)
-	}
-	leader.Kill()
-	t.Logf("killed the node %s and the server %s", topo.Nodes[0].Name(), leader.Name())
-	publishing.Wait()
-	p.publish(total, total) // for all
-
-	for _, c := range clients {
-		c.wantExactly(numbersOf(c.user, total))
-	}
-	for _, dead := range []*topology.Process{topo.Nodes[0].Process, leader.Process} {
-		if err := dead.Start(); err != nil {
-			t.Error(err)
-		}
-	}
-	awaitTopology(t, topo)
-	p.checkStored(total)
 }

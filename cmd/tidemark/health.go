@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tidemark/tidemark/config"
 )
@@ -34,11 +35,12 @@ a restart would only cut the clients off that wait.`,
 	f.StringVar(&url, "url", "", "ask the node at this `url`, without a path")
 	f.BoolVar(&ready, "ready", false, "ask whether clients should be sent there")
 	f.DurationVar(&timeout, "timeout", 3*time.Second, "wait this `duration` for the answer")
-	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+	bindConfig(cmd, "http.addr", "http.tls.")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		own := url == ""
 		if own {
 			var err error
-			if url, err = ownURL(cfg); err != nil {
+			if url, err = ownURL(cmd.Flags()); err != nil {
 				return err
 			}
 		}
@@ -49,11 +51,17 @@ a restart would only cut the clients off that wait.`,
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()
 		return health(ctx, url+path, own, cmd.OutOrStdout())
-	}, "http.addr", "http.tls.")
+	}
+	return cmd
 }
 
-// ownURL is where this machine reaches the node that the configuration describes.
-func ownURL(cfg config.Config) (string, error) {
+// ownURL is where this machine reaches the node that the configuration describes. The rest of
+// it is not looked at: the node may have been started with flags.
+func ownURL(flags *pflag.FlagSet) (string, error) {
+	cfg, err := config.Load(config.Options{Flags: flags, Unchecked: true})
+	if err != nil {
+		return "", err
+	}
 	addr, err := reachable(cfg.HTTP.Addr)
 	if err != nil {
 		return "", fmt.Errorf("http.addr: %w; name the node with --url", err)

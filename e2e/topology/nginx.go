@@ -90,7 +90,7 @@ func older(version, than [3]int) bool {
 var versionLine = regexp.MustCompile(`nginx/(\d+)\.(\d+)\.(\d+)`)
 
 func nginxVersion(ctx context.Context, path string) (version [3]int, err error) {
-	out, err := exec.CommandContext(ctx, path, "-v").CombinedOutput() //nolint:gosec // what Options name
+	out, err := exec.CommandContext(ctx, path, "-v").CombinedOutput()
 	if err != nil {
 		return version, fmt.Errorf("%s -v: %w", path, err)
 	}

@@ -19,8 +19,8 @@ type Options struct {
 	// Root is the checkout with the configuration files; found from the working directory
 	// upwards when empty.
 	Root string
-	// NATS is the number of NATS servers, at most 5, and Nodes that of Tidemark nodes; 3 each
-	// when 0.
+	// NATS is the number of NATS servers, 2 to 5 (one alone elects no leader), and Nodes that of
+	// Tidemark nodes; 3 each when 0.
 	NATS, Nodes int
 	// Nginx starts nginx in front of the nodes.
 	Nginx bool
@@ -68,8 +68,8 @@ func (o *Options) complete() error {
 	if o.Dir == "" || o.Binaries.Tidemark == "" || o.Binaries.NATSServer == "" {
 		return errors.New("topology: Dir, Binaries.Tidemark and Binaries.NATSServer are needed")
 	}
-	if o.NATS < 1 || o.NATS > 5 || o.Nodes < 1 {
-		return fmt.Errorf("topology: %d NATS servers and %d nodes; there can be 1 to 5, and 1 or more", o.NATS, o.Nodes)
+	if o.NATS < 2 || o.NATS > 5 || o.Nodes < 1 {
+		return fmt.Errorf("topology: %d NATS servers and %d nodes; there can be 2 to 5, and 1 or more", o.NATS, o.Nodes)
 	}
 	var err error
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {

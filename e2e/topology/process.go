@@ -74,8 +74,8 @@ func (p *Process) Start() error {
 	if err != nil {
 		return err
 	}
-	defer out.Close()                      // the process has its own
-	cmd := exec.Command(p.path, p.args...) //nolint:gosec // what Options name
+	defer out.Close() // the process has its own
+	cmd := exec.Command(p.path, p.args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(Environment(), p.env...), p.dir, out, out
 	bind(cmd, p.workers)
 	if err := cmd.Start(); err != nil {
@@ -122,8 +122,7 @@ func (p *Process) Running() bool {
 	return p.life.running()
 }
 
-// Kill ends the process with SIGKILL and waits for its end. It has none left to do when the
-// process does not run.
+// Kill ends the process with SIGKILL, if it runs, and waits for its end.
 func (p *Process) Kill() {
 	if l := p.ask(); l != nil {
 		_ = l.cmd.Process.Kill()
