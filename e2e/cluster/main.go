@@ -36,8 +36,9 @@ func main() {
 
 type options struct {
 	topology.Options
-	restart bool
-	pause   time.Duration
+	restart   bool
+	pause     time.Duration
+	killEvery time.Duration
 }
 
 func parse(args []string) (options, error) {
@@ -56,6 +57,7 @@ func parse(args []string) (options, error) {
 	noNginx := f.Bool("no-nginx", false, "leave nginx out")
 	noRestart := f.Bool("no-restart", false, "leave dead what dies")
 	f.DurationVar(&o.pause, "pause", 5*time.Second, "wait this `duration` before something that died is started again")
+	f.DurationVar(&o.killEvery, "kill-every", 0, "kill a process (-9) each time this `duration` has passed, one after the other; 0 none")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -88,6 +90,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if err = topo.Ready(ctx); err == nil {
 		err = hints(os.Stdout, topo)
+		if opts.killEvery > 0 {
+			torment(ctx, topo, opts.killEvery, opts.pause)
+		}
 		<-ctx.Done()
 	}
 	fmt.Println("ending everything ...")

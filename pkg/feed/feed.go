@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrClosed ends subscriptions whose feed no longer runs.
@@ -25,6 +26,7 @@ type Feed struct {
 	subs    map[*Subscription]struct{}
 	resets  uint64 // how often the sequences may have changed their meaning
 	lost    error  // why the log is out of reach; nil while it is followed
+	lostAt  time.Time
 	matched []*Subscription
 
 	fromWindow, fromLog atomic.Uint64 // see Status
@@ -39,7 +41,7 @@ func New(log Log, opts Options) *Feed {
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: map[*Subscription]struct{}{},
 		resets: 1, // a subscription that has verified nothing holds 0
-		lost:   errors.New("the stream was not reached yet"),
+		lost:   errors.New("the stream was not reached yet"), lostAt: time.Now(),
 	}
 }
 
@@ -71,18 +73,15 @@ type Status struct {
 	Lost                error // why the log is out of reach; nil while it is followed
 }
 
-var errNotReady = errors.New("the stream was not looked at yet")
-
-// Lost says why the log is out of reach; nil while it is followed. It does not block on the log.
-func (f *Feed) Lost() error {
-	select {
-	case <-f.ready:
-	default:
-		return errNotReady
-	}
+// LostFor is for how long the log has been out of reach; zero while it is followed. It does
+// not block on the log.
+func (f *Feed) LostFor() time.Duration {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.lost
+	if f.lostAt.IsZero() {
+		return 0
+	}
+	return time.Since(f.lostAt)
 }
 
 // Status does not block on the log.
@@ -136,6 +135,12 @@ func (f *Feed) setLost(err error) {
 	f.mu.Lock()
 	changed := (f.lost == nil) != (err == nil)
 	f.lost = err
+	switch {
+	case err == nil:
+		f.lostAt = time.Time{}
+	case changed:
+		f.lostAt = time.Now()
+	}
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:
