@@ -20,12 +20,15 @@ type Feed struct {
 
 	mu      sync.RWMutex
 	epoch   string
+	born    int64 // State.Born
 	window  *window
 	index   index
 	subs    map[*Subscription]struct{}
 	resets  uint64 // how often the sequences may have changed their meaning
 	lost    error  // why the log is out of reach; nil while it is followed
 	matched []*Subscription
+
+	ahead ahead
 
 	fromWindow, fromLog atomic.Uint64 // see Status
 }
@@ -108,7 +111,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reached := Position{f.window.high, f.epoch}
-	f.epoch = loss.State.Epoch
+	f.epoch, f.born = loss.State.Epoch, loss.State.Born
 	f.window.reset(seq)
 	f.resets++
 	for s := range f.subs {
@@ -132,6 +135,7 @@ func (f *Feed) setLost(err error) {
 }
 
 func (f *Feed) forget(s *Subscription) {
+	f.ahead.remove(s)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.subs, s)

@@ -3,6 +3,7 @@ package jetlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -36,6 +37,7 @@ type follower struct {
 	next     uint64 // the sequence that comes next
 	reached  bool   // the stream was reached once
 	lastTime time.Time
+	short    int  // see judgeShort
 	failures int  // since the consumer was heard of
 	behind   bool // the leader had more than the consumer
 }
@@ -105,7 +107,10 @@ func (f *follower) try(ctx context.Context) error {
 	if err := f.judge(ctx, state); err != nil {
 		return err
 	}
-	f.reached = true
+	if !f.reached {
+		f.log.checkMirror(info)
+	}
+	f.reached, f.short = true, 0
 	return f.ask(ctx)
 }
 
@@ -116,16 +121,36 @@ func (f *follower) ask(ctx context.Context) error {
 // judge returns a *feed.LossError when the stream cannot be continued at the next sequence.
 func (f *follower) judge(ctx context.Context, state feed.State) error {
 	switch {
-	case f.opts.Epoch != "" && f.opts.Epoch != state.Epoch:
+	case f.opts.Epoch != "" && f.opts.Epoch != state.Epoch,
+		f.opts.Born != 0 && state.Born != 0 && f.opts.Born != state.Born:
 		return f.loss(feed.NewEpoch, state)
 	case state.FirstSeq > f.next:
 		return f.loss(feed.Trimmed, state)
 	case state.LastSeq+1 < f.next:
-		return f.loss(feed.Future, state)
+		return f.judgeShort(state)
 	case !f.reached:
 		return nil
 	}
 	return f.judgeAgain(ctx, state)
+}
+
+// shortLooks is how often in a row a mirror that is level with its origin must be found
+// shorter than the tail: it says that it is level before it has heard of its origin.
+const shortLooks = 5
+
+// judgeShort handles a stream that ends before the tail. A mirror that was made anew is being
+// filled again with the same events, which is waited for.
+func (f *follower) judgeShort(state feed.State) error {
+	switch state.Copy {
+	case feed.CopyBehind:
+		f.short = 0
+	case feed.CopyLevel:
+		f.short++
+	}
+	if state.Copy == feed.Original || f.short >= shortLooks {
+		return f.loss(feed.Future, state)
+	}
+	return fmt.Errorf("the mirror has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
 
 // judgeAgain finds what may have happened while there was no contact: messages deleted
