@@ -21,7 +21,7 @@ func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[fee
 			return
 		}
 		defer p.close()
-		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1)}
+		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1), probe: probe{patience: probePause}}
 		if err := f.run(ctx, yield); err != nil && ctx.Err() == nil {
 			yield(feed.Event{}, err)
 		}
@@ -37,15 +37,15 @@ type follower struct {
 	next     uint64 // the sequence that comes next
 	reached  bool   // the stream was reached once
 	lastTime time.Time
-	short    int  // see judgeShort
-	failures int  // since the consumer was heard of
-	behind   bool // the leader had more than the consumer
+	short    int // see judgeShort
+	failures int // since the consumer was heard of
+	probe    probe
 }
 
 // run returns nil when the caller has had enough.
 func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) error {
 	for {
-		if err := f.connect(ctx); err != nil {
+		if more, err := f.connect(ctx, yield); !more || err != nil {
 			return err
 		}
 		more, err := f.deliver(ctx, yield)
@@ -61,26 +61,31 @@ func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) 
 }
 
 // connect makes a consumer at the next sequence, and retries all but what ends Follow.
-func (f *follower) connect(ctx context.Context) error {
-	for {
+func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bool) (more bool, err error) {
+	for ferried := false; ; {
 		changed := f.log.link.changed()
-		if f.failures > 1 { // a first failure is healed at once
+		if f.failures > 1 && !ferried { // a first failure is healed at once
 			if err := pause(ctx, backoff(f.failures-2), changed); err != nil {
-				return err
+				return true, err
 			}
 		}
 		err := f.try(ctx)
 		if err == nil {
 			f.contact(nil)
-			return nil
+			return true, nil
 		}
 		_, lost := errors.AsType[*feed.LossError](err)
 		if lost || ctx.Err() != nil || f.log.link.err() != nil {
-			return err
+			return true, err
 		}
 		f.failures++
-		f.contact(err)
 		f.log.logRetry(err)
+		if ferried, more = f.ferry(ctx, yield); !more {
+			return false, nil
+		}
+		if !ferried {
+			f.contact(err)
+		}
 	}
 }
 
@@ -93,13 +98,13 @@ func (f *follower) contact(err error) {
 // try makes a consumer and then looks at the stream. In this order a stream that is
 // recreated in between is noticed: either its epoch is seen, or the consumer goes with it.
 func (f *follower) try(ctx context.Context) error {
-	if _, err := f.pull.open(ctx, f.next, f.log.creates.now); err != nil {
+	if err := f.open(ctx); err != nil {
 		if permanent(err) && !errors.Is(err, feed.ErrNoStream) {
 			return f.log.refused(ctx, err)
 		}
 		return err
 	}
-	info, err := f.log.info(ctx)
+	info, err := f.info(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,7 +116,31 @@ func (f *follower) try(ctx context.Context) error {
 		f.log.checkMirror(info)
 	}
 	f.reached, f.short = true, 0
+	f.probe.asked, f.probe.told = time.Now(), false
 	return f.ask(ctx)
+}
+
+// firstPatience is how long requests of the tail wait for their answer at first, and after each
+// three failures twice as long, up to Options.RequestTimeout. The server may have put the consumer
+// on a replica that has just stopped, which it notices late, and may choose better next time.
+const firstPatience = 500 * time.Millisecond
+
+func (f *follower) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	patience := min(firstPatience<<min(f.failures/3, 10), f.log.opts.RequestTimeout)
+	return context.WithTimeoutCause(ctx, patience, errNoAnswer)
+}
+
+func (f *follower) open(ctx context.Context) error {
+	ctx, cancel := f.patient(ctx)
+	defer cancel()
+	_, err := f.pull.open(ctx, f.next, f.log.creates.now)
+	return err
+}
+
+func (f *follower) info(ctx context.Context) (*streamInfo, error) {
+	ctx, cancel := f.patient(ctx)
+	defer cancel()
+	return f.log.info(ctx)
 }
 
 func (f *follower) ask(ctx context.Context) error {
@@ -190,7 +219,10 @@ func (f *follower) deliver(ctx context.Context, yield func(feed.Event, error) bo
 		if d.kind == delivered && !f.yield(d.event, yield) {
 			return false, nil
 		}
-		if err := f.compare(ctx, d.kind); err != nil {
+		if d.kind == idle {
+			f.failures = 0
+		}
+		if err := f.compare(d); err != nil {
 			return true, err
 		}
 		if f.pull.asking() {
@@ -204,6 +236,10 @@ func (f *follower) deliver(ctx context.Context, yield func(feed.Event, error) bo
 
 func (f *follower) yield(ev feed.Event, yield func(feed.Event, error) bool) bool {
 	f.failures = 0
+	return f.pass(ev, yield)
+}
+
+func (f *follower) pass(ev feed.Event, yield func(feed.Event, error) bool) bool {
 	if ev.Seq < f.next {
 		return true
 	}
@@ -211,27 +247,56 @@ func (f *follower) yield(ev feed.Event, yield func(feed.Event, error) bool) bool
 	return yield(ev, nil)
 }
 
-var errStale = errors.New("the consumer has nothing, and the leader has")
+var errStale = errors.New("the consumer has nothing, and the leader had more a while ago")
 
-// compare notices a consumer on a replica that is cut off, which sends heartbeats for ever.
-// When a request has expired without bringing anything, the leader is asked; if it has more,
-// one heartbeat later the consumer must have it, too.
-func (f *follower) compare(ctx context.Context, k kind) error {
-	switch k {
-	case delivered:
-		f.behind = false
-	case idle:
+// probePause is how often the tail is compared with the stream's leader, and so how far a
+// consumer's replica may be late before another is tried. maxPatience bounds how rarely a tail
+// moves where it finds none that is better.
+const (
+	probePause  = time.Second
+	maxPatience = 32 * time.Second
+)
+
+// probe compares a tail with its stream's leader. A consumer sits on one replica, which may be
+// late or cut off: it then says that nothing is pending, sends its heartbeats, and answers what
+// it is asked. Nobody else would notice.
+type probe struct {
+	asked    time.Time // when the leader was asked
+	last     uint64    // what it had then, if told
+	told     bool
+	patience time.Duration // how late the consumer may be
+}
+
+// compare is told of everything that comes. The leader's answer comes the same way, so that a
+// leader that is silent holds up nothing.
+func (f *follower) compare(d delivery) error {
+	p := &f.probe
+	now := time.Now()
+	switch {
+	case d.kind == leader:
+		p.told, p.last = true, d.state.LastSeq
+		if f.opts.Epoch != "" && f.opts.Epoch != d.state.Epoch { // a new consumer finds out
+			return errors.New("the stream has another epoch")
+		}
+	case p.told && f.next > p.last:
+		p.told, p.patience = false, probePause
+	case p.told && d.level() && now.Sub(p.asked) > p.patience:
+		p.told, p.patience = false, min(2*p.patience, maxPatience)
 		f.failures = 0
-		if f.behind {
-			f.behind = false
-			return errStale
-		}
-	case expired:
-		info, err := f.log.info(ctx)
-		if err != nil {
-			return err
-		}
-		f.behind = info.state().LastSeq >= f.next
+		f.logStale(now.Sub(p.asked))
+		return errStale
 	}
-	return nil
+	if p.told || now.Sub(p.asked) < probePause {
+		return nil
+	}
+	p.asked = now
+	return f.pull.probe()
+}
+
+func (f *follower) logStale(late time.Duration) {
+	l := f.log
+	if n, ok := l.lates.allow(); ok {
+		l.opts.Logger.Warn("the replica that the tail reads is behind the stream's leader; another is tried",
+			"stream", l.opts.Stream, "at", f.next-1, "leader", f.probe.last, "late", late.String(), "times", n)
+	}
 }

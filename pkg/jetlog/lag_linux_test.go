@@ -143,3 +143,42 @@ func TestReplicaLagMakesNoGap(t *testing.T) {
 		t.Error("no consumer sat on a follower that was late: the test has shown nothing")
 	}
 }
+
+// A tail whose consumer sits on a follower that is late moves to another, and misses nothing.
+func TestTailLeavesAReplicaThatIsLate(t *testing.T) {
+	r := newLagRig(t, 3*time.Second)
+	log, p := r.connected(jetlog.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var working sync.WaitGroup
+	working.Go(func() {
+		for n := 1; ctx.Err() == nil; n++ {
+			if err := r.numbered(p, n, n); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+	working.Go(func() {
+		c := counter{t: t, next: 1}
+		for ev, err := range log.Follow(ctx, feed.FollowOptions{From: 1}) {
+			if err != nil || ev.Seq != uint64(c.next) {
+				t.Errorf("event %d, %v; %d was due", ev.Seq, err, c.next)
+				return
+			}
+			c.next++
+		}
+	})
+	r.await("the tail comes to the late follower", func() bool {
+		name, host := r.tail()
+		if host != r.late {
+			_ = r.js.DeleteConsumer(ctx, streamName, name)
+		}
+		return host == r.late
+	})
+	start := time.Now()
+	r.await("the tail leaves it", func() bool { return r.tailHost() != r.late })
+	t.Logf("the tail left after %v a follower that was %d events behind", time.Since(start).Round(time.Millisecond), r.lag())
+	cancel()
+	working.Wait()
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -252,4 +253,26 @@ func (p *processes) hosts(prefix string) map[string]int {
 		}
 	}
 	return hosts
+}
+
+// tail is the latest consumer of a tail, and the number of its node: those whose node went may
+// still be listed.
+func (p *processes) tail() (name string, host int) {
+	p.t.Helper()
+	p.await("the tail has a consumer", func() bool {
+		latest := -1
+		for candidate, h := range p.hosts("tidemark-tail-") {
+			if n, err := strconv.Atoi(candidate[strings.LastIndexByte(candidate, '-')+1:]); err == nil && n > latest {
+				latest, name, host = n, candidate, h
+			}
+		}
+		return latest >= 0 && host >= 0
+	})
+	return name, host
+}
+
+func (p *processes) tailHost() int {
+	p.t.Helper()
+	_, host := p.tail()
+	return host
 }

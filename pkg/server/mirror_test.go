@@ -239,4 +239,3 @@ func TestMirrorIsAsDefined(t *testing.T) {
 		t.Errorf("it differs:\n%s", &log)
 	}
 }
-
