@@ -36,7 +36,7 @@ func TestAheadOfACopy(t *testing.T) {
 				}
 				r.publish(2, "n.a")
 				r.SetCopy(feed.CopyLevel) // for a moment
-				time.Sleep(2 * time.Second)
+				time.Sleep(1500 * time.Millisecond)
 				r.SetCopy(feed.CopyBehind)
 				c.drain(t, r)
 				r.publish(4, "n.a")
@@ -112,4 +112,32 @@ func TestReplayOfAStreamRecreatedWithTheSameEpoch(t *testing.T) {
 		c.drain(t, r)
 		c.want(t, append([]string{"3", "4", "5", "gap:epoch"}, texts(span(1, 12))...)...)
 	})
+}
+
+// A stream that lost its end, and grew past it again, is no longer trusted with the numbers that
+// it gave twice.
+func TestNumbersGivenAgain(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, nil, opts)
+				r.publish(10, "n.a")
+				synctest.Wait()
+				r.Rollback(5)
+				synctest.Wait()
+				r.publish(10, "n.a")
+				synctest.Wait()
+				for id, want := range map[string][]string{
+					"5-e1":  texts(span(6, 15)),
+					"6-e1":  append([]string{"gap:possible"}, texts(span(7, 15))...),
+					"10-e1": append([]string{"gap:possible"}, texts(span(11, 15))...),
+					"11-e1": texts(span(12, 15)),
+				} {
+					c := r.subscribe(t, feed.Resume(id), "n.>")
+					c.drain(t, r)
+					c.want(t, want...)
+				}
+			})
+		})
+	}
 }

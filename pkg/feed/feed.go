@@ -21,6 +21,7 @@ type Feed struct {
 	mu      sync.RWMutex
 	epoch   string
 	born    int64 // State.Born
+	again   again
 	window  *window
 	index   index
 	subs    map[*Subscription]struct{}
@@ -111,6 +112,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reached := Position{f.window.high, f.epoch}
+	f.again = f.again.after(f.epoch, loss)
 	f.epoch, f.born = loss.State.Epoch, loss.State.Born
 	f.window.reset(seq)
 	f.resets++

@@ -135,6 +135,9 @@ type LossError struct {
 	Reason Reason
 	From   uint64 // the sequence that was to come next
 	State  State  // the stream as it is now
+	// Again says that the stream lost its end within this incarnation, as one that was restored
+	// from a backup does: numbers below From are given, or were given, a second time.
+	Again bool
 }
 
 func (e *LossError) Error() string {

@@ -136,7 +136,7 @@ func (s *Subscription) tryBegin(start Start) bool {
 		}
 		s.feed.fromWindow.Add(1)
 		s.opening.Pending, s.opening.Resumed = n, start.kind == startResume
-		s.open(id, nil)
+		s.open(id, s.givenAgain(id))
 	}
 	return true
 }
@@ -203,6 +203,9 @@ func (s *Subscription) beginAt(ctx context.Context, start Start) error {
 	id := s.placeAt(start)
 	s.feed.fromLog.Add(1)
 	gap, err := s.prepare(ctx, id)
+	if gap == nil {
+		gap = s.givenAgain(id)
+	}
 	s.opening.Resumed = start.kind == startResume && err == nil &&
 		(gap == nil || gap.Reason == Possible)
 	s.open(id, gap)

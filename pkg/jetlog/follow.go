@@ -177,7 +177,7 @@ func (f *follower) judgeShort(state feed.State) error {
 		f.short++
 	}
 	if state.Copy == feed.Original || f.short >= shortLooks {
-		return f.loss(feed.Future, state)
+		return f.lossAgain(feed.Future, state)
 	}
 	return fmt.Errorf("the mirror has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
@@ -199,13 +199,18 @@ func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
 	}
 	msg, found, err := f.log.get(ctx, msgQuery{Seq: f.next - 1})
 	if err == nil && found && !msg.Time.Equal(f.lastTime) {
-		return f.loss(feed.Possible, state)
+		return f.lossAgain(feed.Possible, state)
 	}
 	return err
 }
 
 func (f *follower) loss(reason feed.Reason, state feed.State) error {
 	return &feed.LossError{Reason: reason, From: f.next, State: state}
+}
+
+// lossAgain is the loss where the stream has lost its end.
+func (f *follower) lossAgain(reason feed.Reason, state feed.State) error {
+	return &feed.LossError{Reason: reason, From: f.next, State: state, Again: true}
 }
 
 // deliver yields events until the consumer fails, which err tells, or the caller has had

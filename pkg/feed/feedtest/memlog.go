@@ -306,7 +306,7 @@ func (l *MemLog) poll(ctx context.Context, next uint64, opts feed.FollowOptions)
 	case state.FirstSeq > next:
 		return nil, &feed.LossError{Reason: feed.Trimmed, From: next, State: state}, nil, nil
 	case state.LastSeq+1 < next:
-		return nil, &feed.LossError{Reason: feed.Future, From: next, State: state}, nil, nil
+		return nil, &feed.LossError{Reason: feed.Future, From: next, State: state, Again: true}, nil, nil
 	}
 	i, _ := slices.BinarySearchFunc(l.events, next, func(ev feed.Event, seq uint64) int {
 		if ev.Seq < seq {
