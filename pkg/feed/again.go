@@ -1,16 +1,16 @@
 package feed
 
 // again is a range of sequences that the stream gave twice, as the tail saw: it lost its end,
-// and kept its epoch. Who comes back with one of them may have the first event of that number
+// or was made anew, and kept its epoch. Who comes back with one of them may have the first event of that number
 // or the second, and so may miss some; a position does not tell.
 type again struct{ above, upTo uint64 }
 
 // after returns what is known after a loss in the epoch that was.
 func (a again) after(epoch string, loss *LossError) again {
-	if loss.State.Epoch != epoch || loss.Reason == NewEpoch {
+	if loss.State.Epoch != epoch {
 		return again{}
 	}
-	if !loss.Again {
+	if !loss.Again && loss.Reason != NewEpoch {
 		return a
 	}
 	now := again{upTo: max(a.upTo, loss.From-1)}

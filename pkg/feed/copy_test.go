@@ -96,6 +96,9 @@ func TestRecreatedWithTheSameEpoch(t *testing.T) {
 		live.want(t, "10", "gap:epoch", "1", "2", "3")
 		behind.drain(t, r)
 		behind.want(t, "gap:epoch", "1", "2", "3")
+		back := r.subscribe(t, feed.Resume("2-e1"), "n.>") // which of the two is not known
+		back.drain(t, r)
+		back.want(t, "gap:possible", "3")
 	})
 }
 
