@@ -123,7 +123,7 @@ func (f *follower) try(ctx context.Context) error {
 // firstPatience is how long requests of the tail wait for their answer at first, and after each
 // three failures twice as long, up to Options.RequestTimeout. The server may have put the consumer
 // on a replica that has just stopped, which it notices late, and may choose better next time.
-const firstPatience = 500 * time.Millisecond
+const firstPatience = 300 * time.Millisecond
 
 func (f *follower) patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	patience := min(firstPatience<<min(f.failures/3, 10), f.log.opts.RequestTimeout)

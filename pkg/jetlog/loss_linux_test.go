@@ -135,20 +135,24 @@ func TestLossOfAServer(t *testing.T) {
 		{"kill the stream's leader", syscall.SIGKILL, r.leader},
 		{"stop the stream's leader", syscall.SIGSTOP, r.leader},
 	} {
-		var acks, lives []time.Duration
-		for range max(runs, 1) {
-			meta, lead, victim := r.metaLeader(), r.leader(), c.victim()
-			acked, live := r.lose(victim, c.sig)
-			if t.Failed() {
-				return
-			}
-			t.Logf("%s: acknowledgements paused %v, live events %v (leads the stream: %v, the cluster: %v)",
-				c.name, acked.Round(time.Millisecond), live.Round(time.Millisecond), victim == lead, victim == meta)
-			acks, lives = append(acks, acked), append(lives, live)
-		}
-		slices.Sort(acks)
-		slices.Sort(lives)
-		t.Logf("%s, %d times: acknowledgements paused %v (median), %v (most); live events %v, %v", c.name, len(lives),
-			acks[len(acks)/2], acks[len(acks)-1], lives[len(lives)/2], lives[len(lives)-1])
+		t.Run(c.name, func(t *testing.T) { r.measure(t, max(runs, 1), c.sig, c.victim) })
 	}
+}
+
+func (r *lossRig) measure(t *testing.T, runs int, sig syscall.Signal, victim func() int) {
+	var acks, lives []time.Duration
+	for range runs {
+		meta, lead, victim := r.metaLeader(), r.leader(), victim()
+		acked, live := r.lose(victim, sig)
+		if r.t.Failed() {
+			return
+		}
+		t.Logf("acknowledgements paused %v, live events %v (it led the stream: %v, the cluster: %v)",
+			acked.Round(time.Millisecond), live.Round(time.Millisecond), victim == lead, victim == meta)
+		acks, lives = append(acks, acked), append(lives, live)
+	}
+	slices.Sort(acks)
+	slices.Sort(lives)
+	t.Logf("%d times: acknowledgements paused %v (median), %v (most); live events %v, %v",
+		runs, acks[runs/2], acks[runs-1], lives[runs/2], lives[runs-1])
 }

@@ -31,7 +31,7 @@ type node struct {
 
 func (n *node) start(t testing.TB) {
 	t.Helper()
-	n.cmd = exec.Command(os.Args[0]) //nolint:gosec // this test binary
+	n.cmd = exec.Command(os.Args[0])
 	n.cmd.Env = append(os.Environ(), serverConfig+"="+n.config)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {

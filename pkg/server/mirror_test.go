@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -65,7 +67,13 @@ func regions(t *testing.T, mirror string, change func(*server.Options)) (hub, le
 	return hub, leaf
 }
 
-const mirrorDefinition = `{"name":"NOTIFICATIONS","mirror":{"name":"NOTIFICATIONS","external":{"api":"$JS.hub.API"}},"metadata":{"tidemark.epoch":"world-1"}}`
+const mirrorDefinition = `{
+  "name": "NOTIFICATIONS",
+  "mirror": {"name": "NOTIFICATIONS", "external": {"api": "$JS.hub.API"}},
+  "metadata": {"tidemark.epoch": "world-1"},
+  "max_consumers": 100000, "max_bytes": 1073741824, "max_age": 604800000000000,
+  "deny_delete": true, "deny_purge": true
+}`
 
 func (r *region) node(t *testing.T, definition string, change func(*server.Options)) {
 	t.Helper()
@@ -157,7 +165,7 @@ func (r *rig) lastSeq() uint64 {
 // A mirror without the epoch of its origin is told to the operator, and its clients of a gap.
 func TestMirrorWithoutEpoch(t *testing.T) {
 	var log lockedBuffer
-	hub, leaf := regions(t, strings.Replace(mirrorDefinition, `"tidemark.epoch":"world-1"`, "", 1), func(o *server.Options) {
+	hub, leaf := regions(t, strings.Replace(mirrorDefinition, `"tidemark.epoch": "world-1"`, "", 1), func(o *server.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	hub.publish("notifications.broadcast", 1, 3)
@@ -213,6 +221,12 @@ func TestMirrorCutOff(t *testing.T) {
 	hub.nats = runNATS(t, hub.opts)
 	hub.connect(hub.nats.ClientURL())
 	hub.publish("notifications.broadcast", 2, 5)
+	for range 600 { // a mirror looks for its origin again after ten seconds or more
+		if leaf.lastSeq() == 5 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	live.wantNumbers(2, 5)
 	ahead.wantNumbers(4, 5)
 }
@@ -237,5 +251,16 @@ func TestMirrorIsAsDefined(t *testing.T) {
 	})
 	if strings.Contains(log.String(), "differs") {
 		t.Errorf("it differs:\n%s", &log)
+	}
+}
+
+// The mirror in docs/DESIGN.md is the one of these tests.
+func TestMirrorIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "DESIGN.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.ReplaceAll(string(doc), "\n    ", "\n"), mirrorDefinition) {
+		t.Error("docs/DESIGN.md has another definition of the mirror")
 	}
 }
