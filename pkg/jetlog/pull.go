@@ -114,6 +114,10 @@ func (p *puller) open(ctx context.Context, from uint64, create createFunc) (crea
 // asking reports whether a pull request is under way.
 func (p *puller) asking() bool { return p.left > 0 }
 
+// waiting reports that nothing has come that was not read, and that more would: whoever is behind
+// then is not so by its own slowness.
+func (p *puller) waiting() bool { return p.asking() && len(p.msgs) == 0 }
+
 // ask sends a pull request for up to batch messages and bytes.
 func (p *puller) ask(ctx context.Context, batch, bytes int) error {
 	if ctx.Err() != nil {
