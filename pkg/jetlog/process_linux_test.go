@@ -114,11 +114,7 @@ func newProcesses(t *testing.T) *processes {
 		urls = append(urls, p.nodes[i].url)
 	}
 	p.urls = strings.Join(urls, ",")
-	p.nc = connectTo(t, jetlog.ConnectOptions{URL: p.urls})
-	var err error
-	if p.js, err = jetstream.New(p.nc); err != nil {
-		t.Fatal(err)
-	}
+	p.use(p.urls)
 	p.await("the cluster takes streams", func() bool {
 		ctx, cancel := context.WithTimeout(p.ctx(), 500*time.Millisecond)
 		defer cancel()
@@ -127,6 +123,16 @@ func newProcesses(t *testing.T) *processes {
 	})
 	p.awaitCurrent()
 	return p
+}
+
+// use connects the test itself.
+func (p *processes) use(urls string) {
+	p.t.Helper()
+	p.nc = connectTo(p.t, jetlog.ConnectOptions{URL: urls})
+	var err error
+	if p.js, err = jetstream.New(p.nc); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 func (p *processes) newNode(i, client, route, monitor int) *node {
