@@ -29,7 +29,7 @@ func (f *follower) ferry(ctx context.Context, yield func(feed.Event, error) bool
 		return false, true
 	}
 	for end := time.Now().Add(ferryTime); time.Now().Before(end); {
-		msg, found, err := f.getNext(ctx)
+		msg, found, err := f.get(ctx, msgQuery{Seq: f.next, NextFor: ">"})
 		if err != nil {
 			return ferried, true
 		}
@@ -48,12 +48,6 @@ func (f *follower) ferry(ctx context.Context, yield func(feed.Event, error) bool
 		}
 	}
 	return ferried, true
-}
-
-func (f *follower) getNext(ctx context.Context) (msg storedMsg, found bool, err error) {
-	ctx, cancel := f.patient(ctx)
-	defer cancel()
-	return f.log.getOnce(ctx, msgQuery{Seq: f.next, NextFor: ">"})
 }
 
 // stored is a message that was asked for as an event.

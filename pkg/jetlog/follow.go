@@ -143,6 +143,12 @@ func (f *follower) info(ctx context.Context) (*streamInfo, error) {
 	return f.log.info(ctx)
 }
 
+func (f *follower) get(ctx context.Context, query msgQuery) (msg storedMsg, found bool, err error) {
+	ctx, cancel := f.patient(ctx)
+	defer cancel()
+	return f.log.getOnce(ctx, query)
+}
+
 func (f *follower) ask(ctx context.Context) error {
 	return f.pull.ask(ctx, f.log.opts.FollowBatch, f.log.opts.FollowBytes)
 }
@@ -197,7 +203,7 @@ func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
 	if f.lastTime.IsZero() || state.FirstSeq >= f.next {
 		return nil
 	}
-	msg, found, err := f.log.get(ctx, msgQuery{Seq: f.next - 1})
+	msg, found, err := f.get(ctx, msgQuery{Seq: f.next - 1})
 	if err == nil && found && !msg.Time.Equal(f.lastTime) {
 		return f.lossAgain(feed.Possible, state)
 	}
