@@ -21,6 +21,8 @@ type Feed struct {
 
 	mu      sync.RWMutex
 	epoch   string
+	born    int64 // State.Born
+	again   again
 	window  *window
 	index   index
 	subs    map[*Subscription]struct{}
@@ -28,6 +30,8 @@ type Feed struct {
 	lost    error  // why the log is out of reach; nil while it is followed
 	lostAt  time.Time
 	matched []*Subscription
+
+	ahead ahead
 
 	fromWindow, fromLog atomic.Uint64 // see Status
 }
@@ -121,7 +125,8 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reached := Position{f.window.high, f.epoch}
-	f.epoch = loss.State.Epoch
+	f.again = f.again.after(f.epoch, loss)
+	f.epoch, f.born = loss.State.Epoch, loss.State.Born
 	f.window.reset(seq)
 	f.resets++
 	for s := range f.subs {
@@ -151,6 +156,7 @@ func (f *Feed) setLost(err error) {
 }
 
 func (f *Feed) forget(s *Subscription) {
+	f.ahead.remove(s)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.subs, s)

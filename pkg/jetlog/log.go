@@ -26,6 +26,7 @@ type Log struct {
 
 	retries  limiter // of log lines
 	badTypes limiter
+	lates    limiter
 
 	ctx  context.Context // of requests that outlive their caller
 	stop context.CancelCauseFunc
