@@ -111,8 +111,9 @@ type Embedded struct {
 
 // Streams is streams.*: the definitions of streams.
 type Streams struct {
-	Dir   string // more definitions; empty for the built-in ones alone
-	Apply bool   // change streams that differ from their definition
+	Dir      string // more definitions; empty for the built-in ones alone
+	Replicas int    // of each stream, in place of num_replicas; 0 is what its definition says
+	Apply    bool   // change streams that differ from their definition
 }
 
 // Feed is feeds.NAME: one stream at some paths.

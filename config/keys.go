@@ -63,6 +63,7 @@ var keys = []key{
 	{name: "auth.header.vars", usage: "fill variables from headers: `variable=Header`, by comma", field: func(c *Config) any { return &c.Auth.Header.Vars }},
 
 	{name: "streams.dir", usage: "more stream definitions in this `directory`", field: func(c *Config) any { return &c.Streams.Dir }},
+	{name: "streams.replicas", usage: "keep this `number` of copies of each stream, 1 to 5; 0 is what definitions say", field: func(c *Config) any { return &c.Streams.Replicas }},
 	{name: "streams.apply", usage: "change streams that differ from their definition", field: func(c *Config) any { return &c.Streams.Apply }},
 
 	{name: "sse.retry", usage: "clients reconnect after about this `duration`", field: func(c *Config) any { return &c.SSE.Retry }},

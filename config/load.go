@@ -17,6 +17,9 @@ type Options struct {
 	Flags *pflag.FlagSet
 	// Environ is the environment as KEY=value; os.Environ() when nil.
 	Environ []string
+	// Unchecked leaves out whether the values can work together (Validate), for who needs a few
+	// of them: how another process was started may differ in the rest.
+	Unchecked bool
 }
 
 // Load returns the configuration, or every problem that it has as one joined error.
@@ -43,7 +46,9 @@ func Load(opts Options) (Config, error) {
 	if file.feeds != nil {
 		cfg.Feeds = file.feeds
 	}
-	cfg.validate(&p)
+	if !opts.Unchecked {
+		cfg.validate(&p)
+	}
 	if err := p.err(); err != nil {
 		return Config{}, err
 	}

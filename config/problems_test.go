@@ -91,6 +91,7 @@ func TestValidate(t *testing.T) {
 		"password without user":     {func(c *Config) { c.NATS.URL, c.NATS.Password = "nats://a", "p" }, "nats.user: "},
 		"no store":                  {func(c *Config) { c.NATS.Embedded.Dir = "" }, "nats.embedded.dir: "},
 		"embedded is not looked at": {func(c *Config) { c.NATS.URL, c.NATS.Embedded = "nats://a", Embedded{} }, ""},
+		"more replicas than NATS":   {func(c *Config) { c.Streams.Replicas = 6 }, "streams.replicas: "},
 		"retry without a pause":     {func(c *Config) { c.SSE.Retry = 0 }, "sse.retry: "},
 		"later without a pause":     {func(c *Config) { c.SSE.RetryLater = 0 }, "sse.retry_later: "},
 		"limit below zero":          {func(c *Config) { c.Limits.PerUser = -1 }, "limits.per_user: "},

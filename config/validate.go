@@ -23,6 +23,7 @@ func (c Config) validate(p *problems) {
 	c.NATS.validate(p)
 	validateFeeds(c.Feeds, p)
 	c.validateAuth(p)
+	c.Streams.validate(p)
 	c.SSE.validate(p)
 	c.Limits.validate(c.Publish.MaxBatch, p)
 	atLeast(p, "window.events", c.Window.Events, 1)
@@ -141,6 +142,15 @@ func checkServerURL(p *problems, s string) {
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 		p.add("nats.url", "it must be one or more URLs by comma, such as nats://host:4222, with nats, tls, ws or wss")
+	}
+}
+
+// maxReplicas is nats-server's.
+const maxReplicas = 5
+
+func (s Streams) validate(p *problems) {
+	if s.Replicas < 0 || s.Replicas > maxReplicas {
+		p.add("streams.replicas", "%d is no number of copies; it must be from 1 to %d, or 0 for what the definitions say", s.Replicas, maxReplicas)
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,19 +17,18 @@ import (
 	"github.com/tidemark/tidemark/streams"
 )
 
-// smallDisk mounts a file system of 64 MiB, which needs root.
-func smallDisk(t *testing.T) (dir string) {
+// mountDisk mounts a file system of 64 MiB, which needs root, until the test ends.
+func mountDisk(t *testing.T, dir string) error {
 	t.Helper()
-	dir = t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
-		t.Skipf("no file system can be mounted here, a full disk is not tried: %v", err)
+		return fmt.Errorf("no file system can be mounted here, a full disk is not tried: %w", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {
 			t.Error(err)
 		}
 	})
-	return dir
+	return nil
 }
 
 // fillDisk leaves no room.
@@ -83,7 +83,10 @@ func streamDir(t *testing.T, cfg jetstream.StreamConfig) (dir string) {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	const before, total = 210, 420
-	disk := smallDisk(t)
+	disk := t.TempDir()
+	if err := mountDisk(t, disk); err != nil {
+		t.Skip(err)
+	}
 	s := serve(t, "--nats.embedded.dir="+disk, "--streams.dir="+smallStream(t), "--sse.heartbeat=1s")
 	t.Cleanup(s.kill) // before the disk is taken away
 	live := follow(t, "live", s.url("/events?user=42"), 0)

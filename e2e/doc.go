@@ -15,6 +15,9 @@
 //   - Chromium's own EventSource comes back by itself, also to a port that refuses it for a
 //     while, with each event once; large, multi-line and non-ASCII data arrive exact; eight
 //     streams live on one page over HTTP/2.
+//   - Three nodes behind nginx over three NATS servers (e2e/topology): while a node and the
+//     server that leads the stream are killed with SIGKILL, every client has each event once, in
+//     order, also one that is sent to another node.
 //   - The tour of the README is true when typed.
 //
 // Nothing here measures time. A test that waits for what never comes fails after a generous

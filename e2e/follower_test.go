@@ -34,6 +34,28 @@ type follower struct {
 	gaps   []client.Gap
 	closes []client.Close
 	losses int
+	// refusals are answers other than 200, by which an EventSource would be lost.
+	refusals []string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f *follower) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := direct.Transport.RoundTrip(r)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.refusals = append(f.refusals, resp.Status)
+	}
+	return resp, err
+}
+
+func (f *follower) wantNoRefusal(t *testing.T) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.refusals) > 0 {
+		t.Errorf("%s was answered %q", f.name, f.refusals)
+	}
 }
 
 // follow runs a follower until the test ends.
@@ -41,7 +63,7 @@ func follow(t *testing.T, name, url string, eventsPerLife int) *follower {
 	t.Helper()
 	f := &follower{t: t, name: name, lives: eventsPerLife}
 	f.opts = client.Options{
-		URL: url, HTTPClient: direct, State: client.FileState(filepath.Join(t.TempDir(), "position")),
+		URL: url, HTTPClient: &http.Client{Transport: f}, State: client.FileState(filepath.Join(t.TempDir(), "position")),
 		MinBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
 		IdleTimeout: 2500 * time.Millisecond, // the services here send a heartbeat each second
 		OnDisconnect: func(error, time.Duration) {

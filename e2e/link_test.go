@@ -9,6 +9,7 @@ import (
 // link is one connection through a proxy.
 type link struct {
 	client, server *net.TCPConn
+	gate           *gate
 
 	mu   sync.Mutex
 	left int  // bytes that the client still gets; negative for no limit
@@ -57,6 +58,7 @@ func (l *link) down() {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := l.server.Read(buf)
+		l.gate.pass()
 		allowed := l.allow(n)
 		_, failed := l.client.Write(buf[:allowed])
 		if allowed < n {
@@ -75,6 +77,7 @@ func (l *link) up() {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := l.client.Read(buf)
+		l.gate.pass()
 		if _, failed := l.server.Write(buf[:n]); err != nil || failed != nil {
 			l.other(l.server)
 			return
@@ -104,4 +107,38 @@ func (l *link) reset() {
 func reset(c net.Conn) {
 	_ = c.(*net.TCPConn).SetLinger(0)
 	_ = c.Close()
+}
+
+// gate holds back what would pass, in both directions, without a word to anybody. The zero
+// value is open.
+type gate struct {
+	mu      sync.Mutex
+	blocked chan struct{} // closed when the gate opens; nil while it is open
+}
+
+func (g *gate) shut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.blocked == nil {
+		g.blocked = make(chan struct{})
+	}
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.blocked != nil {
+		close(g.blocked)
+		g.blocked = nil
+	}
+}
+
+// pass blocks while the gate is shut.
+func (g *gate) pass() {
+	g.mu.Lock()
+	blocked := g.blocked
+	g.mu.Unlock()
+	if blocked != nil {
+		<-blocked
+	}
 }

@@ -1,46 +1,50 @@
 package e2e_test
 
 import (
-	"fmt"
+	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/tidemark/tidemark/e2e/topology"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if built, err := build(); err == nil {
-			_ = os.RemoveAll(filepath.Dir(built))
+			_ = os.RemoveAll(filepath.Dir(built.Tidemark))
 		}
 		os.Exit(code)
 	}))
 }
 
-// build makes the command, once in a run of the tests, and returns where it is.
-var build = sync.OnceValues(func() (path string, err error) {
+// build makes the commands, once in a run of the tests.
+var build = sync.OnceValues(func() (topology.Binaries, error) {
 	dir, err := os.MkdirTemp("", "tidemark-e2e")
 	if err != nil {
-		return "", err
+		return topology.Binaries{}, err
 	}
-	path = filepath.Join(dir, "tidemark")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/tidemark")
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil {
+	built, err := topology.Build(context.Background(), dir)
+	if err != nil {
 		_ = os.RemoveAll(dir)
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return path, nil
+	return built, err
 })
 
-func command(t *testing.T) string {
+func binaries(t *testing.T) topology.Binaries {
 	t.Helper()
-	path, err := build()
+	built, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return built
+}
+
+// command is where tidemark is.
+func command(t *testing.T) string {
+	t.Helper()
+	return binaries(t).Tidemark
 }

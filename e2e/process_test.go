@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/tidemark/tidemark/e2e/topology"
 )
 
 // process is a command that a test has started. It does not outlive the test.
@@ -22,8 +23,8 @@ type process struct {
 func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 	t.Helper()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.Env = append(environment(), cmd.Env...)
-	endWithParent(cmd)
+	cmd.Env = append(topology.Environment(), cmd.Env...)
+	topology.Bind(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -49,17 +50,6 @@ func (p *process) ended() bool {
 	default:
 		return false
 	}
-}
-
-// environment is the one of the test, without settings that are meant for the test or for
-// another Tidemark.
-func environment() (env []string) {
-	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "TIDEMARK_") {
-			env = append(env, entry)
-		}
-	}
-	return env
 }
 
 // kill ends the process with SIGKILL, if it has not ended, and waits for that.

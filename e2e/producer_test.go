@@ -22,7 +22,14 @@ type producer struct {
 
 func newProducer(t *testing.T, s *service) *producer {
 	t.Helper()
-	nc, err := nats.Connect("nats://"+s.natsAddr, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+	return newProducerAt(t, "nats://"+s.natsAddr)
+}
+
+// newProducerAt takes one server or several, by comma.
+func newProducerAt(t *testing.T, url string) *producer {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.PingInterval(500*time.Millisecond), nats.MaxPingsOutstanding(2), // for servers that are paused
 		nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0), nats.ReconnectBufSize(-1))
 	if err != nil {
 		t.Fatal(err)

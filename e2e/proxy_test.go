@@ -7,8 +7,10 @@ import (
 	"testing"
 )
 
-// proxy stands between clients and a service, and takes their connections away.
+// proxy stands between clients and a service, takes their connections away, and holds back
+// what they send.
 type proxy struct {
+	gate
 	target   string
 	listener net.Listener
 	running  sync.WaitGroup
@@ -66,7 +68,7 @@ func (p *proxy) accept() {
 func (p *proxy) join(client, server *net.TCPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := &link{client: client, server: server, left: -1}
+	l := &link{client: client, server: server, left: -1, gate: &p.gate}
 	if p.closed {
 		l.reset()
 		return
@@ -95,6 +97,7 @@ func (p *proxy) cut(ways ...cut) {
 
 func (p *proxy) close() {
 	_ = p.listener.Close()
+	p.open()
 	p.mu.Lock()
 	p.closed = true
 	for l := range p.links {

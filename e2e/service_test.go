@@ -2,8 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tidemark/tidemark/e2e/topology"
 )
 
 // service is `tidemark serve` on ports and a directory that stay the same from one life to
@@ -77,17 +77,13 @@ func status(url string) int {
 	return resp.StatusCode
 }
 
-// freeAddr returns an address that nothing listens on. Its port is below those that the
-// system hands to outgoing connections: one of them could take it while the service is down.
+// freeAddr returns an address that nothing listens on, and that the system does not hand to
+// outgoing connections.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
+	ports, err := topology.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", ports[0])
 }

@@ -24,7 +24,7 @@ The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
   tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}, newServe(), newPublish(), newSubscribe(), newStream(), newConfig(), newBench(), newToken(), newVersion())
+	}, newServe(), newPublish(), newSubscribe(), newStream(), newConfig(), newBench(), newToken(), newHealth(), newVersion())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
@@ -58,14 +58,7 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 // configured gives a command the flags of the configuration, or those of it that have one
 // of these prefixes, and loads it.
 func configured(cmd *cobra.Command, run func(cmd *cobra.Command, args []string, cfg config.Config) error, prefixes ...string) *cobra.Command {
-	all := pflag.NewFlagSet("", pflag.ContinueOnError)
-	config.BindFlags(all)
-	all.VisitAll(func(f *pflag.Flag) {
-		has := func(prefix string) bool { return strings.HasPrefix(f.Name, prefix) }
-		if len(prefixes) == 0 || f.Name == "config" || slices.ContainsFunc(prefixes, has) {
-			cmd.Flags().AddFlag(f)
-		}
-	})
+	bindConfig(cmd, prefixes...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
 		if err != nil {
@@ -74,4 +67,15 @@ func configured(cmd *cobra.Command, run func(cmd *cobra.Command, args []string, 
 		return run(cmd, args, cfg)
 	}
 	return cmd
+}
+
+func bindConfig(cmd *cobra.Command, prefixes ...string) {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.BindFlags(all)
+	all.VisitAll(func(f *pflag.Flag) {
+		has := func(prefix string) bool { return strings.HasPrefix(f.Name, prefix) }
+		if len(prefixes) == 0 || f.Name == "config" || slices.ContainsFunc(prefixes, has) {
+			cmd.Flags().AddFlag(f)
+		}
+	})
 }

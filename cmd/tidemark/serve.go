@@ -131,17 +131,26 @@ func natsOptions(cfg config.Config) jetlog.ConnectOptions {
 	}
 }
 
-// loadDefinitions returns the streams that come with Tidemark and those of streams.dir.
+// loadDefinitions returns the streams that come with Tidemark and those of streams.dir, with
+// as many replicas as streams.replicas says.
 func loadDefinitions(cfg config.Config) ([]streams.Definition, error) {
 	defs, err := streams.Builtin()
-	if err != nil || cfg.Streams.Dir == "" {
-		return defs, err
-	}
-	own, err := streams.LoadDir(cfg.Streams.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("streams.dir: %w", err)
+		return nil, err
 	}
-	return streams.Merge(defs, own), nil
+	if cfg.Streams.Dir != "" {
+		own, err := streams.LoadDir(cfg.Streams.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("streams.dir: %w", err)
+		}
+		defs = streams.Merge(defs, own)
+	}
+	if cfg.Streams.Replicas > 0 {
+		for i := range defs {
+			defs[i].Config.Replicas = cfg.Streams.Replicas
+		}
+	}
+	return defs, nil
 }
 
 func definitions(cfg config.Config) ([]jetstream.StreamConfig, error) {

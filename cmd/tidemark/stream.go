@@ -21,7 +21,7 @@ func newStream() *cobra.Command {
 		Use:   "stream",
 		Short: "Look after the streams that the definitions describe",
 		Long: `Look after the streams that the definitions describe: those that come with Tidemark, and
-those of the directory streams.dir. "missing" is a stream that the server does not have,
+those of the directory streams.dir; streams.replicas beats their num_replicas. "missing" is a stream that the server does not have,
 "unchanged" one that is as defined, "differs" one that is not.`,
 	},
 		streamCommand("ls", "List the streams and what they hold", listStreams),
@@ -62,7 +62,7 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 			return err
 		}
 		return run(streamsTask{cmd.Context(), js, defs, cmd.OutOrStdout(), asJSON})
-	}, "nats.", "streams.dir")
+	}, "nats.", "streams.dir", "streams.replicas")
 }
 
 // streamRow is one stream as ls, check and apply tell it.

@@ -16,7 +16,7 @@ const retryPause = 250 * time.Millisecond
 // counts when the leader has confirmed it: another node's tail was faster.
 func (s *Subscription) coveredLocked() bool {
 	f := s.feed
-	return s.epoch == f.epoch && s.cursor >= f.window.low &&
+	return s.epoch == f.epoch && sameBirth(s.born, f.born) && s.cursor >= f.window.low &&
 		(s.cursor <= f.window.high || s.verified == f.resets)
 }
 
@@ -90,11 +90,15 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 	if requested == "" {
 		requested = at.String()
 	}
-	gap, seq := gapAt(at, requested, state)
+	if state.Copy != Original && at.Epoch == state.Epoch && at.Seq > state.LastSeq {
+		s.feed.ahead.add(s, at) // it goes live, and gets what comes after its cursor
+		return nil, nil
+	}
+	gap, seq := gapAt(at, s.born, requested, state)
 	if gap != nil {
 		s.hold()
 	}
-	s.place(state.Epoch, seq)
+	s.place(state.Epoch, state.Born, seq)
 	if gap == nil {
 		gap, err = s.checkHoles(ctx, requested, state)
 	}

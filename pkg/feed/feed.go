@@ -21,12 +21,17 @@ type Feed struct {
 
 	mu      sync.RWMutex
 	epoch   string
+	born    int64 // State.Born
+	again   again
 	window  *window
 	index   index
 	subs    map[*Subscription]struct{}
 	resets  uint64 // how often the sequences may have changed their meaning
 	lost    error  // why the log is out of reach; nil while it is followed
+	lostAt  time.Time
 	matched []*Subscription
+
+	ahead ahead
 
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
@@ -42,7 +47,7 @@ func New(log Log, opts Options) *Feed {
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: map[*Subscription]struct{}{},
 		resets: 1, // a subscription that has verified nothing holds 0
-		lost:   errors.New("the stream was not reached yet"),
+		lost:   errors.New("the stream was not reached yet"), lostAt: time.Now(),
 	}
 }
 
@@ -82,18 +87,15 @@ type Status struct {
 	Lost    error // why the log is out of reach; nil while it is followed
 }
 
-var errNotReady = errors.New("the stream was not looked at yet")
-
-// Lost says why the log is out of reach; nil while it is followed. It does not block on the log.
-func (f *Feed) Lost() error {
-	select {
-	case <-f.ready:
-	default:
-		return errNotReady
-	}
+// LostFor is for how long the log has been out of reach; zero while it is followed. It does
+// not block on the log.
+func (f *Feed) LostFor() time.Duration {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.lost
+	if f.lostAt.IsZero() {
+		return 0
+	}
+	return time.Since(f.lostAt)
 }
 
 // Status does not block on the log.
@@ -135,7 +137,8 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reached := Position{f.window.high, f.epoch}
-	f.epoch = loss.State.Epoch
+	f.again = f.again.after(f.epoch, loss)
+	f.epoch, f.born = loss.State.Epoch, loss.State.Born
 	f.window.reset(seq)
 	f.resets++
 	f.losses.add(loss.Reason)
@@ -150,6 +153,12 @@ func (f *Feed) setLost(err error) {
 	f.mu.Lock()
 	changed := (f.lost == nil) != (err == nil)
 	f.lost = err
+	switch {
+	case err == nil:
+		f.lostAt = time.Time{}
+	case changed:
+		f.lostAt = time.Now()
+	}
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:
@@ -160,6 +169,7 @@ func (f *Feed) setLost(err error) {
 }
 
 func (f *Feed) forget(s *Subscription) {
+	f.ahead.remove(s)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.subs, s)

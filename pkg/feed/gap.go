@@ -26,10 +26,12 @@ func newGap(reason Reason, requested string, now State, continues uint64) *Gap {
 // Another incarnation is delivered from its beginning, since none of it was seen. A position
 // beyond the end says that the stream was rolled back; what took the place of the lost
 // numbers cannot be told from what the client has, so it goes on with what comes next.
-func gapAt(at Position, requested string, now State) (*Gap, uint64) {
+//
+// born is State.Born where the position comes from, 0 when that is not known.
+func gapAt(at Position, born int64, requested string, now State) (*Gap, uint64) {
 	before := now.FirstSeq - min(now.FirstSeq, 1)
 	switch {
-	case at.Epoch != now.Epoch:
+	case at.Epoch != now.Epoch, !sameBirth(born, now.Born):
 		return newGap(NewEpoch, requested, now, before), before
 	case at.Seq > now.LastSeq:
 		return newGap(Future, requested, now, now.LastSeq), now.LastSeq

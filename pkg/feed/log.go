@@ -25,7 +25,24 @@ type State struct {
 	// Deleted counts the holes between FirstSeq and LastSeq. 0 proves that only retention
 	// at the front can have taken anything.
 	Deleted uint64
+	// Born changes when the stream is created anew, also where somebody chose Epoch and so
+	// keeps it. 0 is not known, as for a copy, whose sequences and events are its origin's.
+	Born int64
+	// Copy says whether another stream gives this one its events, and may be ahead of it.
+	Copy Copy
 }
+
+// sameBirth reports that nothing speaks for two incarnations.
+func sameBirth(a, b int64) bool { return a == 0 || b == 0 || a == b }
+
+// Copy says how a stream stands to the one that it is a copy (a mirror) of.
+type Copy uint8
+
+const (
+	Original   Copy = iota // it is no copy
+	CopyLevel              // its origin said of late that there is no more
+	CopyBehind             // it has not everything, or its origin is out of reach
+)
 
 // Log is a stored stream: it can be read from a position, and followed. pkg/jetlog keeps it
 // in JetStream, feedtest in memory; both pass feedtest.TestLog.
@@ -96,6 +113,7 @@ type Batch struct {
 type FollowOptions struct {
 	From  uint64 // the first sequence wanted; at least 1
 	Epoch string // the incarnation in which From has its meaning
+	Born  int64  // State.Born of that incarnation; 0 when it is not known
 	// Contact, if set, is called when the log is reached (nil) and when it is lost (why);
 	// repeats are possible. It runs on the follower's goroutine and must not block.
 	Contact func(err error)
@@ -117,6 +135,9 @@ type LossError struct {
 	Reason Reason
 	From   uint64 // the sequence that was to come next
 	State  State  // the stream as it is now
+	// Again says that the stream lost its end within this incarnation, as one that was restored
+	// from a backup does: numbers below From are given, or were given, a second time.
+	Again bool
 }
 
 func (e *LossError) Error() string {

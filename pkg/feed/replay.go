@@ -75,7 +75,7 @@ func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 	if err != nil && !ended {
 		return Delivery{}, s.replayAgain(ctx, err)
 	}
-	if read.State.Epoch != s.epoch {
+	if read.State.Epoch != s.epoch || !sameBirth(read.State.Born, s.born) {
 		s.replay.close() // openReplay sees the other incarnation, and says so
 		return Delivery{}, nil
 	}

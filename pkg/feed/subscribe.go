@@ -86,7 +86,7 @@ func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.subs[s] = struct{}{}
-	s.epoch, s.cursor, s.offered = f.epoch, f.window.high, f.window.high
+	s.epoch, s.born, s.cursor, s.offered = f.epoch, f.born, f.window.high, f.window.high
 	return s, nil
 }
 
@@ -136,7 +136,7 @@ func (s *Subscription) tryBegin(start Start) bool {
 		}
 		s.feed.fromWindow.Add(1)
 		s.opening.Pending, s.opening.Resumed = n, start.kind == startResume
-		s.open(id, nil)
+		s.open(id, s.givenAgain(id))
 	}
 	return true
 }
@@ -149,7 +149,7 @@ func (s *Subscription) placeAt(start Start) (id string) {
 		named.Epoch = s.feed.epoch
 		s.feed.mu.RUnlock()
 	}
-	s.place(named.Epoch, named.Seq)
+	s.place(named.Epoch, s.born, named.Seq)
 	return named.String()
 }
 
@@ -192,7 +192,7 @@ func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
 			return err
 		}
 	}
-	s.place(state.Epoch, first-min(first, 1))
+	s.place(state.Epoch, state.Born, first-min(first, 1))
 	s.open("", nil)
 	_, err = s.prepare(ctx, "")
 	return err
@@ -203,6 +203,9 @@ func (s *Subscription) beginAt(ctx context.Context, start Start) error {
 	id := s.placeAt(start)
 	s.feed.fromLog.Add(1)
 	gap, err := s.prepare(ctx, id)
+	if gap == nil {
+		gap = s.givenAgain(id)
+	}
 	s.opening.Resumed = start.kind == startResume && err == nil &&
 		(gap == nil || gap.Reason == Possible)
 	s.open(id, gap)
@@ -216,7 +219,7 @@ func (s *Subscription) beginLast(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.place(state.Epoch, state.LastSeq)
+	s.place(state.Epoch, state.Born, state.LastSeq)
 	if state.LastSeq == 0 || state.FirstSeq > state.LastSeq {
 		s.open("", nil)
 		return nil
@@ -226,16 +229,16 @@ func (s *Subscription) beginLast(ctx context.Context) error {
 	}
 	s.opening.Pending = s.replay.reader.Pending()
 	if seq, ok := s.replay.peek(ctx); ok {
-		s.place(state.Epoch, seq-1)
+		s.place(state.Epoch, state.Born, seq-1)
 	}
 	s.open("", nil)
 	return ctx.Err()
 }
 
-func (s *Subscription) place(epoch string, seq uint64) {
+func (s *Subscription) place(epoch string, born int64, seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.epoch, s.cursor, s.offered = epoch, seq, seq
+	s.epoch, s.born, s.cursor, s.offered = epoch, born, seq, seq
 }
 
 // prepare counts what is pending in the window, or opens a replay where it does not reach.

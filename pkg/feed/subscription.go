@@ -32,6 +32,7 @@ type Subscription struct {
 	live         bool          // in the index: the tail offers frames
 	closed       bool
 	epoch        string
+	born         int64    // State.Born of the incarnation that the cursor is meant for
 	cursor       uint64   // everything that matches up to here was returned
 	inHand       bool     // what was returned last is not known to be sent yet
 	settled      Position // where the client stood before that
@@ -47,6 +48,7 @@ type Subscription struct {
 type jump struct {
 	gap    *Gap
 	epoch  string
+	born   int64
 	cursor uint64
 }
 
@@ -212,7 +214,7 @@ func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
 	if j := s.jump; j != nil {
 		s.holdLocked()
 		s.jump = nil
-		s.epoch, s.cursor, s.offered = j.epoch, j.cursor, j.cursor
+		s.epoch, s.born, s.cursor, s.offered = j.epoch, j.born, j.cursor, j.cursor
 		s.replay.close()
 		return Delivery{Gap: j.gap}, s.live, nil
 	}
@@ -292,7 +294,7 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.signal()
-	sameEpoch := s.epoch == loss.State.Epoch
+	sameEpoch := s.epoch == loss.State.Epoch && sameBirth(s.born, loss.State.Born)
 	at := Position{s.cursor, s.epoch}
 	if s.live {
 		at.Seq = max(s.offered, reached.Seq)
@@ -303,11 +305,16 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 	case !s.live && s.jump == nil && sameEpoch && at.Seq <= loss.State.LastSeq:
 		return false // it finds out by itself: the window no longer covers it
 	}
-	gap := newGap(loss.Reason, at.String(), loss.State, seq)
+	return s.jumpLocked(newGap(loss.Reason, at.String(), loss.State, seq), loss.State.Born)
+}
+
+// jumpLocked goes on behind a gap once what is pending has gone out. It returns whether the
+// subscription must leave the index.
+func (s *Subscription) jumpLocked(gap *Gap, born int64) (leave bool) {
 	if s.jump != nil {
 		gap = s.jump.gap.merge(gap)
 	}
-	s.jump = &jump{gap: gap, epoch: loss.State.Epoch, cursor: seq}
+	s.jump = &jump{gap: gap, epoch: gap.Continues.Epoch, born: born, cursor: gap.Continues.Seq}
 	leave, s.live = s.live, false
 	return leave
 }

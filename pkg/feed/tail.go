@@ -10,6 +10,7 @@ import (
 // that does not exist yet, or no more, is waited for.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
+	defer f.watchAhead(ctx)()
 	for first := true; ; first = false {
 		state, err := f.awaitState(ctx)
 		if err != nil {
@@ -65,7 +66,7 @@ func (f *Feed) begin(ctx context.Context, state State) (next uint64) {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
-	f.epoch = state.Epoch
+	f.epoch, f.born = state.Epoch, state.Born
 	f.window.reset(next - 1)
 	f.mu.Unlock()
 	return next
@@ -85,7 +86,7 @@ func (f *Feed) intact(ctx context.Context, state State) bool {
 // An error ends the feed.
 func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	f.openAt(state.LastSeq, next-1)
-	opts := FollowOptions{From: next, Epoch: f.epoch, Contact: f.setLost}
+	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Contact: f.setLost}
 	for ev, err := range f.log.Follow(ctx, opts) {
 		if loss, ok := errors.AsType[*LossError](err); ok {
 			f.resolve(loss)
@@ -123,11 +124,12 @@ func (f *Feed) hole(ctx context.Context, next uint64, ev Event) error {
 		return err
 	}
 	loss := &LossError{Reason: Possible, From: next, State: state}
-	if state.Epoch == f.epoch && state.FirstSeq > next {
+	same := state.Epoch == f.epoch && sameBirth(state.Born, f.born)
+	if same && state.FirstSeq > next {
 		loss.Reason = Trimmed
 	}
 	f.opts.Logger.Warn("events were deleted before they were read", "from", next, "to", ev.Seq-1)
-	if state.Epoch == f.epoch {
+	if same {
 		f.reset(loss, ev.Seq-1)
 	}
 	return nil
@@ -136,7 +138,11 @@ func (f *Feed) hole(ctx context.Context, next uint64, ev Event) error {
 // resolve decides where the tail goes on; see gapAt for the reasons.
 func (f *Feed) resolve(loss *LossError) {
 	at := Position{loss.From - 1, f.epoch}
-	_, seq := gapAt(at, "", loss.State)
+	_, seq := gapAt(at, f.born, "", loss.State)
+	if loss.Reason == NewEpoch && loss.State.Epoch == f.epoch {
+		f.opts.Logger.Error("the stream was created anew with the epoch that it had; clients that come back cannot be told of it: "+
+			"change tidemark.epoch in its metadata", "epoch", f.epoch)
+	}
 	f.opts.Logger.Warn("the stream cannot be continued where the tail was", "error", loss, "continues_after", seq)
 	f.reset(loss, seq)
 }

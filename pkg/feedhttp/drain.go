@@ -70,6 +70,10 @@ func (h *Subscribe) enter(s *session, done func()) {
 // `proxy_next_upstream http_503`.
 const NextUpstream = "Tidemark-Next-Upstream"
 
+// patience is how long a node that lost its stream keeps who arrives: a cluster that elects a
+// leader is lost to all nodes, and who waits here is served as soon as anywhere.
+const patience = 5 * time.Second
+
 // elsewhere says why a client is better served by another node, if there may be one. Who does
 // not come through such a proxy is never told so: an EventSource takes 503 for final.
 func (h *Subscribe) elsewhere(r *http.Request) (why string) {
@@ -79,7 +83,7 @@ func (h *Subscribe) elsewhere(r *http.Request) (why string) {
 	if h.draining() {
 		return "this node goes down"
 	}
-	if err := h.opts.Feed.Lost(); err != nil {
+	if h.opts.Feed.LostFor() > patience {
 		return "this node does not reach the stream"
 	}
 	return ""

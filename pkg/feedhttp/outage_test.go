@@ -150,7 +150,9 @@ func TestNextUpstream(t *testing.T) {
 				}
 			}
 		}
-		check("the log is down", http.StatusServiceUnavailable)
+		check("the log is down just now", http.StatusOK)
+		r.await(t, "the log is down for long", func() bool { return status("503") == http.StatusServiceUnavailable })
+		check("the log is down for long", http.StatusServiceUnavailable)
 		r.SetDown(nil)
 		<-r.feed.Ready()
 		check("the log is there", http.StatusOK)

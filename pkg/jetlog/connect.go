@@ -44,6 +44,13 @@ const (
 	reconnectJitter = 1750 * time.Millisecond
 )
 
+// A server that has stopped without closing its connections is given up after three pings, in
+// 1.5 s at most: the tail must be live again two seconds after a server was lost.
+const (
+	pingInterval = 500 * time.Millisecond
+	maxPingsOut  = 2
+)
+
 // Connect makes a connection that is tried again for ever, whether it is lost or was never
 // made. Errors are those of the options (a file that cannot be read, say); with Wait also
 // that of the context, with Once that of the attempt. While NATS is not reached, publishing
@@ -140,6 +147,8 @@ func resilience(name string) []nats.Option {
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		nats.ReconnectBufSize(-1),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPingsOut),
 		nats.IgnoreAuthErrorAbort(),
 	}
 }

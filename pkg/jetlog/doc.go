@@ -9,6 +9,9 @@
 //     at the next sequence.
 //   - The end of a replay is proved: a consumer with nothing pending may sit on a replica
 //     that lags, so the stream's leader is asked before io.EOF.
+//   - Follow is late by more than about a second only while no replica is better: each second
+//     the stream's leader is asked where the stream ends, and a consumer that does not know of
+//     it is replaced. While no consumer can be had, the leader is read message by message.
 //   - No message can pose as a word of the server. The payload and the headers of a
 //     delivery are the publisher's; only its reply subject is the server's, so that alone
 //     tells deliveries ($JS.ACK.…) and statuses apart.

@@ -72,6 +72,9 @@ func (e *epochs) get(ctx context.Context, stream string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.entryLocked(stream)
+	if info.Config.Mirror != nil && !info.sharesEpoch() {
+		return "" // its origin has stored the message, under an epoch that is not known here
+	}
 	s.epoch, s.until = info.state().Epoch, time.Now().Add(e.ttl)
 	return s.epoch
 }

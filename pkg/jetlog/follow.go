@@ -3,6 +3,7 @@ package jetlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -20,7 +21,7 @@ func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[fee
 			return
 		}
 		defer p.close()
-		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1)}
+		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1), probe: probe{patience: probePause}}
 		if err := f.run(ctx, yield); err != nil && ctx.Err() == nil {
 			yield(feed.Event{}, err)
 		}
@@ -36,14 +37,15 @@ type follower struct {
 	next     uint64 // the sequence that comes next
 	reached  bool   // the stream was reached once
 	lastTime time.Time
-	failures int  // since the consumer was heard of
-	behind   bool // the leader had more than the consumer
+	short    int // see judgeShort
+	failures int // since the consumer was heard of
+	probe    probe
 }
 
 // run returns nil when the caller has had enough.
 func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) error {
 	for {
-		if err := f.connect(ctx); err != nil {
+		if more, err := f.connect(ctx, yield); !more || err != nil {
 			return err
 		}
 		more, err := f.deliver(ctx, yield)
@@ -60,26 +62,31 @@ func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) 
 }
 
 // connect makes a consumer at the next sequence, and retries all but what ends Follow.
-func (f *follower) connect(ctx context.Context) error {
-	for {
+func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bool) (more bool, err error) {
+	for ferried := false; ; {
 		changed := f.log.link.changed()
-		if f.failures > 1 { // a first failure is healed at once
+		if f.failures > 1 && !ferried { // a first failure is healed at once
 			if err := pause(ctx, backoff(f.failures-2), changed); err != nil {
-				return err
+				return true, err
 			}
 		}
 		err := f.try(ctx)
 		if err == nil {
 			f.contact(nil)
-			return nil
+			return true, nil
 		}
 		_, lost := errors.AsType[*feed.LossError](err)
 		if lost || ctx.Err() != nil || f.log.link.err() != nil {
-			return err
+			return true, err
 		}
 		f.failures++
-		f.contact(err)
 		f.log.logRetry(err)
+		if ferried, more = f.ferry(ctx, yield); !more {
+			return false, nil
+		}
+		if !ferried {
+			f.contact(err)
+		}
 	}
 }
 
@@ -92,13 +99,13 @@ func (f *follower) contact(err error) {
 // try makes a consumer and then looks at the stream. In this order a stream that is
 // recreated in between is noticed: either its epoch is seen, or the consumer goes with it.
 func (f *follower) try(ctx context.Context) error {
-	if _, err := f.pull.open(ctx, f.next, f.log.creates.now); err != nil {
+	if err := f.open(ctx); err != nil {
 		if permanent(err) && !errors.Is(err, feed.ErrNoStream) {
 			return f.log.refused(ctx, err)
 		}
 		return err
 	}
-	info, err := f.log.info(ctx)
+	info, err := f.info(ctx)
 	if err != nil {
 		return err
 	}
@@ -106,8 +113,41 @@ func (f *follower) try(ctx context.Context) error {
 	if err := f.judge(ctx, state); err != nil {
 		return err
 	}
-	f.reached = true
+	if !f.reached {
+		f.log.checkMirror(info)
+	}
+	f.reached, f.short = true, 0
+	f.probe.asked, f.probe.told = time.Now(), false
 	return f.ask(ctx)
+}
+
+// firstPatience is how long requests of the tail wait for their answer at first, and after each
+// three failures twice as long, up to Options.RequestTimeout. The server may have put the consumer
+// on a replica that has just stopped, which it notices late, and may choose better next time.
+const firstPatience = 300 * time.Millisecond
+
+func (f *follower) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	patience := min(firstPatience<<min(f.failures/3, 10), f.log.opts.RequestTimeout)
+	return context.WithTimeoutCause(ctx, patience, errNoAnswer)
+}
+
+func (f *follower) open(ctx context.Context) error {
+	ctx, cancel := f.patient(ctx)
+	defer cancel()
+	_, err := f.pull.open(ctx, f.next, f.log.creates.now)
+	return err
+}
+
+func (f *follower) info(ctx context.Context) (*streamInfo, error) {
+	ctx, cancel := f.patient(ctx)
+	defer cancel()
+	return f.log.info(ctx)
+}
+
+func (f *follower) get(ctx context.Context, query msgQuery) (msg storedMsg, found bool, err error) {
+	ctx, cancel := f.patient(ctx)
+	defer cancel()
+	return f.log.getOnce(ctx, query)
 }
 
 func (f *follower) ask(ctx context.Context) error {
@@ -117,16 +157,36 @@ func (f *follower) ask(ctx context.Context) error {
 // judge returns a *feed.LossError when the stream cannot be continued at the next sequence.
 func (f *follower) judge(ctx context.Context, state feed.State) error {
 	switch {
-	case f.opts.Epoch != "" && f.opts.Epoch != state.Epoch:
+	case f.opts.Epoch != "" && f.opts.Epoch != state.Epoch,
+		f.opts.Born != 0 && state.Born != 0 && f.opts.Born != state.Born:
 		return f.loss(feed.NewEpoch, state)
 	case state.FirstSeq > f.next:
 		return f.loss(feed.Trimmed, state)
 	case state.LastSeq+1 < f.next:
-		return f.loss(feed.Future, state)
+		return f.judgeShort(state)
 	case !f.reached:
 		return nil
 	}
 	return f.judgeAgain(ctx, state)
+}
+
+// shortLooks is how often in a row a mirror that is level with its origin must be found
+// shorter than the tail: it says that it is level before it has heard of its origin.
+const shortLooks = 5
+
+// judgeShort handles a stream that ends before the tail. A mirror that was made anew is being
+// filled again with the same events, which is waited for.
+func (f *follower) judgeShort(state feed.State) error {
+	switch state.Copy {
+	case feed.CopyBehind:
+		f.short = 0
+	case feed.CopyLevel:
+		f.short++
+	}
+	if state.Copy == feed.Original || f.short >= shortLooks {
+		return f.lossAgain(feed.Future, state)
+	}
+	return fmt.Errorf("the mirror has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
 
 // judgeAgain finds what may have happened while there was no contact: messages deleted
@@ -144,15 +204,20 @@ func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
 	if f.lastTime.IsZero() || state.FirstSeq >= f.next {
 		return nil
 	}
-	msg, found, err := f.log.get(ctx, msgQuery{Seq: f.next - 1})
+	msg, found, err := f.get(ctx, msgQuery{Seq: f.next - 1})
 	if err == nil && found && !msg.Time.Equal(f.lastTime) {
-		return f.loss(feed.Possible, state)
+		return f.lossAgain(feed.Possible, state)
 	}
 	return err
 }
 
 func (f *follower) loss(reason feed.Reason, state feed.State) error {
 	return &feed.LossError{Reason: reason, From: f.next, State: state}
+}
+
+// lossAgain is the loss where the stream has lost its end.
+func (f *follower) lossAgain(reason feed.Reason, state feed.State) error {
+	return &feed.LossError{Reason: reason, From: f.next, State: state, Again: true}
 }
 
 // deliver yields events until the consumer fails, which err tells, or the caller has had
@@ -166,7 +231,10 @@ func (f *follower) deliver(ctx context.Context, yield func(feed.Event, error) bo
 		if d.kind == delivered && !f.yield(d.event, yield) {
 			return false, nil
 		}
-		if err := f.compare(ctx, d.kind); err != nil {
+		if d.kind == idle {
+			f.failures = 0
+		}
+		if err := f.compare(d); err != nil {
 			return true, err
 		}
 		if f.pull.asking() {
@@ -180,34 +248,13 @@ func (f *follower) deliver(ctx context.Context, yield func(feed.Event, error) bo
 
 func (f *follower) yield(ev feed.Event, yield func(feed.Event, error) bool) bool {
 	f.failures = 0
+	return f.pass(ev, yield)
+}
+
+func (f *follower) pass(ev feed.Event, yield func(feed.Event, error) bool) bool {
 	if ev.Seq < f.next {
 		return true
 	}
 	f.next, f.lastTime = ev.Seq+1, ev.Time
 	return yield(ev, nil)
-}
-
-var errStale = errors.New("the consumer has nothing, and the leader has")
-
-// compare notices a consumer on a replica that is cut off, which sends heartbeats for ever.
-// When a request has expired without bringing anything, the leader is asked; if it has more,
-// one heartbeat later the consumer must have it, too.
-func (f *follower) compare(ctx context.Context, k kind) error {
-	switch k {
-	case delivered:
-		f.behind = false
-	case idle:
-		f.failures = 0
-		if f.behind {
-			f.behind = false
-			return errStale
-		}
-	case expired:
-		info, err := f.log.info(ctx)
-		if err != nil {
-			return err
-		}
-		f.behind = info.state().LastSeq >= f.next
-	}
-	return nil
 }

@@ -19,7 +19,7 @@ import (
 func (s *stand) followToLoss(l *jetlog.Log, event uint64, at func()) *feed.LossError {
 	s.t.Helper()
 	ctx := s.ctx()
-	for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
+	for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Epoch: s.epoch(l), Born: s.state(l).Born}) {
 		if loss, ok := errors.AsType[*feed.LossError](err); ok {
 			return loss
 		}

@@ -26,6 +26,7 @@ type Log struct {
 
 	retries  limiter // of log lines
 	badTypes limiter
+	lates    limiter
 
 	counts counts
 

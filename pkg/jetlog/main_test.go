@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -18,7 +20,35 @@ import (
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// serverConfig names the configuration of the nats-server that this binary is to be instead
+// of a test: some tests need servers that can be killed.
+const serverConfig = "TIDEMARK_TEST_NATS_SERVER"
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv(serverConfig); config != "" {
+		if err := beServer(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func beServer(config string) error {
+	opts, err := server.ProcessConfigFile(config)
+	if err != nil {
+		return err
+	}
+	opts.NoSigs, opts.NoLog = true, true
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return err
+	}
+	srv.Start()
+	srv.WaitForShutdown()
+	return nil
+}
 
 const streamName = "NOTIFICATIONS"
 

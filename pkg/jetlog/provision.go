@@ -80,8 +80,8 @@ var advice = map[jetstream.ErrorCode]string{
 	10052: "the server refuses the configuration: change the field that it names, or recreate the stream",
 	10058: "another client created the stream meanwhile, with another configuration: run again to see the differences",
 	10065: "another stream takes some of the subjects: change subjects here or there",
-	10074: "there are too few servers for num_replicas: lower it, or add servers",
-	10005: "no server suits placement and num_replicas: change them, or add servers",
+	10074: "there are too few servers for num_replicas (streams.replicas): lower it, or add servers",
+	10005: "no server suits placement and num_replicas (streams.replicas): change them, or add servers",
 	10109: "the stream is sealed for good: recreate it",
 }
 

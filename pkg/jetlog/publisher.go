@@ -25,6 +25,9 @@ type PublisherOptions struct {
 	// stream that is recreated and overtakes its old sequence within that time may give
 	// positions of the old epoch, whose holders are then told of a gap.
 	EpochTTL time.Duration
+	// Streams are names of streams that may be mirrors. When nobody takes a message and one of
+	// them is, its origin counts as out of reach: it may take the subject, which is not known here.
+	Streams []string
 }
 
 // Publisher stores messages in whichever stream takes their subject.
@@ -201,5 +204,20 @@ func (p *Publisher) nobodyTook(ctx context.Context, subject string) error {
 	case len(resp.Streams) > 0:
 		return fmt.Errorf("%w: stream %s does not take %q now", feed.ErrUnavailable, resp.Streams[0], subject)
 	}
+	if mirror, origin := p.mirror(ctx); mirror != "" {
+		return fmt.Errorf("%w: nobody takes %q; %s is a mirror, and its origin %s may be out of reach", feed.ErrUnavailable, subject, mirror, origin)
+	}
 	return fmt.Errorf("%q: %w", subject, feed.ErrSubjectNotStored)
+}
+
+// mirror returns the first of Options.Streams that is a mirror, and its origin.
+func (p *Publisher) mirror(ctx context.Context) (name, origin string) {
+	for _, name := range p.opts.Streams {
+		var info streamInfo
+		err := p.api.request(ctx, "STREAM.INFO."+name, nil, &info)
+		if err == nil && info.Config.Mirror != nil {
+			return name, info.Config.Mirror.Name
+		}
+	}
+	return "", ""
 }

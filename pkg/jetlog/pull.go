@@ -116,6 +116,10 @@ func (p *puller) open(ctx context.Context, from uint64, create createFunc) (crea
 // asking reports whether a pull request is under way.
 func (p *puller) asking() bool { return p.left > 0 }
 
+// waiting reports that nothing has come that was not read, and that more would: whoever is behind
+// then is not so by its own slowness.
+func (p *puller) waiting() bool { return p.asking() && len(p.msgs) == 0 }
+
 // ask sends a pull request for up to batch messages and bytes.
 func (p *puller) ask(ctx context.Context, batch, bytes int) error {
 	if ctx.Err() != nil {
@@ -141,13 +145,18 @@ const (
 	idle    // the consumer lives and has nothing
 	over    // the request has ended before its batch was full
 	expired // so it has, without having brought anything
+	leader  // the stream's leader has answered a probe
 )
 
 type delivery struct {
 	kind    kind
 	event   feed.Event
 	pending uint64
+	state   feed.State // of leader
 }
+
+// level reports that the consumer says that it has no more.
+func (d delivery) level() bool { return d.kind == idle || d.kind == delivered && d.pending == 0 }
 
 // next waits for something to come of the request under way. An error other than the
 // context's says that the consumer must be replaced.
@@ -205,6 +214,9 @@ func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 
 // status reads a word of the server; ADR-37 and the server's consumer.go list them.
 func (p *puller) status(msg *nats.Msg) (delivery, error) {
+	if msg.Subject == p.probeReply() {
+		return p.probed(msg), nil
+	}
 	if msg.Subject != p.reply || !p.asking() {
 		return delivery{}, nil
 	}
@@ -249,4 +261,21 @@ func (p *puller) ended() delivery {
 	}
 	p.left = 0
 	return d
+}
+
+// probeReply is where the answer to a probe of the present consumer's time comes.
+func (p *puller) probeReply() string { return p.inbox + ".leader-" + strconv.Itoa(p.consumers) }
+
+// probe asks the stream's leader for its state. The answer is one more thing that comes, of the
+// kind leader; none comes where the leader does not answer.
+func (p *puller) probe() error {
+	return p.log.nc.PublishRequest(p.log.prefix+"STREAM.INFO."+p.log.opts.Stream, p.probeReply(), nil)
+}
+
+func (p *puller) probed(msg *nats.Msg) delivery {
+	var info streamInfo
+	if decode(msg.Data, &info) != nil {
+		return delivery{}
+	}
+	return delivery{kind: leader, state: info.state()}
 }

@@ -45,7 +45,7 @@ func bareServer(t *testing.T, change func(*server.Options)) *server.Server {
 	return srv
 }
 
-func connectTo(t *testing.T, opts jetlog.ConnectOptions) *nats.Conn {
+func connectTo(t testing.TB, opts jetlog.ConnectOptions) *nats.Conn {
 	t.Helper()
 	opts.Wait = true
 	nc, err := jetlog.Connect(t.Context(), opts)

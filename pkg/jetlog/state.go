@@ -26,7 +26,15 @@ type streamInfo struct {
 		Retention jetstream.RetentionPolicy `json:"retention"`
 		Replicas  int                       `json:"num_replicas"`
 		Metadata  map[string]string         `json:"metadata"`
+		Mirror    *struct {
+			Name string `json:"name"`
+		} `json:"mirror"`
 	} `json:"config"`
+	Mirror *struct {
+		Lag    uint64              `json:"lag"`
+		Active time.Duration       `json:"active"`
+		Error  *jetstream.APIError `json:"error"`
+	} `json:"mirror"`
 	State struct {
 		Msgs       uint64   `json:"messages"`
 		FirstSeq   uint64   `json:"first_seq"`
@@ -42,12 +50,36 @@ func (i *streamInfo) state() feed.State {
 		FirstSeq: i.State.FirstSeq,
 		LastSeq:  i.State.LastSeq,
 		Deleted:  i.State.NumDeleted,
+		Copy:     i.copy(),
+	}
+	if s.Copy == feed.Original {
+		s.Born = i.Created.UnixNano()
 	}
 	if i.State.Msgs == 0 {
 		s.FirstSeq = s.LastSeq + 1
 	}
 	return s
 }
+
+// mirrorContact is how long ago a mirror may have heard of its origin to count as level with
+// it. An origin that has nothing to send says so each second.
+const mirrorContact = 3 * time.Second
+
+// copy says how a mirror stands to its origin. Its lag is what the last message told, so that
+// it says something only while the origin is heard.
+func (i *streamInfo) copy() feed.Copy {
+	switch m := i.Mirror; {
+	case i.Config.Mirror == nil:
+		return feed.Original
+	case m == nil, m.Error != nil, m.Lag > 0, m.Active < 0, m.Active > mirrorContact:
+		return feed.CopyBehind
+	}
+	return feed.CopyLevel
+}
+
+// sharesEpoch reports that the stream's positions mean the same in streams that have the
+// same tidemark.epoch.
+func (i *streamInfo) sharesEpoch() bool { return feed.ValidEpoch(i.Config.Metadata[epochKey]) }
 
 // epoch names the incarnation of a stream. Created survives restarts and changes of the
 // configuration; a recreated or restored stream has another.
@@ -124,4 +156,13 @@ func (l *Log) holes(ctx context.Context, from, to uint64) (bool, error) {
 	return slices.ContainsFunc(resp.State.Deleted, func(seq uint64) bool {
 		return from <= seq && seq <= to
 	}), nil
+}
+
+// checkMirror tells the operator of a mirror whose positions are good for nothing elsewhere.
+func (l *Log) checkMirror(info *streamInfo) {
+	if info.Config.Mirror == nil || info.sharesEpoch() {
+		return
+	}
+	l.opts.Logger.Warn("the stream is a mirror without an epoch: who comes from its origin, or goes there, meets a gap; "+
+		"set tidemark.epoch to the same value in the metadata of both", "stream", l.opts.Stream, "origin", info.Config.Mirror.Name)
 }

@@ -117,7 +117,11 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.nats); err != nil {
 		return err
 	}
-	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{}); err != nil {
+	var streams []string
+	for _, f := range s.opts.Feeds {
+		streams = append(streams, f.Stream)
+	}
+	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Streams: streams}); err != nil {
 		return err
 	}
 	s.onClose(s.publish.Close)

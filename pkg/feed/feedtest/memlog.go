@@ -24,6 +24,8 @@ type MemLog struct {
 	changed chan struct{} // closed and replaced at each change
 	epochs  int
 	epoch   string
+	born    int64
+	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
 	down    error
@@ -74,8 +76,21 @@ func (l *MemLog) Recreate() {
 	l.update(func() {
 		l.epochs++
 		l.epoch, l.events, l.last = fmt.Sprintf("e%d", l.epochs), nil, 0
+		l.born++
 	})
 }
+
+// RecreateAlike replaces the stream with an empty one of the same epoch, as one with an
+// epoch that somebody chose.
+func (l *MemLog) RecreateAlike() {
+	l.update(func() {
+		l.events, l.last = nil, 0
+		l.born++
+	})
+}
+
+// SetCopy makes the stream a copy of another, or none.
+func (l *MemLog) SetCopy(c feed.Copy) { l.update(func() { l.copy = c }) }
 
 // Rollback forgets every event after last, within the same epoch, as a restored disk does.
 func (l *MemLog) Rollback(last uint64) {
@@ -116,7 +131,10 @@ func (l *MemLog) reach(ctx context.Context) error {
 }
 
 func (l *MemLog) stateLocked() feed.State {
-	s := feed.State{Epoch: l.epoch, FirstSeq: l.last + 1, LastSeq: l.last}
+	s := feed.State{Epoch: l.epoch, FirstSeq: l.last + 1, LastSeq: l.last, Copy: l.copy}
+	if l.copy == feed.Original {
+		s.Born = l.born
+	}
 	if n := len(l.events); n > 0 {
 		s.FirstSeq = l.events[0].Seq
 		s.Deleted = l.last - s.FirstSeq + 1 - uint64(n)
@@ -283,12 +301,12 @@ func (l *MemLog) poll(ctx context.Context, next uint64, opts feed.FollowOptions)
 	defer l.mu.Unlock()
 	state := l.stateLocked()
 	switch {
-	case state.Epoch != opts.Epoch:
+	case state.Epoch != opts.Epoch, opts.Born != 0 && state.Born != 0 && state.Born != opts.Born:
 		return nil, &feed.LossError{Reason: feed.NewEpoch, From: next, State: state}, nil, nil
 	case state.FirstSeq > next:
 		return nil, &feed.LossError{Reason: feed.Trimmed, From: next, State: state}, nil, nil
 	case state.LastSeq+1 < next:
-		return nil, &feed.LossError{Reason: feed.Future, From: next, State: state}, nil, nil
+		return nil, &feed.LossError{Reason: feed.Future, From: next, State: state, Again: true}, nil, nil
 	}
 	i, _ := slices.BinarySearchFunc(l.events, next, func(ev feed.Event, seq uint64) int {
 		if ev.Seq < seq {

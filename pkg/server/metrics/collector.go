@@ -93,7 +93,7 @@ func (c *collector) stream(to sink, s Stream) {
 	status := s.Feed.Status()
 	c.window(to, s, status)
 	c.replays(to, s, status.Replays)
-	sendBool(to, tailUp, s.Feed.Lost() == nil, s.Name)
+	sendBool(to, tailUp, status.Lost == nil, s.Name)
 	for reason, n := range status.Losses {
 		send(to, tailResets, n, s.Name, string(reason))
 	}
@@ -140,7 +140,7 @@ func (c *collector) end(to sink, s Stream) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
 	var state feed.State
-	err := s.Feed.Lost() // a stream that is out of reach is not waited for
+	err := s.Feed.Status().Lost // a stream that is out of reach is not waited for
 	if err == nil {
 		state, err = s.Feed.State(ctx)
 	}

@@ -1,8 +1,8 @@
-//go:build !linux
+//go:build unix && !linux
 
-package e2e_test
+package topology
 
 import "os/exec"
 
 // endWithParent has nothing to offer where the kernel has no such signal.
-func endWithParent(*exec.Cmd) {}
+func endWithParent(*exec.Cmd, bool) {}

@@ -1,0 +1,17 @@
+package e2e_test
+
+import (
+	"context"
+	"net"
+)
+
+// dialWithBuffer makes connections that take little before they are read.
+func dialWithBuffer(bytes int) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return conn, conn.(*net.TCPConn).SetReadBuffer(bytes)
+	}
+}

@@ -1,0 +1,175 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/pkg/sse"
+)
+
+const tailPrefix, replayPrefix = "tidemark-tail-", "tidemark-replay-"
+
+// TestFailures breaks one part after the other of three nodes, three NATS servers and nginx,
+// under clients that stay, and counts what each of them has.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	disk := filepath.Join(dir, "n1") // of the first NATS server
+	if err := os.Mkdir(disk, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	noDisk := mountDisk(t, disk)
+	f := newField(t, topology.Options{Dir: dir})
+	f.settle()
+	f.p.fill(backlog)
+	f.last = backlog
+
+	f.survive("each node is killed", func(t *testing.T) {
+		for _, n := range f.Nodes {
+			again(t, n.Process)
+			awaitTopology(t, f.Topology)
+		}
+	})
+	f.survive("nginx is killed", func(t *testing.T) { again(t, f.Nginx.Process) })
+	f.survive("the stream's leader is killed", func(t *testing.T) { again(t, f.leader(t).Process) })
+	f.survive("the host of a tail is killed", func(t *testing.T) {
+		var host *topology.NATSServer
+		eventually(t, "a tail", func() bool {
+			tails := f.consumers(t, tailPrefix)
+			host = f.host(t, tails[len(tails)-1])
+			return host != nil
+		})
+		again(t, host.Process)
+	})
+	f.survive("the host of a replay is killed", f.replayHostDies)
+	f.survive("a follower is paused, and lags", func(t *testing.T) {
+		leader := f.leader(t)
+		i := slices.IndexFunc(f.NATS, func(s *topology.NATSServer) bool { return s != leader })
+		pause(t, f.NATS[i], 3*time.Second)
+	})
+	f.survive("the stream's leader is paused", func(t *testing.T) { pause(t, f.leader(t), 3*time.Second) })
+	f.survive("a node is cut off for a moment", func(*testing.T) {
+		f.isolate(func() { time.Sleep(time.Second) })
+	})
+	f.surviveFor(1000, "a node is cut off for longer than its window", func(*testing.T) {
+		f.isolate(func() { f.p.awaitStored(f.last - 150) })
+	})
+	f.survive("all NATS servers are killed", func(t *testing.T) {
+		for _, s := range f.NATS {
+			s.Kill()
+		}
+		for _, s := range f.NATS {
+			restart(t, s.Process)
+		}
+	})
+	if noDisk == nil {
+		f.lead(f.NATS[0])
+		f.survive("the disk of the stream's leader is full", func(t *testing.T) { f.diskIsFull(t, disk) })
+	} else {
+		t.Log(noDisk)
+	}
+	f.survive("nodes are replaced one by one", func(t *testing.T) {
+		for _, n := range f.Nodes {
+			end(t, n.Process)
+			restart(t, n.Process)
+			awaitTopology(t, f.Topology)
+		}
+	})
+	f.survive("NATS servers are replaced one by one", func(t *testing.T) {
+		for _, s := range f.NATS {
+			end(t, s.Process)
+			restart(t, s.Process)
+			awaitTopology(t, f.Topology)
+		}
+	})
+	for _, c := range f.clients {
+		c.wantExactly(numbersOf(c.user, f.last))
+	}
+	f.p.checkStored(f.last)
+}
+
+// replayHostDies lets a client read everything from the stream, slowly, and kills the server
+// of its consumer in the middle.
+func (f *field) replayHostDies(t *testing.T) {
+	const smallBuffer = 32 << 10 // with far less it would take minutes
+	up := f.p.stored.Load()      // what has come meanwhile is awaited by all others
+	slow := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialWithBuffer(smallBuffer)}}
+	others := f.consumers(t, replayPrefix)
+	resp, err := slow.Get(f.Nodes[1].URL + "/events?user=" + me + "&from=all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	events := sse.NewDecoder(resp.Body)
+	var got []int
+	read := func(n int) {
+		t.Helper()
+		for want := len(got) + n; len(got) < want && (len(got) == 0 || got[len(got)-1] < int(up)); {
+			ev, err := events.Next()
+			if err != nil {
+				t.Fatalf("after %d events: %v", len(got), err)
+			}
+			if ev.Type == "" {
+				got = append(got, number(string(ev.Data)))
+			} else if ev.Type == "tidemark.gap" {
+				t.Errorf("a gap: %s", ev.Data)
+			}
+		}
+	}
+	read(10)
+	var host *topology.NATSServer
+	eventually(t, "the consumer of this client", func() bool {
+		for _, name := range f.consumers(t, replayPrefix) {
+			if !slices.Contains(others, name) {
+				host = f.host(t, name)
+			}
+		}
+		return host != nil
+	})
+	host.Kill()
+	t.Logf("%s is killed, %d events were read", host.Name(), len(got))
+	read(backlog / 2)
+	restart(t, host.Process)
+	read(f.last)
+	if i := slices.Index(got, int(up)); i < 0 {
+		i = len(got)
+		got = got[:i]
+	}
+	if want := numbersOf(me, got[len(got)-1]); !slices.Equal(got, want) {
+		t.Error(firstDifference(got, want))
+	}
+}
+
+// lead makes a server the stream's leader.
+func (f *field) lead(server *topology.NATSServer) {
+	f.t.Helper()
+	nc, err := nats.Connect(f.NATSURL())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer nc.Close()
+	eventually(f.t, server.Name()+" leads the stream", func() bool {
+		_, _ = nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.NOTIFICATIONS",
+			fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, server.Name()), time.Second)
+		return f.leader(f.t) == server
+	})
+}
+
+// diskIsFull fills the disk of the first server, which leads the stream.
+func (f *field) diskIsFull(t *testing.T, disk string) {
+	free := fillDisk(t, disk)
+	from := f.p.stored.Load()
+	f.p.awaitStored(f.last - 10)
+	t.Logf("with a full disk %d events were stored; the leader is %s", f.p.stored.Load()-from, f.leader(t).Name())
+	free()
+	end(t, f.NATS[0].Process) // it refuses to store until then
+	restart(t, f.NATS[0].Process)
+}

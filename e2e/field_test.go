@@ -1,0 +1,204 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/e2e/topology"
+)
+
+// field is a topology with clients that stay through whatever happens to it. Node t1 reaches
+// NATS through links that can be cut; node t2 keeps few events in memory.
+type field struct {
+	t *testing.T
+	*topology.Topology
+	clients []fieldClient
+	links   []*proxy
+	p       *producer
+	last    int // the last number that was published
+}
+
+type fieldClient struct {
+	*follower
+	user string
+}
+
+const (
+	smallWindow = 100 // events that t2 keeps; t1 keeps 500
+	backlog     = 4200
+)
+
+func newField(t *testing.T, opts topology.Options) *field {
+	t.Helper()
+	f := &field{t: t}
+	opts.Nginx = true
+	opts.NodeEnv = func(i int) []string {
+		return []string{
+			"TIDEMARK_SSE_RETRY=100ms", "TIDEMARK_SSE_HEARTBEAT=1s", "TIDEMARK_SSE_DRAIN_PERIOD=2s",
+			fmt.Sprint("TIDEMARK_WINDOW_EVENTS=", []int{500, smallWindow, 65536}[i]),
+		}
+	}
+	opts.NATSURL = func(node int, servers []*topology.NATSServer) string {
+		var urls []string
+		for _, server := range servers {
+			addr := strings.TrimPrefix(server.ClientURL, "nats://")
+			if node == 0 {
+				link := newProxy(t, addr)
+				f.links, addr = append(f.links, link), link.listener.Addr().String()
+			}
+			urls = append(urls, "nats://"+addr)
+		}
+		return strings.Join(urls, ",")
+	}
+	f.Topology = startTopology(t, opts)
+	f.p = newProducerAt(t, f.NATSURL())
+	return f
+}
+
+// settle connects clients: through nginx, to each node, and some that end and begin again.
+func (f *field) settle() {
+	f.t.Helper()
+	join := func(name, url, user string, lives int) {
+		f.clients = append(f.clients, fieldClient{follow(f.t, name, url+"/events?user="+user, lives), user})
+	}
+	for i := range 4 {
+		join(fmt.Sprintf("client %d by HTTP", i), f.Nginx.URL, me, 0)
+		join(fmt.Sprintf("client %d by HTTPS", i), f.Nginx.TLSURL, other, 0)
+	}
+	join("a client that is restarted", f.Nginx.URL, me, 90)
+	for _, n := range f.Nodes {
+		join("client of "+n.Name(), n.URL, me, 0)
+	}
+	for _, c := range f.clients {
+		c.awaitOpen(1)
+	}
+}
+
+// survive publishes while something fails, and compares what every client has. What fails must
+// have been repaired when fail returns.
+func (f *field) survive(name string, fail func(t *testing.T)) { f.surviveFor(350, name, fail) }
+
+// surviveFor does so with a batch of a size.
+func (f *field) surviveFor(batch int, name string, fail func(t *testing.T)) {
+	f.t.Helper()
+	f.t.Run(name, func(t *testing.T) {
+		first, last := f.last+1, f.last+batch
+		f.last = last + 7 - last%7 // the last number is one for all
+		var publishing sync.WaitGroup
+		publishing.Go(func() { f.p.publish(first, last) })
+		f.p.awaitStored(first + 100)
+		begun := time.Now()
+		fail(t)
+		failed := time.Since(begun)
+		publishing.Wait()
+		stored := time.Since(begun)
+		f.p.publish(last+1, f.last)
+		for _, c := range f.clients {
+			wantExactly(t, c.name, numbersOf(c.user, f.last), c.numbers)
+			c.wantNoRefusal(t)
+		}
+		t.Logf("events %d-%d: the failure lasted %v, all were stored after %v, everybody had them after %v",
+			first, f.last, failed.Round(time.Millisecond), stored.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+		awaitTopology(t, f.Topology)
+		if t.Failed() {
+			f.t.FailNow() // what comes next would only repeat it
+		}
+	})
+}
+
+// isolate cuts node t1 off from NATS for as long as f runs: nothing passes, and nobody is told.
+func (f *field) isolate(while func()) {
+	for _, link := range f.links {
+		link.shut()
+	}
+	while()
+	for _, link := range f.links {
+		link.open()
+	}
+}
+
+func (f *field) leader(t *testing.T) *topology.NATSServer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
+	defer cancel()
+	s, err := f.StreamLeader(ctx, "NOTIFICATIONS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// consumers returns the names of the consumers that there are, with a prefix.
+func (f *field) consumers(t *testing.T, prefix string) (names []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
+	defer cancel()
+	all, err := f.Consumers(ctx, "NOTIFICATIONS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// host returns the server of a consumer; nil for one that has gone.
+func (f *field) host(t *testing.T, consumer string) *topology.NATSServer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	host, err := f.ConsumerHost(ctx, "NOTIFICATIONS", consumer)
+	if err != nil {
+		return nil
+	}
+	t.Logf("%s is on %s", consumer, host.Name())
+	return host
+}
+
+// pause stops a server for a while, with its connections open.
+func pause(t *testing.T, s *topology.NATSServer, d time.Duration) {
+	t.Helper()
+	t.Logf("%s is paused", s.Name())
+	if err := s.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(d)
+	if err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// end asks a process to end, as an operator does, and waits for it.
+func end(t *testing.T, p *topology.Process) {
+	t.Helper()
+	if err := p.Term(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if status, err := p.Wait(ctx); err != nil || status > 0 {
+		t.Fatalf("%s ended with status %d, %v", p.Name(), status, err)
+	}
+}
+
+// again kills a process and starts it anew.
+func again(t *testing.T, p *topology.Process) {
+	t.Helper()
+	t.Logf("%s is killed", p.Name())
+	p.Kill()
+	restart(t, p)
+}
+
+func restart(t *testing.T, p *topology.Process) {
+	t.Helper()
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,106 @@
+package e2e_test
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tidemark/tidemark/e2e/topology"
+)
+
+// TestFront asks nginx what clients may ask, the honest and the others, while nodes go.
+func TestFront(t *testing.T) {
+	t.Parallel()
+	topo := startTopology(t, topology.Options{NATS: 2, Nodes: 2, Nginx: true})
+	t.Run("who is calling", func(t *testing.T) { testFrontIdentity(t, topo) })
+
+	topo.Nodes[0].Kill()
+	for range 20 { // also those that nginx sends to the dead one first
+		if got := begin(t, topo.Nginx.URL+"/events?user=42", nil); got.status != http.StatusOK || !strings.Contains(got.text, "tidemark.open") {
+			t.Fatalf("with one node of two: %+v", got)
+		}
+	}
+
+	topo.Nodes[1].Kill()
+	for _, url := range []string{topo.Nginx.URL, topo.Nginx.TLSURL} {
+		got := begin(t, url+"/events?user=42", nil)
+		if got.status != http.StatusOK || got.contentType != "text/event-stream" || !strings.HasPrefix(got.text, "retry: ") {
+			t.Errorf("without a node an EventSource must come back, and gets %+v", got)
+		}
+		if got := begin(t, url+"/readyz", nil); got.status != http.StatusBadGateway {
+			t.Errorf("without a node: %+v", got)
+		}
+	}
+
+	for _, n := range topo.Nodes {
+		if err := n.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitTopology(t, topo)
+	eventually(t, "a stream", func() bool {
+		return strings.Contains(begin(t, topo.Nginx.URL+"/events?user=42", nil).text, "tidemark.open")
+	})
+}
+
+// testFrontIdentity: a client is who nginx says, which is nobody for a page of another name,
+// whatever it says itself.
+func testFrontIdentity(t *testing.T, topo *topology.Topology) {
+	const mine, theirs = "notifications.user.42", "notifications.user.43"
+	for name, c := range map[string]struct {
+		url    string
+		header http.Header
+		status int
+		want   string
+	}{
+		"by HTTP":                    {topo.Nginx.URL + "/events?user=42", nil, 200, mine},
+		"by HTTPS":                   {topo.Nginx.TLSURL + "/events?user=42", nil, 200, mine},
+		"at localhost":               {topo.Nginx.URL + "/events?user=42", http.Header{"Host": {"localhost"}}, 200, mine},
+		"nobody":                     {topo.Nginx.URL + "/events", nil, 200, ""},
+		"a forged user":              {topo.Nginx.URL + "/events", http.Header{"X-User": {"43"}}, 200, ""},
+		"a forged user beside one":   {topo.Nginx.URL + "/events?user=42", http.Header{"X-User": {"43"}}, 200, mine},
+		"a name that was rebound":    {topo.Nginx.URL + "/events?user=43", http.Header{"Host": {"attacker.example"}}, 403, ""},
+		"publishing through a proxy": {topo.Nginx.URL + "/publish", http.Header{"Method": {"POST"}}, 403, ""},
+	} {
+		got := begin(t, c.url, c.header)
+		if got.status != c.status || strings.Contains(got.text, theirs) || strings.Contains(got.text, mine) != (c.want == mine) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+type beginning struct {
+	status      int
+	contentType string
+	text        string
+}
+
+// begin reads an answer up to its first event, or its end. Host and Method in the header stand
+// for those of the request.
+func begin(t *testing.T, url string, header http.Header) beginning {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header.Clone()
+	if method := header.Get("Method"); method != "" {
+		req.Method, req.Body = method, io.NopCloser(strings.NewReader(`{"subject":"notifications.broadcast","data":"x"}`))
+	}
+	req.Host = header.Get("Host")
+	resp, err := direct.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b := beginning{status: resp.StatusCode, contentType: resp.Header.Get("Content-Type")}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		b.text += lines.Text() + "\n"
+		if strings.HasPrefix(lines.Text(), "id: ") {
+			break
+		}
+	}
+	return b
+}

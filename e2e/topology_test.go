@@ -1,0 +1,61 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/e2e/topology"
+)
+
+// topologyPatience is how long a topology may take to become ready. It is generous: six
+// processes elect leaders on a machine that has other things to do.
+const topologyPatience = 3 * time.Minute
+
+// startTopology starts one that is ready, and ends with the test; a process that dies by itself
+// fails it.
+func startTopology(t *testing.T, opts topology.Options) *topology.Topology {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the files of the topology are for Unix")
+	}
+	if opts.Nginx {
+		if _, err := topology.LookNginx(); errors.Is(err, topology.ErrNoNginx) {
+			t.Skip(err)
+		}
+	}
+	if opts.Dir == "" {
+		opts.Dir = t.TempDir()
+	}
+	opts.Binaries = binaries(t)
+	opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	topo, err := topology.Start(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := topo.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			for _, p := range topo.Processes() {
+				t.Logf("the end of %s:\n%s", filepath.Base(p.LogFile()), tail(p.LogFile(), 3<<10))
+			}
+		}
+	})
+	awaitTopology(t, topo)
+	return topo
+}
+
+func awaitTopology(t *testing.T, topo *topology.Topology) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
+	defer cancel()
+	if err := topo.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
