@@ -63,7 +63,7 @@ func TestComposeIsTakenByDockerCompose(t *testing.T) {
 	if err != nil {
 		t.Skip("no docker-compose was found (apt-get install docker-compose): compose.yaml is not checked by it")
 	}
-	cmd := exec.Command(path, "-f", "compose.yaml", "--profile", "bench", "--profile", "websocket", "config", "-q")
+	cmd := exec.Command(path, "-f", "compose.yaml", "--profile", "bench", "--profile", "websocket", "--profile", "observability", "config", "-q")
 	cmd.Dir = root(t)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
