@@ -98,6 +98,7 @@ var house = map[string]struct {
 	"pkg/auth":             {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}},
 	"pkg/jetlog":           {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}, never: []string{"net/http"}},
 	"pkg/feedhttp":         {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth"}, others: []string{"any"}},
+	"pkg/presence":         {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}, never: []string{"net/http"}},
 	"pkg/natsd":            {others: []string{"any"}},
 	"pkg/loadgen":          {others: []string{"any"}}, // measures any server: it knows none of ours
 	"pkg/loadgen/report":   {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
