@@ -104,7 +104,7 @@ var house = map[string]struct {
 	"pkg/loadgen/report":   {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
 	"pkg/loadgen/overhead": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
-	"config":               {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}},
+	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/presence"}, others: []string{"any"}},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

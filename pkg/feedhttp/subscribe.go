@@ -159,7 +159,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := checkQuery(r); err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return
 	}
 	if err := h.opts.Admission.connect(r); err != nil {
@@ -168,7 +168,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := h.newSession(r)
 	if err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return
 	}
 	setHeaders(w.Header())

@@ -147,8 +147,8 @@ func TestOutage(t *testing.T) {
 	b.add("steady")
 	b.awaitCount(51, presence.Query{})
 	c.stop()
-	a.eventually("the outage is noticed", func() bool { return a.Status().Error != "" })
 	a.removeAll(first[:20])
+	a.eventually("the outage is noticed", func() bool { return a.Status().Error != "" })
 	a.addMany("late%s", 7)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	if _, err := b.List(ctx, presence.Query{}); !errors.Is(err, presence.ErrUnavailable) {
