@@ -109,8 +109,9 @@ func TestValidate(t *testing.T) {
 		"a bucket with dots":        {func(c *Config) { c.Presence.Bucket = "a.b" }, "presence.bucket: "},
 		"a short life":              {func(c *Config) { c.Presence.TTL = time.Second }, "presence.ttl: "},
 		"six replicas":              {func(c *Config) { c.Presence.Replicas = 6 }, "presence.replicas: "},
-		"events with wildcards":     {func(c *Config) { c.Presence.Events = "a.*" }, "presence.events: "},
-		"events":                    {func(c *Config) { c.Presence.Events = "tidemark.presence" }, ""},
+		"events with wildcards":     {func(c *Config) { c.Presence.Enabled, c.Presence.Events = true, "a.*" }, "presence.events: "},
+		"events":                    {func(c *Config) { c.Presence.Enabled, c.Presence.Events = true, "tidemark.presence" }, ""},
+		"events of nothing":         {func(c *Config) { c.Presence.Events = "tidemark.presence" }, "presence.events: "},
 		"a user's path":             {func(c *Config) { setPath(c, "/connections/x") }, "feeds.notifications.paths: "},
 		"format":                    {func(c *Config) { c.Log.Format = "xml" }, "log.format: "},
 	} {

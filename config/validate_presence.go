@@ -32,4 +32,7 @@ func (pr Presence) validate(p *problems) {
 	if err := presence.CheckPrefix(pr.Events); err != nil {
 		p.add("presence.events", "%w", err)
 	}
+	if !pr.Enabled {
+		p.add("presence.events", "none would be published, as presence.enabled is false; set it too, or drop this")
+	}
 }

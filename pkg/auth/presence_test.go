@@ -29,7 +29,7 @@ func TestPresenceByKey(t *testing.T) {
 			t.Errorf("%+v, %v", id, err)
 		}
 	}
-	if _, _, err := auth.NewAPIKey("x", "+presense"); err == nil {
+	if _, _, err := auth.NewAPIKey("x", "+connections"); err == nil {
 		t.Error("a right that there is not was taken for a subject")
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/tidemark/tidemark/pkg/push"
 )
 
-// Observer hears of each stream that is let in, and of its end. Both are told while locks of
-// the stream are held: the calls must return at once, and may ask the Stream for nothing but
-// Who. Connected comes before the stream's first byte, and Disconnected once after it.
+// Observer hears of each stream that is let in, and of its end. The calls must return at once,
+// and may ask the Stream for nothing but Who, as locks of it may be held. Connected comes
+// before the stream's first byte, and Disconnected once after its last.
 type Observer interface {
 	Connected(s Stream)
 	// Disconnected tells why: a CloseReason, or gone (the client left), timeout (it took no

@@ -41,9 +41,13 @@ func (s *Server) announce(context.Context) error {
 		Metadata: map[string]string{"node": s.opts.Node.Name, "http": s.Addr().String(), "feeds": strings.Join(feeds, ",")},
 		// Every node answers: which one is asked is not a matter of chance.
 		QueueGroupDisabled: true,
-		Endpoint:           &micro.EndpointConfig{Subject: StatusSubject, Handler: micro.HandlerFunc(s.tellStatus), QueueGroupDisabled: true},
 		StatsHandler:       func(*micro.Endpoint) any { return s.load() },
 	})
+	if err == nil {
+		if err = service.AddEndpoint("status", micro.HandlerFunc(s.tellStatus), micro.WithEndpointSubject(StatusSubject)); err != nil {
+			_ = service.Stop() // what it could not begin
+		}
+	}
 	if err != nil {
 		s.opts.Logger.Warn("this node is not announced as a NATS micro service", "error", err)
 		return nil
