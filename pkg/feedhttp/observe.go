@@ -60,6 +60,13 @@ func (c Stream) Who() Who {
 	return Who{ID: s.id, User: s.user, Feed: s.handler.opts.Name, Remote: s.remote, Since: s.start}
 }
 
+// Position is Connection's alone, for less.
+func (c Stream) Position() feed.Position {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.s.sent
+}
+
 // Connection looks at the stream. It waits for a turn of writing that is under way.
 func (c Stream) Connection() Connection {
 	s := c.s

@@ -75,7 +75,7 @@ type streamSource struct{ feedhttp.Stream }
 func (s streamSource) Who() presence.Who { return presence.Who(s.Stream.Who()) }
 
 func (s streamSource) Position() string {
-	at := s.Connection().Position
+	at := s.Stream.Position()
 	if at.Epoch == "" {
 		return "" // it is not open yet
 	}
