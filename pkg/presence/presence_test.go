@@ -218,6 +218,34 @@ func TestNoLifetime(t *testing.T) {
 	a.eventually("it is refused", func() bool { return strings.Contains(a.Status().Error, "lifetime") })
 }
 
+// TestOddValues: what somebody else has put there hides nobody.
+func TestOddValues(t *testing.T) {
+	c := newCluster(t)
+	a := c.node("a", nil)
+	a.add("42")
+	a.awaitCount(1, presence.Query{User: "42"})
+	js, err := jetstream.New(c.dial())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), "TIDEMARK_PRESENCE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, bad := range []string{"x", "{}", "\x1f\x8b", "\x1f\x8bnot packed", "null", `[{"since":1}]`} {
+		for shard := range presence.Shards {
+			if _, err := kv.PutString(t.Context(), fmt.Sprintf("bad%d.%02d.0", i, shard), bad); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := kv.PutString(t.Context(), fmt.Sprintf("bad%d.node", i), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.awaitCount(1, presence.Query{})
+	a.awaitNodes("a=1")
+}
+
 func TestEvents(t *testing.T) {
 	c := newCluster(t)
 	nc := c.dial()

@@ -96,16 +96,24 @@ func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, 
 // ends. Errors are ErrUnavailable.
 func (p *Presence) Nodes(ctx context.Context) ([]Node, error) {
 	nodes := []Node{}
-	err := p.read(ctx, nodeKey("*"), func(_ string, value []byte) error {
+	err := p.read(ctx, nodeKey("*"), func(key string, value []byte) error {
 		var n Node
 		if err := json.Unmarshal(value, &n); err != nil {
-			return unavailable(err)
+			p.odd(key, err)
+			return nil
 		}
+		n.Name, _, _ = strings.Cut(key, ".")
 		nodes = append(nodes, n)
 		return nil
 	})
 	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
 	return nodes, err
+}
+
+// odd tells of a value that no node of ours has written. The others are told all the same:
+// nobody shall hide them by one bad value.
+func (p *Presence) odd(key string, err error) {
+	p.opts.Logger.Warn("a value in the bucket of presence cannot be read; it is left out", "key", key, "error", err)
 }
 
 // readShard returns a shard's connections of all nodes or one, in the order of pages.
@@ -119,7 +127,7 @@ func (p *Presence) readShard(ctx context.Context, q Query, shard int) ([]Connect
 		from, _, _ := strings.Cut(key, ".")
 		list, err := decode(from, value)
 		if err != nil {
-			return unavailable(fmt.Errorf("the value of %s: %w", key, err))
+			p.odd(key, err)
 		}
 		for _, c := range list {
 			if q.wants(c) {
