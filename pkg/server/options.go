@@ -32,7 +32,10 @@ type Options struct {
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
 	Limits  feedhttp.Limits
 	Publish PublishOptions
-	Logger  *slog.Logger // nil discards
+	Node    NodeOptions
+	// Presence is off when zero.
+	Presence PresenceOptions
+	Logger   *slog.Logger // nil discards
 }
 
 // HTTPOptions say where and how clients connect.
@@ -92,6 +95,29 @@ type PublishOptions struct {
 	ByToken   bool // a token of AuthOptions.JWT may publish what its publish claim says
 	MaxBytes  int64
 	MaxBatch  int
+}
+
+// NodeOptions say what this node is to others.
+type NodeOptions struct {
+	// Name is this node's alone; the host's name and a few random characters when empty. See
+	// presence.CheckNode.
+	Name string
+	// Version is the build's, for NATS micro.
+	Version string
+	// Micro announces the node as a NATS micro service.
+	Micro bool
+}
+
+// PresenceOptions say whether the nodes tell each other who is connected; see
+// presence.Options.
+type PresenceOptions struct {
+	Enabled  bool
+	Bucket   string
+	TTL      time.Duration
+	Replicas int // 0 is what the definitions of the feeds' streams have
+	Interval time.Duration
+	Events   string
+	ByToken  bool // a token of AuthOptions.JWT may read it if its claim says so
 }
 
 func (o Options) withDefaults() Options {

@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
+	"github.com/tidemark/tidemark/pkg/presence"
 	"github.com/tidemark/tidemark/pkg/push"
 )
 
@@ -32,7 +33,9 @@ type Server struct {
 	tokens    *auth.JWTSource // nil without
 	headers   *auth.HeaderSource
 	reader    auth.Source
-	publisher auth.Source // nil where everybody may publish
+	publisher auth.Source   // nil where everybody may publish
+	keys      *auth.APIKeys // nil without
+	watcher   auth.Source   // who may read who is connected
 	revoked   auth.Revocations
 	embedded  *natsd.Server // nil with a NATS server of its own
 	nats      *nats.Conn
@@ -40,6 +43,9 @@ type Server struct {
 	publish   *jetlog.Publisher
 	feeds     map[string]*feed.Feed // by stream
 	streams   []*feedhttp.Subscribe
+	presence  *presence.Presence // nil without
+	readers   chan struct{}      // of presence, as many as fit
+	announced announcement
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
 	draining    atomic.Bool
@@ -49,7 +55,9 @@ type Server struct {
 // New builds a node and binds its addresses. It blocks until an embedded NATS server is
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}}
+	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}, readers: make(chan struct{}, maxReaders)}
+	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
+	s.opts.NATS.Denied = s.microDenied
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
 	if err := s.build(ctx); err != nil {
@@ -61,7 +69,8 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.bind, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openIdentity, s.routes, s.hearRevocations,
+		s.nameNode, s.bind, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
+		s.hearRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -157,6 +166,9 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { s.provision(inner) })
+	if s.presence != nil {
+		parts.Go(func() { s.presence.Run(inner) })
+	}
 	for _, f := range s.feeds {
 		parts.Go(func() { _ = f.Run(inner) })
 	}
