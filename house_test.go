@@ -99,13 +99,14 @@ var house = map[string]struct {
 	"pkg/auth":             {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}},
 	"pkg/jetlog":           {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}, never: []string{"net/http"}},
 	"pkg/feedhttp":         {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram"}, others: []string{"any"}},
+	"pkg/presence":         {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}, never: []string{"net/http"}},
 	"pkg/natsd":            {others: []string{"any"}},
 	"pkg/loadgen":          {others: []string{"any"}}, // measures any server: it knows none of ours
 	"pkg/loadgen/report":   {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
 	"pkg/loadgen/overhead": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"e2e/topology":         {others: []string{"any"}}, // runs processes: it knows none of their insides
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
-	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram"}, others: []string{"any"}},
+	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "pkg/presence"}, others: []string{"any"}},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

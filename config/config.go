@@ -24,7 +24,10 @@ type Config struct {
 	Limits  Limits
 	Window  Window
 	Publish Publish
-	Log     Log
+	// Node is who this node is, and Presence whether the nodes tell each other who is connected.
+	Node     Node
+	Presence Presence
+	Log      Log
 	// Insecure lets everybody in beyond loopback, too.
 	Insecure bool
 }
@@ -52,6 +55,8 @@ type JWT struct {
 	WidenClaim   string   // a claim with subjects that may be asked for beyond the feed's
 	NarrowClaim  string   // a claim with the only subjects that may be read
 	PublishClaim string   // a claim with subjects that may be published to
+
+	PresenceClaim string // a claim that is true for who may read who is connected
 }
 
 // AuthHeader is auth.header.*: headers of a gateway, believed from http.trusted_proxies alone.
@@ -175,6 +180,21 @@ type Publish struct {
 	MaxBatch int    // events in one request
 }
 
+// Node is node.*: this node among others.
+type Node struct {
+	Name  string // empty for the host's name and a few random characters
+	Micro bool   // announce it as a NATS micro service
+}
+
+// Presence is presence.*: who is connected, over all nodes.
+type Presence struct {
+	Enabled  bool
+	Bucket   string
+	TTL      time.Duration // of what a node writes, when it does so no longer
+	Replicas int           // of the bucket; 0 for as many as the streams of the feeds have
+	Events   string        // prefix of subjects for connects and disconnects; empty for none
+}
+
 // Log is log.*.
 type Log struct {
 	Level  string // trace, debug, info, warn, error
@@ -207,8 +227,10 @@ func Default() Config {
 			ConnectsPerSecond: 2000, ConnectsBurst: 20_000,
 			PublishesPerSecond: 1000, PublishesBurst: 5000,
 		},
-		Window:  Window{Events: 65536, Bytes: 64 * MiB},
-		Publish: Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
-		Log:     Log{Level: "info", Format: "auto"},
+		Window:   Window{Events: 65536, Bytes: 64 * MiB},
+		Publish:  Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
+		Node:     Node{Micro: true},
+		Presence: Presence{Bucket: "TIDEMARK_PRESENCE", TTL: time.Minute},
+		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

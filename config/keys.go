@@ -59,6 +59,7 @@ var keys = []key{
 	{name: "auth.jwt.widen_claim", usage: "`claim` with subjects that may be asked for beyond the feed's", field: func(c *Config) any { return &c.Auth.JWT.WidenClaim }},
 	{name: "auth.jwt.narrow_claim", usage: "`claim` with the only subjects that may be read", field: func(c *Config) any { return &c.Auth.JWT.NarrowClaim }},
 	{name: "auth.jwt.publish_claim", usage: "`claim` with subjects that may be published to", field: func(c *Config) any { return &c.Auth.JWT.PublishClaim }},
+	{name: "auth.jwt.presence_claim", usage: "`claim` that is true for who may read who is connected", field: func(c *Config) any { return &c.Auth.JWT.PresenceClaim }},
 	{name: "auth.header.user", usage: "`header` with the user, set by a trusted proxy", field: func(c *Config) any { return &c.Auth.Header.User }},
 	{name: "auth.header.vars", usage: "fill variables from headers: `variable=Header`, by comma", field: func(c *Config) any { return &c.Auth.Header.Vars }},
 
@@ -87,9 +88,18 @@ var keys = []key{
 	{name: "window.bytes", usage: "keep recent events up to this `size` in memory", field: func(c *Config) any { return &c.Window.Bytes }},
 
 	{name: "publish.enabled", usage: "take events by HTTP: `true`, false, or auto", field: func(c *Config) any { return &c.Publish.Enabled }},
-	{name: "publish.keys", usage: "`file` of API keys for publishing", field: func(c *Config) any { return &c.Publish.Keys }},
+	{name: "publish.keys", usage: "`file` of API keys for publishing and presence", field: func(c *Config) any { return &c.Publish.Keys }},
 	{name: "publish.max_bytes", usage: "largest `size` of a request's body", field: func(c *Config) any { return &c.Publish.MaxBytes }},
 	{name: "publish.max_batch", usage: "largest `number` of events in one request", field: func(c *Config) any { return &c.Publish.MaxBatch }},
+
+	{name: "node.name", usage: "`name` of this node; empty for the host's and a few random characters", field: func(c *Config) any { return &c.Node.Name }},
+	{name: "node.micro", usage: "announce the node as a NATS micro service", field: func(c *Config) any { return &c.Node.Micro }},
+
+	{name: "presence.enabled", usage: "tell over all nodes who is connected", field: func(c *Config) any { return &c.Presence.Enabled }},
+	{name: "presence.bucket", usage: "key-value `bucket` for it", field: func(c *Config) any { return &c.Presence.Bucket }},
+	{name: "presence.ttl", usage: "forget a node that is silent for this `duration`", field: func(c *Config) any { return &c.Presence.TTL }},
+	{name: "presence.replicas", usage: "`number` of replicas of the bucket; 0 is what the feeds' streams have", field: func(c *Config) any { return &c.Presence.Replicas }},
+	{name: "presence.events", usage: "publish connects and disconnects below this `subject`", field: func(c *Config) any { return &c.Presence.Events }},
 
 	{name: "log.level", usage: "least `level` to log: trace, debug, info, warn, error", field: func(c *Config) any { return &c.Log.Level }},
 	{name: "log.format", usage: "log `format`: auto, json, console", field: func(c *Config) any { return &c.Log.Format }},

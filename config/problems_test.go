@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // A message names the key, where it was set, and what to write instead.
@@ -104,6 +105,15 @@ func TestValidate(t *testing.T) {
 		"burst below a batch":       {func(c *Config) { c.Limits.PublishesBurst = 999 }, "limits.publishes_burst: 999 is less than the 1000 events of publish.max_batch"},
 		"no window":                 {func(c *Config) { c.Window.Bytes = 0 }, "window.bytes: "},
 		"event too large":           {func(c *Config) { c.Publish.MaxBytes = GiB }, "publish.max_bytes: "},
+		"node":                      {func(c *Config) { c.Node.Name = "a.b" }, "node.name: "},
+		"a bucket of no name":       {func(c *Config) { c.Presence.Bucket = "" }, "presence.bucket: "},
+		"a bucket with dots":        {func(c *Config) { c.Presence.Bucket = "a.b" }, "presence.bucket: "},
+		"a short life":              {func(c *Config) { c.Presence.TTL = time.Second }, "presence.ttl: "},
+		"six replicas":              {func(c *Config) { c.Presence.Replicas = 6 }, "presence.replicas: "},
+		"events with wildcards":     {func(c *Config) { c.Presence.Enabled, c.Presence.Events = true, "a.*" }, "presence.events: "},
+		"events":                    {func(c *Config) { c.Presence.Enabled, c.Presence.Events = true, "tidemark.presence" }, ""},
+		"events of nothing":         {func(c *Config) { c.Presence.Events = "tidemark.presence" }, "presence.events: "},
+		"a user's path":             {func(c *Config) { setPath(c, "/connections/x") }, "feeds.notifications.paths: "},
 		"format":                    {func(c *Config) { c.Log.Format = "xml" }, "log.format: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,4 +206,10 @@ func TestSize(t *testing.T) {
 			t.Errorf("%q: %d, %v, want %d", text, got, err, want)
 		}
 	}
+}
+
+func setPath(c *Config, path string) {
+	f := c.Feeds["notifications"]
+	f.Paths = []string{path}
+	c.Feeds["notifications"] = f
 }

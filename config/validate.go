@@ -33,6 +33,8 @@ func (c Config) validate(p *problems) {
 		p.add("publish.max_bytes", "%s is more than the %s that NATS can take", c.Publish.MaxBytes, maxEvent)
 	}
 	atLeast(p, "publish.max_batch", c.Publish.MaxBatch, 1)
+	c.Node.validate(p)
+	c.Presence.validate(p)
 	oneOf(p, "log.level", c.Log.Level, "trace", "debug", "info", "warn", "error")
 	oneOf(p, "log.format", c.Log.Format, "auto", "json", "console")
 }

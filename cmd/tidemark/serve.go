@@ -74,10 +74,9 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
 			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
 		},
-		Admin:   server.AdminOptions{Addr: cfg.Admin.Addr},
-		Version: version(),
-		Auth:    authOptions(cfg, proxies, logger),
-		NATS:    natsOptions(cfg),
+		Admin: server.AdminOptions{Addr: cfg.Admin.Addr},
+		Auth:  authOptions(cfg, proxies, logger),
+		NATS:  natsOptions(cfg),
 		Embedded: natsd.Options{
 			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
 			SyncInterval: time.Duration(cfg.NATS.Embedded.Sync),
@@ -96,6 +95,11 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			LocalOnly: cfg.OnLoopback() && !cfg.Insecure,
 			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
+		Node: server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
+		Presence: server.PresenceOptions{
+			Enabled: cfg.Presence.Enabled, Bucket: cfg.Presence.Bucket, TTL: cfg.Presence.TTL, Replicas: cfg.Presence.Replicas,
+			Events: cfg.Presence.Events, ByToken: cfg.Auth.JWT.PresenceClaim != "",
+		},
 		Logger: logger,
 	}, nil
 }
@@ -109,7 +113,8 @@ func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger)
 			Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience, Leeway: j.Leeway,
 			Cookie: j.Cookie, Query: j.Query, Claims: config.Pairs(j.Claims),
 			WidenClaim: j.WidenClaim, NarrowClaim: j.NarrowClaim, PublishClaim: j.PublishClaim,
-			Logger: logger.With("part", "auth"),
+			PresenceClaim: j.PresenceClaim,
+			Logger:        logger.With("part", "auth"),
 		},
 		Header: auth.HeaderOptions{User: h.User, Vars: config.Pairs(h.Vars), Trusted: proxies},
 	}

@@ -17,18 +17,20 @@ import (
 func newToken() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "token",
-		Short: "Make keys for publishing, and revoke grants",
+		Short: "Make API keys, and revoke grants",
 	}, newTokenKey(), newTokenRevoke())
 }
 
 func newTokenKey() *cobra.Command {
 	return &cobra.Command{
 		Use:   "key NAME SUBJECT...",
-		Short: "Make an API key that may publish to subjects",
-		Long: `Make an API key that may publish to subjects (wildcards allowed). The key goes to the standard
+		Short: "Make an API key that may publish to subjects, or read who is connected",
+		Long: `Make an API key that may publish to subjects (wildcards allowed); with +presence among them, or
+instead of them, it may read who is connected (GET /connections). The key goes to the standard
 output, its line for the file of publish.keys to the standard error: the file holds a hash alone,
 and the key is not shown again.`,
 		Example: `  tidemark token key billing 'notifications.user.*' 2>> keys.txt
+  tidemark token key operations +presence 2>> keys.txt
   curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8080/publish -d '{"subject":"notifications.user.42","data":"hi"}'`,
 		Args: arguments(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -58,7 +58,26 @@ func (s *JWTSource) identity(payload []byte) (Identity, error) {
 			return Identity{}, err
 		}
 	}
+	if id.Presence, err = s.presence(all); err != nil {
+		return Identity{}, err
+	}
 	return id, nil
+}
+
+// presence reads a claim that is true or false, and nothing else: what "no" means in some
+// other place is not to be guessed.
+func (s *JWTSource) presence(all map[string]any) (bool, error) {
+	if s.opts.PresenceClaim == "" {
+		return false, nil
+	}
+	value, _ := lookUp(all, s.opts.PresenceClaim)
+	switch v := value.(type) {
+	case nil:
+		return false, nil
+	case bool:
+		return v, nil
+	}
+	return false, badRequest("the token's claim %s must be true or false", s.opts.PresenceClaim)
 }
 
 // readClaims decodes strictly: what is not UTF-8 would be replaced, also within a user's name.

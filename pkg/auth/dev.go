@@ -31,14 +31,14 @@ func Dev(param string) Source {
 	}
 }
 
-// ThisMachine lets who is on this machine publish anything, by the rules of Dev, and nobody
-// else: not a page whose name was rebound to it, and nobody behind a proxy.
+// ThisMachine lets who is on this machine publish anything and see who is connected, by the
+// rules of Dev, and nobody else: not a page whose name was rebound to it, and nobody behind a proxy.
 func ThisMachine() Source {
 	return func(r *http.Request) (Identity, error) {
 		if !onLoopback(r) {
-			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "without keys only this machine itself may publish, as localhost; set publish.keys to let others"}
+			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "without keys only this machine itself may do this, as localhost; set publish.keys to let others"}
 		}
-		return Identity{Kind: KindDev, Publish: []string{">"}}, nil
+		return Identity{Kind: KindDev, Publish: []string{">"}, Presence: true}, nil
 	}
 }
 

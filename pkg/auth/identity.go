@@ -44,6 +44,8 @@ type Identity struct {
 	Narrow []string
 	// Publish are the subjects that may be published to, as filters; none when empty.
 	Publish []string
+	// Presence allows to read who is connected.
+	Presence bool
 }
 
 // User returns the variable "user"; empty for the anonymous.

@@ -69,6 +69,8 @@ type JWTOptions struct {
 	// filters for Identity's Widen, Narrow and Publish: one string, or a list of at most 64.
 	// Claims that are not named here are not looked at.
 	WidenClaim, NarrowClaim, PublishClaim string
+	// PresenceClaim names a claim, by its path, that is true for who may read who is connected.
+	PresenceClaim string
 
 	Logger *slog.Logger // nil discards
 }

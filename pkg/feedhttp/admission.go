@@ -41,6 +41,7 @@ type Admission struct {
 	connects *limiter
 	events   *limiter
 	refused  refused
+	serial   atomic.Uint64 // of streams
 
 	mu        sync.Mutex
 	all       int

@@ -86,7 +86,7 @@ func (p *publisher) admit(w http.ResponseWriter, r *http.Request, events int) bo
 		WriteProblem(w, Problem{Status: http.StatusTooManyRequests, Detail: fast.Error()})
 		return false
 	}
-	refuse(w, err)
+	Refuse(w, err)
 	return false
 }
 

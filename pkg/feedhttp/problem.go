@@ -46,8 +46,8 @@ func SecurityHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 }
 
-// refuse answers an error of ours with its status, and any other with 400.
-func refuse(w http.ResponseWriter, err error) {
+// Refuse answers an error of ours with its status, and any other with 400.
+func Refuse(w http.ResponseWriter, err error) {
 	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
 	if denied, ok := errors.AsType[*auth.Error](err); ok {
 		p.Status = denied.Status

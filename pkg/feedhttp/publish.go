@@ -104,7 +104,7 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.allow(id, msgs...); err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return
 	}
 	if h.admit(w, r, len(msgs)-1) {
@@ -124,7 +124,7 @@ func (p *publisher) enter(w http.ResponseWriter, r *http.Request) (id auth.Ident
 	}
 	id, err := p.identify(r)
 	if err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return id, false
 	}
 	return id, true

@@ -59,7 +59,7 @@ func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.allow(id, msg); err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return
 	}
 	h.store(w, r, []feed.Message{msg}, false)

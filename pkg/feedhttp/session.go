@@ -47,10 +47,12 @@ const firstBeat = time.Second
 // where the log must be asked, a goroutine does that for as long as it takes.
 type session struct {
 	handler *Subscribe
+	id      uint64
 	grant   auth.Grant
 	user    string
 	remote  string
 	visible bool // heartbeats are events
+	seen    bool // the observer was told
 	controls
 	leave func()
 	start time.Time
@@ -369,6 +371,7 @@ func (s *session) releaseLocked() {
 	s.handler.opts.Logger.Log(context.Background(), s.endLevel(), "stream ended", "user", s.user, "remote", s.remote, "reason", s.ended,
 		"events", s.events, "bytes", s.bytes, "position", s.sent.String(),
 		"after", time.Since(s.start).Round(time.Millisecond).String())
+	s.partLocked()
 	s.leave()
 }
 

@@ -17,21 +17,6 @@ var EndReasons = [...]string{
 	string(CloseOverload), string(CloseLimit), "gone", "timeout", "closed", "error",
 }
 
-func endReason(err error) string {
-	if farewell, ok := farewells[err]; ok {
-		return string(farewell.reason)
-	}
-	switch err {
-	case push.ErrGone:
-		return "gone"
-	case push.ErrTimeout:
-		return "timeout"
-	case push.ErrClosed:
-		return "closed"
-	}
-	return "error"
-}
-
 // SubscribeStatus is what a handler has done so far, and the streams there are now. Those that
 // were turned away before they began are Admission's to count.
 type SubscribeStatus struct {

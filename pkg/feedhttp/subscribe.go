@@ -22,6 +22,7 @@ import (
 type SubscribeOptions struct {
 	Feed   *feed.Feed
 	Stream string // the stream's name, as tidemark.open tells it
+	Name   string // the feed's name, as Who tells it
 	Selection
 	// ReplayFromLog is as in feed.SubscribeOptions.
 	ReplayFromLog bool
@@ -36,6 +37,8 @@ type SubscribeOptions struct {
 	// Admission counts streams and bounds them, and how fast they come; nil bounds nothing.
 	// Handlers may share one.
 	Admission *Admission
+	// Observer hears who comes and goes; nil for nobody.
+	Observer Observer
 
 	// Retry is what clients are told to wait before they reconnect, each with a jitter of
 	// ±50 %; 2 s when zero. RetryLater is what those are told that are sent away for overload
@@ -72,6 +75,7 @@ func (o SubscribeOptions) withDefaults() SubscribeOptions {
 type Subscribe struct {
 	opts    SubscribeOptions
 	drained atomic.Bool
+	serial  atomic.Uint64 // where no Admission counts
 	// mu keeps a stream from being added once Drain waits for those that there are.
 	mu      sync.Mutex
 	streams map[*session]struct{}
@@ -112,7 +116,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := checkQuery(r); err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return
 	}
 	if why := h.elsewhere(r); why != "" {
@@ -126,7 +130,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := h.newSession(r)
 	if err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return
 	}
 	setHeaders(w.Header())
@@ -137,10 +141,21 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	release, err := h.opts.Admission.admit(s.user, r)
 	s.failed = err
 	h.enter(s, release)
+	if h.confirm(s) {
+		h.observe(s)
+	}
+	h.opts.Engine.Serve(w, r, s, push.Options{WriteTimeout: h.opts.WriteTimeout})
+}
+
+// confirm looks for a revocation that came before Revoke could find the stream, and reports
+// whether it is let in.
+func (h *Subscribe) confirm(s *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if check := h.opts.Check; s.failed == nil && check != nil && check(s.grant) != nil {
 		s.failed = errRevoked
 	}
-	h.opts.Engine.Serve(w, r, s, push.Options{WriteTimeout: h.opts.WriteTimeout})
+	return s.failed == nil
 }
 
 // newSession reads the request, and refuses what must not be repeated as it is.
@@ -175,7 +190,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	}
 	now := time.Now()
 	s := &session{
-		handler: h, grant: id.Grant(), user: strings.Clone(id.User()), remote: r.RemoteAddr, visible: visible && !quiet, controls: controls{asComments: quiet},
+		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, controls: controls{asComments: quiet},
 		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
 		start:   now, event: now,
 	}

@@ -29,6 +29,9 @@ type ConnectOptions struct {
 	// Logger hears once of each loss and return of the connection, and of errors that NATS
 	// reports apart from any call, such as a permission that is missing; nil discards.
 	Logger *slog.Logger
+	// Denied, if set, hears of each permission that is missing, with the subject and before the
+	// Logger, which hears nothing of it if Denied returns true. It must not block.
+	Denied func(err error) (known bool)
 	// Wait makes Connect block until the connection stands or its context ends. Otherwise
 	// the connection is made in the background for as long as it takes.
 	Wait bool
@@ -187,6 +190,9 @@ func (o ConnectOptions) notices(log *slog.Logger) []nats.Option {
 			log.Info("connected to NATS again", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if o.Denied != nil && errors.Is(err, nats.ErrPermissionViolation) && o.Denied(err) {
+				return
+			}
 			subject := ""
 			if sub != nil {
 				subject = sub.Subject

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func (s *Server) stopAdmin() {
 // openMetrics comes once all that is shown is there.
 func (s *Server) openMetrics() {
 	node := metrics.Node{
-		Publisher: s.publish, Admission: s.admit, NATS: s.nats, Version: s.opts.Version,
+		Publisher: s.publish, Admission: s.admit, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
 		Draining: s.draining.Load,
 	}
 	if s.embedded != nil {

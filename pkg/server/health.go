@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/presence"
 )
 
 // readyTimeout bounds the questions that /readyz asks.
@@ -27,6 +28,11 @@ type Health struct {
 	Refused map[string]uint64 `json:"refused,omitempty"`
 	// Windows are by stream.
 	Windows map[string]Window `json:"windows,omitempty"`
+	// Node is this one's name.
+	Node string `json:"node"`
+	// Presence is how telling the others fares; nil where it is off. An error of it makes no
+	// node unready, as nobody's events depend on it.
+	Presence *presence.Status `json:"presence,omitempty"`
 }
 
 // Window is what a node holds of a stream in memory.
@@ -76,7 +82,17 @@ func (s *Server) healthz(c echo.Context) error {
 // readyz says whether clients should be sent here: NATS is reached, the streams are there,
 // and the tails are level with their streams.
 func (s *Server) readyz(c echo.Context) error {
-	h := Health{Status: "ok", Checks: map[string]string{}, Windows: map[string]Window{}}
+	h := s.health(c.Request().Context())
+	status := http.StatusOK
+	if h.Status == "unavailable" {
+		status = http.StatusServiceUnavailable
+	}
+	return c.JSON(status, h)
+}
+
+// health asks everything, for two seconds at most.
+func (s *Server) health(ctx context.Context) Health {
+	h := Health{Status: "ok", Node: s.opts.Node.Name, Checks: map[string]string{}, Windows: map[string]Window{}}
 	h.Streams, h.Replays = s.admit.Counts()
 	h.Refused = s.refused()
 	check := func(name string, err error) {
@@ -88,26 +104,32 @@ func (s *Server) readyz(c echo.Context) error {
 	check("node", s.checkDraining())
 	check("nats", s.checkNATS())
 	check("streams", s.checkStreams())
-	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for name, f := range s.feeds {
 		check("tail "+name, checkTail(ctx, f))
 		h.Windows[name] = windowOf(f)
 	}
-	if s.embedded != nil {
-		h.Checks["store"] = "ok"
-		if err := s.embedded.Err(); err != nil {
-			h.Checks["store"] = err.Error()
-			if h.Status == "ok" {
-				h.Status = "degraded" // clients are served what there is
-			}
+	s.checkStore(&h)
+	if s.presence != nil {
+		status := s.presence.Status()
+		h.Presence = &status
+	}
+	return h
+}
+
+// checkStore looks at the embedded server. One that cannot store still serves what there is.
+func (s *Server) checkStore(h *Health) {
+	if s.embedded == nil {
+		return
+	}
+	h.Checks["store"] = "ok"
+	if err := s.embedded.Err(); err != nil {
+		h.Checks["store"] = err.Error()
+		if h.Status == "ok" {
+			h.Status = "degraded"
 		}
 	}
-	status := http.StatusOK
-	if h.Status == "unavailable" {
-		status = http.StatusServiceUnavailable
-	}
-	return c.JSON(status, h)
 }
 
 func (s *Server) checkDraining() error {

@@ -24,7 +24,11 @@ func (s *Server) openIdentity(context.Context) error {
 		readers = []auth.Source{auth.Dev("user"), auth.Anonymous()}
 	}
 	s.reader = s.revoked.Guard(auth.Required(readers...))
-	return s.openPublishers()
+	if err := s.openPublishers(); err != nil {
+		return err
+	}
+	s.openWatchers()
+	return nil
 }
 
 func (s *Server) openSource(name string) (auth.Source, error) {
@@ -62,6 +66,7 @@ func (s *Server) openPublishers() error {
 		if err != nil {
 			return fmt.Errorf("publish.keys: %w", err)
 		}
+		s.keys = keys
 		sources = append(sources, keys.Identify)
 	}
 	if s.opts.Publish.ByToken && s.tokens != nil {

@@ -22,7 +22,7 @@ import (
 // withAdmin gives a node an address for operators, and a second feed that always reads the stream.
 func withAdmin(o *server.Options) {
 	o.Admin.Addr = "127.0.0.1:0"
-	o.Version = "1.2.3"
+	o.Node.Version = "1.2.3"
 	archive := o.Feeds[0]
 	archive.Name, archive.Paths, archive.ReplayFromLog = "archive", []string{"/archive"}, true
 	o.Feeds = append(o.Feeds, archive)

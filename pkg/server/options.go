@@ -33,8 +33,10 @@ type Options struct {
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
 	Limits  feedhttp.Limits
 	Publish PublishOptions
-	Version string       // of this program, for its metrics; "unknown" when empty
-	Logger  *slog.Logger // nil discards
+	Node    NodeOptions
+	// Presence is off when zero.
+	Presence PresenceOptions
+	Logger   *slog.Logger // nil discards
 }
 
 // HTTPOptions say where and how clients connect.
@@ -104,12 +106,34 @@ type PublishOptions struct {
 	MaxBatch  int
 }
 
+// NodeOptions say what this node is to others.
+type NodeOptions struct {
+	// Name is this node's alone; the host's name and a few random characters when empty. See
+	// presence.CheckNode.
+	Name string
+	// Version is the build's, for NATS micro and metrics.
+	Version string
+	// Micro announces the node as a NATS micro service.
+	Micro bool
+}
+
+// PresenceOptions say whether the nodes tell each other who is connected; see
+// presence.Options.
+type PresenceOptions struct {
+	Enabled  bool
+	Bucket   string
+	TTL      time.Duration
+	Replicas int // 0 is what the definitions of the feeds' streams have
+	Interval time.Duration
+	Events   string
+	ByToken  bool // a token of AuthOptions.JWT may read it if its claim says so
+}
+
 func (o Options) withDefaults() Options {
 	o.HTTP.Addr = cmp.Or(o.HTTP.Addr, "127.0.0.1:8080")
 	o.HTTP.HeadTimeout = cmp.Or(o.HTTP.HeadTimeout, 10*time.Second)
 	o.HTTP.BodyTimeout = cmp.Or(o.HTTP.BodyTimeout, 30*time.Second)
 	o.HTTP.ShutdownTimeout = cmp.Or(o.HTTP.ShutdownTimeout, 10*time.Second)
-	o.Version = cmp.Or(o.Version, "unknown")
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

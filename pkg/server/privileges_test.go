@@ -28,6 +28,7 @@ const (
 	userFull      = "tidemark"
 	userProvision = "tidemark-provision"
 	userRead      = "tidemark-read"
+	userPresence  = "tidemark-presence"
 	userProducer  = "producer"
 	userOperator  = "operator"
 )
@@ -190,20 +191,28 @@ func (l nodeLog) Handle(ctx context.Context, rec slog.Record) error {
 
 // TestPrivileges runs the whole service with nothing but the documented permissions.
 func TestPrivileges(t *testing.T) {
-	for _, user := range []string{userFull, userProvision, userRead} {
+	for _, user := range []string{userFull, userProvision, userRead, userPresence} {
 		t.Run(user, func(t *testing.T) {
 			g := startGuarded(t, nil)
-			publishing, provisioning := user != userRead, user == userProvision
+			publishing, provisioning := user == userFull || user == userProvision, user == userProvision
 			if !provisioning {
 				g.createStream(testStream())
 			}
-			r := g.node(user, func(o *server.Options) { o.Publish.Enabled = publishing })
+			r := g.node(user, func(o *server.Options) {
+				o.Publish.Enabled = publishing
+				if user == userPresence {
+					withEverything(o)
+				}
+			})
 			r.awaitReady()
 			r.publish("notifications.broadcast", 1, 5)
 			r.awaitReady()
 			everyStart(r)
 			throughARestart(g, r, publishing)
 			gaps(r)
+			if user == userPresence {
+				present(r)
+			}
 			r.eventually("consumers of replays are deleted", func() bool { return len(r.consumers()) == 1 })
 			recreated(g, r, publishing)
 			r.stop()
@@ -236,6 +245,34 @@ func (r *rig) consumers() (names []string) {
 		r.t.Fatal(err)
 	}
 	return names
+}
+
+// withEverything turns on what is optional.
+func withEverything(o *server.Options) {
+	withPresence("a")(o)
+	o.Publish.Enabled, o.Node.Micro, o.Presence.Events = false, true, "tidemark.presence"
+}
+
+// present uses what is optional, after a restart of the NATS server.
+func present(r *rig) {
+	r.t.Helper()
+	heard, err := r.nc.SubscribeSync("tidemark.presence.connected.42")
+	if err == nil {
+		err = r.nc.Flush()
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	l := r.listen(me, "")
+	l.want("tidemark.open")
+	if _, err := heard.NextMsg(20 * time.Second); err != nil {
+		r.t.Error(err)
+	}
+	r.awaitConnections("/connections/42", 1)
+	l.cancel()
+	r.awaitConnections("/connections/42", 0)
+	ask(r.t, r.nc, "$SRV.INFO.tidemark", 1)
+	ask(r.t, r.nc, server.StatusSubject, 1)
 }
 
 // everyStart begins everywhere among five events, from memory and from the stream, with one
@@ -354,6 +391,17 @@ var needs = map[string]struct {
 	"notifications.>": {do: func(_ *guarded, r *rig) {
 		r.attempt(http.MethodPost, "/publish", `{"subject":"notifications.broadcast","data":"1"}`)
 	}},
+	// A node with everything that is optional needs these from the start.
+	"$JS.API.STREAM.INFO.KV_TIDEMARK_PRESENCE": {},
+	"$JS.API.DIRECT.GET.KV_TIDEMARK_PRESENCE":  {},
+	"$JS.API.INFO": {},
+	"$JS.API.STREAM.CREATE.KV_TIDEMARK_PRESENCE": {},
+	"$KV.TIDEMARK_PRESENCE.>":                    {},
+	"$SRV.>":                                     {},
+	server.StatusSubject:                         {},
+	"tidemark.presence.>": {do: func(_ *guarded, r *rig) {
+		r.listen(me, "").want("tidemark.open")
+	}},
 	"$JS.API.STREAM.NAMES": {do: func(_ *guarded, r *rig) {
 		r.deleteStream()
 		r.attempt(http.MethodPost, "/publish", `{"subject":"notifications.broadcast","data":"1"}`)
@@ -376,40 +424,50 @@ func (r *rig) attempt(method, path, body string) {
 	r.t.Cleanup(func() { cancel(); trying.Wait() })
 }
 
-// TestPrivilegesAreMinimal takes each documented permission away in turn. The user that has
-// all of them stands for the others, which TestPrivilegesOfUsers compares with it.
+// TestPrivilegesAreMinimal takes each documented permission away in turn. The users that have
+// all of them stand for the others, which TestPrivilegesOfUsers compares with them.
 func TestPrivilegesAreMinimal(t *testing.T) {
-	all := startGuarded(t, nil).permissions(userProvision)
+	g := startGuarded(t, nil)
+	all, read, optional := g.permissions(userProvision), g.permissions(userRead), g.permissions(userPresence)
 	for _, dropped := range slices.Concat(all.Publish.Allow, all.Subscribe.Allow) {
-		t.Run(dropped, func(t *testing.T) {
-			need, known := needs[dropped]
-			if !known {
-				t.Fatal("nothing is known that needs it")
-			}
-			g := startGuarded(t, func(user string, p *natsserver.Permissions) {
-				if user == userProvision {
-					p.Publish.Allow = without(p.Publish.Allow, dropped)
-					p.Subscribe.Allow = without(p.Subscribe.Allow, dropped)
-				}
-			})
-			if need.prepare != nil {
-				need.prepare(g)
-			} else {
-				g.createStream(testStream())
-			}
-			r := g.node(userProvision, need.change)
-			if need.do != nil {
-				r.awaitReady()
-				r.publish("notifications.broadcast", 1, 1)
-				need.do(g, r)
-			}
-			r.eventually("a violation", func() bool { return len(g.seen()) > 0 })
-			for _, v := range g.seen() {
-				if subject := quoted.FindStringSubmatch(v); subject == nil || !feed.Subset(subject[1], dropped) {
-					t.Errorf("another violation: %s", v)
-				}
-			}
-		})
+		t.Run(dropped, func(t *testing.T) { minimal(t, userProvision, dropped) })
+	}
+	for _, dropped := range slices.Concat(optional.Publish.Allow[len(read.Publish.Allow):], optional.Subscribe.Allow[len(read.Subscribe.Allow):]) {
+		t.Run(dropped, func(t *testing.T) { minimal(t, userPresence, dropped) })
+	}
+}
+
+func minimal(t *testing.T, user, dropped string) {
+	need, known := needs[dropped]
+	if !known {
+		t.Fatal("nothing is known that needs it")
+	}
+	g := startGuarded(t, func(name string, p *natsserver.Permissions) {
+		if name == user {
+			p.Publish.Allow = without(p.Publish.Allow, dropped)
+			p.Subscribe.Allow = without(p.Subscribe.Allow, dropped)
+		}
+	})
+	if need.prepare != nil {
+		need.prepare(g)
+	} else {
+		g.createStream(testStream())
+	}
+	change := need.change
+	if user == userPresence {
+		change = withEverything
+	}
+	r := g.node(user, change)
+	if need.do != nil {
+		r.awaitReady()
+		r.publish("notifications.broadcast", 1, 1)
+		need.do(g, r)
+	}
+	r.eventually("a violation", func() bool { return len(g.seen()) > 0 })
+	for _, v := range g.seen() {
+		if subject := quoted.FindStringSubmatch(v); subject == nil || !feed.Subset(subject[1], dropped) {
+			t.Errorf("another violation: %s", v)
+		}
 	}
 }
 
@@ -442,6 +500,12 @@ func TestPrivilegesOfUsers(t *testing.T) {
 	all := g.permissions(userProvision)
 	provisions := []string{"$JS.API.STREAM.CREATE.NOTIFICATIONS", "$JS.API.STREAM.UPDATE.NOTIFICATIONS"}
 	publishes := []string{"$JS.API.STREAM.NAMES", "notifications.>"}
+	optional := g.permissions(userPresence)
+	read := g.permissions(userRead)
+	if n, m := len(read.Publish.Allow), len(read.Subscribe.Allow); !slices.Equal(optional.Publish.Allow[:n], read.Publish.Allow) ||
+		!slices.Equal(optional.Subscribe.Allow[:m], read.Subscribe.Allow) || optional.Response == nil || optional.Response.MaxMsgs != 1 {
+		t.Errorf("%s: %+v", userPresence, optional)
+	}
 	for user, lacks := range map[string][]string{userFull: provisions, userRead: slices.Concat(provisions, publishes)} {
 		p := g.permissions(user)
 		want := all.Publish.Allow
@@ -464,7 +528,7 @@ func TestPrivilegesKeepOut(t *testing.T) {
 	subscribes := func(subject string) func(*nats.Conn) error {
 		return func(nc *nats.Conn) error { _, err := nc.SubscribeSync(subject); return err }
 	}
-	for _, user := range []string{userFull, userProvision, userRead, userProducer} {
+	for _, user := range []string{userFull, userProvision, userRead, userPresence, userProducer} {
 		tries := map[string]func(*nats.Conn) error{
 			"delete the stream":         publishes("$JS.API.STREAM.DELETE.NOTIFICATIONS"),
 			"purge it":                  publishes("$JS.API.STREAM.PURGE.NOTIFICATIONS"),
@@ -479,7 +543,16 @@ func TestPrivilegesKeepOut(t *testing.T) {
 			"listen to everything":      subscribes(">"),
 			"listen to the API":         subscribes("$JS.>"),
 		}
-		if user == userRead {
+		if user == userPresence {
+			tries["delete the bucket"] = publishes("$JS.API.STREAM.DELETE.KV_TIDEMARK_PRESENCE")
+			tries["write to another bucket"] = publishes("$KV.OTHER.a")
+			tries["change the bucket"] = publishes("$JS.API.STREAM.UPDATE.KV_TIDEMARK_PRESENCE")
+			tries["listen to the bucket"] = subscribes("$KV.>")
+		} else {
+			tries["read who is connected"] = publishes("$JS.API.DIRECT.GET.KV_TIDEMARK_PRESENCE")
+			tries["listen to who connects"] = subscribes("tidemark.presence.>")
+		}
+		if user == userRead || user == userPresence {
 			tries["publish"] = publishes("notifications.broadcast")
 		}
 		if user == userProducer {

@@ -36,6 +36,7 @@ func (s *Server) routes(context.Context) (err error) {
 			e.Any(path, h)
 		}
 	}
+	s.connectionRoutes(e)
 	if err := s.publishRoutes(e); err != nil {
 		return err
 	}
@@ -51,8 +52,8 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
-		ReplayFromLog: f.ReplayFromLog,
-		Identify:      s.reader, Check: s.revoked.Check,
+		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(),
+		Identify: s.reader, Check: s.revoked.Check,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
 		Logger: s.opts.Logger.With("feed", f.Name),

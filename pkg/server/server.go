@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
+	"github.com/tidemark/tidemark/pkg/presence"
 	"github.com/tidemark/tidemark/pkg/push"
 	"github.com/tidemark/tidemark/pkg/server/metrics"
 )
@@ -33,7 +34,9 @@ type Server struct {
 	tokens    *auth.JWTSource // nil without
 	headers   *auth.HeaderSource
 	reader    auth.Source
-	publisher auth.Source // nil where everybody may publish
+	publisher auth.Source   // nil where everybody may publish
+	keys      *auth.APIKeys // nil without
+	watcher   auth.Source   // who may read who is connected
 	revoked   auth.Revocations
 	embedded  *natsd.Server // nil with a NATS server of its own
 	nats      *nats.Conn
@@ -43,6 +46,9 @@ type Server struct {
 	logs      map[string]*jetlog.Log
 	streams   []*feedhttp.Subscribe // by their place among Options.Feeds
 	metrics   *metrics.Metrics
+	presence  *presence.Presence // nil without
+	readers   chan struct{}      // of presence, as many as fit
+	announced announcement
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
@@ -55,7 +61,9 @@ type Server struct {
 // New builds a node and binds its addresses. It blocks until an embedded NATS server is
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}}
+	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}, readers: make(chan struct{}, maxReaders)}
+	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
+	s.opts.NATS.Denied = s.microDenied
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
 	if err := s.build(ctx); err != nil {
@@ -67,7 +75,8 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openIdentity, s.routes, s.hearRevocations,
+		s.nameNode, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
+		s.hearRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -169,6 +178,9 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { s.provision(inner) })
+	if s.presence != nil {
+		parts.Go(func() { s.presence.Run(inner) })
+	}
 	for _, f := range s.feeds {
 		parts.Go(func() { _ = f.Run(inner) })
 	}

@@ -1,0 +1,120 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// EventType says what an event is about.
+type EventType string
+
+// The types of events, and the tokens of their subjects.
+const (
+	EventConnected    EventType = "connected"
+	EventDisconnected EventType = "disconnected"
+)
+
+// Event is published for each connection that comes or goes, to PREFIX.TYPE.USER, where the
+// user is encoded by Token. It is a plain NATS message, once at most; a stream that listens
+// there keeps it. Those of one node come in their order.
+type Event struct {
+	Type   EventType `json:"type"`
+	ID     string    `json:"id"`
+	User   string    `json:"user,omitempty"`
+	Feed   string    `json:"feed"`
+	Node   string    `json:"node"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty"` // why it went, such as gone, drain, max-age
+}
+
+// Token makes one token of a subject of a user's name: letters, digits, - and _ stay, any
+// other byte becomes % and two hex digits. The anonymous are "_", and a user of that name %5F.
+func Token(user string) string {
+	if user == "" {
+		return "_"
+	}
+	if user == "_" {
+		return "%5F"
+	}
+	var out strings.Builder
+	for i := range len(user) {
+		if b := user[i]; plain(rune(b)) {
+			out.WriteByte(b)
+		} else {
+			fmt.Fprintf(&out, "%%%02X", b)
+		}
+	}
+	return out.String()
+}
+
+// events publishes from a queue. A nil one publishes nothing.
+type events struct {
+	nc                 *nats.Conn
+	node, prefix       string
+	queue              chan Event
+	published, dropped atomic.Uint64
+}
+
+func newEvents(nc *nats.Conn, opts Options) *events {
+	return &events{nc: nc, node: opts.Node, prefix: opts.Events, queue: make(chan Event, opts.EventQueue)}
+}
+
+func (e *events) add(ev Event, who Who) {
+	if e == nil {
+		return
+	}
+	ev.ID, ev.User, ev.Feed, ev.Node = e.node+"-"+number(who.ID), who.User, who.Feed, e.node
+	ev.At = ev.At.UTC().Truncate(time.Millisecond)
+	select {
+	case e.queue <- ev:
+	default:
+		e.dropped.Add(1)
+	}
+}
+
+// run publishes until ctx ends, and then what waits already.
+func (e *events) run(ctx context.Context) {
+	if e == nil {
+		return
+	}
+	for {
+		select {
+		case ev := <-e.queue:
+			e.publish(ev)
+		case <-ctx.Done():
+			e.publishRest()
+			return
+		}
+	}
+}
+
+func (e *events) publishRest() {
+	for {
+		select {
+		case ev := <-e.queue:
+			e.publish(ev)
+		default:
+			return
+		}
+	}
+}
+
+// publish drops what NATS does not take: an event that is told late is worse than one that
+// is missing, as the bucket says how things are.
+func (e *events) publish(ev Event) {
+	text, err := json.Marshal(ev)
+	if err == nil {
+		err = e.nc.Publish(e.prefix+"."+string(ev.Type)+"."+Token(ev.User), text)
+	}
+	if err != nil {
+		e.dropped.Add(1)
+		return
+	}
+	e.published.Add(1)
+}
