@@ -11,7 +11,7 @@ import (
 // loop owns a part of the connections. One goroutine runs it; others add, wake and tell.
 type loop struct {
 	engine *Engine
-	lane   int // its place among the loops
+	lane   int           // its place among the loops
 	wakeup chan struct{} // holds a token when one of the lists below has something
 	timer  *time.Timer
 	conns  map[int32]*conn
