@@ -43,7 +43,7 @@ var start = func() (s [64][8]uint8) {
 		for bits := range 8 {
 			least := int64(8+bits) << (length - 4)
 			i, _ := slices.BinarySearch(upper[:], least)
-			s[length][bits] = uint8(i) //nolint:gosec // at most 240
+			s[length][bits] = uint8(i)
 		}
 	}
 	return s
