@@ -102,6 +102,7 @@ var house = map[string]struct {
 	"pkg/loadgen":          {others: []string{"any"}}, // measures any server: it knows none of ours
 	"pkg/loadgen/report":   {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
 	"pkg/loadgen/overhead": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
+	"pkg/web":              {others: []string{"github.com/tdewolff"}}, // what browsers load: it knows no feed
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
 	"config":               {ours: []string{"pkg/sse", "pkg/feed"}, others: []string{"any"}},
 }
