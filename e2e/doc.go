@@ -15,6 +15,9 @@
 //   - Chromium's own EventSource comes back by itself, also to a port that refuses it for a
 //     while, with each event once; large, multi-line and non-ASCII data arrive exact; eight
 //     streams live on one page over HTTP/2.
+//   - The client library in Chromium has each event once over reloads, cuts that nobody is told
+//     of, 503, sleep, tokens that expire and pages without a storage; ten tabs that share one
+//     connection do when the one that has it is closed, sleeps or hangs.
 //   - The tour of the README is true when typed.
 //
 // Nothing here measures time. A test that waits for what never comes fails after a generous
