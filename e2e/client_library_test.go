@@ -153,6 +153,26 @@ func (b *browser) testAsleep(t *testing.T) {
 	}
 }
 
+// testBack leaves a page and comes back to it by the browser's own button, which may have kept
+// the page as it was.
+func (b *browser) testBack(t *testing.T) {
+	origin := app(t, "")
+	s := serve(t, "--http.cors.origins="+origin)
+	tab := b.start(t, origin, s.url("/events?user=42"), "", nil)
+	tab.awaitOpened()
+	eval[bool](tab, "window.addEventListener('pageshow', e => { window.kept = e.persisted; }), true")
+	p := newProducer(t, s)
+	p.publish(1, 14)
+	tab.wantNumbers("before", numbersOf(me, 14))
+	run(tab, chromedp.Navigate(origin+"/token")) // another page, of whatever kind
+	s.awaitStreams(0)
+	p.publish(15, 28)
+	eval[bool](tab, "history.back(), true")
+	tab.await("!!window.live")
+	tab.wantNumbers("back again", numbersOf(me, 28))
+	t.Logf("kept in the back/forward cache: %t", eval[bool](tab, "!!window.kept"))
+}
+
 // testWakes: a wait of ten minutes ends when the network or the user is back.
 func (b *browser) testWakes(t *testing.T) {
 	origin := app(t, "")

@@ -20,6 +20,7 @@ func TestClientLibrary(t *testing.T) {
 	t.Run("503", b.test503)
 	t.Run("a dead socket", b.testDeadSocket)
 	t.Run("a page asleep", b.testAsleep)
+	t.Run("back", b.testBack)
 	t.Run("wakes", b.testWakes)
 	t.Run("tokens", b.testTokens)
 	t.Run("a gap", b.testLibraryGap)
