@@ -1,5 +1,5 @@
 // Follows a feed of Tidemark: keeps its place over reloads, comes back, and tells of losses.
-// One file without dependencies, for browsers, webviews, workers, Node and Deno.
+// One file without dependencies, for browsers, webviews and Node.
 // README.md beside it shows how to use it, tidemark.d.ts says what each option means.
 
 // What waits in memory for a handler, in characters, where the sender cannot be held back.
