@@ -15,9 +15,12 @@
 //   - Chromium's own EventSource comes back by itself, also to a port that refuses it for a
 //     while, with each event once; large, multi-line and non-ASCII data arrive exact; eight
 //     streams live on one page over HTTP/2.
-//   - Three nodes behind nginx over three NATS servers (e2e/topology): while a node and the
-//     server that leads the stream are killed with SIGKILL, every client has each event once, in
-//     order, also one that is sent to another node.
+//   - Three nodes behind nginx over three NATS servers (e2e/topology): whichever of them is killed,
+//     paused, cut off, replaced, or has a full disk, every client has each event once, in order.
+//   - So do clients behind a link that loses packets, and those of a service whose disk was full.
+//   - The client library in Chromium has each event once over reloads, cuts that nobody is told
+//     of, 503, sleep, tokens that expire and pages without a storage; ten tabs that share one
+//     connection do when the one that has it is closed, sleeps or hangs.
 //   - The tour of the README is true when typed.
 //
 // Nothing here measures time. A test that waits for what never comes fails after a generous

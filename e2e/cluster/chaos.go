@@ -12,9 +12,13 @@ import (
 const revival = time.Minute
 
 // torment kills one process after the other with SIGKILL, starts each again after pause, and
-// goes on when all is ready again, but not before every has passed. It ends with ctx.
+// goes on when all is ready again, but not before every has passed. It begins after every, and
+// ends with ctx.
 func torment(ctx context.Context, topo *topology.Topology, every, pause time.Duration) {
 	victims := topo.Processes()
+	if !sleep(ctx, every) {
+		return
+	}
 	for i := 0; ; i++ {
 		next := time.After(every)
 		p := victims[i%len(victims)]
