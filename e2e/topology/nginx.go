@@ -66,7 +66,7 @@ func (t *Topology) front(http, https int, version [3]int) map[string]string {
 	var servers strings.Builder
 	for _, n := range t.Nodes {
 		u, _ := url.Parse(n.URL)
-		fmt.Fprintf(&servers, "server %s max_fails=1 fail_timeout=2s;\n    ", u.Host)
+		fmt.Fprintf(&servers, "server %s max_fails=0;\n    ", u.Host)
 	}
 	vars := map[string]string{
 		"FRONT_HTTP": local(http), "FRONT_HTTPS": local(https) + " ssl", "FRONT_HTTP2": "http2 on;",
