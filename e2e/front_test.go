@@ -39,10 +39,20 @@ func TestFront(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	awaitTopology(t, topo)
-	eventually(t, "a stream", func() bool {
-		return strings.Contains(begin(t, topo.Nginx.URL+"/events?user=42", nil).text, "tidemark.open")
-	})
+	for _, n := range topo.Nodes { // not through nginx, which would learn from that
+		eventually(t, n.Name()+" is ready", func() bool { return status(n.URL+"/readyz") == http.StatusOK })
+	}
+	// Streams that stay: nginx must let the next one in though none has ended.
+	for i := range 10 {
+		resp, err := direct.Get(topo.Nginx.URL + "/events?user=42")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if got := firstEvent(resp.Body); !strings.Contains(got, "tidemark.open") {
+			t.Errorf("with all nodes back, client %d gets %q", i, got)
+		}
+	}
 }
 
 // testFrontIdentity: a client is who nginx says, which is nobody for a page of another name,
@@ -95,12 +105,16 @@ func begin(t *testing.T, url string, header http.Header) beginning {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	b := beginning{status: resp.StatusCode, contentType: resp.Header.Get("Content-Type")}
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		b.text += lines.Text() + "\n"
+	return beginning{status: resp.StatusCode, contentType: resp.Header.Get("Content-Type"), text: firstEvent(resp.Body)}
+}
+
+// firstEvent reads up to the first id, or the end.
+func firstEvent(body io.Reader) (text string) {
+	for lines := bufio.NewScanner(body); lines.Scan(); {
+		text += lines.Text() + "\n"
 		if strings.HasPrefix(lines.Text(), "id: ") {
 			break
 		}
 	}
-	return b
+	return text
 }
