@@ -79,14 +79,37 @@ func (s *Subscription) verify(ctx context.Context) (State, error) {
 	return state, err
 }
 
+// A leader that is behind its replicas is so for milliseconds. These looks outlast a stall of it.
+const (
+	shortLooks = 10
+	shortPause = 100 * time.Millisecond
+)
+
+// verifyFor is verify for who is at a position: a replicated stream that ends before it is looked
+// at again, for a second in all.
+func (s *Subscription) verifyFor(ctx context.Context, at Position) (State, error) {
+	for look := 1; ; look++ {
+		state, err := s.verify(ctx)
+		short := state.Replicated && state.Copy == Original && at.Epoch == state.Epoch && at.Seq > state.LastSeq
+		if err != nil || !short || look == shortLooks {
+			return state, err
+		}
+		select {
+		case <-time.After(shortPause):
+		case <-ctx.Done():
+			return State{}, context.Cause(ctx)
+		}
+	}
+}
+
 // openReplay compares the cursor with the stream and opens a replay of what lies between.
 // A gap has moved the cursor. Neither gap nor reader: the log holds nothing after it.
 func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, error) {
-	state, err := s.verify(ctx)
+	at := Position{s.cursor, s.epoch}
+	state, err := s.verifyFor(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	at := Position{s.cursor, s.epoch}
 	if requested == "" {
 		requested = at.String()
 	}

@@ -28,6 +28,10 @@ type State struct {
 	// Born changes when the stream is created anew, also where somebody chose Epoch and so
 	// keeps it. 0 is not known, as for a copy, whose sequences and events are its origin's.
 	Born int64
+	// Replicated says that LastSeq may be a moment behind what a replica has given already: a
+	// replica applies what most have agreed on, and need not wait for the leader to do so
+	// (measured with nats-server 2.15.2).
+	Replicated bool
 	// Copy says whether another stream gives this one its events, and may be ahead of it.
 	Copy Copy
 }

@@ -37,8 +37,9 @@ type follower struct {
 	next     uint64 // the sequence that comes next
 	reached  bool   // the stream was reached once
 	lastTime time.Time
-	short    int // see judgeShort
-	failures int // since the consumer was heard of
+	short    int       // see judgeShort
+	shortAt  time.Time // since when it is so; zero while it is not
+	failures int       // since the consumer was heard of
 	probe    probe
 }
 
@@ -116,7 +117,7 @@ func (f *follower) try(ctx context.Context) error {
 	if !f.reached {
 		f.log.checkMirror(info)
 	}
-	f.reached, f.short = true, 0
+	f.reached, f.short, f.shortAt = true, 0, time.Time{}
 	f.probe.asked, f.probe.told = time.Now(), false
 	return f.ask(ctx)
 }
@@ -170,23 +171,38 @@ func (f *follower) judge(ctx context.Context, state feed.State) error {
 	return f.judgeAgain(ctx, state)
 }
 
-// shortLooks is how often in a row a mirror that is level with its origin must be found
-// shorter than the tail: it says that it is level before it has heard of its origin.
-const shortLooks = 5
+const (
+	// shortLooks is how often in a row a mirror that is level with its origin must be found
+	// shorter than the tail: it says that it is level before it has heard of its origin.
+	shortLooks = 5
+	// shortFor is for how long a replicated stream must be; see feed.State.
+	shortFor = time.Second
+)
 
 // judgeShort handles a stream that ends before the tail. A mirror that was made anew is being
 // filled again with the same events, which is waited for.
 func (f *follower) judgeShort(state feed.State) error {
-	switch state.Copy {
-	case feed.CopyBehind:
-		f.short = 0
-	case feed.CopyLevel:
-		f.short++
+	if f.shortAt.IsZero() {
+		f.shortAt = time.Now()
 	}
-	if state.Copy == feed.Original || f.short >= shortLooks {
+	if state.Copy == feed.CopyLevel {
+		f.short++
+	} else {
+		f.short = 0
+	}
+	var over bool
+	switch {
+	case state.Copy != feed.Original:
+		over = f.short >= shortLooks
+	case state.Replicated:
+		over = time.Since(f.shortAt) >= shortFor
+	default:
+		over = true
+	}
+	if over {
 		return f.lossAgain(feed.Future, state)
 	}
-	return fmt.Errorf("the mirror has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
+	return fmt.Errorf("the stream has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
 
 // judgeAgain finds what may have happened while there was no contact: messages deleted

@@ -51,6 +51,8 @@ func (i *streamInfo) state() feed.State {
 		LastSeq:  i.State.LastSeq,
 		Deleted:  i.State.NumDeleted,
 		Copy:     i.copy(),
+
+		Replicated: i.Config.Replicas > 1,
 	}
 	if s.Copy == feed.Original {
 		s.Born = i.Created.UnixNano()
