@@ -18,6 +18,9 @@
 //   - Three nodes behind nginx over three NATS servers (e2e/topology): while a node and the
 //     server that leads the stream are killed with SIGKILL, every client has each event once, in
 //     order, also one that is sent to another node.
+//   - The client library in Chromium has each event once over reloads, cuts that nobody is told
+//     of, 503, sleep, tokens that expire and pages without a storage; ten tabs that share one
+//     connection do when the one that has it is closed, sleeps or hangs.
 //   - The tour of the README is true when typed.
 //
 // Nothing here measures time. A test that waits for what never comes fails after a generous

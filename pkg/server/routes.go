@@ -11,10 +11,14 @@ import (
 
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
+	"github.com/tidemark/tidemark/pkg/web"
 )
 
 // Headers that pages of other origins may send.
 var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key"}
+
+// reading are the methods of what is only looked at.
+var reading = []string{http.MethodGet, http.MethodHead}
 
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
@@ -24,12 +28,14 @@ func (s *Server) routes(context.Context) (err error) {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
 			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: corsHeaders,
-			MaxAge: 600,
+			ExposeHeaders: []string{"Retry-After"}, MaxAge: 600,
 		}))
 	}
 	e.GET("/healthz", s.healthz)
 	e.GET("/readyz", s.readyz)
 	e.GET("/", s.page())
+	e.Match(reading, "/client.js", echo.WrapHandler(web.Client()))
+	e.Match(reading, "/client.d.ts", echo.WrapHandler(web.ClientTypes()))
 	for _, f := range s.opts.Feeds {
 		h := echo.WrapHandler(s.subscribe(f))
 		for _, path := range f.Paths {

@@ -1,0 +1,97 @@
+// What the tests share. Servers are real ones; nothing waits by the clock.
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+
+// The source, or the file that nodes serve.
+const { connect } = await import(process.env.TIDEMARK_CLIENT ?? '../tidemark.js');
+
+// Serves HTTP until the test ends. Each request goes to the next of the handlers, the last
+// one takes all others; `requests` are those that came.
+export async function serve(t, ...handlers) {
+  const requests = [];
+  const server = createServer((req, res) => {
+    requests.push(req);
+    (handlers.length > 1 ? handlers.shift() : handlers[0])(res, req);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${server.address().port}/events`, requests };
+}
+
+// A handler that answers with a stream and leaves it open.
+export const stream = (...parts) => res => {
+  res.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' });
+  res.write(':\n\n' + parts.join(''));
+};
+
+// The same, cut off behind its last part.
+export const broken = (...parts) => res => {
+  stream(...parts)(res);
+  res.write('', () => res.destroy());
+};
+
+export const problem = (status, body = {}, headers = {}) => res => {
+  res.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers });
+  res.end(JSON.stringify({ status, ...body }));
+};
+
+export const event = (n, data = `${n}`, epoch = 'e') => `data: ${data}\nid: ${n}-${epoch}\n\n`;
+export const control = (type, data, id = '') => `event: tidemark.${type}\ndata: ${JSON.stringify(data)}\n${id && `id: ${id}\n`}\n`;
+
+// Follows until the test ends, and notes what happens. `until` resolves once something holds.
+export function follow(t, url, options = {}) {
+  const seen = { events: [], data: [], gaps: [], opens: [], closes: [], states: [], errors: [], waits: [] };
+  const live = connect(url, {
+    minBackoff: 1, maxBackoff: 20, storage: memory(),
+    onGap: gap => { seen.gaps.push(gap); }, onOpen: open => { seen.opens.push(open); }, onClose: close => { seen.closes.push(close); },
+    onError: error => { seen.errors.push(error); },
+    onState: (state, more) => {
+      seen.states.push(state);
+      if (state === 'waiting') seen.waits.push(more);
+    },
+    ...options,
+    onEvent: async e => {
+      await options.onEvent?.(e);
+      seen.events.push(e);
+      seen.data.push(e.data);
+    },
+  });
+  t.after(() => live.close());
+  return { ...seen, live, until: ok => until(() => ok(seen)), ended: () => until(() => live.state === 'closed') };
+}
+
+// Polls; what never comes is for the limit of the test run.
+async function until(ok) {
+  while (!ok()) await setTimeout(2);
+}
+
+// A storage like the browser's.
+export function memory(entries = {}) {
+  return {
+    entries,
+    getItem: key => entries[key] ?? null,
+    setItem(key, value) { entries[key] = value; },
+  };
+}
+
+// An answer of fetch that brings bytes in given pieces, and then ends or not.
+export function pieces(chunks, { end = true } = {}) {
+  let pulled = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      if (pulled < chunks.length) controller.enqueue(chunks[pulled++]);
+      else if (end) controller.close();
+      else return new Promise(() => {});
+    },
+  }, { highWaterMark: 0 });
+  return { response: new Response(body, { headers: { 'Content-Type': 'text/event-stream' } }), pulled: () => pulled };
+}
+
+// A fetch that gives each answer once, and then none until it is aborted.
+export const answers = (...responses) => (_, { signal }) => responses.shift() ??
+  new Promise((_, fail) => { signal.addEventListener('abort', () => fail(signal.reason)); });
