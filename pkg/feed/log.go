@@ -28,6 +28,9 @@ type State struct {
 	// Born changes when the stream is created anew, also where somebody chose Epoch and so
 	// keeps it. 0 is not known, as for a copy, whose sequences and events are its origin's.
 	Born int64
+	// Readers are the consumers that the log has on the stream, of all nodes and others; 0 is
+	// not known, too.
+	Readers int
 	// Copy says whether another stream gives this one its events, and may be ahead of it.
 	Copy Copy
 }
