@@ -253,4 +253,3 @@ func (p *tab) awaitNode(name, value string) {
 func shows(typ, subject, data string) (js string) {
 	return fmt.Sprintf(`[...document.querySelectorAll('tbody tr')].some(r => r.event && r.querySelector('.type').textContent === %q && r.querySelector('.subject').textContent === %q && r.querySelector('button').textContent.includes(%q))`, typ, subject, data)
 }
-

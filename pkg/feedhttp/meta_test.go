@@ -25,11 +25,11 @@ func (s *stream) metas() (texts []string) {
 func TestMeta(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newRig(t, setup{proto: proto})
-		first := r.Publish("n.broadcast", "", []byte("one"))
+		first := r.Publish("n.all", "", []byte("one"))
 		r.await(t, "the tail", func() bool { return r.feed.Status().High >= first })
 		plain, _ := r.opened(t, "?from=all")
 		asked, _ := r.opened(t, "?from=all&meta=1")
-		second := r.Publish("n.broadcast", "", []byte("two"))
+		second := r.Publish("n.all", "", []byte("two"))
 		for range 2 {
 			want, got := plain.next(t), asked.next(t)
 			if fmt.Sprint(want) != fmt.Sprint(got) {
@@ -54,7 +54,7 @@ func checkMetas(t *testing.T, texts []string, seqs ...uint64) {
 	}
 	for _, text := range texts[1:] {
 		var meta feedhttp.EventMeta
-		if err := json.Unmarshal([]byte(text), &meta); err != nil || meta.Subject != "n.broadcast" || meta.Stored == 0 {
+		if err := json.Unmarshal([]byte(text), &meta); err != nil || meta.Subject != "n.all" || meta.Stored == 0 {
 			t.Errorf("%q (%v)", text, err)
 		}
 	}

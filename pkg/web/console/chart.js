@@ -40,7 +40,7 @@ function draw(points) {
   const rates = points.map(p => p.rate), scale = nice(Math.max(1, ...rates)), line = path(rates, scale);
   $('rate').querySelector('.line').setAttribute('d', line);
   $('rate').querySelector('.area').setAttribute('d', line && line + 'V' + HEIGHT + 'H' + (SECONDS - rates.length) + 'Z');
-  $('rate-now').textContent = (rates.at(-1) || 0) + ' events/s';
+  $('rate-now').textContent = rates.at(-1) + (rates.at(-1) === 1 ? ' event/s' : ' events/s');
   $('rate-scale').textContent = 'to ' + scale + '/s, 3 minutes';
   const top = nice(Math.max(1, ...points.map(p => p.p95 || 0)));
   $('delay').querySelector('.high').setAttribute('d', path(points.map(p => p.p95), top));

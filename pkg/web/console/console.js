@@ -29,6 +29,7 @@ function count() {
   let text = received.toLocaleString('en') + ' received';
   if (redelivered) text += ', ' + redelivered.toLocaleString('en') + ' redelivered';
   if (paused) text += ', ' + list.held + ' held';
+  $('empty').hidden = received > 0;
   if ($('count').textContent !== text) $('count').textContent = text;
 }
 

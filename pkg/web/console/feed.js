@@ -56,6 +56,7 @@ export function newFeed(on) {
   let client, cutter, heldUntil = 0, release = () => {}, last, skew = 0, lostAt = 0, away, resuming = false;
 
   const opened = meta => {
+    metas.clear(); // what a connection before this one left
     last = sequence(meta.last);
     const differ = Date.now() - meta.now_ms;
     skew = Math.abs(differ) < SAME_CLOCK ? 0 : differ;
@@ -99,7 +100,6 @@ export function newFeed(on) {
     on.state(state, { ...more, cut: heldUntil > Date.now() });
   };
   const onOpen = open => {
-    metas.clear();
     away = resuming ? { ms: Date.now() - lostAt, redelivered: 0, cut: heldUntil > lostAt } : undefined;
     lostAt = heldUntil = 0;
     on.open(open, away);
