@@ -31,6 +31,14 @@ func (c Config) PublishEnabled() bool {
 	return c.Publish.Enabled == On
 }
 
+// ConsoleEnabled resolves console.enabled. auto shows strangers nothing.
+func (c Config) ConsoleEnabled() bool {
+	if c.Console.Enabled == Auto {
+		return c.OnLoopback()
+	}
+	return c.Console.Enabled == On
+}
+
 func (c Config) hasSource(name string) bool { return slices.Contains(c.Auth.Identity, name) }
 
 // validateAuth keeps a node from being open by mistake.

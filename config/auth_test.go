@@ -62,6 +62,23 @@ func TestPublishAuto(t *testing.T) {
 	}
 }
 
+func TestConsoleAuto(t *testing.T) {
+	for _, tt := range []struct {
+		addr    string
+		enabled Switch
+		want    bool
+	}{
+		{"127.0.0.1:1", Auto, true}, {"[::1]:1", Auto, true}, {":1", Auto, false},
+		{"127.0.0.1:1", Off, false}, {":1", On, true},
+	} {
+		cfg := Default()
+		cfg.HTTP.Addr, cfg.Console.Enabled = tt.addr, tt.enabled
+		if got := cfg.ConsoleEnabled(); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
 func TestProxies(t *testing.T) {
 	got, err := HTTP{TrustedProxies: []string{"10.1.2.3/8", "192.0.2.1", "::ffff:192.0.2.2", "2001:db8::/32"}}.Proxies()
 	want := []netip.Prefix{

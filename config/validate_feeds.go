@@ -11,7 +11,7 @@ import (
 )
 
 // reserved paths are the service's own.
-var reserved = []string{"/", "/publish", "/healthz", "/readyz", "/metrics", "/connections", "/api/events/send-message"}
+var reserved = []string{"/", "/console", "/client.js", "/client.d.ts", "/publish", "/healthz", "/readyz", "/metrics", "/connections", "/api/events/send-message"}
 
 func validateFeeds(feeds map[string]Feed, p *problems) {
 	owners := make(map[string]string)
@@ -81,7 +81,7 @@ func checkPath(p *problems, key, s string) {
 		p.add(key, "%q must be a plain path, without wildcards, spaces and any of * : { } ? # %%", s)
 	case path.Clean(s) != s:
 		p.add(key, "%q must be written as %s", s, path.Clean(s))
-	case slices.Contains(reserved, s), strings.HasPrefix(s, "/connections/"):
+	case slices.Contains(reserved, s), strings.HasPrefix(s, "/connections/"), strings.HasPrefix(s, "/console/"):
 		p.add(key, "%s is a path of the service itself; choose another", s)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -81,21 +80,6 @@ func run[T any](p *tab, action chromedp.Action[T]) T {
 func eval[T any](p *tab, js string) T {
 	p.t.Helper()
 	return run(p, chromedp.Evaluate[T](js))
-}
-
-// screenshot shows the page at a width. The pictures are kept where TIDEMARK_SCREENSHOTS
-// says.
-func (p *tab) screenshot(name string, width, height int64) {
-	p.t.Helper()
-	run(p, chromedp.EmulateViewport(width, height))
-	png := run(p, chromedp.CaptureScreenshot())
-	dir := os.Getenv("TIDEMARK_SCREENSHOTS")
-	if dir == "" {
-		dir = p.t.TempDir()
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // recorder serves a page, of another origin than the service's, that notes what its

@@ -17,8 +17,6 @@ func TestChromium(t *testing.T) {
 	t.Run("exact data", b.testExactData)
 	t.Run("gap", b.testGap)
 	t.Run("eight on a page", b.testEight)
-	t.Run("page", b.testPage)
-	t.Run("page with problems", b.testPageProblems)
 }
 
 // follow opens an EventSource in a recorder's page and waits for its first tidemark.open.

@@ -21,6 +21,8 @@
 //   - The client library in Chromium has each event once over reloads, cuts that nobody is told
 //     of, 503, sleep, tokens that expire and pages without a storage; ten tabs that share one
 //     connection do when the one that has it is closed, sleeps or hangs.
+//   - The console in Chromium counts what it receives and what is redelivered after a cut, and
+//     asks no other origin.
 //   - The tour of the README is true when typed.
 //
 // Nothing here measures time. A test that waits for what never comes fails after a generous

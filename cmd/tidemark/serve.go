@@ -95,7 +95,8 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			LocalOnly: cfg.OnLoopback() && !cfg.Insecure,
 			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
-		Node: server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
+		Console: cfg.ConsoleEnabled(),
+		Node:    server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
 		Presence: server.PresenceOptions{
 			Enabled: cfg.Presence.Enabled, Bucket: cfg.Presence.Bucket, TTL: cfg.Presence.TTL, Replicas: cfg.Presence.Replicas,
 			Events: cfg.Presence.Events, ByToken: cfg.Auth.JWT.PresenceClaim != "",

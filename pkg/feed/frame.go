@@ -15,6 +15,7 @@ const frameOverhead = 256
 type Frame struct {
 	Seq     uint64
 	Subject string
+	Stored  int64 // when the log took it, in Unix milliseconds; 0 where it does not say
 
 	size   int
 	stored int64 // nanoseconds since 1970
@@ -25,11 +26,15 @@ type Frame struct {
 }
 
 func newFrame(epoch string, ev Event) *Frame {
-	return &Frame{
+	f := &Frame{
 		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, event: ev,
 		stored: ev.Time.UnixNano(),
 		size:   len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
 	}
+	if !ev.Time.IsZero() {
+		f.Stored = ev.Time.UnixMilli()
+	}
+	return f
 }
 
 // Wire returns the whole frame as it goes out, its blank line included. Callers share it

@@ -32,6 +32,9 @@ type State struct {
 	// replica applies what most have agreed on, and need not wait for the leader to do so
 	// (measured with nats-server 2.15.2).
 	Replicated bool
+	// Readers are the consumers that the log has on the stream, of all nodes and others; 0 is
+	// not known, too.
+	Readers int
 	// Copy says whether another stream gives this one its events, and may be ahead of it.
 	Copy Copy
 }

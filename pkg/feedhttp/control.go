@@ -14,6 +14,9 @@ const (
 	TypePosition = feed.ControlPrefix + "position"
 	TypeGap      = feed.ControlPrefix + "gap"
 	TypeClose    = feed.ControlPrefix + "close"
+
+	// TypeMeta is a comment for who asks with ?meta=1, and never an event.
+	TypeMeta = feed.ControlPrefix + "meta"
 )
 
 // Open is the data of tidemark.open.
@@ -45,6 +48,19 @@ type Close struct {
 	Message string      `json:"message"`
 }
 
+// OpenMeta is the first comment of a stream with ?meta=1. What comes up to Last was stored
+// before the stream was opened.
+type OpenMeta struct {
+	Now  int64  `json:"now_ms"` // the node's clock, Unix time
+	Last string `json:"last"`   // how far the node had read the log
+}
+
+// EventMeta is the comment before each event of a stream with ?meta=1.
+type EventMeta struct {
+	Subject string `json:"subject"`
+	Stored  int64  `json:"stored_ms"` // Unix time
+}
+
 // CloseReason says why the server ends a stream.
 type CloseReason string
 
@@ -72,6 +88,16 @@ func (c controls) append(dst []byte, typ, id string, data any) []byte {
 		return sse.AppendComment(dst, typ+" "+string(text))
 	}
 	return sse.AppendEvent(dst, sse.Event{ID: []byte(id), Type: typ, Data: text})
+}
+
+// meta appends what only few want to know as a comment, so that the frames are the same for
+// everybody and every client skips it that does not look for it.
+func (c controls) meta(dst []byte, data any) []byte {
+	text, err := json.Marshal(data)
+	if err != nil {
+		panic(err) // of our own types, which have no way to fail
+	}
+	return sse.AppendComment(dst, TypeMeta+" "+string(text))
 }
 
 func (c controls) open(dst []byte, stream string, sub *feed.Subscription) []byte {

@@ -46,13 +46,14 @@ const firstBeat = time.Second
 // session is one client's stream. The engine asks it for bytes, from one goroutine at a time;
 // where the log must be asked, a goroutine does that for as long as it takes.
 type session struct {
-	handler *Subscribe
-	id      uint64
-	grant   auth.Grant
-	user    string
-	remote  string
-	visible bool // heartbeats are events
-	seen    bool // the observer was told
+	handler  *Subscribe
+	id       uint64
+	grant    auth.Grant
+	user     string
+	remote   string
+	visible  bool // heartbeats are events
+	withMeta bool // events are told with their subject and time
+	seen     bool // the observer was told
 	controls
 	leave func()
 	start time.Time
@@ -215,7 +216,12 @@ func (s *session) appendNewLocked(dst []byte, limit int, turn push.Turn) ([]byte
 	}
 	if !s.opened {
 		s.opened = true
-		dst = s.open(s.beginLocked(dst), s.handler.opts.Stream, s.sub)
+		dst = s.beginLocked(dst)
+		if s.withMeta {
+			status := s.handler.opts.Feed.Status()
+			dst = s.meta(dst, OpenMeta{now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
+		}
+		dst = s.open(dst, s.handler.opts.Stream, s.sub)
 		s.sent = s.sub.Opening().Position
 		s.handler.counts.gap(s.sub.Opening().Gap)
 	}
@@ -257,6 +263,9 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, turn push.Turn) []
 	for _, f := range s.left.Frames {
 		if n > 0 && len(dst) >= limit {
 			break
+		}
+		if s.withMeta {
+			dst = s.meta(dst, EventMeta{f.Subject, f.Stored})
 		}
 		dst = append(dst, f.Wire()...)
 		s.sent.Seq = f.Seq

@@ -188,9 +188,13 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	meta, err := flag(query, "meta", "1")
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	s := &session{
-		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, controls: controls{asComments: quiet},
+		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
 		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
 		start:   now, event: now,
 	}

@@ -41,6 +41,7 @@ type streamInfo struct {
 		LastSeq    uint64   `json:"last_seq"`
 		NumDeleted uint64   `json:"num_deleted"`
 		Deleted    []uint64 `json:"deleted"`
+		Consumers  int      `json:"consumer_count"`
 	} `json:"state"`
 }
 
@@ -50,6 +51,7 @@ func (i *streamInfo) state() feed.State {
 		FirstSeq: i.State.FirstSeq,
 		LastSeq:  i.State.LastSeq,
 		Deleted:  i.State.NumDeleted,
+		Readers:  i.State.Consumers,
 		Copy:     i.copy(),
 
 		Replicated: i.Config.Replicas > 1,

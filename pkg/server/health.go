@@ -28,6 +28,12 @@ type Health struct {
 	Refused map[string]uint64 `json:"refused,omitempty"`
 	// Windows are by stream.
 	Windows map[string]Window `json:"windows,omitempty"`
+	// Stored are the streams as their leaders have them, by name. One that did not answer is
+	// left out.
+	Stored map[string]Stored `json:"stored,omitempty"`
+	// NATS is the server that this node is connected to; empty while there is none, or where
+	// its name is not known.
+	NATS string `json:"nats,omitempty"`
 	// Node is this one's name.
 	Node string `json:"node"`
 	// Presence is how telling the others fares; nil where it is off. An error of it makes no
@@ -46,6 +52,14 @@ type Window struct {
 	FromWindow uint64  `json:"from_window"`
 	FromLog    uint64  `json:"from_log"`
 	HitRatio   float64 `json:"hit_ratio"`
+}
+
+// Stored is what a stream's leader says of it.
+type Stored struct {
+	First     uint64 `json:"first"` // sequence; last+1 where nothing is stored
+	Last      uint64 `json:"last"`
+	Epoch     string `json:"epoch"`
+	Consumers int    `json:"consumers"` // of all nodes, and of others
 }
 
 // refused leaves out what did not happen.
@@ -92,7 +106,7 @@ func (s *Server) readyz(c echo.Context) error {
 
 // health asks everything, for two seconds at most.
 func (s *Server) health(ctx context.Context) Health {
-	h := Health{Status: "ok", Node: s.opts.Node.Name, Checks: map[string]string{}, Windows: map[string]Window{}}
+	h := Health{Status: "ok", Node: s.opts.Node.Name, Checks: map[string]string{}, Windows: map[string]Window{}, Stored: map[string]Stored{}}
 	h.Streams, h.Replays = s.admit.Counts()
 	h.Refused = s.refused()
 	check := func(name string, err error) {
@@ -101,13 +115,18 @@ func (s *Server) health(ctx context.Context) Health {
 			h.Checks[name], h.Status = err.Error(), "unavailable"
 		}
 	}
+	h.NATS = s.nats.ConnectedServerName()
 	check("node", s.checkDraining())
 	check("nats", s.checkNATS())
 	check("streams", s.checkStreams())
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for name, f := range s.feeds {
-		check("tail "+name, checkTail(ctx, f))
+		state, err := checkTail(ctx, f)
+		check("tail "+name, err)
+		if state.Epoch != "" {
+			h.Stored[name] = Stored{state.FirstSeq, state.LastSeq, state.Epoch, state.Readers}
+		}
 		h.Windows[name] = windowOf(f)
 	}
 	s.checkStore(&h)
@@ -161,23 +180,24 @@ func orUnknown(err error) error {
 }
 
 // checkTail compares the tail with what the stream's leader has. A tail that is behind gets
-// a moment, since events may be stored at this very time.
-func checkTail(ctx context.Context, f *feed.Feed) error {
+// a moment, since events may be stored at this very time. It returns what the leader has, if
+// that is known.
+func checkTail(ctx context.Context, f *feed.Feed) (feed.State, error) {
 	if err := f.Status().Lost; err != nil {
-		return err
+		return feed.State{}, err
 	}
 	state, err := f.State(ctx)
 	if err != nil {
-		return err
+		return feed.State{}, err
 	}
 	for {
 		status := f.Status()
 		if status.Epoch == state.Epoch && status.High >= state.LastSeq {
-			return nil
+			return state, nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("at %d of %d", status.High, state.LastSeq)
+			return state, fmt.Errorf("at %d of %d", status.High, state.LastSeq)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -17,10 +17,16 @@ Tidemark serves %[1]s
   listen       curl -N '%[1]s%[3]s?user=42'
   publish      nats pub notifications.user.42 '{"text":"hi"}' -H Event-Type:greeting%[4]s
   or           curl %[1]s/publish -d '{"subject":"notifications.user.42","event":"greeting","data":{"text":"hi"}}'
-  in a browser %[1]s/
-
-`, base, s.natsLine(), s.eventPath(), s.natsFlag())
+%[5]s
+`, base, s.natsLine(), s.eventPath(), s.natsFlag(), s.consoleHint(base))
 	return err
+}
+
+func (s *Server) consoleHint(base string) string {
+	if !s.opts.Console {
+		return ""
+	}
+	return "  in a browser " + base + "/\n"
 }
 
 func (s *Server) natsLine() string {

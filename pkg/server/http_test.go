@@ -105,6 +105,15 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+func TestConsoleOff(t *testing.T) {
+	r := newRig(t, func(o *server.Options) { o.Console = false })
+	for _, path := range []string{"/", "/console/console.js", "/console/settings.json"} {
+		if got := r.status(path); got != http.StatusNotFound {
+			t.Errorf("GET %s: %d, want 404", path, got)
+		}
+	}
+}
+
 func TestEveryConnectionOfAUserGetsEverything(t *testing.T) {
 	r := newRig(t, nil)
 	var all []*listener

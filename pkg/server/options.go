@@ -33,6 +33,7 @@ type Options struct {
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
 	Limits  feedhttp.Limits
 	Publish PublishOptions
+	Console bool // serve the console at /
 	Node    NodeOptions
 	// Presence is off when zero.
 	Presence PresenceOptions

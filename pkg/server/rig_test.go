@@ -67,6 +67,7 @@ func options(t *testing.T, url string) server.Options {
 		}},
 		SSE:     server.SSEOptions{Retry: 50 * time.Millisecond},
 		Publish: server.PublishOptions{Enabled: true},
+		Console: true,
 		Logger:  slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	opts.NATS.URL = url

@@ -33,9 +33,9 @@ func (s *Server) routes(context.Context) (err error) {
 	}
 	e.GET("/healthz", s.healthz)
 	e.GET("/readyz", s.readyz)
-	e.GET("/", s.page())
 	e.Match(reading, "/client.js", echo.WrapHandler(web.Client()))
 	e.Match(reading, "/client.d.ts", echo.WrapHandler(web.ClientTypes()))
+	s.consoleRoutes(e)
 	for _, f := range s.opts.Feeds {
 		h := echo.WrapHandler(s.subscribe(f))
 		for _, path := range f.Paths {

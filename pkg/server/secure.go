@@ -1,10 +1,6 @@
 package server
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
-	"fmt"
 	"log"
 	"log/slog"
 	"strings"
@@ -28,23 +24,6 @@ func (s *Server) secure(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
-}
-
-// pagePolicy lets the page run its own script and style, and nothing that came to be in it:
-// they are named by their hash.
-func pagePolicy(page []byte) string {
-	return fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-		hashOf(page, "script"), hashOf(page, "style"))
-}
-
-func hashOf(page []byte, tag string) string {
-	_, rest, _ := bytes.Cut(page, []byte("<"+tag+">"))
-	inner, _, ok := bytes.Cut(rest, []byte("</"+tag+">"))
-	if !ok {
-		return "'none'"
-	}
-	sum := sha256.Sum256(inner)
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 // errorLog is for what net/http complains of, mostly strangers at the port: failed handshakes.

@@ -43,8 +43,10 @@ func compress(content []byte) []byte {
 // maxAge lets a page load without asking, and an update of the node reach everybody soon.
 const maxAge = "public, max-age=300"
 
-// ServeHTTP leaves conditions, ranges and HEAD to net/http.
-func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, maxAge) }
+
+// serve leaves conditions, ranges and HEAD to net/http.
+func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, r.Method+" is not served here; use GET", http.StatusMethodNotAllowed)
@@ -53,7 +55,7 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", a.mediaType)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", maxAge)
+	h.Set("Cache-Control", cache)
 	h.Add("Vary", "Accept-Encoding")
 	content, tag := a.plain, a.tag
 	if takesGzip(r) {
