@@ -15,7 +15,6 @@ const frameOverhead = 256
 type Frame struct {
 	Seq     uint64
 	Subject string
-	Stored  int64 // when the log took it, in Unix milliseconds; 0 where it does not say
 
 	size   int
 	stored int64 // nanoseconds since 1970
@@ -28,11 +27,10 @@ type Frame struct {
 func newFrame(epoch string, ev Event) *Frame {
 	f := &Frame{
 		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, event: ev,
-		stored: ev.Time.UnixNano(),
-		size:   len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
+		size: len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
 	}
 	if !ev.Time.IsZero() {
-		f.Stored = ev.Time.UnixMilli()
+		f.stored = ev.Time.UnixNano()
 	}
 	return f
 }
@@ -51,7 +49,8 @@ func (f *Frame) Wire() []byte {
 	return f.wire
 }
 
-// Stored is when the event was stored, by the clock of who stored it, in nanoseconds since 1970.
+// Stored is when the event was stored, by the clock of who stored it, in nanoseconds since 1970;
+// 0 where it does not say.
 func (f *Frame) Stored() int64 { return f.stored }
 
 // Size is about how many bytes the frame holds in memory.

@@ -265,7 +265,7 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, turn push.Turn) []
 			break
 		}
 		if s.withMeta {
-			dst = s.meta(dst, EventMeta{f.Subject, f.Stored})
+			dst = s.meta(dst, EventMeta{f.Subject, f.Stored() / int64(time.Millisecond)})
 		}
 		dst = append(dst, f.Wire()...)
 		s.sent.Seq = f.Seq
