@@ -24,6 +24,7 @@ type Config struct {
 	Limits  Limits
 	Window  Window
 	Publish Publish
+	Docs    Docs
 	// Node is who this node is, and Presence whether the nodes tell each other who is connected.
 	Node     Node
 	Presence Presence
@@ -180,6 +181,11 @@ type Publish struct {
 	MaxBatch int    // events in one request
 }
 
+// Docs is docs.*: the description of the API.
+type Docs struct {
+	Enabled Switch // auto is on loopback alone
+}
+
 // Node is node.*: this node among others.
 type Node struct {
 	Name  string // empty for the host's name and a few random characters
@@ -229,6 +235,7 @@ func Default() Config {
 		},
 		Window:   Window{Events: 65536, Bytes: 64 * MiB},
 		Publish:  Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
+		Docs:     Docs{Enabled: Auto},
 		Node:     Node{Micro: true},
 		Presence: Presence{Bucket: "TIDEMARK_PRESENCE", TTL: time.Minute},
 		Log:      Log{Level: "info", Format: "auto"},

@@ -100,6 +100,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			LocalOnly: cfg.OnLoopback() && !cfg.Insecure,
 			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
+		Docs: cfg.DocsEnabled(),
 		Node: server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
 		Presence: server.PresenceOptions{
 			Enabled: cfg.Presence.Enabled, Bucket: cfg.Presence.Bucket, TTL: cfg.Presence.TTL, Replicas: cfg.Presence.Replicas,

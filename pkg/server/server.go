@@ -57,6 +57,7 @@ type Server struct {
 	draining    atomic.Bool
 	drain       drainState
 	started     time.Time
+	served      []string // paths, of http.addr
 	operator    auth.Source
 	cleanup     []func() // run last to first
 }
