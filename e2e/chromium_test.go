@@ -19,6 +19,7 @@ func TestChromium(t *testing.T) {
 	t.Run("eight on a page", b.testEight)
 	t.Run("page", b.testPage)
 	t.Run("page with problems", b.testPageProblems)
+	t.Run("docs", b.testDocs)
 }
 
 // follow opens an EventSource in a recorder's page and waits for its first tidemark.open.
