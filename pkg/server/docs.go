@@ -48,7 +48,7 @@ func (s *Server) docsRoutes(e *echo.Echo) error {
 	for name, kind := range map[string]string{"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"} {
 		packed, err := fs.ReadFile(static.FS, name+".gz")
 		if err != nil {
-			return fmt.Errorf("Swagger UI: %w", err)
+			return fmt.Errorf("files of Swagger UI: %w", err)
 		}
 		e.GET("/docs/"+name, packedBlob(kind, packed))
 	}

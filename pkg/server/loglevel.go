@@ -33,7 +33,7 @@ func (l *LogLevel) Set(text string) error {
 	return nil
 }
 
-// Level implements slog.Leveler.
+// Level is for slog.
 func (l *LogLevel) Level() slog.Level { return slog.Level(l.level.Load()) }
 
 // String is what Set takes.
@@ -50,7 +50,7 @@ func (l *LogLevel) String() string {
 // derived from another.
 type levelHandler struct {
 	slog.Handler
-	level slog.Leveler
+	level *LogLevel
 }
 
 func (h levelHandler) Enabled(_ context.Context, level slog.Level) bool {

@@ -68,8 +68,7 @@ func (s *Server) mayOperate(r *http.Request) error {
 func (s *Server) closeConnection(c echo.Context) error {
 	id, err := strconv.ParseUint(c.Param("id"), 10, 64)
 	if err != nil {
-		feedhttp.Refuse(c.Response(), badQuery("the id in the path must be a number, as GET /admin/connections tells it"))
-		return nil
+		return refuse(c, badQuery("the id in the path must be a number, as GET /admin/connections tells it"))
 	}
 	for _, h := range s.streams {
 		if h.Close(id) {
@@ -78,6 +77,12 @@ func (s *Server) closeConnection(c echo.Context) error {
 		}
 	}
 	feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusNotFound, Detail: "this node has no stream with the id " + c.Param("id") + "; it may have ended"})
+	return nil
+}
+
+// refuse answers an error, which is all that there is to do about it.
+func refuse(c echo.Context, err error) error {
+	feedhttp.Refuse(c.Response(), err)
 	return nil
 }
 
@@ -99,13 +104,11 @@ func (s *Server) setLogLevel(c echo.Context) error {
 	}
 	var body logLevelBody
 	if err := decodeSmall(c, &body); err != nil {
-		feedhttp.Refuse(c.Response(), badQuery(`the body must be JSON such as {"level":"debug"}`))
-		return nil
+		return refuse(c, badQuery(`the body must be JSON such as {"level":"debug"}`))
 	}
 	before := s.opts.LogLevel.String()
 	if err := s.opts.LogLevel.Set(body.Level); err != nil {
-		feedhttp.Refuse(c.Response(), badQuery("level: %v", err))
-		return nil
+		return refuse(c, badQuery("level: %v", err))
 	}
 	s.opts.Logger.Warn("the level of the log was changed", "from", before, "to", body.Level)
 	return s.tellLogLevel(c)
