@@ -155,6 +155,9 @@ func draw(file *os.File, text string) error {
 	if err != nil {
 		return err
 	}
+	if width == 0 || height == 0 { // a terminal that does not know
+		width, height = 80, 24
+	}
 	lines := strings.Split("tidemark top  "+time.Now().Format(time.TimeOnly)+"  q ends\n\n"+strings.TrimRight(text, "\n"), "\n")
 	var screen strings.Builder
 	screen.WriteString("\x1b[H")
