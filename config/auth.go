@@ -39,6 +39,11 @@ func (c Config) ConsoleEnabled() bool {
 	return c.Console.Enabled == On
 }
 
+// DocsEnabled resolves docs.enabled.
+func (c Config) DocsEnabled() bool {
+	return c.Docs.Enabled == On || c.Docs.Enabled == Auto && c.OnLoopback()
+}
+
 func (c Config) hasSource(name string) bool { return slices.Contains(c.Auth.Identity, name) }
 
 // validateAuth keeps a node from being open by mistake.

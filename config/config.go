@@ -25,6 +25,7 @@ type Config struct {
 	Window  Window
 	Publish Publish
 	Console Console
+	Docs    Docs
 	// Node is who this node is, and Presence whether the nodes tell each other who is connected.
 	Node     Node
 	Presence Presence
@@ -186,6 +187,11 @@ type Console struct {
 	Enabled Switch
 }
 
+// Docs is docs.*: the description of the API.
+type Docs struct {
+	Enabled Switch // auto is on loopback alone
+}
+
 // Node is node.*: this node among others.
 type Node struct {
 	Name  string // empty for the host's name and a few random characters
@@ -236,6 +242,7 @@ func Default() Config {
 		Window:   Window{Events: 65536, Bytes: 64 * MiB},
 		Publish:  Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
 		Console:  Console{Enabled: Auto},
+		Docs:     Docs{Enabled: Auto},
 		Node:     Node{Micro: true},
 		Presence: Presence{Bucket: "TIDEMARK_PRESENCE", TTL: time.Minute},
 		Log:      Log{Level: "info", Format: "auto"},

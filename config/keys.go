@@ -93,6 +93,7 @@ var keys = []key{
 	{name: "publish.max_batch", usage: "largest `number` of events in one request", field: func(c *Config) any { return &c.Publish.MaxBatch }},
 
 	{name: "console.enabled", usage: "serve the console page at /: `true`, false, or auto", field: func(c *Config) any { return &c.Console.Enabled }},
+	{name: "docs.enabled", usage: "serve /openapi.json and /docs: `true`, false, or auto", field: func(c *Config) any { return &c.Docs.Enabled }},
 
 	{name: "node.name", usage: "`name` of this node; empty for the host's and a few random characters", field: func(c *Config) any { return &c.Node.Name }},
 	{name: "node.micro", usage: "announce the node as a NATS micro service", field: func(c *Config) any { return &c.Node.Micro }},

@@ -17,6 +17,7 @@ func TestChromium(t *testing.T) {
 	t.Run("exact data", b.testExactData)
 	t.Run("gap", b.testGap)
 	t.Run("eight on a page", b.testEight)
+	t.Run("docs", b.testDocs)
 }
 
 // follow opens an EventSource in a recorder's page and waits for its first tidemark.open.

@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 
 // freshPorts gives each script addresses of its own, in the variables that configure them.
 func freshPorts(env *testscript.Env) error {
-	for _, key := range []string{"TIDEMARK_HTTP_ADDR", "TIDEMARK_NATS_EMBEDDED_ADDR"} {
+	for _, key := range []string{"TIDEMARK_HTTP_ADDR", "TIDEMARK_NATS_EMBEDDED_ADDR", "OPERATORS"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err

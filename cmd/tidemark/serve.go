@@ -37,7 +37,11 @@ func newServe() *cobra.Command {
 }
 
 func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
-	logger, err := server.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
+	level, err := server.ParseLogLevel(cfg.Log.Level)
+	if err != nil {
+		return fmt.Errorf("log.level: %w", err)
+	}
+	logger, err := server.NewLogger(stderr, level, cfg.Log.Format)
 	if err != nil {
 		return err
 	}
@@ -45,6 +49,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
+	opts.LogLevel = level
 	srv, err := server.New(ctx, opts)
 	if err != nil {
 		return err
@@ -95,8 +100,8 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			LocalOnly: cfg.OnLoopback() && !cfg.Insecure,
 			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
-		Console: cfg.ConsoleEnabled(),
-		Node:    server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
+		Console: cfg.ConsoleEnabled(), Docs: cfg.DocsEnabled(),
+		Node: server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
 		Presence: server.PresenceOptions{
 			Enabled: cfg.Presence.Enabled, Bucket: cfg.Presence.Bucket, TTL: cfg.Presence.TTL, Replicas: cfg.Presence.Replicas,
 			Events: cfg.Presence.Events, ByToken: cfg.Auth.JWT.PresenceClaim != "",

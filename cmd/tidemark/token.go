@@ -25,7 +25,7 @@ func newTokenKey() *cobra.Command {
 	return &cobra.Command{
 		Use:   "key NAME SUBJECT...",
 		Short: "Make an API key that may publish to subjects, or read who is connected",
-		Long: `Make an API key that may publish to subjects (wildcards allowed); with +presence among them, or
+		Long: `Make an API key that may publish to subjects (wildcards allowed); with +presence among them (or +admin, to operate nodes), or
 instead of them, it may read who is connected (GET /connections). The key goes to the standard
 output, its line for the file of publish.keys to the standard error: the file holds a hash alone,
 and the key is not shown again.`,

@@ -17,6 +17,11 @@ import (
 // PresenceRight stands among the filters of an API key that may read who is connected.
 const PresenceRight = "+presence"
 
+// AdminRight stands among the filters of an API key that may operate a node from elsewhere.
+const AdminRight = "+admin"
+
+func isRight(filter string) bool { return filter == PresenceRight || filter == AdminRight }
+
 // APIKeys are keys for publishing, and for reading who is connected. What is stored of each is its SHA-256 alone. A slow hash
 // would only burn time: a key is 32 random bytes, which nobody guesses however fast, unlike a
 // password. Make one with OpenAPIKeys.
@@ -30,6 +35,7 @@ type apiKey struct {
 	hash     [sha256.Size]byte
 	subjects []string
 	presence bool
+	admin    bool
 }
 
 // maxKeyLen bounds what is hashed of a request; keys have 47 bytes.
@@ -37,7 +43,7 @@ const maxKeyLen = 128
 
 // NewAPIKey makes a key, and the line that a file of keys knows it by. The key is shown once
 // and stored nowhere. It may publish to the subjects that match one of the filters, among which
-// PresenceRight lets it read who is connected; name is for logs and revocations, and one plain token (feed.CheckToken).
+// PresenceRight lets it read who is connected and AdminRight lets it operate a node; name is for logs and revocations, and one plain token (feed.CheckToken).
 func NewAPIKey(name string, filters ...string) (key, line string, err error) {
 	if err := checkKeyLine(name, filters); err != nil {
 		return "", "", fmt.Errorf("api key: %w", err)
@@ -61,7 +67,7 @@ func (k *APIKeys) Identify(r *http.Request) (Identity, error) {
 	if found == nil {
 		return Identity{}, invalidToken("the API key is not known; make one with the command `tidemark token`")
 	}
-	return Identity{Kind: KindAPIKey, TokenID: found.name, Publish: found.subjects, Presence: found.presence}, nil
+	return Identity{Kind: KindAPIKey, TokenID: found.name, Publish: found.subjects, Presence: found.presence, Admin: found.admin}, nil
 }
 
 func carriedKey(r *http.Request) (string, error) {
@@ -112,11 +118,11 @@ func checkKeyLine(name string, filters []string) error {
 		return fmt.Errorf("the name begins with %s or #; it is a name, never the key itself, and no comment", keyPrefix)
 	}
 	if len(filters) == 0 {
-		return fmt.Errorf("name the subjects that the key may publish to, such as news.>, or %s", PresenceRight)
+		return fmt.Errorf("name the subjects that the key may publish to, such as news.>, or %s or %s", PresenceRight, AdminRight)
 	}
 	for i, f := range filters {
-		if strings.HasPrefix(f, "+") && f != PresenceRight {
-			return fmt.Errorf("subject %d begins with +, which is for rights; the only one is %s", i+1, PresenceRight)
+		if strings.HasPrefix(f, "+") && !isRight(f) {
+			return fmt.Errorf("subject %d begins with +, which is for rights; there are %s and %s", i+1, PresenceRight, AdminRight)
 		}
 		if err := feed.CheckFilter(f); err != nil {
 			return fmt.Errorf("subject %d is no subject pattern: tokens joined by dots, of which * stands for one and > at the end for the rest", i+1)

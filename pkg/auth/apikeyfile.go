@@ -21,7 +21,7 @@ const (
 )
 
 // OpenAPIKeys reads a file of keys, one a line: its name, its hash (sha256: and 64 hex
-// digits), and the filters of subjects that it may publish to (or PresenceRight), between spaces. Empty lines
+// digits), and the filters of subjects that it may publish to (or PresenceRight, AdminRight), between spaces. Empty lines
 // and those that begin with # are left out. NewAPIKey makes such lines. At most 1000 keys and
 // 1 MiB are taken. Errors name the file and the line, and hold nothing of its text.
 func OpenAPIKeys(file string) (*APIKeys, error) {
@@ -84,8 +84,8 @@ func parseAPIKey(fields []string) (apiKey, error) {
 	if err := checkKeyLine(fields[0], fields[2:]); err != nil {
 		return apiKey{}, err
 	}
-	key := apiKey{name: fields[0], hash: [sha256.Size]byte(hash), presence: slices.Contains(fields[2:], PresenceRight)}
-	key.subjects = slices.DeleteFunc(fields[2:], func(f string) bool { return f == PresenceRight })
+	key := apiKey{name: fields[0], hash: [sha256.Size]byte(hash), presence: slices.Contains(fields[2:], PresenceRight), admin: slices.Contains(fields[2:], AdminRight)}
+	key.subjects = slices.DeleteFunc(fields[2:], isRight)
 	return key, nil
 }
 

@@ -46,6 +46,8 @@ type Identity struct {
 	Publish []string
 	// Presence allows to read who is connected.
 	Presence bool
+	// Admin allows to operate a node.
+	Admin bool
 }
 
 // User returns the variable "user"; empty for the anonymous.

@@ -73,6 +73,7 @@ const (
 	CloseRevoked  CloseReason = "revoked"       // so was what it was opened with
 	CloseOverload CloseReason = "overload"      // the node has all the streams it can take
 	CloseLimit    CloseReason = "limit"         // so has the user, or the address
+	CloseAdmin    CloseReason = "admin"         // an operator ended this one stream
 )
 
 // controls encodes control events, as comments for clients that want none.

@@ -18,15 +18,7 @@ func (h *Subscribe) draining() bool { return h.drained.Load() }
 // all at once. Clients that arrive afterwards are sent away in the same words, and not waited
 // for. It may be called more than once, for a shorter period, too.
 func (h *Subscribe) Drain(ctx context.Context, period time.Duration) error {
-	h.mu.Lock()
-	h.drained.Store(true)
-	h.mu.Unlock()
-	present := h.present() // in the order of a map, which is no order
-	now := time.Now()
-	period = min(period, time.Duration(len(present))*time.Second/drainPace)
-	for i, s := range present {
-		s.leaveBy(now.Add(period*time.Duration(i)/time.Duration(len(present))), errDrain)
-	}
+	h.StartDrain(period)
 	ended := make(chan struct{})
 	go func() {
 		h.left.Wait()
@@ -38,6 +30,39 @@ func (h *Subscribe) Drain(ctx context.Context, period time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// StartDrain is Drain without the wait.
+func (h *Subscribe) StartDrain(period time.Duration) {
+	h.mu.Lock()
+	h.drained.Store(true)
+	h.mu.Unlock()
+	present := h.present() // in the order of a map, which is no order
+	now := time.Now()
+	period = min(period, time.Duration(len(present))*time.Second/drainPace)
+	for i, s := range present {
+		s.leaveBy(now.Add(period*time.Duration(i)/time.Duration(len(present))), errDrain)
+	}
+}
+
+// EndDrain lets clients in again after StartDrain. Those that were to leave still do, and come
+// back. It must not be called once Drain was, which waits for the last stream.
+func (h *Subscribe) EndDrain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drained.Store(false)
+}
+
+// Close ends the stream with this id (Who.ID) with the reason CloseAdmin, and reports whether
+// there is one. Its client comes back, unless something else keeps it out.
+func (h *Subscribe) Close(id uint64) bool {
+	for _, s := range h.present() {
+		if s.id == id {
+			s.leaveBy(time.Now(), errAdmin)
+			return true
+		}
+	}
+	return false
 }
 
 // enter counts a stream, which leaves at its end. While the handler drains it has failed.

@@ -21,6 +21,7 @@ var (
 	errDrain    = errors.New("the server is draining")
 	errOverload = errors.New("the server has all it can take")
 	errLimit    = errors.New("too many streams of one user or address")
+	errAdmin    = errors.New("an operator closed the stream")
 )
 
 // farewells are what clients are told. An end without one is the client's own.
@@ -34,6 +35,7 @@ var farewells = map[error]struct {
 	errExpired:     {CloseExpired, "the token of this stream has expired; reconnect with a new one", false},
 	errRevoked:     {CloseRevoked, "the grant of this stream was revoked; sign in again", true},
 	errDrain:       {CloseDrain, "this server goes down; reconnect to go on with another", false},
+	errAdmin:       {CloseAdmin, "an operator ended this stream; reconnect to go on", false},
 	feed.ErrClosed: {CloseDrain, "this feed goes down; reconnect to go on", false},
 	errOverload:    {CloseOverload, "this server has all the streams that it can take; reconnect later", true},
 	errRate:        {CloseLimit, "too many streams were asked for from this address; reconnect later", true},
@@ -219,7 +221,7 @@ func (s *session) appendNewLocked(dst []byte, limit int, turn push.Turn) ([]byte
 		dst = s.beginLocked(dst)
 		if s.withMeta {
 			status := s.handler.opts.Feed.Status()
-			dst = s.meta(dst, OpenMeta{now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
+			dst = s.meta(dst, OpenMeta{turn.Now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
 		}
 		dst = s.open(dst, s.handler.opts.Stream, s.sub)
 		s.sent = s.sub.Opening().Position

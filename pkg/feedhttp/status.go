@@ -14,7 +14,7 @@ import (
 // for the write timeout (timeout), the server was closed under it (closed), an error.
 var EndReasons = [...]string{
 	string(CloseDrain), string(CloseMaxAge), string(CloseIdle), string(CloseExpired), string(CloseRevoked),
-	string(CloseOverload), string(CloseLimit), "gone", "timeout", "closed", "error",
+	string(CloseOverload), string(CloseLimit), string(CloseAdmin), "gone", "timeout", "closed", "error",
 }
 
 // SubscribeStatus is what a handler has done so far, and the streams there are now. Those that

@@ -14,7 +14,7 @@ import (
 const (
 	// ServiceName is how nodes are called in `nats micro ls`.
 	ServiceName = "tidemark"
-	// StatusSubject is where each node answers with what /readyz says.
+	// StatusSubject is where each node answers with what /admin/status says.
 	StatusSubject = "tidemark.status"
 )
 
@@ -91,7 +91,7 @@ func (s *Server) load() any {
 }
 
 func (s *Server) tellStatus(r micro.Request) {
-	text, err := json.Marshal(s.health(context.Background()))
+	text, err := json.Marshal(s.fullHealth(context.Background()))
 	if err == nil {
 		err = r.Respond(text)
 	}

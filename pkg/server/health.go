@@ -39,6 +39,20 @@ type Health struct {
 	// Presence is how telling the others fares; nil where it is off. An error of it makes no
 	// node unready, as nobody's events depend on it.
 	Presence *presence.Status `json:"presence,omitempty"`
+	// Detail is for operators: /admin/status, and the micro service's status.
+	*Detail
+}
+
+// Detail is what a node tells its operators beyond Health.
+type Detail struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	// Since the start, of all feeds. Events are deliveries.
+	Connects uint64 `json:"connects"`
+	Events   uint64 `json:"events"`
+	Bytes    uint64 `json:"bytes"`
+	// Tails are by stream.
+	Tails map[string]Tail `json:"tails"`
 }
 
 // Window is what a node holds of a stream in memory.
@@ -134,6 +148,25 @@ func (s *Server) health(ctx context.Context) Health {
 		status := s.presence.Status()
 		h.Presence = &status
 	}
+	return h
+}
+
+// fullHealth is health with what operators see besides.
+func (s *Server) fullHealth(ctx context.Context) Health {
+	h := s.health(ctx)
+	d := &Detail{Version: s.opts.Node.Version, Started: s.started, Tails: map[string]Tail{}}
+	for _, handler := range s.streams {
+		status := handler.Status()
+		d.Connects += status.Connects
+		d.Events += status.LiveEvents + status.MissedEvents
+		d.Bytes += status.Bytes
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for name, f := range s.feeds {
+		d.Tails[name] = tailOf(ctx, f)
+	}
+	h.Detail = d
 	return h
 }
 

@@ -28,6 +28,7 @@ func (s *Server) openIdentity(context.Context) error {
 		return err
 	}
 	s.openWatchers()
+	s.openOperators()
 	return nil
 }
 

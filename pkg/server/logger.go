@@ -12,14 +12,10 @@ import (
 )
 
 // NewLogger returns a logger that writes to w. Format is json, console, or auto: console
-// when w is a terminal. Level is trace, debug, info, warn or error.
+// when w is a terminal. What is below the level at the time is left out.
 //
 // Libraries get slog, so that they do not depend on what the process logs with.
-func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	min, err := zerolog.ParseLevel(level)
-	if err != nil || level == "" {
-		return nil, fmt.Errorf("log.level: %q is none of trace, debug, info, warn, error", level)
-	}
+func NewLogger(w io.Writer, level *LogLevel, format string) (*slog.Logger, error) {
 	switch format {
 	case "json":
 	case "console":
@@ -31,7 +27,8 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	default:
 		return nil, fmt.Errorf("log.format: %q is none of auto, json, console", format)
 	}
-	return slog.New(zerolog.NewSlogHandler(zerolog.New(w).Level(min).With().Timestamp().Logger())), nil
+	all := zerolog.NewSlogHandler(zerolog.New(w).Level(zerolog.TraceLevel).With().Timestamp().Logger())
+	return slog.New(levelHandler{all, level}), nil
 }
 
 func isTerminal(w io.Writer) bool {

@@ -38,6 +38,10 @@ type Options struct {
 	// Presence is off when zero.
 	Presence PresenceOptions
 	Logger   *slog.Logger // nil discards
+	// LogLevel is that of Logger, for operators to change; nil where it cannot be.
+	LogLevel *LogLevel
+	// Docs serves /openapi.json and /docs.
+	Docs bool
 }
 
 // HTTPOptions say where and how clients connect.
@@ -61,8 +65,9 @@ type HTTPOptions struct {
 
 // AdminOptions say where operators connect.
 type AdminOptions struct {
-	// Addr is the host:port of /metrics, /healthz, /readyz and profiles (/debug/pprof/, for this
-	// machine itself alone); port 0 picks one. There is no login: whoever reaches it sees them.
+	// Addr is the host:port of /metrics, /healthz, /readyz, profiles (/debug/pprof/, for this machine
+	// itself alone) and /admin (for this machine itself, and API keys with auth.AdminRight);
+	// port 0 picks one. The first three have no login: whoever reaches it sees them.
 	// Empty serves /metrics at HTTPOptions.Addr to this machine itself, and no profiles.
 	Addr string
 }

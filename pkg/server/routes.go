@@ -46,8 +46,14 @@ func (s *Server) routes(context.Context) (err error) {
 	if err := s.publishRoutes(e); err != nil {
 		return err
 	}
+	if err := s.docsRoutes(e); err != nil {
+		return err
+	}
 	s.openMetrics()
 	s.adminRoutes(e)
+	for _, route := range e.Routes() {
+		s.served = append(s.served, route.Path)
+	}
 	if s.http, err = newHTTPServer(s.opts.HTTP, e, s.opts.Logger); err != nil {
 		return err
 	}

@@ -55,13 +55,17 @@ type Server struct {
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
 	draining    atomic.Bool
+	drain       drainState
+	started     time.Time
+	served      []string // paths, of http.addr
+	operator    auth.Source
 	cleanup     []func() // run last to first
 }
 
 // New builds a node and binds its addresses. It blocks until an embedded NATS server is
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts.withDefaults(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}, readers: make(chan struct{}, maxReaders)}
+	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}, readers: make(chan struct{}, maxReaders)}
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
 	s.opts.NATS.Denied = s.microDenied
 	waiting := "the streams were not looked at yet"
@@ -200,11 +204,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 // shutdown sends the clients away over the drain period, then ends the requests.
 func (s *Server) shutdown() {
-	s.draining.Store(true)
+	s.stopDraining()
 	streams, _ := s.admit.Counts()
 	period, timeout := s.opts.SSE.DrainPeriod, s.opts.HTTP.ShutdownTimeout
 	s.opts.Logger.Info("draining", "streams", streams, "period", period.String(), "timeout", timeout.String())
-	s.drain(period, timeout)
+	s.drainAll(period, timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -213,8 +217,8 @@ func (s *Server) shutdown() {
 	}
 }
 
-// drain blocks until all streams have ended, or timeout beyond period has passed.
-func (s *Server) drain(period, timeout time.Duration) {
+// drainAll blocks until all streams have ended, or timeout beyond period has passed.
+func (s *Server) drainAll(period, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), period+timeout)
 	defer cancel()
 	var drains sync.WaitGroup

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/pkg/server"
+)
+
+// nodes are where status and top ask.
+type nodes struct {
+	all  bool
+	wait time.Duration
+	url  string // empty is the node of the configuration
+	own  bool
+	cfg  config.Config
+}
+
+const whereNodesAre = `Without a URL it asks the node that the configuration describes, on this machine: at admin.addr, or
+where that is empty at http.addr, which tells less. --all asks all nodes through NATS
+(node.micro), and shows those that answer in time.`
+
+func (n *nodes) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&n.all, "all", false, "ask all nodes, through NATS")
+	cmd.Flags().DurationVar(&n.wait, "wait", 3*time.Second, "wait this `duration` for answers at most")
+	bindConfig(cmd, "http.addr", "http.tls.", "admin.addr", "nats.")
+}
+
+// prepare reads where to ask. The rest of the configuration is not looked at: the node may have
+// been started with flags.
+func (n *nodes) prepare(flags *pflag.FlagSet, args []string) (err error) {
+	if n.all && len(args) > 0 {
+		return usageError{errors.New("--all asks through NATS; drop the URL")}
+	}
+	if n.cfg, err = config.Load(config.Options{Flags: flags, Unchecked: true}); err != nil || n.all {
+		return err
+	}
+	if n.own = len(args) == 0; n.own {
+		n.url, err = n.ownURL(flags)
+		return err
+	}
+	u, err := url.Parse(args[0])
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return usageError{fmt.Errorf("%q is no URL of a node, such as http://127.0.0.1:8080", args[0])}
+	}
+	n.url = strings.TrimSuffix(args[0], "/")
+	return nil
+}
+
+func (n *nodes) ownURL(flags *pflag.FlagSet) (string, error) {
+	if n.cfg.Admin.Addr == "" {
+		return ownURL(flags)
+	}
+	addr, err := reachable(n.cfg.Admin.Addr)
+	if err != nil {
+		return "", fmt.Errorf("admin.addr: %w; name the node by its URL", err)
+	}
+	return "http://" + addr, nil
+}
+
+// ask returns the nodes that answer, by name.
+func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
+	ctx, cancel := context.WithTimeout(ctx, n.wait)
+	defer cancel()
+	if n.all {
+		found, err = askNATS(ctx, nc)
+	} else {
+		found, err = n.askHTTP(ctx)
+	}
+	slices.SortFunc(found, func(a, b server.Health) int { return strings.Compare(a.Node, b.Node) })
+	return found, err
+}
+
+// askHTTP takes what operators are told, and what everybody is where that is not served.
+func (n *nodes) askHTTP(ctx context.Context) ([]server.Health, error) {
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: n.own}, //nolint:gosec // as health does
+	}}
+	for _, path := range []string{"/admin/status", "/readyz"} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return nil, fmt.Errorf("the node does not answer: %w", err)
+		}
+		var h server.Health
+		err = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&h)
+		_ = resp.Body.Close()
+		if err == nil && h.Status != "" && h.Node != "" {
+			return []server.Health{h}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s is no node of Tidemark: neither /admin/status nor /readyz answers as one", n.url)
+}
+
+// quiet is how long after an answer nobody else is waited for.
+const quiet = 700 * time.Millisecond
+
+func askNATS(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
+	inbox, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = inbox.Unsubscribe() }()
+	if err := nc.PublishRequest(server.StatusSubject, inbox.Subject, nil); err != nil {
+		return nil, err
+	}
+	for {
+		next, cancel := ctx, context.CancelFunc(func() {})
+		if len(found) > 0 {
+			next, cancel = context.WithTimeout(ctx, quiet)
+		}
+		m, err := inbox.NextMsgWithContext(next)
+		cancel()
+		var h server.Health
+		switch {
+		case err != nil && len(found) > 0:
+			return found, nil
+		case err != nil:
+			return nil, errors.New("no node answers; they do with node.micro, and where NATS permits it")
+		case json.Unmarshal(m.Data, &h) == nil && h.Node != "":
+			found = append(found, h)
+		}
+	}
+}
+
+func newStatus() *cobra.Command {
+	var n nodes
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status [URL]",
+		Short:   "Show a node, or all nodes; exit 1 unless all are ready",
+		Long:    "Show a node, or all nodes, as a table; exit 1 unless all that answer are ready.\n\n" + whereNodesAre,
+		Example: "  tidemark status\n  tidemark status http://127.0.0.1:9090\n  tidemark status --all --json",
+		Args:    arguments(cobra.MaximumNArgs(1)),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answers as a JSON array")
+	n.flags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return n.with(cmd, args, func(nc *nats.Conn) error {
+			found, err := n.ask(cmd.Context(), nc)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc.SetIndent("", "  ")
+				err = enc.Encode(found)
+			} else {
+				err = statusTable(cmd.OutOrStdout(), found, time.Now())
+			}
+			return errors.Join(err, unready(found))
+		})
+	}
+	return cmd
+}
+
+// with connects to NATS where that is asked.
+func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) error) error {
+	if err := n.prepare(cmd.Flags(), args); err != nil {
+		return err
+	}
+	if !n.all {
+		return run(nil)
+	}
+	nc, err := connect(cmd.Context(), n.cfg)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return run(nc)
+}
+
+func unready(found []server.Health) error {
+	for _, h := range found {
+		if h.Status == "unavailable" {
+			return fmt.Errorf("%s is not ready: %s", printable(h.Node), printable(complaints(h)))
+		}
+	}
+	return nil
+}
+
+// complaints are the checks that failed.
+func complaints(h server.Health) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(h.Checks)) {
+		if text := h.Checks[name]; text != "ok" {
+			list = append(list, name+": "+text)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+func statusTable(out io.Writer, found []server.Health, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tVERSION\tUPTIME\tSTATE\tSTREAMS\tREPLAYS\tWINDOW\tLAG\tNATS")
+	for _, h := range found {
+		version, uptime, lag := "-", "-", "-"
+		if d := h.Detail; d != nil {
+			version, uptime = d.Version, now.Sub(d.Started).Round(time.Second).String()
+			behind := uint64(0)
+			for _, t := range d.Tails {
+				behind += t.Behind
+			}
+			lag = fmt.Sprint(behind)
+		}
+		state := h.Status
+		if h.Checks["node"] == "draining" {
+			state = "draining"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n",
+			printable(h.Node), printable(version), uptime, printable(state), h.Streams, h.Replays, printable(windowSpan(h)), lag, printable(cmp.Or(h.NATS, "-")))
+	}
+	return w.Flush()
+}
+
+// windowSpan is what the windows cover, by stream.
+func windowSpan(h server.Health) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(h.Windows)) {
+		span := "empty"
+		if win := h.Windows[name]; win.Events > 0 {
+			span = fmt.Sprintf("%d-%d", win.First, win.Last)
+		}
+		if len(h.Windows) > 1 {
+			span = name + " " + span
+		}
+		list = append(list, span)
+	}
+	return strings.Join(list, ", ")
+}

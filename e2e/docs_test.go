@@ -1,0 +1,51 @@
+package e2e_test
+
+import (
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// testDocs reads the description of the API as a visitor does, and wants the console empty: a
+// policy that keeps Swagger UI from something shows there alone.
+func (b *browser) testDocs(t *testing.T) {
+	s := serve(t)
+	page := b.open(t, "about:blank")
+	var mu sync.Mutex
+	var complaints []string
+	complain := func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		complaints = append(complaints, text)
+	}
+	err := chromedp.Listen(page.ctx, func(ev any) {
+		switch ev := ev.(type) {
+		case *log.EventEntryAdded:
+			complain(string(ev.Entry.Level) + ": " + ev.Entry.Text)
+		case *runtime.EventConsoleAPICalled:
+			complain("console." + string(ev.Type))
+		case *runtime.EventExceptionThrown:
+			complain(ev.ExceptionDetails.Text)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(page, chromedp.Navigate(s.url("/docs")))
+	page.await(`document.querySelectorAll('.opblock').length >= 9`)
+	run(page, chromedp.Click(`.opblock-summary-control`))
+	page.await(`document.querySelector('.opblock.is-open .parameters') !== null`)
+	page.await(`document.body.textContent.includes('Last-Event-ID')`)
+	if dir := os.Getenv("TIDEMARK_SCREENSHOTS"); dir != "" {
+		page.screenshot(dir, "docs", "light", 1280, 2000)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, text := range complaints {
+		t.Error(text)
+	}
+}

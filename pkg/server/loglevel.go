@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+)
+
+// levelTrace lies below slog's own levels, where zerolog has its trace.
+const levelTrace = slog.LevelDebug - 4
+
+var logLevels = map[string]slog.Level{
+	"trace": levelTrace, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+}
+
+// LogLevel is the least level that is logged. It can be changed at any time; zero is info.
+type LogLevel struct{ level atomic.Int64 }
+
+// ParseLogLevel reads trace, debug, info, warn or error.
+func ParseLogLevel(text string) (*LogLevel, error) {
+	var l LogLevel
+	return &l, l.Set(text)
+}
+
+// Set changes the level to trace, debug, info, warn or error.
+func (l *LogLevel) Set(text string) error {
+	level, ok := logLevels[text]
+	if !ok {
+		return fmt.Errorf("%q is none of trace, debug, info, warn, error", text)
+	}
+	l.level.Store(int64(level))
+	return nil
+}
+
+// Level is for slog.
+func (l *LogLevel) Level() slog.Level { return slog.Level(l.level.Load()) }
+
+// String is what Set takes.
+func (l *LogLevel) String() string {
+	for name, level := range logLevels {
+		if level == l.Level() {
+			return name
+		}
+	}
+	return l.Level().String()
+}
+
+// levelHandler asks for the level with each record: zerolog's own is fixed once a logger was
+// derived from another.
+type levelHandler struct {
+	slog.Handler
+	level *LogLevel
+}
+
+func (h levelHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= h.level.Level()
+}
+
+func (h levelHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return levelHandler{h.Handler.WithAttrs(attrs), h.level}
+}
+
+func (h levelHandler) WithGroup(name string) slog.Handler {
+	return levelHandler{h.Handler.WithGroup(name), h.level}
+}
