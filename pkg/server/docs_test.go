@@ -37,7 +37,7 @@ var echoParam = regexp.MustCompile(`:(\w+)`)
 
 // TestDocumentHasEveryRoute: what is served is in it, and what is in it is served.
 func TestDocumentHasEveryRoute(t *testing.T) {
-	pages := []string{"/", "/metrics", "/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
+	pages := []string{"/", "/metrics", "/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/console/*", "/client.js", "/client.d.ts"}
 	for name, publish := range map[string]bool{"publishing": true, "reading alone": false} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, func(o *server.Options) { withDocs(o); o.Publish.Enabled = publish })
@@ -181,7 +181,7 @@ func TestControlEventsAreAsDescribed(t *testing.T) {
 // TestDocsOffline: the page is there whole, packed or not, and names nothing elsewhere.
 func TestDocsOffline(t *testing.T) {
 	r := newRig(t, withDocs)
-	for _, path := range []string{"/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"} {
+	for _, path := range []string{"/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/console/*", "/client.js", "/client.d.ts"} {
 		resp, body := get(t, r.base+path, "")
 		if resp.StatusCode != http.StatusOK || len(body) < 50 || strings.Contains(resp.Header.Get("Content-Security-Policy"), "unsafe") {
 			t.Errorf("%s: %s, %d bytes", path, resp.Status, len(body))
