@@ -117,9 +117,10 @@ func (f *field) replayHostDies(t *testing.T) {
 			if err != nil {
 				t.Fatalf("after %d events: %v", len(got), err)
 			}
-			if ev.Type == "" {
+			switch ev.Type {
+			case "":
 				got = append(got, number(string(ev.Data)))
-			} else if ev.Type == "tidemark.gap" {
+			case "tidemark.gap":
 				t.Errorf("a gap: %s", ev.Data)
 			}
 		}
