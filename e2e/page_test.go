@@ -8,7 +8,8 @@ import (
 )
 
 // testPage uses the service's own page as a visitor does.
-func (b *browser) testPage(t *testing.T) {
+func (e engines) testPage(t *testing.T) {
+	b := e.only(t, chromiumEngine)
 	s := serve(t)
 	page := b.open(t, s.url("/?user=42&subject=notifications.topic.%3E"))
 	page.awaitState("live")
@@ -47,7 +48,8 @@ func (b *browser) testPage(t *testing.T) {
 }
 
 // testPageProblems shows what goes wrong: a gap, and a feed that refuses.
-func (b *browser) testPageProblems(t *testing.T) {
+func (e engines) testPageProblems(t *testing.T) {
+	b := e.only(t, chromiumEngine)
 	s := serve(t)
 	newProducer(t, s).publish(1, 7)
 	page := b.open(t, s.url("/?last_event_id=nonsense"))
