@@ -2,110 +2,155 @@ package e2e_test
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
+	"encoding/json"
 	"os"
-	"os/exec"
 	"testing"
-
-	"github.com/chromedp/chromedp"
+	"time"
 )
 
-// browser is one Chromium for all subtests. Each has a tab of its own.
-type browser struct{ ctx context.Context }
-
-func newBrowser(t *testing.T) *browser {
-	t.Helper()
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)),
-		chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("ignore-certificate-errors", true),
-	)
-	allocator, free := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(free)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start chromium: %v", err)
-	}
-	return &browser{ctx}
+// browser is one engine for all subtests. Each has tabs of its own.
+type browser struct {
+	engine string
+	// chromedp is the context of Chromium, for what only its protocol can do; nil elsewhere.
+	chromedp context.Context
+	// root is the browser's first process, whose descendants are the others.
+	root   int
+	opener func(ctx context.Context) (window, error)
 }
 
-// chromium is where the browser is. A machine without one skips the test, but for those that
+// window is what a test does with a tab, in whatever language its engine is driven.
+type window interface {
+	// navigate and reload return when the page has loaded.
+	navigate(ctx context.Context, url string) error
+	reload(ctx context.Context) error
+	// evaluate runs JavaScript in the page and returns its value as JSON; null for undefined.
+	evaluate(ctx context.Context, js string) ([]byte, error)
+	close(ctx context.Context) error
+}
+
+// The names by which tests ask for engines, and logs tell of them.
+const (
+	chromiumEngine = "Chromium"
+	firefoxEngine  = "Firefox"
+	webkitEngine   = "WebKitGTK"
+)
+
+// engines are the browsers that go through a case at the same time, with one service: a case is
+// the same for all of them, and takes about as long as for one.
+type engines []*browser
+
+// newEngines starts all that this machine has. What lacks is skipped by name, but for those that
 // check changes.
-func chromium(t *testing.T) string {
+func newEngines(t *testing.T) (all engines) {
 	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
+	for _, engine := range []struct {
+		name  string
+		start func(t *testing.T) (b *browser, missing string)
+	}{{chromiumEngine, newChromium}, {firefoxEngine, newFirefox}, {webkitEngine, newWebKit}} {
+		b, missing := engine.start(t)
+		if b != nil {
+			b.engine = engine.name
+			all = append(all, b)
+			continue
+		}
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not tried, and CI=true: %s", engine.name, missing)
+		}
+		t.Run("without "+engine.name, func(t *testing.T) { t.Skip(missing) })
+	}
+	if len(all) == 0 {
+		t.Skip("no browser was found")
+	}
+	return all
+}
+
+// only is the part of the engines that can do something.
+func (e engines) only(t *testing.T, engine string) *browser {
+	t.Helper()
+	for _, b := range e {
+		if b.engine == engine {
+			return b
 		}
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("no Chromium was found, and CI=true")
-	}
-	t.Skip("no Chromium was found: EventSource is not tried")
-	return ""
+	t.Skip("this is tried in " + engine + " alone, which was not found")
+	return nil
 }
 
-// tab is a page in the browser.
+func (e engines) open(t *testing.T, url string) (group tabs) {
+	t.Helper()
+	for _, b := range e {
+		group = append(group, b.open(t, url))
+	}
+	return group
+}
+
+// tab is a page in a browser.
 type tab struct {
-	t   *testing.T
+	*browser
+	window
+	t *testing.T
+	// ctx is the tab's for chromedp; nil in other engines.
 	ctx context.Context
 }
 
+// tabs are those in which a case does the same.
+type tabs []*tab
+
 func (b *browser) open(t *testing.T, url string) *tab {
 	t.Helper()
-	ctx, closeTab := chromedp.NewContext(b.ctx)
-	t.Cleanup(closeTab)
-	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	w, err := b.opener(ctx)
+	if err != nil {
+		t.Fatalf("%s: open a tab: %v", b.engine, err)
 	}
-	p := &tab{t, ctx}
-	run(p, chromedp.Navigate(url))
+	p := &tab{browser: b, window: w, t: t}
+	if c, ok := w.(*chromiumTab); ok {
+		p.ctx = c.ctx
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = w.close(ctx) // ends with its browser if not before
+	})
+	p.navigate(url)
 	return p
 }
 
-func run[T any](p *tab, action chromedp.Action[T]) T {
+func (p *tab) do(what string, do func(ctx context.Context) error) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	v, err := chromedp.Run(ctx, action)
-	if err != nil {
-		p.t.Fatal(err)
+	if err := do(ctx); err != nil {
+		p.t.Fatalf("%s: %s: %v", p.engine, what, err)
 	}
-	return v
+}
+
+func (p *tab) navigate(url string) {
+	p.t.Helper()
+	p.do("go to "+url, func(ctx context.Context) error { return p.window.navigate(ctx, url) })
+}
+
+func (p *tab) reload() {
+	p.t.Helper()
+	p.do("reload", p.window.reload)
 }
 
 // eval evaluates JavaScript in the page.
-func eval[T any](p *tab, js string) T {
+func eval[T any](p *tab, js string) (value T) {
 	p.t.Helper()
-	return run(p, chromedp.Evaluate[T](js))
+	p.do(js, func(ctx context.Context) error {
+		text, err := p.evaluate(ctx, js)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(text, &value)
+	})
+	return value
 }
 
-// recorder serves a page, of another origin than the service's, that notes what its
-// EventSources get.
-func recorder(t *testing.T) (origin string) {
-	t.Helper()
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(recorderHTML))
-	}))
-	t.Cleanup(page.Close)
-	return page.URL
+// encoded is the JavaScript that hands over the value of some other as text.
+func encoded(js string) string {
+	text, _ := json.Marshal(js)
+	return "JSON.stringify((0, eval)(" + string(text) + ") ?? null)"
 }
-
-const recorderHTML = `<!doctype html><meta charset="utf-8"><title>recorder</title><script>
-'use strict';
-const heard = [];
-function follow(url, ...types) {
-  const h = { events: [], opens: [], gaps: [], closes: [], errors: 0, source: new EventSource(url) };
-  const take = e => h.events.push({ type: e.type, data: e.data, id: e.lastEventId });
-  for (const type of ['message', ...types]) h.source.addEventListener(type, take);
-  h.source.addEventListener('tidemark.open', e => h.opens.push(JSON.parse(e.data)));
-  h.source.addEventListener('tidemark.gap', e => h.gaps.push(JSON.parse(e.data)));
-  h.source.addEventListener('tidemark.close', e => h.closes.push(JSON.parse(e.data)));
-  h.source.onerror = () => h.errors++;
-  heard.push(h);
-}
-const numbers = i => heard[i].events.map(e => parseInt(e.data));
-</script>`

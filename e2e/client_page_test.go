@@ -11,23 +11,24 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// TestClientLibrary is about pkg/web/client in a real browser.
+// TestClientLibrary is about pkg/web/client in real browsers.
 func TestClientLibrary(t *testing.T) {
 	t.Parallel()
-	b := newBrowser(t)
-	t.Run("reloads", b.testReloads)
-	t.Run("cuts and kills", b.testCutsAndKills)
-	t.Run("503", b.test503)
-	t.Run("a dead socket", b.testDeadSocket)
-	t.Run("a page asleep", b.testAsleep)
-	t.Run("back", b.testBack)
-	t.Run("wakes", b.testWakes)
-	t.Run("tokens", b.testTokens)
-	t.Run("a gap", b.testLibraryGap)
-	t.Run("exact data", b.testLibraryData)
-	t.Run("no storage", b.testNoStorage)
-	t.Run("ten tabs", b.testTenTabs)
-	t.Run("tabs that lag", b.testLag)
+	e := newEngines(t)
+	t.Run("reloads", e.testReloads)
+	t.Run("cuts and kills", e.testCutsAndKills)
+	t.Run("503", e.test503)
+	t.Run("a dead socket", e.testDeadSocket)
+	t.Run("a page asleep", e.testAsleep)
+	t.Run("a machine asleep", e.testStopped)
+	t.Run("back", e.testBack)
+	t.Run("wakes", e.testWakes)
+	t.Run("tokens", e.testTokens)
+	t.Run("a gap", e.testLibraryGap)
+	t.Run("exact data", e.testLibraryData)
+	t.Run("no storage", e.testNoStorage)
+	t.Run("ten tabs", e.testTenTabs)
+	t.Run("tabs that lag", e.testLag)
 }
 
 // app serves a page that follows feeds with the client library, from an origin of its own. A
@@ -53,6 +54,29 @@ func app(t *testing.T, policy string, more ...http.HandlerFunc) (origin string) 
 
 // options of connect, as JSON.
 type options map[string]any
+
+// start opens a tab in each engine.
+func (e engines) start(t *testing.T, origin, feed, library string, o options) (group tabs) {
+	t.Helper()
+	for _, b := range e {
+		group = append(group, b.start(t, origin, feed, library, o))
+	}
+	return group
+}
+
+func (g tabs) awaitOpened() {
+	for _, p := range g {
+		p.t.Helper()
+		p.awaitOpened()
+	}
+}
+
+func (g tabs) wantNumbers(who string, want []int) {
+	for _, p := range g {
+		p.t.Helper()
+		p.wantNumbers(who, want)
+	}
+}
 
 // start opens a tab with the app, which follows a feed at once, also after a reload. The
 // library comes from the app's origin, or from where `library` says.
@@ -83,6 +107,7 @@ func (p *tab) numbers() []int { return eval[[]int](p, "numbers()") }
 // the page. Nobody was told of a gap.
 func (p *tab) wantNumbers(who string, want []int) {
 	p.t.Helper()
+	who = p.engine + ": " + who
 	wantExactly(p.t, who, want, p.numbers)
 	if gaps := eval[int](p, "gaps.length"); gaps > 0 {
 		p.t.Errorf("%s was told of %d gaps", who, gaps)
@@ -106,7 +131,7 @@ func since(after, last int) []int {
 // What was handled is noted where a reload leaves it, in the same task.
 const appHTML = `<!doctype html><meta charset="utf-8"><title>app</title><script type="module">
 const query = new URLSearchParams(location.search), options = JSON.parse(query.get('options'));
-const { connect } = await import(query.get('client') || '/client.js');
+const { connect } = options.native ? { connect: native } : await import(query.get('client') || '/client.js');
 let kept = '';
 const notes = {
   get text() { try { return sessionStorage.getItem('notes') || ''; } catch { return kept; } },
@@ -120,6 +145,41 @@ if (options.token) options.token = async reason => {
   return (await fetch('/token')).text();
 };
 if (options.fetch !== null) options.fetch = (...args) => { fetches++; return fetch(...args); };
+// The browser's own EventSource with the same handlers, and with what some engine or other needs
+// (docs/CLIENTS.md): the page keeps the position, which EventSource forgets with the page; makes
+// another where it has given up; and another where it is silent for longer than heartbeats are.
+function native(feed, o) {
+  const live = { position: sessionStorage.getItem('position'), revived: 0, deaf: 0, get state() { return ['connecting', 'open', 'closed'][live.source.readyState]; } };
+  let heard;
+  const begin = () => {
+    heard = Date.now();
+    const source = live.source = new EventSource(feed + '&heartbeat=event' + (live.position ? '&last_event_id=' + encodeURIComponent(live.position) : ''));
+    const listen = (type, take) => source.addEventListener(type, e => {
+      heard = Date.now();
+      take(e);
+      sessionStorage.setItem('position', live.position = e.lastEventId);
+    });
+    for (const type of ['message', ...(o.types || [])]) listen(type, e => { o.onEvent({ type: e.type, data: e.data, id: e.lastEventId }); });
+    for (const name of ['Open', 'Gap', 'Close']) listen('tidemark.' + name.toLowerCase(), e => { o['on' + name](JSON.parse(e.data)); });
+    listen('tidemark.position', () => {});
+    source.onerror = () => {
+      heard = Date.now();
+      o.onState('waiting', { error: { message: live.state } });
+      if (source.readyState !== EventSource.CLOSED) return;
+      live.revived++;
+      setTimeout(begin, 200);
+    };
+  };
+  begin();
+  setInterval(() => {
+    if (live.state !== 'open' || Date.now() - heard < o.idleTimeout) return;
+    live.source.close();
+    live.deaf++;
+    o.onState('waiting', { error: { message: 'deaf' } });
+    begin();
+  }, 500);
+  return live;
+}
 window.live = connect(query.get('feed'), { ...options,
   onEvent: async e => {
     if (slow) await new Promise(done => setTimeout(done, slow));

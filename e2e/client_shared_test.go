@@ -13,7 +13,8 @@ import (
 
 // testTenTabs: ten tabs have one connection, and each has every event, while the tab that
 // leads is closed, put to sleep, or reloaded, and the service killed.
-func (b *browser) testTenTabs(t *testing.T) {
+func (e engines) testTenTabs(t *testing.T) {
+	b := e.only(t, chromiumEngine)
 	const tabs, total = 10, 700
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin, "--sse.heartbeat=1s")
@@ -88,7 +89,8 @@ func closeTab(group []*tab, index int) []*tab {
 }
 
 // testLag has tabs that are slow, hang, and come late.
-func (b *browser) testLag(t *testing.T) {
+func (e engines) testLag(t *testing.T) {
+	b := e.only(t, chromiumEngine)
 	const total = 420
 	release := make(chan struct{})
 	origin := app(t, "", func(_ http.ResponseWriter, r *http.Request) {

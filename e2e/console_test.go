@@ -22,6 +22,7 @@ func TestConsole(t *testing.T) {
 	t.Run("problems", b.testConsoleProblems)
 	t.Run("keyboard", b.testConsoleKeyboard)
 	t.Run("many events", b.testConsoleMany)
+	t.Run("docs", b.testDocs)
 }
 
 // complaints are what a page should not have: errors, and requests to other origins.

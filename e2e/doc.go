@@ -12,14 +12,15 @@
 //     noted.
 //   - SIGTERM ends `serve` with status 0 after each client was told to come back; what it
 //     stored is served after the next start.
-//   - Chromium's own EventSource comes back by itself, also to a port that refuses it for a
-//     while, with each event once; large, multi-line and non-ASCII data arrive exact; eight
-//     streams live on one page over HTTP/2.
+//   - The EventSource of Chromium, Firefox and WebKitGTK has each event once, over cuts and deaths
+//     of the service, with what docs/CLIENTS.md says that a page must add; large, multi-line and
+//     non-ASCII data arrive exact; ten streams to one host live over HTTP/2 through nginx. Client
+//     libraries of others for Node and Go resume, too.
 //   - Three nodes behind nginx over three NATS servers (e2e/topology): whichever of them is killed,
 //     paused, cut off, replaced, or has a full disk, every client has each event once, in order.
 //   - So do clients behind a link that loses packets, and those of a service whose disk was full.
-//   - The client library in Chromium has each event once over reloads, cuts that nobody is told
-//     of, 503, sleep, tokens that expire and pages without a storage; ten tabs that share one
+//   - The client library in these engines has each event once over reloads, cuts that nobody is
+//     told of, 503, sleep, tokens that expire and pages without a storage; ten tabs that share one
 //     connection do when the one that has it is closed, sleeps or hangs.
 //   - The console in Chromium counts what it receives and what is redelivered after a cut, and
 //     asks no other origin.

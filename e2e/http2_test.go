@@ -20,23 +20,32 @@ import (
 
 // testEight opens more EventSources than the six connections that a browser makes to a host
 // over HTTP/1.1. Over HTTP/2 they share one.
-func (b *browser) testEight(t *testing.T) {
+func (e engines) testEight(t *testing.T) {
 	const sources, total = 8, 70
 	origin := recorder(t)
 	cert, key := selfSigned(t)
 	s := serve(t, "--http.cors.origins="+origin, "--http.tls.cert="+cert, "--http.tls.key="+key)
-	page := b.open(t, origin)
-	responses := chromedp.Events(page.ctx, network.ResponseReceived)
-	for range sources {
-		page.follow(s.url("/events?user=42")) // waits for its tidemark.open while all before it stay open
+	pages := e.open(t, origin)
+	for _, page := range pages {
+		var heard iter.Seq2[network.EventResponseReceived, error]
+		if page.ctx != nil {
+			heard = chromedp.Events(page.ctx, network.ResponseReceived)
+		}
+		for range sources {
+			page.follow(s.url("/events?user=42")) // waits for its tidemark.open while all before it stay open
+		}
+		if page.ctx != nil {
+			wantProtocol(t, heard, "h2", sources)
+		}
 	}
 	newProducer(t, s).publish(1, total)
-	for i := range sources {
-		page.wantExactly(i, numbersOf(me, total))
-	}
-	wantProtocol(t, responses, "h2", sources)
-	if live := eval[int](page, "heard.filter(h => h.source.readyState === EventSource.OPEN && h.errors === 0).length"); live != sources {
-		t.Errorf("%d of %d are live", live, sources)
+	for _, page := range pages {
+		for i := range sources {
+			page.wantExactly(i, numbersOf(me, total))
+		}
+		if live := eval[int](page, "heard.filter(h => h.source.readyState === EventSource.OPEN && h.errors === 0).length"); live != sources {
+			t.Errorf("%s: %d of %d are live", page.engine, live, sources)
+		}
 	}
 }
 

@@ -25,6 +25,23 @@ func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Env = append(topology.Environment(), cmd.Env...)
 	topology.Bind(cmd)
+	return own(t, cmd)
+}
+
+// startGroup is start for a command with children, which do not outlive the test either.
+func startGroup(t *testing.T, cmd *exec.Cmd, out *os.File) *process {
+	t.Helper()
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = append(topology.Environment(), cmd.Env...)
+	killGroup := topology.BindGroup(cmd)
+	p := own(t, cmd)
+	t.Cleanup(killGroup)
+	return p
+}
+
+// own starts a command and waits for its end.
+func own(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

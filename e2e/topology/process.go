@@ -211,6 +211,13 @@ func (p *Process) close(grace time.Duration) {
 // killed (on Linux), and not by the Ctrl-C that is meant for this one (on Unix).
 func Bind(cmd *exec.Cmd) { bind(cmd, false) }
 
+// BindGroup is Bind for a command that has children. Once it was started, the function ends all that
+// is left of it and of them with SIGKILL (on Unix), and does not wait.
+func BindGroup(cmd *exec.Cmd) (kill func()) {
+	bind(cmd, true)
+	return func() { killGroup(cmd) }
+}
+
 // Environment is that of this program, without settings that are meant for another Tidemark.
 func Environment() (env []string) {
 	for _, entry := range os.Environ() {

@@ -121,16 +121,20 @@ async function refusal(response) {
 // it was refused.
 async function* viaEventSource({ EventSource, url, types, credentials, signal, beat, opened }) {
   const source = new EventSource(url, { withCredentials: credentials === 'include' }), box = mailbox();
+  let answered = false;
   const end = why => {
     source.close();
-    box.end(fail(why));
+    box.end(fail(why, { unanswered: !answered }));
   };
   const take = e => {
     beat();
     if (!box.push({ type: e.type, data: e.data, id: e.lastEventId })) end('too much waits to be handled');
   };
   for (const type of ['message', 'open', 'gap', 'position', 'close'].map((t, i) => i ? 'tidemark.' + t : t).concat(types)) source.addEventListener(type, take);
-  source.onopen = opened;
+  source.onopen = () => {
+    answered = true;
+    opened();
+  };
   source.onerror = () => end('the connection was lost or refused');
   signal.addEventListener('abort', source.onerror);
   try {
@@ -387,6 +391,11 @@ export function connect(address, options = {}) {
         reason = end.expired || 'refused';
         renewed = reason !== 'token-expired';
         if (!end.expired) continue;
+      } else if (error.unanswered && typeof token === 'function') {
+        // EventSource does not tell a 401 from a node that is down; the token may have expired
+        // while nobody was connected.
+        bearer = '';
+        reason = 'refused';
       } else if (error.final) {
         stop(error);
         break;

@@ -1,0 +1,121 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tidemark/tidemark/e2e/topology"
+)
+
+// TestEnginesBehindNginx has all engines at two nodes with nginx before them, which answers also
+// when no node does: so that no EventSource gives up by HTTP/1.1.
+func TestEnginesBehindNginx(t *testing.T) {
+	t.Parallel()
+	e := newEngines(t)
+	f := &frontField{engines: e, origin: app(t, "")}
+	f.Topology = startTopology(t, topology.Options{NATS: 2, Nodes: 2, Nginx: true, NodeEnv: func(int) []string {
+		return []string{"TIDEMARK_HTTP_CORS_ORIGINS=" + f.origin, "TIDEMARK_SSE_RETRY=100ms", "TIDEMARK_SSE_HEARTBEAT=1s"}
+	}})
+	f.p = newProducerAt(t, f.NATSURL())
+	t.Run("nodes lost", f.testNodesLost)
+	t.Run("ten tabs", f.testTenTabs)
+}
+
+// frontField is a topology with the pages that are connected to it.
+type frontField struct {
+	engines
+	*topology.Topology
+	origin string
+	p      *producer
+	last   int // the last number that was published
+}
+
+// testNodesLost has each follower at nginx by HTTP/1.1, and each by HTTP/2.
+func (f *frontField) testNodesLost(t *testing.T) {
+	groups := map[string]tabs{}
+	for name, group := range f.startEach(t, f.origin, f.Nginx.URL+"/events?user=42", "", nil) {
+		groups[name+" by HTTP/1.1"] = group
+	}
+	for name, group := range f.startEach(t, f.origin, f.Nginx.TLSURL+"/events?user=42", "", nil) {
+		groups[name+" by HTTP/2"] = group
+	}
+	f.survive(t, groups, func() {
+		f.loseOne(t)
+		f.loseAll(t, groups)
+	})
+	for name, group := range groups {
+		for _, tab := range group {
+			gaveUp, deaf := eval[int](tab, "live.revived || 0"), eval[int](tab, "live.deaf || 0")
+			t.Logf("%s: %s gave up %d times, and was deaf %d times", tab.engine, name, gaveUp, deaf)
+			if gaveUp+deaf > 0 && (tab.engine == chromiumEngine || strings.HasSuffix(name, "HTTP/1.1")) {
+				t.Errorf("%s: %s gave up %d times, and was deaf %d times", tab.engine, name, gaveUp, deaf)
+			}
+		}
+	}
+}
+
+// testTenTabs has ten EventSources to one host, more than the six that HTTP/1.1 would let a
+// browser have. (WebKitGTK has a window and processes for each, so that there it is seven.)
+func (f *frontField) testTenTabs(t *testing.T) {
+	groups := map[string]tabs{}
+	for i := range 10 {
+		name := fmt.Sprint("tab ", i)
+		for _, b := range f.engines {
+			if b.engine != webkitEngine || i < 7 {
+				groups[name] = append(groups[name], b.start(t, f.origin, f.Nginx.TLSURL+"/events?user=42", "", followers["EventSource"]))
+			}
+		}
+	}
+	f.survive(t, groups, func() { f.loseAll(t, groups) })
+}
+
+// survive compares what every tab has of the events that came while something failed.
+func (f *frontField) survive(t *testing.T, groups map[string]tabs, fail func()) {
+	t.Helper()
+	for _, group := range groups {
+		group.awaitOpened()
+	}
+	before, total := f.last, f.last+350
+	var publishing sync.WaitGroup
+	publishing.Go(func() { f.p.publish(before+1, total-1) })
+	f.p.awaitStored(before + 50)
+	fail()
+	publishing.Wait()
+	awaitTopology(t, f.Topology)
+	f.last = total + 7 - total%7 // one for all
+	f.p.publish(total, f.last)
+	for name, group := range groups {
+		group.wantNumbers(name, since(before, f.last))
+	}
+}
+
+// loseOne kills one node after the other.
+func (f *frontField) loseOne(t *testing.T) {
+	t.Helper()
+	for _, n := range f.Nodes {
+		again(t, n.Process)
+		awaitTopology(t, f.Topology)
+	}
+}
+
+// loseAll kills all nodes at once, until each tab has noticed twice.
+func (f *frontField) loseAll(t *testing.T, groups map[string]tabs) {
+	t.Helper()
+	noticed := map[*tab]int{}
+	for _, group := range groups {
+		for _, tab := range group {
+			noticed[tab] = eval[int](tab, "waits.length")
+		}
+	}
+	for _, n := range f.Nodes {
+		n.Kill()
+	}
+	for tab, before := range noticed {
+		tab.await(fmt.Sprintf("waits.length > %d", before+1))
+	}
+	for _, n := range f.Nodes {
+		restart(t, n.Process)
+	}
+}
