@@ -138,20 +138,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 
 func (r *rig) request(method, path, body string) (*http.Request, *http.Response, []byte) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.base+path, strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return req, resp, raw
+	resp, raw := r.ask(method, r.base+path, body)
+	return resp.Request, resp, raw
 }
 
 // TestControlEventsAreAsDescribed compares what a stream says with its schemas.

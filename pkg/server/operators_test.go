@@ -3,7 +3,6 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,28 +13,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/server"
 )
 
-// operate asks the listener of operators. Headers are name, value; Host is the request's.
+// operate asks the listener of operators.
 func (r *rig) operate(into any, method, path, body string, header ...string) int {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, r.admin(path), strings.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		if header[i] == "Host" {
-			req.Host = header[i+1]
-		}
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	resp, raw := r.ask(method, r.admin(path), body, header...)
 	if into != nil {
 		if err := json.Unmarshal(raw, into); err != nil {
 			r.t.Fatalf("%s: %v", raw, err)

@@ -203,14 +203,17 @@ func (r *rig) deleteStream() {
 	})
 }
 
-// post sends JSON and returns the status and the answer.
-func (r *rig) post(path, body string, header ...string) (int, map[string]any) {
+// ask sends a request and reads the whole answer. Headers are name, value; Host is the request's.
+func (r *rig) ask(method, url, body string, header ...string) (*http.Response, []byte) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.base+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(r.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	for i := 0; i+1 < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
@@ -218,7 +221,17 @@ func (r *rig) post(path, body string, header ...string) (int, map[string]any) {
 		r.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	raw, _ := io.ReadAll(resp.Body)
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resp, raw
+}
+
+// post sends JSON and returns the status and the answer.
+func (r *rig) post(path, body string, header ...string) (int, map[string]any) {
+	r.t.Helper()
+	resp, raw := r.ask(http.MethodPost, r.base+path, body, header...)
 	answer := map[string]any{}
 	if !bytes.HasPrefix(raw, []byte("[")) {
 		if err := json.Unmarshal(raw, &answer); err != nil {
