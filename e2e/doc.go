@@ -24,7 +24,7 @@
 //     connection do when the one that has it is closed, sleeps or hangs.
 //   - The console in Chromium counts what it receives and what is redelivered after a cut, and
 //     asks no other origin.
-//   - The tour of the README is true when typed.
+//   - The tour of the README, and the commands of docs, are true when typed.
 //
 // Nothing here measures time. A test that waits for what never comes fails after a generous
 // while; every process that it started is ended by then, by its id.

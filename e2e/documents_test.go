@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tidemark/tidemark/e2e/topology"
+)
+
+// TestDocumentsRun types the sh blocks of docs that follow a comment `<!-- run -->`, each page
+// against a service of its own. Every line must end well; curl may end by its -m.
+func TestDocumentsRun(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("no curl was found: the documents are not tried")
+	}
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for _, page := range pages {
+		lines := blockLines(t, page, "<!-- run -->")
+		ran += len(lines)
+		if len(lines) == 0 {
+			continue
+		}
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			s, dir := serve(t), t.TempDir()
+			for _, line := range lines {
+				typeLine(t, s, dir, line)
+			}
+		})
+	}
+	if ran == 0 {
+		t.Error("no page has a block behind <!-- run -->")
+	}
+}
+
+// blockLines returns the commands of the blocks with a mark.
+func blockLines(t *testing.T, page, mark string) (lines []string) {
+	t.Helper()
+	content, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(content), mark+"\n```sh\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
+}
+
+// typeLine runs a line as written, but for the addresses: `tidemark` is the command that the
+// tests built.
+func typeLine(t *testing.T, s *service, dir, line string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	script := strings.ReplaceAll(line, "127.0.0.1:8080", s.httpAddr)
+	cmd := exec.CommandContext(ctx, "sh", "-c", `tidemark() { "$COMMAND_UNDER_TEST" "$@"; }`+"\n"+script)
+	cmd.Dir = dir
+	cmd.Env = append(topology.Environment(), "NATS_URL=nats://"+s.natsAddr,
+		"TIDEMARK_NATS_EMBEDDED_ADDR="+s.natsAddr, "TIDEMARK_HTTP_ADDR="+s.httpAddr)
+	cmd.Env = append(cmd.Env, "COMMAND_UNDER_TEST="+command(t))
+	topology.Bind(cmd)
+	out, err := cmd.CombinedOutput()
+	if status := cmd.ProcessState.ExitCode(); status != 0 && (status != curlTimeout || !strings.Contains(line, " -m ")) {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	t.Logf("%s\n%s", line, out)
+	expectGap(t, line, string(out))
+}
+
+// expectGap holds the lines with a position of another incarnation to what the pages say of them.
+func expectGap(t *testing.T, line, out string) {
+	t.Helper()
+	wanted := strings.Contains(line, "-zzzzzz") || strings.Contains(line, "-aaaaaa")
+	if got := strings.Contains(out, "event: tidemark.gap") && strings.Contains(out, `"reason":"epoch"`); got != wanted {
+		t.Errorf("%s: a gap of reason epoch: %v\n%s", line, got, out)
+	}
+}
