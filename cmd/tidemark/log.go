@@ -74,7 +74,7 @@ func onHangup(f func()) (stop func()) {
 
 func atTerminal() bool {
 	return slices.ContainsFunc([]*os.File{os.Stdin, os.Stdout, os.Stderr}, func(f *os.File) bool {
-		return term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor is small
+		return term.IsTerminal(int(f.Fd()))
 	})
 }
 

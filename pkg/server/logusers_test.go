@@ -143,7 +143,7 @@ func TestKeysOfUsers(t *testing.T) {
 		}
 		return user
 	}
-	if hashed("") == hashed("") {
+	if first, second := hashed(""), hashed(""); first == second {
 		t.Error("two starts without a key write the same hash")
 	}
 	if a := hashed("sixteen bytes...."); a != hashed("sixteen bytes....") || a == hashed("sixteen others...") || len(a) != 16 {
