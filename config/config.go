@@ -211,6 +211,9 @@ type Presence struct {
 type Log struct {
 	Level  string // trace, debug, info, warn, error
 	Format string // auto (console on a terminal, else json), json, console
+	Users  string // how users are written: plain, hash, off
+	// UsersKey is a file with the key of hash; empty makes one for each start.
+	UsersKey string
 }
 
 // Default returns the configuration without file, environment and flags.
@@ -245,6 +248,6 @@ func Default() Config {
 		Docs:     Docs{Enabled: Auto},
 		Node:     Node{Micro: true},
 		Presence: Presence{Bucket: "TIDEMARK_PRESENCE", TTL: time.Minute},
-		Log:      Log{Level: "info", Format: "auto"},
+		Log:      Log{Level: "info", Format: "auto", Users: "plain"},
 	}
 }

@@ -106,6 +106,8 @@ var keys = []key{
 
 	{name: "log.level", usage: "least `level` to log: trace, debug, info, warn, error", field: func(c *Config) any { return &c.Log.Level }},
 	{name: "log.format", usage: "log `format`: auto, json, console", field: func(c *Config) any { return &c.Log.Format }},
+	{name: "log.users", usage: "write users `plain`, as a hash, or off", field: func(c *Config) any { return &c.Log.Users }},
+	{name: "log.users_key", usage: "`file` with the key of log.users hash", field: func(c *Config) any { return &c.Log.UsersKey }},
 }
 
 func keyNames() []string {

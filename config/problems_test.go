@@ -114,6 +114,8 @@ func TestValidate(t *testing.T) {
 		"events":                    {func(c *Config) { c.Presence.Enabled, c.Presence.Events = true, "tidemark.presence" }, ""},
 		"events of nothing":         {func(c *Config) { c.Presence.Events = "tidemark.presence" }, "presence.events: "},
 		"a user's path":             {func(c *Config) { setPath(c, "/connections/x") }, "feeds.notifications.paths: "},
+		"users":                     {func(c *Config) { c.Log.Users = "none" }, "log.users: "},
+		"a key for nothing":         {func(c *Config) { c.Log.UsersKey = "key" }, "log.users_key: "},
 		"format":                    {func(c *Config) { c.Log.Format = "xml" }, "log.format: "},
 	} {
 		t.Run(name, func(t *testing.T) {

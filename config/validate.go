@@ -35,8 +35,7 @@ func (c Config) validate(p *problems) {
 	atLeast(p, "publish.max_batch", c.Publish.MaxBatch, 1)
 	c.Node.validate(p)
 	c.Presence.validate(p)
-	oneOf(p, "log.level", c.Log.Level, "trace", "debug", "info", "warn", "error")
-	oneOf(p, "log.format", c.Log.Format, "auto", "json", "console")
+	c.Log.validate(p)
 }
 
 // maxEvent is nats-server's upper bound for max_payload.

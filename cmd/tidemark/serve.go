@@ -32,19 +32,20 @@ func newServe() *cobra.Command {
 		Args: arguments(cobra.NoArgs),
 	}
 	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
-		return serve(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		level, err := server.ParseLogLevel(cfg.Log.Level)
+		if err != nil {
+			return fmt.Errorf("log.level: %w", err)
+		}
+		logger, err := newLogger(cfg, level, cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		defer onHangup(func() { reloadLevel(level, logger, cmd.Flags()) })()
+		return serve(cmd.Context(), cfg, logger, level, cmd.OutOrStdout())
 	})
 }
 
-func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
-	level, err := server.ParseLogLevel(cfg.Log.Level)
-	if err != nil {
-		return fmt.Errorf("log.level: %w", err)
-	}
-	logger, err := server.NewLogger(stderr, level, cfg.Log.Format)
-	if err != nil {
-		return err
-	}
+func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, level *server.LogLevel, stdout io.Writer) error {
 	opts, err := serverOptions(cfg, logger)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -40,20 +39,11 @@ func (h *Subscribe) turnAway(w http.ResponseWriter, r *http.Request, why error) 
 	query, _ := url.ParseQuery(r.URL.RawQuery) // what there is of it; it is not to be granted
 	now := time.Now()
 	s := &session{
-		handler: h, remote: r.RemoteAddr, controls: controls{asComments: query.Get("control") == "off"},
+		handler: h, remote: r.RemoteAddr, proto: protoOf(r), controls: controls{asComments: query.Get("control") == "off"},
 		start: now, event: now, failed: why,
 	}
 	h.enter(s, func() {})
 	h.opts.Engine.Serve(w, r, s, push.Options{WriteTimeout: h.opts.WriteTimeout})
-}
-
-// endLevel is at what level the end of a stream is logged. Who comes too often would write
-// the log full, too.
-func (s *session) endLevel() slog.Level {
-	if errors.Is(s.ended, errRate) {
-		return slog.LevelDebug
-	}
-	return slog.LevelInfo
 }
 
 // rateError refuses events of an address that publishes too fast.

@@ -274,7 +274,8 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 		failed = cmp.Or(failed, res.Err)
 	}
 	if failed != nil {
-		p.opts.Logger.Warn("publish failed", "error", failed, "subject", msgs[0].Subject, "events", len(msgs))
+		fields := []any{"error", failed, "subject", msgs[0].Subject, "events", len(msgs)}
+		p.opts.Logger.Warn("publish failed", withTrace(fields, traceID(r.Header))...)
 		problem := problemOf(failed)
 		if isArray {
 			problem.Results = results

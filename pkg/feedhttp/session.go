@@ -53,9 +53,11 @@ type session struct {
 	grant    auth.Grant
 	user     string
 	remote   string
-	visible  bool // heartbeats are events
-	withMeta bool // events are told with their subject and time
-	seen     bool // the observer was told
+	trace    string // of the request that asked for it; mostly empty
+	proto    uint8  // of HTTP, 11 for 1.1
+	visible  bool   // heartbeats are events
+	withMeta bool   // events are told with their subject and time
+	seen     bool   // the observer was told
 	controls
 	leave func()
 	start time.Time
@@ -67,19 +69,21 @@ type session struct {
 	request *feed.SubscribeOptions // nil once sub is there
 	sub     *feed.Subscription
 	left    feed.Delivery // taken from sub, not yet appended
-	behind  bool          // it is counted as one that needs the log
-	asking  bool          // a goroutine asks the log
 	cancel  context.CancelFunc
-	failed  error // what it has met
-	counted bool  // among the connects
-	begun   bool  // the client was told when to retry
-	opened  bool
+	failed  error         // what it has met
 	ended   error         // nil before the end
 	sent    feed.Position // the last id on the wire
 	event   time.Time     // when the last event was appended, or taken by the kernel
-	fresh   bool          // it is not known to be taken yet
 	events  int
 	bytes   int64
+
+	// Side by side they take one word: there is a session for each of very many clients.
+	behind  bool // it is counted as one that needs the log
+	asking  bool // a goroutine asks the log
+	counted bool // among the connects
+	begun   bool // the client was told when to retry
+	opened  bool
+	fresh   bool // event is not known to be taken yet
 }
 
 // Start implements push.Source.
@@ -159,7 +163,7 @@ func (s *session) subscribe(ctx context.Context) error {
 			return err
 		}
 		if !told {
-			opts.Logger.Warn("a client waits for the stream", "user", s.user, "remote", s.remote, "error", err)
+			opts.Logger.Warn("a client waits for the stream", append(s.who(), "error", err)...)
 		}
 		select {
 		case <-ctx.Done():
@@ -379,9 +383,7 @@ func (s *session) releaseLocked() {
 	if s.sub != nil {
 		s.sub.Close()
 	}
-	s.handler.opts.Logger.Log(context.Background(), s.endLevel(), "stream ended", "user", s.user, "remote", s.remote, "reason", s.ended,
-		"events", s.events, "bytes", s.bytes, "position", s.sent.String(),
-		"after", time.Since(s.start).Round(time.Millisecond).String())
+	s.logEndLocked()
 	s.partLocked()
 	s.leave()
 }

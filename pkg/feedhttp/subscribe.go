@@ -196,7 +196,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	s := &session{
 		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
 		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
-		start:   now, event: now,
+		start:   now, event: now, trace: traceID(r.Header), proto: protoOf(r),
 	}
 	if h.opts.MaxAge > 0 {
 		s.until, s.over = now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge

@@ -110,6 +110,9 @@ func (c *lagClient) take(f *feed.Frame) {
 
 // Clients come back while a follower is late, and some of their consumers land on it.
 func TestReplicaLagMakesNoGap(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; not with -short")
+	}
 	const total, clients = 6000, 12
 	r := newLagRig(t, 1500*time.Millisecond)
 	log, p := r.connected(jetlog.Options{})
@@ -147,6 +150,9 @@ func TestReplicaLagMakesNoGap(t *testing.T) {
 
 // A tail whose consumer sits on a follower that is late moves to another, and misses nothing.
 func TestTailLeavesAReplicaThatIsLate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; not with -short")
+	}
 	r := newLagRig(t, 3*time.Second)
 	log, p := r.connected(jetlog.Options{})
 	ctx, cancel := context.WithCancel(t.Context())

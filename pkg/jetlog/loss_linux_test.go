@@ -122,6 +122,9 @@ func (r *lossRig) lose(victim int, sig syscall.Signal) (acked, live time.Duratio
 // TestLossOfAServer takes servers from a cluster under a tail, which misses and repeats nothing.
 // How long it takes is written down; TIDEMARK_TEST_RUNS takes each server away so many times.
 func TestLossOfAServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; not with -short")
+	}
 	runs, _ := strconv.Atoi(os.Getenv("TIDEMARK_TEST_RUNS"))
 	r, stop := newLossRig(t)
 	defer stop()

@@ -95,6 +95,9 @@ func (r *region) node(t *testing.T, definition string, change func(*server.Optio
 // A client moves between the regions again and again while events are published, and is told
 // everything once and in order.
 func TestMirrorClientMoves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; not with -short")
+	}
 	for name, change := range map[string]func(*server.Options){"window": nil, "consumer": fromLog} {
 		t.Run(name, func(t *testing.T) {
 			const total, clients = 2_000, 6
@@ -197,6 +200,9 @@ func (b *lockedBuffer) String() string {
 // What is published through a mirror's node is stored by the origin, and has its position; with
 // the origin out of reach the publisher is told to try again, and clients wait.
 func TestMirrorCutOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; not with -short")
+	}
 	hub, leaf := regions(t, mirrorDefinition, nil)
 	const event = `{"subject":"notifications.broadcast","data":"%d"}`
 	leaf.eventually("the origin is reached", func() bool {

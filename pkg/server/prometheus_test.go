@@ -88,6 +88,9 @@ var nothing = map[string]bool{
 // TestPrometheusUnderstands evaluates what the dashboard and the alerts ask, on a real
 // Prometheus that scrapes a node with a client: with native histograms, and without.
 func TestPrometheusUnderstands(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; not with -short")
+	}
 	for name, args := range map[string][]string{"native": {"--enable-feature=native-histograms"}, "classic": nil} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, withAdmin)

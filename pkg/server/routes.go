@@ -74,9 +74,9 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 	return h
 }
 
-// userSubject and broadcastSubject are where /api/events/send-message publishes.
+// UserSubject and broadcastSubject are where /api/events/send-message publishes.
 const (
-	userSubject      = "notifications.user.{user}"
+	UserSubject      = "notifications.user.{user}"
 	broadcastSubject = "notifications.broadcast"
 )
 
@@ -84,7 +84,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	if !s.opts.Publish.Enabled {
 		return nil
 	}
-	user, err := feed.ParseTemplate(userSubject)
+	user, err := feed.ParseTemplate(UserSubject)
 	if err != nil {
 		return err
 	}
