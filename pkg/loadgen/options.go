@@ -39,6 +39,8 @@ type Options struct {
 	Insecure bool          // take any certificate
 	HTTP2    bool          // many streams on a connection; over http:// with prior knowledge
 
+	Metrics Metrics // of the server, over time
+
 	// Settle bounds the wait for the last deliveries; 10 s when zero.
 	Settle time.Duration
 	// Progress, if set, is called every second from the run's goroutine.

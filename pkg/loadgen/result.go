@@ -28,6 +28,7 @@ type Result struct {
 	Servers []Usage  `json:"servers,omitempty"` // of the processes that --pid names
 	Self    Usage    `json:"self"`              // of the stand, its workers included
 	Series  []Sample `json:"series"`            // one a second
+	Gauges  []Gauge  `json:"gauges,omitempty"`  // of the server's own metrics, as Metrics asked for them
 }
 
 // Pattern says who gets an event.

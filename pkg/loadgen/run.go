@@ -34,11 +34,25 @@ func run(ctx context.Context, scenario string, opts Options, play func(*bench, c
 		Scenario: scenario, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
 		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Burst: opts.Burst, Payload: opts.Payload, Started: time.Now(),
 	}}
+	watch, err := watchGauges(ctx, opts.Metrics)
+	if err != nil {
+		return Result{}, err
+	}
+	defer watch.stop()
+	r, err := b.play(ctx, giveUp, play)
+	if err == nil {
+		r.Gauges = watch.rest(ctx)
+	}
+	return r, err
+}
+
+// play ends with no connection left.
+func (b *bench) play(ctx context.Context, giveUp context.CancelCauseFunc, scenario func(*bench, context.Context) error) (Result, error) {
 	if err := b.prepare(ctx, giveUp); err != nil {
 		return Result{}, err
 	}
 	defer b.close()
-	if err := play(b, ctx); err != nil {
+	if err := scenario(b, ctx); err != nil {
 		return Result{}, err
 	}
 	return b.finish(ctx)

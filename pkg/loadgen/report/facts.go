@@ -34,6 +34,9 @@ func sections(r loadgen.Result) []section {
 	for _, u := range r.Servers {
 		all = append(all, section{"Server: " + processName(u), usageRows(u)})
 	}
+	if len(r.Gauges) > 0 {
+		all = append(all, section{"Server's metrics", gaugeRows(r.Gauges)})
+	}
 	return append(all, section{tools(r), usageRows(r.Self)}, section{"Run", runRows(r)})
 }
 

@@ -29,7 +29,7 @@ type page struct {
 func HTML(w io.Writer, r loadgen.Result) error {
 	p := page{
 		Scenario: plain(r.Scenario), URL: plain(r.URL),
-		Judgement: judge(r), Cards: cards(r), Figures: figures(r), Sections: sections(r),
+		Judgement: judge(r), Cards: cards(r), Figures: append(figures(r), gaugeFigures(r.Gauges)...), Sections: sections(r),
 	}
 	if !r.Started.IsZero() {
 		p.Started = r.Started.Format("2 January 2006, 15:04 MST")

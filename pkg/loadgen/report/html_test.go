@@ -84,7 +84,7 @@ func TestHTML(t *testing.T) {
 		{"load", []string{"PASS", "1,000,000/s", "9.52 KiB", "p50 3.04 ms", "99.99 %", "deliveries a second", "broadcast", "<desc"}, []string{"FAIL", "Until level"}},
 		{"burst", []string{"1,000,000 in 800 ms, from when the burst was due to the last receipt", "in bursts of 200"}, nil},
 		{"storm", []string{"Until level", "4.32 s", "1 announced gap"}, nil},
-		{"soak", []string{"FAIL", "3,601 events short", "&lt;script&gt;", "&lt;b&gt;gone", "Each point covers 20 samples"}, []string{"<script", "hunter2", "s3cret", "\x1b"}},
+		{"soak", []string{"FAIL", "3,601 events short", "&lt;script&gt;", "&lt;b&gt;gone", "Each point covers 20 samples", "process_resident_memory_bytes", "40.0 MiB before the first client, 40.0 MiB at the end", "The metric was never seen."}, []string{"<script", "hunter2", "s3cret", "\x1b"}},
 		{"empty", []string{"NO VERDICT", "No samples were taken.", "No latencies were recorded."}, []string{"<svg", "NaN"}},
 		{"one", []string{"<circle", "p99 1.50 ms"}, nil},
 		{"huge", []string{"FAIL"}, []string{"NaN", "Inf"}},

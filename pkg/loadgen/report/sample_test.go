@@ -69,6 +69,11 @@ func soakRun() loadgen.Result {
 	r.Connect.Failed, r.Connect.Error, r.Connect.Opened = 3, "dial tcp: connection refused & <b>gone</b>", 9_997
 	r.URL = "https://alice:hunter2@push.example.org/<events>?access_token=s3cret&user={user}"
 	r.Series = steady(3600, 10_000, 1000)
+	r.Gauges = []loadgen.Gauge{
+		gauge("process_resident_memory_bytes", 800, 40<<20, 70<<20), gauge("go_goroutines", 30, 60, 64), gauge("tidemark_consumers", 800, 1, 9),
+		{Name: "odd<b>&\x1b[31m_bytes", Points: []loadgen.GaugePoint{{Value: -1}, {At: 1, Value: math.MaxFloat64}, {At: math.MaxInt64, Value: 3}}},
+		{Name: "never"},
+	}
 	return r
 }
 
@@ -115,6 +120,19 @@ func logNormal(n int64, median time.Duration, sigma float64) loadgen.Latency {
 		}
 	}
 	return l
+}
+
+// gauge rises from lo to hi, and is lo again at the end. Its server was away for a tenth of
+// the time.
+func gauge(name string, n int, lo, hi float64) loadgen.Gauge {
+	g := loadgen.Gauge{Name: name}
+	for i := range n {
+		v := lo + (hi-lo)*math.Sin(math.Pi*float64(i)/float64(n-1))
+		if at := time.Duration(i) * time.Hour / time.Duration(n); i < n/2 || i > n*6/10 {
+			g.Points = append(g.Points, loadgen.GaugePoint{At: at, Value: math.Round(v)})
+		}
+	}
+	return g
 }
 
 func steady(n, conns, delivered int) []loadgen.Sample {
