@@ -40,21 +40,23 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer onHangup(func() { reloadLevel(level, logger, cmd.Flags()) })()
-		return serve(cmd.Context(), cfg, logger, level, cmd.OutOrStdout())
+		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
+		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
+		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())
 	})
 }
 
-func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, level *server.LogLevel, stdout io.Writer) error {
+func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, h *hangup, stdout io.Writer) error {
 	opts, err := serverOptions(cfg, logger)
 	if err != nil {
 		return err
 	}
-	opts.LogLevel = level
+	opts.LogLevel = h.level
 	srv, err := server.New(ctx, opts)
 	if err != nil {
 		return err
 	}
+	h.node.Store(srv)
 	if err := srv.Hints(stdout); err != nil {
 		logger.Warn("cannot print what to try", "error", err)
 	}

@@ -58,7 +58,7 @@ func (l boundedListener) Accept() (net.Conn, error) {
 
 // newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).
 // There is no WriteTimeout, which would end every stream; push sets deadlines.
-func newHTTPServer(opts HTTPOptions, handler http.Handler, logger *slog.Logger) (*http.Server, error) {
+func newHTTPServer(opts HTTPOptions, cert *certificate, handler http.Handler, logger *slog.Logger) *http.Server {
 	srv := &http.Server{
 		Handler:           handler,
 		ErrorLog:          errorLog(logger.With("part", "http")),
@@ -75,17 +75,13 @@ func newHTTPServer(opts HTTPOptions, handler http.Handler, logger *slog.Logger) 
 		},
 	}
 	srv.Protocols.SetHTTP1(true)
-	if opts.CertFile == "" && opts.KeyFile == "" {
+	if cert == nil {
 		srv.Protocols.SetUnencryptedHTTP2(true)
-		return srv, nil
+		return srv
 	}
 	srv.Protocols.SetHTTP2(true)
-	cert, err := tls.LoadX509KeyPair(opts.CertFile, opts.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("http.tls.cert, http.tls.key: %w", err)
-	}
-	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
-	return srv, nil
+	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	return srv
 }
 
 func serveHTTP(srv *http.Server, l net.Listener) error {

@@ -54,9 +54,10 @@ func (s *Server) routes(context.Context) (err error) {
 	for _, route := range e.Routes() {
 		s.served = append(s.served, route.Path)
 	}
-	if s.http, err = newHTTPServer(s.opts.HTTP, e, s.opts.Logger); err != nil {
+	if s.certificate, err = openCertificate(s.opts.HTTP); err != nil {
 		return err
 	}
+	s.http = newHTTPServer(s.opts.HTTP, s.certificate, e, s.opts.Logger)
 	return s.front()
 }
 

@@ -25,11 +25,12 @@ import (
 
 // Server is one Tidemark node.
 type Server struct {
-	opts     Options
-	listener net.Listener
-	http     *http.Server
-	engine   *push.Engine // writes the streams
-	admit    *feedhttp.Admission
+	opts        Options
+	listener    net.Listener
+	http        *http.Server
+	certificate *certificate // nil without TLS
+	engine      *push.Engine // writes the streams
+	admit       *feedhttp.Admission
 
 	tokens    *auth.JWTSource // nil without
 	headers   *auth.HeaderSource

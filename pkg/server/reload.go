@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
+// Reload reads again what is renewed while a node runs: the certificate of HTTPOptions, the
+// file of API keys, and the keys of tokens (from a URL it fetches them). Each stands for
+// itself: what cannot be read stays as it was, and is in the error with the key of the
+// configuration that names it. Connections go on; new ones, and new requests, see what is new.
+// It blocks while keys are fetched: twice auth.JWKSOptions.Timeout at most, or until ctx ends.
+// Safe for concurrent use.
+func (s *Server) Reload(ctx context.Context) error {
+	var failed []error
+	if s.certificate != nil {
+		failed = append(failed, s.certificate.load())
+	}
+	if s.keys != nil {
+		if err := s.keys.Reload(); err != nil {
+			failed = append(failed, fmt.Errorf("publish.keys: %w", err))
+		}
+	}
+	if s.tokens != nil {
+		if err := s.tokens.Refresh(ctx); err != nil {
+			failed = append(failed, fmt.Errorf("auth.jwt: %w", err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// certificate is read from its files, and given to each new connection as it is then.
+type certificate struct {
+	certFile, keyFile string
+	current           atomic.Pointer[tls.Certificate]
+}
+
+// openCertificate returns nil without files.
+func openCertificate(o HTTPOptions) (*certificate, error) {
+	if o.CertFile == "" && o.KeyFile == "" {
+		return nil, nil
+	}
+	c := &certificate{certFile: o.CertFile, keyFile: o.KeyFile}
+	return c, c.load()
+}
+
+// load checks that the key is the certificate's. Between the writing of two files it may not be;
+// then the pair from before stays.
+func (c *certificate) load() error {
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("http.tls.cert, http.tls.key: %w", err)
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load(), nil
+}
