@@ -90,6 +90,7 @@ var house = map[string]struct {
 	others []string // modules or packages of others; "any" is no limit
 	never  []string
 }{
+	"internal/testkit":     {}, // for tests: it knows none of ours
 	"pkg/sse":              {},
 	"pkg/client":           {ours: []string{"pkg/sse"}},
 	"pkg/histogram":        {},
@@ -104,8 +105,8 @@ var house = map[string]struct {
 	"pkg/loadgen":          {others: []string{"any"}}, // measures any server: it knows none of ours
 	"pkg/loadgen/report":   {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
 	"pkg/loadgen/overhead": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
-	"e2e/topology":         {others: []string{"any"}},                 // runs processes: it knows none of their insides
-	"pkg/web":              {others: []string{"github.com/tdewolff"}}, // what browsers load: it knows no feed
+	"e2e/topology":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
+	"pkg/web":              {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
 	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "pkg/presence"}, others: []string{"any"}},
 }

@@ -34,11 +34,13 @@ type frontField struct {
 
 // testNodesLost has each follower at nginx by HTTP/1.1, and each by HTTP/2.
 func (f *frontField) testNodesLost(t *testing.T) {
+	// Heartbeats come each second: what is silent for so long is no busy machine.
+	calm := options{"idleTimeout": 15_000}
 	groups := map[string]tabs{}
-	for name, group := range f.startEach(t, f.origin, f.Nginx.URL+"/events?user=42", "", nil) {
+	for name, group := range f.startEach(t, f.origin, f.Nginx.URL+"/events?user=42", "", calm) {
 		groups[name+" by HTTP/1.1"] = group
 	}
-	for name, group := range f.startEach(t, f.origin, f.Nginx.TLSURL+"/events?user=42", "", nil) {
+	for name, group := range f.startEach(t, f.origin, f.Nginx.TLSURL+"/events?user=42", "", calm) {
 		groups[name+" by HTTP/2"] = group
 	}
 	f.survive(t, groups, func() {

@@ -65,7 +65,7 @@ func typeLine(t *testing.T, s *service, dir, line string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	script := strings.ReplaceAll(line, "127.0.0.1:8080", s.httpAddr)
+	script := strings.ReplaceAll(unhurried(line), "127.0.0.1:8080", s.httpAddr)
 	cmd := exec.CommandContext(ctx, "sh", "-c", `tidemark() { "$COMMAND_UNDER_TEST" "$@"; }`+"\n"+script)
 	cmd.Dir = dir
 	cmd.Env = append(topology.Environment(), "NATS_URL=nats://"+s.natsAddr,

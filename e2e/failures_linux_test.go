@@ -43,8 +43,11 @@ func TestFailures(t *testing.T) {
 	f.survive("the host of a tail is killed", func(t *testing.T) {
 		var host *topology.NATSServer
 		eventually(t, "a tail", func() bool {
-			tails := f.consumers(t, tailPrefix)
-			host = f.host(t, tails[len(tails)-1])
+			for _, tail := range f.consumers(t, tailPrefix) { // none while they are made anew
+				if on := f.host(t, tail); on != nil {
+					host = on
+				}
+			}
 			return host != nil
 		})
 		again(t, host.Process)

@@ -25,7 +25,7 @@ func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Env = append(topology.Environment(), cmd.Env...)
 	topology.Bind(cmd)
-	return own(t, cmd)
+	return own(t, cmd, func() {})
 }
 
 // startGroup is start for a command with children, which do not outlive the test either.
@@ -33,14 +33,12 @@ func startGroup(t *testing.T, cmd *exec.Cmd, out *os.File) *process {
 	t.Helper()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(topology.Environment(), cmd.Env...)
-	killGroup := topology.BindGroup(cmd)
-	p := own(t, cmd)
-	t.Cleanup(killGroup)
-	return p
+	return own(t, cmd, topology.BindGroup(cmd))
 }
 
-// own starts a command and waits for its end.
-func own(t *testing.T, cmd *exec.Cmd) *process {
+// own starts a command, waits for its end, and takes its children away then: later its number
+// may be that of another process.
+func own(t *testing.T, cmd *exec.Cmd, killGroup func()) *process {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -49,6 +47,7 @@ func own(t *testing.T, cmd *exec.Cmd) *process {
 	go func() {
 		defer close(p.done)
 		_ = cmd.Wait()
+		killGroup()
 	}()
 	t.Cleanup(p.kill)
 	return p
@@ -104,7 +103,7 @@ func tail(name string, size int) []byte {
 }
 
 // patience is how long a test waits for what ought to come soon.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // eventually polls; what never comes true fails the test.
 func eventually(t *testing.T, what string, ok func() bool) {

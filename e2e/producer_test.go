@@ -35,6 +35,7 @@ func newProducerAt(t *testing.T, url string) *producer {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	eventually(t, "a producer that is connected", nc.IsConnected) // the first attempt may have taken too long
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // service is `tidemark serve` on ports and a directory that stay the same from one life to
@@ -77,13 +76,12 @@ func status(url string) int {
 	return resp.StatusCode
 }
 
-// freeAddr returns an address that nothing listens on, and that the system does not hand to
-// outgoing connections.
+// freeAddr returns an address that nothing listens on, and that stays the test's own.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ports, err := topology.FreePorts(1)
+	addr, err := testkit.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", ports[0])
+	return addr
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 // embedded NATS server where a script starts one.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", Deadline: time.Now().Add(2 * time.Minute),
+		Dir: "testdata/script", Deadline: time.Now().Add(8 * time.Minute),
 		Setup: freshPorts,
 		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits},
 	})
@@ -31,12 +32,11 @@ func TestScripts(t *testing.T) {
 // freshPorts gives each script addresses of its own, in the variables that configure them.
 func freshPorts(env *testscript.Env) error {
 	for _, key := range []string{"TIDEMARK_HTTP_ADDR", "TIDEMARK_NATS_EMBEDDED_ADDR", "OPERATORS"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		addr, err := testkit.FreeAddr()
 		if err != nil {
 			return err
 		}
-		defer l.Close()
-		env.Setenv(key, l.Addr().String())
+		env.Setenv(key, addr)
 	}
 	env.Setenv("EVENTS", "http://"+env.Getenv("TIDEMARK_HTTP_ADDR")+"/events")
 	env.Setenv("TIDEMARK_NATS_EMBEDDED_DIR", env.WorkDir+"/data")
@@ -52,7 +52,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		what = args[0]
 		there = func() bool { _, err := os.Stat(ts.MkAbs(what)); return err == nil }
 	}
-	for range 600 {
+	for range 2400 {
 		if there() {
 			return
 		}

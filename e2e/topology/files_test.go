@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -139,7 +140,7 @@ func TestNginxTakesTheSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports, err := FreePorts(2)
+	ports, err := testkit.FreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}

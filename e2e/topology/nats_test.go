@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // natsServer runs a server of a configuration file in this process.
@@ -44,7 +46,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // A browser that speaks NATS through a WebSocket hears what is published to the cluster, and can
 // publish nothing itself, nor listen to anything else.
 func TestWebSocketPeer(t *testing.T) {
-	ports, err := FreePorts(4)
+	ports, err := testkit.FreePorts(4)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package jetlog_test
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,15 +62,12 @@ type stand struct {
 
 func newStand(t testing.TB) *stand {
 	t.Helper()
-	s := &stand{t: t, opts: natsd.Options{Addr: "127.0.0.1:0", Dir: t.TempDir(), SyncInterval: time.Minute}}
+	addr := fmt.Sprint("127.0.0.1:", freePorts(t, 1)[0]) // a restart comes back on the same port
+	s := &stand{t: t, opts: natsd.Options{Addr: addr, Dir: t.TempDir(), SyncInterval: time.Minute}}
 	s.start()
 	t.Cleanup(func() { s.srv.Stop() })
-	u, err := url.Parse(s.srv.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.opts.Addr = u.Host // a restart comes back on the same port
 	s.nc = s.connect()
+	var err error
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +127,7 @@ func closeConn(nc *nats.Conn) {
 }
 
 func (s *stand) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	s.t.Cleanup(cancel)
 	return ctx
 }
@@ -267,14 +263,17 @@ func (s *stand) consumers(prefix string) (names []string) {
 	return names
 }
 
-// await polls until ok, for as long as the test may run.
+// patience bounds every wait, so that what never comes fails instead of hanging: long enough for
+// a cluster that elects leaders on a machine that has other things to do.
+const patience = 2 * time.Minute
+
+// await polls until ok.
 func (s *stand) await(what string, ok func() bool) {
 	s.t.Helper()
-	for range 3000 {
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(10 * time.Millisecond) {
 		if ok() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	s.t.Fatal("never: " + what)
 }

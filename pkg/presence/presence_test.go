@@ -78,7 +78,7 @@ func TestPages(t *testing.T) {
 // TestAbandoned: a node whose connection to NATS dies cannot say goodbye.
 func TestAbandoned(t *testing.T) {
 	c := newCluster(t)
-	ttl := func(o *presence.Options) { o.TTL = 2 * time.Second }
+	ttl := func(o *presence.Options) { o.TTL = 5 * time.Second }
 	a, b := c.node("a", ttl), c.node("b", ttl)
 	a.add("42")
 	b.add("7")
@@ -89,11 +89,11 @@ func TestAbandoned(t *testing.T) {
 	b.awaitNodes("b=1")
 	// The other one is written again and again, and stays.
 	writes := b.Status().Writes
-	b.eventually("three lifetimes of refreshing", func() bool {
+	b.eventually("two lifetimes of refreshing", func() bool {
 		if all, err := b.list(presence.Query{}); err != nil || len(all) != 1 {
 			t.Fatalf("%v, %v", all, err)
 		}
-		return b.Status().Writes > writes+18
+		return b.Status().Writes > writes+12
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/pkg/presence"
@@ -54,7 +55,11 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, addr: "127.0.0.1:0", dir: t.TempDir()}
+	addr, err := testkit.FreeAddr() // where it comes back after an outage
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{t: t, addr: addr, dir: t.TempDir()}
 	c.start()
 	t.Cleanup(func() { c.stop() })
 	return c
@@ -66,7 +71,6 @@ func (c *cluster) start() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.addr = strings.TrimPrefix(srv.ClientURL(), "nats://")
 	c.stop = sync.OnceFunc(srv.Stop)
 }
 
@@ -135,7 +139,7 @@ func (n *node) removeAll(all []*conn) {
 
 // list reads all pages.
 func (n *node) list(q presence.Query) ([]presence.Connection, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var all []presence.Connection
 	for {
@@ -175,7 +179,7 @@ func (n *node) eventually(what string, ok func() bool) {
 }
 
 func (n *node) nodes() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	all, err := n.Nodes(ctx)
 	if err != nil {
