@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -212,7 +211,7 @@ func (c *conn) close(err error) {
 		c.discard()
 	}
 	delete(c.loop.conns, c.fd)
-	_ = unix.Close(int(c.fd)) // epoll forgets it, too
+	closeSocket(c.fd) // epoll forgets it, too
 	src := c.src
 	c.src, c.rest, c.head = nil, nil, nil
 	src.Ended(err, c.written)
@@ -227,10 +226,4 @@ func (c *conn) discard() {
 			return
 		}
 	}
-}
-
-func rawSend(fd int32, b []byte) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), //nolint:gosec // G103: package unix has no send that the runtime is not told of
-		unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-	return int(n), errno
 }

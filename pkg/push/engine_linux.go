@@ -162,6 +162,12 @@ func (a *appender) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// WriteString spares package http a copy of each name and value.
+func (a *appender) WriteString(s string) (int, error) {
+	*a = append(*a, s...)
+	return len(s), nil
+}
+
 // listen hands what epoll tells to the loops, until the epoll is closed.
 func (e *Engine) listen() {
 	events := make([]unix.EpollEvent, 512)
@@ -183,5 +189,5 @@ func (e *Engine) listen() {
 // watch asks epoll for the end of a connection, and for what else is wanted.
 func (e *Engine) watch(op int, fd int32, generation uint32, want uint32) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET | want, Fd: fd, Pad: int32(generation)}
-	return unix.EpollCtl(e.epollFD, op, int(fd), &ev)
+	return epollCtl(e.epollFD, op, fd, &ev)
 }

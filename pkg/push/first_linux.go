@@ -48,17 +48,17 @@ func (l *loop) receive(arrived []*arrival) {
 // dismiss closes a connection that never asked.
 func (l *loop) dismiss(a *arrival) {
 	delete(l.arrivals, a.fd)
-	_ = unix.Close(int(a.fd))
+	closeSocket(a.fd)
 }
 
 // read takes what has come of a first request.
 func (l *loop) read(a *arrival) {
 	buf := l.buf[:maxHead]
-	n, err := unix.Read(int(a.fd), buf)
-	if err == unix.EAGAIN || err == unix.EINTR {
+	n, errno := read(a.fd, buf)
+	if errno == unix.EAGAIN || errno == unix.EINTR {
 		return
 	}
-	if err != nil || n == 0 {
+	if errno != 0 || n == 0 {
 		l.dismiss(a)
 		return
 	}
@@ -162,7 +162,7 @@ func startsLike(b []byte, prefix string) bool {
 // handOver gives the connection to the server, as if nothing had been read of it.
 func (a *arrival) handOver(e *Engine) {
 	if a.watched {
-		_ = unix.EpollCtl(e.epollFD, unix.EPOLL_CTL_DEL, int(a.fd), nil)
+		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
 	}
 	a.front.give(a.fd, a.head)
 }
@@ -184,11 +184,11 @@ func (a *arrival) request() *http.Request {
 	if a.front.local != nil {
 		return r.WithContext(a.front.local)
 	}
-	local, err := unix.Getsockname(int(a.fd))
+	local, err := localAddress(a.fd)
 	if err != nil {
 		return nil
 	}
-	return r.WithContext(localContext(net.TCPAddrFromAddrPort(address(local))))
+	return r.WithContext(localContext(net.TCPAddrFromAddrPort(local)))
 }
 
 // plainHost reports whether a host is made of what hosts are. The server refuses most others,

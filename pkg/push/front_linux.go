@@ -124,18 +124,18 @@ func (f *frontListener) Close() (err error) {
 // accept takes connections until the listener is closed.
 func (f *frontListener) accept(raw syscall.RawConn) {
 	for {
-		var fd int
-		var from unix.Sockaddr
-		var failed error
+		var fd int32
+		var from netip.AddrPort
+		var failed unix.Errno
 		err := raw.Read(func(listener uintptr) bool {
-			fd, from, failed = unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			fd, from, failed = accept(int(listener))
 			return failed != unix.EAGAIN
 		})
 		switch {
 		case err != nil:
 			return
 		case failed == unix.ECONNABORTED || failed == unix.EINTR:
-		case failed != nil:
+		case failed != 0:
 			f.fail(os.NewSyscallError("accept4", failed))
 		default:
 			f.engine.take(fd, from, f)
@@ -200,24 +200,14 @@ func (p *prefixed) CloseWrite() error {
 }
 
 // take begins to read the first request of a connection.
-func (e *Engine) take(fd int, from unix.Sockaddr, f *frontListener) {
+func (e *Engine) take(fd int32, from netip.AddrPort, f *frontListener) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if e.closed {
-		_ = unix.Close(fd)
+		closeSocket(fd)
 		return
 	}
-	e.loops[fd%len(e.loops)].arrive(&arrival{
-		front: f, from: address(from), fd: int32(fd), generation: e.next.Add(1), since: time.Now(),
+	e.loops[int(fd)%len(e.loops)].arrive(&arrival{
+		front: f, from: from, fd: fd, generation: e.next.Add(1), since: time.Now(),
 	})
-}
-
-func address(from unix.Sockaddr) netip.AddrPort {
-	switch a := from.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
-	}
-	return netip.AddrPort{}
 }

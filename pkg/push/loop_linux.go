@@ -4,8 +4,6 @@ import (
 	"container/heap"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // loop owns a part of the connections. One goroutine runs it; others add, wake and tell.
@@ -196,21 +194,4 @@ func (d *dues) Pop() any {
 	(*d)[last] = due{}
 	*d = (*d)[:last]
 	return x
-}
-
-// send writes what the socket takes now. The runtime is not told of the system call, which
-// never waits: what that would cost is a tenth of the whole.
-func send(fd int32, b []byte) (int, error) {
-	for {
-		n, errno := rawSend(fd, b)
-		switch errno {
-		case 0:
-			return n, nil
-		case unix.EAGAIN:
-			return 0, nil
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
 }

@@ -43,7 +43,7 @@ func testStream() jetstream.StreamConfig {
 	}
 }
 
-func templates(t *testing.T, texts ...string) (out []feed.Template) {
+func templates(t testing.TB, texts ...string) (out []feed.Template) {
 	t.Helper()
 	for _, text := range texts {
 		tmpl, err := feed.ParseTemplate(text)
@@ -56,7 +56,7 @@ func templates(t *testing.T, texts ...string) (out []feed.Template) {
 }
 
 // options are a node on free ports over a NATS server at url.
-func options(t *testing.T, url string) server.Options {
+func options(t testing.TB, url string) server.Options {
 	opts := server.Options{
 		HTTP:    server.HTTPOptions{Addr: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second},
 		Streams: []jetstream.StreamConfig{testStream()},
@@ -74,7 +74,7 @@ func options(t *testing.T, url string) server.Options {
 	return opts
 }
 
-type testLog struct{ t *testing.T }
+type testLog struct{ t testing.TB }
 
 func (l testLog) Write(b []byte) (int, error) {
 	l.t.Log(strings.TrimSpace(string(b)))
@@ -82,7 +82,7 @@ func (l testLog) Write(b []byte) (int, error) {
 }
 
 // startNATS runs a NATS server until the test ends, or until stop.
-func startNATS(t *testing.T, addr, dir string) (url string, stop func()) {
+func startNATS(t testing.TB, addr, dir string) (url string, stop func()) {
 	t.Helper()
 	srv, err := natsd.Start(t.Context(), natsd.Options{Addr: addr, Dir: dir, SyncInterval: time.Minute})
 	if err != nil {
