@@ -3,7 +3,7 @@
 # Tidemark alone: one static binary, as a user who is not root, with nothing to write to but
 # /data, which the embedded NATS server needs (./data/nats), and nodes with nats.url do not.
 #
-#   docker build -t tidemark .
+#   task image        # or: docker build -t tidemark . (`tidemark version` then tells no commit)
 #   docker run --rm --read-only -p 127.0.0.1:8080:8080 -v tidemark:/data \
 #     -e TIDEMARK_AUTH_IDENTITY=anonymous tidemark
 
@@ -13,8 +13,13 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
+# What `tidemark version` tells, as the context has no git: `task image` and compose.yaml hand it over.
+ARG VERSION=
+ARG COMMIT=
+ARG DATE=
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/tidemark ./cmd/tidemark \
+    CGO_ENABLED=0 go build -trimpath \
+    -ldflags="-s -w -X main.stampVersion=${VERSION} -X main.stampCommit=${COMMIT} -X main.stampDate=${DATE}" -o /out/tidemark ./cmd/tidemark \
     && mkdir -p /out/data
 
 FROM scratch

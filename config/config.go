@@ -78,7 +78,7 @@ type HTTP struct {
 
 // Admin is admin.*: where operators connect.
 type Admin struct {
-	Addr string // host:port; empty for none of its own
+	Addr string // host:port, AdminAuto or AdminOff; see Listen
 }
 
 // TLSPair is a certificate and its key, as PEM files. Both are set or none.
@@ -219,7 +219,8 @@ type Log struct {
 // Default returns the configuration without file, environment and flags.
 func Default() Config {
 	return Config{
-		HTTP: HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second},
+		HTTP:  HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second},
+		Admin: Admin{Addr: AdminAuto},
 		NATS: NATS{
 			Name:     "tidemark",
 			Embedded: Embedded{Addr: "127.0.0.1:4222", Dir: "./data/nats", Sync: SyncAlways},

@@ -27,7 +27,7 @@ var keys = []key{
 	{name: "http.trusted_proxies", usage: "believe the headers of these `addresses` or CIDRs, by comma", field: func(c *Config) any { return &c.HTTP.TrustedProxies }},
 	{name: "http.shutdown_timeout", usage: "wait this `duration` for requests to end", field: func(c *Config) any { return &c.HTTP.ShutdownTimeout }},
 
-	{name: "admin.addr", usage: "serve metrics, health and profiles at `host:port`", field: func(c *Config) any { return &c.Admin.Addr }},
+	{name: "admin.addr", usage: "serve operators at `host:port`; auto, or off", field: func(c *Config) any { return &c.Admin.Addr }},
 
 	{name: "nats.url", usage: "use the NATS server at this `url` instead of the embedded one", field: func(c *Config) any { return &c.NATS.URL }},
 	{name: "nats.name", usage: "`name` of the NATS connection", field: func(c *Config) any { return &c.NATS.Name }},

@@ -53,16 +53,6 @@ func (h HTTP) validate(p *problems) {
 	atLeastDuration(p, "http.shutdown_timeout", h.ShutdownTimeout, 0)
 }
 
-func (a Admin) validate(httpAddr string, p *problems) {
-	if a.Addr == "" {
-		return
-	}
-	checkAddr(p, "admin.addr", a.Addr)
-	if _, port, _ := net.SplitHostPort(a.Addr); a.Addr == httpAddr && port != "0" {
-		p.add("admin.addr", "%s is http.addr, too; choose another port, which clients do not reach", a.Addr)
-	}
-}
-
 func (t TLSPair) validate(p *problems, key string) {
 	switch {
 	case t.Cert != "" && t.Key == "":
@@ -165,12 +155,16 @@ func (s SSE) validate(p *problems) {
 	atLeastDuration(p, "sse.drain_period", s.DrainPeriod, 0)
 }
 
-func checkAddr(p *problems, key, addr string) {
+func isAddr(addr string) bool {
 	_, port, err := net.SplitHostPort(addr)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if err != nil {
+	return err == nil
+}
+
+func checkAddr(p *problems, key, addr string) {
+	if !isAddr(addr) {
 		p.add(key, "%q is not an address; write host:port with a port from 0 to 65535, such as 127.0.0.1:8080", addr)
 	}
 }

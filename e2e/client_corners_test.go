@@ -3,35 +3,17 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 )
 
 // testTokens lets tokens expire while events come.
 func (e engines) testTokens(t *testing.T) {
-	const secret = "a secret of thirty-two bytes, or more"
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(secret)}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sign, file := tokens(t)
 	origin := app(t, "", func(w http.ResponseWriter, _ *http.Request) {
 		now := time.Now().Unix()
-		signed, err := signer.Sign(fmt.Appendf(nil, `{"sub":"42","iat":%d,"exp":%d}`, now, now+3))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		text, _ := signed.CompactSerialize()
-		_, _ = w.Write([]byte(text))
+		_, _ = w.Write([]byte(sign(fmt.Sprintf(`{"sub":"42","iat":%d,"exp":%d}`, now, now+3))))
 	})
 	s := serve(t, "--http.cors.origins="+origin, "--auth.identity=jwt", "--auth.jwt.secret_file="+file, "--auth.jwt.leeway=0s", "--auth.jwt.query", "--sse.heartbeat=1s")
 	groups := map[string]tabs{

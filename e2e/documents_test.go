@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/e2e/topology"
 )
 
@@ -30,9 +31,10 @@ func TestDocumentsRun(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
-			s, dir := serve(t), t.TempDir()
+			operators := freeAddr(t)
+			s, dir := serve(t, "--admin.addr", operators), t.TempDir()
 			for _, line := range lines {
-				typeLine(t, s, dir, line)
+				typeLine(t, s, operators, dir, line)
 			}
 		})
 	}
@@ -61,15 +63,15 @@ func blockLines(t *testing.T, page, mark string) (lines []string) {
 
 // typeLine runs a line as written, but for the addresses: `tidemark` is the command that the
 // tests built.
-func typeLine(t *testing.T, s *service, dir, line string) {
+func typeLine(t *testing.T, s *service, operators, dir, line string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	script := strings.ReplaceAll(unhurried(line), "127.0.0.1:8080", s.httpAddr)
+	script := strings.NewReplacer("127.0.0.1:8080", s.httpAddr, config.DefaultAdminAddr, operators).Replace(unhurried(line))
 	cmd := exec.CommandContext(ctx, "sh", "-c", `tidemark() { "$COMMAND_UNDER_TEST" "$@"; }`+"\n"+script)
 	cmd.Dir = dir
 	cmd.Env = append(topology.Environment(), "NATS_URL=nats://"+s.natsAddr,
-		"TIDEMARK_NATS_EMBEDDED_ADDR="+s.natsAddr, "TIDEMARK_HTTP_ADDR="+s.httpAddr)
+		"TIDEMARK_NATS_EMBEDDED_ADDR="+s.natsAddr, "TIDEMARK_HTTP_ADDR="+s.httpAddr, "TIDEMARK_ADMIN_ADDR="+operators)
 	cmd.Env = append(cmd.Env, "COMMAND_UNDER_TEST="+command(t))
 	topology.Bind(cmd)
 	out, err := cmd.CombinedOutput()

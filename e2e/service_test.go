@@ -51,7 +51,10 @@ func (s *service) start() {
 	s.t.Helper()
 	cmd := exec.Command(command(s.t), s.args...)
 	cmd.Dir = s.dir
-	cmd.Env = []string{"TIDEMARK_NATS_EMBEDDED_ADDR=" + s.natsAddr, "TIDEMARK_NATS_EMBEDDED_DIR=" + filepath.Join(s.dir, "nats")}
+	cmd.Env = []string{
+		"TIDEMARK_NATS_EMBEDDED_ADDR=" + s.natsAddr, "TIDEMARK_NATS_EMBEDDED_DIR=" + filepath.Join(s.dir, "nats"),
+		"TIDEMARK_ADMIN_ADDR=off", // there are many services at the same time; flags beat it
+	}
 	s.process = start(s.t, cmd, s.log, s.log)
 }
 

@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 
 // freshPorts gives each script addresses of its own, in the variables that configure them.
 func freshPorts(env *testscript.Env) error {
-	for _, key := range []string{"TIDEMARK_HTTP_ADDR", "TIDEMARK_NATS_EMBEDDED_ADDR", "OPERATORS"} {
+	for _, key := range []string{"TIDEMARK_HTTP_ADDR", "TIDEMARK_NATS_EMBEDDED_ADDR", "OPERATORS", "THIRD", "FOURTH"} {
 		addr, err := testkit.FreeAddr()
 		if err != nil {
 			return err
@@ -40,6 +40,7 @@ func freshPorts(env *testscript.Env) error {
 	}
 	env.Setenv("EVENTS", "http://"+env.Getenv("TIDEMARK_HTTP_ADDR")+"/events")
 	env.Setenv("TIDEMARK_NATS_EMBEDDED_DIR", env.WorkDir+"/data")
+	env.Setenv("TIDEMARK_ADMIN_ADDR", "off") // scripts run side by side
 	env.Setenv("TIDEMARK_SSE_RETRY", "100ms")
 	env.Setenv("TWO_LINES", "two\nlines")
 	return nil

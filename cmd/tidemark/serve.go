@@ -76,13 +76,14 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 	if err != nil {
 		return server.Options{}, err
 	}
+	adminAddr, optional := cfg.Admin.Listen()
 	return server.Options{
 		HTTP: server.HTTPOptions{
 			Addr: cfg.HTTP.Addr, CertFile: cfg.HTTP.TLS.Cert, KeyFile: cfg.HTTP.TLS.Key,
 			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
 			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
 		},
-		Admin: server.AdminOptions{Addr: cfg.Admin.Addr},
+		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},
 		Auth:  authOptions(cfg, proxies, logger),
 		NATS:  natsOptions(cfg),
 		Embedded: natsd.Options{

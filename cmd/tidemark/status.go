@@ -28,14 +28,17 @@ import (
 type nodes struct {
 	all  bool
 	wait time.Duration
-	url  string // empty is the node of the configuration
-	own  bool
+	url  string // of one node
+	own  bool   // the node of the configuration, on this machine
+	// auto is where an own node has its listener for operators unless another node was faster; empty
+	// where it is known.
+	auto string
 	cfg  config.Config
 }
 
 const whereNodesAre = `Without a URL it asks the node that the configuration describes, on this machine: at admin.addr, or
-where that is empty at http.addr, which tells less. --all asks all nodes through NATS
-(node.micro), and shows those that answer in time.`
+where that is off, or auto and taken by another node, at http.addr, which tells less. --all asks
+all nodes through NATS (node.micro), and shows those that answer in time.`
 
 func (n *nodes) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&n.all, "all", false, "ask all nodes, through NATS")
@@ -65,10 +68,15 @@ func (n *nodes) prepare(flags *pflag.FlagSet, args []string) (err error) {
 }
 
 func (n *nodes) ownURL(flags *pflag.FlagSet) (string, error) {
-	if n.cfg.Admin.Addr == "" {
+	addr, optional := n.cfg.Admin.Listen()
+	if addr == "" {
 		return ownURL(flags)
 	}
-	addr, err := reachable(n.cfg.Admin.Addr)
+	if optional {
+		n.auto = "http://" + addr
+		return ownURL(flags)
+	}
+	addr, err := reachable(addr)
 	if err != nil {
 		return "", fmt.Errorf("admin.addr: %w; name the node by its URL", err)
 	}
@@ -94,23 +102,49 @@ func (n *nodes) askHTTP(ctx context.Context) ([]server.Health, error) {
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: n.own}, //nolint:gosec // as health does
 	}}
+	if n.auto != "" {
+		return n.askOwn(ctx, client)
+	}
 	for _, path := range []string{"/admin/status", "/readyz"} {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+path, nil)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, fmt.Errorf("the node does not answer: %w", err)
-		}
-		var h server.Health
-		err = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&h)
-		_ = resp.Body.Close()
-		if err == nil && h.Status != "" && h.Node != "" {
-			return []server.Health{h}, nil
+		h, err := askOne(ctx, client, n.url+path)
+		if !errors.Is(err, errNoNode) {
+			return []server.Health{h}, err
 		}
 	}
 	return nil, fmt.Errorf("%s is no node of Tidemark: neither /admin/status nor /readyz answers as one", n.url)
+}
+
+// askOwn looks who is asked before it believes an address that any node of this machine may have.
+func (n *nodes) askOwn(ctx context.Context, client *http.Client) ([]server.Health, error) {
+	who, err := askOne(ctx, client, n.url+"/readyz")
+	if errors.Is(err, errNoNode) {
+		return nil, fmt.Errorf("%s is no node of Tidemark: /readyz does not answer as one", n.url)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if full, err := askOne(ctx, client, n.auto+"/admin/status"); err == nil && full.Node == who.Node {
+		who = full
+	}
+	return []server.Health{who}, nil
+}
+
+var errNoNode = errors.New("this is no answer of a node")
+
+func askOne(ctx context.Context, client *http.Client, url string) (h server.Health, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return h, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return h, fmt.Errorf("the node does not answer: %w", err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&h); err != nil || h.Status == "" || h.Node == "" {
+		return server.Health{}, errNoNode
+	}
+	return h, nil
 }
 
 // quiet is how long after an answer nobody else is waited for.
@@ -151,7 +185,7 @@ func newStatus() *cobra.Command {
 		Use:     "status [URL]",
 		Short:   "Show a node, or all nodes; exit 1 unless all are ready",
 		Long:    "Show a node, or all nodes, as a table; exit 1 unless all that answer are ready.\n\n" + whereNodesAre,
-		Example: "  tidemark status\n  tidemark status http://127.0.0.1:9090\n  tidemark status --all --json",
+		Example: "  tidemark status\n  tidemark status http://127.0.0.1:8081\n  tidemark status --all --json",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answers as a JSON array")

@@ -27,7 +27,7 @@ func newTop() *cobra.Command {
 terminal gets a table after the other.
 
 ` + whereNodesAre,
-		Example: "  tidemark top --all\n  tidemark top http://127.0.0.1:9090 --every 5s",
+		Example: "  tidemark top --all\n  tidemark top http://127.0.0.1:8081 --every 5s",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 	}
 	cmd.Flags().DurationVar(&every, "every", time.Second, "look once in this `duration`")

@@ -49,7 +49,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.Nodes, "nodes", 3, "`number` of Tidemark nodes")
 	f.IntVar(&o.Ports.HTTP, "http", 8080, "`port` of nginx")
 	f.IntVar(&o.Ports.HTTPS, "https", 8443, "`port` of nginx with TLS and HTTP/2")
-	f.IntVar(&o.Ports.Nodes, "node-port", 8081, "first `port` of the nodes; 0 picks free ones, here as elsewhere")
+	f.IntVar(&o.Ports.Nodes, "node-port", 8101, "first `port` of the nodes; 0 picks free ones, here as elsewhere")
 	f.IntVar(&o.Ports.NATS, "nats-port", 4222, "first `port` of the NATS servers for clients")
 	f.IntVar(&o.Ports.Monitor, "monitor-port", 8222, "first `port` of their monitoring")
 	f.IntVar(&o.Ports.Cluster, "cluster-port", 6222, "first `port` of their routes")

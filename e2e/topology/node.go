@@ -13,6 +13,7 @@ type Node struct {
 
 // addNodes makes nodes like those of a container, but for the addresses: and as they are on
 // loopback, ?user= may name the user (dev), and /publish is open there.
+// None has a listener for operators, as all would want the same: each serves /metrics at its URL.
 func (t *Topology) addNodes() error {
 	ports, err := series(t.opts.Ports.Nodes, t.opts.Nodes)
 	if err != nil {
@@ -30,7 +31,7 @@ func (t *Topology) addNodes() error {
 		}
 		n := &Node{Process: t.process(name, t.opts.Binaries.Tidemark, "serve", "--config", config), URL: "http://" + local(port)}
 		n.env = []string{
-			"TIDEMARK_HTTP_ADDR=" + local(port), "TIDEMARK_HTTP_TRUSTED_PROXIES=" + host,
+			"TIDEMARK_HTTP_ADDR=" + local(port), "TIDEMARK_ADMIN_ADDR=off", "TIDEMARK_HTTP_TRUSTED_PROXIES=" + host,
 			"TIDEMARK_NATS_URL=" + url, "TIDEMARK_NATS_NAME=" + name,
 			"TIDEMARK_AUTH_IDENTITY=header,dev,anonymous", fmt.Sprintf("TIDEMARK_STREAMS_REPLICAS=%d", t.opts.NATS),
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -21,15 +22,32 @@ import (
 )
 
 // bindAdmin binds the address of those who operate the node, where there is one.
-func (s *Server) bindAdmin(context.Context) (err error) {
-	if s.opts.Admin.Addr == "" {
+func (s *Server) bindAdmin(context.Context) error {
+	addr := s.opts.Admin.Addr
+	if addr == "" {
 		return nil
 	}
-	if s.adminListener, err = net.Listen("tcp", s.opts.Admin.Addr); err != nil {
-		return fmt.Errorf("admin.addr: cannot listen on %s: %w; stop what listens there or choose another address", s.opts.Admin.Addr, err)
+	l, err := s.listenAdmin(addr)
+	switch {
+	case err != nil && s.opts.Admin.Optional:
+		s.opts.Logger.Warn("no listener for operators: set admin.addr to a free address, or to off; /metrics is served at http.addr, to this machine itself", "addr", addr, "error", err)
+		return nil
+	case err != nil:
+		return fmt.Errorf("admin.addr: cannot listen on %s: %w; stop what listens there or choose another address", addr, err)
 	}
+	s.adminListener = l
 	s.onClose(func() { _ = s.adminListener.Close() })
 	return nil
+}
+
+// listenAdmin does not share a port with clients who connect on all addresses: where the system lets
+// it, this machine's own would come to the operators' listener.
+func (s *Server) listenAdmin(addr string) (net.Listener, error) {
+	main, ok := s.listener.Addr().(*net.TCPAddr)
+	if _, port, err := net.SplitHostPort(addr); ok && err == nil && main.IP.IsUnspecified() && port == strconv.Itoa(main.Port) {
+		return nil, errors.New("http.addr has the port")
+	}
+	return net.Listen("tcp", addr)
 }
 
 // AdminAddr is the bound address of Options.Admin; nil without one.

@@ -17,8 +17,8 @@ Tidemark serves %[1]s
   listen       curl -N '%[1]s%[3]s?user=42'
   publish      nats pub notifications.user.42 '{"text":"hi"}' -H Event-Type:greeting%[4]s
   or           curl %[1]s/publish -d '{"subject":"notifications.user.42","event":"greeting","data":{"text":"hi"}}'
-%[5]s
-`, base, s.natsLine(), s.eventPath(), s.natsFlag(), s.consoleHint(base))
+%[5]s%[6]s
+`, base, s.natsLine(), s.eventPath(), s.natsFlag(), s.consoleHint(base), s.adminHint())
 	return err
 }
 
@@ -27,6 +27,14 @@ func (s *Server) consoleHint(base string) string {
 		return ""
 	}
 	return "  in a browser " + base + "/\n"
+}
+
+func (s *Server) adminHint() string {
+	if s.adminListener == nil {
+		return ""
+	}
+	base := "http://" + here(s.AdminAddr())
+	return "  operate      tidemark status " + base + "   (" + base + "/metrics)\n"
 }
 
 func (s *Server) natsLine() string {
@@ -48,15 +56,21 @@ func (s *Server) natsFlag() string {
 	return " -s " + url
 }
 
-// baseURL is where this machine reaches the server: an address that stands for all
-// interfaces is no place to connect to.
+// baseURL is where this machine reaches the server.
 func (s *Server) baseURL() string {
-	scheme, addr := "http", s.Addr().String()
+	scheme := "http"
 	if s.http.TLSConfig != nil {
 		scheme = "https"
 	}
+	return scheme + "://" + here(s.Addr())
+}
+
+// here is where this machine reaches an address: one that stands for all interfaces is no place
+// to connect to.
+func here(bound net.Addr) string {
+	addr := bound.String()
 	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().IsUnspecified() {
 		addr = net.JoinHostPort("127.0.0.1", fmt.Sprint(ap.Port()))
 	}
-	return scheme + "://" + addr
+	return addr
 }

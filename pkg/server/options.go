@@ -70,6 +70,9 @@ type AdminOptions struct {
 	// port 0 picks one. The first three have no login: whoever reaches it sees them.
 	// Empty serves /metrics at HTTPOptions.Addr to this machine itself, and no profiles.
 	Addr string
+	// Optional lets the node go on as with an empty Addr, and log a warning, where it cannot listen
+	// on Addr.
+	Optional bool
 }
 
 // AuthOptions say who is calling.

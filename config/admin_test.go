@@ -1,0 +1,47 @@
+package config
+
+import "testing"
+
+func TestAdminAddr(t *testing.T) {
+	for addr, want := range map[string]struct {
+		addr     string
+		optional bool
+	}{
+		"auto": {DefaultAdminAddr, true}, "off": {"", false}, "": {"", false},
+		DefaultAdminAddr: {DefaultAdminAddr, false}, ":9": {":9", false},
+	} {
+		got, optional := Admin{Addr: addr}.Listen()
+		if got != want.addr || optional != want.optional {
+			t.Errorf("%q: %q, %v", addr, got, optional)
+		}
+	}
+}
+
+// What YAML takes off for is the word, not a truth.
+func TestAdminOffInAFile(t *testing.T) {
+	for _, content := range []string{"admin: {addr: off}", `admin: {addr: ""}`} {
+		cfg := load(t, Options{File: file(t, content)})
+		if addr, _ := cfg.Admin.Listen(); addr != "" {
+			t.Errorf("%s: %q", content, addr)
+		}
+	}
+}
+
+func TestValidateAdmin(t *testing.T) {
+	for _, tt := range []struct{ admin, http, want string }{
+		{"auto", "127.0.0.1:8080", ""},
+		{"auto", DefaultAdminAddr, ""}, // as with any other that is taken
+		{"off", "127.0.0.1:8080", ""},
+		{"127.0.0.1:0", "127.0.0.1:0", ""},
+		{":8081", "127.0.0.1:8080", ""},
+		{"on", "127.0.0.1:8080", `admin.addr: "on" is not an address; `},
+		{"127.0.0.1:8080", "127.0.0.1:8080", "admin.addr: "},
+		{":8080", "127.0.0.1:8080", "admin.addr: "},
+		{"[::]:8080", "127.0.0.1:8080", "admin.addr: "},
+		{"127.0.0.2:8080", "127.0.0.1:8080", ""},
+	} {
+		cfg := Default()
+		cfg.Admin.Addr, cfg.HTTP.Addr = tt.admin, tt.http
+		expect(t, cfg.Validate(), tt.want)
+	}
+}
