@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 )
 
@@ -128,5 +129,23 @@ func (t *traces) tail(stream string) func(jetlog.Traced) {
 		_, span := t.tracer.Start(ctx, "tail", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(start),
 			trace.WithAttributes(attribute.String("messaging.destination.name", stream), attribute.Int64("tidemark.seq", int64(ev.Seq)))) //nolint:gosec // sequences are far below
 		span.End(trace.WithTimestamp(now))
+	}
+}
+
+// replayed makes a span of each resume that needed the log, below the client's request. The
+// user is left out: whoever reads traces need not know.
+func (t *traces) replayed() func(feedhttp.Replay) {
+	if t == nil {
+		return nil
+	}
+	return func(r feedhttp.Replay) {
+		ctx := t.parent.Extract(context.Background(), propagation.MapCarrier{"traceparent": r.Trace})
+		_, span := t.tracer.Start(ctx, "replay", trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(r.Started), trace.WithAttributes(
+			attribute.Int64("tidemark.connection", int64(r.ID)), attribute.String("tidemark.feed", r.Feed), attribute.Int("tidemark.events", r.Events), //nolint:gosec // counted from 1
+			attribute.String("tidemark.from", r.From.String()), attribute.String("tidemark.to", r.To.String())))
+		if !r.Level {
+			span.SetStatus(codes.Error, "the stream ended before it was level")
+		}
+		span.End()
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/pkg/sse"
 )
 
 // receiver takes OTLP over HTTP, as a collector does.
@@ -105,5 +106,52 @@ func TestTracesContinue(t *testing.T) {
 	}
 	if n := len(otel.spans); n != 4 {
 		t.Errorf("%d spans, want 4: what nobody samples has none", n)
+	}
+}
+
+// TestTraceOfAReplay: one span, with what was replayed, and none for whoever is idle.
+func TestTraceOfAReplay(t *testing.T) {
+	otel := newReceiver(t)
+	r := newRig(t, func(o *server.Options) {
+		o.Traces = server.TraceOptions{Endpoint: otel.URL + "/v1/traces", Sample: 1}
+		o.Feeds[0].ReplayFromLog = true
+	})
+	r.publish("notifications.broadcast", 1, 5)
+	idle := r.listen("/events", "")
+	idle.want("tidemark.open")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.base+"/events?from=all", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "7bf92f3577b34da6a3ce929d0e0e4736"
+	req.Header.Set("traceparent", "00-"+id+"-00f067aa0ba902b7-01")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	dec := sse.NewDecoder(resp.Body)
+	for seen := 0; seen < 6; seen++ { // tidemark.open, and five
+		if _, err := dec.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.publish("notifications.broadcast", 6, 6)
+	if ev, err := dec.Next(); err != nil || string(ev.Data) != "6" {
+		t.Fatal(ev, err)
+	}
+	r.stop()
+	if got := otel.tree(id); !slices.Equal(got, []string{"replay < publisher"}) {
+		t.Errorf("%q", got)
+	}
+	for _, s := range otel.spans {
+		for _, a := range s.GetAttributes() {
+			if a.GetKey() == "tidemark.events" && a.GetValue().GetIntValue() != 5 {
+				t.Errorf("%v", s)
+			}
+		}
+	}
+	if n := len(otel.spans); n != 1 {
+		t.Errorf("%d spans, want 1", n)
 	}
 }
