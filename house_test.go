@@ -133,7 +133,7 @@ func TestImportsPointOneWay(t *testing.T) {
 // Libraries take options and a *slog.Logger: configuration, Echo and zerolog stay in the
 // process around them.
 func TestNobodyLooksUp(t *testing.T) {
-	process := []string{"github.com/labstack/echo", "github.com/rs/zerolog", "github.com/prometheus"}
+	process := []string{"github.com/labstack/echo", "github.com/rs/zerolog", "github.com/prometheus", "go.opentelemetry.io"}
 	settings := []string{module + "config", "github.com/spf13"}
 	for pkg, direct := range readImports(t) {
 		for imported := range direct {

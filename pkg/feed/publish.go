@@ -22,6 +22,7 @@ type Message struct {
 	Type    string // event type; empty for none
 	Data    []byte
 	ID      string // for deduplication within the stream's duplicate window; empty for none
+	Trace   string // W3C traceparent to store with it; empty for none
 }
 
 // Ack says where a message is stored.

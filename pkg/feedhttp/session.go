@@ -53,7 +53,7 @@ type session struct {
 	grant    auth.Grant
 	user     string
 	remote   string
-	trace    string // of the request that asked for it; mostly empty
+	trace    string // traceparent of the request that asked for it; mostly empty
 	proto    uint8  // of HTTP, 11 for 1.1
 	visible  bool   // heartbeats are events
 	withMeta bool   // events are told with their subject and time
@@ -83,6 +83,7 @@ type session struct {
 	counted bool // among the connects
 	begun   bool // the client was told when to retry
 	opened  bool
+	replays bool // Replayed is still to be told
 	fresh   bool // event is not known to be taken yet
 }
 
@@ -101,6 +102,7 @@ func (s *session) Start(w push.Waker) {
 	case sub != nil:
 		s.joinLocked(sub)
 	case s.behindLocked(true):
+		s.replays = s.handler.opts.Replayed != nil
 		s.askLocked(s.subscribe)
 	default:
 		s.failed = errOverload
@@ -254,6 +256,8 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 	s.behindLocked(behind)
 	if behind {
 		s.askLocked(s.fetch)
+	} else {
+		s.replayedLocked(true)
 	}
 	s.left = d
 	return !d.Empty(), nil
@@ -380,6 +384,7 @@ func (s *session) Ended(err error, written int64) {
 // releaseLocked gives everything back once nobody else uses it.
 func (s *session) releaseLocked() {
 	s.behindLocked(false)
+	s.replayedLocked(false)
 	if s.sub != nil {
 		s.sub.Close()
 	}

@@ -21,6 +21,8 @@ type Log struct {
 	api
 	opts Options
 
+	opened int64 // in nanoseconds since 1970
+
 	creates *creates
 	deletes *deletes
 
@@ -48,7 +50,7 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 	}
 	l := &Log{
 		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
-		opts: opts,
+		opts: opts, opened: time.Now().UnixNano(),
 	}
 	l.ctx, l.stop = context.WithCancelCause(context.Background())
 	l.creates = newCreates(l)

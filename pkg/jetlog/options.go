@@ -20,6 +20,9 @@ type Options struct {
 	// Logger hears of retries and of event types that are dropped, at a limited rate; nil
 	// discards.
 	Logger *slog.Logger
+	// Traced hears of each event that Follow yields, that was stored after Open, and that has a
+	// sampled traceparent (W3C Trace Context). It must return at once. Nil looks at no header.
+	Traced func(Traced)
 
 	// MaxCreates bounds the consumers of replays that are being created at once; 64 when
 	// zero. Others queue, first come, first served. The server drops its whole queue of API

@@ -142,6 +142,9 @@ func natsMsg(msg feed.Message) *nats.Msg {
 	if msg.ID != "" {
 		m.Header.Set(jetstream.MsgIDHeader, msg.ID)
 	}
+	if msg.Trace != "" {
+		m.Header.Set(traceHeader, msg.Trace)
+	}
 	return m
 }
 

@@ -48,6 +48,7 @@ type puller struct {
 	reply    string // of the request under way
 	left     int    // deliveries that it may still bring; 0 when none is under way
 	asked    int
+	tail     bool // events are traced
 	single   bool // the next message is larger than the bytes that were asked for
 }
 
@@ -209,6 +210,9 @@ func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 	}
 	p.delivery++
 	p.left = max(p.left-1, 0)
+	if p.tail {
+		p.log.traced(msg, m)
+	}
 	return delivery{kind: delivered, event: p.log.event(msg, m), pending: m.pending}, nil
 }
 

@@ -37,7 +37,9 @@ type Options struct {
 	Node    NodeOptions
 	// Presence is off when zero.
 	Presence PresenceOptions
-	Logger   *slog.Logger // nil discards
+	// Traces are off when zero.
+	Traces TraceOptions
+	Logger *slog.Logger // nil discards
 	// LogLevel is that of Logger, for operators to change; nil where it cannot be.
 	LogLevel *LogLevel
 	// Docs serves /openapi.json and /docs.

@@ -49,6 +49,7 @@ type Server struct {
 	presence  *presence.Presence // nil without
 	readers   chan struct{}      // of presence, as many as fit
 	announced announcement
+	traces    *traces // nil without
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
@@ -79,7 +80,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.nameNode, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
+		s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
 		s.hearRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
@@ -147,7 +148,7 @@ func (s *Server) openFeeds(context.Context) error {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Traced: s.traces.tail(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
