@@ -106,6 +106,7 @@ var house = map[string]struct {
 	"pkg/loadgen/overhead": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"e2e/topology":         {others: []string{"any"}},                 // runs processes: it knows none of their insides
 	"pkg/web":              {others: []string{"github.com/tdewolff"}}, // what browsers load: it knows no feed
+	"pkg/server/traces":    {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "pkg/feedhttp", "pkg/jetlog"}, others: []string{"any"}},
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
 	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "pkg/presence"}, others: []string{"any"}},
 }

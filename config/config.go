@@ -212,6 +212,7 @@ type Presence struct {
 type Traces struct {
 	Endpoint string // URL of the collector, with its path; empty is off
 	Sample   Share  // of publishes and replays whose callers have not decided
+	Rate     int    // traces a second at most, whoever decided
 }
 
 // Log is log.*.
@@ -255,7 +256,7 @@ func Default() Config {
 		Docs:     Docs{Enabled: Auto},
 		Node:     Node{Micro: true},
 		Presence: Presence{Bucket: "TIDEMARK_PRESENCE", TTL: time.Minute},
-		Traces:   Traces{Sample: 0.01},
+		Traces:   Traces{Sample: 0.01, Rate: 100},
 		Log:      Log{Level: "info", Format: "auto", Users: "plain"},
 	}
 }

@@ -53,11 +53,11 @@ type session struct {
 	grant    auth.Grant
 	user     string
 	remote   string
-	trace    string // traceparent of the request that asked for it; mostly empty
-	proto    uint8  // of HTTP, 11 for 1.1
-	visible  bool   // heartbeats are events
-	withMeta bool   // events are told with their subject and time
-	seen     bool   // the observer was told
+	trace    *feed.TraceContext // of the request that asked for it, else of its replays; mostly nil
+	proto    uint8              // of HTTP, 11 for 1.1
+	visible  bool               // heartbeats are events
+	withMeta bool               // events are told with their subject and time
+	seen     bool               // the observer was told
 	controls
 	leave func()
 	start time.Time
@@ -76,6 +76,7 @@ type session struct {
 	event   time.Time     // when the last event was appended, or taken by the kernel
 	events  int
 	bytes   int64
+	replay  *replay // under way; nil where nobody hears of it
 
 	// Side by side they take one word: there is a session for each of very many clients.
 	behind  bool // it is counted as one that needs the log
@@ -83,7 +84,6 @@ type session struct {
 	counted bool // among the connects
 	begun   bool // the client was told when to retry
 	opened  bool
-	replays bool // Replayed is still to be told
 	fresh   bool // event is not known to be taken yet
 }
 
@@ -102,10 +102,9 @@ func (s *session) Start(w push.Waker) {
 	case sub != nil:
 		s.joinLocked(sub)
 	case s.behindLocked(true):
-		s.replays = s.handler.opts.Replayed != nil
 		s.askLocked(s.subscribe)
 	default:
-		s.failed = errOverload
+		s.failed, s.replay = errOverload, nil
 	}
 }
 
@@ -117,8 +116,10 @@ func (s *session) behindLocked(yes bool) (room bool) {
 	}
 	s.behind = yes
 	if yes {
+		s.replayLocked()
 		return s.handler.opts.Admission.replay(1)
 	}
+	s.replayedLocked()
 	return s.handler.opts.Admission.replay(-1)
 }
 
@@ -256,8 +257,6 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 	s.behindLocked(behind)
 	if behind {
 		s.askLocked(s.fetch)
-	} else {
-		s.replayedLocked(true)
 	}
 	s.left = d
 	return !d.Empty(), nil
@@ -384,7 +383,6 @@ func (s *session) Ended(err error, written int64) {
 // releaseLocked gives everything back once nobody else uses it.
 func (s *session) releaseLocked() {
 	s.behindLocked(false)
-	s.replayedLocked(false)
 	if s.sub != nil {
 		s.sub.Close()
 	}

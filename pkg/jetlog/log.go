@@ -21,8 +21,6 @@ type Log struct {
 	api
 	opts Options
 
-	opened int64 // in nanoseconds since 1970
-
 	creates *creates
 	deletes *deletes
 
@@ -50,7 +48,7 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 	}
 	l := &Log{
 		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
-		opts: opts, opened: time.Now().UnixNano(),
+		opts: opts,
 	}
 	l.ctx, l.stop = context.WithCancelCause(context.Background())
 	l.creates = newCreates(l)

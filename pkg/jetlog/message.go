@@ -19,9 +19,6 @@ const (
 	cloudEventTypeHeader = "ce-type"
 )
 
-// traceHeader is written in lower case, as W3C Trace Context has it; NATS headers keep case.
-const traceHeader = "traceparent"
-
 // metadata is what the reply subject of a delivery tells. Its strings are parts of it.
 type metadata struct {
 	consumer string

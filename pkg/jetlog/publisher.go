@@ -142,9 +142,7 @@ func natsMsg(msg feed.Message) *nats.Msg {
 	if msg.ID != "" {
 		m.Header.Set(jetstream.MsgIDHeader, msg.ID)
 	}
-	if msg.Trace != "" {
-		m.Header.Set(traceHeader, msg.Trace)
-	}
+	storeTrace(m.Header, msg.Trace)
 	return m
 }
 

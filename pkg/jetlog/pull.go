@@ -48,7 +48,7 @@ type puller struct {
 	reply    string // of the request under way
 	left     int    // deliveries that it may still bring; 0 when none is under way
 	asked    int
-	tail     bool // events are traced
+	tail     bool // events may have a trace
 	single   bool // the next message is larger than the bytes that were asked for
 }
 
@@ -210,10 +210,11 @@ func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 	}
 	p.delivery++
 	p.left = max(p.left-1, 0)
+	ev := p.log.event(msg, m)
 	if p.tail {
-		p.log.traced(msg, m)
+		p.log.trace(&ev, msg.Header)
 	}
-	return delivery{kind: delivered, event: p.log.event(msg, m), pending: m.pending}, nil
+	return delivery{kind: delivered, event: ev, pending: m.pending}, nil
 }
 
 // status reads a word of the server; ADR-37 and the server's consumer.go list them.

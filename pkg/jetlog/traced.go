@@ -5,26 +5,51 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/pkg/feed"
 )
 
-// Traced is an event whose publisher wants its way to be seen.
+// Headers of W3C Trace Context. They are written in lower case, as it has them; NATS headers keep
+// case, and publishers that go by HTTP's rules capitalize them.
+const (
+	traceHeader      = "traceparent"
+	traceStateHeader = "tracestate"
+)
+
+// Traced is a stored event whose publisher wants its way to be seen.
 type Traced struct {
-	Subject string
-	Seq     uint64
-	Stored  time.Time // by the clock of NATS
-	Parent  string    // traceparent, as it was published; it need not be well-formed
+	Seq    uint64
+	Stored time.Time // by the clock of NATS
+	feed.TraceContext
 }
 
-// traced tells of a message that the tail has received. Those from before would be a burst at
-// each start, of traces that have long ended.
-func (l *Log) traced(msg *nats.Msg, m metadata) {
-	if l.opts.Traced == nil || len(msg.Header) == 0 || m.nanos < l.opened {
+// trace gives an event that the tail has read a trace, where it has a traceparent that is sampled.
+func (l *Log) trace(ev *feed.Event, header nats.Header) {
+	if l.opts.Trace == nil || len(header) == 0 {
 		return
 	}
+	parent := headerOf(header, traceHeader)
 	// 00-TRACE-PARENT-FLAGS: the lowest bit of the last digit is "sampled".
-	parent := msg.Header.Get(traceHeader)
 	if len(parent) < 55 || !strings.ContainsRune("13579bdf", rune(parent[54])) {
 		return
 	}
-	l.opts.Traced(Traced{Subject: msg.Subject, Seq: m.seq, Stored: time.Unix(0, m.nanos), Parent: parent})
+	ev.Trace = l.opts.Trace(Traced{ev.Seq, ev.Time, feed.TraceContext{Parent: parent, State: headerOf(header, traceStateHeader)}})
+}
+
+func headerOf(header nats.Header, name string) string {
+	if value := header.Get(name); value != "" {
+		return value
+	}
+	return header.Get(strings.ToUpper(name[:1]) + name[1:])
+}
+
+// storeTrace writes the headers of a message.
+func storeTrace(header nats.Header, trace feed.TraceContext) {
+	if trace.Parent == "" {
+		return
+	}
+	header.Set(traceHeader, trace.Parent)
+	if trace.State != "" {
+		header.Set(traceStateHeader, trace.State)
+	}
 }

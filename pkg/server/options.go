@@ -149,3 +149,11 @@ func (o Options) withDefaults() Options {
 	o.Embedded.Logger = cmp.Or(o.Embedded.Logger, o.Logger.With("part", "nats-server"))
 	return o
 }
+
+// TraceOptions are of the ways of events that are told by OpenTelemetry's OTLP; see
+// traces.Options.
+type TraceOptions struct {
+	Endpoint string  // URL of the collector, with its path; empty is off
+	Sample   float64 // share of publishes and replays whose callers have not decided
+	Rate     int     // traces a second at most; 100 when zero
+}
