@@ -32,7 +32,7 @@ type Node struct {
 	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
 	Draining  func() bool
 	Traces    func() traces.Status // nil without any
-	Version   string // of this program
+	Version   string               // of this program
 }
 
 // Feed is a handler by the name of its feed.
