@@ -107,6 +107,7 @@ var house = map[string]struct {
 	"pkg/loadgen/overhead": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"e2e/topology":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
 	"pkg/web":              {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
+	"pkg/server/traces":    {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "pkg/feedhttp", "pkg/jetlog"}, others: []string{"any"}},
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
 	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "pkg/presence"}, others: []string{"any"}},
 }
@@ -134,7 +135,7 @@ func TestImportsPointOneWay(t *testing.T) {
 // Libraries take options and a *slog.Logger: configuration, Echo and zerolog stay in the
 // process around them.
 func TestNobodyLooksUp(t *testing.T) {
-	process := []string{"github.com/labstack/echo", "github.com/rs/zerolog", "github.com/prometheus/client_golang"}
+	process := []string{"github.com/labstack/echo", "github.com/rs/zerolog", "github.com/prometheus/client_golang", "go.opentelemetry.io"}
 	settings := []string{module + "config", "github.com/spf13"}
 	for pkg, direct := range readImports(t) {
 		for imported := range direct {

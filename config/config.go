@@ -29,6 +29,7 @@ type Config struct {
 	// Node is who this node is, and Presence whether the nodes tell each other who is connected.
 	Node     Node
 	Presence Presence
+	Traces   Traces
 	Log      Log
 	// Insecure lets everybody in beyond loopback, too.
 	Insecure bool
@@ -207,6 +208,13 @@ type Presence struct {
 	Events   string        // prefix of subjects for connects and disconnects; empty for none
 }
 
+// Traces is traces.*: OpenTelemetry, by OTLP over HTTP.
+type Traces struct {
+	Endpoint string // URL of the collector, with its path; empty is off
+	Sample   Share  // of publishes and replays whose callers have not decided
+	Rate     int    // traces a second at most, whoever decided
+}
+
 // Log is log.*.
 type Log struct {
 	Level  string // trace, debug, info, warn, error
@@ -249,6 +257,7 @@ func Default() Config {
 		Docs:     Docs{Enabled: Auto},
 		Node:     Node{Micro: true},
 		Presence: Presence{Bucket: "TIDEMARK_PRESENCE", TTL: time.Minute},
+		Traces:   Traces{Sample: 0.01, Rate: 100},
 		Log:      Log{Level: "info", Format: "auto", Users: "plain"},
 	}
 }

@@ -104,6 +104,10 @@ var keys = []key{
 	{name: "presence.replicas", usage: "`number` of replicas of the bucket; 0 is what the feeds' streams have", field: func(c *Config) any { return &c.Presence.Replicas }},
 	{name: "presence.events", usage: "publish connects and disconnects below this `subject`", field: func(c *Config) any { return &c.Presence.Events }},
 
+	{name: "traces.endpoint", usage: "send traces to this OTLP `url`, such as http://127.0.0.1:4318/v1/traces", field: func(c *Config) any { return &c.Traces.Endpoint }},
+	{name: "traces.sample", usage: "`share` of publishes and replays that are traced where the caller has not decided", field: func(c *Config) any { return &c.Traces.Sample }},
+	{name: "traces.rate", usage: "`number` of traces a second at most, whoever decided", field: func(c *Config) any { return &c.Traces.Rate }},
+
 	{name: "log.level", usage: "least `level` to log: trace, debug, info, warn, error", field: func(c *Config) any { return &c.Log.Level }},
 	{name: "log.format", usage: "log `format`: auto, json, console", field: func(c *Config) any { return &c.Log.Format }},
 	{name: "log.users", usage: "write users `plain`, as a hash, or off", field: func(c *Config) any { return &c.Log.Users }},

@@ -116,6 +116,10 @@ func TestValidate(t *testing.T) {
 		"a user's path":             {func(c *Config) { setPath(c, "/connections/x") }, "feeds.notifications.paths: "},
 		"users":                     {func(c *Config) { c.Log.Users = "none" }, "log.users: "},
 		"a key for nothing":         {func(c *Config) { c.Log.UsersKey = "key" }, "log.users_key: "},
+		"a collector with a user":   {func(c *Config) { c.Traces.Endpoint = "http://u:p@c:4318/v1/traces" }, "traces.endpoint: "},
+		"a collector of no scheme":  {func(c *Config) { c.Traces.Endpoint = "c:4318" }, "traces.endpoint: "},
+		"too many traces":           {func(c *Config) { c.Traces.Rate = 0 }, "traces.rate: "},
+		"a collector of no path":    {func(c *Config) { c.Traces.Endpoint = "http://c:4318" }, "traces.endpoint: "},
 		"format":                    {func(c *Config) { c.Log.Format = "xml" }, "log.format: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,6 +35,7 @@ func (c Config) validate(p *problems) {
 	atLeast(p, "publish.max_batch", c.Publish.MaxBatch, 1)
 	c.Node.validate(p)
 	c.Presence.validate(p)
+	c.Traces.validate(p)
 	c.Log.validate(p)
 }
 

@@ -52,6 +52,21 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Share is a number from 0 to 1, such as 0.01.
+type Share float64
+
+func (s Share) String() string { return strconv.FormatFloat(float64(s), 'g', -1, 64) }
+
+// UnmarshalText reads what String writes.
+func (s *Share) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(n >= 0 && n <= 1) {
+		return fmt.Errorf("%q is not a number from 0 to 1, such as 0.01", text)
+	}
+	*s = Share(n)
+	return nil
+}
+
 // Sync is how long an acknowledged event may wait to be synced to the disk.
 type Sync time.Duration
 

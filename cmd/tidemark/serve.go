@@ -110,6 +110,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			Enabled: cfg.Presence.Enabled, Bucket: cfg.Presence.Bucket, TTL: cfg.Presence.TTL, Replicas: cfg.Presence.Replicas,
 			Events: cfg.Presence.Events, ByToken: cfg.Auth.JWT.PresenceClaim != "",
 		},
+		Traces: server.TraceOptions{Endpoint: cfg.Traces.Endpoint, Sample: float64(cfg.Traces.Sample), Rate: cfg.Traces.Rate},
 		Logger: logger,
 	}, nil
 }

@@ -57,6 +57,15 @@ func (f *Feed) Options() Options { return f.opts }
 // Ready is closed once the feed knows its stream and serves subscriptions. It stays closed.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
+func (f *Feed) isReady() bool {
+	select {
+	case <-f.ready:
+		return true
+	default:
+		return false
+	}
+}
+
 // isDone reports that Run has returned.
 func (f *Feed) isDone() bool {
 	select {
@@ -114,6 +123,17 @@ func (f *Feed) Status() Status {
 
 // offer hands a stored event to the window and to the live subscriptions that match it.
 func (f *Feed) offer(ev Event) {
+	if ev.Trace != nil && !f.isReady() {
+		ev.Trace = nil // stored before the node came: a burst at each start, of what has long ended
+	}
+	matched := f.handOut(ev)
+	if ev.Trace != nil {
+		ev.Trace.Offered(matched)
+	}
+}
+
+// handOut returns how many subscriptions it was for.
+func (f *Feed) handOut(ev Event) (matched int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	frame := newFrame(f.epoch, ev)
@@ -123,11 +143,16 @@ func (f *Feed) offer(ev Event) {
 	// while it is matched.
 	f.index.match(ev.Subject, func(s *Subscription) { f.matched = append(f.matched, s) })
 	for _, s := range f.matched {
-		if !s.offer(frame) {
+		took, full := s.offer(frame)
+		if full {
 			f.index.remove(s)
+		}
+		if took || full {
+			matched++
 		}
 	}
 	clear(f.matched)
+	return matched
 }
 
 // reset starts over after seq in the incarnation that now shows, because the tail could not

@@ -19,14 +19,16 @@ type Frame struct {
 	size   int
 	stored int64 // nanoseconds since 1970
 	epoch  string
+	trace  *Trace
 	encode sync.Once
-	event  Event // released once wire is there
+	typ    string
+	data   []byte // released once wire is there
 	wire   []byte
 }
 
 func newFrame(epoch string, ev Event) *Frame {
 	f := &Frame{
-		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, event: ev,
+		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, typ: ev.Type, data: ev.Data, trace: ev.Trace,
 		size: len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
 	}
 	if !ev.Time.IsZero() {
@@ -42,9 +44,9 @@ func (f *Frame) Wire() []byte {
 		var id [20 + 1 + maxEpochLen]byte
 		f.wire = sse.AppendEvent(make([]byte, 0, f.size), sse.Event{
 			ID:   Position{f.Seq, f.epoch}.Append(id[:0]),
-			Type: f.event.Type, Data: f.event.Data,
+			Type: f.typ, Data: f.data,
 		})
-		f.event = Event{}
+		f.typ, f.data = "", nil
 	})
 	return f.wire
 }
@@ -52,6 +54,9 @@ func (f *Frame) Wire() []byte {
 // Stored is when the event was stored, by the clock of who stored it, in nanoseconds since 1970;
 // 0 where it does not say.
 func (f *Frame) Stored() int64 { return f.stored }
+
+// Trace hears of deliveries of the frame; nil for nearly all frames.
+func (f *Frame) Trace() *Trace { return f.trace }
 
 // Size is about how many bytes the frame holds in memory.
 func (f *Frame) Size() int { return f.size }

@@ -15,6 +15,7 @@ type Event struct {
 	Type    string    // what the publisher named it; empty for none
 	Data    []byte    // never changed after it was handed over
 	Time    time.Time // when it was stored
+	Trace   *Trace    // nil for nearly all
 }
 
 // State is a stream as its leader has it.

@@ -21,7 +21,8 @@ type Message struct {
 	Subject string // concrete: no wildcards
 	Type    string // event type; empty for none
 	Data    []byte
-	ID      string // for deduplication within the stream's duplicate window; empty for none
+	ID      string       // for deduplication within the stream's duplicate window; empty for none
+	Trace   TraceContext // stored with it
 }
 
 // Ack says where a message is stored.

@@ -255,25 +255,26 @@ func fitting(frames []*Frame, room int) int {
 	return len(frames)
 }
 
-// offer appends a frame to what is pending. It returns false when the subscription is full:
-// it has then dropped its list and must leave the index. The tail calls it under Feed.mu.
-func (s *Subscription) offer(f *Frame) bool {
+// offer appends a frame to what is pending. When the subscription is full it has dropped its
+// list and must leave the index. It is neither where the frame was seen before. The tail calls it
+// under Feed.mu.
+func (s *Subscription) offer(f *Frame) (took, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.Seq <= s.offered || !s.live {
-		return true // seen already: a position ahead of the tail, or two filters that match
+		return false, false // seen already: a position ahead of the tail, or two filters that match
 	}
 	if s.fullLocked(f) {
 		s.live = false
 		s.dropPendingLocked()
 		s.signal()
-		return false
+		return false, true
 	}
 	s.pending = append(s.pending, f)
 	s.pendingBytes += f.size
 	s.offered = f.Seq
 	s.signal()
-	return true
+	return true, false
 }
 
 func (s *Subscription) fullLocked(f *Frame) bool {

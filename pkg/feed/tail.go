@@ -107,12 +107,8 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 
 // openAt lets subscribers in once the window has reached what was stored at the start.
 func (f *Feed) openAt(last, reached uint64) {
-	select {
-	case <-f.ready:
-	default:
-		if reached >= last {
-			close(f.ready)
-		}
+	if !f.isReady() && reached >= last {
+		close(f.ready)
 	}
 }
 

@@ -2,18 +2,16 @@ package feedhttp
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
 // who are the fields by which the log's lines about one stream are found.
 func (s *session) who() []any {
-	return withTrace([]any{"id", s.id, "user", s.user, "remote", s.remote}, s.trace)
+	return withTrace([]any{"id", s.id, "user", s.user, "remote", s.remote}, s.traceID())
 }
 
 // logEndLocked writes the one line that a stream has in the log, with what it got. There is
@@ -50,19 +48,4 @@ func withTrace(fields []any, id string) []any {
 		return fields
 	}
 	return append(fields, "trace_id", id)
-}
-
-// traceID is that of the header traceparent (W3C Trace Context: 00-TRACE-PARENT-FLAGS); empty
-// without one that can be read. Strangers send it: nothing but hex digits gets into the log.
-func traceID(h http.Header) string {
-	parent := h.Get("traceparent")
-	if len(parent) < 55 || parent[2] != '-' || parent[35] != '-' || parent[52] != '-' || parent[:2] == "ff" ||
-		len(parent) > 55 && (parent[:2] == "00" || parent[55] != '-') {
-		return ""
-	}
-	id := parent[3:35]
-	if _, err := hex.DecodeString(parent[:2] + id + parent[36:52] + parent[53:55]); err != nil || id != strings.ToLower(id) || strings.Trim(id, "0") == "" {
-		return ""
-	}
-	return strings.Clone(id) // the head is not kept for it
 }

@@ -53,11 +53,11 @@ type session struct {
 	grant    auth.Grant
 	user     string
 	remote   string
-	trace    string // of the request that asked for it; mostly empty
-	proto    uint8  // of HTTP, 11 for 1.1
-	visible  bool   // heartbeats are events
-	withMeta bool   // events are told with their subject and time
-	seen     bool   // the observer was told
+	trace    *feed.TraceContext // of the request that asked for it, else of its replays; mostly nil
+	proto    uint8              // of HTTP, 11 for 1.1
+	visible  bool               // heartbeats are events
+	withMeta bool               // events are told with their subject and time
+	seen     bool               // the observer was told
 	controls
 	leave func()
 	start time.Time
@@ -76,6 +76,7 @@ type session struct {
 	event   time.Time     // when the last event was appended, or taken by the kernel
 	events  int
 	bytes   int64
+	replay  *replay // under way; nil where nobody hears of it
 
 	// Side by side they take one word: there is a session for each of very many clients.
 	behind  bool // it is counted as one that needs the log
@@ -103,7 +104,7 @@ func (s *session) Start(w push.Waker) {
 	case s.behindLocked(true):
 		s.askLocked(s.subscribe)
 	default:
-		s.failed = errOverload
+		s.failed, s.replay = errOverload, nil
 	}
 }
 
@@ -115,8 +116,10 @@ func (s *session) behindLocked(yes bool) (room bool) {
 	}
 	s.behind = yes
 	if yes {
+		s.replayLocked()
 		return s.handler.opts.Admission.replay(1)
 	}
+	s.replayedLocked()
 	return s.handler.opts.Admission.replay(-1)
 }
 

@@ -141,6 +141,9 @@ func (c *counts) frames(turn push.Turn, since time.Time, frames []*feed.Frame) {
 			missed++
 			continue
 		}
+		if t := f.Trace(); t != nil {
+			t.Sent()
+		}
 		d := max(0, time.Duration(now-f.Stored()))
 		if n > 0 && !histogram.Within(bucket, d) {
 			delay.Add(bucket, n, sum)

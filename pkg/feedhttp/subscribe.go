@@ -39,6 +39,10 @@ type SubscribeOptions struct {
 	Admission *Admission
 	// Observer hears who comes and goes; nil for nobody.
 	Observer Observer
+	// Replayed hears of each replay from the log, once the client is level or gone. What it returns
+	// is the trace of the replay, which the log's lines about the stream name if the client's request
+	// had none; empty for none. It must return at once, as locks are held. Nil costs nothing.
+	Replayed func(Replay) feed.TraceContext
 
 	// Retry is what clients are told to wait before they reconnect, each with a jitter of
 	// ±50 %; 2 s when zero. RetryLater is what those are told that are sent away for overload
@@ -196,7 +200,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	s := &session{
 		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
 		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
-		start:   now, event: now, trace: traceID(r.Header), proto: protoOf(r),
+		start:   now, event: now, trace: traceOf(r.Header), proto: protoOf(r),
 	}
 	if h.opts.MaxAge > 0 {
 		s.until, s.over = now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge

@@ -56,8 +56,10 @@ func (l *Log) stored(msg storedMsg) feed.Event {
 	if err != nil {
 		header = nil // no headers, or none that can be read
 	}
-	return feed.Event{
+	ev := feed.Event{
 		Seq: msg.Seq, Subject: msg.Subject, Data: msg.Data, Time: msg.Time.UTC(),
 		Type: l.eventType(&nats.Msg{Subject: msg.Subject, Header: header}),
 	}
+	l.trace(&ev, header)
+	return ev
 }

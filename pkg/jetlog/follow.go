@@ -21,6 +21,7 @@ func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[fee
 			return
 		}
 		defer p.close()
+		p.tail = true
 		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1), probe: probe{patience: probePause}}
 		if err := f.run(ctx, yield); err != nil && ctx.Err() == nil {
 			yield(feed.Event{}, err)

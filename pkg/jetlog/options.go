@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // Options say which stream a Log reads, and how. Stream is required; zero values of the
@@ -20,6 +22,10 @@ type Options struct {
 	// Logger hears of retries and of event types that are dropped, at a limited rate; nil
 	// discards.
 	Logger *slog.Logger
+	// Trace gives events that Follow yields their feed.Trace: those alone that have a sampled
+	// traceparent (W3C Trace Context). It may return nil, and must return at once. Nil looks at no
+	// header.
+	Trace func(Traced) *feed.Trace
 
 	// MaxCreates bounds the consumers of replays that are being created at once; 64 when
 	// zero. Others queue, first come, first served. The server drops its whole queue of API

@@ -142,6 +142,7 @@ func natsMsg(msg feed.Message) *nats.Msg {
 	if msg.ID != "" {
 		m.Header.Set(jetstream.MsgIDHeader, msg.ID)
 	}
+	storeTrace(m.Header, msg.Trace)
 	return m
 }
 

@@ -48,6 +48,7 @@ type puller struct {
 	reply    string // of the request under way
 	left     int    // deliveries that it may still bring; 0 when none is under way
 	asked    int
+	tail     bool // events may have a trace
 	single   bool // the next message is larger than the bytes that were asked for
 }
 
@@ -209,7 +210,11 @@ func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 	}
 	p.delivery++
 	p.left = max(p.left-1, 0)
-	return delivery{kind: delivered, event: p.log.event(msg, m), pending: m.pending}, nil
+	ev := p.log.event(msg, m)
+	if p.tail {
+		p.log.trace(&ev, msg.Header)
+	}
+	return delivery{kind: delivered, event: ev, pending: m.pending}, nil
 }
 
 // status reads a word of the server; ADR-37 and the server's consumer.go list them.

@@ -136,6 +136,9 @@ func (s *Server) openMetrics() {
 	if s.headers != nil {
 		node.Untrusted = s.headers.Ignored
 	}
+	if s.traces != nil {
+		node.Traces = s.traces.Status
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.feeds)) {
 		node.Streams = append(node.Streams, metrics.Stream{
 			Name: name, Feed: s.feeds[name], Log: s.logs[name],

@@ -212,6 +212,7 @@ func TestErrorsOfTheStart(t *testing.T) {
 	r.awaitReady() // a NATS server that is stopped while it creates a stream leaks goroutines
 	for want, change := range map[string]func(*server.Options){
 		"http.addr":           func(o *server.Options) { o.HTTP.Addr = r.srv.Addr().String() },
+		"traces.endpoint":     func(o *server.Options) { o.Traces.Endpoint = "http://127.0.0.1:4318" },
 		"http.tls":            func(o *server.Options) { o.HTTP.CertFile, o.HTTP.KeyFile = "missing.pem", "missing.pem" },
 		"feeds.notifications": func(o *server.Options) { o.Feeds[0].Stream = "bad name" },
 		"nats.embedded.addr": func(o *server.Options) {

@@ -37,7 +37,9 @@ type Options struct {
 	Node    NodeOptions
 	// Presence is off when zero.
 	Presence PresenceOptions
-	Logger   *slog.Logger // nil discards
+	// Traces are off when zero.
+	Traces TraceOptions
+	Logger *slog.Logger // nil discards
 	// LogLevel is that of Logger, for operators to change; nil where it cannot be.
 	LogLevel *LogLevel
 	// Docs serves /openapi.json and /docs.
@@ -149,4 +151,12 @@ func (o Options) withDefaults() Options {
 	o.NATS.Logger = cmp.Or(o.NATS.Logger, o.Logger.With("part", "nats"))
 	o.Embedded.Logger = cmp.Or(o.Embedded.Logger, o.Logger.With("part", "nats-server"))
 	return o
+}
+
+// TraceOptions are of the ways of events that are told by OpenTelemetry's OTLP; see
+// traces.Options.
+type TraceOptions struct {
+	Endpoint string  // URL of the collector, with its path; empty is off
+	Sample   float64 // share of publishes and replays whose callers have not decided
+	Rate     int     // traces a second at most; 100 when zero
 }

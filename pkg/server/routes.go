@@ -15,7 +15,7 @@ import (
 )
 
 // Headers that pages of other origins may send.
-var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key"}
+var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "traceparent", "tracestate"}
 
 // reading are the methods of what is only looked at.
 var reading = []string{http.MethodGet, http.MethodHead}
@@ -65,7 +65,7 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
-		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(),
+		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(),
 		Identify: s.reader, Check: s.revoked.Check,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
@@ -90,7 +90,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.publish, Identify: s.publisher, Subjects: s.publishable(), Admission: s.admit,
+		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Subjects: s.publishable(), Admission: s.admit,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Logger: s.opts.Logger.With("part", "publish"),
 	}
@@ -98,8 +98,8 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	if err != nil {
 		return err
 	}
-	e.Any("/publish", echo.WrapHandler(guard(feedhttp.NewPublish(opts))))
-	e.Any("/api/events/send-message", echo.WrapHandler(guard(feedhttp.NewSendMessage(opts, user, broadcastSubject))))
+	e.Any("/publish", echo.WrapHandler(guard(s.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
+	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/presence"
 	"github.com/tidemark/tidemark/pkg/push"
 	"github.com/tidemark/tidemark/pkg/server/metrics"
+	"github.com/tidemark/tidemark/pkg/server/traces"
 )
 
 // Server is one Tidemark node.
@@ -50,6 +51,7 @@ type Server struct {
 	presence  *presence.Presence // nil without
 	readers   chan struct{}      // of presence, as many as fit
 	announced announcement
+	traces    *traces.Traces // nil without
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
@@ -80,7 +82,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.nameNode, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
+		s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
 		s.hearRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
@@ -142,13 +144,29 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	return nil
 }
 
+// openTraces comes first, so that what ends before it may end spans.
+func (s *Server) openTraces(context.Context) (err error) {
+	opts := s.opts.Traces
+	if opts.Endpoint == "" {
+		return nil
+	}
+	if s.traces, err = traces.New(traces.Options{
+		Endpoint: opts.Endpoint, Sample: opts.Sample, Rate: opts.Rate,
+		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Logger: s.opts.Logger.With("part", "traces"),
+	}); err != nil {
+		return fmt.Errorf("traces.endpoint: %w", err)
+	}
+	s.onClose(s.traces.Close)
+	return nil
+}
+
 // openFeeds gives each stream that a feed names one tail and window.
 func (s *Server) openFeeds(context.Context) error {
 	for _, f := range s.opts.Feeds {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}

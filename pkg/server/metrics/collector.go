@@ -35,6 +35,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.admission(to)
 	c.publisher(to)
 	c.nats(to)
+	c.traces(to)
 	sendBool(to, drainingNow, c.node.Draining())
 	send(to, buildInfo, 1, c.node.Version, runtime.Version())
 	asking.Wait()
@@ -87,6 +88,17 @@ func (c *collector) nats(to sink) {
 	if c.node.Store != nil {
 		sendBool(to, storeWritable, c.node.Store() == nil)
 	}
+}
+
+func (c *collector) traces(to sink) {
+	if c.node.Traces == nil {
+		return
+	}
+	s := c.node.Traces()
+	send(to, traceSpans, s.Sent, "sent")
+	send(to, traceSpans, s.Failed, "failed")
+	send(to, traceSpans, s.Dropped, "dropped")
+	send(to, tracesLimited, s.Limited)
 }
 
 func (c *collector) stream(to sink, s Stream) {

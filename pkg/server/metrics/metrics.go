@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/server/traces"
 )
 
 // Node is what is shown. All of it must be set, but for what says otherwise.
@@ -30,7 +31,8 @@ type Node struct {
 	Store     func() error  // why the embedded server stores nothing; nil without one
 	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
 	Draining  func() bool
-	Version   string // of this program
+	Traces    func() traces.Status // nil without any
+	Version   string               // of this program
 }
 
 // Feed is a handler by the name of its feed.

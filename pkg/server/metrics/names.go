@@ -47,6 +47,9 @@ var (
 	natsSent       = define(counter, "nats_sent_bytes_total", "Bytes sent to NATS.")
 	storeWritable  = define(gauge, "store_writable", "1 while the embedded NATS server can store events; missing without one.")
 
+	traceSpans    = define(counter, "trace_spans_total", "Spans of traces that have ended. sent: the collector has them. failed: it did not take them. dropped: too many waited for it. Missing without traces.endpoint.", "result")
+	tracesLimited = define(counter, "traces_limited_total", "Traces that were not told, as traces.rate allows no more; missing without traces.endpoint.")
+
 	drainingNow = define(gauge, "draining", "1 once the node sends its clients away.")
 	buildInfo   = define(gauge, "build_info", "Always 1; the labels tell what is running.", "version", "goversion")
 )
