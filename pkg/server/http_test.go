@@ -103,6 +103,11 @@ func TestPaths(t *testing.T) {
 	if resp.StatusCode != 204 || resp.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
 		t.Errorf("preflight: %s %v", resp.Status, resp.Header)
 	}
+	for _, name := range []string{"Last-Event-ID", "traceparent", "tracestate"} {
+		if allowed := resp.Header.Get("Access-Control-Allow-Headers"); !strings.Contains(allowed, name) {
+			t.Errorf("%s is not among %q", name, allowed)
+		}
+	}
 }
 
 func TestConsoleOff(t *testing.T) {
