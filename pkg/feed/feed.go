@@ -142,13 +142,13 @@ func (f *Feed) handOut(ev Event) (matched int) {
 	// Collected first: a subscription that overflows leaves the index, which is locked
 	// while it is matched.
 	f.index.match(ev.Subject, func(s *Subscription) { f.matched = append(f.matched, s) })
+	matched = len(f.matched)
 	for _, s := range f.matched {
-		took, full := s.offer(frame)
-		if full {
+		switch s.offer(frame) {
+		case full:
 			f.index.remove(s)
-		}
-		if took || full {
-			matched++
+		case seen:
+			matched--
 		}
 	}
 	clear(f.matched)

@@ -255,26 +255,33 @@ func fitting(frames []*Frame, room int) int {
 	return len(frames)
 }
 
-// offer appends a frame to what is pending. When the subscription is full it has dropped its
-// list and must leave the index. It is neither where the frame was seen before. The tail calls it
-// under Feed.mu.
-func (s *Subscription) offer(f *Frame) (took, full bool) {
+// offered is what became of a frame that a subscription was offered.
+type offered uint8
+
+const (
+	took offered = iota
+	seen         // before: a position ahead of the tail, or two filters that match
+	full         // the list was dropped; the subscription must leave the index
+)
+
+// offer appends a frame to what is pending. The tail calls it under Feed.mu.
+func (s *Subscription) offer(f *Frame) offered {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.Seq <= s.offered || !s.live {
-		return false, false // seen already: a position ahead of the tail, or two filters that match
+		return seen
 	}
 	if s.fullLocked(f) {
 		s.live = false
 		s.dropPendingLocked()
 		s.signal()
-		return false, true
+		return full
 	}
 	s.pending = append(s.pending, f)
 	s.pendingBytes += f.size
 	s.offered = f.Seq
 	s.signal()
-	return true, false
+	return took
 }
 
 func (s *Subscription) fullLocked(f *Frame) bool {
