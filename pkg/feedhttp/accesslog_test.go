@@ -32,7 +32,7 @@ func (l *logbook) logger() *slog.Logger {
 // await returns the one line with a message, once it is there.
 func (l *logbook) await(t *testing.T, message string) map[string]any {
 	t.Helper()
-	for range 600 {
+	for range 6000 {
 		l.mu.Lock()
 		for _, line := range l.lines {
 			if strings.Contains(line, message) {

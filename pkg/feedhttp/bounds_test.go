@@ -24,31 +24,54 @@ func forwarded(t *testing.T, proto string, limits feedhttp.Limits) (*rig, *feedh
 
 func TestConnectRate(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r, a := forwarded(t, proto, feedhttp.Limits{ConnectsPerSecond: 1, ConnectsBurst: 3})
-		from := func(addr string) []string { return []string{"X-Forwarded-For", addr} }
-		healthy, _ := r.opened(t, "", from("192.0.2.1")...)
-		for range 2 {
-			r.opened(t, "", from("192.0.2.2")...)
-		}
-		// Also what is refused counts: whoever guesses is slowed down.
-		if resp, _ := r.answer(t, http.MethodGet, "/events?from=yesterday", from("192.0.2.2")...); resp.StatusCode != http.StatusBadRequest {
-			t.Errorf("within the burst: %s", resp.Status)
-		}
-		sentAway(t, r.subscribe(t, "?from=yesterday", from("192.0.2.2")...), feedhttp.CloseLimit)
-		quiet := r.subscribe(t, "?control=off", from("192.0.2.2")...)
-		if _, err := quiet.Next(); err == nil || len(quiet.comments) == 0 || !strings.Contains(quiet.comments[len(quiet.comments)-1], `"limit"`) {
-			t.Errorf("with control=off: %v, comments %q", err, quiet.comments)
-		}
-		if resp, body := r.answer(t, http.MethodHead, "/events", from("192.0.2.2")...); resp.StatusCode != http.StatusOK || body != "" {
-			t.Errorf("HEAD: %s %q", resp.Status, body)
-		}
-		r.opened(t, "", from("192.0.2.3")...)
-		r.publish(1, "n.all")
-		healthy.want(t, "1-e1")
-		if got := a.Refused(); got[feedhttp.RefusedConnectRate] != 3 || got[feedhttp.RefusedPerAddress] != 0 {
-			t.Errorf("counted %v", got)
+		for !connectRate(t, proto) {
+			t.Log("this machine is too busy for six requests in a second")
 		}
 	})
+}
+
+// connectRate reports false where so much time went by that the address may ask again.
+func connectRate(t *testing.T, proto string) bool {
+	t.Helper()
+	r, a := forwarded(t, proto, feedhttp.Limits{ConnectsPerSecond: 1, ConnectsBurst: 3})
+	from := func(addr string) []string { return []string{"X-Forwarded-For", addr} }
+	healthy, _ := r.opened(t, "", from("192.0.2.1")...)
+	begun := time.Now()
+	for range 2 {
+		r.opened(t, "", from("192.0.2.2")...)
+	}
+	// Also what is refused counts: whoever guesses is slowed down.
+	if resp, _ := r.answer(t, http.MethodGet, "/events?from=yesterday", from("192.0.2.2")...); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("within the burst: %s", resp.Status)
+	}
+	away, err1 := r.connect("?from=yesterday", from("192.0.2.2")...)
+	quiet, err2 := r.connect("?control=off", from("192.0.2.2")...)
+	for _, s := range []*stream{away, quiet} {
+		if s != nil {
+			defer s.resp.Body.Close()
+		}
+	}
+	head, body := r.answer(t, http.MethodHead, "/events", from("192.0.2.2")...)
+	if time.Since(begun) >= time.Second {
+		return false
+	}
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	sentAway(t, away, feedhttp.CloseLimit)
+	if _, err := quiet.Next(); err == nil || len(quiet.comments) == 0 || !strings.Contains(quiet.comments[len(quiet.comments)-1], `"limit"`) {
+		t.Errorf("with control=off: %v, comments %q", err, quiet.comments)
+	}
+	if head.StatusCode != http.StatusOK || body != "" {
+		t.Errorf("HEAD: %s %q", head.Status, body)
+	}
+	r.opened(t, "", from("192.0.2.3")...)
+	r.publish(1, "n.all")
+	healthy.want(t, "1-e1")
+	if got := a.Refused(); got[feedhttp.RefusedConnectRate] != 3 || got[feedhttp.RefusedPerAddress] != 0 {
+		t.Errorf("counted %v", got)
+	}
+	return true
 }
 
 // TestPerAddressThroughProxies: the limit is the client's, also where all come by one proxy.
@@ -65,6 +88,15 @@ func TestPerAddressThroughProxies(t *testing.T) {
 }
 
 func TestPublishRate(t *testing.T) {
+	for !publishRate(t) {
+		t.Log("this machine is too busy for three requests in a second")
+	}
+}
+
+// publishRate reports false where so much time went by that the address may publish again.
+func publishRate(t *testing.T) bool {
+	t.Helper()
+	begun := time.Now()
 	a := feedhttp.NewAdmission(feedhttp.Limits{PublishesPerSecond: 1, PublishesBurst: 5})
 	d := newDesk(t, publishing, feedhttp.PublishOptions{Admission: a})
 	batch := func(n int) string {
@@ -82,13 +114,20 @@ func TestPublishRate(t *testing.T) {
 	if p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "limits.publishes_per_second") || err != nil || wait < 1 || wait > 5 {
 		t.Errorf("%+v, Retry-After %q", p, resp.Header.Get("Retry-After"))
 	}
-	d.refused(t, "not even JSON", http.StatusTooManyRequests, "", "faster than 1 events a second")
+	again, text := d.post(t, "not even JSON")
+	if time.Since(begun) >= time.Second {
+		return false
+	}
+	if p := problem(t, again, text); p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "faster than 1 events a second") {
+		t.Errorf("%+v", p)
+	}
 	if n := len(d.taken()); n != 0 {
 		t.Errorf("%d events of what was refused are stored", n)
 	}
 	if got := a.Refused()[feedhttp.RefusedPublishRate]; got != 2 {
 		t.Errorf("counted %d", got)
 	}
+	return true
 }
 
 func TestLongQuery(t *testing.T) {

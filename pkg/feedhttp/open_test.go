@@ -82,7 +82,7 @@ func TestWire(t *testing.T) {
 		r.Publish("n.all", "greeting", []byte("first line\r\nsecond"))
 		r.Publish("n.other", "", []byte("not for us"))
 		r.Publish("n.user.42", "", []byte{0xff, 0})
-		<-r.feed.Ready()
+		r.level(t)
 		s := r.raw(t, "?from=all&user=42")
 		for _, want := range []string{
 			"retry: N\nevent: tidemark.open\n" +
@@ -119,7 +119,7 @@ func TestOpen(t *testing.T) {
 	r := newRig(t, setup{})
 	r.publish(4, "n.all")
 	r.publish(3, "n.user.7")
-	<-r.feed.Ready()
+	r.level(t)
 	for _, c := range []struct {
 		query    string
 		header   string
@@ -159,7 +159,7 @@ func lastEventID(id string) []string {
 func TestStartSources(t *testing.T) {
 	r := newRig(t, setup{})
 	r.publish(9, "n.all")
-	<-r.feed.Ready()
+	r.level(t)
 	for _, c := range []struct{ query, header, position string }{
 		{"?last_event_id=4-e1&from=2", "6-e1", "6-e1"},
 		{"?last_event_id=4-e1&from=2", "", "4-e1"},
@@ -179,7 +179,7 @@ func TestFrom(t *testing.T) {
 	r.publish(2, "n.topic.a") // 3 4
 	r.publish(2, "n.topic.b") // 5 6
 	r.publish(2, "n.other")   // 7 8
-	<-r.feed.Ready()
+	r.level(t)
 	past, future := time.Now().Add(-time.Hour).Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339)
 	everything := ids("e1", 1, 6)
 	type expectation struct {

@@ -55,7 +55,7 @@ type rig struct {
 }
 
 // patience bounds every wait, so that what never comes fails instead of hanging.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func newRig(t testing.TB, s setup) *rig {
 	t.Helper()
@@ -177,6 +177,16 @@ func serve(s setup, h http.Handler) *httptest.Server {
 		}
 	}
 	return srv
+}
+
+// level waits until the feed knows all that is stored.
+func (r *rig) level(t *testing.T) {
+	t.Helper()
+	state, err := r.State(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, "the feed is level", func() bool { return r.feed.Status().High >= state.LastSeq })
 }
 
 // publish stores n events, each with its sequence as data.

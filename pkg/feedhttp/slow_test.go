@@ -46,7 +46,7 @@ func TestClientReadsNothing(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const total = 3000
 		with := slowSetup(proto)
-		with.opts.WriteTimeout = 300 * time.Millisecond
+		with.opts.WriteTimeout = 2 * time.Second // which the quick one must keep
 		r := newRig(t, with)
 		r.ReadBatch = 100
 		stuck, _ := r.opened(t, "")
@@ -81,7 +81,9 @@ func TestClientReadsNothing(t *testing.T) {
 // TestClientReadsSlowly for longer than it may take nothing, or be idle.
 func TestClientReadsSlowly(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		const total, size, limit = 64, 32 << 10, 700 * time.Millisecond
+		// The sockets hold some sixteen events, which the client reads when the server has long been
+		// rid of them: that time must be a small part of the limit.
+		const total, size, limit = 192, 32 << 10, 2 * time.Second
 		with := slowSetup(proto)
 		with.opts = feedhttp.SubscribeOptions{WriteTimeout: limit, MaxIdle: limit, Heartbeat: limit / 8}
 		r := newRig(t, with)
@@ -100,7 +102,7 @@ func TestClientReadsSlowly(t *testing.T) {
 					t.Fatalf("after %d events and %v: %s", n, time.Since(start), ev.Data)
 				}
 			}
-			time.Sleep(limit / 32)
+			time.Sleep(2 * limit / total)
 		}
 	})
 }

@@ -155,8 +155,12 @@ func endless(t testing.TB) *script {
 // standing waits until a source was not asked for a while: its peer takes no more. That it was
 // only slow does no harm.
 func standing(src *script) {
-	for last := int64(-1); last != src.calls.Load(); time.Sleep(20 * time.Millisecond) {
-		last = src.calls.Load()
+	last := int64(-1)
+	for same := 0; same < 15; time.Sleep(20 * time.Millisecond) {
+		calls := src.calls.Load()
+		if same++; calls != last {
+			same, last = 0, calls
+		}
 	}
 }
 
