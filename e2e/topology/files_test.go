@@ -92,6 +92,8 @@ func TestComposeKeepsToItself(t *testing.T) {
 var (
 	natsVariable = regexp.MustCompile(`(?m)^[^#\n]*\$(NATS_[A-Z_]+)`)
 	anyVariable  = regexp.MustCompile(`\$\{([A-Za-z0-9_]+)\}`)
+	// What Compose puts in where the variable is not set: its default.
+	withoutEnvironment = regexp.MustCompile(`\$\{[A-Za-z0-9_]+:-([^}]*)\}`)
 )
 
 func TestComposeSetsWhatTheFilesAskFor(t *testing.T) {
@@ -114,7 +116,7 @@ func TestClusterConfiguration(t *testing.T) {
 	environ := []string{"TIDEMARK_HTTP_ADDR=:8080"} // as the Dockerfile has it
 	for name, value := range compose(t)["tidemark"].Environment {
 		if name != "TIDEMARK_CONFIG" {
-			environ = append(environ, name+"="+value)
+			environ = append(environ, name+"="+withoutEnvironment.ReplaceAllString(value, "$1"))
 		}
 	}
 	cfg, err := config.Load(config.Options{File: filepath.Join(root(t), "config/cluster.yaml"), Environ: environ})
