@@ -32,7 +32,7 @@ func FreePorts(n int) ([]int, error) {
 		if len(ports) == n {
 			return ports, nil
 		}
-		port := 10_000 + rand.IntN(20_000)
+		port := 10_000 + rand.IntN(20_000) //nolint:gosec // a lot, no secret
 		if claim := claim(port); claim != nil {
 			claims.kept = append(claims.kept, claim)
 			ports = append(ports, port)
