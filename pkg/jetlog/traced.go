@@ -10,7 +10,7 @@ import (
 )
 
 // Headers of W3C Trace Context. They are written in lower case, as it has them; NATS headers keep
-// case, and publishers that go by HTTP's rules write capitals.
+// case, and publishers that go by HTTP's rules begin them with a capital.
 const (
 	traceHeader      = "traceparent"
 	traceStateHeader = "tracestate"
