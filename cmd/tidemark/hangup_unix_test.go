@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/server"
 )
 
@@ -82,7 +82,7 @@ func TestHangupReadsKeys(t *testing.T) {
 	if err := os.WriteFile(keys, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := &logLines{}
+	log := &testkit.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	level, err := server.ParseLogLevel("info")
 	if err != nil {
@@ -103,7 +103,7 @@ func TestHangupReadsKeys(t *testing.T) {
 		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		log.await(t, want)
+		awaitLog(t, log, want)
 	}
 	for h.node.Load() == nil {
 		time.Sleep(10 * time.Millisecond)
@@ -116,24 +116,11 @@ func TestHangupReadsKeys(t *testing.T) {
 	}
 }
 
-// logLines is a log that can be read while it is written.
-type logLines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logLines) await(t *testing.T, want string) {
+// awaitLog blocks until the log says it.
+func awaitLog(t *testing.T, log *testkit.Log, want string) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		l.mu.Lock()
-		text := l.text.String()
-		l.mu.Unlock()
+		text := log.String()
 		if strings.Contains(text, want) {
 			return
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -244,7 +245,7 @@ func TestJWKSBroken(t *testing.T) {
 			t.Parallel()
 			opts := auth.JWKSOptions{MinInterval: 10 * time.Millisecond, Timeout: 300 * time.Millisecond, MaxBytes: 1 << 14}
 			i := newIssuer(t, jwk("a", rsaKey()))
-			var log lockedBuffer
+			var log testkit.Log
 			jwt := auth.JWTOptions{JWKSURL: i.URL + "/jwks?key=SECRET", JWKS: opts, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 			jwt.JWKS.Timeout = 10 * time.Second
 			warm := openJWT(t, jwt)
@@ -285,23 +286,6 @@ func TestJWKSBroken(t *testing.T) {
 			}
 		})
 	}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func TestJWKSDown(t *testing.T) {

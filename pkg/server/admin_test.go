@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/server"
 )
 
@@ -27,7 +28,7 @@ func TestOperatorsAddressIsTaken(t *testing.T) {
 		t.Errorf("it was named: %v", err)
 	}
 
-	log := &lockedLog{}
+	log := &testkit.Log{}
 	level, err := server.ParseLogLevel("warn")
 	if err != nil {
 		t.Fatal(err)

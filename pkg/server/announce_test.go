@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/server"
 )
 
@@ -111,7 +112,7 @@ func TestMicroBeforeNATS(t *testing.T) {
 func TestMicroDenied(t *testing.T) {
 	g := startGuarded(t, nil)
 	g.createStream(testStream())
-	log := &lockedLog{}
+	log := &testkit.Log{}
 	r := g.node(userRead, func(o *server.Options) {
 		o.Node.Micro, o.Publish.Enabled = true, false
 		o.Logger = slog.New(slog.NewTextHandler(log, nil))

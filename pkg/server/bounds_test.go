@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/server"
 )
@@ -194,7 +195,7 @@ func TestSecurityHeaders(t *testing.T) {
 // TestTokensAreNotLogged runs a node at the lowest level through what may quote a request.
 func TestTokensAreNotLogged(t *testing.T) {
 	const token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
-	var log lockedLog
+	var log testkit.Log
 	noisy := func(o *server.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
 		o.Limits = feedhttp.Limits{ConnectsPerSecond: 1, ConnectsBurst: 100}

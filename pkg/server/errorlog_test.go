@@ -4,15 +4,16 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // TestFailedHandshakesGoToTheLogger: net/http would write them to stderr in a form of its own.
 func TestFailedHandshakesGoToTheLogger(t *testing.T) {
 	cert, key, _ := selfSigned(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
-	var log lockedLog
+	var log testkit.Log
 	opts := options(t, url)
 	opts.HTTP.CertFile, opts.HTTP.KeyFile = cert, key
 	opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -24,21 +25,4 @@ func TestFailedHandshakesGoToTheLogger(t *testing.T) {
 	r.eventually("the failed handshake in the log", func() bool {
 		return strings.Contains(log.String(), `level=DEBUG msg="http: TLS handshake error`)
 	})
-}
-
-type lockedLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -9,12 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/server"
 )
 
 const loggedUser = "annalena"
 
-func usersLogger(t *testing.T, log *lockedLog, users server.LogUsers) *slog.Logger {
+func usersLogger(t *testing.T, log *testkit.Log, users server.LogUsers) *slog.Logger {
 	t.Helper()
 	level, err := server.ParseLogLevel("trace")
 	if err != nil {
@@ -39,7 +40,7 @@ func TestUsersInTheLog(t *testing.T) {
 		"off":   {`"stream ended"`, `notifications.user.*`},
 	} {
 		t.Run(mode, func(t *testing.T) {
-			var log lockedLog
+			var log testkit.Log
 			users := server.LogUsers{Mode: mode, Subjects: []string{"notifications.broadcast", "notifications.user.{user}"}}
 			if mode == "hash" {
 				users.Key = []byte("a key of 16 bytes and more")
@@ -101,7 +102,7 @@ func everythingLogged(r *rig) {
 }
 
 func TestUsersWithinTexts(t *testing.T) {
-	var log lockedLog
+	var log testkit.Log
 	logger := usersLogger(t, &log, server.LogUsers{Mode: "off", Subjects: []string{"n.user.{user}", "n.user.{user}.>", "{user}.inbox.>", "n.city.*"}})
 	for _, tt := range []struct{ value, want any }{
 		{"n.user.42", "n.user.*"},
@@ -134,7 +135,7 @@ func TestUsersWithinTexts(t *testing.T) {
 
 func TestKeysOfUsers(t *testing.T) {
 	hashed := func(key string) string {
-		var log lockedLog
+		var log testkit.Log
 		users := server.LogUsers{Mode: "hash", Key: []byte(key), Subjects: []string{"n.{user}", "n.{user}.>"}}
 		usersLogger(t, &log, users).Info("x", "user", loggedUser, "subject", "n."+loggedUser, "error", errors.New("n."+loggedUser+".x"))
 		user := field([]byte(log.String()), "user")

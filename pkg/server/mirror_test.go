@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/server"
 	definitions "github.com/tidemark/tidemark/streams"
 )
@@ -167,7 +167,7 @@ func (r *rig) lastSeq() uint64 {
 
 // A mirror without the epoch of its origin is told to the operator, and its clients of a gap.
 func TestMirrorWithoutEpoch(t *testing.T) {
-	var log lockedBuffer
+	var log testkit.Log
 	hub, leaf := regions(t, strings.Replace(mirrorDefinition, `"tidemark.epoch": "world-1"`, "", 1), func(o *server.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
@@ -177,24 +177,6 @@ func TestMirrorWithoutEpoch(t *testing.T) {
 	if !strings.Contains(log.String(), "set tidemark.epoch") {
 		t.Errorf("the operator was not told:\n%s", &log)
 	}
-}
-
-// lockedBuffer is a log that several nodes write.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // What is published through a mirror's node is stored by the origin, and has its position; with
@@ -249,7 +231,7 @@ func TestMirrorBeyondTheOrigin(t *testing.T) {
 
 // A definition with a mirror is what the server then has.
 func TestMirrorIsAsDefined(t *testing.T) {
-	var log lockedBuffer
+	var log testkit.Log
 	_, leaf := regions(t, mirrorDefinition, nil)
 	leaf.stop()
 	leaf.node(t, mirrorDefinition, func(o *server.Options) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/server"
 )
@@ -166,7 +167,7 @@ func TestOperatorsChangeTheLogLevel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &lockedLog{}
+	log := &testkit.Log{}
 	r := newRig(t, func(o *server.Options) {
 		withAdmin(o)
 		if o.Logger, err = server.NewLogger(log, level, "json"); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/server"
 	"github.com/tidemark/tidemark/pkg/server/traces/tracestest"
 	"github.com/tidemark/tidemark/pkg/sse"
@@ -150,7 +151,7 @@ func TestNoTraceOfWhatWasThere(t *testing.T) {
 // its trace, though the client's request had none.
 func TestTraceOfAReplay(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	var log lockedBuffer
+	var log testkit.Log
 	r := newRig(t, func(o *server.Options) {
 		o.Traces = server.TraceOptions{Endpoint: otel.Endpoint, Sample: 1}
 		o.Feeds[0].ReplayFromLog = true
@@ -227,7 +228,7 @@ func TestNoCollector(t *testing.T) {
 
 func noCollector(t *testing.T, endpoint string) {
 	const events = 4000 // more than spans may wait
-	var log lockedBuffer
+	var log testkit.Log
 	r := newRig(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Traces = server.TraceOptions{Endpoint: endpoint, Rate: 1 << 20}
