@@ -45,7 +45,7 @@ func New() (*Engine, error) {
 		_ = e.epoll.Close()
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	for range runtime.GOMAXPROCS(0) {
+	for range max(1, runtime.GOMAXPROCS(0)/2) { // the other half is for those who read, match, store and listen
 		l := newLoop(e)
 		e.loops = append(e.loops, l)
 		e.running.Go(l.run)
