@@ -107,6 +107,8 @@ type Usage struct {
 	Name           string        `json:"name"`
 	CPU            time.Duration `json:"cpu_ns"`
 	CPUPerDelivery time.Duration `json:"cpu_per_delivery_ns"`
+	ConnectCPU     time.Duration `json:"connect_cpu_ns"` // before that phase, while the connections were opened
+	CPUPerConnect  time.Duration `json:"cpu_per_connect_ns"`
 	RSSBefore      int64         `json:"rss_before"` // bytes, before the connections were opened
 	RSSIdle        int64         `json:"rss_idle"`   // once they were open
 	RSSAfter       int64         `json:"rss_after"`

@@ -35,7 +35,7 @@ func firstLook(pids []int) (usages []Usage, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("--pid %d: %w", pid, err)
 		}
-		usages = append(usages, Usage{PID: pid, Name: strings.TrimSpace(string(name)), RSSBefore: rss(pid)})
+		usages = append(usages, Usage{PID: pid, Name: strings.TrimSpace(string(name)), RSSBefore: rss(pid), ConnectCPU: -cpu(pid)})
 	}
 	return usages, nil
 }
@@ -52,7 +52,10 @@ func (m *meter) each(look func(*Usage)) {
 
 // idle is called once the connections stand.
 func (m *meter) idle() {
-	m.each(func(u *Usage) { u.RSSIdle, u.CPU = rss(u.PID), -cpu(u.PID) })
+	m.each(func(u *Usage) {
+		now := cpu(u.PID)
+		u.RSSIdle, u.ConnectCPU, u.CPU = rss(u.PID), u.ConnectCPU+now, -now
+	})
 }
 
 // end is called at the end of the measured phase.
@@ -65,6 +68,7 @@ func (m *meter) usages(conns, delivered int64) (self Usage, servers []Usage) {
 	for _, u := range m.stand {
 		self.PID, self.Name = u.PID, u.Name // the last is this process
 		self.CPU += u.CPU
+		self.ConnectCPU += u.ConnectCPU
 		self.RSSBefore += u.RSSBefore
 		self.RSSIdle += u.RSSIdle
 		self.RSSAfter += u.RSSAfter
@@ -79,6 +83,7 @@ func (m *meter) usages(conns, delivered int64) (self Usage, servers []Usage) {
 // per is u with what was taken divided.
 func (u Usage) per(conns, delivered int64) Usage {
 	u.PerConn = (u.RSSIdle - u.RSSBefore) / conns
+	u.CPUPerConnect = u.ConnectCPU / time.Duration(conns)
 	u.CPUPerDelivery = u.CPU / time.Duration(max(delivered, 1))
 	return u
 }

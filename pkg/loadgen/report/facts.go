@@ -126,6 +126,7 @@ func latencyRows(l loadgen.Latency) []row {
 func usageRows(u loadgen.Usage) []row {
 	return []row{
 		{Label: "CPU", Value: span(u.CPU), Note: perDelivery(u.CPUPerDelivery)},
+		{Label: "CPU of the connects", Value: span(u.ConnectCPU), Note: span(u.CPUPerConnect) + " a connect"},
 		{Label: "memory a connection", Value: size(u.PerConn)},
 		{Label: "memory", Value: size(u.RSSIdle), Note: "with connections, idle; " + size(u.RSSBefore) + " before, " + size(u.RSSAfter) + " at the end"},
 	}
