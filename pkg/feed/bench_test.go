@@ -15,7 +15,7 @@ func benchFeed(subscribers int, filter func(i int) string) (*Feed, []*Subscripti
 	subs := make([]*Subscription, subscribers)
 	for i := range subs {
 		s := &Subscription{feed: f, filters: []string{filter(i)}, epoch: f.epoch, wake: make(chan struct{}, 1)}
-		f.subs[s] = struct{}{}
+		f.subs.Add(s)
 		s.join(nextBytes)
 		subs[i] = s
 	}

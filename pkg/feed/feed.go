@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/slots"
 )
 
 // ErrClosed ends subscriptions whose feed no longer runs.
@@ -25,7 +27,7 @@ type Feed struct {
 	again   again
 	window  *window
 	index   index
-	subs    map[*Subscription]struct{}
+	subs    slots.Set[Subscription]
 	resets  uint64 // how often the sequences may have changed their meaning
 	lost    error  // why the log is out of reach; nil while it is followed
 	lostAt  time.Time
@@ -45,7 +47,7 @@ func New(log Log, opts Options) *Feed {
 		log: log, opts: opts,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
-		index:  newIndex(), subs: map[*Subscription]struct{}{},
+		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
 		resets: 1, // a subscription that has verified nothing holds 0
 		lost:   errors.New("the stream was not reached yet"), lostAt: time.Now(),
 	}
@@ -116,7 +118,7 @@ func (f *Feed) Status() Status {
 		Oldest: oldest, Newest: newest, Losses: f.losses.load(), Replays: f.replays.status(),
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
-		Subscriptions: len(f.subs), Lost: f.lost,
+		Subscriptions: f.subs.Len(), Lost: f.lost,
 		FromWindow: f.fromWindow.Load(), FromLog: f.fromLog.Load(),
 	}
 }
@@ -167,7 +169,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.window.reset(seq)
 	f.resets++
 	f.losses.add(loss.Reason)
-	for s := range f.subs {
+	for _, s := range f.subs.All() {
 		if s.reset(loss, reached, seq) {
 			f.index.remove(s)
 		}
@@ -197,7 +199,7 @@ func (f *Feed) forget(s *Subscription) {
 	f.ahead.remove(s)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.subs, s)
+	f.subs.Remove(s)
 	if s.leave() {
 		f.index.remove(s)
 	}

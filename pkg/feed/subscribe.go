@@ -85,7 +85,7 @@ func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
 	s.replay.always = opts.ReplayFromLog
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.subs[s] = struct{}{}
+	f.subs.Add(s)
 	s.epoch, s.born, s.cursor, s.offered = f.epoch, f.born, f.window.high, f.window.high
 	return s, nil
 }

@@ -25,6 +25,7 @@ type Subscription struct {
 	filters []string
 	opening Opening
 	replay  replay
+	slot    int32 // in Feed.subs, whose it is
 
 	mu           sync.Mutex
 	waker        Waker         // nil for none

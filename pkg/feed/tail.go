@@ -31,7 +31,7 @@ func (f *Feed) stop() {
 	close(f.done)
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	for s := range f.subs {
+	for _, s := range f.subs.All() {
 		s.stopped()
 	}
 }

@@ -2,6 +2,7 @@ package feedhttp
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"time"
 )
@@ -37,7 +38,8 @@ func (h *Subscribe) StartDrain(period time.Duration) {
 	h.mu.Lock()
 	h.drained.Store(true)
 	h.mu.Unlock()
-	present := h.present() // in the order of a map, which is no order
+	present := h.present()
+	rand.Shuffle(len(present), func(i, j int) { present[i], present[j] = present[j], present[i] }) // else those of one storm leave as one
 	now := time.Now()
 	period = min(period, time.Duration(len(present))*time.Second/drainPace)
 	for i, s := range present {
@@ -79,12 +81,12 @@ func (h *Subscribe) enter(s *session, done func()) {
 	if s.counted = s.failed == nil; s.counted {
 		h.counts.connects.Add(1)
 	}
-	h.streams[s] = struct{}{}
+	h.streams.Add(s)
 	h.left.Add(1)
 	s.leave = func() {
 		done()
 		h.mu.Lock()
-		delete(h.streams, s)
+		h.streams.Remove(s)
 		h.mu.Unlock()
 		h.left.Done()
 	}

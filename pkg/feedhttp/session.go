@@ -61,6 +61,7 @@ type session struct {
 	controls
 	leave func()
 	start time.Time
+	slot  int32 // in Subscribe.streams, whose it is
 
 	mu      sync.Mutex
 	until   time.Time // the zero time for never

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/slots"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/push"
@@ -82,14 +83,14 @@ type Subscribe struct {
 	serial  atomic.Uint64 // where no Admission counts
 	// mu keeps a stream from being added once Drain waits for those that there are.
 	mu      sync.Mutex
-	streams map[*session]struct{}
+	streams slots.Set[session]
 	left    sync.WaitGroup
 	counts  counts
 }
 
 // NewSubscribe returns a handler over opts.Feed.
 func NewSubscribe(opts SubscribeOptions) *Subscribe {
-	return &Subscribe{opts: opts.withDefaults(), streams: map[*session]struct{}{}}
+	return &Subscribe{opts: opts.withDefaults(), streams: slots.New(func(s *session) *int32 { return &s.slot })}
 }
 
 // Revoke ends the streams that a revocation is about, and returns how many. It does not keep
@@ -107,7 +108,7 @@ func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
 func (h *Subscribe) present() []*session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Collect(maps.Keys(h.streams))
+	return slices.Clone(h.streams.All())
 }
 
 // ServeHTTP answers GET with a stream that lasts until either side ends it, HEAD with its
@@ -211,15 +212,19 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	return s, nil
 }
 
-func setHeaders(h http.Header) {
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-cache, no-transform")
-	h.Set("X-Accel-Buffering", "no")
-	h.Set("X-Content-Type-Options", "nosniff")
+// streamHeaders are those of every stream. Their values are shared: who replaces one with Set, or
+// adds to it with Add, leaves them as they are.
+var streamHeaders = map[string][]string{
+	"Content-Type":           {"text/event-stream; charset=utf-8"},
+	"Cache-Control":          {"no-cache, no-transform"},
+	"X-Accel-Buffering":      {"no"},
+	"X-Content-Type-Options": {"nosniff"},
 	// A page elsewhere cannot take it for an image or a script, cookies and all. EventSource
 	// and fetch are not asked: they are CORS's.
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
+
+func setHeaders(h http.Header) { maps.Copy(h, streamHeaders) }
 
 // jitter spreads d evenly over d*(1-share) to d*(1+share).
 func jitter(d time.Duration, share float64) time.Duration {
