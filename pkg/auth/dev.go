@@ -3,6 +3,7 @@ package auth
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -14,21 +15,38 @@ import (
 // leave it out.
 func Dev(param string) Source {
 	return func(r *http.Request) (Identity, error) {
-		if !strings.Contains(r.URL.RawQuery, param) { // the everyday case is not worth a map
-			return Identity{}, ErrNoIdentity
-		}
-		query := r.URL.Query()
-		if !query.Has(param) {
+		user, n := parameter(r.URL.RawQuery, param)
+		if n == 0 {
 			return Identity{}, ErrNoIdentity
 		}
 		if !onLoopback(r) {
 			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= is for trying things out on the machine itself, as localhost; let the gateway set the header X-User"}
 		}
-		if n := len(query[param]); n > 1 {
+		if n > 1 {
 			return Identity{}, badRequest("?%s= is there %d times; send it once", param, n)
 		}
-		return single(KindDev, query.Get(param), "?"+param+"=")
+		return single(KindDev, user, "?"+param+"=")
 	}
+}
+
+// parameter is the first value of a query parameter and how many it has, by the rules of
+// url.ParseQuery but without a map of all others.
+func parameter(query, name string) (value string, n int) {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, escaped, _ := strings.Cut(pair, "=")
+		key, err := url.QueryUnescape(key)
+		if err != nil || key != name || strings.Contains(pair, ";") {
+			continue
+		}
+		unescaped, err := url.QueryUnescape(escaped)
+		if err != nil {
+			continue
+		}
+		if n++; n == 1 {
+			value = unescaped
+		}
+	}
+	return value, n
 }
 
 // ThisMachine lets who is on this machine publish anything and see who is connected, by the
@@ -67,8 +85,8 @@ func onLoopback(r *http.Request) bool {
 			return false
 		}
 	}
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return isLocalHost(r.Host) && local != nil && parseAddr(local.String()).IsLoopback() && peerAddr(r).IsLoopback()
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return isLocalHost(r.Host) && local != nil && local.IP.IsLoopback() && peerAddr(r).IsLoopback()
 }
 
 // isLocalHost reads a Host, with a port or without.

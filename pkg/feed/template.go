@@ -75,10 +75,11 @@ func (t Template) Expand(vars map[string]string) (filter string, ok bool, err er
 	if len(t.tokens) == 0 {
 		return "", false, nil
 	}
-	out := make([]string, len(t.tokens))
-	for i, tok := range t.tokens {
-		out[i] = tok.text
+	var most [8]string // which more templates than not make do with
+	out := most[:0]
+	for _, tok := range t.tokens {
 		if !tok.variable {
+			out = append(out, tok.text)
 			continue
 		}
 		value := vars[tok.text]
@@ -88,7 +89,7 @@ func (t Template) Expand(vars map[string]string) (filter string, ok bool, err er
 		if err := CheckToken(value); err != nil {
 			return "", false, fmt.Errorf("the value of {%s} %w", tok.text, err)
 		}
-		out[i] = value
+		out = append(out, value)
 	}
 	filter = strings.Join(out, ".")
 	if err := CheckFilter(filter); err != nil {

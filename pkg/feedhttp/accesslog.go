@@ -17,14 +17,25 @@ func (s *session) who() []any {
 // logEndLocked writes the one line that a stream has in the log, with what it got. There is
 // none for its begin, and none for an event: a storm would bury everything else.
 func (s *session) logEndLocked() {
-	fields := append(s.who(), "proto", protoText(s.proto), "reason", endReason(s.ended), "detail", s.ended,
-		"events", s.events, "bytes", s.bytes)
+	level := s.endLevel()
+	if !s.handler.opts.Logger.Enabled(context.Background(), level) {
+		return
+	}
+	// Attributes with types cost no memory of their own, and a storm begins with as many ends.
+	var most [16]slog.Attr
+	fields := append(most[:0], slog.Uint64("id", s.id), slog.String("user", s.user), slog.String("remote", s.remote))
+	if id := s.traceID(); id != "" {
+		fields = append(fields, slog.String("trace_id", id))
+	}
+	fields = append(fields, slog.String("proto", protoText(s.proto)), slog.String("reason", endReason(s.ended)), slog.Any("detail", s.ended),
+		slog.Int("events", s.events), slog.Int64("bytes", s.bytes))
 	if s.opened {
 		opening := s.sub.Opening()
-		fields = append(fields, "replayed", min(uint64(s.events), opening.Pending), "from", opening.Position.String(), "to", s.sent.String()) //nolint:gosec // a count is never negative
+		fields = append(fields, slog.Uint64("replayed", min(uint64(s.events), opening.Pending)), //nolint:gosec // a count is never negative
+			slog.String("from", opening.Position.String()), slog.String("to", s.sent.String()))
 	}
-	fields = append(fields, "duration", time.Since(s.start).Round(time.Millisecond).String())
-	s.handler.opts.Logger.Log(context.Background(), s.endLevel(), "stream ended", fields...)
+	fields = append(fields, slog.String("duration", time.Since(s.start).Round(time.Millisecond).String()))
+	s.handler.opts.Logger.LogAttrs(context.Background(), level, "stream ended", fields...)
 }
 
 // endLevel is at what level the end of a stream is logged. Who comes too often would write
@@ -40,6 +51,9 @@ func (s *session) endLevel() slog.Level {
 func protoOf(r *http.Request) uint8 { return uint8(r.ProtoMajor*10 + r.ProtoMinor) } //nolint:gosec // 10, 11 or 20
 
 func protoText(proto uint8) string {
+	if proto == 11 { // nearly all
+		return "HTTP/1.1"
+	}
 	return "HTTP/" + strconv.Itoa(int(proto/10)) + "." + strconv.Itoa(int(proto%10))
 }
 

@@ -51,6 +51,7 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 }
 
 func expand(templates []feed.Template, id auth.Identity) (filters []string, missing []string, err error) {
+	filters = make([]string, 0, len(templates))
 	for _, t := range templates {
 		filter, ok, err := t.Expand(id.Vars)
 		switch {
