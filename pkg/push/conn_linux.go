@@ -16,7 +16,7 @@ type conn struct {
 	src        Source
 	fd         int32
 	generation uint32
-	queued     atomic.Bool // it waits in the loop's queue for a turn
+	queued     atomic.Uint32 // whether it waits in the loop's queue for a turn
 
 	known   bool // to epoll, by another generation
 	watched bool
@@ -34,29 +34,54 @@ type conn struct {
 	wrote   time.Time // when nothing was left to write
 }
 
+// What conn.queued says.
+const (
+	idle    uint32 = iota
+	queued         // its source is to be asked
+	greeted        // it is queued, or about to be, but its source was asked already
+)
+
 // Wake implements Waker.
 func (c *conn) Wake() {
-	if !c.queued.Swap(true) {
+	if c.queued.Swap(queued) == idle {
 		c.loop.add(c)
 	}
 }
 
-// turn sends what the source has. One that has more comes again behind the others.
-func (c *conn) turn(now time.Time) {
-	c.queued.Store(false) // before the source is looked at: what it gets from now on wakes again
-	if c.closed || c.blocked {
-		return
-	}
-	if !c.watched && !c.watch() {
-		return
-	}
-	l := c.loop
-	at := len(c.head) + chunkHead
-	l.buf = slices.Grow(l.buf, at)
-	out, next, err := ask(c.src, l.buf[:at], Turn{Room: room, Now: now, Written: c.wrote, Lane: l.lane})
+// greet sends what the source begins with, before the loop has the connection: who answers the
+// request has all of it at hand. What becomes of that, the first turn sees to.
+func (c *conn) greet() {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	now := time.Now()
+	out, at, more := c.ask((*buf)[:0], len(c.loop.engine.loops), now)
 	if cap(out) <= 2*room {
-		l.buf = out[:0]
+		*buf = out[:0]
 	}
+	if more {
+		c.queued.Store(queued)
+	}
+	if len(out) == at {
+		return
+	}
+	b := chunk(out, c.head, at)
+	n, err := send(c.fd, b)
+	c.written, c.head = int64(n), nil
+	switch {
+	case err != nil:
+		c.last, c.why = true, gone(err)
+	case n < len(b):
+		c.rest = bytes.Clone(b[n:])
+	default:
+		c.wrote = now
+	}
+}
+
+// ask appends what the source has to an empty buf, behind the room for the heads before at. It
+// reports whether there may be more already.
+func (c *conn) ask(buf []byte, lane int, now time.Time) (out []byte, at int, more bool) {
+	at = len(c.head) + chunkHead
+	out, next, err := ask(c.src, slices.Grow(buf, at)[:at], Turn{Room: room, Now: now, Written: c.wrote, Lane: lane})
 	c.due = 0
 	if !next.IsZero() {
 		c.due = nanos(next)
@@ -64,11 +89,38 @@ func (c *conn) turn(now time.Time) {
 	c.last, c.why = err != nil, err
 	// A source that is due already waits behind the others, too: in the heap it would keep the
 	// loop from all else.
-	more := len(out)-at >= room || c.due != 0 && c.due <= nanos(now)
+	return out, at, len(out)-at >= room || c.due != 0 && c.due <= nanos(now)
+}
+
+// turn sends what the source has. One that has more comes again behind the others.
+func (c *conn) turn(now time.Time) {
+	before := c.queued.Swap(idle) // before the source is looked at: what it gets from now on wakes again
+	if c.closed || c.blocked {
+		return
+	}
+	if !c.watched && !c.watch() {
+		return
+	}
+	switch {
+	case len(c.rest) > 0: // of greet
+		c.block()
+		return
+	case c.last:
+		c.close(c.why)
+		return
+	case before == greeted:
+		c.loop.schedule(c)
+		return
+	}
+	l := c.loop
+	out, at, more := c.ask(l.buf[:0], l.lane, now)
+	if cap(out) <= 2*room {
+		l.buf = out[:0]
+	}
 	if len(out) > at {
 		c.send(chunk(out, c.head, at), now)
 	} else if c.last {
-		c.close(err)
+		c.close(c.why)
 	}
 	if c.closed || c.blocked {
 		return

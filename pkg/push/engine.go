@@ -31,7 +31,8 @@ type Turn struct {
 	Now     time.Time
 	Written time.Time // when the kernel had taken what was appended last; zero before anything was
 	// Lane tells apart those who ask at the same time, so that what a source counts can be
-	// counted without waiting for each other. It is that of the engine's loop; 0 elsewhere.
+	// counted without waiting for each other. It is that of the engine's loop, and one more
+	// for all first turns; 0 elsewhere.
 	Lane int
 }
 

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,8 +20,9 @@ type Engine struct {
 	poll    syscall.RawConn
 	epollFD int
 	loops   []*loop
-	next    atomic.Uint32  // generation of the next connection
-	done    chan struct{}  // closed by Close
+	next    atomic.Uint32 // generation of the next connection
+	done    chan struct{} // closed by Close
+	heads   heads
 	idle    chan *arrival  // to goroutines that wait for one
 	running sync.WaitGroup // the loops, and what they started
 	hearing sync.WaitGroup // listen
@@ -96,10 +96,11 @@ func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net
 	}
 	c := &conn{
 		loop: e.loops[fd%len(e.loops)], src: src, fd: int32(fd), generation: e.next.Add(1),
-		known: watched, timeout: int64(opts.timeout()), head: head(w.Header()),
+		known: watched, timeout: int64(opts.timeout()), head: e.heads.of(w.Header()),
 	}
-	c.queued.Store(true) // nobody else queues it before it is added
+	c.queued.Store(greeted) // nobody else queues it before it is added
 	src.Start(c)
+	c.greet()
 	c.loop.add(c)
 	return taken, true
 }
@@ -138,34 +139,6 @@ func duplicate(c net.Conn) (fd int, err error) {
 		return 0, err
 	}
 	return fd, failed
-}
-
-// contradictions of a chunked body are left out, if the handler has set them.
-var contradictions = map[string]bool{"Content-Length": true, "Transfer-Encoding": true}
-
-// head is the response's, whose body is chunked.
-func head(h http.Header) []byte {
-	var b appender = make([]byte, 0, 384)
-	b = append(b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"...)
-	if _, own := h["Date"]; !own {
-		b = append(b, "Date: "...)
-		b = append(time.Now().UTC().AppendFormat(b, http.TimeFormat), "\r\n"...)
-	}
-	_ = h.WriteSubset(&b, contradictions) // which cannot fail
-	return append(b, "\r\n"...)
-}
-
-type appender []byte
-
-func (a *appender) Write(b []byte) (int, error) {
-	*a = append(*a, b...)
-	return len(b), nil
-}
-
-// WriteString spares package http a copy of each name and value.
-func (a *appender) WriteString(s string) (int, error) {
-	*a = append(*a, s...)
-	return len(s), nil
 }
 
 // listen hands what epoll tells to the loops, until the epoll is closed.

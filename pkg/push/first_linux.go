@@ -17,8 +17,8 @@ import (
 // server's to judge.
 const maxHead = 16 << 10
 
-// arrival is a connection whose first request is awaited. Its loop has it until the request
-// is there, then the goroutine that answers.
+// arrival is a connection whose first request is awaited. Where that was not there at once, its
+// loop has it until it is, then the goroutine that answers.
 type arrival struct {
 	front      *frontListener
 	from       netip.AddrPort
@@ -30,15 +30,10 @@ type arrival struct {
 	watched    bool // epoll knows it
 }
 
-// receive reads the requests of new connections. Most are there by now; epoll is asked for
-// the others.
+// receive lets epoll tell when the rest of a first request comes, or has come meanwhile.
 func (l *loop) receive(arrived []*arrival) {
 	for _, a := range arrived {
 		l.arrivals[a.fd] = a
-		if l.read(a); l.arrivals[a.fd] != a {
-			continue // it is answered, or gone
-		}
-		a.watched = true
 		if l.engine.watch(unix.EPOLL_CTL_ADD, a.fd, a.generation, unix.EPOLLIN) != nil {
 			l.dismiss(a)
 		}
@@ -167,15 +162,22 @@ func (a *arrival) handOver(e *Engine) {
 	a.front.give(a.fd, a.head)
 }
 
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1<<10) }}
+// reader is what it takes to parse a head.
+type reader struct {
+	head  bytes.Reader
+	lines *bufio.Reader
+}
+
+var readers = sync.Pool{New: func() any { return &reader{lines: bufio.NewReaderSize(nil, 1<<10)} }}
 
 // request parses the head. It returns nil for what the server should judge: what cannot be
 // parsed, and what asks for more than an answer.
 func (a *arrival) request() *http.Request {
-	br := readers.Get().(*bufio.Reader)
-	defer readers.Put(br)
-	br.Reset(bytes.NewReader(a.head))
-	r, err := http.ReadRequest(br)
+	from := readers.Get().(*reader)
+	defer readers.Put(from)
+	from.head.Reset(a.head)
+	from.lines.Reset(&from.head)
+	r, err := http.ReadRequest(from.lines)
 	if err != nil || !plainHost(r.Host) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
 		r.Header.Get("Expect") != "" || r.Header.Get("Upgrade") != "" {
 		return nil

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -50,13 +52,18 @@ func (e *Engine) Listen(l net.Listener, front Front) (net.Listener, error) {
 	if addr := l.Addr().(*net.TCPAddr); !addr.IP.IsUnspecified() {
 		f.local = localContext(addr)
 	}
-	f.work.Go(func() { f.accept(raw) })
+	f.accept(raw)
 	return f, nil
 }
 
 func localContext(addr net.Addr) context.Context {
 	return context.WithValue(context.Background(), http.LocalAddrContextKey, addr)
 }
+
+// deferAccept is how long the kernel keeps a connection to itself that has not asked for anything
+// yet, in seconds: whoever accepts one finds the request there, and need not ask epoll for it. One
+// that stays silent longer is handed over with the next packet of its handshake.
+const deferAccept = 1
 
 // inherit sets on the listening socket what accepted ones have then, too, without a system
 // call for each: what package net sets by itself, and the send buffer.
@@ -68,6 +75,7 @@ func inherit(raw syscall.RawConn, sendBuffer int) error {
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15}, // seconds
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
+		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept},
 	}
 	if sendBuffer > 0 {
 		options = append(options, option{unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer})
@@ -90,7 +98,8 @@ type frontListener struct {
 	front  Front
 	file   *os.File
 	local  context.Context // of every request; nil where each has another local address
-	work   sync.WaitGroup
+
+	waiting atomic.Int32 // goroutines that accept, or are about to
 
 	conns  chan net.Conn
 	failed chan error
@@ -115,32 +124,62 @@ func (f *frontListener) Close() (err error) {
 	f.once.Do(func() {
 		close(f.closed)
 		err = f.Listener.Close()
-		_ = f.file.Close()
+		_ = f.file.Close() // waits for whoever is about to accept
 	})
-	f.work.Wait()
 	return err
 }
 
-// accept takes connections until the listener is closed.
-func (f *frontListener) accept(raw syscall.RawConn) {
-	for {
-		var fd int32
-		var from netip.AddrPort
-		var failed unix.Errno
-		err := raw.Read(func(listener uintptr) bool {
-			fd, from, failed = accept(int(listener))
-			return failed != unix.EAGAIN
-		})
-		switch {
-		case err != nil:
+// spareAcceptors is how many goroutines at most wait to accept, and firstRead how much of a request
+// each reads at once. One that is longer is its loop's to read.
+const (
+	spareAcceptors = 64
+	firstRead      = 4 << 10
+)
+
+// acceptor is a goroutine that takes connections, and answers those that have asked. So a connect
+// is one goroutine's work, and no other has to be woken. A handler may block: there is always one
+// more that accepts.
+type acceptor struct {
+	front *frontListener
+	buf   [firstRead]byte
+
+	fd     int32
+	from   netip.AddrPort
+	failed unix.Errno
+}
+
+// run ends when the listener is closed, or enough others do the same.
+func (a *acceptor) run(raw syscall.RawConn) {
+	f := a.front
+	try := a.try // once: a method value is an allocation
+	for raw.Read(try) == nil {
+		if a.failed == unix.ECONNABORTED || a.failed == unix.EINTR {
+			continue
+		}
+		if f.waiting.Add(-1) == 0 {
+			f.accept(raw)
+		}
+		if a.failed != 0 {
+			f.fail(os.NewSyscallError("accept4", a.failed))
+		} else {
+			f.engine.take(&arrival{front: f, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
+		}
+		if f.waiting.Add(1) > spareAcceptors {
+			f.waiting.Add(-1)
 			return
-		case failed == unix.ECONNABORTED || failed == unix.EINTR:
-		case failed != 0:
-			f.fail(os.NewSyscallError("accept4", failed))
-		default:
-			f.engine.take(fd, from, f)
 		}
 	}
+}
+
+func (a *acceptor) try(listener uintptr) bool {
+	a.fd, a.from, a.failed = accept(int(listener))
+	return a.failed != unix.EAGAIN
+}
+
+// accept adds a goroutine to those that take connections.
+func (f *frontListener) accept(raw syscall.RawConn) {
+	f.waiting.Add(1)
+	go (&acceptor{front: f}).run(raw)
 }
 
 // acceptPause is how long a listener waits that the machine gives no descriptor.
@@ -199,15 +238,39 @@ func (p *prefixed) CloseWrite() error {
 	return nil
 }
 
-// take begins to read the first request of a connection.
-func (e *Engine) take(fd int32, from netip.AddrPort, f *frontListener) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.closed {
-		closeSocket(fd)
+// take reads the first request of a connection, and answers it if it is there. It blocks for as
+// long as the handler does, or the server does not accept.
+func (e *Engine) take(a *arrival, buf []byte) {
+	if !e.begin() {
+		closeSocket(a.fd)
 		return
 	}
-	e.loops[int(fd)%len(e.loops)].arrive(&arrival{
-		front: f, from: from, fd: fd, generation: e.next.Add(1), since: time.Now(),
-	})
+	defer e.running.Done()
+	n, errno := read(a.fd, buf)
+	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR || errno == 0 && n == 0 {
+		closeSocket(a.fd)
+		return
+	}
+	a.head = buf[:n]
+	switch a.judge() {
+	case complete:
+		a.answer(e)
+	case notMine:
+		a.head = bytes.Clone(a.head)
+		a.handOver(e)
+	case incomplete:
+		a.head = bytes.Clone(a.head)
+		a.generation, a.watched = e.next.Add(1), true
+		e.loops[int(a.fd)%len(e.loops)].arrive(a)
+	}
+}
+
+// begin keeps Close waiting until running.Done is called; false says that it was called before.
+func (e *Engine) begin() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if !e.closed {
+		e.running.Add(1)
+	}
+	return !e.closed
 }

@@ -45,6 +45,7 @@ type frontRig struct {
 	engine *push.Engine
 	addr   string
 	ended  chan error
+	gate   chan struct{} // handlers of ?wait wait for its end
 }
 
 func newFrontRig(t *testing.T, listen string) *frontRig {
@@ -53,7 +54,7 @@ func newFrontRig(t *testing.T, listen string) *frontRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &frontRig{t: t, engine: engine, ended: make(chan error, 10_000)}
+	r := &frontRig{t: t, engine: engine, ended: make(chan error, 10_000), gate: make(chan struct{})}
 	inner, err := net.Listen("tcp", listen)
 	if err != nil {
 		t.Fatal(err)
@@ -80,10 +81,14 @@ func newFrontRig(t *testing.T, listen string) *frontRig {
 	return r
 }
 
-// handler streams what is below /stream, refuses with ?refuse, panics with ?panic.
+// handler streams what is below /stream, refuses with ?refuse, panics with ?panic, and waits for
+// the gate with ?wait.
 func (r *frontRig) handler(who string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Who", who)
+		if req.URL.Query().Has("wait") {
+			<-r.gate
+		}
 		local, _ := req.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		switch {
 		case req.URL.Query().Has("refuse"):
@@ -283,6 +288,35 @@ func TestManyArrivals(t *testing.T) {
 	work.Wait()
 	for range clients * rounds / 2 {
 		<-r.ended // the answered ones; of the others those whose request was read
+	}
+}
+
+// TestHandlersThatWait keep nobody else out, however many they are.
+func TestHandlersThatWait(t *testing.T) {
+	r := newFrontRig(t, "127.0.0.1:0")
+	const waiting = 200
+	conns := make([]net.Conn, waiting)
+	for i := range conns {
+		conns[i] = r.dial()
+		_, _ = io.WriteString(conns[i], get("/stream?wait", fmt.Sprintf("X-Name: %d", i)))
+	}
+	for range 20 {
+		if resp, _ := r.ask(r.dial(), get("/stream", "X-Name: x")); resp.StatusCode != http.StatusOK {
+			t.Error(resp.Status)
+		}
+	}
+	if resp, _ := r.ask(r.dial(), get("/page")); resp.Header.Get("X-Who") != "server" {
+		t.Errorf("a page: %v", resp.Header)
+	}
+	close(r.gate)
+	for i, c := range conns {
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line, _ := bufio.NewReader(resp.Body).ReadString(' '); line != fmt.Sprintf("%d ", i) {
+			t.Errorf("asked as %d, answered as %s", i, line)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // serveTaken writes a stream on the calling goroutine to a connection that net/http has given
@@ -18,7 +19,7 @@ func serveTaken(c net.Conn, h http.Header, r *http.Request, src Source, opts Opt
 		defer gone()
 		_, _ = io.Copy(io.Discard, c)
 	})
-	serveHere(&chunked{Conn: c, header: h, head: head(h)}, r.WithContext(ctx), src, opts)
+	serveHere(&chunked{Conn: c, header: h, head: head(h, time.Now())}, r.WithContext(ctx), src, opts)
 	_ = c.Close() // which ends the reading, too
 	reading.Wait()
 }
