@@ -73,7 +73,7 @@ func single(kind Kind, user, where string) (Identity, error) {
 }
 
 // proxyHeaders betray a proxy. One that sets none of them cannot be told from a client of
-// this machine.
+// this machine. They are spelled as net/http does.
 var proxyHeaders = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via"}
 
 // FromThisMachine reports whether a request comes from this machine itself, by the rules of Dev.
@@ -81,7 +81,7 @@ func FromThisMachine(r *http.Request) bool { return onLoopback(r) }
 
 func onLoopback(r *http.Request) bool {
 	for _, h := range proxyHeaders {
-		if len(r.Header.Values(h)) > 0 {
+		if len(r.Header[h]) > 0 {
 			return false
 		}
 	}

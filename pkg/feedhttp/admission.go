@@ -74,7 +74,7 @@ func (a *Admission) Counts() (streams, replays int) {
 
 // connect counts a request for a stream. The error is errRate.
 func (a *Admission) connect(r *http.Request) error {
-	if a == nil || a.connects.take(addressOf(r, a.trusted), 1, time.Now()) == 0 {
+	if a == nil || a.connects == nil || a.connects.take(addressOf(r, a.trusted), 1, time.Now()) == 0 {
 		return nil
 	}
 	a.refused[RefusedConnectRate].Add(1)
@@ -99,7 +99,10 @@ func (a *Admission) admit(user string, r *http.Request) (release func(), err err
 	if a == nil {
 		return func() {}, nil
 	}
-	addr := addressOf(r, a.trusted)
+	var addr netip.Prefix
+	if a.limits.PerAddress > 0 {
+		addr = addressOf(r, a.trusted)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch l := a.limits; {

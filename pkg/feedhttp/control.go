@@ -2,6 +2,7 @@ package feedhttp
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
@@ -26,6 +27,42 @@ type Open struct {
 	Resumed  bool     `json:"resumed"`  // it continues where the client left off
 	Pending  uint64   `json:"pending"`  // events to catch up on
 	Subjects []string `json:"subjects"`
+}
+
+// append writes o as encoding/json does. Every connect sends one, and most of what they cost would be
+// the look at the type.
+func (o Open) append(dst []byte) []byte {
+	dst = appendText(append(dst, `{"stream":`...), o.Stream)
+	dst = appendText(append(dst, `,"position":`...), o.Position)
+	dst = strconv.AppendBool(append(dst, `,"resumed":`...), o.Resumed)
+	dst = strconv.AppendUint(append(dst, `,"pending":`...), o.Pending, 10)
+	dst = append(dst, `,"subjects":`...)
+	if o.Subjects == nil {
+		return append(dst, "null}"...)
+	}
+	dst = append(dst, '[')
+	for i, subject := range o.Subjects {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendText(dst, subject)
+	}
+	return append(dst, "]}"...)
+}
+
+// appendText appends a JSON string. What is more than plain ASCII is left to encoding/json.
+func appendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c >= 0x7f, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			text, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // a string has no way to fail
+			}
+			return append(dst, text...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
 }
 
 // Gap is the data of tidemark.gap.
@@ -85,6 +122,10 @@ func (c controls) append(dst []byte, typ, id string, data any) []byte {
 	if err != nil {
 		panic(err) // of our own types, which have no way to fail
 	}
+	return c.encoded(dst, typ, id, text)
+}
+
+func (c controls) encoded(dst []byte, typ, id string, text []byte) []byte {
 	if c.asComments {
 		return sse.AppendComment(dst, typ+" "+string(text))
 	}
@@ -103,10 +144,11 @@ func (c controls) meta(dst []byte, data any) []byte {
 
 func (c controls) open(dst []byte, stream string, sub *feed.Subscription) []byte {
 	o := sub.Opening()
-	dst = c.append(dst, TypeOpen, o.ID, Open{
+	var most [512]byte
+	dst = c.encoded(dst, TypeOpen, o.ID, Open{
 		Stream: stream, Position: o.Position.String(), Resumed: o.Resumed,
 		Pending: o.Pending, Subjects: sub.Filters(),
-	})
+	}.append(most[:0]))
 	if o.Gap != nil {
 		dst = c.gap(dst, o.Gap)
 	}

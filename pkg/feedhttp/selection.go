@@ -111,7 +111,7 @@ func badRequest(format string, args ...any) error {
 // startOf reads where a request begins, the strongest source first: the header, which an
 // EventSource sets by itself when it comes back, then the query, which it repeats for ever.
 func startOf(header http.Header, query url.Values, parseFrom func(string) (feed.Start, error)) (feed.Start, error) {
-	if id := header.Get("Last-Event-ID"); id != "" {
+	if id := header.Get("Last-Event-Id"); id != "" { // as net/http spells it: any other spelling is an allocation
 		return feed.Resume(id), nil
 	}
 	if id := query.Get("last_event_id"); id != "" {

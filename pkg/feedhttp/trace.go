@@ -19,7 +19,7 @@ func traceOf(h http.Header) *feed.TraceContext {
 		return nil
 	}
 	trace := &feed.TraceContext{Parent: parent}
-	if state := h.Get("tracestate"); len(state) <= maxTraceState {
+	if state := h.Get("Tracestate"); len(state) <= maxTraceState {
 		trace.State = strings.Clone(state)
 	}
 	return trace
@@ -46,7 +46,7 @@ func idOf(parent string) string {
 // what later versions add; empty where it cannot be read. Strangers send it: nothing but hex
 // digits gets into the log.
 func traceParent(h http.Header) string {
-	parent := h.Get("traceparent")
+	parent := h.Get("Traceparent")
 	if len(parent) < 55 || parent[2] != '-' || parent[35] != '-' || parent[52] != '-' || parent[:2] == "ff" ||
 		len(parent) > 55 && (parent[:2] == "00" || parent[55] != '-') {
 		return ""
