@@ -207,7 +207,10 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, 
 			return events, false, err
 		case d.kind == idle:
 			return events, true, nil
-		case d.kind == over, d.kind == expired:
+		case d.kind == over:
+			r.askAhead(ctx)
+			return events, false, nil
+		case d.kind == expired:
 			return events, false, nil
 		}
 		r.failures, r.unproven = 0, 0
@@ -218,9 +221,21 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, 
 			events = append(events, d.event)
 		}
 		r.ended = d.event.Seq >= r.opts.To
-		if r.ended || d.pending == 0 || !r.pull.asking() {
+		if r.ended || d.pending == 0 {
 			return events, d.pending == 0, nil
 		}
+		if !r.pull.asking() {
+			r.askAhead(ctx)
+			return events, false, nil
+		}
+	}
+}
+
+// askAhead lets the server gather the next events while those that were read are proven, framed and
+// sent. They wait in the puller, so that a replay whose client is slow holds two batches, not one.
+func (r *reader) askAhead(ctx context.Context) {
+	if r.pull.ask(ctx, r.log.opts.Batch, r.log.opts.BatchBytes) != nil {
+		r.pull.left = 0 // the next fetch asks again, and tells
 	}
 }
 
