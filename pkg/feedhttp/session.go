@@ -12,39 +12,6 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// Why a session ends on the server's side.
-var (
-	errMaxAge   = errors.New("the stream has reached its greatest age")
-	errIdle     = errors.New("the stream was idle for too long")
-	errExpired  = errors.New("the token has expired")
-	errRevoked  = errors.New("the grant was revoked")
-	errDrain    = errors.New("the server is draining")
-	errOverload = errors.New("the server has all it can take")
-	errLimit    = errors.New("too many streams of one user or address")
-	errAdmin    = errors.New("an operator closed the stream")
-)
-
-// farewells are what clients are told. An end without one is the client's own.
-var farewells = map[error]struct {
-	reason  CloseReason
-	message string
-	later   bool // not after the usual pause
-}{
-	errMaxAge:      {CloseMaxAge, "this stream has lasted its time; reconnect to go on", false},
-	errIdle:        {CloseIdle, "nothing was sent for a long time; reconnect to go on", false},
-	errExpired:     {CloseExpired, "the token of this stream has expired; reconnect with a new one", false},
-	errRevoked:     {CloseRevoked, "the grant of this stream was revoked; sign in again", true},
-	errDrain:       {CloseDrain, "this server goes down; reconnect to go on with another", false},
-	errAdmin:       {CloseAdmin, "an operator ended this stream; reconnect to go on", false},
-	feed.ErrClosed: {CloseDrain, "this feed goes down; reconnect to go on", false},
-	errOverload:    {CloseOverload, "this server has all the streams that it can take; reconnect later", true},
-	errRate:        {CloseLimit, "too many streams were asked for from this address; reconnect later", true},
-	errLimit:       {CloseLimit, "too many streams are open for this user or address; close some, or reconnect later", true},
-}
-
-// firstBeat is when a stream that still waits for the log gives its first sign of life.
-const firstBeat = time.Second
-
 // session is one client's stream. The engine asks it for bytes, from one goroutine at a time;
 // where the log must be asked, a goroutine does that for as long as it takes.
 type session struct {
@@ -297,73 +264,6 @@ func (s *session) beginLocked(dst []byte) []byte {
 	}
 	s.begun = true
 	return sse.AppendRetry(dst, jitter(s.handler.opts.Retry, 0.5))
-}
-
-// appendBeatLocked appends a heartbeat when one is due: the position where it has moved, so
-// that a quiet client does not fall out of retention, else a comment.
-func (s *session) appendBeatLocked(dst []byte, turn push.Turn) ([]byte, error) {
-	if idle := s.handler.opts.MaxIdle; idle > 0 && turn.Now.Sub(s.event) >= idle {
-		return dst, errIdle
-	}
-	if turn.Now.Before(s.beatLocked(turn.Written)) {
-		return dst, nil
-	}
-	dst = s.beginLocked(dst)
-	at, moved := s.positionLocked()
-	if !moved && (!s.visible || s.sub == nil) {
-		return sse.AppendComment(dst, ""), nil
-	}
-	s.sent = at
-	return s.position(dst, at), nil
-}
-
-// beatLocked is when a heartbeat is due after a write.
-func (s *session) beatLocked(written time.Time) time.Time {
-	if written.IsZero() {
-		return s.start.Add(min(firstBeat, s.handler.opts.Heartbeat))
-	}
-	return written.Add(s.handler.opts.Heartbeat)
-}
-
-func (s *session) positionLocked() (at feed.Position, moved bool) {
-	if s.sub == nil {
-		return feed.Position{}, false
-	}
-	at = s.sub.Position()
-	if at.Epoch != s.sent.Epoch || at.Seq <= s.sent.Seq {
-		return s.sent, false // the other incarnation is told by its gap
-	}
-	return at, true
-}
-
-// dueLocked is when Append has something to do though nothing happens.
-func (s *session) dueLocked(turn push.Turn, writing bool) time.Time {
-	written := turn.Written
-	if writing {
-		written = turn.Now
-	}
-	due := s.beatLocked(written)
-	if !s.until.IsZero() && s.until.Before(due) {
-		due = s.until
-	}
-	if idle := s.handler.opts.MaxIdle; idle > 0 && s.event.Add(idle).Before(due) {
-		due = s.event.Add(idle)
-	}
-	return due
-}
-
-// appendFarewellLocked says why the stream ends, and when to come back.
-func (s *session) appendFarewellLocked(dst []byte, err error) []byte {
-	farewell, ok := farewells[err]
-	if !ok {
-		return dst
-	}
-	s.begun = true // the farewell says itself when to retry
-	retry := s.handler.opts.Retry
-	if farewell.later {
-		retry = s.handler.opts.RetryLater
-	}
-	return s.farewell(dst, farewell.reason, farewell.message, jitter(retry, 0.5))
 }
 
 // Ended implements push.Source.
