@@ -153,17 +153,16 @@ func (a *acceptor) run(raw syscall.RawConn) {
 	f := a.front
 	try := a.try // once: a method value is an allocation
 	for raw.Read(try) == nil {
-		if a.failed == unix.ECONNABORTED || a.failed == unix.EINTR {
+		if a.failed != 0 {
+			if a.failed != unix.ECONNABORTED && a.failed != unix.EINTR {
+				f.fail(os.NewSyscallError("accept4", a.failed)) // nobody takes its place meanwhile: they would fail, too
+			}
 			continue
 		}
 		if f.waiting.Add(-1) == 0 {
 			f.accept(raw)
 		}
-		if a.failed != 0 {
-			f.fail(os.NewSyscallError("accept4", a.failed))
-		} else {
-			f.engine.take(&arrival{front: f, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
-		}
+		f.engine.take(&arrival{front: f, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
 		if f.waiting.Add(1) > spareAcceptors {
 			f.waiting.Add(-1)
 			return
