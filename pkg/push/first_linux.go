@@ -159,7 +159,7 @@ func (a *arrival) handOver(e *Engine) {
 	if a.watched {
 		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
 	}
-	a.front.give(a.fd, a.head)
+	a.front.give(a.fd, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
 }
 
 // reader is what it takes to parse a head.
@@ -174,7 +174,10 @@ var readers = sync.Pool{New: func() any { return &reader{lines: bufio.NewReaderS
 // parsed, and what asks for more than an answer.
 func (a *arrival) request() *http.Request {
 	from := readers.Get().(*reader)
-	defer readers.Put(from)
+	defer func() {
+		from.head.Reset(nil)
+		readers.Put(from)
+	}()
 	from.head.Reset(a.head)
 	from.lines.Reset(&from.head)
 	r, err := http.ReadRequest(from.lines)

@@ -255,7 +255,6 @@ func (e *Engine) take(a *arrival, buf []byte) {
 	case complete:
 		a.answer(e)
 	case notMine:
-		a.head = bytes.Clone(a.head)
 		a.handOver(e)
 	case incomplete:
 		a.head = bytes.Clone(a.head)

@@ -320,6 +320,34 @@ func TestHandlersThatWait(t *testing.T) {
 	}
 }
 
+// TestHandedOverWhole: what the engine reads of requests that are the server's after all reaches the
+// server as it was, however many others come meanwhile.
+func TestHandedOverWhole(t *testing.T) {
+	r := newFrontRig(t, "127.0.0.1:0")
+	var work sync.WaitGroup
+	for client := range 16 {
+		work.Go(func() {
+			for n := range 50 {
+				name := fmt.Sprintf("%d-%d-%s", client, n, strings.Repeat("x", 10*(client+n)))
+				c := r.dial()
+				resp, br := r.ask(c, get("/stream", "X-Name: "+name, "Upgrade: something"))
+				if resp.Header.Get("X-Who") != "server" {
+					t.Error("the engine answered what asks for an upgrade")
+				}
+				resp.Body = io.NopCloser(br)
+				if text, _ := br.ReadString('\n'); !strings.HasSuffix(text, "\r\n") {
+					t.Errorf("chunk %q", text)
+				}
+				if line, _ := br.ReadString(' '); line != name+" " {
+					t.Errorf("asked as %s, answered as %s", name, line)
+				}
+				c.Close()
+			}
+		})
+	}
+	work.Wait()
+}
+
 // TestFrontCloses: a listener that is closed accepts nothing, and leaves streams alone.
 func TestFrontCloses(t *testing.T) {
 	engine, err := push.New()
