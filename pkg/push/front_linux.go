@@ -75,13 +75,13 @@ func inherit(raw syscall.RawConn, sendBuffer int) error {
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15}, // seconds
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 9},
-		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept},
 	}
 	if sendBuffer > 0 {
 		options = append(options, option{unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer})
 	}
 	var failed error
 	err := raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept) // where it cannot be, all works without
 		for _, o := range options {
 			if failed == nil {
 				failed = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), o.level, o.name, o.value))
