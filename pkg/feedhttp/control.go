@@ -55,11 +55,7 @@ func appendText(dst []byte, s string) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c < ' ', c >= 0x7f, c == '"', c == '\\', c == '<', c == '>', c == '&':
-			text, err := json.Marshal(s)
-			if err != nil {
-				panic(err) // a string has no way to fail
-			}
-			return append(dst, text...)
+			return append(dst, asJSON(s)...)
 		}
 	}
 	return append(append(append(dst, '"'), s...), '"')
@@ -118,11 +114,15 @@ type controls struct{ asComments bool }
 
 // append appends a control event. The id may be empty.
 func (c controls) append(dst []byte, typ, id string, data any) []byte {
+	return c.encoded(dst, typ, id, asJSON(data))
+}
+
+func asJSON(data any) []byte {
 	text, err := json.Marshal(data)
 	if err != nil {
-		panic(err) // of our own types, which have no way to fail
+		panic(err) // of our own types and strings, which have no way to fail
 	}
-	return c.encoded(dst, typ, id, text)
+	return text
 }
 
 func (c controls) encoded(dst []byte, typ, id string, text []byte) []byte {
@@ -135,11 +135,7 @@ func (c controls) encoded(dst []byte, typ, id string, text []byte) []byte {
 // meta appends what only few want to know as a comment, so that the frames are the same for
 // everybody and every client skips it that does not look for it.
 func (c controls) meta(dst []byte, data any) []byte {
-	text, err := json.Marshal(data)
-	if err != nil {
-		panic(err) // of our own types, which have no way to fail
-	}
-	return sse.AppendComment(dst, TypeMeta+" "+string(text))
+	return sse.AppendComment(dst, TypeMeta+" "+string(asJSON(data)))
 }
 
 func (c controls) open(dst []byte, stream string, sub *feed.Subscription) []byte {

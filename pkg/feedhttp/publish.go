@@ -274,8 +274,8 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 		failed = cmp.Or(failed, res.Err)
 	}
 	if failed != nil {
-		fields := []any{"error", failed, "subject", msgs[0].Subject, "events", len(msgs)}
-		p.opts.Logger.Warn("publish failed", withTrace(fields, traceID(r.Header))...)
+		fields := []slog.Attr{slog.Any("error", failed), slog.String("subject", msgs[0].Subject), slog.Int("events", len(msgs))}
+		p.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn, "publish failed", withTrace(fields, traceID(r.Header))...)
 		problem := problemOf(failed)
 		if isArray {
 			problem.Results = results

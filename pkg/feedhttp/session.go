@@ -3,6 +3,7 @@ package feedhttp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -134,7 +135,7 @@ func (s *session) subscribe(ctx context.Context) error {
 			return err
 		}
 		if !told {
-			opts.Logger.Warn("a client waits for the stream", append(s.who(), "error", err)...)
+			opts.Logger.LogAttrs(ctx, slog.LevelWarn, "a client waits for the stream", append(s.who(nil), slog.Any("error", err))...)
 		}
 		select {
 		case <-ctx.Done():

@@ -1,7 +1,6 @@
 package jetlog_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,32 +14,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 )
-
-// logBook collects log lines.
-type logBook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBook) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBook) count(what string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.text.String(), what)
-}
 
 // A process may start before NATS does, and outlives its restarts.
 func TestConnectBeforeNATS(t *testing.T) {
 	s := newStand(t)
 	s.srv.Stop()
-	book := &logBook{}
+	book := new(testkit.Log)
 	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{
 		URL: "nats://" + s.opts.Addr, Name: "early", Logger: slog.New(slog.NewTextHandler(book, nil)),
 	})
@@ -48,8 +30,8 @@ func TestConnectBeforeNATS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeConn(nc)
-	if book.count("waiting for it") != 1 {
-		t.Errorf("the log does not say that NATS is waited for: %s", &book.text)
+	if strings.Count(book.String(), "waiting for it") != 1 {
+		t.Errorf("the log does not say that NATS is waited for: %s", book)
 	}
 	if err := nc.Publish("notifications.a", nil); err == nil {
 		t.Error("a publish without a connection succeeds")
@@ -57,9 +39,9 @@ func TestConnectBeforeNATS(t *testing.T) {
 	s.start()
 	s.await("connected", nc.IsConnected)
 	s.restart()
-	s.await("it is said", func() bool { return book.count("connected to NATS again") == 1 })
-	if book.count("is lost") != 1 || book.count(`msg="connected to NATS"`) != 1 {
-		t.Errorf("log: %s", &book.text)
+	s.await("it is said", func() bool { return strings.Count(book.String(), "connected to NATS again") == 1 })
+	if strings.Count(book.String(), "is lost") != 1 || strings.Count(book.String(), `msg="connected to NATS"`) != 1 {
+		t.Errorf("log: %s", book)
 	}
 }
 
@@ -143,7 +125,7 @@ func TestConnectBadOptions(t *testing.T) {
 
 func TestConnectSlowConsumerIsLogged(t *testing.T) {
 	s := newStand(t)
-	book := &logBook{}
+	book := new(testkit.Log)
 	nc, err := jetlog.Connect(s.ctx(), jetlog.ConnectOptions{URL: s.srv.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(book, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -155,5 +137,5 @@ func TestConnectSlowConsumerIsLogged(t *testing.T) {
 	if err := nc.Publish("full", nil); err != nil {
 		t.Fatal(err)
 	}
-	s.await("the error is logged", func() bool { return book.count("slow consumer") > 0 })
+	s.await("the error is logged", func() bool { return strings.Count(book.String(), "slow consumer") > 0 })
 }

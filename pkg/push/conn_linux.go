@@ -53,46 +53,13 @@ func (c *conn) Wake() {
 func (c *conn) greet() {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	now := time.Now()
-	out, at, more := c.ask((*buf)[:0], len(c.loop.engine.loops), now)
-	if cap(out) <= 2*room {
-		*buf = out[:0]
-	}
-	if more {
+	if c.serve(buf, len(c.loop.engine.loops), time.Now()) {
 		c.queued.Store(queued)
 	}
-	if len(out) == at {
-		return
-	}
-	b := chunk(out, c.head, at)
-	n, err := send(c.fd, b)
-	c.written, c.head = int64(n), nil
-	switch {
-	case err != nil:
-		c.last, c.why = true, gone(err)
-	case n < len(b):
-		c.rest = bytes.Clone(b[n:])
-	default:
-		c.wrote = now
-	}
 }
 
-// ask appends what the source has to an empty buf, behind the room for the heads before at. It
-// reports whether there may be more already.
-func (c *conn) ask(buf []byte, lane int, now time.Time) (out []byte, at int, more bool) {
-	at = len(c.head) + chunkHead
-	out, next, err := ask(c.src, slices.Grow(buf, at)[:at], Turn{Room: room, Now: now, Written: c.wrote, Lane: lane})
-	c.due = 0
-	if !next.IsZero() {
-		c.due = nanos(next)
-	}
-	c.last, c.why = err != nil, err
-	// A source that is due already waits behind the others, too: in the heap it would keep the
-	// loop from all else.
-	return out, at, len(out)-at >= room || c.due != 0 && c.due <= nanos(now)
-}
-
-// turn sends what the source has. One that has more comes again behind the others.
+// turn sends what the source has, unless greet has just done so. One that has more comes again behind
+// the others.
 func (c *conn) turn(now time.Time) {
 	before := c.queued.Swap(idle) // before the source is looked at: what it gets from now on wakes again
 	if c.closed || c.blocked {
@@ -101,35 +68,40 @@ func (c *conn) turn(now time.Time) {
 	if !c.watched && !c.watch() {
 		return
 	}
+	more := false
+	if before != greeted && len(c.rest) == 0 && !c.last {
+		more = c.serve(&c.loop.buf, c.loop.lane, now)
+	}
 	switch {
-	case len(c.rest) > 0: // of greet
+	case len(c.rest) > 0:
 		c.block()
-		return
 	case c.last:
 		c.close(c.why)
-		return
-	case before == greeted:
+	case more:
+		c.Wake()
+	default:
 		c.loop.schedule(c)
-		return
 	}
-	l := c.loop
-	out, at, more := c.ask(l.buf[:0], l.lane, now)
+}
+
+// serve sends what the source has, by way of buf, and reports whether there may be more already.
+func (c *conn) serve(buf *[]byte, lane int, now time.Time) (more bool) {
+	at := len(c.head) + chunkHead
+	out, next, err := ask(c.src, slices.Grow((*buf)[:0], at)[:at], Turn{Room: room, Now: now, Written: c.wrote, Lane: lane})
 	if cap(out) <= 2*room {
-		l.buf = out[:0]
+		*buf = out[:0]
 	}
+	c.due = 0
+	if !next.IsZero() {
+		c.due = nanos(next)
+	}
+	c.last, c.why = err != nil, err
 	if len(out) > at {
 		c.send(chunk(out, c.head, at), now)
-	} else if c.last {
-		c.close(c.why)
 	}
-	if c.closed || c.blocked {
-		return
-	}
-	if more {
-		c.Wake()
-		return
-	}
-	l.schedule(c)
+	// A source that is due already waits behind the others, too: in the heap it would keep the
+	// loop from all else.
+	return len(out)-at >= room || c.due != 0 && c.due <= nanos(now)
 }
 
 func (c *conn) watch() bool {
@@ -159,19 +131,16 @@ func chunk(out, head []byte, at int) []byte {
 	return out[at:]
 }
 
-// send writes b, and keeps what the socket does not take.
+// send writes b, and keeps what the socket does not take. Where it fails, the stream is over.
 func (c *conn) send(b []byte, now time.Time) {
 	c.head = nil
 	n, err := send(c.fd, b)
 	c.written += int64(n)
 	switch {
 	case err != nil:
-		c.close(gone(err))
+		c.last, c.why = true, gone(err)
 	case n < len(b):
 		c.rest = bytes.Clone(b[n:])
-		c.block()
-	case c.last:
-		c.close(c.why)
 	default:
 		c.wrote = now
 	}

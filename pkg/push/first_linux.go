@@ -46,14 +46,20 @@ func (l *loop) dismiss(a *arrival) {
 	closeSocket(a.fd)
 }
 
+// arrived takes what has come of a first request, and reports whether its peer has gone.
+func arrived(fd int32, buf []byte) (n int, gone bool) {
+	n, errno := read(fd, buf)
+	if errno == unix.EAGAIN || errno == unix.EINTR {
+		return 0, false
+	}
+	return n, errno != 0 || n == 0
+}
+
 // read takes what has come of a first request.
 func (l *loop) read(a *arrival) {
 	buf := l.buf[:maxHead]
-	n, errno := read(a.fd, buf)
-	if errno == unix.EAGAIN || errno == unix.EINTR {
-		return
-	}
-	if errno != 0 || n == 0 {
+	n, gone := arrived(a.fd, buf)
+	if gone {
 		l.dismiss(a)
 		return
 	}

@@ -245,8 +245,8 @@ func (e *Engine) take(a *arrival, buf []byte) {
 		return
 	}
 	defer e.running.Done()
-	n, errno := read(a.fd, buf)
-	if errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR || errno == 0 && n == 0 {
+	n, gone := arrived(a.fd, buf)
+	if gone {
 		closeSocket(a.fd)
 		return
 	}
