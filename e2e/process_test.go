@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // process is a command that a test has started. It does not outlive the test.
@@ -108,10 +109,5 @@ const patience = 2 * time.Minute
 // eventually polls; what never comes true fails the test.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(20 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("never came: %s", what)
+	testkit.Eventually(t, patience, what, ok)
 }

@@ -32,17 +32,6 @@ func natsServer(t *testing.T, file string, env map[string]string) *server.Server
 	return s
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for range 600 {
-		if ok() {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("never came: %s", what)
-}
-
 // A browser that speaks NATS through a WebSocket hears what is published to the cluster, and can
 // publish nothing itself, nor listen to anything else.
 func TestWebSocketPeer(t *testing.T) {
@@ -55,7 +44,7 @@ func TestWebSocketPeer(t *testing.T) {
 		"NATS_CLUSTER_PORT": fmt.Sprint(ports[2]), "NATS_ROUTES": fmt.Sprintf(`["nats://%s"]`, local(ports[2])), "NATS_STORE": t.TempDir(),
 	})
 	peer := natsServer(t, "websocket.conf", map[string]string{"NATS_WEBSOCKET_PORT": fmt.Sprint(ports[3])})
-	eventually(t, "a route", func() bool { return s.NumRoutes() > 0 && peer.NumRoutes() > 0 })
+	testkit.Eventually(t, time.Minute, "a route", func() bool { return s.NumRoutes() > 0 && peer.NumRoutes() > 0 })
 
 	refused := make(chan error, 10)
 	browser, err := nats.Connect("ws://"+local(ports[3]), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
@@ -72,7 +61,7 @@ func TestWebSocketPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	eventually(t, "an event", func() bool { // the interest takes a while to arrive
+	testkit.Eventually(t, time.Minute, "an event", func() bool { // the interest takes a while to arrive
 		if err := producer.Publish("notifications.user.42", []byte("hi")); err != nil {
 			t.Fatal(err)
 		}

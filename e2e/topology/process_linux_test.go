@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // state is the letter that the kernel has for what a process does; T is stopped.
@@ -44,11 +46,11 @@ func TestProcess(t *testing.T) {
 	if err := p.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a pause", func() bool { return state(t, p.PID()) == "T" })
+	testkit.Eventually(t, time.Minute, "a pause", func() bool { return state(t, p.PID()) == "T" })
 	if err := p.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "an end of it", func() bool { return state(t, p.PID()) == "S" })
+	testkit.Eventually(t, time.Minute, "an end of it", func() bool { return state(t, p.PID()) == "S" })
 	p.Kill()
 	if p.Running() {
 		t.Error("it runs after Kill")

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
@@ -52,17 +53,6 @@ func hanging(tb testing.TB) (endpoint string) {
 
 func traced(seq uint64, parent string) jetlog.Traced {
 	return jetlog.Traced{Seq: seq, Stored: time.Now(), TraceContext: feed.TraceContext{Parent: parent}}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for range 2000 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("never came: %s", what)
 }
 
 func TestEndpoints(t *testing.T) {
@@ -129,7 +119,7 @@ func TestDeliveries(t *testing.T) {
 
 	made, _ = open(t, traces.Options{Endpoint: otel.Endpoint, Wait: 20 * time.Millisecond})
 	made.Events("S")(traced(4, tracestest.Parent(trace1, "01"))).Offered(5)
-	eventually(t, "a delivery that nobody took", func() bool { return len(otel.Spans(trace1)) == 4 })
+	testkit.Eventually(t, 20*time.Second, "a delivery that nobody took", func() bool { return len(otel.Spans(trace1)) == 4 })
 }
 
 // TestClocks: the store's is ahead of the node's.
@@ -273,10 +263,10 @@ func TestComesBack(t *testing.T) {
 	events := made.Events("S")
 	offer := func() { events(traced(1, tracestest.Parent(trace1, "01"))).Offered(0) }
 	offer()
-	eventually(t, "a failure", func() bool { return made.Status().Failed == 1 })
+	testkit.Eventually(t, 20*time.Second, "a failure", func() bool { return made.Status().Failed == 1 })
 	otel.Refuses.Store(false)
 	offer()
-	eventually(t, "a span", func() bool { return made.Status().Sent == 1 })
+	testkit.Eventually(t, 20*time.Second, "a span", func() bool { return made.Status().Sent == 1 })
 	otel.Refuses.Store(true)
 	offer()
 	end()
