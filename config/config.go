@@ -75,6 +75,7 @@ type HTTP struct {
 	CORS            CORS
 	TrustedProxies  []string      // CIDRs or addresses of those whose headers are believed
 	ShutdownTimeout time.Duration // how long requests may take to end; streams are told at once
+	DrainDelay      DrainDelay    // how long /readyz reports 503 before connections are closed
 }
 
 // Admin is admin.*: where operators connect.
@@ -227,7 +228,7 @@ type Log struct {
 // Default returns the configuration without file, environment and flags.
 func Default() Config {
 	return Config{
-		HTTP:  HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second},
+		HTTP:  HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second, DrainDelay: DrainDelayAuto},
 		Admin: Admin{Addr: AdminAuto},
 		NATS: NATS{
 			Name:     "tidemark",

@@ -26,6 +26,7 @@ var keys = []key{
 	{name: "http.cors.credentials", usage: "let those pages send cookies and Authorization", field: func(c *Config) any { return &c.HTTP.CORS.Credentials }},
 	{name: "http.trusted_proxies", usage: "believe the headers of these `addresses` or CIDRs, by comma", field: func(c *Config) any { return &c.HTTP.TrustedProxies }},
 	{name: "http.shutdown_timeout", usage: "wait this `duration` for requests to end", field: func(c *Config) any { return &c.HTTP.ShutdownTimeout }},
+	{name: "http.drain_delay", usage: "report 503 at /readyz for this `duration` before connections are closed; auto is 5s, and 0s at a terminal", field: func(c *Config) any { return &c.HTTP.DrainDelay }},
 
 	{name: "admin.addr", usage: "serve operators at `host:port`; auto, or off", field: func(c *Config) any { return &c.Admin.Addr }},
 

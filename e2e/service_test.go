@@ -54,6 +54,7 @@ func (s *service) start() {
 	cmd.Env = []string{
 		"TIDEMARK_NATS_EMBEDDED_ADDR=" + s.natsAddr, "TIDEMARK_NATS_EMBEDDED_DIR=" + filepath.Join(s.dir, "nats"),
 		"TIDEMARK_ADMIN_ADDR=off", // there are many services at the same time; flags beat it
+		"TIDEMARK_HTTP_DRAIN_DELAY=0s",
 	}
 	s.process = start(s.t, cmd, s.log, s.log)
 }

@@ -95,7 +95,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		HTTP: server.HTTPOptions{
 			Addr: cfg.HTTP.Addr, CertFile: cfg.HTTP.TLS.Cert, KeyFile: cfg.HTTP.TLS.Key,
 			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
-			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
+			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout, DrainDelay: cfg.HTTP.DrainDelay.Duration(atTerminal()),
 		},
 		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},
 		Auth:  authOptions(cfg, proxies, logger),

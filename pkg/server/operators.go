@@ -17,9 +17,9 @@ func (s *Server) operatorRoutes(g *echo.Group) {
 	g.GET("/connections", s.ownConnections)
 	g.POST("/connections/:id/close", s.closeConnection)
 	g.GET("/feeds", s.feedStates)
-	g.GET("/drain", s.tellDrain)
-	g.POST("/drain", s.startDrain)
-	g.POST("/undrain", s.endDrain)
+	g.GET("/drain", s.getDrain)
+	g.POST("/drain", s.postDrain)
+	g.POST("/undrain", s.postUndrain)
 	g.GET("/log/level", s.tellLogLevel)
 	g.PUT("/log/level", s.setLogLevel)
 }

@@ -63,6 +63,10 @@ type HTTPOptions struct {
 	// ShutdownTimeout bounds the wait for requests to end, and for streams beyond their
 	// SSEOptions.DrainPeriod; 10 s when zero.
 	ShutdownTimeout time.Duration
+	// DrainDelay is how long a node that is to stop reports 503 at /readyz and closes new
+	// connections with tidemark.close before it closes the open ones and the port. It should
+	// exceed the interval of a load balancer's checks; zero waits for nothing.
+	DrainDelay time.Duration
 }
 
 // AdminOptions say where operators connect.

@@ -212,7 +212,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.shutdown()
+	s.shutdown(err != nil)
 	stop(errors.New("the server is stopping"))
 	s.stopAdmin()
 	parts.Wait()
@@ -221,34 +221,17 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// shutdown sends the clients away over the drain period, then ends the requests.
-func (s *Server) shutdown() {
-	s.stopDraining()
-	streams, _ := s.admit.Counts()
+// shutdown drains the node, then ends the requests that are left. Where a listener has failed,
+// load balancers do not reach the node any more, and are not waited for.
+func (s *Server) shutdown(failed bool) {
 	period, timeout := s.opts.SSE.DrainPeriod, s.opts.HTTP.ShutdownTimeout
-	s.opts.Logger.Info("draining", "streams", streams, "period", period.String(), "timeout", timeout.String())
-	s.drainAll(period, timeout)
+	s.stopServing(failed, period, timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.opts.Logger.Warn("some requests did not end in time", "error", err)
 		_ = s.http.Close()
 	}
-}
-
-// drainAll blocks until all streams have ended, or timeout beyond period has passed.
-func (s *Server) drainAll(period, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), period+timeout)
-	defer cancel()
-	var drains sync.WaitGroup
-	for _, h := range s.streams {
-		drains.Go(func() {
-			if err := h.Drain(ctx, period); err != nil {
-				s.opts.Logger.Warn("some streams did not end in time", "error", err)
-			}
-		})
-	}
-	drains.Wait()
 }
 
 func (s *Server) onClose(f func()) { s.cleanup = append(s.cleanup, f) }
