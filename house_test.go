@@ -92,6 +92,7 @@ var house = map[string]struct {
 }{
 	"internal/testkit":     {}, // for tests: it knows none of ours
 	"internal/slots":       {},
+	"internal/hostname":    {},
 	"pkg/sse":              {},
 	"pkg/client":           {ours: []string{"pkg/sse"}},
 	"pkg/histogram":        {},
@@ -110,7 +111,7 @@ var house = map[string]struct {
 	"pkg/web":              {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
 	"pkg/server/traces":    {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots", "pkg/feedhttp", "pkg/jetlog"}, others: []string{"any"}},
 	"streams":              {others: []string{"github.com/nats-io/nats.go"}},
-	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "pkg/presence"}, others: []string{"any"}},
+	"config":               {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/hostname", "pkg/presence"}, others: []string{"any"}},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

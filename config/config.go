@@ -73,6 +73,8 @@ type HTTP struct {
 	Addr            string // host:port
 	TLS             TLSPair
 	CORS            CORS
+	Hosts           []string      // host names that requests may be for; empty is localhost on loopback, any beyond
+	BasePath        string        // that all paths lie below; empty for none
 	TrustedProxies  []string      // CIDRs or addresses of those whose headers are believed
 	ShutdownTimeout time.Duration // how long requests may take to end; streams are told at once
 	DrainDelay      DrainDelay    // how long /readyz reports 503 before connections are closed
@@ -88,6 +90,7 @@ type TLSPair struct{ Cert, Key string }
 
 // CORS is http.cors.*: which pages of other origins may read.
 type CORS struct {
+	Headers     []string // request headers that those pages may send besides the known ones
 	Origins     []string // such as https://app.example.com; "*" is any
 	Credentials bool     // cookies and Authorization may be sent along
 }
@@ -228,7 +231,7 @@ type Log struct {
 // Default returns the configuration without file, environment and flags.
 func Default() Config {
 	return Config{
-		HTTP:  HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second, DrainDelay: DrainDelayAuto},
+		HTTP:  HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}, Headers: []string{}}, Hosts: []string{}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second, DrainDelay: DrainDelayAuto},
 		Admin: Admin{Addr: AdminAuto},
 		NATS: NATS{
 			Name:     "tidemark",

@@ -94,7 +94,8 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 	return server.Options{
 		HTTP: server.HTTPOptions{
 			Addr: cfg.HTTP.Addr, CertFile: cfg.HTTP.TLS.Cert, KeyFile: cfg.HTTP.TLS.Key,
-			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
+			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials, CORSHeaders: cfg.HTTP.CORS.Headers,
+			Hosts: cfg.HTTP.Hosts, BasePath: cfg.HTTP.BasePath,
 			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout, DrainDelay: cfg.HTTP.DrainDelay.Duration(atTerminal()),
 		},
 		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},

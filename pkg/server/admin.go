@@ -63,19 +63,19 @@ func (s *Server) AdminAddr() net.Addr {
 func (s *Server) adminRoutes(main *echo.Echo) {
 	scrape := echo.WrapHandler(s.metrics.Handler(s.opts.Logger.With("part", "metrics")))
 	if s.adminListener == nil {
-		main.GET("/metrics", scrape, fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others"))
+		main.Match(reading, "/metrics", scrape, fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others"))
 		return
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = problemHandler
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
-	e.GET("/metrics", scrape)
-	e.GET("/healthz", s.healthz)
-	e.GET("/readyz", s.readyz)
+	e.Match(reading, "/metrics", scrape)
+	e.Match(reading, "/healthz", s.healthz)
+	e.Match(reading, "/readyz", s.readyz)
 	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
 	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port")))
 	s.admin = &http.Server{
-		Handler: e, ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
+		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: maxHead,
 	}

@@ -23,7 +23,7 @@ func (s *Server) consoleOptions() web.ConsoleOptions {
 	opts := web.ConsoleOptions{Publish: s.opts.Publish.Enabled, Users: s.takesUsers()}
 	for _, f := range s.opts.Feeds {
 		if len(f.Paths) > 0 {
-			opts.Feeds = append(opts.Feeds, web.ConsoleFeed{Name: f.Name, Path: f.Paths[0]})
+			opts.Feeds = append(opts.Feeds, web.ConsoleFeed{Name: f.Name, Path: s.opts.HTTP.BasePath + f.Paths[0]})
 		}
 	}
 	return opts

@@ -62,7 +62,7 @@ func (s *Server) baseURL() string {
 	if s.http.TLSConfig != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + here(s.Addr())
+	return scheme + "://" + here(s.Addr()) + s.opts.HTTP.BasePath
 }
 
 // here is where this machine reaches an address: one that stands for all interfaces is no place

@@ -226,7 +226,7 @@ func TestPublishByClaim(t *testing.T) {
 
 // TestPublishFromThisMachine: a page whose name was rebound to this machine publishes nothing.
 func TestPublishFromThisMachine(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Publish.LocalOnly = true })
+	r := newRig(t, func(o *server.Options) { o.Publish.LocalOnly = true; o.HTTP.Hosts = []string{"rebound.evil.example"} })
 	for name, c := range map[string]struct {
 		host, header string
 		status       int

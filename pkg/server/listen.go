@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/push"
@@ -34,12 +35,18 @@ func (s *Server) front() error {
 	l := s.listener
 	if s.http.TLSConfig == nil {
 		var err error
-		if l, err = s.engine.Listen(l, push.Front{Handler: s.http.Handler, Stream: s.isStream, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout}); err != nil {
+		if l, err = s.engine.Listen(l, push.Front{Handler: s.http.Handler, Stream: s.isFeedURL, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout}); err != nil {
 			return err
 		}
 	}
 	s.listener = boundedListener{l}
 	return nil
+}
+
+// isFeedURL is isStream for the path of a request as the client sends it.
+func (s *Server) isFeedURL(path string) bool {
+	path, ok := strings.CutPrefix(path, s.opts.HTTP.BasePath)
+	return ok && s.isStream(path)
 }
 
 func (s *Server) isStream(path string) bool {

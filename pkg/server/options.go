@@ -52,6 +52,15 @@ type HTTPOptions struct {
 	CertFile, KeyFile string // PEM; without them HTTP/1.1 and h2c are spoken in the clear
 	CORSOrigins       []string
 	CORSCredentials   bool
+	CORSHeaders       []string // request headers that pages may send besides those that Tidemark knows
+	// Hosts are the host names that requests may be for, at every route and at the admin listener;
+	// *.example.com stands for all names below
+	// example.com. When empty, loopback listeners serve localhost alone, and others every name.
+	// A request for another name is answered with 421.
+	Hosts []string
+	// BasePath is a path that all routes of Addr lie below, such as /tidemark: with a leading
+	// slash and without a trailing one. Empty for none.
+	BasePath string
 	// TrustedProxies are believed what X-Forwarded-For says of a client's address. Nobody is
 	// when empty, and all clients of a proxy are one address then.
 	TrustedProxies []netip.Prefix

@@ -15,7 +15,8 @@ import (
 )
 
 // Headers that pages of other origins may send.
-var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "traceparent", "tracestate"}
+// sentry-trace, baggage and X-Requested-With are added by monitoring and request libraries to every request of a page.
+var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "traceparent", "tracestate", "sentry-trace", "baggage", "X-Requested-With"}
 
 // reading are the methods of what is only looked at.
 var reading = []string{http.MethodGet, http.MethodHead}
@@ -27,12 +28,12 @@ func (s *Server) routes(context.Context) (err error) {
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
-			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: corsHeaders,
+			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: slices.Concat(corsHeaders, s.opts.HTTP.CORSHeaders),
 			ExposeHeaders: []string{"Retry-After"}, MaxAge: 600,
 		}))
 	}
-	e.GET("/healthz", s.healthz)
-	e.GET("/readyz", s.readyz)
+	e.Match(reading, "/healthz", s.healthz)
+	e.Match(reading, "/readyz", s.readyz)
 	e.Match(reading, "/client.js", echo.WrapHandler(web.Client()))
 	e.Match(reading, "/client.d.ts", echo.WrapHandler(web.ClientTypes()))
 	s.consoleRoutes(e)
@@ -57,7 +58,8 @@ func (s *Server) routes(context.Context) (err error) {
 	if s.certificate, err = openCertificate(s.opts.HTTP); err != nil {
 		return err
 	}
-	s.http = newHTTPServer(s.opts.HTTP, s.certificate, e, s.opts.Logger)
+	handler := s.guardHosts(s.listener, underBase(s.opts.HTTP.BasePath, e))
+	s.http = newHTTPServer(s.opts.HTTP, s.certificate, handler, s.opts.Logger)
 	return s.front()
 }
 

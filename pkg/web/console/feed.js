@@ -1,7 +1,7 @@
 // The connection: the client library over a fetch that can be cut, and that reads what
 // ?meta=1 tells beside the events.
 
-import { connect } from '/client.js';
+import { connect } from '../client.js';
 
 // How long a connection that was cut stays away, in milliseconds: long enough to see.
 const CUT = 3000;
