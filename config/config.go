@@ -31,14 +31,17 @@ type Config struct {
 	Presence Presence
 	Traces   Traces
 	Log      Log
+	// Dev is for trying things out at a loopback address: ?user= names the user, and publishing and
+	// presence need no key.
+	Dev bool
 	// Insecure lets everybody in beyond loopback, too.
 	Insecure bool
 }
 
 // Auth is auth.*: who is calling.
 type Auth struct {
-	// Identity are the sources of identities, asked in this order: jwt, header, dev, anonymous.
-	// Empty is dev and anonymous, on loopback only.
+	// Identity are the sources of identities, tried in this order: jwt, header, dev, anonymous.
+	// Empty is for loopback only: broadcasts alone, and with Dev also dev.
 	Identity []string
 	JWT      JWT
 	Header   AuthHeader

@@ -102,7 +102,7 @@ nats: {embedded: {sync: 2m}}
 
 func TestEveryKeyByEveryWay(t *testing.T) {
 	values := map[string]string{
-		"http.addr": ":9", "admin.addr": ":7", "http.tls.cert": "c", "http.tls.key": "k", "http.cors.origins": "https://a.example, https://b.example",
+		"http.addr": ":9", "dev": "false", "admin.addr": ":7", "http.tls.cert": "c", "http.tls.key": "k", "http.cors.origins": "https://a.example, https://b.example",
 		"http.cors.credentials": "true", "http.shutdown_timeout": "1m", "http.cors.headers": "X-A, X-B", "http.hosts": "a.example, *.b.example", "http.base_path": "/t", "http.drain_delay": "2s", "nats.url": "tls://n:4222", "nats.name": "n",
 		"nats.credentials": "f", "nats.nkey": "", "nats.user": "", "nats.password": "", "nats.token": "",
 		"nats.tls.ca": "a", "nats.tls.cert": "c", "nats.tls.key": "k", "nats.embedded.addr": ":8", "nats.embedded.dir": "/d",

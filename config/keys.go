@@ -47,6 +47,7 @@ var keys = []key{
 	{name: "nats.embedded.dir", usage: "embedded server: store streams in this `directory`", field: func(c *Config) any { return &c.NATS.Embedded.Dir }},
 	{name: "nats.embedded.sync", usage: "embedded server: sync to disk `always` or at an interval", field: func(c *Config) any { return &c.NATS.Embedded.Sync }},
 
+	{name: "dev", usage: "try things out on this machine: ?user= names the user, publishing needs no key", field: func(c *Config) any { return &c.Dev }},
 	{name: "insecure", usage: "let everybody in beyond loopback, too", field: func(c *Config) any { return &c.Insecure }},
 	{name: "auth.identity", usage: "ask these `sources` in turn, by comma: jwt, header, dev, anonymous", field: func(c *Config) any { return &c.Auth.Identity }},
 	{name: "auth.jwt.secret_file", usage: "`file` with the secret of HS256, HS384 and HS512", field: func(c *Config) any { return &c.Auth.JWT.SecretFile }},

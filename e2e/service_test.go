@@ -40,7 +40,7 @@ func serveAt(t *testing.T, httpAddr string, flags ...string) *service {
 	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--http.tls.") }) {
 		s.scheme = "https"
 	}
-	s.args = append([]string{"serve", "--http.addr", s.httpAddr, "--sse.retry=100ms"}, flags...)
+	s.args = append([]string{"serve", "--dev", "--http.addr", s.httpAddr, "--sse.retry=100ms"}, flags...)
 	s.start()
 	s.awaitReady()
 	return s

@@ -19,7 +19,7 @@ func newRoot() *cobra.Command {
 gets everything that it missed, in order and once.
 
 The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
-		Example: `  tidemark serve
+		Example: `  tidemark serve --dev
   tidemark subscribe --user 42
   tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting`,
 		SilenceErrors: true,

@@ -28,7 +28,7 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve feeds over HTTP, with an embedded NATS server unless nats.url is set",
-		Example: `  tidemark serve
+		Example: `  tidemark serve --dev
   tidemark serve --config tidemark.yaml --http.addr :8080
   tidemark serve --nats.url nats://nats.example.com:4222 --nats.credentials tidemark.creds`,
 		Args: arguments(cobra.NoArgs),
@@ -99,6 +99,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout, DrainDelay: cfg.HTTP.DrainDelay.Duration(atTerminal()),
 		},
 		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},
+		Dev:   cfg.Dev,
 		Auth:  authOptions(cfg, proxies, logger),
 		NATS:  natsOptions(cfg),
 		Embedded: natsd.Options{
@@ -116,7 +117,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
 			Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",
-			LocalOnly: cfg.OnLoopback() && !cfg.Insecure,
+			LocalOnly: cfg.Dev,
 			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
 		Console: cfg.ConsoleEnabled(), Docs: cfg.DocsEnabled(),

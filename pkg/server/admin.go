@@ -30,7 +30,7 @@ func (s *Server) bindAdmin(context.Context) error {
 	l, err := s.listenAdmin(addr)
 	switch {
 	case err != nil && s.opts.Admin.Optional:
-		s.opts.Logger.Warn("no listener for operators: set admin.addr to a free address, or to off; /metrics is served at http.addr, to this machine itself", "addr", addr, "error", err)
+		s.opts.Logger.Warn("no listener for operators: set admin.addr to a free address, or to off; /metrics is not served, or with --dev at http.addr", "addr", addr, "error", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("admin.addr: cannot listen on %s: %w; stop what listens there or choose another address", addr, err)
@@ -59,15 +59,19 @@ func (s *Server) AdminAddr() net.Addr {
 }
 
 // adminRoutes are what operators ask. Without a listener of their own, /metrics is served with
-// the feeds, to this machine alone.
+// the feeds where Options.Dev says that no proxy is in front, to this machine alone.
 func (s *Server) adminRoutes(main *echo.Echo) {
 	scrape := echo.WrapHandler(s.metrics.Handler(s.opts.Logger.With("part", "metrics")))
 	if s.adminListener == nil {
-		main.Match(reading, "/metrics", scrape, fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others"))
+		here := fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others")
+		if !s.opts.Dev {
+			here = nobody("/metrics is served at admin.addr, and this node has none; set it")
+		}
+		main.Match(reading, "/metrics", scrape, here)
 		return
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = problemHandler
+	e.HTTPErrorHandler = s.problemHandler
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	e.Match(reading, "/metrics", scrape)
 	e.Match(reading, "/healthz", s.healthz)
@@ -101,6 +105,15 @@ func fromHere(why string) echo.MiddlewareFunc {
 			}
 			feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusForbidden, Detail: why})
 			return nil
+		}
+	}
+}
+
+// nobody refuses every request.
+func nobody(why string) echo.MiddlewareFunc {
+	return func(echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			return refuse(c, &auth.Error{Status: http.StatusForbidden, Detail: why})
 		}
 	}
 }

@@ -29,10 +29,10 @@ func (s *Server) consoleOptions() web.ConsoleOptions {
 	return opts
 }
 
-// takesUsers reports whether ?user= is believed.
+// takesUsers reports whether ?user= is trusted.
 func (s *Server) takesUsers() bool {
 	if len(s.opts.Auth.Identity) == 0 {
-		return true
+		return s.opts.Dev
 	}
 	for _, source := range s.opts.Auth.Identity {
 		if source == "dev" {

@@ -7,19 +7,37 @@ import (
 	"net/netip"
 )
 
-// Hints writes what to try first, with the addresses that are really bound.
+// Hints writes what to try first, with the addresses that are really bound. What this node
+// refuses is not among it; how to have it is.
 func (s *Server) Hints(w io.Writer) error {
 	base := s.baseURL()
-	_, err := fmt.Fprintf(w, `
-Tidemark serves %[1]s
-%[2]s
-
-  listen       curl -N '%[1]s%[3]s?user=42'
-  publish      nats pub notifications.user.42 '{"text":"hi"}' -H Event-Type:greeting%[4]s
-  or           curl %[1]s/publish -d '{"subject":"notifications.user.42","event":"greeting","data":{"text":"hi"}}'
-%[5]s%[6]s
-`, base, s.natsLine(), s.eventPath(), s.natsFlag(), s.consoleHint(base), s.adminHint())
+	_, err := fmt.Fprintf(w, "\nTidemark serves %s\n%s\n\n%s%s%s%s\n", base, s.natsLine(), s.tryHints(base), s.consoleHint(base), s.adminHint(), s.identityHint())
 	return err
+}
+
+// tryHints are commands for a user where ?user= is trusted, else for everybody.
+func (s *Server) tryHints(base string) string {
+	query, subject := "", broadcastSubject
+	if s.takesUsers() {
+		query, subject = "?user=42", "notifications.user.42"
+	}
+	hints := fmt.Sprintf("  listen       curl -N '%s%s%s'\n  publish      nats pub %s '{\"text\":\"hi\"}' -H Event-Type:greeting%s\n",
+		base, s.eventPath(), query, subject, s.natsFlag())
+	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
+		hints += fmt.Sprintf("  or           curl %s/publish -d '{\"subject\":\"%s\",\"event\":\"greeting\",\"data\":{\"text\":\"hi\"}}'\n", base, subject)
+	}
+	return hints
+}
+
+// identityHint says what a node without identities lacks.
+func (s *Server) identityHint() string {
+	if len(s.opts.Auth.Identity) > 0 || s.opts.Dev {
+		return ""
+	}
+	return `
+Without auth.identity every connection receives broadcasts alone. To try users and publishing over HTTP on
+this machine, start with --dev. In production set auth.identity (jwt or header) and publish.keys.
+`
 }
 
 func (s *Server) consoleHint(base string) string {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,7 +22,11 @@ func (s *Server) openIdentity(context.Context) error {
 		readers = append(readers, source)
 	}
 	if len(readers) == 0 {
-		readers = []auth.Source{auth.Dev("user"), auth.Anonymous()}
+		users := refuseUser
+		if s.opts.Dev {
+			users = auth.Dev("user")
+		}
+		readers = []auth.Source{users, auth.Anonymous()}
 	}
 	s.reader = s.revoked.Guard(auth.Required(readers...))
 	if err := s.openPublishers(); err != nil {
@@ -30,6 +35,16 @@ func (s *Server) openIdentity(context.Context) error {
 	s.openWatchers()
 	s.openOperators()
 	return nil
+}
+
+// refuseUser refuses ?user= where nothing says who the users are. To ignore it would leave a
+// developer with a connection that receives broadcasts alone.
+func refuseUser(r *http.Request) (auth.Identity, error) {
+	if _, asked := r.URL.Query()["user"]; !asked {
+		return auth.Identity{}, auth.ErrNoIdentity
+	}
+	return auth.Identity{}, &auth.Error{Status: http.StatusForbidden,
+		Detail: "this node does not trust ?user=; start it with --dev to try things out on this machine, or set auth.identity to jwt or header"}
 }
 
 func (s *Server) openSource(name string) (auth.Source, error) {

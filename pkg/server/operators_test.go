@@ -189,7 +189,11 @@ func TestOperatorsAlone(t *testing.T) {
 	if err := os.WriteFile(keys, []byte(adminLine+"\n"+otherLine+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(o *server.Options) { withAdmin(o); o.Publish.KeysFile = keys; o.HTTP.Hosts = []string{"evil.example", "node.example"} })
+	r := newRig(t, func(o *server.Options) {
+		withAdmin(o)
+		o.Publish.KeysFile = keys
+		o.HTTP.Hosts = []string{"evil.example", "node.example"}
+	})
 	for name, tt := range map[string]struct {
 		header []string
 		want   int

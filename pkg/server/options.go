@@ -26,10 +26,14 @@ type Options struct {
 	// Streams are created when missing; where they differ they are changed if ApplyStreams.
 	Streams      []jetstream.StreamConfig
 	ApplyStreams bool
-	Auth         AuthOptions
-	Feeds        []FeedOptions
-	SSE          SSEOptions
-	Window       WindowOptions
+	// Dev is for trying things out: without Auth.Identity ?user= names the user, and without keys and
+	// tokens presence may be read, both by programs of this machine alone; see auth.Dev. Not behind
+	// a proxy.
+	Dev    bool
+	Auth   AuthOptions
+	Feeds  []FeedOptions
+	SSE    SSEOptions
+	Window WindowOptions
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
 	Limits  feedhttp.Limits
 	Publish PublishOptions
@@ -92,8 +96,9 @@ type AdminOptions struct {
 
 // AuthOptions say who is calling.
 type AuthOptions struct {
-	// Identity are sources in the order in which they are asked: jwt, header, dev, anonymous.
-	// Empty is dev and anonymous. Where none finds an identity, the request is refused.
+	// Identity are sources in the order in which they are tried: jwt, header, dev, anonymous.
+	// Empty is anonymous, before which Options.Dev puts dev; without it a request with ?user= is
+	// refused. Where no source finds an identity, the request is refused.
 	Identity []string
 	JWT      auth.JWTOptions
 	Header   auth.HeaderOptions

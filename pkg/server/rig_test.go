@@ -59,6 +59,7 @@ func templates(t testing.TB, texts ...string) (out []feed.Template) {
 func options(t testing.TB, url string) server.Options {
 	opts := server.Options{
 		HTTP:    server.HTTPOptions{Addr: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second},
+		Dev:     true,
 		Streams: []jetstream.StreamConfig{testStream()},
 		Feeds: []server.FeedOptions{{
 			Name: "notifications", Paths: []string{"/events", "/sse-notifications", "/api/events/subscribe"}, Stream: "NOTIFICATIONS",

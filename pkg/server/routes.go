@@ -23,7 +23,7 @@ var reading = []string{http.MethodGet, http.MethodHead}
 
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
-	e.HTTPErrorHandler = problemHandler
+	e.HTTPErrorHandler = s.problemHandler
 	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
@@ -83,6 +83,8 @@ const (
 	broadcastSubject = "notifications.broadcast"
 )
 
+var publishPaths = []string{"/publish", "/api/events/send-message"}
+
 func (s *Server) publishRoutes(e *echo.Echo) error {
 	if !s.opts.Publish.Enabled {
 		return nil
@@ -141,7 +143,7 @@ func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
 }
 
 // problemHandler gives Echo's own errors the form of all others.
-func problemHandler(err error, c echo.Context) {
+func (s *Server) problemHandler(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
@@ -150,6 +152,9 @@ func problemHandler(err error, c echo.Context) {
 		p.Status, p.Detail = he.Code, http.StatusText(he.Code)
 		if p.Status == http.StatusNotFound {
 			p.Detail = "nothing is served at " + c.Request().URL.Path
+			if !s.opts.Publish.Enabled && slices.Contains(publishPaths, c.Request().URL.Path) {
+				p.Detail = "publishing over HTTP is off at this node; set publish.keys or auth.jwt.publish_claim, or start it with --dev to try it on this machine"
+			}
 		}
 	}
 	feedhttp.WriteProblem(c.Response(), p)
