@@ -28,7 +28,7 @@ type conn struct {
 	rest    []byte // of what was sent, to go first
 	why     error
 	timeout int64 // nanoseconds
-	due     int64 // nanoseconds since epoch; 0 for never
+	due     int64 // nanoseconds since clockBase; 0 for never
 	inHeap  int64 // where it stands in the heap; 0 for nowhere
 	written int64
 	wrote   time.Time // when nothing was left to write
@@ -93,7 +93,7 @@ func (c *conn) serve(buf *[]byte, lane int, now time.Time) (more bool) {
 	}
 	c.due = 0
 	if !next.IsZero() {
-		c.due = nanos(next)
+		c.due = dueNanos(next, now)
 	}
 	c.last, c.why = err != nil, err
 	if len(out) > at {
