@@ -14,6 +14,7 @@ import (
 type conn struct {
 	loop       *loop
 	src        Source
+	owner      *socketOwner // that counts the socket
 	fd         int32
 	generation uint32
 	queued     atomic.Uint32 // whether it waits in the loop's queue for a turn
@@ -233,6 +234,7 @@ func (c *conn) close(err error) {
 	}
 	delete(c.loop.conns, c.fd)
 	closeSocket(c.fd) // epoll forgets it, too
+	c.owner.release()
 	src := c.src
 	c.src, c.rest, c.head = nil, nil, nil
 	src.Ended(err, c.written)

@@ -32,6 +32,7 @@ type Server struct {
 	certificate *certificate // nil without TLS
 	engine      *push.Engine // writes the streams
 	admit       *feedhttp.Admission
+	sockets     *push.Sockets // of http.addr
 
 	tokens    *auth.JWTSource // nil without
 	headers   *auth.HeaderSource
@@ -55,6 +56,7 @@ type Server struct {
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
+	adminSockets  *push.Sockets
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
 	draining    atomic.Bool
@@ -105,11 +107,8 @@ func (s *Server) startEngine(context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.engine.Close)
-	limits := s.opts.Limits
-	if limits.Streams == 0 {
-		limits.Streams = streamsFor(fileLimit())
-	}
-	s.admit = feedhttp.NewAdmission(limits, s.opts.HTTP.TrustedProxies...)
+	s.openSockets()
+	s.admit = feedhttp.NewAdmission(streamLimits(s.opts.Limits), s.opts.HTTP.TrustedProxies...)
 	return nil
 }
 

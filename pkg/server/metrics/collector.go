@@ -33,6 +33,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		c.feed(to, f)
 	}
 	c.admission(to)
+	c.sockets(to)
 	c.publisher(to)
 	c.nats(to)
 	c.traces(to)
@@ -69,6 +70,18 @@ func (c *collector) admission(to sink) {
 	if c.node.Untrusted != nil {
 		send(to, untrusted, c.node.Untrusted())
 	}
+}
+
+func (c *collector) sockets(to sink) {
+	opts, s := c.node.Sockets.Options(), c.node.Sockets.Status()
+	send(to, sockets, s.Open-s.Idle, "busy")
+	send(to, sockets, s.Idle, "idle")
+	if opts.Max > 0 {
+		send(to, socketsLimit, opts.Max)
+	}
+	send(to, socketsRefused, s.Refused, "sockets")
+	send(to, socketsRefused, s.RefusedPerAddress, "sockets_per_address")
+	send(to, idleSocketsClosed, s.IdleClosed)
 }
 
 func (c *collector) publisher(to sink) {

@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/push"
 	"github.com/tidemark/tidemark/pkg/server/traces"
 )
 
@@ -27,6 +28,7 @@ type Node struct {
 	Streams   []Stream
 	Publisher *jetlog.Publisher
 	Admission *feedhttp.Admission
+	Sockets   *push.Sockets
 	NATS      *nats.Conn
 	Store     func() error  // why the embedded server stores nothing; nil without one
 	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
