@@ -26,16 +26,19 @@ func streamsFor(files uint64) int {
 	return int(max(files/2, files-min(files, reservedFiles+reservedSockets)))
 }
 
-// manyClients are ten thousand clients behind one address, and some sockets more for their other
-// requests.
-const manyClients = 12_000
+// Ten thousand clients behind one address are served by default, and have some sockets more: for
+// their other requests, and to receive that the address has all the streams that it may have.
+const (
+	manyStreams = 11_000
+	manySockets = 12_000
+)
 
 // perAddressFor is how many of all one address may have by default: half, so that it cannot shut
-// out the others, but where a quarter is left for them at least manyClients. 0 is any number.
-func perAddressFor(all int) int {
+// out the others, but where a quarter is left for them at least many. 0 is any number.
+func perAddressFor(all, many int) int {
 	half := (all + 1) / 2
-	if all/4*3 >= manyClients {
-		return max(half, manyClients)
+	if all/4*3 >= many {
+		return max(half, many)
 	}
 	return half
 }

@@ -18,7 +18,7 @@ func TestLimitsForOpenFiles(t *testing.T) {
 
 func TestPerAddressFor(t *testing.T) {
 	for all, want := range map[int]int{0: 0, 1: 1, 3: 2, 300: 150, 15_999: 8000, 16_000: 12_000, 19_744: 12_000, 500_000: 250_000} {
-		if got := perAddressFor(all); got != want {
+		if got := perAddressFor(all, manySockets); got != want {
 			t.Errorf("of %d: %d, want %d", all, got, want)
 		}
 	}

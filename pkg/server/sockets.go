@@ -18,7 +18,7 @@ func (s *Server) openSockets() {
 		limits.All = socketsFor(fileLimit())
 	}
 	if limits.PerAddress == 0 {
-		limits.PerAddress = perAddressFor(limits.All)
+		limits.PerAddress = perAddressFor(limits.All, manySockets)
 	}
 	trusted := s.opts.HTTP.TrustedProxies
 	s.sockets = push.NewSockets(push.SocketOptions{
@@ -35,7 +35,7 @@ func streamLimits(limits feedhttp.Limits) feedhttp.Limits {
 		limits.Streams = streamsFor(fileLimit())
 	}
 	if limits.PerAddress == 0 {
-		limits.PerAddress = perAddressFor(limits.Streams)
+		limits.PerAddress = perAddressFor(limits.Streams, manyStreams)
 	}
 	return limits
 }
