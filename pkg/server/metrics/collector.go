@@ -34,6 +34,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	c.admission(to)
 	c.sockets(to)
+	c.revocations(to)
 	c.publisher(to)
 	c.nats(to)
 	c.traces(to)
@@ -82,6 +83,14 @@ func (c *collector) sockets(to sink) {
 	send(to, socketsRefused, s.Refused, "sockets")
 	send(to, socketsRefused, s.RefusedPerAddress, "sockets_per_address")
 	send(to, idleSocketsClosed, s.IdleClosed)
+}
+
+func (c *collector) revocations(to sink) {
+	r := c.node.Revocations()
+	send(to, revocations, r.Remembered)
+	send(to, revocationsForgotten, r.Forgotten)
+	send(to, revocationMessages, r.Applied, "applied")
+	send(to, revocationMessages, r.Invalid, "invalid")
 }
 
 func (c *collector) publisher(to sink) {
