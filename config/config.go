@@ -22,6 +22,7 @@ type Config struct {
 	Feeds   map[string]Feed // by name
 	SSE     SSE
 	Limits  Limits
+	Sockets SocketLimits
 	Window  Window
 	Publish Publish
 	Console Console
@@ -161,11 +162,11 @@ type SSE struct {
 	DrainPeriod  time.Duration // over how long clients are sent away at the end; 0 all at once
 }
 
-// Limits is limits.*: what one node takes. 0 is no limit, but for Streams.
+// Limits is limits.*: what one node takes. 0 is no limit, but for Streams and PerAddress.
 type Limits struct {
 	Streams    int // of all clients; 0 for what the limit of open files allows
 	PerUser    int // streams of one user
-	PerAddress int // streams of one IP address (IPv6: of one /64)
+	PerAddress int // streams of one IP address (IPv6: of one /64); 0 for half of all
 	Replays    int // streams that catch up from the log
 
 	// What one address may do in the long run, and at once after a pause. Bursts count only
@@ -174,6 +175,12 @@ type Limits struct {
 	ConnectsBurst      int
 	PublishesPerSecond int // events by HTTP
 	PublishesBurst     int
+}
+
+// SocketLimits is limits.sockets and limits.sockets_per_address.
+type SocketLimits struct {
+	All        int // 0 for what the limit of open files allows
+	PerAddress int // of one IP address (IPv6: of one /64); 0 for half of all
 }
 
 // Window is window.*: how many of its recent events are kept in memory, for each stream.

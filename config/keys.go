@@ -82,7 +82,9 @@ var keys = []key{
 
 	{name: "limits.streams", usage: "greatest `number` of streams; 0 is what open files allow", field: func(c *Config) any { return &c.Limits.Streams }},
 	{name: "limits.per_user", usage: "greatest `number` of streams of one user; 0 is any", field: func(c *Config) any { return &c.Limits.PerUser }},
-	{name: "limits.per_address", usage: "greatest `number` of streams of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.PerAddress }},
+	{name: "limits.per_address", usage: "greatest `number` of streams of one IP address; 0 is half of all", field: func(c *Config) any { return &c.Limits.PerAddress }},
+	{name: "limits.sockets", usage: "greatest `number` of sockets; 0 is what open files allow", field: func(c *Config) any { return &c.Sockets.All }},
+	{name: "limits.sockets_per_address", usage: "greatest `number` of sockets of one IP address; 0 is half of all", field: func(c *Config) any { return &c.Sockets.PerAddress }},
 	{name: "limits.replays", usage: "greatest `number` of streams that catch up from the log; 0 is any", field: func(c *Config) any { return &c.Limits.Replays }},
 	{name: "limits.connects_per_second", usage: "greatest `number` of connects a second of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.ConnectsPerSecond }},
 	{name: "limits.connects_burst", usage: "greatest `number` of connects of one IP address at once", field: func(c *Config) any { return &c.Limits.ConnectsBurst }},

@@ -28,6 +28,7 @@ func (c Config) validate(p *problems) {
 	c.Streams.validate(p)
 	c.SSE.validate(p)
 	c.Limits.validate(c.Publish.MaxBatch, p)
+	c.Sockets.validate(p)
 	atLeast(p, "window.events", c.Window.Events, 1)
 	atLeast(p, "window.bytes", c.Window.Bytes, 1)
 	atLeast(p, "publish.max_bytes", c.Publish.MaxBytes, 1)

@@ -14,3 +14,8 @@ func (l Limits) validate(maxBatch int, p *problems) {
 		p.add("limits.publishes_burst", "%d is less than the %d events of publish.max_batch; raise it, or lower that", l.PublishesBurst, max(maxBatch, 1))
 	}
 }
+
+func (l SocketLimits) validate(p *problems) {
+	atLeast(p, "limits.sockets", l.All, 0)
+	atLeast(p, "limits.sockets_per_address", l.PerAddress, 0)
+}

@@ -113,7 +113,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			MaxAge: cfg.SSE.MaxAge, MaxIdle: cfg.SSE.MaxIdle, RetryLater: cfg.SSE.RetryLater,
 			DrainPeriod: cfg.SSE.DrainPeriod,
 		},
-		Limits: feedhttp.Limits(cfg.Limits),
+		Limits: feedhttp.Limits(cfg.Limits), Sockets: server.SocketLimits(cfg.Sockets),
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
 			Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",

@@ -47,7 +47,7 @@ func (h *HeaderSource) Identify(r *http.Request) (Identity, error) {
 	if !h.any(r) {
 		return Identity{}, ErrNoIdentity
 	}
-	if !trusts(h.trusted, peerAddr(r)) {
+	if !trusts(h.trusted, PeerAddr(r)) {
 		h.ignored.Add(1)
 		return Identity{}, ErrNoIdentity
 	}

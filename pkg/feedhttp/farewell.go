@@ -36,6 +36,14 @@ var farewells = map[error]struct {
 	errLimit:       {CloseLimit, "too many streams are open for this user or address; close some, or reconnect later", true},
 }
 
+// failLocked sets the reason to end. The first one stays: a later success of something that was
+// under way must not clear it, and nil changes nothing.
+func (s *session) failLocked(err error) {
+	if s.failed == nil {
+		s.failed = err
+	}
+}
+
 // appendFarewellLocked says why the stream ends, and when to come back.
 func (s *session) appendFarewellLocked(dst []byte, err error) []byte {
 	farewell, ok := farewells[err]

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -93,7 +92,7 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(w, problemOf(err))
 		return
 	}
-	requests, isArray, err := decode(body)
+	requests, isArray, err := decode(body, h.opts.MaxBatch)
 	if err != nil {
 		WriteProblem(w, problemOf(err))
 		return
@@ -173,42 +172,7 @@ func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error)
 	return body, nil
 }
 
-func decode(body []byte) (requests []PublishRequest, isArray bool, err error) {
-	isArray = bytes.TrimSpace(body)[0] == '['
-	if isArray {
-		err = decodeJSON(body, &requests, true)
-	} else {
-		requests = make([]PublishRequest, 1)
-		err = decodeJSON(body, &requests[0], true)
-	}
-	if err == nil && len(requests) == 0 {
-		err = errors.New("the array holds no event")
-	}
-	return requests, isArray, err
-}
-
-// decodeJSON reads exactly one JSON value.
-func decodeJSON(body []byte, into any, strict bool) error {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if strict {
-		dec.DisallowUnknownFields()
-	}
-	if err := dec.Decode(into); err != nil {
-		if wrong, ok := errors.AsType[*fieldError](err); ok {
-			return wrong
-		}
-		return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("the body goes on after its JSON value; send several events as an array")
-	}
-	return nil
-}
-
 func (p *publisher) messages(requests []PublishRequest, isArray bool, key string) ([]feed.Message, error) {
-	if len(requests) > p.opts.MaxBatch {
-		return nil, fmt.Errorf("%d events in one request; at most %d are taken", len(requests), p.opts.MaxBatch)
-	}
 	msgs := make([]feed.Message, len(requests))
 	for i, req := range requests {
 		id := req.ID

@@ -74,7 +74,11 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 		return feed.Message{}, errors.New("the body must be a JSON object") // null would go to everybody
 	}
 	var req sendRequest
-	if err := decodeJSON(body, &req, false); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if err := dec.Decode(&req); err != nil {
+		return feed.Message{}, bodyError(err)
+	}
+	if err := checkEnd(dec); err != nil {
 		return feed.Message{}, err
 	}
 	subject, err := h.subject(string(req.UserID))

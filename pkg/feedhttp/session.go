@@ -31,15 +31,14 @@ type session struct {
 	start time.Time
 	slot  int32 // in Subscribe.streams, whose it is
 
-	mu      sync.Mutex
-	until   time.Time // the zero time for never
-	over    error     // what until means
+	mu sync.Mutex
+	deadlines
 	waker   push.Waker
 	request *feed.SubscribeOptions // nil once sub is there
 	sub     *feed.Subscription
 	left    feed.Delivery // taken from sub, not yet appended
 	cancel  context.CancelFunc
-	failed  error         // what it has met
+	failed  error         // the first reason to end; set by failLocked alone
 	ended   error         // nil before the end
 	sent    feed.Position // the last id on the wire
 	event   time.Time     // when the last event was appended, or taken by the kernel
@@ -67,13 +66,14 @@ func (s *session) Start(w push.Waker) {
 	sub, err := s.handler.opts.Feed.TrySubscribe(*s.request)
 	switch {
 	case err != nil:
-		s.failed = err
+		s.failLocked(err)
 	case sub != nil:
 		s.joinLocked(sub)
 	case s.behindLocked(true):
 		s.askLocked(s.subscribe)
 	default:
-		s.failed, s.replay = errOverload, nil
+		s.failLocked(errOverload)
+		s.replay = nil
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *session) askLocked(ask func(context.Context) error) {
 			s.releaseLocked()
 			return
 		}
-		s.failed = err
+		s.failLocked(err)
 		s.waker.Wake()
 	}()
 }
@@ -178,13 +178,10 @@ func (s *session) overLocked(turn push.Turn) error {
 		// A client may take longer over a write than it may be idle.
 		s.event, s.fresh = turn.Written, false
 	}
-	switch {
-	case s.failed != nil:
+	if s.failed != nil {
 		return s.failed
-	case !s.until.IsZero() && !turn.Now.Before(s.until):
-		return s.over
 	}
-	return nil
+	return s.passed(turn.Now)
 }
 
 // appendNewLocked appends the opening, and events while there is room.
@@ -297,7 +294,7 @@ func (s *session) releaseLocked() {
 func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
 	if hit = rev.Hits(s.grant, at); hit {
 		s.mu.Lock()
-		s.failed = errRevoked
+		s.failLocked(errRevoked)
 		s.mu.Unlock()
 		s.wake()
 	}
@@ -307,9 +304,7 @@ func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
 // leaveBy ends the session at a time, with what that means, unless it ends before.
 func (s *session) leaveBy(at time.Time, over error) {
 	s.mu.Lock()
-	if s.until.IsZero() || at.Before(s.until) {
-		s.until, s.over = at, over
-	}
+	s.endAt(at, over)
 	s.mu.Unlock()
 	s.wake()
 }

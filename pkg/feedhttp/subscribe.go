@@ -144,7 +144,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	release, err := h.opts.Admission.admit(s.user, r)
-	s.failed = err
+	s.failed = err // nothing else has the session yet
 	h.enter(s, release)
 	if h.confirm(s) {
 		h.observe(s)
@@ -158,7 +158,7 @@ func (h *Subscribe) confirm(s *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if check := h.opts.Check; s.failed == nil && check != nil && check(s.grant) != nil {
-		s.failed = errRevoked
+		s.failLocked(errRevoked)
 	}
 	return s.failed == nil
 }
@@ -204,11 +204,9 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 		start:   now, event: now, trace: traceOf(r.Header), proto: protoOf(r),
 	}
 	if h.opts.MaxAge > 0 {
-		s.until, s.over = now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge
+		s.endAt(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)
 	}
-	if !id.Expires.IsZero() && (s.until.IsZero() || id.Expires.Before(s.until)) {
-		s.until, s.over = id.Expires, errExpired
-	}
+	s.expireAt(id.Expires)
 	return s, nil
 }
 

@@ -21,6 +21,7 @@ const maxHead = 16 << 10
 // loop has it until it is, then the goroutine that answers.
 type arrival struct {
 	front      *frontListener
+	owner      *socketOwner // that counts it; released once, by whoever has the socket
 	from       netip.AddrPort
 	fd         int32
 	generation uint32
@@ -43,7 +44,13 @@ func (l *loop) receive(arrived []*arrival) {
 // dismiss closes a connection that never asked.
 func (l *loop) dismiss(a *arrival) {
 	delete(l.arrivals, a.fd)
+	a.close()
+}
+
+// close ends the connection without a response.
+func (a *arrival) close() {
 	closeSocket(a.fd)
+	a.owner.release()
 }
 
 // arrived takes what has come of a first request, and reports whether its peer has gone.
@@ -165,7 +172,7 @@ func (a *arrival) handOver(e *Engine) {
 	if a.watched {
 		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
 	}
-	a.front.give(a.fd, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
+	a.front.give(a.fd, a.owner, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
 }
 
 // reader is what it takes to parse a head.

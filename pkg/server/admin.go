@@ -81,7 +81,7 @@ func (s *Server) adminRoutes(main *echo.Echo) {
 	s.admin = &http.Server{
 		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: maxHead,
+		MaxHeaderBytes: maxHead, ConnState: s.adminSockets.ConnState,
 	}
 }
 
@@ -123,7 +123,7 @@ func (s *Server) serveAdmin() error {
 	if s.admin == nil {
 		return nil
 	}
-	if err := s.admin.Serve(s.adminListener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.admin.Serve(s.adminSockets.Listen(s.adminListener, 0)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve admin.addr: %w", err)
 	}
 	return nil
@@ -140,8 +140,8 @@ func (s *Server) stopAdmin() {
 // openMetrics comes once all that is shown is there.
 func (s *Server) openMetrics() {
 	node := metrics.Node{
-		Publisher: s.publish, Admission: s.admit, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
-		Draining: s.draining.Load,
+		Publisher: s.publish, Admission: s.admit, Sockets: s.sockets, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
+		Draining: s.draining.Load, Revocations: s.revocationStatus,
 	}
 	if s.embedded != nil {
 		node.Store = s.embedded.Err

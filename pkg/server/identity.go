@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -100,25 +97,3 @@ func (s *Server) openPublishers() error {
 // RevokeSubject is where revocations are published, as auth.ParseRevocation reads them. Every
 // node that is connected hears them; who may publish there is for NATS to say.
 const RevokeSubject = "tidemark.revoke"
-
-// hearRevocations ends the streams that a revocation is about, and keeps its token out.
-func (s *Server) hearRevocations(context.Context) error {
-	sub, err := s.nats.Subscribe(RevokeSubject, func(m *nats.Msg) {
-		rev, err := auth.ParseRevocation(m.Data)
-		if err != nil {
-			s.opts.Logger.Warn("what came as a revocation is none", "subject", RevokeSubject, "error", err)
-			return
-		}
-		now, n := time.Now(), 0
-		s.revoked.Add(rev, now) // first, so that nobody slips in behind it
-		for _, h := range s.streams {
-			n += h.Revoke(rev, now)
-		}
-		s.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "streams", n)
-	})
-	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", RevokeSubject, err)
-	}
-	s.onClose(func() { _ = sub.Unsubscribe() }) // fails only when the connection is closed
-	return nil
-}

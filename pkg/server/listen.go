@@ -32,14 +32,18 @@ func listen(opts HTTPOptions) (net.Listener, error) {
 // front lets the engine answer the streams among the first requests of connections, which it
 // does for less than net/http.
 func (s *Server) front() error {
-	l := s.listener
-	if s.http.TLSConfig == nil {
-		var err error
-		if l, err = s.engine.Listen(l, push.Front{Handler: s.http.Handler, Stream: s.isFeedURL, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout}); err != nil {
-			return err
-		}
+	s.http.ConnState = s.sockets.ConnState
+	if s.http.TLSConfig != nil {
+		s.listener = s.sockets.Listen(s.listener, sendBuffer)
+		return nil
 	}
-	s.listener = boundedListener{l}
+	l, err := s.engine.Listen(s.listener, push.Front{
+		Handler: s.http.Handler, Stream: s.isFeedURL, Sockets: s.sockets, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	s.listener = l
 	return nil
 }
 
@@ -51,16 +55,6 @@ func (s *Server) isFeedURL(path string) bool {
 
 func (s *Server) isStream(path string) bool {
 	return slices.ContainsFunc(s.opts.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
-}
-
-type boundedListener struct{ net.Listener }
-
-func (l boundedListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // without it slow clients cost more, no more
-	}
-	return c, err
 }
 
 // newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).

@@ -34,8 +34,10 @@ type Options struct {
 	Feeds  []FeedOptions
 	SSE    SSEOptions
 	Window WindowOptions
-	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
+	// Limits.Streams of 0 is what the limit of open files allows, less a reserve. Limits.PerAddress
+	// of 0 is half of Limits.Streams, or 11,000 where that leaves a quarter and half is less.
 	Limits  feedhttp.Limits
+	Sockets SocketLimits
 	Publish PublishOptions
 	Console bool // serve the console at /
 	Node    NodeOptions
@@ -111,6 +113,16 @@ type FeedOptions struct {
 	Stream          string
 	Subjects, Allow []feed.Template
 	ReplayFromLog   bool // an ephemeral consumer for every resume
+}
+
+// SocketLimits bound the sockets of HTTPOptions.Addr; see push.Sockets. Those of AdminOptions.Addr
+// are 64.
+type SocketLimits struct {
+	All int // 0 is what the limit of open files allows, less a reserve
+	// PerAddress bounds those of one IPv4 address, or one /64 of IPv6; the addresses of
+	// HTTPOptions.TrustedProxies are exempt. 0 is half of All, or 12,000 where that leaves a
+	// quarter and half is less.
+	PerAddress int
 }
 
 // SSEOptions are as in feedhttp.SubscribeOptions, but for DrainPeriod.

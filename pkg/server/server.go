@@ -32,29 +32,32 @@ type Server struct {
 	certificate *certificate // nil without TLS
 	engine      *push.Engine // writes the streams
 	admit       *feedhttp.Admission
+	sockets     *push.Sockets // of http.addr
 
-	tokens    *auth.JWTSource // nil without
-	headers   *auth.HeaderSource
-	reader    auth.Source
-	publisher auth.Source   // nil where everybody may publish
-	keys      *auth.APIKeys // nil without
-	watcher   auth.Source   // who may read who is connected
-	revoked   auth.Revocations
-	embedded  *natsd.Server // nil with a NATS server of its own
-	nats      *nats.Conn
-	js        jetstream.JetStream
-	publish   *jetlog.Publisher
-	feeds     map[string]*feed.Feed // by stream
-	logs      map[string]*jetlog.Log
-	streams   []*feedhttp.Subscribe // by their place among Options.Feeds
-	metrics   *metrics.Metrics
-	presence  *presence.Presence // nil without
-	readers   chan struct{}      // of presence, as many as fit
-	announced announcement
-	traces    *traces.Traces // nil without
+	tokens      *auth.JWTSource // nil without
+	headers     *auth.HeaderSource
+	reader      auth.Source
+	publisher   auth.Source   // nil where everybody may publish
+	keys        *auth.APIKeys // nil without
+	watcher     auth.Source   // who may read who is connected
+	revoked     auth.Revocations
+	revocations revocations
+	embedded    *natsd.Server // nil with a NATS server of its own
+	nats        *nats.Conn
+	js          jetstream.JetStream
+	publish     *jetlog.Publisher
+	feeds       map[string]*feed.Feed // by stream
+	logs        map[string]*jetlog.Log
+	streams     []*feedhttp.Subscribe // by their place among Options.Feeds
+	metrics     *metrics.Metrics
+	presence    *presence.Presence // nil without
+	readers     chan struct{}      // of presence, as many as fit
+	announced   announcement
+	traces      *traces.Traces // nil without
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
+	adminSockets  *push.Sockets
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
 	draining    atomic.Bool
@@ -105,11 +108,8 @@ func (s *Server) startEngine(context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.engine.Close)
-	limits := s.opts.Limits
-	if limits.Streams == 0 {
-		limits.Streams = streamsFor(fileLimit())
-	}
-	s.admit = feedhttp.NewAdmission(limits, s.opts.HTTP.TrustedProxies...)
+	s.openSockets()
+	s.admit = feedhttp.NewAdmission(streamLimits(s.opts.Limits), s.opts.HTTP.TrustedProxies...)
 	return nil
 }
 

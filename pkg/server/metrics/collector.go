@@ -33,6 +33,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		c.feed(to, f)
 	}
 	c.admission(to)
+	c.sockets(to)
+	c.revocations(to)
 	c.publisher(to)
 	c.nats(to)
 	c.traces(to)
@@ -69,6 +71,26 @@ func (c *collector) admission(to sink) {
 	if c.node.Untrusted != nil {
 		send(to, untrusted, c.node.Untrusted())
 	}
+}
+
+func (c *collector) sockets(to sink) {
+	opts, s := c.node.Sockets.Options(), c.node.Sockets.Status()
+	send(to, sockets, s.Open-s.Idle, "busy")
+	send(to, sockets, s.Idle, "idle")
+	if opts.Max > 0 {
+		send(to, socketsLimit, opts.Max)
+	}
+	send(to, socketsRefused, s.Refused, "sockets")
+	send(to, socketsRefused, s.RefusedPerAddress, "sockets_per_address")
+	send(to, idleSocketsClosed, s.IdleClosed)
+}
+
+func (c *collector) revocations(to sink) {
+	r := c.node.Revocations()
+	send(to, revocations, r.Remembered)
+	send(to, revocationsForgotten, r.Forgotten)
+	send(to, revocationMessages, r.Applied, "applied")
+	send(to, revocationMessages, r.Invalid, "invalid")
 }
 
 func (c *collector) publisher(to sink) {
