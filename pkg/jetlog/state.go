@@ -29,6 +29,7 @@ type streamInfo struct {
 		Mirror    *struct {
 			Name string `json:"name"`
 		} `json:"mirror"`
+		ConsumerLimits jetstream.StreamConsumerLimits `json:"consumer_limits"`
 	} `json:"config"`
 	Mirror *struct {
 		Lag    uint64              `json:"lag"`
@@ -101,6 +102,9 @@ func epoch(created time.Time, metadata map[string]string) string {
 func (l *Log) info(ctx context.Context) (*streamInfo, error) {
 	var resp streamInfo
 	err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
+	if err == nil {
+		l.limits.set(&resp)
+	}
 	return &resp, err
 }
 
