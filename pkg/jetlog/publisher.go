@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,10 @@ type PublisherOptions struct {
 	// Streams are names of streams that may be mirrors. When nobody takes a message and one of
 	// them is, its origin counts as out of reach: it may take the subject, which is not known here.
 	Streams []string
+	// Expected returns the name of a stream that takes the subject and that is created when it
+	// is missing; empty for none. While that stream is missing, a message to it is
+	// feed.ErrUnavailable, not feed.ErrSubjectNotStored. It must not block. Nil expects none.
+	Expected func(subject string) (stream string)
 }
 
 // Publisher stores messages in whichever stream takes their subject.
@@ -226,11 +231,37 @@ func (p *Publisher) noResponders(ctx context.Context, subject string) error {
 	if mirror, origin := p.mirror(ctx); mirror != "" {
 		return unreached(subject, fmt.Errorf("no stream takes it; %s is a mirror, and its origin %s may be out of reach", mirror, origin))
 	}
+	if err := p.expected(ctx, subject); err != nil {
+		return unreached(subject, err)
+	}
 	return fmt.Errorf("%q: %w", subject, feed.ErrSubjectNotStored)
 }
 
 func unreached(subject string, why error) error {
 	return fmt.Errorf("%w, and %w: no stream received %q: %w", feed.ErrUnavailable, feed.ErrNotStored, subject, why)
+}
+
+// expected returns why the stream that Options.Expected names does not take the subject; nil
+// where there is no such stream, or where it exists and has other subjects.
+func (p *Publisher) expected(ctx context.Context, subject string) error {
+	if p.opts.Expected == nil {
+		return nil
+	}
+	stream := p.opts.Expected(subject)
+	if stream == "" {
+		return nil
+	}
+	var info streamInfo
+	err := p.api.request(ctx, "STREAM.INFO."+stream, nil, &info)
+	switch {
+	case errors.Is(err, feed.ErrNoStream):
+		return fmt.Errorf("stream %s is missing, and will be created", stream)
+	case err != nil:
+		return err
+	case slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return feed.Matches(f, subject) }):
+		return fmt.Errorf("stream %s was created at this moment", stream)
+	}
+	return nil
 }
 
 // mirror returns the first of Options.Streams that is a mirror, and its origin.

@@ -165,9 +165,13 @@ func TestPublishUnavailable(t *testing.T) {
 	p := s.publisher()
 	msg := make100()[0]
 	s.srv.Stop()
-	if err := p.Publish(s.ctx(), msg)[0].Err; !errors.Is(err, feed.ErrUnavailable) || !errors.Is(err, feed.ErrNotStored) {
+	if err := p.Publish(s.ctx(), msg)[0].Err; !errors.Is(err, feed.ErrUnavailable) {
 		t.Errorf("without NATS: %v", err)
 	}
+	s.await("nothing is sent any more", func() bool {
+		err := p.Publish(s.ctx(), msg)[0].Err
+		return errors.Is(err, feed.ErrUnavailable) && errors.Is(err, feed.ErrNotStored)
+	})
 	s.start()
 	if err := s.insist(p, msg); err != nil {
 		t.Errorf("NATS is back: %v", err)

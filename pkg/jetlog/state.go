@@ -23,6 +23,7 @@ type streamInfo struct {
 	failure
 	Created time.Time `json:"created"`
 	Config  struct {
+		Subjects  []string                  `json:"subjects"`
 		Retention jetstream.RetentionPolicy `json:"retention"`
 		Replicas  int                       `json:"num_replicas"`
 		Metadata  map[string]string         `json:"metadata"`

@@ -128,7 +128,7 @@ func (s *Server) stopAdmin() {
 func (s *Server) openMetrics() {
 	node := metrics.Node{
 		Publisher: s.publish, Admission: s.admit, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
-		Draining: s.draining.Load,
+		Draining: s.draining.Load, Recreations: s.kept.recreations,
 	}
 	if s.embedded != nil {
 		node.Store = s.embedded.Err

@@ -32,7 +32,9 @@ type Node struct {
 	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
 	Draining  func() bool
 	Traces    func() traces.Status // nil without any
-	Version   string               // of this program
+	// Recreations are how often each stream, by its name, was created again at run time.
+	Recreations func() map[string]uint64
+	Version     string // of this program
 }
 
 // Feed is a handler by the name of its feed.
