@@ -88,6 +88,10 @@ func explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, feed.ErrSubjectNotStored):
 		return fmt.Errorf("%w; `tidemark stream ls` shows what the streams take", err)
+	case errors.Is(err, feed.ErrFull):
+		return fmt.Errorf("%w; the event is not stored: make room, or raise the limit (`tidemark stream ls` shows what the streams hold)", err)
+	case errors.Is(err, feed.ErrNotStored): // definite, and its text says so
+		return err
 	case errors.Is(err, feed.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return fmt.Errorf("%w; the event may be stored or not: with --id it can be published again safely", err)
 	}

@@ -67,6 +67,8 @@ type PublishResult struct {
 	Position  string `json:"position,omitempty"`
 	Duplicate bool   `json:"duplicate,omitempty"`
 	Error     string `json:"error,omitempty"`
+	// Outcome is set with Error.
+	Outcome Outcome `json:"outcome,omitempty"`
 }
 
 // publisher is what Publish and SendMessage share.
@@ -235,12 +237,12 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 	var failed error
 	for i, res := range p.opts.Publisher.Publish(ctx, msgs...) {
 		results[i] = resultOf(res)
-		failed = cmp.Or(failed, res.Err)
+		failed = worse(failed, res.Err)
 	}
 	if failed != nil {
-		fields := []slog.Attr{slog.Any("error", failed), slog.String("subject", msgs[0].Subject), slog.Int("events", len(msgs))}
+		fields := []slog.Attr{slog.Any("error", failed), slog.String("subject", msgs[0].Subject), slog.Int("events", len(msgs)), slog.String("outcome", string(outcomeOf(failed)))}
 		p.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn, "publish failed", withTrace(fields, traceID(r.Header))...)
-		problem := problemOf(failed)
+		problem := storeProblem(failed)
 		if isArray {
 			problem.Results = results
 		}
@@ -258,7 +260,8 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 
 func resultOf(res feed.Result) PublishResult {
 	if res.Err != nil {
-		return PublishResult{Error: problemOf(res.Err).Detail}
+		problem := storeProblem(res.Err)
+		return PublishResult{Error: problem.Detail, Outcome: problem.Outcome}
 	}
 	return PublishResult{
 		Stream: res.Ack.Stream, Seq: res.Ack.Position.Seq,
@@ -266,7 +269,7 @@ func resultOf(res feed.Result) PublishResult {
 	}
 }
 
-// problemOf maps what can go wrong with a publish to an answer.
+// problemOf maps what can be wrong with the request of a publish to an answer.
 func problemOf(err error) Problem {
 	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
 	if field, ok := errors.AsType[*fieldError](err); ok {
@@ -279,13 +282,6 @@ func problemOf(err error) Problem {
 		p.Detail = fmt.Sprintf("the body is larger than %d bytes (publish.max_bytes)", tooBig.Limit)
 	case errors.Is(err, errSlowBody):
 		p.Status = http.StatusRequestTimeout
-	case errors.Is(err, feed.ErrTooLarge):
-		p.Status = http.StatusRequestEntityTooLarge
-	case errors.Is(err, feed.ErrSubjectNotStored):
-		p.Status = http.StatusUnprocessableEntity
-	case errors.Is(err, feed.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		p.Status = http.StatusServiceUnavailable
-		p.Detail = "the event store did not acknowledge in time, so whether the event is stored is not known; repeat it with the same id, which makes it a duplicate if it is"
 	}
 	return p
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -276,19 +278,26 @@ func TestPublishArray(t *testing.T) {
 // TestPublishFails: the store says no. An array's problem tells what became of each.
 func TestPublishFails(t *testing.T) {
 	for _, c := range []struct {
-		err    error
-		status int
-		says   string
+		err     error
+		status  int
+		says    string
+		outcome feedhttp.Outcome
 	}{
-		{fmt.Errorf("%q: %w", "n.all", feed.ErrSubjectNotStored), 422, "n.all"},
-		{fmt.Errorf("%w: 2 MB", feed.ErrTooLarge), 413, "2 MB"},
-		{fmt.Errorf("%w: no leader", feed.ErrUnavailable), 503, "repeat it with the same id"},
-		{context.DeadlineExceeded, 503, "repeat it with the same id"},
+		{fmt.Errorf("%q: %w", "n.all", feed.ErrSubjectNotStored), 422, "n.all", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: sealed", feed.ErrRejected), 422, "sealed", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: 2 MB", feed.ErrTooLarge), 413, "2 MB", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: maximum messages exceeded", feed.ErrFull), 507, "maximum messages", feedhttp.OutcomeNotStored},
+		{&feed.InvalidError{Field: "subject", Reason: "is empty"}, 400, "is empty", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w, and %w: no leader", feed.ErrUnavailable, feed.ErrNotStored), 503, "the event is not stored", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: %w", feed.ErrNotStored, context.Canceled), 503, "the event is not stored", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: no answer", feed.ErrUnavailable), 503, "repeat it with the same id", feedhttp.OutcomeUnknown},
+		{context.DeadlineExceeded, 503, "repeat it with the same id", feedhttp.OutcomeUnknown},
+		{errors.New("new"), 503, "repeat it with the same id", feedhttp.OutcomeUnknown},
 	} {
 		d := newDesk(t, publishing, feedhttp.PublishOptions{})
 		d.errs = []error{c.err}
 		resp, body := d.post(t, `{"subject":"n.all","data":1}`)
-		if p := problem(t, resp, body); p.Status != c.status || !strings.Contains(p.Detail, c.says) || p.Results != nil {
+		if p := problem(t, resp, body); p.Status != c.status || p.Outcome != c.outcome || !strings.Contains(p.Detail, c.says) || p.Results != nil {
 			t.Errorf("%v: %+v", c.err, p)
 		}
 		d.errs = []error{nil, c.err, nil}
@@ -297,10 +306,32 @@ func TestPublishFails(t *testing.T) {
 		if p.Status != c.status || len(p.Results) != 3 {
 			t.Fatalf("%v in an array: %+v", c.err, p)
 		}
-		if p.Results[0].Seq != 1 || p.Results[2].Seq != 3 || p.Results[1].Seq != 0 || !strings.Contains(p.Results[1].Error, c.says) {
+		if p.Results[0].Seq != 1 || p.Results[2].Seq != 3 || p.Results[1].Seq != 0 || !strings.Contains(p.Results[1].Error, c.says) || p.Results[1].Outcome != c.outcome {
 			t.Errorf("%v in an array: results %+v", c.err, p.Results)
 		}
 	}
+}
+
+// An array is answered with the error that says most about repeating it, wherever it stands.
+func TestPublish_ArrayFailsInSeveralWays_AnswersWorst(t *testing.T) {
+	notNow := fmt.Errorf("%w, and %w", feed.ErrUnavailable, feed.ErrNotStored)
+	ranks := []error{nil, feed.ErrTooLarge, feed.ErrFull, notNow, feed.ErrUnavailable}
+	for i, want := range []int{200, 413, 507, 503, 503} {
+		for _, errs := range [][]error{ranks[:i+1], reversed(ranks[:i+1])} {
+			d := newDesk(t, publishing, feedhttp.PublishOptions{})
+			d.errs = errs
+			resp, _ := d.post(t, `[{"subject":"n.a"}`+strings.Repeat(`,{"subject":"n.b"}`, i)+`]`)
+			if resp.StatusCode != want {
+				t.Errorf("%v: %d, want %d", errs, resp.StatusCode, want)
+			}
+		}
+	}
+}
+
+func reversed(errs []error) []error {
+	back := slices.Clone(errs)
+	slices.Reverse(back)
+	return back
 }
 
 // TestPublishTimeout: the answer comes though the store does not.

@@ -25,7 +25,8 @@ func (c *creates) close() { c.group.close() }
 // created is what matters of a CONSUMER.CREATE response.
 type created struct {
 	failure
-	NumPending uint64 `json:"num_pending"`
+	NumPending uint64     `json:"num_pending"`
+	Config     pullLimits `json:"config"`
 }
 
 // queued creates a consumer when its turn has come.

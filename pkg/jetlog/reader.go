@@ -186,6 +186,9 @@ func (r *reader) broken(cause error) {
 	r.failures++
 	r.pull.drop()
 	r.pull.silence = r.log.opts.Heartbeat * 5 / 2 << min(r.failures-1, 3) // it may be load
+	if r.failures >= maxSilent {
+		r.log.logRetry(cause)
+	}
 	r.log.opts.Logger.Debug("a replay gets another consumer", "stream", r.log.opts.Stream, "after", r.cursor, "error", cause)
 }
 

@@ -23,12 +23,14 @@ type streamInfo struct {
 	failure
 	Created time.Time `json:"created"`
 	Config  struct {
+		Subjects  []string                  `json:"subjects"`
 		Retention jetstream.RetentionPolicy `json:"retention"`
 		Replicas  int                       `json:"num_replicas"`
 		Metadata  map[string]string         `json:"metadata"`
 		Mirror    *struct {
 			Name string `json:"name"`
 		} `json:"mirror"`
+		ConsumerLimits jetstream.StreamConsumerLimits `json:"consumer_limits"`
 	} `json:"config"`
 	Mirror *struct {
 		Lag    uint64              `json:"lag"`
@@ -101,6 +103,9 @@ func epoch(created time.Time, metadata map[string]string) string {
 func (l *Log) info(ctx context.Context) (*streamInfo, error) {
 	var resp streamInfo
 	err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
+	if err == nil {
+		l.limits.set(&resp)
+	}
 	return &resp, err
 }
 

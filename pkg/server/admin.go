@@ -141,7 +141,7 @@ func (s *Server) stopAdmin() {
 func (s *Server) openMetrics() {
 	node := metrics.Node{
 		Publisher: s.publish, Admission: s.admit, Sockets: s.sockets, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
-		Draining: s.draining.Load, Revocations: s.revocationStatus,
+		Draining: s.draining.Load, Revocations: s.revocationStatus, Recreations: s.kept.recreations,
 	}
 	if s.embedded != nil {
 		node.Store = s.embedded.Err

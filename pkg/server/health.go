@@ -202,7 +202,7 @@ func (s *Server) checkStreams() error {
 	if why := s.provisioned.Load(); why != nil {
 		return fmt.Errorf("%s", *why)
 	}
-	return nil
+	return s.kept.err()
 }
 
 func orUnknown(err error) error {

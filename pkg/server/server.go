@@ -60,6 +60,7 @@ type Server struct {
 	adminSockets  *push.Sockets
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
+	kept        keptStreams
 	draining    atomic.Bool
 	drain       drainState
 	started     time.Time
@@ -72,6 +73,7 @@ type Server struct {
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}, readers: make(chan struct{}, maxReaders)}
+	s.kept = newKeptStreams(s.opts.Streams)
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
 	s.opts.NATS.Denied = s.microDenied
 	waiting := "the streams were not looked at yet"
@@ -137,7 +139,7 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	for _, f := range s.opts.Feeds {
 		streams = append(streams, f.Stream)
 	}
-	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Streams: streams}); err != nil {
+	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Streams: streams, Expected: s.kept.expected}); err != nil {
 		return err
 	}
 	s.onClose(s.publish.Close)

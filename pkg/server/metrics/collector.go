@@ -38,6 +38,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.publisher(to)
 	c.nats(to)
 	c.traces(to)
+	for name, n := range c.node.Recreations() {
+		send(to, recreations, n, name)
+	}
 	sendBool(to, drainingNow, c.node.Draining())
 	send(to, buildInfo, 1, c.node.Version, runtime.Version())
 	asking.Wait()
@@ -163,6 +166,7 @@ func (c *collector) replays(to sink, s Stream, status feed.ReplayStatus) {
 		send(to, createFailures, n, s.Name, reason.String())
 	}
 	send(to, tailRestarts, log.TailRestarts, s.Name)
+	send(to, pullRefusals, log.PullRefusals, s.Name)
 }
 
 // askTimeout bounds the question to a stream's leader.

@@ -35,6 +35,8 @@ type Node struct {
 	Draining  func() bool
 	// Revocations are what came on the subject of revocations.
 	Revocations func() Revocations
+	// Recreations are how often each stream, by its name, was created again at run time.
+	Recreations func() map[string]uint64
 	Traces      func() traces.Status // nil without any
 	Version     string               // of this program
 }

@@ -46,6 +46,8 @@ var (
 	lastSequence = define(gauge, "stream_last_sequence", "The last sequence of the stream, as its leader tells at the scrape; missing when it does not answer within a second.", "stream")
 	tailLag      = define(gauge, "tail_lag_events", "How many events the node has yet to read: the difference of these two.", "stream")
 	tailResets   = define(counter, "tail_resets_total", "How often the stream could not be followed where the node was, by the gap that its clients were told.", "stream", "reason")
+	recreations  = define(counter, "stream_recreations_total", "How often the node created a stream again that went away while it ran. The events of the stream are lost each time.", "stream")
+	pullRefusals = define(counter, "pull_refusals_total", "Pull requests of the tail and of replays that NATS did not accept. One that exceeds a limit of the server is repeated with less.", "stream")
 	tailRestarts = define(counter, "tail_restarts_total", "How often the consumer of the tail was replaced, without a loss: the connection, the server or the consumer had failed.", "stream")
 
 	natsConnected  = define(gauge, "nats_connected", "1 while the connection to NATS stands.")
