@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Revocation takes a grant back before it expires: of all tokens of a user that were issued
@@ -29,7 +33,24 @@ func ParseRevocation(data []byte) (Revocation, error) {
 	if r == (Revocation{}) {
 		return r, errors.New(`revocation: it names neither a user nor a token`)
 	}
-	return r, nil
+	return r, r.checkUser()
+}
+
+// checkUser refuses a user that no identity can have: the revocation would have no effect. The
+// user is the plain value, not its encoding in subjects. The JSON decoder puts U+FFFD where the
+// text is not valid UTF-8.
+func (r Revocation) checkUser() error {
+	if r.User == "" {
+		return nil
+	}
+	err := subject.CheckValue(r.User)
+	if err == nil && strings.ContainsRune(r.User, utf8.RuneError) {
+		err = subject.ErrNotUTF8
+	}
+	if err != nil {
+		return fmt.Errorf("revocation: the user %w", err)
+	}
+	return nil
 }
 
 // Grant is what a revocation looks at of an identity.
