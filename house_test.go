@@ -93,6 +93,7 @@ var house = map[string]struct {
 	"internal/testkit":     {}, // for tests: it knows none of ours
 	"internal/slots":       {},
 	"internal/subject":     {},
+	"internal/delivery":    {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"pkg/sse":              {},
 	"pkg/client":           {ours: []string{"pkg/sse"}},
 	"pkg/histogram":        {},

@@ -39,6 +39,7 @@ func (s *Server) provision(ctx context.Context) {
 			}
 		}
 	}
+	s.delivery.Refresh(ctx)
 	s.provisioned.Store(nil)
 }
 
