@@ -33,13 +33,13 @@ func ParseRevocation(data []byte) (Revocation, error) {
 	if r == (Revocation{}) {
 		return r, errors.New(`revocation: it names neither a user nor a token`)
 	}
-	return r, r.checkUser()
+	return r, r.Check()
 }
 
-// checkUser refuses a user that no identity can have: the revocation would have no effect. The
+// Check refuses a user that no identity can have: the revocation would have no effect. The
 // user is the plain value, not its encoding in subjects. The JSON decoder puts U+FFFD where the
 // text is not valid UTF-8.
-func (r Revocation) checkUser() error {
+func (r Revocation) Check() error {
 	if r.User == "" {
 		return nil
 	}
