@@ -109,6 +109,7 @@ func (j JWT) validate(p *problems, used bool) {
 		checkPair(p, "auth.jwt.claims", pair, "city=address.city")
 	}
 	atLeastDuration(p, "auth.jwt.leeway", j.Leeway, 0)
+	atLeastDuration(p, "auth.jwt.max_lifetime", j.MaxLifetime, 0)
 }
 
 func checkPair(p *problems, key, pair, example string) {

@@ -56,12 +56,13 @@ type JWT struct {
 	Issuer       string   // what iss must be; any when empty
 	Audience     []string // of which aud must hold one
 	Leeway       time.Duration
-	Cookie       string   // a cookie that may hold the token
-	Query        bool     // ?access_token= may, too
-	Claims       []string // variable=claim path, such as city=address.city
-	WidenClaim   string   // a claim with subjects that may be asked for beyond the feed's
-	NarrowClaim  string   // a claim with the only subjects that may be read
-	PublishClaim string   // a claim with subjects that may be published to
+	MaxLifetime  time.Duration // from iat to exp; 0 is any
+	Cookie       string        // a cookie that may hold the token
+	Query        bool          // ?access_token= may, too
+	Claims       []string      // variable=claim path, such as city=address.city
+	WidenClaim   string        // a claim with subjects that may be asked for beyond the feed's
+	NarrowClaim  string        // a claim with the only subjects that may be read
+	PublishClaim string        // a claim with subjects that may be published to
 
 	PresenceClaim string // a claim that is true for who may read who is connected
 }
@@ -193,9 +194,20 @@ type Window struct {
 type Publish struct {
 	Enabled  Switch
 	Keys     string // file of API keys; empty for none
-	MaxBytes Size   // of one request's body
-	MaxBatch int    // events in one request
+	Subjects PublishSubjects
+	MaxBytes Size // of one request's body
+	MaxBatch int  // events in one request
 }
+
+// PublishSubjects is what may be published by HTTP.
+type PublishSubjects string
+
+// PublishFeeds takes the subjects that some feed can deliver; PublishStream takes all subjects of
+// the feeds' streams.
+const (
+	PublishFeeds  PublishSubjects = "feeds"
+	PublishStream PublishSubjects = "stream"
+)
 
 // Console is console.*: the page for operators at /.
 type Console struct {
@@ -266,7 +278,7 @@ func Default() Config {
 			PublishesPerSecond: 1000, PublishesBurst: 5000,
 		},
 		Window:   Window{Events: 65536, Bytes: 64 * MiB},
-		Publish:  Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
+		Publish:  Publish{Enabled: Auto, Subjects: PublishFeeds, MaxBytes: MiB, MaxBatch: 1000},
 		Console:  Console{Enabled: Auto},
 		Docs:     Docs{Enabled: Auto},
 		Node:     Node{Micro: true},

@@ -112,10 +112,10 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		"sse.max_age": "6h", "sse.max_idle": "7m", "sse.drain_period": "8s", "window.events": "8", "window.bytes": "9KiB",
 		"http.trusted_proxies": "10.0.0.0/8, 192.0.2.1", "insecure": "true", "auth.identity": "jwt,anonymous",
 		"auth.jwt.secret_file": "", "auth.jwt.public_key_file": "k.pem", "auth.jwt.jwks_file": "", "auth.jwt.jwks_url": "", "auth.jwt.algorithms": "EdDSA",
-		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.cookie": "c", "auth.jwt.query": "true",
+		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.max_lifetime": "24h", "auth.jwt.cookie": "c", "auth.jwt.query": "true",
 		"auth.jwt.claims": "user=sub,city=address.city", "auth.jwt.widen_claim": "w", "auth.jwt.narrow_claim": "n", "auth.jwt.publish_claim": "p", "auth.jwt.presence_claim": "pr",
 		"node.name": "n1", "node.micro": "false", "presence.enabled": "true", "presence.bucket": "B", "presence.ttl": "9s", "presence.replicas": "3", "presence.events": "t.p",
-		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "publish.keys": "keys", "publish.enabled": "false", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "console.enabled": "false", "docs.enabled": "false", "traces.endpoint": "http://c:4318/v1/traces", "traces.sample": "0.5", "traces.rate": "7", "log.level": "debug", "log.format": "json", "log.users": "hash", "log.users_key": "uk",
+		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "publish.keys": "keys", "publish.enabled": "false", "publish.subjects": "stream", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "console.enabled": "false", "docs.enabled": "false", "traces.endpoint": "http://c:4318/v1/traces", "traces.sample": "0.5", "traces.rate": "7", "log.level": "debug", "log.format": "json", "log.users": "hash", "log.users_key": "uk",
 	}
 	var environ, args, yaml []string
 	for _, k := range keys {

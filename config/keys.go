@@ -58,6 +58,7 @@ var keys = []key{
 	{name: "auth.jwt.issuer", usage: "accept tokens of this `issuer` alone", field: func(c *Config) any { return &c.Auth.JWT.Issuer }},
 	{name: "auth.jwt.audience", usage: "accept tokens for one of these `names`, by comma; * takes any", field: func(c *Config) any { return &c.Auth.JWT.Audience }},
 	{name: "auth.jwt.leeway", usage: "allow for clocks that differ by this `duration`", field: func(c *Config) any { return &c.Auth.JWT.Leeway }},
+	{name: "auth.jwt.max_lifetime", usage: "refuse tokens that last longer than this `duration`; 0s takes any", field: func(c *Config) any { return &c.Auth.JWT.MaxLifetime }},
 	{name: "auth.jwt.cookie", usage: "take the token from the cookie of this `name`, too", field: func(c *Config) any { return &c.Auth.JWT.Cookie }},
 	{name: "auth.jwt.query", usage: "take the token from ?access_token=, too", field: func(c *Config) any { return &c.Auth.JWT.Query }},
 	{name: "auth.jwt.claims", usage: "fill variables from claims: `variable=path`, by comma", field: func(c *Config) any { return &c.Auth.JWT.Claims }},
@@ -96,6 +97,7 @@ var keys = []key{
 
 	{name: "publish.enabled", usage: "take events by HTTP: `true`, false, or auto", field: func(c *Config) any { return &c.Publish.Enabled }},
 	{name: "publish.keys", usage: "`file` of API keys for publishing and presence", field: func(c *Config) any { return &c.Publish.Keys }},
+	{name: "publish.subjects", usage: "take events for the subjects of `feeds`, or for all of the feeds' streams (stream)", field: func(c *Config) any { return (*string)(&c.Publish.Subjects) }},
 	{name: "publish.max_bytes", usage: "largest `size` of a request's body", field: func(c *Config) any { return &c.Publish.MaxBytes }},
 	{name: "publish.max_batch", usage: "largest `number` of events in one request", field: func(c *Config) any { return &c.Publish.MaxBatch }},
 

@@ -31,6 +31,7 @@ func (c Config) validate(p *problems) {
 	c.Sockets.validate(p)
 	atLeast(p, "window.events", c.Window.Events, 1)
 	atLeast(p, "window.bytes", c.Window.Bytes, 1)
+	oneOf(p, "publish.subjects", string(c.Publish.Subjects), string(PublishFeeds), string(PublishStream))
 	atLeast(p, "publish.max_bytes", c.Publish.MaxBytes, 1)
 	if c.Publish.MaxBytes > maxEvent {
 		p.add("publish.max_bytes", "%s is more than the %s that NATS can take", c.Publish.MaxBytes, maxEvent)

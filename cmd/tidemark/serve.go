@@ -117,8 +117,9 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
 			Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",
-			LocalOnly: cfg.Dev,
-			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
+			LocalOnly:   cfg.Dev,
+			AllSubjects: cfg.Publish.Subjects == config.PublishStream,
+			MaxBytes:    int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
 		Console: cfg.ConsoleEnabled(), Docs: cfg.DocsEnabled(),
 		Node: server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
@@ -137,7 +138,7 @@ func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger)
 		Identity: cfg.Auth.Identity,
 		JWT: auth.JWTOptions{
 			SecretFile: j.SecretFile, PublicKeyFile: j.PublicKeyFile, JWKSFile: j.JWKSFile, JWKSURL: j.JWKSURL,
-			Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience, Leeway: j.Leeway,
+			Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience, Leeway: j.Leeway, MaxLifetime: j.MaxLifetime,
 			Cookie: j.Cookie, Query: j.Query, Claims: config.Pairs(j.Claims),
 			WidenClaim: j.WidenClaim, NarrowClaim: j.NarrowClaim, PublishClaim: j.PublishClaim,
 			PresenceClaim: j.PresenceClaim,

@@ -65,6 +65,9 @@ again: tokens should not last much longer.`,
 		if rev == (auth.Revocation{}) {
 			return usageError{errors.New("name a --user or an --id")}
 		}
+		if err := rev.Check(); err != nil {
+			return usageError{err}
+		}
 		return revoke(cmd.Context(), cfg, rev, cmd.OutOrStdout())
 	})
 }

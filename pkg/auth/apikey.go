@@ -114,6 +114,9 @@ func checkKeyLine(name string, filters []string) error {
 	if err := feed.CheckToken(name); err != nil {
 		return fmt.Errorf("the name %w", err)
 	}
+	if len(name) > maxTokenID {
+		return fmt.Errorf("the name is longer than %d bytes", maxTokenID)
+	}
 	if strings.HasPrefix(name, keyPrefix) || strings.HasPrefix(name, "#") {
 		return fmt.Errorf("the name begins with %s or #; it is a name, never the key itself, and no comment", keyPrefix)
 	}

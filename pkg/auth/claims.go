@@ -92,6 +92,9 @@ func readClaims(payload []byte, known *registered) (map[string]any, error) {
 }
 
 func (s *JWTSource) checkClaims(c registered) error {
+	if err := checkDates(c); err != nil {
+		return err
+	}
 	if c.Expiry == nil && !s.opts.AllowNoExpiry {
 		return invalidToken("the token never expires (exp); one that does is needed")
 	}
@@ -117,7 +120,7 @@ func (s *JWTSource) checkClaims(c registered) error {
 	case err != nil:
 		return invalidToken("the token's claims are not those that are needed here")
 	}
-	return nil
+	return s.checkLifetime(c, time.Now())
 }
 
 // checkAudience: RFC 7519 has a service refuse what names an audience that it is not in.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/feed"
 )
 
@@ -23,8 +24,8 @@ const (
 // Identity is who is calling. The zero Identity is anonymous. Its maps and slices are shared
 // with nobody who changes them; leave them as they are.
 type Identity struct {
-	// Vars fill the variables of subject templates: {"user": "42"}. Each value is one plain
-	// token of a subject.
+	// Vars fill the variables of subject templates: {"user": "42"}. Each value has 1 to 255 bytes
+	// of UTF-8. It is encoded where it becomes a token of a subject; see feed.Template.Expand.
 	Vars map[string]string
 	// Kind says where the identity comes from; empty counts as anonymous.
 	Kind Kind
@@ -103,14 +104,14 @@ func intersect(a, b string) (string, bool) {
 	}
 }
 
-// fill puts a value into vars. An empty one is no value; one that is not a plain token is
-// refused, for where it came from.
+// fill puts a value into vars. The empty value is left out. One that cannot be encoded as a token
+// of a subject is refused, and the error names where it came from.
 func fill(vars map[string]string, name, value, where string) error {
 	if value == "" {
 		return nil
 	}
-	if err := feed.CheckToken(value); err != nil {
-		return badRequest("%s %v: it becomes one token of a subject", where, err)
+	if err := subject.CheckValue(value); err != nil {
+		return badRequest("%s %v; a value has at most %d bytes of UTF-8", where, err, subject.MaxValueLen)
 	}
 	vars[name] = value
 	return nil

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Revocation takes a grant back before it expires: of all tokens of a user that were issued
@@ -20,9 +23,6 @@ type Revocation struct {
 
 // maxRevocation bounds the message of a revocation: room for both fields, escaped.
 const maxRevocation = 4 << 10
-
-// maxRevokedUser bounds the user in bytes, as a user is one token of a subject.
-const maxRevokedUser = 255
 
 // ParseRevocation reads {"user":"42"} or {"token":"a jti"}. Anything unknown in it is an
 // error: a misspelt field would revoke something else. A user or a token has at most 255 bytes.
@@ -43,17 +43,27 @@ func ParseRevocation(data []byte) (Revocation, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return Revocation{}, errors.New("revocation: the message goes on after its JSON value")
 	}
-	return r, r.check()
+	return r, r.Check()
 }
 
-func (r Revocation) check() error {
+// Check refuses a revocation that can have no effect: of no user and no token, or of a user or token
+// that no identity can have. The user is the plain value, not its encoding in subjects. The JSON
+// decoder puts U+FFFD where the text is not valid UTF-8.
+func (r Revocation) Check() error {
 	switch {
 	case r == Revocation{}:
 		return errors.New(`revocation: it names neither a user nor a token`)
-	case len(r.User) > maxRevokedUser:
-		return fmt.Errorf("revocation: the user has %d bytes, of at most %d", len(r.User), maxRevokedUser)
 	case len(r.Token) > maxTokenID:
 		return fmt.Errorf("revocation: the token has %d bytes, of at most %d", len(r.Token), maxTokenID)
+	case r.User == "":
+		return nil
+	}
+	err := subject.CheckValue(r.User)
+	if err == nil && strings.ContainsRune(r.User, utf8.RuneError) {
+		err = subject.ErrNotUTF8
+	}
+	if err != nil {
+		return fmt.Errorf("revocation: the user %w", err)
 	}
 	return nil
 }

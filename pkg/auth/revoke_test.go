@@ -12,13 +12,13 @@ import (
 
 func TestParseRevocation(t *testing.T) {
 	for text, want := range map[string]auth.Revocation{
-		`{"user":"42"}`: {User: "42"}, `{"token":"a.b"}`: {Token: "a.b"}, `{"user":"42","token":"t"}`: {User: "42", Token: "t"},
+		`{"user":"42"}`: {User: "42"}, `{"token":"a.b"}`: {Token: "a.b"}, `{"user":"alice.b@example.com"}`: {User: "alice.b@example.com"}, `{"user":"42","token":"t"}`: {User: "42", Token: "t"},
 	} {
 		if got, err := auth.ParseRevocation([]byte(text)); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{``, `{}`, `{"usr":"42"}`, `{"user":""}`, `[]`, `"42"`, `{"user":42}`} {
+	for _, text := range []string{``, `{}`, `{"usr":"42"}`, `{"user":""}`, `[]`, `"42"`, `{"user":42}`, `{"user":"a\ud800"}`, "{\"user\":\"a\xff\"}", `{"user":"` + strings.Repeat("a", 256) + `"}`} {
 		if got, err := auth.ParseRevocation([]byte(text)); err == nil {
 			t.Errorf("%s is taken for %+v", text, got)
 		}

@@ -38,6 +38,7 @@ type Feed struct {
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
 	losses              lossCounts
+	undeliverable       undeliverable
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
@@ -95,7 +96,9 @@ type Status struct {
 	// Losses are how often the tail could not go on where it was, by reason.
 	Losses  map[Reason]uint64
 	Replays ReplayStatus
-	Lost    error // why the log is out of reach; nil while it is followed
+	// Undeliverable counts the events since the start for which Options.Deliverable is false.
+	Undeliverable uint64
+	Lost          error // why the log is out of reach; nil while it is followed
 }
 
 // LostFor is for how long the log has been out of reach; zero while it is followed. It does
@@ -120,6 +123,7 @@ func (f *Feed) Status() Status {
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Subscriptions: f.subs.Len(), Lost: f.lost,
 		FromWindow: f.fromWindow.Load(), FromLog: f.fromLog.Load(),
+		Undeliverable: f.undeliverable.count.Load(),
 	}
 }
 
@@ -129,6 +133,9 @@ func (f *Feed) offer(ev Event) {
 		ev.Trace = nil // stored before the node came: a burst at each start, of what has long ended
 	}
 	matched := f.handOut(ev)
+	if matched == 0 {
+		f.checkDeliverable(ev)
+	}
 	if ev.Trace != nil {
 		ev.Trace.Offered(matched)
 	}

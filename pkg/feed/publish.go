@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // MaxTypeLen and MaxIDLen bound an event's type and message id, in bytes.
@@ -71,6 +73,9 @@ func (d definite) Is(target error) bool { return target == ErrNotStored }
 type InvalidError struct {
 	Field  string // subject, event, id
 	Reason string
+	// Misspelt says that a token of the subject is not the canonical encoding of a value; Reason
+	// has the right spelling.
+	Misspelt bool
 }
 
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
@@ -81,7 +86,8 @@ func (e *InvalidError) Is(target error) bool { return target == ErrNotStored }
 // Validate reports the first field that cannot be published, as an *InvalidError.
 func (m Message) Validate() error {
 	if err := CheckSubject(m.Subject); err != nil {
-		return &InvalidError{Field: "subject", Reason: err.Error()}
+		_, misspelt := errors.AsType[*subject.SpellingError](err)
+		return &InvalidError{Field: "subject", Reason: err.Error(), Misspelt: misspelt}
 	}
 	if m.Subject[0] == '$' || strings.HasPrefix(m.Subject, "_INBOX.") {
 		// A publish to $JS.API.STREAM.DELETE.X would be carried out, and answered.

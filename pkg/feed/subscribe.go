@@ -35,6 +35,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 	if err := f.awaitReady(ctx); err != nil {
 		return nil, err
 	}
+	opts.Start = f.choose(opts.Start)
 	s, err := f.subscription(opts)
 	if err != nil {
 		return nil, err
@@ -57,6 +58,7 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 	default:
 		return nil, nil
 	}
+	opts.Start = f.choose(opts.Start)
 	switch opts.Start.kind {
 	case startNew, startMalformed:
 	case startSeq, startResume:

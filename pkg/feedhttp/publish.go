@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -24,9 +22,12 @@ type PublishOptions struct {
 	Publisher feed.Publisher
 	// Identify says who publishes, and where it may; nil lets everybody publish everywhere.
 	Identify auth.Source
-	// Subjects bound what may be published; empty allows every subject that some stream
-	// takes.
-	Subjects []string
+	// Accept returns why a subject may not be published, such as that it would reach nobody. The
+	// publisher receives the text with 422. Nil accepts every subject that some stream captures.
+	Accept func(ctx context.Context, subject string) error
+	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
+	// only variable; see feed.UserTemplate.
+	Templates []feed.Template
 	// MaxBytes bounds a request's body; 1 MiB when zero.
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.
@@ -54,7 +55,9 @@ func (o PublishOptions) withDefaults() PublishOptions {
 // PublishRequest is one event of POST /publish.
 type PublishRequest struct {
 	Subject string `json:"subject"`
-	Event   string `json:"event"`
+	// User stands in place of Subject: the event goes to the subject of that user.
+	User  recipient `json:"user,omitzero"`
+	Event string    `json:"event"`
 	// Data is any JSON. A string goes out as its text, anything else as JSON.
 	Data json.RawMessage `json:"data"`
 	ID   string          `json:"id"`
@@ -75,7 +78,8 @@ type PublishResult struct {
 type publisher struct{ opts PublishOptions }
 
 // Publish stores the events of POST requests: one PublishRequest or an array of them. It
-// answers once all are acknowledged, with a PublishResult or an array.
+// answers once all are acknowledged, with a PublishResult or an array. With ?user= the body is
+// the data of one event for that user.
 //
 // A request that holds anything invalid is refused whole. Where the store fails in the
 // middle of an array, the problem tells what became of each.
@@ -89,17 +93,7 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	body, err := h.read(w, r)
-	if err != nil {
-		WriteProblem(w, problemOf(err))
-		return
-	}
-	requests, isArray, err := decode(body, h.opts.MaxBatch)
-	if err != nil {
-		WriteProblem(w, problemOf(err))
-		return
-	}
-	msgs, err := h.messages(requests, isArray, r.Header.Get("Idempotency-Key"))
+	msgs, isArray, err := h.events(w, r)
 	if err != nil {
 		WriteProblem(w, problemOf(err))
 		return
@@ -111,6 +105,28 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.admit(w, r, len(msgs)-1) {
 		h.store(w, r, msgs, isArray)
 	}
+}
+
+// events reads a request. Errors are for problemOf.
+func (h *Publish) events(w http.ResponseWriter, r *http.Request) (msgs []feed.Message, isArray bool, err error) {
+	user, named, err := queryUser(r)
+	if err != nil {
+		return nil, false, err
+	}
+	if named {
+		msgs, err = h.raw(w, r, user)
+		return msgs, false, err
+	}
+	body, err := h.read(w, r)
+	if err != nil {
+		return nil, false, err
+	}
+	requests, isArray, err := decode(body, h.opts.MaxBatch)
+	if err != nil {
+		return nil, isArray, err
+	}
+	msgs, err = h.messages(r.Context(), requests, isArray, r.Header.Get("Idempotency-Key"))
+	return msgs, isArray, err
 }
 
 // enter asks what there is to ask before the body is read: a stranger's is not worth the
@@ -155,6 +171,7 @@ func (p *publisher) allow(id auth.Identity, msgs ...feed.Message) error {
 type fieldError struct {
 	field  string
 	reason string
+	status int // of the answer; 400 when zero
 }
 
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
@@ -167,14 +184,18 @@ func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error)
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, errors.New(`the body is empty; send JSON such as {"subject":"notifications.broadcast","data":"hi"}`)
 	}
-	if !utf8.Valid(body) {
-		// The decoder would replace what it cannot read, also in subjects.
-		return nil, errors.New("the body is not UTF-8; send other data in base64")
-	}
-	return body, nil
+	return body, checkText(body)
 }
 
-func (p *publisher) messages(requests []PublishRequest, isArray bool, key string) ([]feed.Message, error) {
+func checkText(body []byte) error {
+	if !utf8.Valid(body) {
+		// The decoder would replace what it cannot read, also in subjects.
+		return errors.New("the body is not UTF-8; send other data in base64")
+	}
+	return nil
+}
+
+func (p *publisher) messages(ctx context.Context, requests []PublishRequest, isArray bool, key string) ([]feed.Message, error) {
 	msgs := make([]feed.Message, len(requests))
 	for i, req := range requests {
 		id := req.ID
@@ -188,8 +209,12 @@ func (p *publisher) messages(requests []PublishRequest, isArray bool, key string
 		if err != nil {
 			return nil, err
 		}
-		msgs[i] = feed.Message{Subject: req.Subject, Type: req.Event, Data: data, ID: id}
-		if err := p.check(msgs[i], i, isArray); err != nil {
+		subject, err := p.subjectOf(req)
+		if err != nil {
+			return nil, atIndex(err, i, isArray)
+		}
+		msgs[i] = feed.Message{Subject: subject, Type: req.Event, Data: data, ID: id}
+		if err := p.check(ctx, msgs[i], i, isArray); err != nil {
 			return nil, err
 		}
 	}
@@ -212,21 +237,28 @@ func payload(data json.RawMessage) ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-func (p *publisher) check(m feed.Message, i int, isArray bool) error {
+// check returns what is wrong with a message as a *fieldError.
+func (p *publisher) check(ctx context.Context, m feed.Message, i int, isArray bool) error {
 	err := m.Validate()
-	if err == nil && len(p.opts.Subjects) > 0 &&
-		!slices.ContainsFunc(p.opts.Subjects, func(f string) bool { return feed.Matches(f, m.Subject) }) {
-		err = &feed.InvalidError{Field: "subject", Reason: fmt.Sprintf("%q is outside of %s", m.Subject, strings.Join(p.opts.Subjects, ", "))}
+	if err == nil {
+		err = p.deliverable(ctx, m.Subject)
 	}
-	invalid, ok := errors.AsType[*feed.InvalidError](err)
-	if !ok {
-		return err
+	if invalid, ok := errors.AsType[*feed.InvalidError](err); ok {
+		wrong := &fieldError{field: invalid.Field, reason: invalid.Reason}
+		if invalid.Misspelt {
+			wrong.status = http.StatusUnprocessableEntity
+		}
+		err = wrong
 	}
-	field := invalid.Field
-	if isArray {
-		field = fmt.Sprintf("[%d].%s", i, field)
+	return atIndex(err, i, isArray)
+}
+
+// atIndex names the place of a field within an array.
+func atIndex(err error, i int, isArray bool) error {
+	if wrong, ok := errors.AsType[*fieldError](err); ok && isArray {
+		return &fieldError{fmt.Sprintf("[%d].%s", i, wrong.field), wrong.reason, wrong.status}
 	}
-	return &fieldError{field, invalid.Reason}
+	return err
 }
 
 // store publishes and answers.
@@ -273,7 +305,7 @@ func resultOf(res feed.Result) PublishResult {
 func problemOf(err error) Problem {
 	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
 	if field, ok := errors.AsType[*fieldError](err); ok {
-		p.Field = field.field
+		p.Field, p.Status = field.field, cmp.Or(field.status, p.Status)
 	}
 	tooBig, isTooBig := errors.AsType[*http.MaxBytesError](err)
 	switch {

@@ -198,9 +198,19 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// below accepts subjects that begin with prefix.
+func below(prefix string) func(context.Context, string) error {
+	return func(_ context.Context, subject string) error {
+		if !strings.HasPrefix(subject, prefix) {
+			return fmt.Errorf("%q is outside of %s", subject, prefix)
+		}
+		return nil
+	}
+}
+
 // TestPublishRefused: what is wrong anywhere keeps everything from being stored.
 func TestPublishRefused(t *testing.T) {
-	d := newDesk(t, publishing, feedhttp.PublishOptions{Subjects: []string{"n.>"}, MaxBytes: 2000, MaxBatch: 3})
+	d := newDesk(t, publishing, feedhttp.PublishOptions{Accept: below("n."), MaxBytes: 2000, MaxBatch: 3})
 	good := `{"subject":"n.all","data":1}`
 	for _, c := range []struct {
 		body   string
@@ -240,9 +250,13 @@ func TestPublishRefused(t *testing.T) {
 		{`{"subject":"n.>"}`, 400, "subject", "wildcard"},
 		{`{"subject":"n.a b"}`, 400, "subject", "spaces"},
 		{`{"subject":"n.a\r\nb"}`, 400, "subject", "control"},
-		{`{"subject":"n.` + strings.Repeat("x", 255) + `"}`, 400, "subject", "255"},
-		{`{"subject":"other.x"}`, 400, "subject", "n.>"},
-		{`{"subject":"n"}`, 400, "subject", "n.>"},
+		{`{"subject":"n.` + strings.Repeat("x", 1023) + `"}`, 400, "subject", "1024"},
+		{`{"subject":"other.x"}`, 422, "subject", "n."},
+		{`{"subject":"n"}`, 422, "subject", "n."},
+		{`{"subject":"n.alice%40example%2Ecom"}`, 422, "subject", "alice@example%2Ecom"},
+		{`{"subject":"n.alice%2eb"}`, 422, "subject", "alice%2Eb"},
+		{`{"subject":"n.100%"}`, 422, "subject", "100%25"},
+		{`[` + good + `,{"subject":"n.%41"}]`, 422, "[1].subject", "write A"},
 		{`{"subject":"$JS.API.STREAM.DELETE.NEWS"}`, 400, "subject", "reserved"},
 		{`{"subject":"_INBOX.x"}`, 400, "subject", "reserved"},
 		{`{"subject":"n.all","event":"open"}`, 400, "event", "reserved"},
@@ -367,7 +381,7 @@ func FuzzPublishBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body, key string) {
 		store := &recorder{}
-		h := feedhttp.NewPublish(feedhttp.PublishOptions{Publisher: store, Subjects: []string{"n.>"}, MaxBytes: 4096, MaxBatch: 8})
+		h := feedhttp.NewPublish(feedhttp.PublishOptions{Publisher: store, Accept: below("n."), MaxBytes: 4096, MaxBatch: 8})
 		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/publish", strings.NewReader(body))
 		r.Header["Idempotency-Key"] = []string{key}
 		h.ServeHTTP(w, r)

@@ -56,8 +56,13 @@ func TestFilters(t *testing.T) {
 		{"", "n.city.x*", false, "", http.StatusBadRequest},
 		{"", "n.city.{user}", false, "n.all n.city.{user}", 0}, // a token like any other
 		{"", "", true, "", http.StatusBadRequest},
-		{"a.b", "", false, "", http.StatusBadRequest},
-		{"*", "", true, "", http.StatusBadRequest},
+		{"", "n.city.s%C3%A3o", false, "", http.StatusBadRequest}, // not canonical
+		{"", "n.city.são", false, "n.all n.city.são", 0},
+		{"a.b", "", false, "n.all n.user.a%2Eb", 0},
+		{"a b@c.d", "n.room.a%20b@c%2Ed.1", false, "n.all n.room.a%20b@c%2Ed.1 n.user.a%20b@c%2Ed", 0},
+		{"a.b", "n.room.a.b", false, "", http.StatusForbidden},
+		{"a\xff", "", false, "", http.StatusBadRequest},
+		{"*", "", true, "", http.StatusBadRequest}, // no ?subject=
 	} {
 		got, err := s.Filters(user(c.user), strings.Fields(c.asked), c.only)
 		status := 0

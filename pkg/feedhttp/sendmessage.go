@@ -37,14 +37,13 @@ type userID string
 
 func (u *userID) UnmarshalJSON(b []byte) error {
 	if string(b) == `""` {
-		return &fieldError{"userId", "is empty; leave it out to reach everybody"} // by intent, not by mistake
+		return &fieldError{field: "userId", reason: "is empty; leave it out to reach everybody"} // by intent, not by mistake
 	}
-	if b[0] == '"' {
-		return json.Unmarshal(b, (*string)(u))
+	if string(b) == "null" {
+		return nil // leaves it empty
 	}
-	var n json.Number
-	err := json.Unmarshal(b, &n) // null leaves it empty
-	*u = userID(n)
+	id, err := parseID(b, "userId")
+	*u = userID(id)
 	return err
 }
 
@@ -83,7 +82,7 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 	}
 	subject, err := h.subject(string(req.UserID))
 	if err != nil {
-		return feed.Message{}, &fieldError{"userId", err.Error()}
+		return feed.Message{}, &fieldError{field: "userId", reason: err.Error()}
 	}
 	data, err := json.Marshal(struct {
 		Message json.RawMessage `json:"message,omitempty"`
@@ -93,16 +92,12 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 		return feed.Message{}, err
 	}
 	msg := feed.Message{Subject: subject, Type: req.EventType, Data: data, ID: r.Header.Get("Idempotency-Key")}
-	return msg, inTheirWords(h.check(msg, 0, false))
+	return msg, inTheirWords(h.check(r.Context(), msg, 0, false))
 }
 
 // inTheirWords names a field as these requests do.
 func inTheirWords(err error) error {
-	names := map[string]string{"subject": "userId", "event": "eventType", "id": "Idempotency-Key"}
-	if wrong, ok := errors.AsType[*fieldError](err); ok {
-		wrong.field = names[wrong.field]
-	}
-	return err
+	return renameFields(err, map[string]string{"subject": "userId", "event": "eventType", "id": "Idempotency-Key"})
 }
 
 func (h *SendMessage) subject(user string) (string, error) {

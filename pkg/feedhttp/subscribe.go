@@ -181,7 +181,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, err := startOf(r.Header, query, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
+	start, err := startOf(r.Header, r.URL.RawQuery, query, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
 	if err != nil {
 		return nil, err
 	}

@@ -143,8 +143,11 @@ type PublishOptions struct {
 	// LocalOnly lets only this machine publish where there are neither keys nor tokens.
 	LocalOnly bool
 	ByToken   bool // a token of AuthOptions.JWT may publish what its publish claim says
-	MaxBytes  int64
-	MaxBatch  int
+	// AllSubjects accepts every subject of the feeds' streams, not only those that a feed can
+	// deliver.
+	AllSubjects bool
+	MaxBytes    int64
+	MaxBatch    int
 }
 
 // NodeOptions say what this node is to others.

@@ -44,6 +44,7 @@ func (s *Server) provision(ctx context.Context) {
 		}
 		keeping.Go(func() { s.keepStream(ctx, s.kept[want.Name]) })
 	}
+	s.delivery.Refresh(ctx)
 	s.provisioned.Store(nil)
 }
 

@@ -94,7 +94,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Subjects: s.publishable(), Admission: s.admit,
+		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Accept: s.delivery.Check, Templates: s.subjects(), Admission: s.admit,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Logger: s.opts.Logger.With("part", "publish"),
 	}
@@ -105,18 +105,6 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	e.Any("/publish", echo.WrapHandler(guard(s.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
 	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
 	return nil
-}
-
-// publishable are the subjects of the streams that are served. A NATS server may have others
-// that are nobody's business here.
-func (s *Server) publishable() []string {
-	var subjects []string
-	for _, def := range s.opts.Streams {
-		if s.feeds[def.Name] != nil {
-			subjects = append(subjects, def.Subjects...)
-		}
-	}
-	return feed.MergeFilters(subjects)
 }
 
 // crossOrigin refuses posts from pages of other origins, but for those that CORS names.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
@@ -47,6 +48,7 @@ type Server struct {
 	js          jetstream.JetStream
 	publish     *jetlog.Publisher
 	feeds       map[string]*feed.Feed // by stream
+	delivery    *delivery.Rules
 	logs        map[string]*jetlog.Log
 	streams     []*feedhttp.Subscribe // by their place among Options.Feeds
 	metrics     *metrics.Metrics
@@ -164,6 +166,7 @@ func (s *Server) openTraces(context.Context) (err error) {
 
 // openFeeds gives each stream that a feed names one tail and window.
 func (s *Server) openFeeds(context.Context) error {
+	s.openDelivery()
 	for _, f := range s.opts.Feeds {
 		if s.feeds[f.Stream] != nil {
 			continue
@@ -176,6 +179,7 @@ func (s *Server) openFeeds(context.Context) error {
 		s.logs[f.Stream] = log
 		s.feeds[f.Stream] = feed.New(log, feed.Options{
 			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
+			Deliverable: s.deliverable(f.Stream), QuietUndeliverable: s.opts.Publish.AllSubjects,
 			Logger: s.opts.Logger.With("stream", f.Stream),
 		})
 	}

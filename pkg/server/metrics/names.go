@@ -24,6 +24,8 @@ var (
 	publishedEvents = define(counter, "published_events_total", "Events that came by HTTP and were handed to NATS. failed ones may be stored, if no acknowledgement came.", "result")
 	publishDuration = define(hist, "publish_duration_seconds", "From handing events of a request to NATS to the acknowledgement of each.")
 
+	undeliverable = define(counter, "undeliverable_messages_total", "Messages that were stored while the node followed the stream and that no feed can deliver: their subject matches none of the feeds' subjects and allow, or a value in it is not encoded as documented. Every node counts them.", "stream")
+
 	windowEvents      = define(gauge, "window_events", "Recent events that are held in memory.", "stream")
 	windowBytes       = define(gauge, "window_bytes", "What they take, about.", "stream")
 	windowEventsLimit = define(gauge, "window_events_limit", "window.events.", "stream")
