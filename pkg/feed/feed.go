@@ -24,7 +24,7 @@ type Feed struct {
 	mu      sync.RWMutex
 	epoch   string
 	born    int64 // State.Born
-	again   again
+	reused  reusedRange
 	window  *window
 	index   index
 	subs    slots.Set[Subscription]
@@ -39,6 +39,7 @@ type Feed struct {
 	replays             replays
 	losses              lossCounts
 	undeliverable       undeliverable
+	tailFailures        atomic.Uint64
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
@@ -94,8 +95,10 @@ type Status struct {
 	// When the oldest and the newest event of the window were stored; zero for none.
 	Oldest, Newest time.Time
 	// Losses are how often the tail could not go on where it was, by reason.
-	Losses  map[Reason]uint64
-	Replays ReplayStatus
+	Losses map[Reason]uint64
+	// TailFailures are how often the tail ended with an error and was restarted.
+	TailFailures uint64
+	Replays      ReplayStatus
 	// Undeliverable counts the events since the start for which Options.Deliverable is false.
 	Undeliverable uint64
 	Lost          error // why the log is out of reach; nil while it is followed
@@ -118,7 +121,7 @@ func (f *Feed) Status() Status {
 	defer f.mu.RUnlock()
 	oldest, newest := f.window.span()
 	return Status{
-		Oldest: oldest, Newest: newest, Losses: f.losses.load(), Replays: f.replays.status(),
+		Oldest: oldest, Newest: newest, Losses: f.losses.load(), TailFailures: f.tailFailures.Load(), Replays: f.replays.status(),
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Subscriptions: f.subs.Len(), Lost: f.lost,
@@ -171,13 +174,13 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reached := Position{f.window.high, f.epoch}
-	f.again = f.again.after(f.epoch, loss)
+	f.reused = f.reused.after(f.epoch, loss)
 	f.epoch, f.born = loss.State.Epoch, loss.State.Born
 	f.window.reset(seq)
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq) {
+		if s.reset(loss, reached, seq, f.reused) {
 			f.index.remove(s)
 		}
 	}
