@@ -35,20 +35,23 @@ func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 	return Delivery{Gap: gap}, nil
 }
 
-// join takes frames from the window, and enters the index when that makes it level.
-func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
+// join takes frames from the window, and enters the index when that makes it level. It looks at a
+// stretch of the window alone, since the feed is locked: with caughtUp false there is more. Each
+// event is in what was looked at, or is offered later, because the index is entered under the same
+// lock as the last stretch is read.
+func (s *Subscription) join(room int, set filterSet) (frames []*Frame, covered, caughtUp bool) {
 	f := s.feed
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jump != nil || s.closed {
-		return nil, true // for take
+		return nil, true, true // for take
 	}
 	if !s.coveredLocked() {
-		return nil, false
+		return nil, false, false
 	}
-	frames, upTo := f.window.after(nil, s.cursor, s.filters, catchUpFrames)
+	frames, upTo := f.window.after(s.cursor, set, catchUpFrames)
 	if n := fitting(frames, room); n < len(frames) {
 		frames = frames[:n]
 		upTo = frames[n-1].Seq
@@ -62,7 +65,27 @@ func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
 		s.live = true
 		f.index.add(s)
 	}
-	return frames, true
+	return frames, true, s.live
+}
+
+// pollStretches bounds what one Poll looks at, to about 1 ms with 64 wildcard filters: the goroutine
+// that calls it writes to other clients, too.
+const pollStretches = 32
+
+// readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
+// so that another Poll continues.
+func (s *Subscription) readWindow(room int) (frames []*Frame, covered, caughtUp bool) {
+	set := newFilterSet(s.filters)
+	for range pollStretches {
+		frames, covered, caughtUp = s.join(room, set)
+		if !covered || caughtUp || len(frames) > 0 {
+			return frames, covered, caughtUp
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signal()
+	return nil, true, false
 }
 
 // verify asks the leader for its state, and remembers that the sequences had this meaning.

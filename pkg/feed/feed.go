@@ -38,6 +38,7 @@ type Feed struct {
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
 	losses              lossCounts
+	lastSubjects        subjectCounts
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.

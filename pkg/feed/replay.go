@@ -14,6 +14,8 @@ type replay struct {
 	last   bool   // only the latest of each subject is read
 	always bool   // begin with the log, whatever the window holds
 
+	subjects int // that a replay of the latest events is expected to match
+
 	deleted   uint64 // State.Deleted when the replay was opened
 	holesTold uint64 // deletions up to here are announced, see checkHoles
 
@@ -29,7 +31,7 @@ func (r *replay) open(ctx context.Context, s *Subscription, now State, last bool
 		from = max(now.FirstSeq, 1)
 	}
 	reader, err := s.feed.log.Read(ctx, ReadOptions{
-		From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last,
+		From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last, Subjects: r.subjects,
 	})
 	if err != nil {
 		return err

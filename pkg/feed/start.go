@@ -38,6 +38,9 @@ func Resume(raw string) Start {
 	return Start{kind: startResume, position: p, raw: raw}
 }
 
+// Last reports whether the start is at the latest event of each subject.
+func (s Start) Last() bool { return s.kind == startLast }
+
 // ParseFrom reads where a client without a position wants to begin: `new`, `all`, `last`
 // (the latest event of each subject, then live), a sequence (that event comes first), an
 // RFC 3339 time, or a duration before now such as `90s`, `10m` or `7d`.
