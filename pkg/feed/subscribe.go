@@ -272,34 +272,33 @@ func (s *Subscription) prepare(ctx context.Context, requested string) (*Gap, err
 
 // countInWindow counts what is pending up to the end that the window has now, a stretch at a time.
 func (s *Subscription) countInWindow() (n uint64, covered bool) {
-	set := newFilterSet(s.filters)
-	at, end := uint64(0), uint64(0)
-	for {
-		stretch, upTo, high, covered := s.countStretch(set, at)
-		if !covered {
-			return 0, false
+	r := newWindowReader(s.filters)
+	count, looked, end, covered := s.lookAhead(r, 0)
+	for len(looked) > 0 && covered {
+		count += r.set.count(looked)
+		at := looked[len(looked)-1].Seq
+		if at >= end {
+			break
 		}
-		if at == 0 {
-			end = high
-		}
-		n += uint64(stretch) //nolint:gosec // a count
-		if upTo >= end {
-			return n, true
-		}
-		at = upTo
+		_, looked, _, covered = s.lookAhead(r, at)
 	}
+	return uint64(count), covered //nolint:gosec // a count
 }
 
-// countStretch counts in the first stretch of the window behind the cursor and at.
-func (s *Subscription) countStretch(set filterSet, at uint64) (n int, upTo, high uint64, covered bool) {
+// lookAhead returns the frames of a stretch behind the cursor and at, and the end of the window.
+// Without wildcards it returns the number of frames instead.
+func (s *Subscription) lookAhead(r *windowReader, at uint64) (n int, looked []*Frame, end uint64, covered bool) {
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.coveredLocked() {
-		return 0, 0, 0, false
+		return 0, nil, 0, false
 	}
 	w := s.feed.window
-	n, upTo = w.count(max(s.cursor, at), set)
-	return n, upTo, w.high, true
+	if !r.set.wildcard {
+		return w.countOf(s.cursor, r.set.filters), nil, w.high, true
+	}
+	looked, _ = w.look(r.buf[:], max(s.cursor, at))
+	return 0, looked, w.high, true
 }

@@ -70,15 +70,23 @@ func BenchmarkResumeHold(b *testing.B) {
 					b.Fatal(err)
 				}
 				s.placeAt(Resume("0-k7f3q9"))
-				set := newFilterSet(s.filters)
+				r := newWindowReader(s.filters)
 				for at, end := uint64(0), false; !end; {
-					timed(func() {
-						_, upTo, high, _ := s.countStretch(set, at)
-						at, end = upTo, upTo == high
-					})
+					var looked []*Frame
+					timed(func() { _, looked, _, _ = s.lookAhead(r, at) })
+					if end = len(looked) == 0; !end {
+						r.set.count(looked)
+						at = looked[len(looked)-1].Seq
+					}
 				}
 				for live := false; !live; {
-					timed(func() { _, _, live = s.join(nextBytes, set) })
+					var looked []*Frame
+					timed(func() { looked, _, _, live = s.lookOrJoin(nextBytes, r) })
+					if len(looked) > 0 {
+						s.mu.Lock()
+						s.readLocked(r.set.match(looked), looked[len(looked)-1].Seq, nextBytes)
+						s.mu.Unlock()
+					}
 				}
 				s.Close()
 			}

@@ -53,7 +53,34 @@ func matching(frames []*Frame, seq uint64, filters []string) (seqs []uint64) {
 	return seqs
 }
 
-func TestWindowAfter_AnyFilters_ReturnsAllMatchingInOrder(t *testing.T) {
+// readAll reads the window from a position on as a subscription does, stretch by stretch.
+func readAll(w *window, from uint64, filters []string, limit int) (seqs []uint64, count int) {
+	r := newWindowReader(filters)
+	if !r.set.wildcard {
+		count = w.countOf(from, filters)
+	}
+	for end := false; !end; {
+		var frames []*Frame
+		upTo := w.high
+		if r.set.wildcard {
+			looked, left := w.look(r.buf[:], from)
+			if left > 0 {
+				upTo = looked[len(looked)-1].Seq
+			}
+			frames = r.set.match(looked)
+			count += r.set.count(looked)
+		} else {
+			frames, upTo = w.pick(from, filters, limit)
+		}
+		for _, f := range frames {
+			seqs = append(seqs, f.Seq)
+		}
+		from, end = upTo, upTo == w.high
+	}
+	return seqs, count
+}
+
+func TestReadWindow_AnyFilters_ReturnsAllMatchingInOrder(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w, frames := randomWindow(r, 1+r.IntN(3*stretch))
@@ -62,49 +89,30 @@ func TestWindowAfter_AnyFilters_ReturnsAllMatchingInOrder(t *testing.T) {
 			if tokens == "abc" && len(filters) == 0 {
 				filters = []string{"a"}
 			}
-			want, set := matching(frames, from, filters), newFilterSet(filters)
-			var got []uint64
-			limit := 1 + r.IntN(100)
-			for at, end := from, false; !end; {
-				read, upTo := w.after(at, set, limit)
-				for _, f := range read {
-					got = append(got, f.Seq)
-				}
-				if len(read) > limit || upTo < at || upTo == at && upTo != w.high {
-					t.Fatalf("seed %d: %d frames up to %d after %d, limit %d", seed, len(read), upTo, at, limit)
-				}
-				at, end = upTo, upTo == w.high
-			}
-			if !slices.Equal(got, want) {
-				t.Fatalf("seed %d: after %d %q: got %v, want %v", seed, from, filters, got, want)
-			}
-			count := 0
-			for at, end := from, false; !end; {
-				n, upTo := w.count(at, set)
-				count += n
-				at, end = upTo, upTo == w.high
-			}
-			if count != len(want) {
-				t.Fatalf("seed %d: counted %d after %d %q, want %d", seed, count, from, filters, len(want))
+			want := matching(frames, from, filters)
+			got, count := readAll(w, from, filters, 1+r.IntN(100))
+			if !slices.Equal(got, want) || count != len(want) {
+				t.Fatalf("seed %d: after %d %q: counted %d, got %v, want %v", seed, from, filters, count, got, want)
 			}
 		}
 	}
 }
 
-// TestWindowAfter_OneCall_LooksAtOneStretch bounds what the feed is locked for.
-func TestWindowAfter_OneCall_LooksAtOneStretch(t *testing.T) {
+// TestLookAndPick_LargeWindow_AreBounded bounds what the feed is locked for.
+func TestLookAndPick_LargeWindow_AreBounded(t *testing.T) {
 	w := newWindow(1<<20, 1<<30)
 	w.reset(0)
-	for seq := range uint64(10 * stretch) {
-		w.add(newFrame("e1", Event{Seq: seq + 1, Subject: fmt.Sprintf("n.%d", seq%7)}))
+	var subjects []string
+	for i := range 7 {
+		subjects = append(subjects, fmt.Sprintf("n.%d", i))
 	}
-	for _, filters := range [][]string{nil, {"n.*"}, {"other.>"}, {"a.*", "b.*", "c.*", "d.*"}} {
-		frames, upTo := w.after(0, newFilterSet(filters), 1<<20)
-		if upTo != stretch || len(frames) > stretch {
-			t.Errorf("%q: looked up to %d and took %d frames, want at most %d", filters, upTo, len(frames), stretch)
-		}
-		if _, upTo := w.count(0, newFilterSet(filters)); upTo != stretch {
-			t.Errorf("%q: counted up to %d, want %d", filters, upTo, stretch)
-		}
+	for seq := range uint64(10 * stretch) {
+		w.add(newFrame("e1", Event{Seq: seq + 1, Subject: subjects[seq%7]}))
+	}
+	if looked, left := w.look(make([]*Frame, stretch), 100); len(looked) != stretch || left != 9*stretch-100 || looked[0].Seq != 101 {
+		t.Errorf("looked at %d frames from %d on, %d are left", len(looked), looked[0].Seq, left)
+	}
+	if frames, upTo := w.pick(0, subjects, 50); len(frames) != 50 || upTo != 50 {
+		t.Errorf("picked %d frames up to %d", len(frames), upTo)
 	}
 }
