@@ -170,6 +170,12 @@ type Limits struct {
 	PerAddress int // streams of one IP address (IPv6: of one /64); 0 for half of all
 	Replays    int // streams that catch up from the log
 
+	// Of ?from=last: the subjects of one request, and requests over many subjects that wait.
+	LastSubjects          int
+	LastWaiting           int
+	LastWaitingPerUser    int
+	LastWaitingPerAddress int
+
 	// What one address may do in the long run, and at once after a pause. Bursts count only
 	// beside a rate.
 	ConnectsPerSecond  int // requests for a stream
@@ -273,7 +279,9 @@ func Default() Config {
 		}},
 		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second, DrainPeriod: 30 * time.Second},
 		Limits: Limits{
-			Replays:           10_000,
+			Replays:      10_000,
+			LastSubjects: 10_000,
+			LastWaiting:  64, LastWaitingPerUser: 4, LastWaitingPerAddress: 16,
 			ConnectsPerSecond: 2000, ConnectsBurst: 20_000,
 			PublishesPerSecond: 1000, PublishesBurst: 5000,
 		},

@@ -5,6 +5,10 @@ func (l Limits) validate(maxBatch int, p *problems) {
 	atLeast(p, "limits.per_user", l.PerUser, 0)
 	atLeast(p, "limits.per_address", l.PerAddress, 0)
 	atLeast(p, "limits.replays", l.Replays, 0)
+	atLeast(p, "limits.last_subjects", l.LastSubjects, 0)
+	atLeast(p, "limits.last_waiting", l.LastWaiting, 0)
+	atLeast(p, "limits.last_waiting_per_user", l.LastWaitingPerUser, 0)
+	atLeast(p, "limits.last_waiting_per_address", l.LastWaitingPerAddress, 0)
 	atLeast(p, "limits.connects_per_second", l.ConnectsPerSecond, 0)
 	if l.ConnectsPerSecond > 0 {
 		atLeast(p, "limits.connects_burst", l.ConnectsBurst, 1)

@@ -37,20 +37,59 @@ func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 	return Delivery{}, nil
 }
 
-// join takes frames from the window, and enters the index when that makes it level.
-func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
+// join takes frames from the window, and enters the index when that makes it level: caughtUp. It
+// looks at one stretch where there are wildcards.
+//
+// Each event is in what was read, or is offered later: the index is entered under the same lock
+// under which the last frames are read.
+func (s *Subscription) join(room int, r *windowReader) (frames []*Frame, covered, caughtUp bool) {
+	looked, frames, covered, caughtUp := s.lookOrJoin(room, r)
+	if len(looked) == 0 {
+		return frames, covered, caughtUp
+	}
+	frames = r.set.match(looked)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.jump != nil || s.closed {
+		return nil, true, true // for take
+	}
+	return s.readLocked(frames, looked[len(looked)-1].Seq, room), true, false
+}
+
+// lookOrJoin joins where little is left to match, and else returns frames that are to be matched.
+func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked, frames []*Frame, covered, caughtUp bool) {
 	f := s.feed
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jump != nil || s.closed {
-		return nil, true // for take
+		return nil, nil, true, true // for take
 	}
 	if !s.coveredLocked() {
-		return nil, false
+		return nil, nil, false, false
 	}
-	frames, upTo := f.window.after(nil, s.cursor, s.filters, catchUpFrames)
+	upTo := f.window.high
+	if r.set.wildcard {
+		looked, left := f.window.look(r.buf[:], s.cursor)
+		if left > 0 || len(looked) > joinAtOnce {
+			return looked, nil, true, false
+		}
+		frames = r.set.match(looked)
+	} else {
+		frames, upTo = f.window.pick(s.cursor, r.set.filters, catchUpFrames)
+	}
+	frames = s.readLocked(frames, upTo, room)
+	if s.cursor >= f.window.high {
+		s.live = true
+		f.index.add(s)
+	}
+	return nil, frames, true, s.live
+}
+
+// readLocked moves the cursor to upTo, or to the last of frames that there is room for, and returns
+// those.
+func (s *Subscription) readLocked(frames []*Frame, upTo uint64, room int) []*Frame {
 	if n := fitting(frames, room); n < len(frames) {
 		frames = frames[:n]
 		upTo = frames[n-1].Seq
@@ -60,11 +99,27 @@ func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
 	}
 	s.cursor = max(s.cursor, upTo)
 	s.offered = s.cursor
-	if upTo == f.window.high {
-		s.live = true
-		f.index.add(s)
+	return frames
+}
+
+// pollStretches bounds what one Poll looks at, to about 1 ms with 64 wildcard filters: the goroutine
+// that calls it writes to other clients, too.
+const pollStretches = 32
+
+// readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
+// so that another Poll continues.
+func (s *Subscription) readWindow(room int) (frames []*Frame, covered, caughtUp bool) {
+	r := newWindowReader(s.filters)
+	for range pollStretches {
+		frames, covered, caughtUp = s.join(room, r)
+		if !covered || caughtUp || len(frames) > 0 {
+			return frames, covered, caughtUp
+		}
 	}
-	return frames, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signal()
+	return nil, true, false
 }
 
 // verify asks the leader for its state, and remembers that the sequences had this meaning.

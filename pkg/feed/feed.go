@@ -40,6 +40,7 @@ type Feed struct {
 	losses              lossCounts
 	undeliverable       undeliverable
 	tailFailures        atomic.Uint64
+	lastSubjects        subjectCounts
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.

@@ -73,6 +73,12 @@ type Log interface {
 	// It may report true where it does not know.
 	HasHoles(ctx context.Context, from, to uint64) (bool, error)
 
+	// CountSubjects returns how many subjects with stored events match filters, of which there is
+	// at least one with wildcards. It may return more: a subject may count once for each filter
+	// that matches it, and up to FewSubjects need no exact count. Where limit is above zero, any
+	// number beyond it may stand for more.
+	CountSubjects(ctx context.Context, filters []string, limit int) (int, error)
+
 	// Read opens a replay. The caller closes the Reader.
 	Read(ctx context.Context, opts ReadOptions) (Reader, error)
 
@@ -95,6 +101,9 @@ type ReadOptions struct {
 	Filters []string
 	// LastPerSubject yields only the latest event of each subject, in order of sequence.
 	LastPerSubject bool
+	// Subjects is how many subjects LastPerSubject is expected to match: what the replay costs the
+	// log. 0 is not known.
+	Subjects int
 }
 
 // Reader is one replay under way, with one owner.

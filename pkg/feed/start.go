@@ -75,6 +75,9 @@ func (f *Feed) choose(s Start) Start {
 	return best
 }
 
+// Last reports whether the start is at the latest event of each subject.
+func (s Start) Last() bool { return s.kind == startLast }
+
 // ParseFrom reads where a client without a position wants to begin: `new`, `all`, `last`
 // (the latest event of each subject, then live), a sequence (that event comes first), an
 // RFC 3339 time, or a duration before now such as `90s`, `10m` or `7d`.

@@ -130,8 +130,8 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 		if s.replay.reader != nil {
 			return Delivery{}, true, nil
 		}
-		frames, covered := s.join(room)
-		if !covered || len(frames) > 0 {
+		frames, covered, caughtUp := s.readWindow(room)
+		if !covered || len(frames) > 0 || !caughtUp {
 			return Delivery{Frames: frames}, !covered, nil
 		}
 	}

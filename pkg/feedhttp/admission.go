@@ -23,6 +23,13 @@ type Limits struct {
 	// Replays bounds the streams that are behind and need the log to catch up. Only arrivals
 	// are sent away; a stream that falls behind later is not.
 	Replays int
+	// LastSubjects bounds the subjects of one start at the latest event of each (?from=last).
+	// Beyond it the answer is 400.
+	LastSubjects int
+	// LastWaiting bounds the connections that wait for such a start over more than
+	// feed.FewSubjects subjects; LastWaitingPerUser and LastWaitingPerAddress those of one user,
+	// and of one address. The store makes few such starts at once.
+	LastWaiting, LastWaitingPerUser, LastWaitingPerAddress int
 	// ConnectsPerSecond is how often one address may ask for a stream in the long run, and
 	// ConnectsBurst how often at once after a pause; at least once. What is asked for counts,
 	// whether it is granted or not.
@@ -52,6 +59,7 @@ type Admission struct {
 	addresses map[netip.Prefix]int
 
 	replays atomic.Int64
+	lasts   lastStarts
 }
 
 // NewAdmission returns one that counts from zero. The trusted proxies are believed what they
@@ -62,6 +70,7 @@ func NewAdmission(limits Limits, trusted ...netip.Prefix) *Admission {
 		connects: newLimiter(limits.ConnectsPerSecond, limits.ConnectsBurst),
 		events:   newLimiter(limits.PublishesPerSecond, limits.PublishesBurst),
 		users:    map[string]int{}, addresses: map[netip.Prefix]int{},
+		lasts: lastStarts{users: map[string]int{}, addresses: map[netip.Prefix]int{}},
 	}
 }
 

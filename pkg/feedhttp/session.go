@@ -34,7 +34,7 @@ type session struct {
 	mu sync.Mutex
 	deadlines
 	waker   push.Waker
-	request *feed.SubscribeOptions // nil once sub is there
+	request *startRequest // nil once sub is there
 	sub     *feed.Subscription
 	left    feed.Delivery // taken from sub, not yet appended
 	cancel  context.CancelFunc
@@ -63,7 +63,7 @@ func (s *session) Start(w push.Waker) {
 	if s.failed != nil {
 		return // the first turn says farewell
 	}
-	sub, err := s.handler.opts.Feed.TrySubscribe(*s.request)
+	sub, err := s.handler.opts.Feed.TrySubscribe(s.request.SubscribeOptions)
 	switch {
 	case err != nil:
 		s.failLocked(err)
@@ -93,6 +93,7 @@ func (s *session) behindLocked(yes bool) (room bool) {
 }
 
 func (s *session) joinLocked(sub *feed.Subscription) {
+	s.request.done()
 	s.sub, s.request = sub, nil
 	sub.Notify(s.waker)
 }
@@ -124,7 +125,7 @@ const subscribePause = 500 * time.Millisecond
 func (s *session) subscribe(ctx context.Context) error {
 	opts := &s.handler.opts
 	for told := false; ; told = true {
-		sub, err := opts.Feed.Subscribe(ctx, *s.request)
+		sub, err := opts.Feed.Subscribe(ctx, s.request.SubscribeOptions)
 		if err == nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -133,6 +134,10 @@ func (s *session) subscribe(ctx context.Context) error {
 		}
 		if ctx.Err() != nil || errors.Is(err, feed.ErrClosed) {
 			return err
+		}
+		if many, ok := errors.AsType[*feed.TooManySubjectsError](err); ok {
+			s.handler.refusedLast(s, many)
+			return errSubjects
 		}
 		if !told {
 			opts.Logger.LogAttrs(ctx, slog.LevelWarn, "a client waits for the stream", append(s.who(nil), slog.Any("error", err))...)
@@ -282,6 +287,7 @@ func (s *session) Ended(err error, written int64) {
 // releaseLocked gives everything back once nobody else uses it.
 func (s *session) releaseLocked() {
 	s.behindLocked(false)
+	s.request.done()
 	if s.sub != nil {
 		s.sub.Close()
 	}

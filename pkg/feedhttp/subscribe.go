@@ -138,12 +138,20 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, err)
 		return
 	}
-	setHeaders(w.Header())
 	if r.Method == http.MethodHead {
+		setHeaders(w.Header())
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	if err := h.checkLast(r, s); err != nil {
+		Refuse(w, err)
+		return
+	}
+	setHeaders(w.Header())
 	release, err := h.opts.Admission.admit(s.user, r)
+	if err == nil {
+		err = h.admitLast(r, s)
+	}
 	s.failed = err // nothing else has the session yet
 	h.enter(s, release)
 	if h.confirm(s) {
@@ -200,7 +208,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	now := time.Now()
 	s := &session{
 		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
-		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
+		request: &startRequest{SubscribeOptions: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog, MaxLastSubjects: h.opts.Admission.lastSubjects()}},
 		start:   now, event: now, trace: traceOf(r.Header), proto: protoOf(r),
 	}
 	if h.opts.MaxAge > 0 {

@@ -165,7 +165,7 @@ func (r *reader) connect(ctx context.Context) error {
 		}
 	}
 	err := r.log.retry(ctx, func() error {
-		made, err := r.pull.open(ctx, r.cursor+1, r.log.creates.queued)
+		made, err := r.pull.open(ctx, r.cursor+1, r.create())
 		if err != nil {
 			return err
 		}
@@ -179,6 +179,14 @@ func (r *reader) connect(ctx context.Context) error {
 		err = r.log.refused(ctx, err)
 	}
 	return err
+}
+
+// create returns how the replay's consumers are made: those that cost the server more queue apart.
+func (r *reader) create() createFunc {
+	if r.opts.LastPerSubject {
+		return r.log.creates.scanned(r.opts.Subjects)
+	}
+	return r.log.creates.queued
 }
 
 // broken gives up a consumer that has failed.

@@ -44,6 +44,7 @@ type streamInfo struct {
 		NumDeleted uint64   `json:"num_deleted"`
 		Deleted    []uint64 `json:"deleted"`
 		Consumers  int      `json:"consumer_count"`
+		Subjects   int      `json:"num_subjects"`
 	} `json:"state"`
 }
 

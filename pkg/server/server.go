@@ -167,11 +167,12 @@ func (s *Server) openTraces(context.Context) (err error) {
 // openFeeds gives each stream that a feed names one tail and window.
 func (s *Server) openFeeds(context.Context) error {
 	s.openDelivery()
+	scans := jetlog.NewScanQueue()
 	for _, f := range s.opts.Feeds {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
