@@ -67,7 +67,7 @@ func (k *APIKeys) Identify(r *http.Request) (Identity, error) {
 	if found == nil {
 		return Identity{}, invalidToken("the API key is not known; make one with the command `tidemark token`")
 	}
-	return Identity{Kind: KindAPIKey, TokenID: found.name, Publish: found.subjects, Presence: found.presence, Admin: found.admin}, nil
+	return Identity{Kind: KindAPIKey, TokenID: found.name, Publisher: found.name, Publish: found.subjects, Presence: found.presence, Admin: found.admin}, nil
 }
 
 func carriedKey(r *http.Request) (string, error) {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -50,6 +51,7 @@ func (s *JWTSource) identity(payload []byte) (Identity, error) {
 	if id.Vars, err = s.variables(all); err != nil {
 		return Identity{}, err
 	}
+	id.Publisher = cmp.Or(subjectClaim(all), id.User(), id.TokenID)
 	for _, list := range []struct {
 		claim string
 		into  *[]string
@@ -62,6 +64,17 @@ func (s *JWTSource) identity(payload []byte) (Identity, error) {
 		return Identity{}, err
 	}
 	return id, nil
+}
+
+// subjectClaim is the claim sub, which is an integer at some issuers; empty for none.
+func subjectClaim(all map[string]any) string {
+	switch sub := all["sub"].(type) {
+	case string:
+		return sub
+	case json.Number:
+		return sub.String()
+	}
+	return ""
 }
 
 // presence reads a claim that is true or false, and nothing else: what "no" means in some

@@ -96,8 +96,9 @@ func (m Message) Validate() error {
 	if err := CheckType(m.Type); err != nil {
 		return &InvalidError{Field: "event", Reason: err.Error()}
 	}
-	if len(m.ID) > MaxIDLen || !printable(m.ID) {
-		return &InvalidError{Field: "id", Reason: fmt.Sprintf("must be at most %d bytes without control characters", MaxIDLen)}
+	if len(m.ID) > MaxIDLen || !printable(m.ID) || strings.TrimSpace(m.ID) != m.ID {
+		// NATS cuts outer spaces off headers, so that two ids would be one.
+		return &InvalidError{Field: "id", Reason: fmt.Sprintf("must be at most %d bytes without control characters or outer spaces", MaxIDLen)}
 	}
 	return nil
 }

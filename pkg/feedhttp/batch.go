@@ -14,12 +14,11 @@ import (
 // whole, 1 MiB of [{},{},…] would take 75 MiB.
 func decode(body []byte, maxBatch int) (requests []PublishRequest, isArray bool, err error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
 	if isArray = bytes.TrimSpace(body)[0] == '['; isArray {
 		requests, err = decodeArray(dec, maxBatch)
 	} else {
 		requests = make([]PublishRequest, 1)
-		err = dec.Decode(&requests[0])
+		err = requests[0].decode(dec)
 	}
 	if err != nil {
 		return nil, isArray, bodyError(err)
@@ -36,7 +35,7 @@ func decodeArray(dec *json.Decoder, maxBatch int) (requests []PublishRequest, er
 			return nil, arrayError(fmt.Sprintf("more than %d events in one request; at most %d are taken (publish.max_batch): send them in several", maxBatch, maxBatch))
 		}
 		var one PublishRequest
-		if err := dec.Decode(&one); err != nil {
+		if err := one.decode(dec); err != nil {
 			return nil, err
 		}
 		requests = append(requests, one)

@@ -63,6 +63,13 @@ type PublishRequest struct {
 	ID   string          `json:"id"`
 }
 
+// decode reads the next event. Fields that are not known, also in other letters, and fields that are
+// there twice are refused.
+func (r *PublishRequest) decode(dec *json.Decoder) error {
+	return decodeFields(dec, jsonField{"subject", (*text)(&r.Subject)}, jsonField{"user", &r.User},
+		jsonField{"event", (*text)(&r.Event)}, jsonField{"data", &r.Data}, jsonField{"id", (*text)(&r.ID)})
+}
+
 // PublishResult is what became of one event.
 type PublishResult struct {
 	Stream    string `json:"stream,omitempty"`
@@ -103,6 +110,7 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.admit(w, r, len(msgs)-1) {
+		scopeIDs(id, msgs)
 		h.store(w, r, msgs, isArray)
 	}
 }

@@ -44,7 +44,7 @@ func (p *recorder) Publish(ctx context.Context, msgs ...feed.Message) []feed.Res
 		default:
 			results[i].Ack = feed.Ack{
 				Stream: "NEWS", Position: feed.Position{Seq: uint64(i + 1), Epoch: "e1"},
-				Duplicate: msg.ID == "again",
+				Duplicate: msg.ID == feedhttp.ScopedID("", "", msg.Subject, "again"),
 			}
 		}
 	}
@@ -114,13 +114,23 @@ func (d *desk) refused(t testing.TB, body string, status int, field string, says
 	}
 }
 
+// scoped gives messages the ids with which anonymous publishers store them.
+func scoped(msgs ...feed.Message) []feed.Message {
+	for i, m := range msgs {
+		if m.ID != "" {
+			msgs[i].ID = feedhttp.ScopedID("", "", m.Subject, m.ID)
+		}
+	}
+	return msgs
+}
+
 func (d *desk) published(t testing.TB, body string, header []string, want ...feed.Message) string {
 	t.Helper()
 	resp, text := d.post(t, body, header...)
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%.120q: %s as %q: %s", body, resp.Status, resp.Header.Get("Content-Type"), text)
 	}
-	if got := d.taken(); !reflect.DeepEqual(got, want) {
+	if got := d.taken(); !reflect.DeepEqual(got, scoped(want...)) {
 		t.Errorf("%.120q: published %q, want %q", body, got, want)
 	}
 	return text
@@ -227,10 +237,18 @@ func TestPublishRefused(t *testing.T) {
 		{`42`, 400, "", "JSON"},
 		{`null`, 400, "subject", "subject"},
 		{`{}`, 400, "subject", "subject"},
-		{`{"subject":"n.all","topic":"x"}`, 400, "", "topic"},
-		{`{"subject":42}`, 400, "", "subject"},
-		{`{"subject":"n.all","event":{}}`, 400, "", "event"},
-		{`{"subject":"n.all","id":7}`, 400, "", "id"},
+		{`{"subject":"n.all","topic":"x"}`, 400, "topic", "topic"},
+		{`{"subject":42}`, 400, "subject", "number"},
+		{`{"subject":"n.all","event":{}}`, 400, "event", "object"},
+		{`{"subject":"n.all","id":7}`, 400, "id", "number"},
+		{`{"subject":"n.all","Subject":"n.other"}`, 400, "Subject", "not known"},
+		{`{"subject":"n.all","subject":"n.other"}`, 400, "subject", "twice"},
+		{`{"subject":"n.all","data":1,"data":2}`, 400, "data", "twice"},
+		{`{"subject":"n.a\ud800"}`, 400, "subject", "Unicode"},
+		{`{"subject":"n.all","id":"\udc00"}`, 400, "id", "Unicode"},
+		{`{"subject":"n.all","event":"\ud83d"}`, 400, "event", "Unicode"},
+		{`{"subject":"n.all","id":" a"}`, 400, "id", "outer spaces"},
+		{`{"subject":"n.all","id":"a\t"}`, 400, "id", "control"},
 		{good + good, 400, "", "array"},
 		{good + `,`, 400, "", "array"},
 		{`[` + good + `]]`, 400, "", "array"},

@@ -48,7 +48,7 @@ func TestPublish_UserWrong_Refused(t *testing.T) {
 		{one, `{"user":"a\ud800"}`, 400, "user", "UTF-8"},
 		{one, `{"user":"` + strings.Repeat("é", 128) + `"}`, 400, "user", "255"},
 		{one, `[{"subject":"n.all"},{"user":"a","subject":"n.all"}]`, 400, "[1].user", "in place of"},
-		{one, `{"userId":"42"}`, 400, "", "userId"},
+		{one, `{"userId":"42"}`, 400, "userId", "userId"},
 		{nil, `{"user":"42"}`, 422, "user", "no feed"},
 		{templates(t, "n.all", "n.{city}.{user}"), `{"user":"42"}`, 422, "user", "no feed"},
 		{templates(t, "n.user.{user}", "m.user.{user}"), `{"user":"42"}`, 422, "user", "m.user.{user}, n.user.{user}"},
@@ -86,6 +86,7 @@ func TestPublish_UserInQuery_BodyIsTheData(t *testing.T) {
 		}
 		h.ServeHTTP(w, r)
 		msgs := store.taken()
+		c.want = scoped(c.want)[0]
 		stored := len(msgs) == 1 && msgs[0].Subject == c.want.Subject && string(msgs[0].Data) == string(c.want.Data) && msgs[0].ID == c.want.ID
 		if w.Code != c.status || (c.status == 200) != stored || !strings.Contains(w.Body.String(), c.says) {
 			t.Errorf("?%s with %.20q: %d %s, published %+v", c.query, c.body, w.Code, w.Body, msgs)

@@ -78,7 +78,16 @@ func openPublishAttacks() (out []attack) {
 	for _, user := range []string{`"*"`, `">"`, `"a.b"`, `"."`, `""`, `"a b"`, `"a\n"`, `1.5`, `[]`, `{}`, `true`, `"` + strings.Repeat("a", 256) + `"`} {
 		out = append(out, post("by send-message to "+user[:min(len(user), 40)], "/api/events/send-message", `{"userId":`+user+`,"message":"x"}`, []int{400}))
 	}
+	for _, body := range []string{
+		`{"message":"x"}`, `{"userId":null,"message":"x"}`, `{"user_id":"42","message":"x"}`, `{"userIds":["42"],"message":"x"}`, `{"userId":"42","userId":"43","message":"x"}`,
+		`{"userid":"42","message":"x"}`, `{"UserID":"42","broadcast":true,"message":"x"}`, `{"broadcast":null,"message":"x"}`, `{"broadcast":"yes","message":"x"}`, `{"broadcast":true,"userId":"42","message":"x"}`,
+		`{"broadcast":false,"message":"x"}`, `{"user":{"id":"42"},"broadcast":true,"message":"x"}`, `{"broadcast":true,"message":"x","to":"42"}`,
+	} {
+		out = append(out, post("by send-message "+body, "/api/events/send-message", body, []int{400}))
+	}
 	for i, body := range []string{
+		`{"subject":"notifications.broadcast","subject":"notifications.user.alice","data":"x"}`, `{"subject":"notifications.broadcast","Subject":"notifications.user.alice","data":"x"}`,
+		`{"subject":"notifications.user.\ud800","data":"x"}`, `{"subject":"notifications.broadcast","id":" a","data":"x"}`, `{"subject":"notifications.broadcast","id":"a ","data":"x"}`,
 		`null`, `[]`, `[null]`, `[[]]`, `42`, `"x"`, `{`, `{"subject":"notifications.broadcast"`, broadcastX + broadcastX, broadcastX + `]`, "\xff", " ", "\x00",
 		`{"subject":["notifications.broadcast"],"data":"x"}`, `{"subject":"notifications.broadcast","data":"x","to":"alice"}`, strings.Repeat("[", 20_000), `<a/>`,
 	} {

@@ -34,8 +34,8 @@ func TestPublishAndReceive(t *testing.T) {
 		t.Errorf("batch: %d", status)
 	}
 	for _, body := range []string{
-		`{"userId":"42","eventType":"order","message":"shipped","data":{"n":1},"unknown":true}`,
-		`{"eventType":"news","message":"all"}`, `{"userId":43,"message":"not for 42"}`,
+		`{"userId":"42","eventType":"order","message":"shipped","data":{"n":1}}`,
+		`{"broadcast":true,"eventType":"news","message":"all"}`, `{"userId":43,"message":"not for 42"}`,
 	} {
 		if status, answer := r.post("/api/events/send-message", body); status != http.StatusOK {
 			t.Errorf("%s: %d %v", body, status, answer)

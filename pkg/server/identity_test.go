@@ -215,7 +215,7 @@ func TestPublishByClaim(t *testing.T) {
 			t.Errorf("%s: %d %v", name, status, answer)
 		}
 	}
-	if status, _ := r.post("/api/events/send-message", `{"message":"hi"}`); status != http.StatusUnauthorized {
+	if status, _ := r.post("/api/events/send-message", `{"broadcast":true,"message":"hi"}`); status != http.StatusUnauthorized {
 		t.Errorf("send-message: %d", status)
 	}
 	info, err := r.stream().Info(t.Context())
