@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -43,6 +44,11 @@ func newServe() *cobra.Command {
 			return err
 		}
 		collectRarely()
+		for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
+			if err := config.CheckSecretFile(key, cfg.SecretFiles()[key]); err != nil {
+				logger.Warn("a secret is readable by others", "error", err)
+			}
+		}
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
 		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())

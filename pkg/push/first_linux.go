@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/sys/unix"
 )
 
@@ -194,7 +196,7 @@ func (a *arrival) request() *http.Request {
 	from.head.Reset(a.head)
 	from.lines.Reset(&from.head)
 	r, err := http.ReadRequest(from.lines)
-	if err != nil || !plainHost(r.Host) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
+	if err != nil || !plainHost(r.Host) || !validHeader(r.Header) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
 		r.Header.Get("Expect") != "" || r.Header.Get("Upgrade") != "" {
 		return nil
 	}
@@ -215,6 +217,17 @@ func plainHost(host string) bool {
 	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~:[]%", r)
 	})
+}
+
+// validHeader holds names and values to what the server of net/http accepts. http.ReadRequest keeps
+// a name with a space before the colon, under which a proxy may have passed on what it should strip.
+func validHeader(header http.Header) bool {
+	for name, values := range header {
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // answer lets the handler answer the request. What it does not take over is a refusal.

@@ -87,3 +87,17 @@ func TestBasePath_EveryRouteLiesBelow(t *testing.T) {
 	below.post("/publish", `{"subject":"notifications.user.7","data":"below"}`)
 	l.want("below")
 }
+
+// TestHints_NATSLogin_IsNotPrinted: the hints go to the terminal, or to the log of containers.
+func TestHints_NATSLogin_IsNotPrinted(t *testing.T) {
+	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
+	host := strings.TrimPrefix(url, "nats://")
+	for _, with := range []string{"nats://alice:hunter2@" + host, "nats://hunter2@" + host, "alice:hunter2@" + host, url + ",nats://alice:hunter2@127.0.0.1:1"} {
+		r := startNode(t, options(t, with))
+		var out strings.Builder
+		if err := r.srv.Hints(&out); err != nil || strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), host) {
+			t.Errorf("%s: %v %s", with, err, out.String())
+		}
+		r.stop()
+	}
+}
