@@ -92,6 +92,7 @@ var house = map[string]struct {
 }{
 	"internal/testkit":     {}, // for tests: it knows none of ours
 	"internal/slots":       {},
+	"internal/seclog":      {},
 	"internal/hostname":    {},
 	"internal/netaddr":     {},
 	"pkg/sse":              {},

@@ -16,7 +16,7 @@ import (
 
 var streamHeaders = http.Header{
 	"Content-Type":                 {"text/event-stream; charset=utf-8"},
-	"Cache-Control":                {"no-cache, no-transform"},
+	"Cache-Control":                {"no-store, no-transform"},
 	"X-Accel-Buffering":            {"no"},
 	"X-Content-Type-Options":       {"nosniff"},
 	"Cross-Origin-Resource-Policy": {"same-origin"},

@@ -38,7 +38,10 @@ type PublishOptions struct {
 	BodyTimeout time.Duration
 	// Admission bounds how fast events come; nil bounds nothing.
 	Admission *Admission
-	Logger    *slog.Logger // nil discards
+	// Refused receives each request that is refused for its identity or for a limit. It must not
+	// block. Nil costs nothing.
+	Refused func(RefusedRequest)
+	Logger  *slog.Logger // nil discards
 }
 
 func (o PublishOptions) withDefaults() PublishOptions {
@@ -106,6 +109,7 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.allow(id, msgs...); err != nil {
+		h.report(r, id, err)
 		Refuse(w, err)
 		return
 	}
@@ -149,10 +153,15 @@ func (p *publisher) enter(w http.ResponseWriter, r *http.Request) (id auth.Ident
 	}
 	id, err := p.identify(r)
 	if err != nil {
+		p.report(r, id, err)
 		Refuse(w, err)
 		return id, false
 	}
 	return id, true
+}
+
+func (p *publisher) report(r *http.Request, id auth.Identity, err error) {
+	report(p.opts.Refused, p.opts.Admission, r, id, err)
 }
 
 func (p *publisher) identify(r *http.Request) (auth.Identity, error) {
@@ -290,7 +299,7 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Cache-Control", "private, no-store")
 	if isArray {
 		_ = json.NewEncoder(w).Encode(results)
 	} else {

@@ -73,6 +73,7 @@ func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.allow(id, msg); err != nil {
+		h.report(r, id, err)
 		Refuse(w, err)
 		return
 	}

@@ -45,6 +45,10 @@ type SubscribeOptions struct {
 	// had none; empty for none. It must return at once, as locks are held. Nil costs nothing.
 	Replayed func(Replay) feed.TraceContext
 
+	// Refused receives each request that is refused for its identity or for a limit. It must not
+	// block. Nil costs nothing.
+	Refused func(RefusedRequest)
+
 	// Retry is what clients are told to wait before they reconnect, each with a jitter of
 	// ±50 %; 2 s when zero. RetryLater is what those are told that are sent away for overload
 	// or a limit; 20 s when zero.
@@ -86,6 +90,7 @@ type Subscribe struct {
 	streams slots.Set[session]
 	left    sync.WaitGroup
 	counts  counts
+	ends    sampler
 }
 
 // NewSubscribe returns a handler over opts.Feed.
@@ -130,11 +135,13 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.opts.Admission.connect(r); err != nil {
+		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{}, err)
 		h.turnAway(w, r, err)
 		return
 	}
 	s, err := h.newSession(r)
 	if err != nil {
+		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{}, err)
 		Refuse(w, err)
 		return
 	}
@@ -153,6 +160,9 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = h.admitLast(r, s)
 	}
 	s.failed = err // nothing else has the session yet
+	if err != nil {
+		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{Vars: map[string]string{"user": s.user}, TokenID: s.grant.Token}, err)
+	}
 	h.enter(s, release)
 	if h.confirm(s) {
 		h.observe(s)
@@ -222,7 +232,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 // adds to it with Add, leaves them as they are.
 var streamHeaders = map[string][]string{
 	"Content-Type":           {"text/event-stream; charset=utf-8"},
-	"Cache-Control":          {"no-cache, no-transform"},
+	"Cache-Control":          {"no-store, no-transform"},
 	"X-Accel-Buffering":      {"no"},
 	"X-Content-Type-Options": {"nosniff"},
 	// A page elsewhere cannot take it for an image or a script, cookies and all. EventSource

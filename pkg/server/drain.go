@@ -146,7 +146,7 @@ func (s *Server) getDrain(c echo.Context) error { return c.JSON(http.StatusOK, s
 func (s *Server) postDrain(c echo.Context) error {
 	s.drain.mu.Lock()
 	if s.announceLocked() {
-		s.opts.Logger.Warn("an operator drains this node", "remote", c.Request().RemoteAddr)
+		s.acceptedAction(c, "drain")
 	}
 	s.drain.mu.Unlock()
 	return c.JSON(http.StatusAccepted, s.drainStatus())
@@ -165,7 +165,7 @@ func (s *Server) postUndrain(c echo.Context) error {
 			h.EndDrain()
 		}
 		s.draining.Store(false)
-		s.opts.Logger.Warn("an operator ended the drain of this node", "remote", c.Request().RemoteAddr)
+		s.acceptedAction(c, "undrain")
 	}
 	s.drain.mu.Unlock()
 	if stopping {

@@ -17,8 +17,7 @@ func (s *Server) guardHosts(l net.Listener, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s.admit.Refuse(feedhttp.RefusedHost)
-		feedhttp.WriteProblem(w, feedhttp.Problem{Status: http.StatusMisdirectedRequest,
+		s.refuseHost(w, r, feedhttp.Problem{Status: http.StatusMisdirectedRequest,
 			Detail: fmt.Sprintf("this listener does not serve the host name %q; name it in http.hosts, or have the proxy send a name that is there", r.Host)})
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/web"
@@ -67,7 +68,7 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
-		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(),
+		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
 		Identify: s.reader, Check: s.revoked.Check,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
@@ -96,7 +97,8 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	opts := feedhttp.PublishOptions{
 		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Accept: s.delivery.Check, Templates: s.subjects(), Admission: s.admit,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
-		Logger: s.opts.Logger.With("part", "publish"),
+		Refused: s.refusedRequests(seclog.Publish),
+		Logger:  s.opts.Logger.With("part", "publish"),
 	}
 	guard, err := s.crossOrigin()
 	if err != nil {

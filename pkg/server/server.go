@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/delivery"
+	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
@@ -56,6 +57,7 @@ type Server struct {
 	readers     chan struct{}      // of presence, as many as fit
 	announced   announcement
 	traces      *traces.Traces // nil without
+	security    *seclog.Log
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
@@ -80,6 +82,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	s.opts.NATS.Denied = s.microDenied
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
+	s.openSecurityLog()
 	if err := s.build(ctx); err != nil {
 		s.close()
 		return nil, err
