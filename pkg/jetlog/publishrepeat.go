@@ -45,7 +45,7 @@ func (p *Publisher) repeat(ctx context.Context, msgs []feed.Message, indices []i
 				still = append(still, i)
 			} else if err != nil {
 				// Not wrapped: an error of the repeat alone may be feed.ErrNotStored.
-				results[i].Err = fmt.Errorf("%w: %w, and a repeat failed: %v", feed.ErrUnavailable, errInProcess, err)
+				results[i].Err = fmt.Errorf("%w: %w, and a repeat failed: %s", feed.ErrUnavailable, errInProcess, err.Error())
 			}
 		}
 		indices = still
