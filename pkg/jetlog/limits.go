@@ -39,7 +39,7 @@ func (l pullLimits) clamp(batch, bytes int) (int, int, time.Duration) {
 	return batch, bytes, expires
 }
 
-// lower takes in the status that refuses a request, such as "Exceeded MaxRequestBatch of 500". It
+// lower reads the status that refuses a request, such as "Exceeded MaxRequestBatch of 500". It
 // reports whether the next request asks for less than the one that was refused: the limits changed
 // after the consumer was made.
 func (l *pullLimits) lower(text string) bool {

@@ -36,7 +36,7 @@ type Outcome struct {
 // is changed only if apply is set. It asks once, and blocks until JetStream answers or ctx
 // ends; where ctx has no deadline, for five seconds a request.
 func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
-	return provision(ctx, js, want, apply, nil)
+	return provision(ctx, js, want, apply, false)
 }
 
 // ProvisionOwned is Provision for a program that creates the stream again when it is lost. A
@@ -44,23 +44,25 @@ func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 // program recognizes the stream as theirs, also after a restart. A stream that exists without
 // the mark is left without it. Several instances may call it at once.
 func ProvisionOwned(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
-	return provision(ctx, js, want, apply, map[string]string{createdByKey: createdByNode})
+	return provision(ctx, js, want, apply, true)
 }
 
-func provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool, mark map[string]string) (Outcome, error) {
+func provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply, owned bool) (Outcome, error) {
 	want.Metadata = ownMetadata(want.Metadata)
 	out, err := Inspect(ctx, js, want)
 	switch {
 	case err != nil:
 		return out, err
 	case out.Action == Missing:
-		want.Metadata = withMark(want.Metadata, mark)
+		if owned {
+			want.Metadata = marked(want.Metadata)
+		}
 		return create(ctx, js, want)
 	case out.Action == Unchanged, !apply:
 		return out, nil
 	}
 	if out.Owned {
-		want.Metadata = withMark(want.Metadata, map[string]string{createdByKey: createdByNode})
+		want.Metadata = marked(want.Metadata)
 	}
 	if _, err := js.UpdateStream(ctx, want); err != nil {
 		return out, advise("change", want.Name, err)
@@ -69,23 +71,17 @@ func provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 	return out, nil
 }
 
-// createdByKey is the stream metadata that tells streams which nodes create again from those
-// that others made. Its value is the same for all nodes: JetStream takes a second create of the
-// same configuration for the first.
+// createdByKey is the stream metadata that distinguishes streams which nodes create again from
+// streams that others created. Its value is the same for all nodes: JetStream takes a second
+// create of the same configuration for the first.
 const (
 	createdByKey  = "tidemark.created_by"
 	createdByNode = "node"
 )
 
-func withMark(metadata, mark map[string]string) map[string]string {
-	if len(mark) == 0 {
-		return metadata
-	}
-	all := maps.Clone(metadata)
-	if all == nil {
-		all = make(map[string]string, len(mark))
-	}
-	maps.Copy(all, mark)
+func marked(metadata map[string]string) map[string]string {
+	all := map[string]string{createdByKey: createdByNode}
+	maps.Copy(all, metadata)
 	return all
 }
 

@@ -23,7 +23,7 @@ const (
 
 // repeat publishes the messages at the given indices, all of which are in process, until none
 // is, ctx ends, or AckTimeout has passed. It replaces their results. Only an acknowledgement
-// settles one: that JetStream rejects a repeat does not show whether the other publish stored it.
+// settles one: when JetStream rejects a repeat, the other publish may have stored the message.
 func (p *Publisher) repeat(ctx context.Context, msgs []feed.Message, indices []int, results []feed.Result, before map[string]uint64) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.AckTimeout)
 	defer cancel()
@@ -45,7 +45,7 @@ func (p *Publisher) repeat(ctx context.Context, msgs []feed.Message, indices []i
 				still = append(still, i)
 			} else if err != nil {
 				// Not wrapped: an error of the repeat alone may be feed.ErrNotStored.
-				results[i].Err = fmt.Errorf("%w: %w, and a repeat failed: %v", feed.ErrUnavailable, errInProcess, err)
+				results[i].Err = fmt.Errorf("%w: %w, and a repeat failed: %s", feed.ErrUnavailable, errInProcess, err.Error())
 			}
 		}
 		indices = still

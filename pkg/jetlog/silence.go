@@ -32,7 +32,7 @@ func (f *follower) heard(d delivery) {
 	}
 }
 
-// abandoned takes in that a consumer is replaced because of err.
+// abandoned records that a consumer is replaced because of err.
 func (f *follower) abandoned(err error) {
 	if f.silent.alive {
 		f.silent = silence{}

@@ -57,7 +57,7 @@ type keptStream struct {
 // maxOurs bounds the epochs of marked incarnations that are remembered.
 const maxOurs = 8
 
-// found takes in that the stream exists.
+// found records that the stream exists.
 func (k *keptStream) found(out jetlog.Outcome) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -68,7 +68,7 @@ func (k *keptStream) found(out jetlog.Outcome) {
 	}
 }
 
-// lost takes in that the stream does not exist. It reports whether it is to be created again, and
+// lost records that the stream does not exist. It reports whether it is to be created again, and
 // whether this is new. The feed may have followed another incarnation, whose mark was not looked
 // at before it went away, too: followed is its epoch, empty if it followed none.
 func (k *keptStream) lost(followed string) (owned, first bool) {
@@ -84,7 +84,7 @@ func (k *keptStream) lost(followed string) (owned, first bool) {
 	return k.owned, first
 }
 
-// failed takes in why the stream could not be created, and reports whether the reason is new.
+// failed records why the stream could not be created, and reports whether the reason is new.
 func (k *keptStream) failed(err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

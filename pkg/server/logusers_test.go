@@ -92,7 +92,9 @@ func everythingLogged(r *rig) {
 		r.t.Fatal(err)
 	}
 	revoked.want("tidemark.close")
-	r.deleteStream()
+	if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil { // the node creates it again after a second
+		r.t.Fatal(err)
+	}
 	body := `{"subject":"notifications.user.` + loggedUser + `","data":"x"}`
 	status, _ := r.post("/publish", body, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	if status == http.StatusOK {
