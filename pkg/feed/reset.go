@@ -79,6 +79,10 @@ func (s *Subscription) finishOpening() {
 	if s.opening.Gap != nil || s.epoch != f.epoch || !f.reused.contains(s.cursor) {
 		return
 	}
-	now := State{Epoch: f.epoch, FirstSeq: f.window.low + 1}
-	s.opening.Gap = newGap(Possible, s.opening.ID, now, s.cursor)
+	s.opening.Gap = newGap(Possible, s.opening.ID, f.lastStateLocked(), s.cursor)
+}
+
+// lastStateLocked is the stream as the leader described it last, as far as gaps need it.
+func (f *Feed) lastStateLocked() State {
+	return State{Epoch: f.epoch, Born: f.born, FirstSeq: max(f.first, 1)}
 }

@@ -174,11 +174,9 @@ func (s *Subscription) open(id string, gap *Gap) {
 func (s *Subscription) malformed(raw string) *Gap {
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
-	w := s.feed.window
-	// The window's low end stands for what is available: asking the leader on behalf of
-	// whoever sends rubbish would cost more than it tells.
-	now := State{Epoch: s.feed.epoch, FirstSeq: w.low + 1}
-	return newGap(Malformed, truncate(raw), now, s.cursor)
+	// The last state stands for what is available: a request to the leader for a position that
+	// cannot be read would cost more than it is worth.
+	return newGap(Malformed, truncate(raw), s.feed.lastStateLocked(), s.cursor)
 }
 
 // truncate keeps what a client sent short enough to be sent back.

@@ -78,7 +78,7 @@ func (f *Feed) begin(ctx context.Context, state State) (next uint64) {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
-	f.epoch, f.born = state.Epoch, state.Born
+	f.epoch, f.born, f.first = state.Epoch, state.Born, state.FirstSeq
 	f.window.reset(next - 1)
 	f.mu.Unlock()
 	return next
