@@ -49,10 +49,13 @@ func (s *Subscription) nextLocked() (at Position, born int64) {
 	return Position{s.cursor, s.epoch}, s.born
 }
 
-// jumpLocked continues behind a gap, or at a position where there is none, once what is pending
-// was returned. What a Fetch under way returns is void. It returns whether the subscription
+// jumpLocked continues behind a gap, or where the subscription is when there is none, once what is
+// pending was returned. What a Fetch under way returns is void. It returns whether the subscription
 // must leave the index.
 func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool) {
+	if s.live && len(s.pending) == 0 {
+		s.cursor = max(s.cursor, to.Seq) // until the gap is taken, Position does not fall
+	}
 	if s.jump != nil {
 		gap = s.jump.gap.merge(gap)
 	}
