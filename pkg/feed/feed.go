@@ -174,7 +174,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq, f.reused) {
+		if s.reset(loss, reached, seq) {
 			f.index.remove(s)
 		}
 	}

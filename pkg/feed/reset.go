@@ -17,7 +17,7 @@ type jump struct {
 // end and has grown again, so a position that this concerns is moved, or announced as reused.
 // A loss that meets a subscription twice before it is polled follows the same rule from the
 // position that the first one moved it to: nothing that is stored behind that is skipped.
-func (s *Subscription) reset(loss *LossError, reached Position, seq uint64, reused reusedRange) (leave bool) {
+func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (leave bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.opened {
@@ -34,7 +34,7 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64, reus
 		return false
 	case !same, !loss.rewound(), at.Seq > loss.State.LastSeq:
 		gap = newGap(loss.Reason, at.String(), loss.State, seq)
-	case reused.contains(at.Seq):
+	case loss.reused().contains(at.Seq): // of those that an earlier loss concerned, it has the later ones
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
 	defer s.signal()

@@ -217,3 +217,26 @@ func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 		})
 	}
 }
+
+// A stream loses its end twice. Positions that only the first loss concerned are those of the second
+// events by then, and a client that goes back is told why.
+func TestReset_EndLostTwiceBeforeThePoll_GoesBackAsFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{})
+		r.publish(4, "n.a")
+		synctest.Wait()
+		r.Rollback(3)
+		synctest.Wait()
+		r.publish(7, "n.a") // up to 10
+		live := r.subscribe(t, feed.Resume("10-e1"))
+		live.drain(t, r)
+		for range 2 {
+			r.Rollback(6)
+			synctest.Wait()
+			r.publish(3, "n.a")
+			synctest.Wait()
+		}
+		live.drain(t, r)
+		live.want(t, "gap:future", "7", "8", "9")
+	})
+}
