@@ -32,8 +32,10 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 	switch {
 	case !s.live && (!same || !loss.rewound()), same && !loss.rewound() && at.Seq >= seq:
 		return false
-	case !same, !loss.rewound(), at.Seq > loss.State.LastSeq:
+	case !same, !loss.rewound():
 		gap = newGap(loss.Reason, at.String(), loss.State, seq)
+	case at.Seq > loss.State.LastSeq:
+		gap = newGap(Future, at.String(), loss.State, loss.State.LastSeq)
 	case loss.reused().contains(at.Seq): // of those that an earlier loss concerned, it has the later ones
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
