@@ -69,22 +69,32 @@ func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool
 	return leave
 }
 
-// finishOpening makes the subscription known to resets. One that fell into the opening may have
-// given the sequences of the opening, or of its replay, another meaning.
-func (s *Subscription) finishOpening() {
+// finishOpening makes the subscription known to resets, and makes up for one that fell into the
+// opening: it may have given the sequences of the position, or of the replay, another meaning. A
+// position that a client named may also be one of those that were given twice before.
+func (s *Subscription) finishOpening(named bool) {
 	f := s.feed
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
-	if s.replay.reader != nil && s.replay.times != f.reused.times {
+	rewound := s.replay.times != f.reused.times
+	if s.replay.reader != nil && rewound {
 		s.replay.close()
 	}
-	if s.opening.Gap != nil || s.epoch != f.epoch || !f.reused.contains(s.cursor) {
+	announced := s.opening.Gap != nil || !named
+	same := s.epoch == f.epoch && sameBirth(s.born, f.born)
+	if !same || !f.reused.contains(s.cursor) || announced && !rewound {
 		return
 	}
-	s.opening.Gap = newGap(Possible, s.opening.ID, f.lastStateLocked(), s.cursor)
+	at := Position{s.cursor, s.epoch}
+	gap := newGap(Possible, at.String(), f.lastStateLocked(), s.cursor)
+	if s.opening.Gap == nil {
+		s.opening.Gap = gap
+	} else {
+		s.jumpLocked(gap, at, s.born)
+	}
 }
 
 // lastStateLocked is the stream as the leader described it last, as far as gaps need it.
