@@ -25,7 +25,7 @@ type MemLog struct {
 	epochs  int
 	epoch   string
 	born    int64
-	floors  []uint64  // what was left at each loss of the end in this incarnation
+	floors  []uint64  // what was left at each loss of the end
 	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
@@ -82,7 +82,7 @@ func (l *MemLog) Delete(seq uint64) {
 func (l *MemLog) Recreate() {
 	l.update(func() {
 		l.epochs++
-		l.epoch, l.events, l.last, l.floors = fmt.Sprintf("e%d", l.epochs), nil, 0, nil
+		l.epoch, l.events, l.last = fmt.Sprintf("e%d", l.epochs), nil, 0
 		l.born++
 	})
 }
@@ -91,7 +91,7 @@ func (l *MemLog) Recreate() {
 // epoch that somebody chose.
 func (l *MemLog) RecreateAlike() {
 	l.update(func() {
-		l.events, l.last, l.floors = nil, 0, nil
+		l.events, l.last = nil, 0
 		l.born++
 	})
 }
