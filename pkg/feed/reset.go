@@ -88,12 +88,14 @@ func (s *Subscription) finishOpening(named bool) {
 	if !same || !f.reused.contains(s.cursor) || announced && !rewound {
 		return
 	}
-	at := Position{s.cursor, s.epoch}
-	gap := newGap(Possible, at.String(), f.lastStateLocked(), s.cursor)
-	if s.opening.Gap == nil {
-		s.opening.Gap = gap
-	} else {
-		s.jumpLocked(gap, at, s.born)
+	at, state, high := Position{s.cursor, s.epoch}, f.lastStateLocked(), f.window.high
+	switch {
+	case s.cursor > high: // what the tail reads next is new to the client
+		s.jumpLocked(newGap(Future, at.String(), state, high), at, s.born)
+	case s.opening.Gap == nil:
+		s.opening.Gap = newGap(Possible, at.String(), state, s.cursor)
+	default:
+		s.jumpLocked(newGap(Possible, at.String(), state, s.cursor), at, s.born)
 	}
 }
 

@@ -354,7 +354,7 @@ func (f *memFollower) lossLocked(state feed.State) error {
 // keptLocked returns the last sequence that was read and is the same as then.
 func (f *memFollower) keptLocked() uint64 {
 	kept, ends := f.next-1, f.log.floors
-	if f.ends < 0 && f.log.replacedLocked(f.opts.Read) {
+	if f.ends < 0 && (f.log.last < kept || f.log.replacedLocked(f.opts.Read)) {
 		return 0
 	}
 	if f.ends >= 0 && f.ends < len(ends) {
