@@ -23,7 +23,8 @@ type Feed struct {
 
 	mu      sync.RWMutex
 	epoch   string
-	born    int64 // State.Born
+	born    int64  // State.Born
+	first   uint64 // State.FirstSeq, of the last state
 	reused  reusedRange
 	window  *window
 	index   index
@@ -32,6 +33,7 @@ type Feed struct {
 	lost    error  // why the log is out of reach; nil while it is followed
 	lostAt  time.Time
 	matched []*Subscription
+	read    Mark // the event that the tail has read last; only Run uses it
 
 	ahead ahead
 
@@ -176,12 +178,12 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	defer f.mu.Unlock()
 	reached := Position{f.window.high, f.epoch}
 	f.reused = f.reused.after(f.epoch, loss)
-	f.epoch, f.born = loss.State.Epoch, loss.State.Born
+	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
 	f.window.reset(seq)
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq, f.reused) {
+		if s.reset(loss, reached, seq) {
 			f.index.remove(s)
 		}
 	}
