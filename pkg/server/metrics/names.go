@@ -6,7 +6,7 @@ var (
 	connectionsLimit = define(gauge, "connections_limit", "The most streams that the node takes (limits.streams, or what open files allow); missing where there is no limit.")
 	connects         = define(counter, "connects_total", "Streams that were let in.", "feed")
 	disconnects      = define(counter, "disconnects_total", "Streams that ended, of those that were let in. gone: the client left. timeout: it took no bytes for sse.write_timeout. closed: cut off at the end of the process. error: anything else. The others are the reasons of tidemark.close.", "feed", "reason")
-	refusals         = define(counter, "refusals_total", "Requests that were turned away, by the limit that they met (streams, per_user, per_address, replays, connect_rate, publish_rate), or for what the node was up to (draining, elsewhere: sent to another node by a proxy).", "reason")
+	refusals         = define(counter, "refusals_total", "Requests that were turned away, by the limit that they met (streams, per_user, per_address, replays, connect_rate, publish_rate; of from=last: last_subjects, last_waiting, last_waiting_per_user, last_waiting_per_address), or for what the node was up to (draining, elsewhere: sent to another node by a proxy).", "reason")
 	untrusted        = define(counter, "untrusted_headers_total", "Requests whose identity headers were not believed, as their sender is none of http.trusted_proxies; missing without auth.identity header.")
 
 	deliveredEvents = define(counter, "delivered_events_total", "Events handed to connections. live: stored while the client was connected. missed: stored before it connected, and caught up on.", "feed", "kind")
