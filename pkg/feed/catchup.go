@@ -69,7 +69,7 @@ func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked, frames []*
 	}
 	upTo := f.window.high
 	if r.set.wildcard {
-		looked, left := f.window.look(r.buf[:], s.cursor)
+		looked, left := f.window.look(r.buf, s.cursor)
 		if left > 0 || len(looked) > joinAtOnce {
 			return looked, nil, true, false
 		}
@@ -102,7 +102,7 @@ func (s *Subscription) readLocked(frames []*Frame, upTo uint64, room int) []*Fra
 
 // pollStretches bounds what one Poll looks at, to about 1 ms with 64 wildcard filters: the goroutine
 // that calls it writes to other clients, too.
-const pollStretches = 32
+const pollStretches = 8
 
 // readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
 // so that another Poll continues.

@@ -127,6 +127,7 @@ func BenchmarkLiveBesideResumes(b *testing.B) {
 	b.ReportMetric(us(beside), "p99-beside-µs")
 	b.ReportMetric(us(computing), "p99-computing-µs")
 	b.ReportMetric(us(beside)/us(alone), "beside/alone")
+	b.ReportMetric(us(beside)/us(computing), "beside/computing")
 }
 
 // liveDelay offers events one by one, and returns what one in a hundred exceeds on its way.

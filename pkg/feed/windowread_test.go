@@ -63,7 +63,7 @@ func readAll(w *window, from uint64, filters []string, limit int) (seqs []uint64
 		var frames []*Frame
 		upTo := w.high
 		if r.set.wildcard {
-			looked, left := w.look(r.buf[:], from)
+			looked, left := w.look(r.buf, from)
 			if left > 0 {
 				upTo = looked[len(looked)-1].Seq
 			}
