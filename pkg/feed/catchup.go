@@ -45,13 +45,13 @@ func (s *Subscription) join(room int, r *windowReader) (frames []*Frame, covered
 	if len(looked) == 0 {
 		return frames, covered, caughtUp
 	}
-	frames = r.set.match(looked)
+	frames, upTo := r.set.match(looked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jump != nil || s.closed {
 		return nil, true, true // for take
 	}
-	return s.readLocked(frames, looked[len(looked)-1].Seq, room), true, false
+	return s.readLocked(frames, upTo, room), true, false
 }
 
 // lookOrJoin joins where little is left to match, and else returns frames that are to be matched.
@@ -73,7 +73,7 @@ func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked, frames []*
 		if left > 0 || len(looked) > joinAtOnce {
 			return looked, nil, true, false
 		}
-		frames = r.set.match(looked)
+		frames, _ = r.set.match(looked) // all: they are fewer than it returns
 	} else {
 		frames, upTo = f.window.pick(s.cursor, r.set.filters, catchUpFrames)
 	}

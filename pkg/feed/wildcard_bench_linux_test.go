@@ -82,8 +82,9 @@ func BenchmarkResumeHold(b *testing.B) {
 					var looked []*Frame
 					timed(func() { looked, _, _, live = s.lookOrJoin(nextBytes, r) })
 					if len(looked) > 0 {
+						frames, upTo := r.set.match(looked)
 						s.mu.Lock()
-						s.readLocked(r.set.match(looked), looked[len(looked)-1].Seq, nextBytes)
+						s.readLocked(frames, upTo, nextBytes)
 						s.mu.Unlock()
 					}
 				}

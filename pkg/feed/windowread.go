@@ -34,14 +34,19 @@ func (w *window) look(buf []*Frame, seq uint64) (frames []*Frame, left int) {
 	return buf[:n], w.frames.len() - from - n
 }
 
-// match returns those of frames that match, in a slice of its own.
-func (s filterSet) match(frames []*Frame) (matching []*Frame) {
+// match returns those of frames that match, at most catchUpFrames, in a slice of its own. All of them
+// up to the sequence upTo are there.
+func (s filterSet) match(frames []*Frame) (matching []*Frame, upTo uint64) {
 	for _, f := range frames {
-		if s.matches(f.Subject) {
-			matching = append(matching, f)
+		upTo = f.Seq
+		if !s.matches(f.Subject) {
+			continue
+		}
+		if matching = append(matching, f); len(matching) == catchUpFrames {
+			break
 		}
 	}
-	return matching
+	return matching, upTo
 }
 
 // count is how many of frames match.
@@ -57,7 +62,7 @@ func (s filterSet) count(frames []*Frame) (n int) {
 // pick returns the frames beyond seq of subjects without wildcards, in order, at most limit of them.
 // All of them up to the sequence upTo are there; upTo is high unless limit cut them short.
 func (w *window) pick(seq uint64, subjects []string, limit int) (frames []*Frame, upTo uint64) {
-	var heads mergeHeap
+	heads := make(mergeHeap, 0, len(subjects))
 	for _, subject := range subjects {
 		of := w.subjects[subject]
 		if of == nil {
