@@ -47,13 +47,13 @@ func (s *Subscription) join(room int, r *windowReader) (frames []*Frame, covered
 	if len(looked) == 0 {
 		return frames, covered, caughtUp
 	}
-	frames = r.set.match(looked)
+	frames, upTo := r.set.match(looked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jump != nil || s.closed {
 		return nil, true, true // for take
 	}
-	return s.readLocked(frames, looked[len(looked)-1].Seq, room), true, false
+	return s.readLocked(frames, upTo, room), true, false
 }
 
 // lookOrJoin joins where little is left to match, and else returns frames that are to be matched.
@@ -71,11 +71,11 @@ func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked, frames []*
 	}
 	upTo := f.window.high
 	if r.set.wildcard {
-		looked, left := f.window.look(r.buf[:], s.cursor)
+		looked, left := f.window.look(r.buf, s.cursor)
 		if left > 0 || len(looked) > joinAtOnce {
 			return looked, nil, true, false
 		}
-		frames = r.set.match(looked)
+		frames, _ = r.set.match(looked) // all: they are fewer than it returns
 	} else {
 		frames, upTo = f.window.pick(s.cursor, r.set.filters, catchUpFrames)
 	}
@@ -104,7 +104,7 @@ func (s *Subscription) readLocked(frames []*Frame, upTo uint64, room int) []*Fra
 
 // pollStretches bounds what one Poll looks at, to about 1 ms with 64 wildcard filters: the goroutine
 // that calls it writes to other clients, too.
-const pollStretches = 32
+const pollStretches = 8
 
 // readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
 // so that another Poll continues.

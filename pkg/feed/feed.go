@@ -208,12 +208,15 @@ func (f *Feed) setLost(err error) {
 	}
 }
 
+// forget removes a subscription. It leaves the index, whose cost rises with the number of filters,
+// when the feed is unlocked again: until then offers meet a closed subscription.
 func (f *Feed) forget(s *Subscription) {
 	f.ahead.remove(s)
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.subs.Remove(s)
-	if s.leave() {
+	wasLive := s.leave()
+	f.mu.Unlock()
+	if wasLive {
 		f.index.remove(s)
 	}
 }

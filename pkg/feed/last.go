@@ -75,10 +75,12 @@ func (c *subjectCounts) get(ctx context.Context, key string, count func() (int, 
 			c.finish(key, entry)
 			return entry.n, entry.err
 		}
-		select {
-		case <-entry.done:
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
+		if !entry.counted() {
+			select {
+			case <-entry.done:
+			case <-ctx.Done():
+				return 0, context.Cause(ctx)
+			}
 		}
 		if entry.err == nil {
 			return entry.n, nil
@@ -102,14 +104,17 @@ func (c *subjectCounts) entry(key string) (entry *subjectCount, own bool) {
 	return entry, true
 }
 
-func (c *subjectCount) expired(now time.Time) bool {
+// counted reports that done is closed.
+func (c *subjectCount) counted() bool {
 	select {
 	case <-c.done:
-		return now.Sub(c.at) > countFor
+		return true
 	default:
 		return false
 	}
 }
+
+func (c *subjectCount) expired(now time.Time) bool { return c.counted() && now.Sub(c.at) > countFor }
 
 // finish keeps a count, or drops one that failed.
 func (c *subjectCounts) finish(key string, entry *subjectCount) {

@@ -318,6 +318,6 @@ func (s *Subscription) lookAhead(r *windowReader, at uint64) (n int, looked []*F
 	if !r.set.wildcard {
 		return w.countOf(s.cursor, r.set.filters), nil, w.high, true
 	}
-	looked, _ = w.look(r.buf[:], max(s.cursor, at))
+	looked, _ = w.look(r.buf, max(s.cursor, at))
 	return 0, looked, w.high, true
 }

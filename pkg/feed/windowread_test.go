@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -63,12 +64,12 @@ func readAll(w *window, from uint64, filters []string, limit int) (seqs []uint64
 		var frames []*Frame
 		upTo := w.high
 		if r.set.wildcard {
-			looked, left := w.look(r.buf[:], from)
-			if left > 0 {
-				upTo = looked[len(looked)-1].Seq
+			looked, _ := w.look(r.buf, from)
+			if len(looked) > 0 {
+				frames, upTo = r.set.match(looked)
 			}
-			frames = r.set.match(looked)
-			count += r.set.count(looked)
+			n, _ := slices.BinarySearchFunc(looked, upTo+1, func(f *Frame, seq uint64) int { return cmp.Compare(f.Seq, seq) })
+			count += r.set.count(looked[:n])
 		} else {
 			frames, upTo = w.pick(from, filters, limit)
 		}

@@ -74,11 +74,11 @@ func (h *Subscribe) checkLast(r *http.Request, s *session) error {
 	if !s.request.Start.Last() {
 		return nil
 	}
-	s.request.costly = true
+	wait := lastWait
 	if h.opts.Feed.LostFor() > 0 {
-		return nil // no answer would come
+		wait = 0 // no answer would come; it is not needed for every request
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), lastWait)
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	n, err := h.opts.Feed.LastSubjects(ctx, s.request.Filters, s.request.MaxLastSubjects)
 	if many, ok := errors.AsType[*feed.TooManySubjectsError](err); ok {

@@ -124,3 +124,18 @@ func TestFromLast_FewSubjects_NotCounted(t *testing.T) {
 		}
 	}
 }
+
+// TestFromLast_StoreOutOfReach_CountsThoseOfManySubjectsAlone: named subjects need no answer.
+func TestFromLast_StoreOutOfReach_CountsThoseOfManySubjectsAlone(t *testing.T) {
+	r, a := lastRig(t, logOfTopics(5), feedhttp.Limits{LastWaitingPerAddress: 1})
+	<-r.feed.Ready()
+	r.SetDown(errors.New("away"))
+	r.await(t, "the feed has noticed", func() bool { return r.feed.LostFor() > 0 })
+	for range 3 {
+		r.subscribe(t, "?only=1&from=last&subject=n.topic.u1&subject=n.topic.u2")
+	}
+	r.subscribe(t, manyLast) // of how many is not known
+	r.await(t, "all wait", func() bool { _, n := a.Counts(); return n == 4 })
+	sentAway(t, r.subscribe(t, manyLast), feedhttp.CloseLimit)
+	r.SetDown(nil)
+}
