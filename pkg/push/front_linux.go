@@ -204,6 +204,10 @@ func (f *frontListener) fail(err error) {
 func (f *frontListener) give(fd int32, owner *socketOwner, read []byte) {
 	file := os.NewFile(uintptr(fd), "connection")
 	inner, err := net.FileConn(file) // which has a descriptor of its own
+	if noDescriptors(err) {
+		f.front.Sockets.closeIdle()
+		inner, err = net.FileConn(file)
+	}
 	_ = file.Close()
 	if err != nil {
 		owner.release()

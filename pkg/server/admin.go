@@ -77,7 +77,7 @@ func (s *Server) adminRoutes(main *echo.Echo) {
 	e.Match(reading, "/healthz", s.healthz)
 	e.Match(reading, "/readyz", s.readyz)
 	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
-	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port")))
+	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port"), sameOrigin, boundedProfile))
 	s.admin = &http.Server{
 		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,

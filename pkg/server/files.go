@@ -26,11 +26,12 @@ func streamsFor(files uint64) int {
 	return int(max(files/2, files-min(files, reservedFiles+reservedSockets)))
 }
 
-// Ten thousand clients behind one address are served by default, and have some sockets more: for
-// their other requests, and to receive that the address has all the streams that it may have.
+// Ten thousand clients behind one address are served by default, also when they reconnect before
+// all of their old sockets are gone. They have some sockets beyond their streams: for other requests, and to receive that
+// the address has all the streams that it may have.
 const (
-	manyStreams = 11_000
-	manySockets = 12_000
+	manyStreams = 13_000
+	manySockets = 14_000
 )
 
 // perAddressFor is how many of all one address may have by default: half, so that it cannot shut

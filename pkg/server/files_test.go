@@ -17,7 +17,7 @@ func TestLimitsForOpenFiles(t *testing.T) {
 }
 
 func TestPerAddressFor(t *testing.T) {
-	for all, want := range map[int]int{0: 0, 1: 1, 3: 2, 300: 150, 15_999: 8000, 16_000: 12_000, 19_744: 12_000, 500_000: 250_000} {
+	for all, want := range map[int]int{0: 0, 1: 1, 3: 2, 300: 150, 16_000: 8000, 18_000: 9000, 19_744: 14_000, 500_000: 250_000} {
 		if got := perAddressFor(all, manySockets); got != want {
 			t.Errorf("of %d: %d, want %d", all, got, want)
 		}

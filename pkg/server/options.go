@@ -35,7 +35,7 @@ type Options struct {
 	SSE    SSEOptions
 	Window WindowOptions
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve. Limits.PerAddress
-	// of 0 is half of Limits.Streams, or 11,000 where that leaves a quarter and half is less.
+	// of 0 is half of Limits.Streams, or 13,000 where that leaves a quarter and half is less.
 	Limits  feedhttp.Limits
 	Sockets SocketLimits
 	Publish PublishOptions
@@ -120,7 +120,7 @@ type FeedOptions struct {
 type SocketLimits struct {
 	All int // 0 is what the limit of open files allows, less a reserve
 	// PerAddress bounds those of one IPv4 address, or one /64 of IPv6; the addresses of
-	// HTTPOptions.TrustedProxies are exempt. 0 is half of All, or 12,000 where that leaves a
+	// HTTPOptions.TrustedProxies are exempt. 0 is half of All, or 14,000 where that leaves a
 	// quarter and half is less.
 	PerAddress int
 }

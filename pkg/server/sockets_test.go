@@ -71,6 +71,7 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	if status := s.again(first, "/healthz"); status != 0 {
 		t.Errorf("the longest idle socket is open: %d", status)
 	}
+	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 6}) // the last one is, a moment after its response
 	refused := 0
 	for range 8 {
 		if _, status := s.get("127.0.0.2", "/events"); status == 0 {
