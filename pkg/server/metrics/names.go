@@ -51,6 +51,7 @@ var (
 	recreations  = define(counter, "stream_recreations_total", "How often the node created a stream again that went away while it ran. The events of the stream are lost each time.", "stream")
 	pullRefusals = define(counter, "pull_refusals_total", "Pull requests of the tail and of replays that NATS did not accept. One that exceeds a limit of the server is repeated with less.", "stream")
 	tailRestarts = define(counter, "tail_restarts_total", "How often the consumer of the tail was replaced, without a loss: the connection, the server or the consumer had failed.", "stream")
+	tailFailures = define(counter, "tail_failures_total", "How often the tail ended with an error and was started again. Clients stay connected and wait until it follows the stream.", "stream")
 
 	natsConnected  = define(gauge, "nats_connected", "1 while the connection to NATS stands.")
 	natsReconnects = define(counter, "nats_reconnects_total", "How often it was made again.")
