@@ -4,7 +4,6 @@ package feedtest
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"iter"
 	"slices"
@@ -30,6 +29,11 @@ type MemLog struct {
 	last    uint64
 	down    error
 	readers int
+
+	chosen  string   // the epoch of all incarnations; empty for one of its own each
+	removed bool     // there is no stream
+	floors  []uint64 // what was left at each loss of the end
+	failed  int      // how often the readers of that time failed
 }
 
 // NewMemLog returns an empty stream with the epoch "e1".
@@ -74,9 +78,8 @@ func (l *MemLog) Delete(seq uint64) {
 // Recreate replaces the stream with an empty one of another epoch.
 func (l *MemLog) Recreate() {
 	l.update(func() {
-		l.epochs++
-		l.epoch, l.events, l.last = fmt.Sprintf("e%d", l.epochs), nil, 0
-		l.born++
+		l.begin()
+		l.events, l.last, l.removed = nil, 0, false
 	})
 }
 
@@ -96,6 +99,7 @@ func (l *MemLog) SetCopy(c feed.Copy) { l.update(func() { l.copy = c }) }
 func (l *MemLog) Rollback(last uint64) {
 	l.update(func() {
 		l.last = last
+		l.floors = append(l.floors, last)
 		l.events = slices.DeleteFunc(l.events, func(ev feed.Event) bool { return ev.Seq > last })
 	})
 }
@@ -108,6 +112,16 @@ func (l *MemLog) OpenReaders() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.readers
+}
+
+// reachStream is reach for a stream that must be there.
+func (l *MemLog) reachStream(ctx context.Context) error {
+	err := l.reach(ctx)
+	if err == nil && l.removed {
+		l.mu.Unlock()
+		return feed.ErrNoStream
+	}
+	return err
 }
 
 // reach waits until the log can be reached, and returns holding the lock.
@@ -144,7 +158,7 @@ func (l *MemLog) stateLocked() feed.State {
 
 // State implements feed.Log.
 func (l *MemLog) State(ctx context.Context) (feed.State, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return feed.State{}, err
 	}
 	defer l.mu.Unlock()
@@ -153,7 +167,7 @@ func (l *MemLog) State(ctx context.Context) (feed.State, error) {
 
 // SeqAt implements feed.Log.
 func (l *MemLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return 0, err
 	}
 	defer l.mu.Unlock()
@@ -167,7 +181,7 @@ func (l *MemLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 
 // HasHoles implements feed.Log.
 func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return false, err
 	}
 	defer l.mu.Unlock()
@@ -184,11 +198,11 @@ func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 
 // Read implements feed.Log.
 func (l *MemLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
-	r := &memReader{log: l, opts: opts, next: opts.From}
+	r := &memReader{log: l, opts: opts, next: opts.From, failed: l.failed}
 	if opts.LastPerSubject {
 		r.only = l.latestLocked(opts)
 	}
@@ -221,6 +235,7 @@ type memReader struct {
 	next    uint64
 	only    map[uint64]bool
 	pending uint64
+	failed  int // MemLog.failed when it was opened
 	closed  bool
 }
 
@@ -232,10 +247,13 @@ func (r *memReader) wants(ev feed.Event) bool {
 func (r *memReader) Pending() uint64 { return r.pending }
 
 func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
-	if err := r.log.reach(ctx); err != nil {
+	if err := r.log.reachStream(ctx); err != nil {
 		return feed.Batch{}, err
 	}
 	defer r.log.mu.Unlock()
+	if r.failed != r.log.failed {
+		return feed.Batch{}, errReplay
+	}
 	limit := r.log.ReadBatch
 	if limit == 0 {
 		limit = 3
@@ -265,8 +283,9 @@ func (r *memReader) Close() {
 // Follow implements feed.Log.
 func (l *MemLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
+		losses := l.losses()
 		for next := opts.From; ; {
-			events, loss, changed, err := l.poll(ctx, next, opts)
+			events, loss, changed, err := l.poll(ctx, next, &losses, opts)
 			switch {
 			case err != nil:
 				yield(feed.Event{}, err)
@@ -294,12 +313,32 @@ func (l *MemLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[
 	}
 }
 
-func (l *MemLog) poll(ctx context.Context, next uint64, opts feed.FollowOptions) (events []feed.Event, loss *feed.LossError, changed <-chan struct{}, err error) {
+// losses is how often the stream lost its end so far.
+func (l *MemLog) losses() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.floors)
+}
+
+// replaced reports that the stream lost its end below next since the losses that a follower knows.
+func (l *MemLog) replaced(next uint64, known *int) bool {
+	lost := l.floors[*known:]
+	*known = len(l.floors)
+	return slices.ContainsFunc(lost, func(floor uint64) bool { return floor+1 < next })
+}
+
+func (l *MemLog) poll(ctx context.Context, next uint64, known *int, opts feed.FollowOptions) (events []feed.Event, loss *feed.LossError, changed <-chan struct{}, err error) {
 	if err := l.reachTold(ctx, opts); err != nil {
 		return nil, nil, nil, err
 	}
 	defer l.mu.Unlock()
-	state := l.stateLocked()
+	if l.removed {
+		if opts.Contact != nil {
+			opts.Contact(feed.ErrNoStream)
+		}
+		return nil, nil, l.changed, nil
+	}
+	state, replaced := l.stateLocked(), l.replaced(next, known)
 	switch {
 	case state.Epoch != opts.Epoch, opts.Born != 0 && state.Born != 0 && state.Born != opts.Born:
 		return nil, &feed.LossError{Reason: feed.NewEpoch, From: next, State: state}, nil, nil
@@ -307,6 +346,8 @@ func (l *MemLog) poll(ctx context.Context, next uint64, opts feed.FollowOptions)
 		return nil, &feed.LossError{Reason: feed.Trimmed, From: next, State: state}, nil, nil
 	case state.LastSeq+1 < next:
 		return nil, &feed.LossError{Reason: feed.Future, From: next, State: state, Again: true}, nil, nil
+	case replaced:
+		return nil, &feed.LossError{Reason: feed.Possible, From: next, State: state, Again: true}, nil, nil
 	}
 	i, _ := slices.BinarySearchFunc(l.events, next, func(ev feed.Event, seq uint64) int {
 		if ev.Seq < seq {

@@ -1,0 +1,108 @@
+package model
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// gap checks a gap: that it has a cause, that it tells the truth, and that it passes nothing
+// over that is stored.
+func (o *Observer) gap(g *feed.Gap) {
+	l := o.rec.lines[g.Continues.Epoch]
+	if l == nil {
+		o.bad("gap %s continues in an epoch that never was: %s", g.Reason, g.Continues)
+		return
+	}
+	if l.number < o.number() {
+		o.bad("gap %s moves from %s back to an earlier incarnation, %s", g.Reason, o.at, g.Continues)
+	}
+	o.cause(g, l)
+	o.truth(g, l)
+	if g.Continues.Epoch == o.at.epoch && g.Continues.Seq > o.at.seq {
+		o.gapPasses(g, l)
+	}
+	if g.Continues.Epoch != o.at.epoch || g.Continues.Seq < o.at.seq {
+		maps.DeleteFunc(o.seen, func(_ int, seq uint64) bool { return seq > g.Continues.Seq || g.Reason == feed.NewEpoch })
+	}
+	o.gaps = append(o.gaps, o.rec.tick)
+	o.blind = false
+	o.move(place{g.Continues.Seq, g.Continues.Epoch, o.rec.order, o.rec.tick})
+	o.beat = feed.Position{}
+}
+
+// cause checks that something happened which the gap's reason stands for.
+func (o *Observer) cause(g *feed.Gap, l *line) {
+	if g.Reason == feed.Malformed {
+		if !o.start.malformed {
+			o.bad("gap malformed, though the start is %s", o.start)
+		}
+		return
+	}
+	requested, err := feed.ParsePosition(g.Requested)
+	if err != nil || requested.Epoch == "" {
+		o.bad("gap %s requests %q, which is not a full position", g.Reason, g.Requested)
+		return
+	}
+	if requested.Epoch != o.at.epoch {
+		o.bad("gap %s requests %s, and the connection is at %s", g.Reason, requested, o.at)
+	}
+	var caused bool
+	switch g.Reason {
+	case feed.Trimmed:
+		caused = slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.first > requested.Seq+1 })
+	case feed.Future:
+		caused = slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.last < requested.Seq })
+	case feed.NewEpoch:
+		caused = g.Continues.Epoch != requested.Epoch || slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.born && e.tick > o.start.noticed })
+	case feed.Possible:
+		caused = l.holeAfter(requested.Seq)
+	}
+	if !caused {
+		o.bad("gap %s without a cause: requested %s, continues %s", g.Reason, g.Requested, g.Continues)
+	}
+}
+
+// holeAfter reports that an event after seq was removed at some time, or that sequences were used twice.
+func (l *line) holeAfter(seq uint64) bool {
+	return slices.ContainsFunc(l.events, func(e *event) bool { return e.seq > seq && len(e.absent) > 0 }) ||
+		len(l.lost) > 0 // what was replaced, the node may not know
+}
+
+// truth checks what a gap says about the stream.
+func (o *Observer) truth(g *feed.Gap, l *line) {
+	if g.FirstAvailable.Epoch != g.Continues.Epoch {
+		o.bad("gap %s: first available %s, continues %s", g.Reason, g.FirstAvailable, g.Continues)
+	}
+	if g.Reason == feed.Malformed {
+		return // the node's window stands for what is available
+	}
+	if !slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.first == g.FirstAvailable.Seq }) {
+		o.bad("gap %s: first available %s, which the stream did not begin with since the connection was opened", g.Reason, g.FirstAvailable)
+	}
+	if g.Reason == feed.Future || g.Reason == feed.NewEpoch {
+		return
+	}
+	if g.Continues.Epoch == o.at.epoch && g.Continues.Seq < o.at.seq && !o.start.malformed {
+		o.bad("gap %s goes back from %s to %s", g.Reason, o.at, g.Continues)
+	}
+}
+
+// gapPasses checks that a gap within an epoch passes over nothing that is stored.
+func (o *Observer) gapPasses(g *feed.Gap, l *line) {
+	if g.Reason == feed.Future || g.Reason == feed.Malformed {
+		return
+	}
+	for _, e := range l.events {
+		here := e.seq > o.at.seq && e.seq <= g.Continues.Seq && o.matches(e.subject) && o.unseen(e)
+		if here && !e.void && !e.absentSince(o.asked) && !o.leftOut(e) && e.stored <= o.rec.tick {
+			o.bad("gap %s from %s to %s passes over %d (%d), which is stored", g.Reason, o.at, g.Continues, e.seq, e.order)
+		}
+	}
+}
+
+// absentSince reports that the event was not there at some time from a tick to now.
+func (e *event) absentSince(tick int) bool {
+	return slices.ContainsFunc(e.absent, func(s span) bool { return s.to >= tick })
+}
