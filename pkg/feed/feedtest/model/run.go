@@ -107,6 +107,9 @@ func (r *run) work() {
 		}
 		ops := p.operations()
 		w := r.play(p, ops)
+		if w == nil { // the store has failed the test
+			return
+		}
 		r.count(w)
 		if len(w.violations) > 0 {
 			r.fail(w, ops)
@@ -116,7 +119,8 @@ func (r *run) work() {
 
 func (r *run) play(p Profile, ops []op) (w *world) {
 	if r.kind.Bubble == nil {
-		return play(r.t, r.kind, p, ops)
+		r.t.Run(fmt.Sprint("seed ", p.Seed), func(t *testing.T) { w = play(t, r.kind, p, ops) })
+		return w
 	}
 	r.kind.Bubble(r.t, func(t *testing.T) { w = play(t, r.kind, p, ops) })
 	return w

@@ -192,11 +192,12 @@ func (w *world) apply(o op) {
 	}
 }
 
-// pause lets time pass; a store that is not in a bubble has its own idea of how much.
+// pause lets time pass, which is scarce outside of a bubble.
 func (w *world) pause(d time.Duration) {
-	if w.kind.Bubble != nil {
-		time.Sleep(d)
+	if w.kind.Bubble == nil {
+		d /= 10
 	}
+	time.Sleep(d)
 	w.note("%s pass", d)
 }
 
