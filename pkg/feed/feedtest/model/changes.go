@@ -3,6 +3,8 @@ package model
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // change carries out an operation on the stream, which is there.
@@ -121,10 +123,16 @@ func (w *world) restore(kind opKind) {
 // lost carries out a change that takes the end of the stream. Clients that are further than
 // their node's tail was may not learn what replaced it.
 func (w *world) lost(change func(seen map[int]uint64), floor uint64) {
-	seen, epoch := w.seen(), w.rec.current.epoch
+	seen, before := w.seen(), w.rec.current
+	loss := lostEnd{floor: floor, seen: seen}
+	last := before.last
 	change(seen)
 	for _, c := range w.clients {
-		if at := c.obs.at; c.sub != nil && at.epoch == epoch && at.seq > floor && at.seq > seen[c.node.id] {
+		at := c.obs.at.seq
+		if c.sub == nil || c.busy || c.sub.State() != feed.Live {
+			at = last // a replay to the end may be under way
+		}
+		if loss.unseenBy(c.node.id, at) && (c.sub == nil || c.obs.at.epoch == before.epoch) {
 			c.obs.blind = true
 		}
 	}

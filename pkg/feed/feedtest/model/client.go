@@ -20,11 +20,13 @@ type client struct {
 	mode clientMode
 	obs  *Observer
 
-	ctx     context.Context
-	cancel  context.CancelFunc
-	sub     *feed.Subscription
-	busy    bool // a call is under way in another goroutine
-	inHand  bool // what was returned last counts once the next call is made
+	ctx    context.Context
+	cancel context.CancelFunc
+	sub    *feed.Subscription
+	busy   bool // a call is under way in another goroutine
+	// before is the position from before the delivery that was received last. The subscription
+	// names it until the next call, which another goroutine may be yet to make.
+	before  feed.Position
 	results chan func()
 	woken   atomic.Bool
 }
@@ -43,7 +45,7 @@ func (c *client) Wake() { c.woken.Store(true) }
 
 // run makes a call in another goroutine; handle gets its result in the model's goroutine.
 func (c *client) run(call func() (handle func())) {
-	c.busy, c.inHand = true, false
+	c.busy = true
 	go func() {
 		handle := call()
 		c.results <- func() {
@@ -147,7 +149,7 @@ func (c *client) heartbeat() {
 	}
 	p := c.sub.Position()
 	c.w.note("%s is at %s", c.name, p)
-	if !c.inHand { // else it is the position from before that, see received
+	if p != c.before {
 		c.obs.position(p)
 	}
 }
@@ -156,7 +158,6 @@ func (c *client) poll(room int) {
 	if c.mode == awaits && !c.woken.Swap(false) {
 		return
 	}
-	c.inHand = false
 	d, behind, err := c.sub.Poll(room)
 	c.received("Poll", d, err, time.Now())
 	if behind {
@@ -186,11 +187,13 @@ func (c *client) received(call string, d feed.Delivery, err error, at time.Time)
 		c.w.note("%s receives %s (%d) on %s", c.name, id, order, f.Subject)
 	}
 	c.obs.delivery(d, at)
-	c.inHand = !d.Empty()
-	if n := len(d.Frames); n > 0 {
-		id, _, _ := readFrame(d.Frames[0].Wire())
-		if p := c.sub.Position(); p.Epoch == id.Epoch && p.Seq >= id.Seq && d.Gap == nil {
-			c.obs.bad("the position is %s while %s is not known to be sent", p, id)
+	if d.Empty() {
+		return
+	}
+	c.before = c.sub.Position()
+	if d.Gap == nil {
+		if id, _, _ := readFrame(d.Frames[0].Wire()); c.before.Epoch == id.Epoch && c.before.Seq >= id.Seq {
+			c.obs.bad("the position is %s while %s is not known to be sent", c.before, id)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
@@ -69,6 +70,9 @@ func (g *gates) openAll() {
 type gatedLog struct {
 	feed.Log
 	gates *gates
+	// followed is the last event that the present Follow has yielded. What came before it, the
+	// log cannot compare with what is stored.
+	followed atomic.Uint64
 }
 
 func (l *gatedLog) State(ctx context.Context) (feed.State, error) {
@@ -104,8 +108,15 @@ func (l *gatedLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader
 
 func (l *gatedLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
+		l.followed.Store(0)
 		for ev, err := range l.Log.Follow(ctx, opts) {
+			if next := l.followed.Load() + 1; err != nil || next > 1 && ev.Seq != next {
+				l.followed.Store(0) // the feed is about to follow from somewhere else
+			}
 			l.gates.wait(ctx, "tail")
+			if err == nil {
+				l.followed.Store(ev.Seq)
+			}
 			if !yield(ev, err) {
 				return
 			}

@@ -27,6 +27,7 @@ type Observer struct {
 	gaps          []int          // ticks at which gaps were received
 	seen          map[int]uint64 // sequences by order of what was delivered
 	blind         bool           // the node cannot know what replaced events below the place
+	replaced      []*event       // passed over, with a sequence that was used before
 	latest        latestOnly
 	beat          feed.Position // the last that position was given
 	delivered     int
@@ -39,7 +40,7 @@ type place struct {
 	seq   uint64
 	epoch string
 	order int
-	tick  int // since when
+	tick  int // when the stream had it, at the latest
 }
 
 // latestOnly is what from=last leaves out: all but the latest of each subject up to a sequence.
@@ -100,7 +101,8 @@ func (o *Observer) frame(wire []byte, subject string, at time.Time) {
 	o.passed(id.Seq-1, order, "before "+id.String())
 	o.removedLongAgo(e, id, at)
 	o.seen[order] = e.seq
-	o.move(place{id.Seq, id.Epoch, order, o.rec.tick})
+	o.move(place{id.Seq, id.Epoch, order, e.stored})
+	o.blind = o.blind || o.rec.replacedUnseen(o.at, o.node)
 }
 
 func (o *Observer) move(to place) {
@@ -145,19 +147,19 @@ func (o *Observer) passed(upTo uint64, order int, where string) {
 
 // missing judges an event that a connection is past without having received it.
 func (o *Observer) missing(e *event, where string) {
-	if e.void || o.leftOut(e) {
+	if e.void > 0 || o.leftOut(e) {
 		return
 	}
-	replaced := e.seq <= o.at.seq // it has a sequence that was used before
-	switch {
-	case replaced && o.blind:
-		return
-	case replaced && o.announced(e.stored):
+	if e.seq <= o.at.seq || o.rec.lines[o.at.epoch].reused(e) { // a gap was received, or is once the node knows
+		o.replaced = append(o.replaced, e)
 		return
 	}
 	for _, s := range e.absent {
 		if s.to < o.asked {
 			continue
+		}
+		if s.to != always { // a disk that was restored has it again
+			return
 		}
 		if !o.start.claims() && s.from <= o.opened || o.announced(s.from) {
 			return
@@ -179,7 +181,7 @@ func (o *Observer) leftOut(e *event) bool {
 		return false
 	}
 	return !e.present() || slices.ContainsFunc(o.rec.lines[o.at.epoch].events, func(later *event) bool {
-		return !later.void && later.subject == e.subject && later.seq > e.seq && later.seq <= o.latest.upTo
+		return (later.void == 0 || later.void > o.asked) && later.subject == e.subject && later.seq > e.seq && later.seq <= o.latest.upTo
 	})
 }
 
@@ -216,8 +218,13 @@ func (o *Observer) position(p feed.Position) {
 	if p.Seq <= o.at.seq {
 		return
 	}
+	l := o.rec.lines[p.Epoch]
+	if l.lostSince(o.at.tick) != always { // the node may not know yet: what replaced events counts at the end
+		o.at.seq = p.Seq
+		return
+	}
 	o.passed(p.Seq, o.rec.order+1, "by the position "+p.String())
-	o.move(place{p.Seq, p.Epoch, o.rec.lines[p.Epoch].orderAt(p.Seq), o.rec.tick})
+	o.move(place{p.Seq, p.Epoch, l.orderAt(p.Seq), o.rec.tick})
 }
 
 // number is that of the line of the place; 0 for one that the stream never had.
@@ -236,6 +243,12 @@ func (o *Observer) end(at feed.Position) {
 		return
 	}
 	o.passed(math.MaxUint64, o.rec.order+1, "at the end")
+	for _, e := range o.replaced {
+		_, delivered := o.seen[e.order]
+		if !delivered && e.present() && !o.blind && !o.announced(e.stored) {
+			o.bad("%d-%s (%d) was passed over, and replaced another event: there was no gap since; gaps at %v", e.seq, l.epoch, e.order, o.gaps)
+		}
+	}
 	if at.Epoch != l.epoch || at.Seq < l.last {
 		o.bad("ends at the position %s, the stream at %d-%s", at, l.last, l.epoch)
 	}

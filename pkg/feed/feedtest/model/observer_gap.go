@@ -27,9 +27,11 @@ func (o *Observer) gap(g *feed.Gap) {
 		maps.DeleteFunc(o.seen, func(_ int, seq uint64) bool { return seq > g.Continues.Seq || g.Reason == feed.NewEpoch })
 	}
 	o.gaps = append(o.gaps, o.rec.tick)
-	o.blind = false
-	o.move(place{g.Continues.Seq, g.Continues.Epoch, o.rec.order, o.rec.tick})
+	o.move(place{g.Continues.Seq, g.Continues.Epoch, o.rec.order, l.oldest(g.Continues.Seq, o.rec.tick)})
 	o.beat = feed.Position{}
+	o.blind = slices.ContainsFunc(l.lost, func(e lostEnd) bool { // it may have been found before the loss
+		return e.tick > o.asked && e.unseenBy(o.node, g.Continues.Seq) && g.Continues.Seq <= e.last
+	})
 }
 
 // cause checks that something happened which the gap's reason stands for.
@@ -51,9 +53,10 @@ func (o *Observer) cause(g *feed.Gap, l *line) {
 	var caused bool
 	switch g.Reason {
 	case feed.Trimmed:
-		caused = slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.first > requested.Seq+1 })
+		caused = slices.ContainsFunc(l.bounds, func(b bounds) bool { return b.first > requested.Seq+1 }) // the node may have looked before
 	case feed.Future:
-		caused = slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.last < requested.Seq })
+		caused = slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.last < requested.Seq }) ||
+			slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.floor <= requested.Seq && (e.tick > o.asked || requested.Seq <= e.last) })
 	case feed.NewEpoch:
 		caused = g.Continues.Epoch != requested.Epoch || slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.born && e.tick > o.start.noticed })
 	case feed.Possible:
@@ -78,8 +81,8 @@ func (o *Observer) truth(g *feed.Gap, l *line) {
 	if g.Reason == feed.Malformed {
 		return // the node's window stands for what is available
 	}
-	if !slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.first == g.FirstAvailable.Seq }) {
-		o.bad("gap %s: first available %s, which the stream did not begin with since the connection was opened", g.Reason, g.FirstAvailable)
+	if !slices.ContainsFunc(l.bounds, func(b bounds) bool { return b.first == g.FirstAvailable.Seq }) {
+		o.bad("gap %s: first available %s, which the stream never began with", g.Reason, g.FirstAvailable)
 	}
 	if g.Reason == feed.Future || g.Reason == feed.NewEpoch {
 		return
@@ -94,12 +97,24 @@ func (o *Observer) gapPasses(g *feed.Gap, l *line) {
 	if g.Reason == feed.Future || g.Reason == feed.Malformed {
 		return
 	}
+	lost := l.lostSince(o.at.tick)
 	for _, e := range l.events {
 		here := e.seq > o.at.seq && e.seq <= g.Continues.Seq && o.matches(e.subject) && o.unseen(e)
-		if here && !e.void && !e.absentSince(o.asked) && !o.leftOut(e) && e.stored <= o.rec.tick {
+		if here && e.void == 0 && e.stored < lost && !l.reused(e) && !e.absentSince(o.asked) && !o.leftOut(e) {
 			o.bad("gap %s from %s to %s passes over %d (%d), which is stored", g.Reason, o.at, g.Continues, e.seq, e.order)
 		}
 	}
+}
+
+// oldest is when a position that is received now may have been valid at the earliest: before a
+// loss that it lies beyond, if there was one.
+func (l *line) oldest(seq uint64, now int) int {
+	for _, e := range l.lost {
+		if e.floor < seq && seq <= e.last {
+			return e.tick - 1
+		}
+	}
+	return now
 }
 
 // absentSince reports that the event was not there at some time from a tick to now.

@@ -38,9 +38,13 @@ func (o *Observer) open(opening feed.Opening, exact bool) {
 		last := slices.MaxFunc(l.since(o.asked), func(a, b bounds) int { return int(a.last) - int(b.last) }) //nolint:gosec // small
 		o.latest = latestOnly{true, l.epoch, last.last}
 	}
-	o.at = place{opening.Position.Seq, l.epoch, o.rec.order, o.rec.tick}
+	o.at = place{opening.Position.Seq, l.epoch, o.rec.order, l.oldest(opening.Position.Seq, o.asked)}
 	if o.start.kind == "resume" || o.start.kind == "seq" {
 		o.openAt(opening)
+	} else if opening.Gap != nil { // where it was before the stream changed
+		if p, err := feed.ParsePosition(opening.Gap.Requested); err == nil {
+			o.at.seq, o.at.epoch = p.Seq, p.Epoch
+		}
 	}
 	o.openingID(opening)
 	o.openingPending(opening, l, exact)
@@ -62,6 +66,7 @@ func (o *Observer) open(opening feed.Opening, exact bool) {
 			o.bad("opens at %s with a gap that continues at %s", opening.Position, opening.Gap.Continues)
 		}
 	}
+	o.blind = o.blind || o.rec.replacedUnseen(place{seq: o.at.seq, epoch: o.at.epoch, tick: min(o.asked, o.at.tick)}, o.node)
 }
 
 func (l *line) maxLast(since int) (last uint64) {
@@ -90,7 +95,7 @@ func (o *Observer) openAt(opening feed.Opening) {
 	}
 	o.at = place{named.Seq, named.Epoch, o.start.order, o.start.tick}
 	if o.start.madeUp { // it claims what is stored below it by now, too
-		o.at.order, o.at.tick = o.rec.order, o.rec.tick
+		o.at.order, o.at.tick = o.rec.order, o.asked
 	}
 	o.blind = o.rec.replacedUnseen(o.at, o.node)
 	continued := opening.Gap == nil || opening.Gap.Reason == feed.Possible
@@ -109,14 +114,18 @@ func (o *Observer) openAt(opening feed.Opening) {
 // cannot know: its tail had not come as far as the place.
 func (r *Record) replacedUnseen(at place, node int) bool {
 	l := r.lines[at.epoch]
-	return l != nil && slices.ContainsFunc(l.lost, func(e lostEnd) bool {
-		return e.tick > at.tick && at.seq > e.floor && at.seq > e.seen[node]
-	})
+	return l != nil && slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.tick > at.tick && e.unseenBy(node, at.seq) })
 }
+
+// unseenBy reports that the loss concerns a place which the node's tail had not reached.
+func (e lostEnd) unseenBy(node int, seq uint64) bool { return seq > e.floor && seq > e.seen[node] }
 
 func (o *Observer) openingID(opening feed.Opening) {
 	named := o.start.kind == "resume" || o.start.kind == "seq"
-	if !named && opening.ID != opening.Position.String() && (opening.Gap == nil || opening.ID != "") {
+	if named || opening.ID == opening.Position.String() {
+		return
+	}
+	if opening.Gap == nil || opening.ID != "" && opening.ID != opening.Gap.Requested {
 		o.bad("opens at %s with the id %q, gap %+v", opening.Position, opening.ID, opening.Gap)
 	}
 }
@@ -135,7 +144,7 @@ func (o *Observer) openingPending(opening feed.Opening, l *line, exact bool) {
 			now++
 		}
 	}
-	if opening.Pending > ever {
+	if opening.Pending > ever && l.lostSince(o.asked) == always {
 		o.bad("opens with %d pending, and only %d were ever stored after %s", opening.Pending, ever, opening.Position)
 	}
 	if exact && opening.Pending != now {

@@ -198,13 +198,13 @@ func TestObserver_FalsifiedDeliveries_AreFound(t *testing.T) {
 			s.getsEpochGap("1-e2", "1-e1", "0-e1")
 		}},
 		{"a gap that goes back", "goes back from 4-e1 to 3-e1", func(s *story) { s.opens(); s.gets(3, 4); s.trim(4); s.getsGap(feed.Trimmed, 2, 4, 3) }},
-		{"first available", "did not begin with", func(s *story) { s.opens(); s.trim(5); s.getsGap(feed.Trimmed, 2, 4, 4) }},
+		{"first available", "never began with", func(s *story) { s.opens(); s.trim(5); s.getsGap(feed.Trimmed, 2, 4, 4) }},
 		{"requested by another epoch", "the connection is at", func(s *story) {
 			s.opens()
 			s.trim(5)
 			s.gap(&feed.Gap{Reason: feed.Trimmed, Requested: "2-e0", FirstAvailable: at(5), Continues: at(4)})
 		}},
-		{"replaced without a gap", "was passed over before 7-e1", func(s *story) {
+		{"replaced without a gap", "replaced another event", func(s *story) {
 			s.rec.backUp()
 			s.publish("notifications.a")
 			s.opens()
@@ -213,6 +213,7 @@ func TestObserver_FalsifiedDeliveries_AreFound(t *testing.T) {
 			s.publish("notifications.a") // 6 again
 			s.publish("notifications.a")
 			s.gets(8)
+			s.ends(7)
 		}},
 		{"a position ahead", "passed over by the position 5-e1", func(s *story) { s.opens(); s.gets(3); s.position(at(5)) }},
 		{"a position ahead of a deletion", "was removed", func(s *story) { s.opens(); s.gets(3); s.delete(4); s.position(at(4)) }},

@@ -40,8 +40,8 @@ type event struct {
 	order   int
 	subject string
 	absent  []span
-	void    bool // the stream lost its end below this event, or was recreated
-	stored  int  // tick
+	void    int // tick at which the stream lost its end below this event, or was recreated; 0 for never
+	stored  int // tick
 	// The server stored it between these times.
 	sent, acked time.Time
 }
@@ -60,12 +60,13 @@ type bounds struct {
 	first, last uint64
 }
 
-// lostEnd is one loss of the end of a line: sequences above floor are used again.
+// lostEnd is one loss of the end of a line: sequences above floor, of which last was used, are
+// used again.
 type lostEnd struct {
-	tick  int
-	floor uint64
-	born  bool           // by a new incarnation that has the same epoch
-	seen  map[int]uint64 // how far the tail of each node was
+	tick        int
+	floor, last uint64
+	born        bool           // by a new incarnation that has the same epoch
+	seen        map[int]uint64 // how far the tail of each node was
 }
 
 // backup is the content of a line at a tick.
@@ -109,7 +110,7 @@ func (l *line) first() uint64 {
 
 func (e *event) present() bool {
 	n := len(e.absent)
-	return !e.void && (n == 0 || e.absent[n-1].to != always)
+	return e.void == 0 && (n == 0 || e.absent[n-1].to != always)
 }
 
 // publish records an event that is stored under seq.
@@ -160,13 +161,36 @@ func (r *Record) recreated(epoch string) {
 	r.changed()
 }
 
+func (e *event) lose(tick int) {
+	if e.void == 0 {
+		e.void = tick
+	}
+}
+
+// lostSince returns the tick of the first loss of the end after a tick, or always.
+func (l *line) lostSince(tick int) int {
+	for _, e := range l.lost {
+		if e.tick > tick {
+			return e.tick
+		}
+	}
+	return always
+}
+
+// reused reports that an event has a sequence that was used before.
+func (l *line) reused(e *event) bool {
+	return slices.ContainsFunc(l.lost, func(lost lostEnd) bool {
+		return lost.tick < e.stored && lost.floor < e.seq && e.seq <= lost.last
+	})
+}
+
 // loseAll is the end of an incarnation.
 func (r *Record) loseAll(seen map[int]uint64) {
 	r.tick++
 	for _, e := range r.current.events {
-		e.void = true
+		e.lose(r.tick)
 	}
-	r.current.lost = append(r.current.lost, lostEnd{tick: r.tick, born: true, seen: seen})
+	r.current.lost = append(r.current.lost, lostEnd{tick: r.tick, last: r.current.last, born: true, seen: seen})
 }
 
 // backUp remembers the content of the stream.
@@ -192,7 +216,7 @@ func (r *Record) restore(epoch string, born bool, seen map[int]uint64) {
 	for _, e := range before.events {
 		b.restored(e, r.tick)
 	}
-	before.lost = append(before.lost, lostEnd{tick: r.tick, floor: b.last, born: born, seen: seen})
+	before.lost = append(before.lost, lostEnd{tick: r.tick, floor: b.last, last: before.last, born: born, seen: seen})
 	before.last = b.last
 	r.changed()
 }
@@ -202,7 +226,7 @@ func (b *backup) restored(e *event, tick int) {
 	n := len(e.absent)
 	switch {
 	case e.order > b.order:
-		e.void = true
+		e.lose(tick)
 	case b.there[e] && n > 0 && e.absent[n-1].to == always:
 		e.absent[n-1].to = tick
 	}
@@ -211,19 +235,21 @@ func (b *backup) restored(e *event, tick int) {
 // restoreCopy begins another line with the content of a backup.
 func (r *Record) restoreCopy(epoch string, b *backup) {
 	r.begin(epoch)
+	there := map[*event]bool{}
 	for _, e := range b.of.events {
-		if b.there[e] {
-			c := *e
-			c.absent, c.void, c.stored = nil, false, r.tick
-			r.current.events = append(r.current.events, &c)
+		if e.order > b.order {
+			continue
 		}
+		c := *e
+		c.absent, c.void, c.stored = nil, 0, r.tick
+		if !b.there[e] {
+			c.absent = []span{{r.tick, always, time.Time{}}}
+		}
+		r.current.events = append(r.current.events, &c)
+		there[&c] = b.there[e]
 	}
 	r.current.last = b.last
-	moved := &backup{of: r.current, order: b.order, last: b.last, there: map[*event]bool{}}
-	for _, e := range r.current.events {
-		moved.there[e] = true
-	}
-	r.backups = []*backup{moved}
+	r.backups = []*backup{{of: r.current, order: b.order, last: b.last, there: there}}
 	r.changed()
 }
 
@@ -239,7 +265,7 @@ func (l *line) find(order int) *event {
 // orderAt is the order of the latest event at or below seq that the line has not lost.
 func (l *line) orderAt(seq uint64) (order int) {
 	for _, e := range l.events {
-		if e.seq <= seq && !e.void {
+		if e.seq <= seq && e.void == 0 {
 			order = max(order, e.order)
 		}
 	}

@@ -36,6 +36,7 @@ type world struct {
 type node struct {
 	w    *world
 	id   int
+	log  *gatedLog
 	feed *feed.Feed
 	down bool
 
@@ -100,8 +101,8 @@ func (w *world) remember(at place) {
 }
 
 func (w *world) startNode(i int) {
-	n := &node{w: w, id: i, ended: make(chan error, 1)}
-	n.feed = feed.New(&gatedLog{w.store.Log(i), w.gates}, w.p.Feed)
+	n := &node{w: w, id: i, log: &gatedLog{Log: w.store.Log(i), gates: w.gates}, ended: make(chan error, 1)}
+	n.feed = feed.New(n.log, w.p.Feed)
 	var ctx context.Context
 	ctx, n.stop = context.WithCancel(context.Background())
 	go func() { n.ended <- n.feed.Run(ctx) }()
@@ -138,12 +139,12 @@ func (n *node) caughtUp() bool {
 	return st.Epoch == n.w.rec.current.epoch && st.High == n.w.rec.current.last
 }
 
-// seen is how far each node's tail has come in the present line.
+// seen is up to where each node's tail has read the present line, and so notices what replaces it.
 func (w *world) seen() map[int]uint64 {
 	seen := map[int]uint64{}
 	for _, n := range w.nodes {
 		if st := n.feed.Status(); st.Epoch == w.rec.current.epoch {
-			seen[n.id] = st.High
+			seen[n.id] = min(st.High, n.log.followed.Load())
 		}
 	}
 	return seen
