@@ -55,7 +55,7 @@ func (o *Observer) cause(g *feed.Gap, l *line) {
 	case feed.Trimmed:
 		caused = slices.ContainsFunc(l.bounds, func(b bounds) bool { return b.first > requested.Seq+1 }) // the node may have looked before
 	case feed.Future:
-		caused = slices.ContainsFunc(l.since(o.asked), func(b bounds) bool { return b.last < requested.Seq }) ||
+		caused = slices.ContainsFunc(l.since(min(o.asked, l.lostSince(0))), func(b bounds) bool { return b.last < requested.Seq }) || // the node may have looked before
 			slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.floor <= requested.Seq && (e.tick > o.asked || requested.Seq <= e.last) })
 	case feed.NewEpoch:
 		caused = g.Continues.Epoch != requested.Epoch || slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.born && e.tick > o.start.noticed })

@@ -74,7 +74,7 @@ type backup struct {
 	of    *line
 	order int
 	last  uint64
-	there map[*event]bool
+	there map[*event]bool // false for one that had been removed
 }
 
 func newRecord(epoch string) *Record {
@@ -196,8 +196,10 @@ func (r *Record) loseAll(seen map[int]uint64) {
 // backUp remembers the content of the stream.
 func (r *Record) backUp() {
 	b := &backup{of: r.current, order: r.order, last: r.current.last, there: map[*event]bool{}}
-	for _, e := range r.present() {
-		b.there[e] = true
+	for _, e := range r.current.events {
+		if e.void == 0 {
+			b.there[e] = e.present()
+		}
 	}
 	r.backups = append(r.backups, b)
 }
@@ -237,7 +239,7 @@ func (r *Record) restoreCopy(epoch string, b *backup) {
 	r.begin(epoch)
 	there := map[*event]bool{}
 	for _, e := range b.of.events {
-		if e.order > b.order {
+		if _, known := b.there[e]; !known {
 			continue
 		}
 		c := *e
