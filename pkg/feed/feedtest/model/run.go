@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 
 // Environment variables of a run.
 const (
-	envSeed      = "TIDEMARK_MODEL_SEED"      // the first seed; 1 when not set
+	envSeed      = "TIDEMARK_MODEL_SEED"      // the first seed; 1 when not set, with a duration the time
 	envHistories = "TIDEMARK_MODEL_HISTORIES" // how many, with a seed each
 	envDuration  = "TIDEMARK_MODEL_DURATION"  // instead: as many as fit, such as 2h
 	envFailures  = "TIDEMARK_MODEL_FAILURES"  // end the run after so many; 3 when not set
@@ -69,7 +70,10 @@ func (r *run) configure() {
 		if err != nil {
 			r.t.Fatalf("%s: %v", envDuration, err)
 		}
-		r.until, r.left = time.Now().Add(d), int(^uint(0)>>1)
+		r.until, r.left = time.Now().Add(d), math.MaxInt
+		if os.Getenv(envSeed) == "" {
+			r.first = uint64(time.Now().Unix()) << 20 //nolint:gosec // after 1970
+		}
 	}
 	r.next = r.first
 }
