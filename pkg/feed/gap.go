@@ -41,12 +41,19 @@ func gapAt(at Position, born int64, requested string, now State) (*Gap, uint64) 
 	return nil, at.Seq
 }
 
-// merge keeps, of two gaps in a row, the position that was asked for first.
+// merge keeps, of two gaps in a row, the position that was asked for first, and that the second
+// one may lie before it.
 func (g *Gap) merge(later *Gap) *Gap {
 	if g == nil {
 		return later
 	}
+	if later == nil {
+		return g
+	}
 	merged := *later
 	merged.Requested = g.Requested
+	if g.Reason == Future && later.Reason == Possible {
+		merged.Reason = Future
+	}
 	return &merged
 }

@@ -110,11 +110,11 @@ func (l *gatedLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq
 	return func(yield func(feed.Event, error) bool) {
 		l.followed.Store(0)
 		for ev, err := range l.Log.Follow(ctx, opts) {
-			if next := l.followed.Load() + 1; err != nil || next > 1 && ev.Seq != next {
+			if next := l.followed.Load() + 1; err != nil || ev.Deleted || next > 1 && ev.Seq != next {
 				l.followed.Store(0) // the feed is about to follow from somewhere else
 			}
 			l.gates.wait(ctx, "tail")
-			if err == nil {
+			if err == nil && !ev.Deleted {
 				l.followed.Store(ev.Seq)
 			}
 			if !yield(ev, err) {
