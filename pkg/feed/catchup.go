@@ -70,11 +70,10 @@ func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
 // verify asks the leader for its state, and remembers that the sequences had this meaning.
 func (s *Subscription) verify(ctx context.Context) (State, error) {
 	s.feed.mu.RLock()
-	resets, times := s.feed.resets, s.feed.reused.times
+	resets := s.feed.resets
 	s.feed.mu.RUnlock()
 	state, err := s.feed.log.State(ctx)
 	if err == nil {
-		s.replay.times = times
 		s.mu.Lock()
 		s.verified = resets
 		s.mu.Unlock()

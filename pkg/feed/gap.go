@@ -52,8 +52,8 @@ func (g *Gap) merge(later *Gap) *Gap {
 	}
 	merged := *later
 	merged.Requested = g.Requested
-	if g.Reason == Future && later.Reason == Possible {
-		merged.Reason = Future
+	if later.Reason != NewEpoch && (g.Reason == NewEpoch || g.Reason == Future) {
+		merged.Reason = g.Reason // sequences go back, which no other reason stands for
 	}
 	return &merged
 }

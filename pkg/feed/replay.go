@@ -15,7 +15,6 @@ type replay struct {
 	always bool   // begin with the log, whatever the window holds
 
 	known     State          // the deletions that it shows are announced, up to the sequence to
-	times     uint64         // reusedRange.times when the stream was looked at for it
 	announced announcedHoles // see checkHoles
 
 	peeked    Batch // read ahead by peek

@@ -32,8 +32,10 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 	switch {
 	case !s.live && (!same || !loss.rewound()), same && !loss.rewound() && at.Seq >= seq:
 		return false
-	case !same, !loss.rewound(), at.Seq > loss.State.LastSeq:
+	case !same, !loss.rewound():
 		gap = newGap(loss.Reason, at.String(), loss.State, seq)
+	case at.Seq > loss.State.LastSeq: // further than the tail, whose reason may be another
+		gap = newGap(Future, at.String(), loss.State, seq)
 	case loss.reused().contains(at.Seq): // of those that an earlier loss concerned, it has the later ones
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
@@ -67,22 +69,22 @@ func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool
 	return leave
 }
 
-// finishOpening makes the subscription known to resets. One that fell into the opening may have
-// given the sequences of the opening, or of its replay, another meaning.
-func (s *Subscription) finishOpening() {
+// finishOpening makes the subscription known to resets. It returns false when one fell into the
+// opening that gave sequences another meaning: those of the opening, of its gap, or of its replay.
+func (s *Subscription) finishOpening(start Start) bool {
 	f := s.feed
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
-	if s.replay.reader != nil && s.replay.times != f.reused.times {
-		s.replay.close()
+	if s.begun != f.reused.times {
+		return false
 	}
-	if s.opening.Gap != nil || s.epoch != f.epoch || !f.reused.contains(s.cursor) {
-		return
+	if start.names() && s.opening.Gap == nil && s.epoch == f.epoch && f.reused.contains(s.cursor) {
+		s.opening.Gap = newGap(Possible, s.opening.ID, f.lastStateLocked(), s.cursor)
 	}
-	s.opening.Gap = newGap(Possible, s.opening.ID, f.lastStateLocked(), s.cursor)
+	return true
 }
 
 // lastStateLocked is the stream as the leader described it last, as far as gaps need it.

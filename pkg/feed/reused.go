@@ -6,14 +6,14 @@ package feed
 // its position does not say which.
 type reusedRange struct {
 	above, upTo uint64
-	times       uint64 // how often sequences lost their meaning, in this epoch and before
+	times       uint64 // how often that happened, in this epoch and before
 }
 
 // after returns what is known after a loss in epoch.
 func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 	switch {
 	case loss.State.Epoch != epoch:
-		return reusedRange{times: r.times + 1}
+		return reusedRange{times: r.times}
 	case !loss.rewound() && loss.Reason != NewEpoch:
 		return r
 	}

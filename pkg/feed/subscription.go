@@ -25,7 +25,8 @@ type Subscription struct {
 	filters []string
 	opening Opening
 	replay  replay
-	slot    int32 // in Feed.subs, whose it is
+	slot    int32  // in Feed.subs, whose it is
+	begun   uint64 // reusedRange.times when the opening began
 
 	mu           sync.Mutex
 	waker        Waker         // nil for none
