@@ -70,10 +70,11 @@ func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
 // verify asks the leader for its state, and remembers that the sequences had this meaning.
 func (s *Subscription) verify(ctx context.Context) (State, error) {
 	s.feed.mu.RLock()
-	resets := s.feed.resets
+	resets, times := s.feed.resets, s.feed.reused.times
 	s.feed.mu.RUnlock()
 	state, err := s.feed.log.State(ctx)
 	if err == nil {
+		s.replay.times = times
 		s.mu.Lock()
 		s.verified = resets
 		s.mu.Unlock()
@@ -134,11 +135,14 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 }
 
 // moveTo places the cursor at seq of the incarnation that state shows, behind a gap if there is
-// one. It does nothing, and returns false, when a reset is about to move the subscription.
+// one. It does nothing, and returns false, when a reset is about to move the subscription, or has
+// found since then that sequences were reused: state may be from before that.
 func (s *Subscription) moveTo(state State, seq uint64, gap bool) bool {
+	s.feed.mu.RLock()
+	defer s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.jump != nil {
+	if s.jump != nil || s.replay.times != s.feed.reused.times {
 		return false
 	}
 	if gap {
