@@ -69,8 +69,12 @@ func (o *Observer) cause(g *feed.Gap, l *line) {
 
 // holeAfter reports that an event after seq was removed at some time, or that sequences were used twice.
 func (l *line) holeAfter(seq uint64) bool {
-	return slices.ContainsFunc(l.events, func(e *event) bool { return e.seq > seq && len(e.absent) > 0 }) ||
-		len(l.lost) > 0 // what was replaced, the node may not know
+	return l.holeBehind(seq) || len(l.lost) > 0 // what was replaced, the node may not know
+}
+
+// holeBehind reports that an event after seq was removed at some time.
+func (l *line) holeBehind(seq uint64) bool {
+	return slices.ContainsFunc(l.events, func(e *event) bool { return e.seq > seq && len(e.absent) > 0 })
 }
 
 // truth checks what a gap says about the stream.

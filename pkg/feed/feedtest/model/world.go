@@ -140,11 +140,15 @@ func (n *node) caughtUp() bool {
 }
 
 // seen is up to where each node's tail has read the present line, and so notices what replaces it.
+// At a deleted event the feed follows from another place, and no longer knows what it had read.
 func (w *world) seen() map[int]uint64 {
 	seen := map[int]uint64{}
 	for _, n := range w.nodes {
 		if st := n.feed.Status(); st.Epoch == w.rec.current.epoch {
-			seen[n.id] = min(st.High, n.log.followed.Load())
+			at := min(st.High, n.log.followed.Load())
+			if !w.rec.current.holeBehind(at) {
+				seen[n.id] = at
+			}
 		}
 	}
 	return seen
