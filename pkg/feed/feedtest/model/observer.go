@@ -175,13 +175,14 @@ func (o *Observer) announced(since int) bool {
 	return slices.ContainsFunc(o.gaps, func(gap int) bool { return gap >= since })
 }
 
-// leftOut reports that from=last leaves an event out for a later one of its subject.
+// leftOut reports that from=last leaves an event out for a later one of its subject, which may have
+// come while the replay was under way.
 func (o *Observer) leftOut(e *event) bool {
 	if !o.latest.on || o.at.epoch != o.latest.epoch || e.seq > o.latest.upTo {
 		return false
 	}
 	return !e.present() || slices.ContainsFunc(o.rec.lines[o.at.epoch].events, func(later *event) bool {
-		return (later.void == 0 || later.void > o.asked) && later.subject == e.subject && later.seq > e.seq && later.seq <= o.latest.upTo
+		return (later.void == 0 || later.void > o.asked) && later.subject == e.subject && later.seq > e.seq
 	})
 }
 
