@@ -256,9 +256,9 @@ func TestObserver_FalsifiedDeliveries_AreFound(t *testing.T) {
 			s.open(feed.Opening{ID: "2-e1", Position: at(2), Pending: 3}, true)
 		}},
 		{"from last, without the latest", "passed over before 6-e1", func(s *story) {
-			s.connect(start{kind: "last"}, "notifications.a")
+			s.connect(start{kind: "last"}, "notifications.a", "notifications.b")
 			s.open(feed.Opening{ID: "4-e1", Position: at(4), Pending: 1}, true)
-			s.publish("notifications.a")
+			s.publish("notifications.b")
 			s.gets(6)
 		}},
 	} {
