@@ -135,14 +135,11 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 }
 
 // moveTo places the cursor at seq of the incarnation that state shows, behind a gap if there is
-// one. It does nothing, and returns false, when a reset is about to move the subscription, or has
-// found since then that sequences were reused: state may be from before that.
+// one. It does nothing, and returns false, when a reset is about to move the subscription.
 func (s *Subscription) moveTo(state State, seq uint64, gap bool) bool {
-	s.feed.mu.RLock()
-	defer s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.jump != nil || s.replay.times != s.feed.reused.times {
+	if s.jump != nil {
 		return false
 	}
 	if gap {

@@ -33,6 +33,7 @@ type Feed struct {
 	lost    error  // why the log is out of reach; nil while it is followed
 	lostAt  time.Time
 	matched []*Subscription
+	read    Mark // the event that the tail has read last; only Run uses it
 
 	ahead ahead
 

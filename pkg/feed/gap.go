@@ -41,8 +41,8 @@ func gapAt(at Position, born int64, requested string, now State) (*Gap, uint64) 
 	return nil, at.Seq
 }
 
-// merge keeps, of two gaps in a row, the position that was asked for first, and that the second
-// one may lie before it.
+// merge keeps, of two gaps in a row, the position that was asked for first, and the reason that
+// explains where delivery continues from there: in another incarnation, or further back.
 func (g *Gap) merge(later *Gap) *Gap {
 	if g == nil {
 		return later
@@ -52,8 +52,8 @@ func (g *Gap) merge(later *Gap) *Gap {
 	}
 	merged := *later
 	merged.Requested = g.Requested
-	if later.Reason != NewEpoch && (g.Reason == NewEpoch || g.Reason == Future) {
-		merged.Reason = g.Reason // sequences go back, which no other reason stands for
+	if g.Reason == NewEpoch || g.Reason == Future && later.Reason == Possible {
+		merged.Reason = g.Reason
 	}
 	return &merged
 }

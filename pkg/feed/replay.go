@@ -13,9 +13,9 @@ type replay struct {
 	to     uint64 // the last sequence that the reader was asked for
 	last   bool   // only the latest of each subject is read
 	always bool   // begin with the log, whatever the window holds
-	times  uint64 // reusedRange.times before the leader was asked last
 
 	known     State          // the deletions that it shows are announced, up to the sequence to
+	times     uint64         // reusedRange.times when the stream was looked at for it
 	announced announcedHoles // see checkHoles
 
 	peeked    Batch // read ahead by peek

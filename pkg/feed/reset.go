@@ -34,8 +34,8 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 		return false
 	case !same, !loss.rewound():
 		gap = newGap(loss.Reason, at.String(), loss.State, seq)
-	case at.Seq > loss.State.LastSeq: // further than the tail, whose reason may be another
-		gap = newGap(Future, at.String(), loss.State, seq)
+	case at.Seq > loss.State.LastSeq:
+		gap = newGap(Future, at.String(), loss.State, loss.State.LastSeq)
 	case loss.reused().contains(at.Seq): // of those that an earlier loss concerned, it has the later ones
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
@@ -69,22 +69,34 @@ func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool
 	return leave
 }
 
-// finishOpening makes the subscription known to resets. It returns false when one fell into the
-// opening that gave sequences another meaning: those of the opening, of its gap, or of its replay.
-func (s *Subscription) finishOpening(start Start) bool {
+// finishOpening makes the subscription known to resets, and makes up for one that fell into the
+// opening: it may have given the sequences of the position, or of the replay, another meaning. A
+// position that a client named may also be one of those that were given twice before.
+func (s *Subscription) finishOpening(named bool) {
 	f := s.feed
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
-	if s.begun != f.reused.times {
-		return false
+	rewound := s.replay.times != f.reused.times
+	if s.replay.reader != nil && rewound {
+		s.replay.close()
 	}
-	if start.names() && s.opening.Gap == nil && s.epoch == f.epoch && f.reused.contains(s.cursor) {
-		s.opening.Gap = newGap(Possible, s.opening.ID, f.lastStateLocked(), s.cursor)
+	announced := s.opening.Gap != nil || !named
+	same := s.epoch == f.epoch && sameBirth(s.born, f.born)
+	if !same || !f.reused.contains(s.cursor) || announced && !rewound {
+		return
 	}
-	return true
+	at, state, high := Position{s.cursor, s.epoch}, f.lastStateLocked(), f.window.high
+	switch {
+	case rewound && s.cursor > high: // what the tail reads next is new to the client
+		s.jumpLocked(newGap(Future, at.String(), state, high), at, s.born)
+	case s.opening.Gap == nil:
+		s.opening.Gap = newGap(Possible, at.String(), state, s.cursor)
+	default:
+		s.jumpLocked(newGap(Possible, at.String(), state, s.cursor), at, s.born)
+	}
 }
 
 // lastStateLocked is the stream as the leader described it last, as far as gaps need it.

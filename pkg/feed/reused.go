@@ -6,7 +6,7 @@ package feed
 // its position does not say which.
 type reusedRange struct {
 	above, upTo uint64
-	times       uint64 // how often that happened, in this epoch and before
+	times       uint64 // how often an end was lost within an incarnation, since the start
 }
 
 // after returns what is known after a loss in epoch.
@@ -18,7 +18,10 @@ func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 		return r
 	}
 	now := loss.reused()
-	now.times = r.times + 1
+	now.times = r.times
+	if loss.rewound() { // else subscriptions compare State.Born
+		now.times++
+	}
 	if r.upTo > 0 {
 		now.above, now.upTo = min(now.above, r.above), max(now.upTo, r.upTo)
 	}

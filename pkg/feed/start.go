@@ -27,8 +27,8 @@ type Start struct {
 	raw      string // as the client named it
 }
 
-// names reports that the client names a position.
-func (s Start) names() bool { return s.kind == startSeq || s.kind == startResume }
+// named reports that the start is a position that a client claims to have reached.
+func (s Start) named() bool { return s.kind == startSeq || s.kind == startResume }
 
 // Resume continues after the position that a client names, such as its Last-Event-ID. What
 // cannot be read begins at the present, behind a gap that says so: a client that repeats

@@ -35,21 +35,17 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 	if err := f.awaitReady(ctx); err != nil {
 		return nil, err
 	}
-	for {
-		s, err := f.subscription(opts)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.begin(ctx, opts.Start); err != nil {
-			s.Close()
-			return nil, fmt.Errorf("subscribe: %w", err)
-		}
-		s.settle()
-		if s.finishOpening(opts.Start) {
-			return s, nil
-		}
-		s.Close() // what the opening says is about sequences that were used again since
+	s, err := f.subscription(opts)
+	if err != nil {
+		return nil, err
 	}
+	if err := s.begin(ctx, opts.Start); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("subscribe: %w", err)
+	}
+	s.settle()
+	s.finishOpening(opts.Start.named())
+	return s, nil
 }
 
 // TrySubscribe is Subscribe for who cannot wait. It returns nil where the log must be asked.
@@ -79,10 +75,7 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 		s.Close()
 		return nil, nil
 	}
-	if !s.finishOpening(opts.Start) {
-		s.Close()
-		return nil, nil
-	}
+	s.finishOpening(opts.Start.named())
 	return s, nil
 }
 
@@ -99,7 +92,7 @@ func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
 	defer f.mu.Unlock()
 	f.subs.Add(s)
 	s.epoch, s.born, s.cursor, s.offered = f.epoch, f.born, f.window.high, f.window.high
-	s.begun = f.reused.times
+	s.replay.times = f.reused.times
 	return s, nil
 }
 

@@ -25,8 +25,7 @@ type Subscription struct {
 	filters []string
 	opening Opening
 	replay  replay
-	slot    int32  // in Feed.subs, whose it is
-	begun   uint64 // reusedRange.times when the opening began
+	slot    int32 // in Feed.subs, whose it is
 
 	mu           sync.Mutex
 	waker        Waker         // nil for none

@@ -28,7 +28,7 @@ func (l *MemLog) Restore(b Backup, incarnation bool) {
 		if incarnation {
 			l.begin()
 		} else {
-			l.ends = append(l.ends, b.last)
+			l.floors = append(l.floors, b.last)
 		}
 		l.events, l.last = slices.Clone(b.events), b.last
 	})
@@ -43,7 +43,6 @@ func (l *MemLog) ChooseEpoch(epoch string) {
 func (l *MemLog) begin() {
 	l.epochs++
 	l.born++
-	l.ends = nil
 	l.epoch = l.chosen
 	if l.epoch == "" {
 		l.epoch = fmt.Sprintf("e%d", l.epochs)

@@ -57,8 +57,8 @@ func (o *Observer) open(opening feed.Opening, exact bool) {
 		if opening.Position.Seq > l.maxLast(0) { // of the present incarnation, or of one that the node still follows
 			o.bad("from=%s opens at %s, beyond the end", o.start.kind, opening.Position)
 		}
-		if opening.Gap != nil {
-			o.bad("from=%s opens with a gap: %+v", o.start.kind, opening.Gap)
+		if opening.Gap != nil && o.start.kind == "new" {
+			o.bad("from=new opens with a gap: %+v", opening.Gap)
 		}
 	case "time":
 		o.openTime(opening, l)
