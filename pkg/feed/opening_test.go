@@ -193,23 +193,6 @@ func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 	}
 }
 
-// The stream loses its end while a client subscribes beyond that end: what the gap of the opening
-// would say is not true any more, and new events that take the place of lost ones are delivered.
-func TestSubscribe_EndLostBehindTheGapOfTheOpening_DeliversWhatReplacesIt(t *testing.T) {
-	for _, at := range openings {
-		if at == "before read" {
-			continue // nothing is read behind the end
-		}
-		synctest.Test(t, func(t *testing.T) {
-			r := hookRig(t, at, func(r *rig) { r.Rollback(5) })
-			c := r.subscribe(t, feed.Resume("12-e1"), "n.a")
-			r.publish(7, "n.a") // 6 to 12
-			c.drain(t, r)
-			c.want(t, append([]string{"gap:future"}, texts(span(6, 12))...)...)
-		})
-	}
-}
-
 // A client that names no position has nothing that another event could have replaced.
 func TestSubscribe_FromNewWhereSequencesWereReused_HasNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -240,30 +240,3 @@ func TestReset_EndLostTwiceBeforeThePoll_GoesBackAsFuture(t *testing.T) {
 		live.want(t, "gap:future", "7", "8", "9")
 	})
 }
-
-// A client behind compares its position with the stream, which loses its end before the answer is used.
-func TestReplay_EndLostBeforeTheAnswerOfTheLeader_SkipsNothingStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := &hookLog{MemLog: feedtest.NewMemLog()}
-		r := newRigOn(t, l, l.MemLog, feed.Options{})
-		r.publish(10, "n.a")
-		synctest.Wait()
-		c := &client{}
-		var err error
-		c.sub, err = r.feed.Subscribe(r.ctx, feed.SubscribeOptions{Start: feed.Resume("0-e1"), ReplayFromLog: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.sub.Close)
-		c.step(t, r.ctx) // 1 2 3
-		r.Recreate()
-		r.publish(5, "n.a")
-		r.Trim(3)
-		synctest.Wait()
-		l.set("after state", func() { r.Rollback(0) })
-		c.drain(t, r)
-		r.publish(4, "n.a")
-		c.drain(t, r)
-		c.want(t, "1", "2", "3", "gap:epoch", "1", "2", "3", "4")
-	})
-}
