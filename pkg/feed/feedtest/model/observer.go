@@ -147,7 +147,7 @@ func (o *Observer) passed(upTo uint64, order int, where string) {
 
 // missing judges an event that a connection is past without having received it.
 func (o *Observer) missing(e *event, where string) {
-	if e.void > 0 || o.leftOut(e) {
+	if e.void > 0 || e.broughtBack() || o.leftOut(e) {
 		return
 	}
 	if e.seq <= o.at.seq || o.rec.lines[o.at.epoch].reused(e) { // a gap was received, or is once the node knows
@@ -157,9 +157,6 @@ func (o *Observer) missing(e *event, where string) {
 	for _, s := range e.absent {
 		if s.to < o.asked {
 			continue
-		}
-		if s.to != always { // a disk that was restored has it again
-			return
 		}
 		if !o.start.claims() && s.from <= o.opened || o.announced(s.from) {
 			return

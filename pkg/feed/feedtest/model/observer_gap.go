@@ -107,7 +107,7 @@ func (o *Observer) gapPasses(g *feed.Gap, l *line) {
 	lost := l.lostSince(o.at.tick)
 	for _, e := range l.events {
 		here := e.seq > o.at.seq && e.seq <= g.Continues.Seq && o.matches(e.subject) && o.unseen(e)
-		if here && e.void == 0 && e.stored < lost && !l.reused(e) && !e.absentSince(o.asked) && !o.leftOut(e) {
+		if here && e.void == 0 && e.stored < lost && !l.reused(e) && !e.absentSince(o.asked) && !e.broughtBack() && !o.leftOut(e) {
 			o.bad("gap %s from %s to %s passes over %d (%d), which is stored", g.Reason, o.at, g.Continues, e.seq, e.order)
 		}
 	}
@@ -122,6 +122,12 @@ func (l *line) oldest(seq uint64, now int) int {
 		}
 	}
 	return now
+}
+
+// broughtBack reports that a restored disk has the event again: a tail that is behind may meet it as
+// removed after that.
+func (e *event) broughtBack() bool {
+	return len(e.absent) > 0 && e.absent[len(e.absent)-1].to != always
 }
 
 // absentSince reports that the event was not there at some time from a tick to now.
