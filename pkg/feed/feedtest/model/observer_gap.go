@@ -127,7 +127,7 @@ func (l *line) oldest(seq uint64, now int) int {
 // broughtBack reports that a restored disk has the event again: a tail that is behind may meet it as
 // removed after that.
 func (e *event) broughtBack() bool {
-	return len(e.absent) > 0 && e.absent[len(e.absent)-1].to != always
+	return slices.ContainsFunc(e.absent, func(s span) bool { return s.to != always })
 }
 
 // absentSince reports that the event was not there at some time from a tick to now.

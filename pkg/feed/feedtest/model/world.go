@@ -185,7 +185,7 @@ func (w *world) apply(o op) {
 		}
 		return
 	case opPause:
-		w.pause(time.Duration(rng.IntN(600)) * time.Millisecond)
+		w.pause(time.Duration(oneOf(rng, rng.IntN(600), rng.IntN(600), rng.IntN(5000))) * time.Millisecond)
 		return
 	}
 	if o.kind == opMissing {
