@@ -43,6 +43,11 @@ type Subscription struct {
 	spare        []*Frame // the slice that was returned last
 	jump         *jump    // what follows once pending is empty
 	verified     uint64   // Feed.resets when cursor was found to lie within the stream
+	announced    uint64   // the round up to which deletions were announced, or concern it no more
+	removals     uint64   // Feed.removals when pending was last compared with it
+	gapRound     uint32   // the round in which the last gap for deletions was sent
+	missed       bool     // frames were removed from pending, which is to be announced
+	waiting      bool     // for the next gap round, with a gap to send
 }
 
 // jump moves a subscription to where its feed went on.
@@ -85,7 +90,7 @@ func (s *Subscription) Waiting() (since int64, level bool) {
 	if len(s.pending) > 0 {
 		since = s.pending[0].stored
 	}
-	return since, s.live
+	return since, s.live || s.waiting
 }
 
 // Filters returns the merged subjects of the subscription; empty means all.
@@ -101,13 +106,17 @@ func (s *Subscription) Opening() Opening { return s.opening }
 func (s *Subscription) Position() Position {
 	s.feed.mu.RLock()
 	high := s.feed.window.high // before pending is looked at, see Feed.offer
+	hole, before := s.feed.window.deletions.skipped.round, s.feed.beforeHole
 	s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.announced < hole {
+		high = min(high, before) // a client that is cut off now gets the gap when it resumes
+	}
 	if s.inHand {
 		return s.settled
 	}
-	if s.live && len(s.pending) == 0 && s.jump == nil {
+	if s.live && len(s.pending) == 0 && s.jump == nil && !s.missed {
 		return Position{max(s.cursor, high), s.epoch}
 	}
 	return Position{s.cursor, s.epoch}
@@ -127,19 +136,19 @@ func (s *Subscription) Notify(w Waker) {
 // either returned before was dealt with.
 func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 	for {
-		d, live, err := s.take(room)
+		d, wait, err := s.take(room)
 		if err == nil && d.Empty() && s.feed.isDone() {
 			err = ErrClosed
 		}
-		if err != nil || !d.Empty() || live {
+		if err != nil || !d.Empty() || wait {
 			return d, false, err
 		}
 		if s.replay.reader != nil {
 			return Delivery{}, true, nil
 		}
-		frames, covered := s.join(room)
-		if !covered || len(frames) > 0 {
-			return Delivery{Frames: frames}, !covered, nil
+		d, covered := s.join(room)
+		if !covered || !d.Empty() {
+			return d, !covered, nil
 		}
 	}
 }
@@ -198,11 +207,20 @@ func (s *Subscription) holdLocked() {
 }
 
 // take settles what was returned before, and returns what is pending, then the jump that
-// follows it.
-func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
+// follows it. wait says that nothing more is there until the Waker is told.
+func (s *Subscription) take(room int) (d Delivery, wait bool, err error) {
+	s.feed.expireDue()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.inHand = false
+	if s.missed || s.removals != s.feed.removals.Load() {
+		s.mu.Unlock()
+		return s.takeWithout(room)
+	}
+	defer s.mu.Unlock()
+	return s.takeLocked(room)
+}
+
+func (s *Subscription) takeLocked(room int) (d Delivery, wait bool, err error) {
 	if s.closed {
 		return Delivery{}, false, ErrClosed
 	}
@@ -219,7 +237,7 @@ func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
 		s.replay.close()
 		return Delivery{Gap: j.gap}, s.live, nil
 	}
-	return Delivery{}, s.live, nil
+	return Delivery{}, s.live || s.waitsForRoundLocked(), nil
 }
 
 // keepPending is the capacity of the pending list that an idle connection keeps.
@@ -262,7 +280,7 @@ type offered uint8
 const (
 	took offered = iota
 	seen         // before: a position ahead of the tail, or two filters that match
-	full         // the list was dropped; the subscription must leave the index
+	full         // not: the list was full, or a gap comes first; the subscription must leave the index
 )
 
 // offer appends a frame to what is pending. The tail calls it under Feed.mu.
@@ -271,6 +289,9 @@ func (s *Subscription) offer(f *Frame) offered {
 	defer s.mu.Unlock()
 	if f.Seq <= s.offered || !s.live {
 		return seen
+	}
+	if hole := s.feed.window.deletions.skipped; s.announced < hole.round && s.leaveAtHoleLocked(hole, s.feed.beforeHole) {
+		return full
 	}
 	if s.fullLocked(f) {
 		s.live = false
@@ -293,7 +314,7 @@ func (s *Subscription) fullLocked(f *Frame) bool {
 
 // dropPendingLocked keeps the cursor, which is all that it takes to catch up.
 func (s *Subscription) dropPendingLocked() {
-	s.pending, s.spare, s.pendingBytes, s.offered = nil, nil, 0, s.cursor
+	s.pending, s.spare, s.pendingBytes, s.offered, s.missed = nil, nil, 0, s.cursor, false
 }
 
 // reset tells the subscription that the tail goes on after seq behind a loss, having

@@ -10,7 +10,7 @@ import (
 // that does not exist yet, or no more, is waited for.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
-	defer f.watchAhead(ctx)()
+	defer f.watch(ctx)()
 	for first := true; ; first = false {
 		state, err := f.awaitState(ctx)
 		if err != nil {
@@ -18,7 +18,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		next := f.window.high + 1 // only this goroutine writes it
 		if first {
-			next = f.begin(ctx, state)
+			next = f.begin(state)
 		}
 		if err := f.follow(ctx, next, state); err != nil {
 			return err
@@ -60,26 +60,19 @@ func (f *Feed) awaitState(ctx context.Context) (State, error) {
 
 // begin places the window so that the tail fills it with what is stored already, and
 // returns the sequence to follow from.
-func (f *Feed) begin(ctx context.Context, state State) (next uint64) {
+func (f *Feed) begin(state State) (next uint64) {
 	next = state.LastSeq + 1
-	if !f.opts.NoPreload && f.intact(ctx, state) {
+	if !f.opts.NoPreload {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
 	f.epoch, f.born = state.Epoch, state.Born
 	f.window.reset(next - 1)
+	f.window.setLimits(state)
+	f.first, f.ledger = state.FirstSeq, ledger{}
+	f.clock.set(state.Time)
 	f.mu.Unlock()
 	return next
-}
-
-// intact reports that nothing was deleted from the inside of the stream. Where something
-// was, the window may not claim to cover what lies before now.
-func (f *Feed) intact(ctx context.Context, state State) bool {
-	if state.Deleted == 0 {
-		return true
-	}
-	holes, err := f.log.HasHoles(ctx, state.FirstSeq, state.LastSeq)
-	return err == nil && !holes
 }
 
 // follow offers events until the log cannot go on at the next sequence, which it resolves.
@@ -96,7 +89,7 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 			return err
 		}
 		if ev.Seq > next {
-			return f.hole(ctx, next, ev)
+			f.skip(next, ev.Seq-1)
 		}
 		f.offer(ev)
 		next = ev.Seq + 1
@@ -110,25 +103,6 @@ func (f *Feed) openAt(last, reached uint64) {
 	if !f.isReady() && reached >= last {
 		close(f.ready)
 	}
-}
-
-// hole handles a sequence that the whole stream skips: an event that was deleted before
-// the tail could read it. Nobody can say whom it was for.
-func (f *Feed) hole(ctx context.Context, next uint64, ev Event) error {
-	state, err := f.log.State(ctx)
-	if err != nil {
-		return err
-	}
-	loss := &LossError{Reason: Possible, From: next, State: state}
-	same := state.Epoch == f.epoch && sameBirth(state.Born, f.born)
-	if same && state.FirstSeq > next {
-		loss.Reason = Trimmed
-	}
-	f.opts.Logger.Warn("events were deleted before they were read", "from", next, "to", ev.Seq-1)
-	if same {
-		f.reset(loss, ev.Seq-1)
-	}
-	return nil
 }
 
 // resolve decides where the tail goes on; see gapAt for the reasons.

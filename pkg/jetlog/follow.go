@@ -206,18 +206,9 @@ func (f *follower) judgeShort(state feed.State) error {
 	return fmt.Errorf("the stream has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
 
-// judgeAgain finds what may have happened while there was no contact: messages deleted
-// before they were read, or numbers given again after the end of the stream was lost.
+// judgeAgain finds numbers that were given again after the end of the stream was lost. What was
+// deleted before it was read shows by itself: the sequences that are yielded have a hole.
 func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
-	if state.Deleted > 0 && state.LastSeq >= f.next {
-		holes, err := f.log.HasHoles(ctx, f.next, state.LastSeq)
-		if err != nil {
-			return err
-		}
-		if holes {
-			return f.loss(feed.Possible, state)
-		}
-	}
 	if f.lastTime.IsZero() || state.FirstSeq >= f.next {
 		return nil
 	}

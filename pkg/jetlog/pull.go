@@ -212,6 +212,7 @@ func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 	p.left = max(p.left-1, 0)
 	ev := p.log.event(msg, m)
 	if p.tail {
+		ev.Expires = expires(ev.Time, msg.Header)
 		p.log.trace(&ev, msg.Header)
 	}
 	return delivery{kind: delivered, event: ev, pending: m.pending}, nil
