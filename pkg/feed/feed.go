@@ -40,9 +40,11 @@ type Feed struct {
 	clock        streamClock
 	nextExpiry   atomic.Int64  // by clock; 0 for never
 	removals     atomic.Uint64 // changes when frames were marked as removed
+	floor        atomic.Uint64 // events before it may have been deleted without a mark, see setFloorLocked
 	removed      removalCounts
 	ledger       ledger       // guarded by mu, as are the next ones
 	first        uint64       // State.FirstSeq, of the last state
+	anyDeleted   bool         // State.Deleted is above zero there
 	wanted       *reach       // nil while nothing waits
 	silent       error        // why the leader does not answer; nil while it does
 	silentAt     time.Time    // since when
@@ -51,7 +53,7 @@ type Feed struct {
 	verification verification // of the goroutine that polls
 	rounds       gapRounds
 
-	counted, compared atomic.Uint64 // see Status
+	counted, compared   atomic.Uint64 // see Status
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
 	losses              lossCounts
@@ -169,6 +171,9 @@ func (f *Feed) handOut(ev Event) (matched int) {
 	frame := newFrame(f.epoch, ev)
 	f.window.add(frame)
 	f.reachedLocked()
+	if f.anyDeleted {
+		f.setFloorLocked()
+	}
 	if f.window.limits.maxAge > 0 && f.nextExpiry.Load() == 0 || frame.expires != 0 {
 		f.nextExpiry.Store(f.window.nextExpiry())
 	}
@@ -200,7 +205,8 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.again = f.again.after(f.epoch, loss)
 	f.epoch, f.born = loss.State.Epoch, loss.State.Born
 	f.window.reset(seq)
-	f.first, f.ledger = loss.State.FirstSeq, ledger{}
+	f.first, f.anyDeleted, f.ledger = loss.State.FirstSeq, loss.State.Deleted > 0, ledger{}
+	f.setFloorLocked()
 	f.reachedLocked()
 	f.resets++
 	f.losses.add(loss.Reason)

@@ -22,12 +22,12 @@ type Frame struct {
 	stored  int64       // nanoseconds since 1970
 	expires int64       // by the same clock; 0 for never
 	removed atomic.Bool // the stream no longer has the event: it must not be sent
-	epoch  string
-	trace  *Trace
-	encode sync.Once
-	typ    string
-	data   []byte // released once wire is there
-	wire   []byte
+	epoch   string
+	trace   *Trace
+	encode  sync.Once
+	typ     string
+	data    []byte // released once wire is there
+	wire    []byte
 }
 
 func newFrame(epoch string, ev Event) *Frame {

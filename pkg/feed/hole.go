@@ -174,6 +174,13 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropRemovedLocked()
+	if len(s.pending) > 0 && s.pending[0].Seq < f.floor.Load() {
+		if s.live {
+			f.index.remove(s)
+		}
+		s.live = false // what was deleted among them shows when it catches up from its cursor
+		s.dropPendingLocked()
+	}
 	if !s.missed || s.closed {
 		return s.takeLocked(room)
 	}

@@ -13,9 +13,9 @@ import (
 // window are not known one by one; their number is, from the last comparison that came out even.
 type ledger struct {
 	known   bool
-	outside int64   // deleted below the window
-	first   uint64  // State.FirstSeq then
-	passed  uint64  // window.passed then
+	outside int64    // deleted below the window
+	first   uint64   // State.FirstSeq then
+	passed  uint64   // window.passed then
 	expired []expiry // removed by the window of late, see expire
 }
 

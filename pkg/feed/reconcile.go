@@ -15,8 +15,6 @@ const (
 	leaderTimeout = 5 * time.Second
 	// reachTimeout is for how long the tail may be behind a state before that is given up.
 	reachTimeout = 500 * time.Millisecond
-	// guessPause is how often a window is read against that rests on guesses; see supersede.
-	guessPause = 30 * time.Second
 )
 
 // watch looks after the stream and the gaps to announce until ctx ends or stop is called, which
@@ -101,13 +99,14 @@ func (f *Feed) applyState(state State, reached bool) (result comparison, ok bool
 	}
 	w := f.window
 	w.setLimits(state)
-	f.first = state.FirstSeq
+	f.first, f.anyDeleted = state.FirstSeq, state.Deleted > 0
 	f.removedLocked(RemovedTrimmed, w.trim(state.FirstSeq))
 	f.expireLocked()
 	if n := w.supersede(state.LastSeq); n > 0 {
 		f.removedLocked(RemovedSuperseded, n)
 		f.verification.guessed = f.verification.guessed || w.limits.perSubject > 1
 	}
+	f.setFloorLocked()
 	if !reached {
 		return unclear, false
 	}

@@ -103,6 +103,17 @@ func (w *window) trim(first uint64) (n int) {
 	return n
 }
 
+// setFloorLocked follows the window and the stream. A frame that has left the window for its bounds
+// may still wait for a client that is slow, and is no longer marked when it is deleted. Where
+// nothing was deleted from the inside of the stream, it is stored unless it lies before the first.
+func (f *Feed) setFloorLocked() {
+	if f.anyDeleted {
+		f.floor.Store(f.window.low + 1)
+	} else {
+		f.floor.Store(f.first)
+	}
+}
+
 // trimAge drops what is as old as the stream keeps events. Positions before it take the log,
 // whose word counts.
 func (w *window) trimAge(now int64) (n int) {
@@ -120,8 +131,10 @@ func (w *window) trimAge(now int64) (n int) {
 }
 
 // supersede removes the events that the stream has replaced by later ones of their subjects, as of
-// the time when its last sequence was last. Where it keeps several of a subject, this is a guess as
-// long as not all other deletions are known; see Feed.reconcile.
+// the time when its last sequence was last. Where it keeps one of a subject, that is certain. Where it
+// keeps several, it is a guess: an event of the subject that was deleted otherwise since the last
+// comparison made room for an older one, which the window then lacks, and the numbers come out even all
+// the same. So such windows are read from time to time.
 func (w *window) supersede(last uint64) (n int) {
 	if w.limits.perSubject == 0 || len(w.crowded) == 0 {
 		return 0

@@ -69,7 +69,8 @@ func (f *Feed) begin(state State) (next uint64) {
 	f.epoch, f.born = state.Epoch, state.Born
 	f.window.reset(next - 1)
 	f.window.setLimits(state)
-	f.first, f.ledger = state.FirstSeq, ledger{}
+	f.first, f.anyDeleted, f.ledger = state.FirstSeq, state.Deleted > 0, ledger{}
+	f.setFloorLocked()
 	f.clock.set(state.Time)
 	f.mu.Unlock()
 	return next

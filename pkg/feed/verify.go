@@ -13,13 +13,15 @@ type verification struct {
 	guessed bool          // events were superseded by a guess since the last read
 	next    time.Time     // not to be read before
 	last    time.Time     // when it was read
+	took    time.Duration // to read it
 	idle    time.Duration // the pause after a read that found nothing
 }
 
 // Bounds of the pause after a read. A window of 65,536 frames takes about a quarter of a second, so
 // that a stream from which something is deleted all the time costs a fifth of a core.
 const (
-	readShare    = 4 // of the time that the read took
+	readShare    = 4  // pauses for so many times as long as the read took
+	guessShare   = 20 // as readShare, where only guesses are to be checked; see supersede
 	firstIdle    = pollPause
 	lastIdle     = 8 * time.Second
 	readTimeout  = 10 * time.Second
@@ -29,12 +31,12 @@ const (
 func (v *verification) due() bool { return !time.Now().Before(v.next) }
 
 // guessDue reports that guesses have not been checked for a while.
-func (v *verification) guessDue() bool { return v.guessed && time.Since(v.last) >= guessPause }
+func (v *verification) guessDue() bool { return v.guessed && time.Since(v.last) >= guessShare*v.took }
 
 // readEnded sets when the window may be read again.
 func (v *verification) readEnded(began time.Time, found, ended bool) {
 	v.last = time.Now()
-	took := v.last.Sub(began)
+	v.took = v.last.Sub(began)
 	if found || v.guessed {
 		v.idle = 0
 	} else {
@@ -43,7 +45,7 @@ func (v *verification) readEnded(began time.Time, found, ended bool) {
 	if ended {
 		v.guessed = false
 	}
-	v.next = v.last.Add(max(readShare*took, v.idle/2))
+	v.next = v.last.Add(max(readShare*v.took, v.idle/2))
 }
 
 // countIsEven compares the number of events that the stream has from the window on with the number
