@@ -25,7 +25,7 @@ type Feed struct {
 	mu      sync.RWMutex
 	epoch   string
 	born    int64 // State.Born
-	again   again
+	reused  reusedRange
 	window  *window
 	index   index
 	subs    slots.Set[Subscription]
@@ -57,6 +57,7 @@ type Feed struct {
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
 	losses              lossCounts
+	tailFailures        atomic.Uint64
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
@@ -114,8 +115,10 @@ type Status struct {
 	// When the oldest and the newest event of the window were stored; zero for none.
 	Oldest, Newest time.Time
 	// Losses are how often the tail could not go on where it was, by reason.
-	Losses  map[Reason]uint64
-	Replays ReplayStatus
+	Losses map[Reason]uint64
+	// TailFailures are how often the tail ended with an error and was restarted.
+	TailFailures uint64
+	Replays      ReplayStatus
 	// Removed are the frames that left the window because the stream no longer has them, by reason.
 	Removed map[Removal]uint64
 	// Counts and Reads are how often the window was compared with the stream, by the number of its
@@ -144,7 +147,7 @@ func (f *Feed) Status() Status {
 	defer f.mu.RUnlock()
 	oldest, newest := f.window.span()
 	return Status{
-		Oldest: oldest, Newest: newest, Losses: f.losses.load(), Replays: f.replays.status(),
+		Oldest: oldest, Newest: newest, Losses: f.losses.load(), TailFailures: f.tailFailures.Load(), Replays: f.replays.status(),
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Removed: f.removed.load(), Counts: f.counted.Load(), Reads: f.compared.Load(),
@@ -202,7 +205,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	defer f.mu.Unlock()
 	f.announceHolesLocked()
 	reached := Position{f.window.high, f.epoch}
-	f.again = f.again.after(f.epoch, loss)
+	f.reused = f.reused.after(f.epoch, loss)
 	f.epoch, f.born = loss.State.Epoch, loss.State.Born
 	f.window.reset(seq)
 	f.first, f.anyDeleted, f.ledger = loss.State.FirstSeq, loss.State.Deleted > 0, ledger{}
@@ -211,7 +214,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq) {
+		if s.reset(loss, reached, seq, f.reused) {
 			f.index.remove(s)
 		}
 	}

@@ -6,22 +6,31 @@ import (
 	"time"
 )
 
-// Run follows the stream until ctx ends, and returns why it ended. Call it once. A stream
-// that does not exist yet, or no more, is waited for.
+// Run follows the stream until ctx ends, and returns why it ended. Call it once.
+//
+//   - A stream that does not exist, or no longer exists, is waited for.
+//   - A tail that ends with an error is restarted after a pause. Until then Status.Lost says
+//     why, and subscriptions stay open and wait.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
 	defer f.watch(ctx)()
-	for first := true; ; first = false {
+	tails := restart{feed: f}
+	for begun := false; ; {
 		state, err := f.awaitState(ctx)
 		if err != nil {
 			return err
 		}
 		next := f.window.high + 1 // only this goroutine writes it
-		if first {
-			next = f.begin(state)
+		if !begun {
+			next, begun = f.begin(state), true
 		}
-		if err := f.follow(ctx, next, state); err != nil {
-			return err
+		started := time.Now()
+		err = f.follow(ctx, next, state)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && tails.pause(ctx, err, time.Since(started)) != nil {
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -46,8 +55,11 @@ const (
 func (f *Feed) awaitState(ctx context.Context) (State, error) {
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		state, err := f.log.State(ctx)
-		if err == nil || ctx.Err() != nil {
-			return state, err
+		if ctx.Err() != nil {
+			return State{}, context.Cause(ctx)
+		}
+		if err == nil {
+			return state, nil
 		}
 		f.setLost(err)
 		select {
@@ -76,8 +88,11 @@ func (f *Feed) begin(state State) (next uint64) {
 	return next
 }
 
+// errFollowEnded is what a Log does that neither follows nor says why it does not.
+var errFollowEnded = errors.New("the log ended the sequence of events without an error")
+
 // follow offers events until the log cannot go on at the next sequence, which it resolves.
-// An error ends the feed.
+// An error says that the tail must be restarted.
 func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	f.openAt(state.LastSeq, next-1)
 	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Contact: f.setLost}
@@ -86,17 +101,24 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 			f.resolve(loss)
 			return nil
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if ev.Seq > next {
+		case ev.Deleted && ev.Seq < next: // known already
+			continue
+		case ev.Deleted:
+			f.skip(next, ev.Seq)
+			next = ev.Seq + 1
+			f.openAt(state.LastSeq, ev.Seq)
+			continue
+		case ev.Seq > next:
 			f.skip(next, ev.Seq-1)
 		}
 		f.offer(ev)
 		next = ev.Seq + 1
 		f.openAt(state.LastSeq, ev.Seq)
 	}
-	return context.Cause(ctx)
+	return errFollowEnded
 }
 
 // openAt lets subscribers in once the window has reached what was stored at the start.
