@@ -40,9 +40,9 @@ type reader struct {
 // after its deletion; none may miss one without a gap; and in the end the window holds what the
 // stream does.
 func TestWindow_RandomDeletions_FollowsStream(t *testing.T) {
-	histories := 400
+	histories := 150
 	if testing.Short() {
-		histories = 50
+		histories = 30
 	}
 	for seed := range histories {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

@@ -75,17 +75,9 @@ func (f *Feed) reconcile(ctx context.Context, state State) {
 	if result == unclear && f.countIsEven(ctx, state) {
 		result = even
 	}
-	switch {
-	case result == even && !v.guessDue():
-		v.unclear = 0
-		return
-	case result == unclear && v.unclear == 0 && f.hasEarly(): // the stream is about to delete them
-		v.unclear++
-		return
-	case !v.due():
+	if result == even && !v.guessDue() || !v.due(state) {
 		return
 	}
-	v.unclear = 0
 	f.readAgainst(ctx, state)
 }
 
@@ -111,12 +103,6 @@ func (f *Feed) applyState(state State, reached bool) (result comparison, ok bool
 		return unclear, false
 	}
 	return f.ledger.compare(w, state), true
-}
-
-func (f *Feed) hasEarly() bool {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return f.ledger.early(f.window.low, f.window.high) > 0
 }
 
 // reach is a sequence that is waited for.

@@ -9,9 +9,10 @@ import (
 
 // verification remembers what it has cost to compare a window with its stream by reading.
 type verification struct {
-	unclear int           // comparisons in a row that were not clear
 	guessed bool          // events were superseded by a guess since the last read
 	next    time.Time     // not to be read before
+	nothing State         // where the last read found nothing
+	retry   time.Time     // not to be read before while the stream still shows the same deletions
 	last    time.Time     // when it was read
 	took    time.Duration // to read it
 	idle    time.Duration // the pause after a read that found nothing
@@ -28,13 +29,19 @@ const (
 	countAttempt = 3
 )
 
-func (v *verification) due() bool { return !time.Now().Before(v.next) }
+func (v *verification) due(state State) bool {
+	now := time.Now()
+	if v.nothing.Deleted == state.Deleted && v.nothing.FirstSeq == state.FirstSeq && now.Before(v.retry) {
+		return false
+	}
+	return !now.Before(v.next)
+}
 
 // guessDue reports that guesses have not been checked for a while.
 func (v *verification) guessDue() bool { return v.guessed && time.Since(v.last) >= guessShare*v.took }
 
 // readEnded sets when the window may be read again.
-func (v *verification) readEnded(began time.Time, found, ended bool) {
+func (v *verification) readEnded(began time.Time, state State, found, ended bool) {
 	v.last = time.Now()
 	v.took = v.last.Sub(began)
 	if found || v.guessed {
@@ -45,7 +52,8 @@ func (v *verification) readEnded(began time.Time, found, ended bool) {
 	if ended {
 		v.guessed = false
 	}
-	v.next = v.last.Add(max(readShare*v.took, v.idle/2))
+	v.nothing, v.retry = state, v.last.Add(v.idle/2)
+	v.next = v.last.Add(readShare * v.took)
 }
 
 // countIsEven compares the number of events that the stream has from the window on with the number
@@ -128,7 +136,7 @@ func (f *Feed) readAgainst(ctx context.Context, state State) {
 		return
 	}
 	n := f.applyDifference(held, diff)
-	f.verification.readEnded(began, n > 0, ended)
+	f.verification.readEnded(began, state, n > 0, ended)
 	f.opts.Logger.Debug("window compared with the stream", "events", len(held.seqs), "removed", n, "complete", ended)
 }
 
