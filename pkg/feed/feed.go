@@ -24,7 +24,8 @@ type Feed struct {
 
 	mu      sync.RWMutex
 	epoch   string
-	born    int64 // State.Born
+	born    int64  // State.Born
+	first   uint64 // State.FirstSeq, of the last state
 	reused  reusedRange
 	window  *window
 	index   index
@@ -33,6 +34,7 @@ type Feed struct {
 	lost    error  // why the log is out of reach; nil while it is followed
 	lostAt  time.Time
 	matched []*Subscription
+	read    Mark // the event that the tail has read last; only Run uses it
 
 	ahead ahead
 
@@ -43,7 +45,6 @@ type Feed struct {
 	floor        atomic.Uint64 // events before it may have been deleted without a mark, see setFloorLocked
 	removed      removalCounts
 	ledger       ledger       // guarded by mu, as are the next ones
-	first        uint64       // State.FirstSeq, of the last state
 	anyDeleted   bool         // State.Deleted is above zero there
 	wanted       *reach       // nil while nothing waits
 	silent       error        // why the leader does not answer; nil while it does
@@ -206,15 +207,15 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.announceHolesLocked()
 	reached := Position{f.window.high, f.epoch}
 	f.reused = f.reused.after(f.epoch, loss)
-	f.epoch, f.born = loss.State.Epoch, loss.State.Born
+	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
 	f.window.reset(seq)
-	f.first, f.anyDeleted, f.ledger = loss.State.FirstSeq, loss.State.Deleted > 0, ledger{}
+	f.anyDeleted, f.ledger = loss.State.Deleted > 0, ledger{}
 	f.setFloorLocked()
 	f.reachedLocked()
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq, f.reused) {
+		if s.reset(loss, reached, seq) {
 			f.index.remove(s)
 		}
 	}

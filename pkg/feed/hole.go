@@ -160,11 +160,6 @@ func (s *Subscription) ignoreDeletions() {
 	s.announced = s.feed.window.deletions.round
 }
 
-// lastStateLocked is the stream as the leader described it last, as far as gaps need it.
-func (f *Feed) lastStateLocked() State {
-	return State{Epoch: f.epoch, Born: f.born, FirstSeq: max(f.first, 1)}
-}
-
 // takeWithout is take where frames may have been removed from the stream that wait to be sent. They
 // are not, and where they were a gap comes before what is left.
 func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) {

@@ -6,23 +6,30 @@ package feed
 // its position does not say which.
 type reusedRange struct {
 	above, upTo uint64
-	times       uint64 // how often sequences lost their meaning, in this epoch and before
+	times       uint64 // how often an end was lost within an incarnation, since the start
 }
 
 // after returns what is known after a loss in epoch.
 func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 	switch {
 	case loss.State.Epoch != epoch:
-		return reusedRange{times: r.times + 1}
+		return reusedRange{times: r.times}
 	case !loss.rewound() && loss.Reason != NewEpoch:
 		return r
 	}
-	now := reusedRange{above: loss.Kept, upTo: max(r.upTo, loss.From-1), times: r.times + 1}
+	now := loss.reused()
+	now.times = r.times
+	if loss.rewound() { // else subscriptions compare State.Born
+		now.times++
+	}
 	if r.upTo > 0 {
-		now.above = min(now.above, r.above)
+		now.above, now.upTo = min(now.above, r.above), max(now.upTo, r.upTo)
 	}
 	return now
 }
+
+// reused returns the sequences that the loss alone has given another meaning.
+func (e *LossError) reused() reusedRange { return reusedRange{above: e.Kept, upTo: e.From - 1} }
 
 func (r reusedRange) contains(seq uint64) bool { return r.above < seq && seq <= r.upTo }
 

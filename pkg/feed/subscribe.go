@@ -44,7 +44,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
 	s.settle()
-	s.finishOpening()
+	s.finishOpening(opts.Start.named())
 	return s, nil
 }
 
@@ -75,7 +75,7 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 		s.Close()
 		return nil, nil
 	}
-	s.finishOpening()
+	s.finishOpening(opts.Start.named())
 	return s, nil
 }
 
@@ -92,6 +92,7 @@ func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
 	defer f.mu.Unlock()
 	f.subs.Add(s)
 	s.epoch, s.born, s.cursor, s.offered = f.epoch, f.born, f.window.high, f.window.high
+	s.replay.times = f.reused.times
 	return s, nil
 }
 
@@ -176,11 +177,9 @@ func (s *Subscription) open(id string, gap *Gap) {
 func (s *Subscription) malformed(raw string) *Gap {
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
-	w := s.feed.window
-	// The window's low end stands for what is available: asking the leader on behalf of
-	// whoever sends rubbish would cost more than it tells.
-	now := State{Epoch: s.feed.epoch, FirstSeq: w.low + 1}
-	return newGap(Malformed, truncate(raw), now, s.cursor)
+	// The last state stands for what is available: a request to the leader for a position that
+	// cannot be read would cost more than it is worth.
+	return newGap(Malformed, truncate(raw), s.feed.lastStateLocked(), s.cursor)
 }
 
 // truncate keeps what a client sent short enough to be sent back.

@@ -78,10 +78,10 @@ func (f *Feed) begin(state State) (next uint64) {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
-	f.epoch, f.born = state.Epoch, state.Born
+	f.epoch, f.born, f.first = state.Epoch, state.Born, state.FirstSeq
 	f.window.reset(next - 1)
 	f.window.setLimits(state)
-	f.first, f.anyDeleted, f.ledger = state.FirstSeq, state.Deleted > 0, ledger{}
+	f.anyDeleted, f.ledger = state.Deleted > 0, ledger{}
 	f.setFloorLocked()
 	f.clock.set(state.Time)
 	f.mu.Unlock()
@@ -95,7 +95,7 @@ var errFollowEnded = errors.New("the log ended the sequence of events without an
 // An error says that the tail must be restarted.
 func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	f.openAt(state.LastSeq, next-1)
-	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Contact: f.setLost}
+	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Read: f.read, Contact: f.setLost}
 	for ev, err := range f.log.Follow(ctx, opts) {
 		if loss, ok := errors.AsType[*LossError](err); ok {
 			f.resolve(loss)
@@ -115,7 +115,7 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 			f.skip(next, ev.Seq-1)
 		}
 		f.offer(ev)
-		next = ev.Seq + 1
+		next, f.read = ev.Seq+1, Mark{ev.Seq, ev.Time}
 		f.openAt(state.LastSeq, ev.Seq)
 	}
 	return errFollowEnded
@@ -137,5 +137,8 @@ func (f *Feed) resolve(loss *LossError) {
 			"change tidemark.epoch in its metadata", "epoch", f.epoch)
 	}
 	f.opts.Logger.Warn("the stream cannot be continued where the tail was", "error", loss, "continues_after", seq)
+	if loss.rewound() || loss.Reason == NewEpoch {
+		f.read = Mark{}
+	}
 	f.reset(loss, seq)
 }

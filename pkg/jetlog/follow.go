@@ -23,6 +23,9 @@ func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[fee
 		defer p.close()
 		p.tail = true
 		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1), probe: probe{patience: probePause}}
+		if read := opts.Read; read.Seq > 0 {
+			f.marks.add(read.Seq, read.Time.UnixNano())
+		}
 		if err := f.run(ctx, yield); err != nil && ctx.Err() == nil {
 			yield(feed.Event{}, err)
 		}
@@ -172,10 +175,8 @@ func (f *follower) judge(ctx context.Context, state feed.State) error {
 		return f.loss(feed.Trimmed, state)
 	case state.LastSeq+1 < f.next:
 		return f.judgeShort(ctx, state)
-	case !f.reached:
-		return nil
 	}
-	return f.judgeAgain(ctx, state)
+	return f.judgeReused(ctx, state)
 }
 
 const (
@@ -212,9 +213,10 @@ func (f *follower) judgeShort(ctx context.Context, state feed.State) error {
 	return fmt.Errorf("the stream has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
 
-// judgeAgain finds numbers that were given again after the end of the stream was lost. What was
-// deleted before it was read shows by itself: the sequences that are yielded have a hole.
-func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
+// judgeReused finds numbers given again after the end of the stream was lost, while there was no
+// contact, or before this follower. What was deleted before it was read shows by itself: the
+// sequences that are yielded have a hole.
+func (f *follower) judgeReused(ctx context.Context, state feed.State) error {
 	last := f.marks.last
 	if last.seq < state.FirstSeq || last.seq == 0 {
 		return nil
