@@ -32,7 +32,10 @@ type Subscription struct {
 	wake         chan struct{} // of wait; nil until somebody waits
 	live         bool          // in the index: the tail offers frames
 	closed       bool
-	opened       bool // resets concern it; see finishOpening
+	opened       bool   // resets concern it; see finishOpening
+	missed       bool   // frames were removed from pending, which is to be announced
+	waiting      bool   // for the next gap round, with a gap to send
+	gapRound     uint32 // the round in which the last gap for deletions was sent
 	epoch        string
 	born         int64    // State.Born of the incarnation that the cursor is meant for
 	cursor       uint64   // everything that matches up to here was returned
@@ -46,9 +49,6 @@ type Subscription struct {
 	verified     uint64   // Feed.resets when cursor was found to lie within the stream
 	announced    uint64   // the round up to which deletions were announced, or concern it no more
 	removals     uint64   // Feed.removals when pending was last compared with it
-	gapRound     uint32   // the round in which the last gap for deletions was sent
-	missed       bool     // frames were removed from pending, which is to be announced
-	waiting      bool     // for the next gap round, with a gap to send
 }
 
 // State says how a subscription gets its frames.
