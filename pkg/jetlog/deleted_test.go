@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,14 +16,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/jetlog"
 )
 
-// run starts a feed, and returns it once it is ready.
-func (s *stand) run(l *jetlog.Log, opts feed.Options) *feed.Feed {
+// runReady starts a feed, and returns it once it is ready.
+func (s *stand) runReady(l *jetlog.Log, opts feed.Options) *feed.Feed {
 	s.t.Helper()
-	f := feed.New(l, opts)
-	ctx, cancel := context.WithCancel(context.Background())
-	var tail sync.WaitGroup
-	tail.Go(func() { _ = f.Run(ctx) })
-	s.t.Cleanup(func() { cancel(); tail.Wait() })
+	f := s.run(l, opts)
 	select {
 	case <-f.Ready():
 	case <-s.ctx().Done():
@@ -136,7 +131,7 @@ func TestWindow_EventDeleted_IsNotDelivered(t *testing.T) {
 			s := newStand(t)
 			s.reset(c.config)
 			l := s.open(jetlog.Options{})
-			f := s.run(l, feed.Options{})
+			f := s.runReady(l, feed.Options{})
 			s.publishSecret(c.first)
 			s.await("the tail has read all", func() bool { return f.Status().High >= 6 })
 			if got := s.resume(f, 0, 6); c.first == nil && !slices.Contains(got, "3") {
@@ -170,7 +165,7 @@ func TestWindow_EventDeletedInLongStream_IsNotDelivered(t *testing.T) {
 			}
 			s.deleteMsg(5)
 			s.deleteMsg(11)
-			f := s.run(l, feed.Options{WindowEvents: 8, NoPreload: true})
+			f := s.runReady(l, feed.Options{WindowEvents: 8, NoPreload: true})
 			for i := range 6 {
 				if i == 2 {
 					s.publish("notifications.secret", []byte("secret"), c.first)
@@ -205,7 +200,7 @@ func TestWindow_LifetimeOver_IsNotDelivered(t *testing.T) {
 	s := newStand(t)
 	s.reset(jetstream.StreamConfig{AllowMsgTTL: true})
 	l := s.open(jetlog.Options{})
-	f := s.run(l, feed.Options{})
+	f := s.runReady(l, feed.Options{})
 	seq := s.publish("notifications.code", []byte("1234"), nats.Header{"Nats-TTL": {"1s"}})
 	s.await("the tail has read it", func() bool { return f.Status().High >= seq })
 	stream := s.stream()
@@ -223,7 +218,7 @@ func TestWindow_MaxAgeOver_IsNotDelivered(t *testing.T) {
 	s := newStand(t)
 	s.reset(jetstream.StreamConfig{MaxAge: 2 * time.Second, Duplicates: time.Second})
 	l := s.open(jetlog.Options{})
-	f := s.run(l, feed.Options{})
+	f := s.runReady(l, feed.Options{})
 	s.publishMany(5, "notifications.a")
 	s.await("the tail has read them", func() bool { return f.Status().High == 5 })
 	live, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{Start: feed.Resume("0-" + f.Status().Epoch)})
@@ -243,7 +238,7 @@ func TestWindow_MaxAgeOver_IsNotDelivered(t *testing.T) {
 func TestSubscription_PendingEventDeleted_SendsGap(t *testing.T) {
 	s := newStand(t)
 	l := s.open(jetlog.Options{})
-	f := s.run(l, feed.Options{})
+	f := s.runReady(l, feed.Options{})
 	sub, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{})
 	if err != nil {
 		t.Fatal(err)
