@@ -37,18 +37,30 @@ func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 	return Delivery{}, nil
 }
 
-// join takes frames from the window, and enters the index when that makes it level.
-func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
+// join takes frames from the window, and enters the index when that makes it level. Where events
+// were deleted after the cursor that matched, or may have, a gap comes before the frames.
+func (s *Subscription) join(room int) (d Delivery, covered bool) {
 	f := s.feed
+	f.expireDue()
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jump != nil || s.closed {
-		return nil, true // for take
+		return Delivery{}, true // for take
 	}
+	s.catchUpCursorLocked()
 	if !s.coveredLocked() {
-		return nil, false
+		return Delivery{}, false
+	}
+	deleted := &f.window.deletions
+	if deleted.matches(s.cursor, s.announced, s.filters) {
+		if !s.gapTurnLocked() {
+			return Delivery{}, true
+		}
+		s.holdLocked()
+		s.announced = deleted.round
+		return Delivery{Gap: newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)}, true
 	}
 	frames, upTo := f.window.after(nil, s.cursor, s.filters, catchUpFrames)
 	if n := fitting(frames, room); n < len(frames) {
@@ -61,10 +73,10 @@ func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
 	s.cursor = max(s.cursor, upTo)
 	s.offered = s.cursor
 	if upTo == f.window.high {
-		s.live = true
+		s.live, s.announced = true, deleted.round
 		f.index.add(s)
 	}
-	return frames, true
+	return Delivery{Frames: frames}, true
 }
 
 // verify asks the leader for its state, and remembers that the sequences had this meaning.

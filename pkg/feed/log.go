@@ -16,6 +16,9 @@ type Event struct {
 	Data    []byte    // never changed after it was handed over
 	Time    time.Time // when it was stored
 	Trace   *Trace    // nil for nearly all
+	// Expires is when the stream deletes the event by its own lifetime (Nats-TTL); zero for
+	// none. Follow sets it, Read need not.
+	Expires time.Time
 	// Deleted says that this is no event: the sequences up to Seq that Follow has not yielded
 	// are deleted. Only Follow yields it, where the stream holds nothing after them.
 	Deleted bool
@@ -39,6 +42,15 @@ type State struct {
 	// Readers are the consumers that the log has on the stream, of all nodes and others; 0 is
 	// not known, too.
 	Readers int
+	// MaxPerSubject is how many events the stream keeps of each subject; 0 is no limit.
+	MaxPerSubject int
+	// MaxAge is how long the stream keeps an event; 0 is no limit.
+	MaxAge time.Duration
+	// Lifetimes says that the stream deletes events at Event.Expires.
+	Lifetimes bool
+	// Time is the clock of the leader when it answered. Events were stored, and expire, by this
+	// clock. Zero is not known.
+	Time time.Time
 	// Copy says whether another stream gives this one its events, and may be ahead of it.
 	Copy Copy
 }
@@ -73,6 +85,10 @@ type Log interface {
 	// It may report true where it does not know.
 	HasHoles(ctx context.Context, from, to uint64) (bool, error)
 
+	// Count returns how many events are stored at and after a sequence. One replica answers, which
+	// may be a moment behind the leader.
+	Count(ctx context.Context, from uint64) (uint64, error)
+
 	// Read opens a replay. The caller closes the Reader.
 	Read(ctx context.Context, opts ReadOptions) (Reader, error)
 
@@ -95,6 +111,9 @@ type ReadOptions struct {
 	Filters []string
 	// LastPerSubject yields only the latest event of each subject, in order of sequence.
 	LastPerSubject bool
+	// HeadersOnly yields events without their Data, which costs the network less. Such a replay
+	// does not queue behind others.
+	HeadersOnly bool
 }
 
 // Reader is one replay under way, with one owner.

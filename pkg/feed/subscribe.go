@@ -114,8 +114,10 @@ func (f *Feed) awaitReady(ctx context.Context) error {
 func (s *Subscription) begin(ctx context.Context, start Start) error {
 	switch start.kind {
 	case startAll, startTime:
+		s.ignoreDeletions()
 		return s.beginWithin(ctx, start)
 	case startLast:
+		s.ignoreDeletions()
 		return s.beginLast(ctx)
 	case startSeq, startResume:
 		if s.replay.always || !s.tryBegin(start) {
@@ -142,7 +144,7 @@ func (s *Subscription) tryBegin(start Start) bool {
 		}
 		s.feed.fromWindow.Add(1)
 		s.opening.Pending, s.opening.Resumed = n, start.kind == startResume
-		s.open(id, nil)
+		s.open(id, s.missedAfter(id))
 	}
 	return true
 }
@@ -263,7 +265,10 @@ func (s *Subscription) prepare(ctx context.Context, requested string) (*Gap, err
 	if !s.replay.always {
 		if n, ok := s.countInWindow(); ok {
 			s.opening.Pending = n
-			return nil, nil
+			if requested == "" {
+				return nil, nil
+			}
+			return s.missedAfter(requested), nil
 		}
 	}
 	gap, err := s.openReplay(ctx, requested)
@@ -279,6 +284,7 @@ func (s *Subscription) prepare(ctx context.Context, requested string) (*Gap, err
 }
 
 func (s *Subscription) countInWindow() (n uint64, ok bool) {
+	s.feed.expireDue()
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
 	s.mu.Lock()

@@ -32,7 +32,7 @@ type Options struct {
 	// requests when 10,000 are in it, so a reconnect storm must not go there unbounded.
 	MaxCreates int
 	// NamePrefix begins the names of consumers; "tidemark" when empty, which gives
-	// tidemark-tail-… and tidemark-replay-….
+	// tidemark-tail-…, tidemark-replay-… and tidemark-check-….
 	NamePrefix string
 	// InactiveThreshold is how long the server keeps a consumer that nobody pulls from; 30 s
 	// when zero. A reader that pauses longer gets a new one when it goes on.

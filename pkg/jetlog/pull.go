@@ -223,6 +223,7 @@ func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 	p.largest = max(p.largest, len(msg.Data))
 	ev := p.log.event(msg, m)
 	if p.tail {
+		ev.Expires = expires(ev.Time, msg.Header)
 		p.log.trace(&ev, msg.Header)
 	}
 	return delivery{kind: delivered, event: ev, pending: m.pending}, nil

@@ -12,7 +12,7 @@ import (
 )
 
 // Read implements feed.Log. It returns when the replay's consumer is there, which may take
-// its turn behind Options.MaxCreates others.
+// its turn behind Options.MaxCreates others unless only headers are read.
 func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	if opts.From == 0 {
 		return nil, errors.New("jetlog: sequences begin at 1")
@@ -22,7 +22,12 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 		r.ended = true
 		return r, nil
 	}
-	p, err := l.newPuller("replay", l.opts.Batch, replayConfig(l, opts))
+	kind, create := "replay", l.creates.queued
+	if opts.HeadersOnly {
+		kind, create = "check", l.creates.now
+	}
+	r.create = create
+	p, err := l.newPuller(kind, l.opts.Batch, replayConfig(l, opts))
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +41,7 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 
 func replayConfig(l *Log, opts feed.ReadOptions) jetstream.ConsumerConfig {
 	cfg := l.consumerConfig(opts.Filters)
+	cfg.HeadersOnly = opts.HeadersOnly
 	if opts.LastPerSubject {
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
 		if len(opts.Filters) == 0 { // the server wants the filter said
@@ -50,6 +56,7 @@ type reader struct {
 	log     *Log
 	opts    feed.ReadOptions
 	pull    *puller // nil when there is nothing to read
+	create  createFunc
 	pending uint64
 
 	cursor   uint64 // the last sequence that was returned
@@ -165,7 +172,7 @@ func (r *reader) connect(ctx context.Context) error {
 		}
 	}
 	err := r.log.retry(ctx, func() error {
-		made, err := r.pull.open(ctx, r.cursor+1, r.log.creates.queued)
+		made, err := r.pull.open(ctx, r.cursor+1, r.create)
 		if err != nil {
 			return err
 		}

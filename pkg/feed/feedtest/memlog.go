@@ -28,6 +28,7 @@ type MemLog struct {
 	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
+	limits  Limits
 	stored  time.Time // of the event that was stored last
 	down    error
 	readers int
@@ -52,8 +53,24 @@ func (l *MemLog) update(change func()) {
 	l.changed = make(chan struct{})
 }
 
+// Limits are what a MemLog deletes by itself; zero values are no limits.
+type Limits struct {
+	MaxPerSubject int
+	MaxAge        time.Duration
+	// Late is how long events stay that have expired by their own lifetime.
+	Late time.Duration
+}
+
+// SetLimits applies limits to what is stored, and to what will be.
+func (l *MemLog) SetLimits(limits Limits) { l.update(func() { l.limits = limits }) }
+
 // Publish stores an event and returns its sequence.
 func (l *MemLog) Publish(subject, typ string, data []byte) (seq uint64) {
+	return l.PublishFor(0, subject, typ, data)
+}
+
+// PublishFor stores an event that expires after its lifetime; zero for none.
+func (l *MemLog) PublishFor(lifetime time.Duration, subject, typ string, data []byte) (seq uint64) {
 	l.update(func() {
 		l.last++
 		seq = l.last
@@ -62,9 +79,29 @@ func (l *MemLog) Publish(subject, typ string, data []byte) (seq uint64) {
 			stored = l.stored.Add(1) // no two events are stored at one time, also where no time passes
 		}
 		l.stored = stored
-		l.events = append(l.events, feed.Event{Seq: seq, Subject: subject, Type: typ, Data: data, Time: stored})
+		ev := feed.Event{Seq: seq, Subject: subject, Type: typ, Data: data, Time: stored}
+		if lifetime > 0 {
+			ev.Expires = ev.Time.Add(lifetime)
+		}
+		l.events = append(l.events, ev)
 	})
 	return seq
+}
+
+// enforceLocked deletes what the limits do not keep.
+func (l *MemLog) enforceLocked() {
+	kept := map[string]int{}
+	now := time.Now()
+	for i := len(l.events) - 1; i >= 0; i-- {
+		ev := l.events[i]
+		kept[ev.Subject]++
+		crowded := l.limits.MaxPerSubject > 0 && kept[ev.Subject] > l.limits.MaxPerSubject
+		old := l.limits.MaxAge > 0 && now.Sub(ev.Time) >= l.limits.MaxAge
+		expired := !ev.Expires.IsZero() && !now.Before(ev.Expires.Add(l.limits.Late))
+		if crowded || old || expired {
+			l.events = slices.Delete(l.events, i, i+1)
+		}
+	}
 }
 
 // Trim forgets every event before first, as retention and purges do.
@@ -138,6 +175,7 @@ func (l *MemLog) reach(ctx context.Context) error {
 		}
 		l.mu.Lock()
 		if l.down == nil {
+			l.enforceLocked()
 			return nil
 		}
 		changed := l.changed
@@ -151,7 +189,10 @@ func (l *MemLog) reach(ctx context.Context) error {
 }
 
 func (l *MemLog) stateLocked() feed.State {
-	s := feed.State{Epoch: l.epoch, FirstSeq: l.last + 1, LastSeq: l.last, Copy: l.copy}
+	s := feed.State{
+		Epoch: l.epoch, FirstSeq: l.last + 1, LastSeq: l.last, Copy: l.copy,
+		MaxPerSubject: l.limits.MaxPerSubject, MaxAge: l.limits.MaxAge, Lifetimes: true, Time: time.Now(),
+	}
 	if l.copy == feed.Original {
 		s.Born = l.born
 	}
@@ -199,6 +240,20 @@ func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 		}
 	}
 	return to >= from && uint64(held) != to-from+1, nil
+}
+
+// Count implements feed.Log.
+func (l *MemLog) Count(ctx context.Context, from uint64) (n uint64, err error) {
+	if err := l.reach(ctx); err != nil {
+		return 0, err
+	}
+	defer l.mu.Unlock()
+	for _, ev := range l.events {
+		if ev.Seq >= from {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // Read implements feed.Log.
@@ -266,6 +321,9 @@ func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 	batch := feed.Batch{State: r.log.stateLocked()}
 	for _, ev := range r.log.events {
 		if len(batch.Events) < limit && r.wants(ev) {
+			if r.opts.HeadersOnly {
+				ev.Data = nil
+			}
 			batch.Events = append(batch.Events, ev)
 		}
 	}
