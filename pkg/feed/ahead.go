@@ -1,17 +1,11 @@
 package feed
 
-import (
-	"context"
-	"sync"
-	"time"
-)
+import "sync"
 
-// aheadPause is how often the stream is looked at on behalf of all who are ahead of it.
-// Events take a moment from an origin to its copy, and the copy hears each second that
+// The stream is looked at each pollPause on behalf of all who are ahead of it. Events take a moment from an origin to its copy, and the copy hears each second that
 // there is no more; so only aheadLooks looks after it was named, and levelLooks in a row at a
 // copy that is level, does a position count as one that the origin does not have.
 const (
-	aheadPause = time.Second
 	aheadLooks = 5
 	levelLooks = 3
 )
@@ -48,12 +42,6 @@ func (a *ahead) remove(s *Subscription) {
 	delete(a.subs, s)
 }
 
-func (a *ahead) none() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.subs) == 0
-}
-
 // look drops who is no longer ahead of state, and returns those for whom there is a gap.
 // Whoever was overtaken is dropped at a look that finds a copy still: all up to there was copied.
 func (a *ahead) look(state State) (beyond []*Subscription) {
@@ -76,33 +64,8 @@ func (a *ahead) look(state State) (beyond []*Subscription) {
 	return beyond
 }
 
-// watchAhead looks after those who are ahead until ctx ends or stop is called, which waits.
-func (f *Feed) watchAhead(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		tick := time.NewTicker(aheadPause)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				f.lookAhead(ctx)
-			}
-		}
-	})
-	return func() { cancel(); watch.Wait() }
-}
-
-func (f *Feed) lookAhead(ctx context.Context) {
-	if f.ahead.none() {
-		return
-	}
-	state, err := f.log.State(ctx)
-	if err != nil {
-		return
-	}
+// lookAhead compares those who are ahead with the stream.
+func (f *Feed) lookAhead(state State) {
 	for _, s := range f.ahead.look(state) {
 		f.beyond(s, state)
 	}

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -38,42 +39,59 @@ func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 }
 
 // join takes frames from the window, and enters the index when that makes it level: caughtUp. It
-// looks at one stretch where there are wildcards.
+// looks at one stretch where there are wildcards. Where events were deleted after the cursor that
+// matched, or may have, a gap comes before the frames.
 //
 // Each event is in what was read, or is offered later: the index is entered under the same lock
 // under which the last frames are read.
-func (s *Subscription) join(room int, r *windowReader) (frames []*Frame, covered, caughtUp bool) {
-	looked, frames, covered, caughtUp := s.lookOrJoin(room, r)
+func (s *Subscription) join(room int, r *windowReader) (d Delivery, covered, caughtUp bool) {
+	looked, d, covered, caughtUp := s.lookOrJoin(room, r)
 	if len(looked) == 0 {
-		return frames, covered, caughtUp
+		return d, covered, caughtUp
 	}
 	frames, upTo := r.set.match(looked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.jump != nil || s.closed {
-		return nil, true, true // for take
+	switch {
+	case s.jump != nil || s.closed:
+		return Delivery{}, true, true // for take
+	case slices.ContainsFunc(frames, func(f *Frame) bool { return f.removed.Load() }):
+		return Delivery{}, true, false // deleted since it was looked at: the next look finds the gap
 	}
-	return s.readLocked(frames, upTo, room), true, false
+	return Delivery{Frames: s.readLocked(frames, upTo, room)}, true, false
 }
 
 // lookOrJoin joins where little is left to match, and else returns frames that are to be matched.
-func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked, frames []*Frame, covered, caughtUp bool) {
+func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d Delivery, covered, caughtUp bool) {
 	f := s.feed
+	f.expireDue()
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jump != nil || s.closed {
-		return nil, nil, true, true // for take
+		return nil, Delivery{}, true, true // for take
 	}
+	s.catchUpCursorLocked()
 	if !s.coveredLocked() {
-		return nil, nil, false, false
+		return nil, Delivery{}, false, false
 	}
+	deleted := &f.window.deletions
+	if deleted.matches(s.cursor, s.announced, s.filters) {
+		if !s.gapTurnLocked() {
+			return nil, Delivery{}, true, true // take waits for the turn
+		}
+		s.holdLocked()
+		s.announced = deleted.round
+		gap := newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)
+		return nil, Delivery{Gap: gap}, true, false
+	}
+	var frames []*Frame
 	upTo := f.window.high
 	if r.set.wildcard {
 		looked, left := f.window.look(r.buf, s.cursor)
 		if left > 0 || len(looked) > joinAtOnce {
-			return looked, nil, true, false
+			return looked, Delivery{}, true, false
 		}
 		frames, _ = r.set.match(looked) // all: they are fewer than it returns
 	} else {
@@ -81,10 +99,10 @@ func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked, frames []*
 	}
 	frames = s.readLocked(frames, upTo, room)
 	if s.cursor >= f.window.high {
-		s.live = true
+		s.live, s.announced = true, deleted.round
 		f.index.add(s)
 	}
-	return nil, frames, true, s.live
+	return nil, Delivery{Frames: frames}, true, s.live
 }
 
 // readLocked moves the cursor to upTo, or to the last of frames that there is room for, and returns
@@ -108,18 +126,18 @@ const pollStretches = 8
 
 // readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
 // so that another Poll continues.
-func (s *Subscription) readWindow(room int) (frames []*Frame, covered, caughtUp bool) {
+func (s *Subscription) readWindow(room int) (d Delivery, covered, caughtUp bool) {
 	r := newWindowReader(s.filters)
 	for range pollStretches {
-		frames, covered, caughtUp = s.join(room, r)
-		if !covered || caughtUp || len(frames) > 0 {
-			return frames, covered, caughtUp
+		d, covered, caughtUp = s.join(room, r)
+		if !covered || caughtUp || !d.Empty() {
+			return d, covered, caughtUp
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.signal()
-	return nil, true, false
+	return Delivery{}, true, false
 }
 
 // verify asks the leader for its state, and remembers that the sequences had this meaning.

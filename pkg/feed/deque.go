@@ -1,6 +1,9 @@
 package feed
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // deque is a queue of frames in order of sequence. Popped places are reclaimed once they
 // make up half of the slice, which keeps push and pop at a constant cost on average and a
@@ -28,6 +31,33 @@ func (d *deque) pop() *Frame {
 		d.frames, d.head = d.frames[:n], 0
 	}
 	return f
+}
+
+// remove takes out the frames with the given sequences, which rise, and returns them.
+// Sequences without a frame are skipped.
+func (d *deque) remove(seqs []uint64) (removed []*Frame) {
+	frames := d.frames[d.head:]
+	kept, rest := 0, 0 // frames[:kept] stay; frames[rest:] were not looked at yet
+	for _, seq := range seqs {
+		i, found := slices.BinarySearchFunc(frames[rest:], seq, func(f *Frame, seq uint64) int { return cmp.Compare(f.Seq, seq) })
+		if !found {
+			continue
+		}
+		i += rest
+		removed = append(removed, frames[i])
+		kept += copy(frames[kept:], frames[rest:i])
+		rest = i + 1
+	}
+	kept += copy(frames[kept:], frames[rest:])
+	clear(frames[kept:])
+	d.frames = d.frames[:d.head+kept]
+	return removed
+}
+
+// has reports whether there is a frame with the sequence.
+func (d *deque) has(seq uint64) bool {
+	i := d.search(seq - 1)
+	return i < d.len() && d.at(i).Seq == seq
 }
 
 // search returns the index of the first frame beyond seq.

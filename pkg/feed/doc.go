@@ -7,6 +7,8 @@
 //   - No gap, no duplicate: between the position that a Subscription starts at and now,
 //     every stored event that its filters match comes exactly once.
 //   - Honesty: what cannot be had is announced by a Gap before the frames that follow it.
+//   - Deleted events are not sent two seconds after their deletion, while the leader answers. The
+//     window follows the stream: see Feed.reconcile.
 //   - A slow reader harms nobody: what waits for it is bounded (Options.MaxPending), and the
 //     tail never waits for it. When the bound is reached the subscription drops its list,
 //     keeps its cursor, and catches up from the window or from the log.
@@ -27,6 +29,9 @@
 //	│          replay from the log                                │
 //	│                                                             │
 //	└── pending list full, hole in the tail, stream recreated ◀───┘
+//
+// A gap for deletions may wait for the next second. Then the subscription waits between catching up
+// and live, and the frames after the gap wait in the window.
 //
 // # Losses
 //

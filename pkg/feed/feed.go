@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -37,6 +38,23 @@ type Feed struct {
 
 	ahead ahead
 
+	// What follows the deletions of the stream; see reconcile.
+	clock        streamClock
+	nextExpiry   atomic.Int64  // by clock; 0 for never
+	removals     atomic.Uint64 // changes when frames were marked as removed
+	floor        atomic.Uint64 // events before it may have been deleted without a mark, see setFloorLocked
+	removed      removalCounts
+	ledger       ledger       // guarded by mu, as are the next ones
+	anyDeleted   bool         // State.Deleted is above zero there
+	wanted       *reach       // nil while nothing waits
+	silent       error        // why the leader does not answer; nil while it does
+	silentAt     time.Time    // since when
+	announced    uint64       // the round of deletions up to which holes were announced to all
+	beforeHole   uint64       // where the tail was before the first hole after that
+	verification verification // of the goroutine that polls
+	rounds       gapRounds
+
+	counted, compared   atomic.Uint64 // see Status
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
 	losses              lossCounts
@@ -48,7 +66,7 @@ type Feed struct {
 // New returns a feed of the stream behind log. It does nothing until Run.
 func New(log Log, opts Options) *Feed {
 	opts = opts.withDefaults()
-	return &Feed{
+	f := &Feed{
 		log: log, opts: opts,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
@@ -56,6 +74,8 @@ func New(log Log, opts Options) *Feed {
 		resets: 1, // a subscription that has verified nothing holds 0
 		lost:   errors.New("the stream was not reached yet"), lostAt: time.Now(),
 	}
+	f.rounds.round.Store(1) // a subscription that was sent no gap holds 0
+	return f
 }
 
 // Options are those of New, with their defaults.
@@ -104,18 +124,26 @@ type Status struct {
 	Replays      ReplayStatus
 	// Undeliverable counts the events since the start for which Options.Deliverable is false.
 	Undeliverable uint64
-	Lost          error // why the log is out of reach; nil while it is followed
+	// Removed are the frames that left the window because the stream no longer has them, by reason.
+	Removed map[Removal]uint64
+	// Counts and Reads are how often the window was compared with the stream, by the number of its
+	// events and by reading their headers.
+	Counts, Reads uint64
+	Lost          error // why the stream, or its leader, is out of reach; nil while it is followed
 }
 
-// LostFor is for how long the log has been out of reach; zero while it is followed. It does
-// not block on the log.
-func (f *Feed) LostFor() time.Duration {
+// LostFor is for how long the log, or the stream's leader, has been out of reach; zero while it is
+// followed. It does not block on the log.
+func (f *Feed) LostFor() (d time.Duration) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.lostAt.IsZero() {
-		return 0
+	if !f.lostAt.IsZero() {
+		d = time.Since(f.lostAt)
 	}
-	return time.Since(f.lostAt)
+	if f.silent != nil {
+		d = max(d, time.Since(f.silentAt))
+	}
+	return d
 }
 
 // Status does not block on the log.
@@ -127,7 +155,8 @@ func (f *Feed) Status() Status {
 		Oldest: oldest, Newest: newest, Losses: f.losses.load(), TailFailures: f.tailFailures.Load(), Replays: f.replays.status(),
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
-		Subscriptions: f.subs.Len(), Lost: f.lost,
+		Removed: f.removed.load(), Counts: f.counted.Load(), Reads: f.compared.Load(),
+		Subscriptions: f.subs.Len(), Lost: cmp.Or(f.lost, f.silent),
 		FromWindow: f.fromWindow.Load(), FromLog: f.fromLog.Load(),
 		Undeliverable: f.undeliverable.count.Load(),
 	}
@@ -153,6 +182,13 @@ func (f *Feed) handOut(ev Event) (matched int) {
 	defer f.mu.Unlock()
 	frame := newFrame(f.epoch, ev)
 	f.window.add(frame)
+	f.reachedLocked()
+	if f.anyDeleted {
+		f.setFloorLocked()
+	}
+	if f.window.limits.maxAge > 0 && f.nextExpiry.Load() == 0 || frame.expires != 0 {
+		f.nextExpiry.Store(f.window.nextExpiry())
+	}
 	f.matched = f.matched[:0]
 	// Collected first: a subscription that overflows leaves the index, which is locked
 	// while it is matched.
@@ -176,10 +212,14 @@ func (f *Feed) handOut(ev Event) (matched int) {
 func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.announceHolesLocked()
 	reached := Position{f.window.high, f.epoch}
 	f.reused = f.reused.after(f.epoch, loss)
 	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
 	f.window.reset(seq)
+	f.anyDeleted, f.ledger = loss.State.Deleted > 0, ledger{}
+	f.setFloorLocked()
+	f.reachedLocked()
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {

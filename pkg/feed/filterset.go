@@ -22,7 +22,7 @@ type filterSet struct {
 const compileFrom = 3
 
 func newFilterSet(filters []string) filterSet {
-	s := filterSet{filters: filters, wildcard: len(filters) == 0 || slices.ContainsFunc(filters, hasWildcard)}
+	s := filterSet{filters: filters, wildcard: wild(filters)}
 	if s.wildcard && len(filters) >= compileFrom {
 		s.compiled = gsl.NewSimpleSublist()
 		for _, filter := range filters {
@@ -37,7 +37,17 @@ func (s filterSet) matches(subject string) bool {
 	if s.compiled != nil {
 		return s.compiled.HasInterest(subject)
 	}
-	return len(s.filters) == 0 || slices.ContainsFunc(s.filters, func(f string) bool { return Matches(f, subject) })
+	return matchesAny(s.filters, subject)
+}
+
+// wild reports that filters do not name the subjects themselves.
+func wild(filters []string) bool {
+	return len(filters) == 0 || slices.ContainsFunc(filters, hasWildcard)
+}
+
+// matchesAny treats no filters as all subjects, as JetStream does.
+func matchesAny(filters []string, subject string) bool {
+	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return Matches(f, subject) })
 }
 
 func hasWildcard(filter string) bool { return strings.ContainsAny(filter, "*>") }

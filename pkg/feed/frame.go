@@ -2,6 +2,7 @@ package feed
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/tidemark/tidemark/pkg/sse"
 )
@@ -11,19 +12,22 @@ import (
 const frameOverhead = 256
 
 // Frame is one event, encoded once for the wire when the first connection needs it, and
-// shared by every connection after that. It is immutable for those who read it.
+// shared by every connection after that. It is immutable for those who read it, but for the
+// mark that the stream no longer has the event.
 type Frame struct {
 	Seq     uint64
 	Subject string
 
-	size   int
-	stored int64 // nanoseconds since 1970
-	epoch  string
-	trace  *Trace
-	encode sync.Once
-	typ    string
-	data   []byte // released once wire is there
-	wire   []byte
+	size    int
+	stored  int64       // nanoseconds since 1970
+	expires int64       // by the same clock; 0 for never
+	removed atomic.Bool // the stream no longer has the event: it must not be sent
+	epoch   string
+	trace   *Trace
+	encode  sync.Once
+	typ     string
+	data    []byte // released once wire is there
+	wire    []byte
 }
 
 func newFrame(epoch string, ev Event) *Frame {
@@ -33,6 +37,9 @@ func newFrame(epoch string, ev Event) *Frame {
 	}
 	if !ev.Time.IsZero() {
 		f.stored = ev.Time.UnixNano()
+	}
+	if !ev.Expires.IsZero() {
+		f.expires = ev.Expires.UnixNano()
 	}
 	return f
 }

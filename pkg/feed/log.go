@@ -16,6 +16,9 @@ type Event struct {
 	Data    []byte    // never changed after it was handed over
 	Time    time.Time // when it was stored
 	Trace   *Trace    // nil for nearly all
+	// Expires is when the stream deletes the event by its own lifetime (Nats-TTL); zero for
+	// none. Follow sets it, Read need not.
+	Expires time.Time
 	// Deleted says that this is no event: the sequences up to Seq that Follow has not yielded
 	// are deleted. Only Follow yields it, where the stream holds nothing after them.
 	Deleted bool
@@ -39,6 +42,15 @@ type State struct {
 	// Readers are the consumers that the log has on the stream, of all nodes and others; 0 is
 	// not known, too.
 	Readers int
+	// MaxPerSubject is how many events the stream keeps of each subject; 0 is no limit.
+	MaxPerSubject int
+	// MaxAge is how long the stream keeps an event; 0 is no limit.
+	MaxAge time.Duration
+	// Lifetimes says that the stream deletes events at Event.Expires.
+	Lifetimes bool
+	// Time is the clock of the leader when it answered. Events were stored, and expire, by this
+	// clock. Zero is not known.
+	Time time.Time
 	// Copy says whether another stream gives this one its events, and may be ahead of it.
 	Copy Copy
 }
@@ -79,6 +91,10 @@ type Log interface {
 	// number beyond it may stand for more.
 	CountSubjects(ctx context.Context, filters []string, limit int) (int, error)
 
+	// Count returns how many events are stored at and after a sequence. One replica answers, which
+	// may be a moment behind the leader.
+	Count(ctx context.Context, from uint64) (uint64, error)
+
 	// Read opens a replay. The caller closes the Reader.
 	Read(ctx context.Context, opts ReadOptions) (Reader, error)
 
@@ -104,6 +120,9 @@ type ReadOptions struct {
 	// Subjects is how many subjects LastPerSubject is expected to match: what the replay costs the
 	// log. 0 is not known.
 	Subjects int
+	// HeadersOnly yields events without their Data, which costs the network less. Such a replay
+	// does not queue behind others.
+	HeadersOnly bool
 }
 
 // Reader is one replay under way, with one owner.

@@ -192,3 +192,19 @@ func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 		}
 	}
 }
+
+// A client that names no position has nothing that another event could have replaced.
+func TestSubscribe_FromNewWhereSequencesWereReused_HasNoGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{})
+		r.publish(10, "n.a")
+		synctest.Wait()
+		r.Rollback(5)
+		r.publish(2, "n.a")
+		synctest.Wait()
+		c := r.subscribe(t, feed.Start{}, "n.a")
+		r.publish(1, "n.a")
+		c.drain(t, r)
+		c.want(t, "8")
+	})
+}

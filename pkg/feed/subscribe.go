@@ -120,8 +120,10 @@ func (s *Subscription) begin(ctx context.Context, opts SubscribeOptions) error {
 	start := opts.Start
 	switch start.kind {
 	case startAll, startTime:
+		s.ignoreDeletions()
 		return s.beginWithin(ctx, start)
 	case startLast:
+		s.ignoreDeletions()
 		return s.beginLast(ctx, opts.MaxLastSubjects)
 	case startSeq, startResume:
 		if s.replay.always || !s.tryBegin(start) {
@@ -148,7 +150,7 @@ func (s *Subscription) tryBegin(start Start) bool {
 		}
 		s.feed.fromWindow.Add(1)
 		s.opening.Pending, s.opening.Resumed = n, start.kind == startResume
-		s.open(id, nil)
+		s.open(id, s.missedAfter(id))
 	}
 	return true
 }
@@ -274,7 +276,10 @@ func (s *Subscription) prepare(ctx context.Context, requested string) (*Gap, err
 	if !s.replay.always {
 		if n, ok := s.countInWindow(); ok {
 			s.opening.Pending = n
-			return nil, nil
+			if requested == "" {
+				return nil, nil
+			}
+			return s.missedAfter(requested), nil
 		}
 	}
 	gap, err := s.openReplay(ctx, requested)
@@ -307,6 +312,7 @@ func (s *Subscription) countInWindow() (n uint64, covered bool) {
 // lookAhead returns the frames of a stretch behind the cursor and at, and the end of the window.
 // Without wildcards it returns the number of frames instead.
 func (s *Subscription) lookAhead(r *windowReader, at uint64) (n int, looked []*Frame, end uint64, covered bool) {
+	s.feed.expireDue()
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
 	s.mu.Lock()

@@ -32,7 +32,10 @@ type Subscription struct {
 	wake         chan struct{} // of wait; nil until somebody waits
 	live         bool          // in the index: the tail offers frames
 	closed       bool
-	opened       bool // resets concern it; see finishOpening
+	opened       bool   // resets concern it; see finishOpening
+	missed       bool   // frames were removed from pending, which is to be announced
+	waiting      bool   // for the next gap round, with a gap to send
+	gapRound     uint32 // the round in which the last gap for deletions was sent
 	epoch        string
 	born         int64    // State.Born of the incarnation that the cursor is meant for
 	cursor       uint64   // everything that matches up to here was returned
@@ -44,6 +47,8 @@ type Subscription struct {
 	spare        []*Frame // the slice that was returned last
 	jump         *jump    // what follows once pending is empty
 	verified     uint64   // Feed.resets when cursor was found to lie within the stream
+	announced    uint64   // the round up to which deletions were announced, or concern it no more
+	removals     uint64   // Feed.removals when pending was last compared with it
 }
 
 // State says how a subscription gets its frames.
@@ -78,7 +83,7 @@ func (s *Subscription) Waiting() (since int64, level bool) {
 	if len(s.pending) > 0 {
 		since = s.pending[0].stored
 	}
-	return since, s.live
+	return since, s.live || s.waiting
 }
 
 // Filters returns the merged subjects of the subscription; empty means all.
@@ -94,13 +99,17 @@ func (s *Subscription) Opening() Opening { return s.opening }
 func (s *Subscription) Position() Position {
 	s.feed.mu.RLock()
 	high := s.feed.window.high // before pending is looked at, see Feed.offer
+	hole, before := s.feed.window.deletions.skipped.round, s.feed.beforeHole
 	s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.announced < hole {
+		high = min(high, before) // a client that is cut off now gets the gap when it resumes
+	}
 	if s.inHand {
 		return s.settled
 	}
-	if s.live && len(s.pending) == 0 && s.jump == nil {
+	if s.live && len(s.pending) == 0 && s.jump == nil && !s.missed {
 		return Position{max(s.cursor, high), s.epoch}
 	}
 	return Position{s.cursor, s.epoch}
@@ -120,19 +129,19 @@ func (s *Subscription) Notify(w Waker) {
 // either returned before was dealt with.
 func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 	for {
-		d, live, err := s.take(room)
+		d, wait, err := s.take(room)
 		if err == nil && d.Empty() && s.feed.isDone() {
 			err = ErrClosed
 		}
-		if err != nil || !d.Empty() || live {
+		if err != nil || !d.Empty() || wait {
 			return d, false, err
 		}
 		if s.replay.reader != nil {
 			return Delivery{}, true, nil
 		}
-		frames, covered, caughtUp := s.readWindow(room)
-		if !covered || len(frames) > 0 || !caughtUp {
-			return Delivery{Frames: frames}, !covered, nil
+		d, covered, caughtUp := s.readWindow(room)
+		if !covered || !d.Empty() || !caughtUp {
+			return d, !covered, nil
 		}
 	}
 }
@@ -191,11 +200,20 @@ func (s *Subscription) holdLocked() {
 }
 
 // take settles what was returned before, and returns what is pending, then the jump that
-// follows it.
-func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
+// follows it. wait says that nothing more is there until the Waker is told.
+func (s *Subscription) take(room int) (d Delivery, wait bool, err error) {
+	s.feed.expireDue()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.inHand = false
+	if s.missed || s.removals != s.feed.removals.Load() || len(s.pending) > 0 && s.pending[0].Seq < s.feed.floor.Load() {
+		s.mu.Unlock()
+		return s.takeWithout(room)
+	}
+	defer s.mu.Unlock()
+	return s.takeLocked(room)
+}
+
+func (s *Subscription) takeLocked(room int) (d Delivery, wait bool, err error) {
 	if s.closed {
 		return Delivery{}, false, ErrClosed
 	}
@@ -215,7 +233,7 @@ func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
 		s.replay.announced = announcedHoles{}
 		return Delivery{Gap: j.gap}, s.live, nil
 	}
-	return Delivery{}, s.live, nil
+	return Delivery{}, s.live || s.waitsForRoundLocked(), nil
 }
 
 // keepPending is the capacity of the pending list that an idle connection keeps.
@@ -258,7 +276,7 @@ type offered uint8
 const (
 	took offered = iota
 	seen         // before: a position ahead of the tail, or two filters that match
-	full         // the list was dropped; the subscription must leave the index
+	full         // not: the list was full, or a gap comes first; the subscription must leave the index
 )
 
 // offer appends a frame to what is pending. The tail calls it under Feed.mu.
@@ -267,6 +285,9 @@ func (s *Subscription) offer(f *Frame) offered {
 	defer s.mu.Unlock()
 	if f.Seq <= s.offered || !s.live {
 		return seen
+	}
+	if hole := s.feed.window.deletions.skipped; s.announced < hole.round && s.leaveAtHoleLocked(hole, s.feed.beforeHole) {
+		return full
 	}
 	if s.fullLocked(f) {
 		s.live = false
@@ -292,7 +313,7 @@ func (s *Subscription) fullLocked(f *Frame) bool {
 
 // dropPendingLocked keeps the cursor, which is all that it takes to catch up.
 func (s *Subscription) dropPendingLocked() {
-	s.pending, s.spare, s.pendingBytes, s.offered = nil, nil, 0, s.cursor
+	s.pending, s.spare, s.pendingBytes, s.offered, s.missed = nil, nil, 0, s.cursor, false
 }
 
 // leave closes the subscription and reports whether it was in the index.

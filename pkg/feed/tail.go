@@ -13,7 +13,7 @@ import (
 //     why, and subscriptions stay open and wait.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
-	defer f.watchAhead(ctx)()
+	defer f.watch(ctx)()
 	tails := restart{feed: f}
 	for begun := false; ; {
 		state, err := f.awaitState(ctx)
@@ -22,7 +22,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		}
 		next := f.window.high + 1 // only this goroutine writes it
 		if !begun {
-			next, begun = f.begin(ctx, state), true
+			next, begun = f.begin(state), true
 		}
 		started := time.Now()
 		err = f.follow(ctx, next, state)
@@ -72,26 +72,20 @@ func (f *Feed) awaitState(ctx context.Context) (State, error) {
 
 // begin places the window so that the tail fills it with what is stored already, and
 // returns the sequence to follow from.
-func (f *Feed) begin(ctx context.Context, state State) (next uint64) {
+func (f *Feed) begin(state State) (next uint64) {
 	next = state.LastSeq + 1
-	if !f.opts.NoPreload && f.intact(ctx, state) {
+	if !f.opts.NoPreload {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
 	f.epoch, f.born, f.first = state.Epoch, state.Born, state.FirstSeq
 	f.window.reset(next - 1)
+	f.window.setLimits(state)
+	f.anyDeleted, f.ledger = state.Deleted > 0, ledger{}
+	f.setFloorLocked()
+	f.clock.set(state.Time)
 	f.mu.Unlock()
 	return next
-}
-
-// intact reports that nothing was deleted from the inside of the stream. Where something
-// was, the window may not claim to cover what lies before now.
-func (f *Feed) intact(ctx context.Context, state State) bool {
-	if state.Deleted == 0 {
-		return true
-	}
-	holes, err := f.log.HasHoles(ctx, state.FirstSeq, state.LastSeq)
-	return err == nil && !holes
 }
 
 // errFollowEnded is what a Log does that neither follows nor says why it does not.
@@ -113,11 +107,12 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 		case ev.Deleted && ev.Seq < next: // known already
 			continue
 		case ev.Deleted:
-			f.hole(ctx, next, ev.Seq)
-			return nil
+			f.skip(next, ev.Seq)
+			next = ev.Seq + 1
+			f.openAt(state.LastSeq, ev.Seq)
+			continue
 		case ev.Seq > next:
-			f.hole(ctx, next, ev.Seq-1)
-			return nil
+			f.skip(next, ev.Seq-1)
 		}
 		f.offer(ev)
 		next, f.read = ev.Seq+1, Mark{ev.Seq, ev.Time}
@@ -131,22 +126,6 @@ func (f *Feed) openAt(last, reached uint64) {
 	if !f.isReady() && reached >= last {
 		close(f.ready)
 	}
-}
-
-// hole handles sequences that the whole stream skips: events that were deleted before the tail
-// could read them. Their subjects are not known. Where the log does not say how the stream
-// stands now, Run finds out: it may have been deleted, too.
-func (f *Feed) hole(ctx context.Context, from, to uint64) {
-	state, err := f.log.State(ctx)
-	if err != nil || state.Epoch != f.epoch || !sameBirth(state.Born, f.born) {
-		return
-	}
-	loss := &LossError{Reason: Possible, From: from, State: state}
-	if state.FirstSeq > from {
-		loss.Reason = Trimmed
-	}
-	f.opts.Logger.Warn("events were deleted before they were read", "from", from, "to", to)
-	f.reset(loss, to)
 }
 
 // resolve decides where the tail goes on; see gapAt for the reasons.

@@ -2,8 +2,11 @@ package feed
 
 import "time"
 
-// window holds the recent frames of a stream. It covers the sequences (low, high]: whatever
-// was stored there is in it, so that a position of low or more resumes without the log.
+// window holds the recent frames of a stream. It covers the sequences (low, high]: of what was
+// stored there, it has each event that the stream still had when they were last compared. Of
+// the others, which may lie anywhere between, deletions knows whether they can have matched. So a
+// position of low or more resumes without the log: with the frames after it, and a gap where
+// deletions says so.
 //
 // Not safe for concurrent use; Feed.mu guards it.
 type window struct {
@@ -13,16 +16,28 @@ type window struct {
 	bytes     int
 	frames    deque
 	subjects  map[string]*deque
+	deletions deletions
+
+	limits   limits
+	crowded  map[string]struct{} // subjects with more than limits.perSubject frames
+	expiries expiries            // of the frames with a lifetime
+	passed   uint64              // sequences without a frame that low has passed
+	evicted  uint64              // frames that low has passed
 }
 
 func newWindow(maxEvents, maxBytes int) *window {
-	return &window{maxEvents: maxEvents, maxBytes: maxBytes, subjects: map[string]*deque{}}
+	return &window{
+		maxEvents: maxEvents, maxBytes: maxBytes, subjects: map[string]*deque{},
+		deletions: newDeletions(), crowded: map[string]struct{}{},
+	}
 }
 
 // reset empties the window: it covers nothing, and goes on after seq.
 func (w *window) reset(seq uint64) {
+	round, limits := w.deletions.round, w.limits
 	*w = *newWindow(w.maxEvents, w.maxBytes)
 	w.low, w.high = seq, seq
+	w.deletions.round, w.limits = round, limits
 }
 
 // add appends the frame that follows high, and forgets the oldest beyond the bounds.
@@ -34,6 +49,12 @@ func (w *window) add(f *Frame) {
 		w.subjects[f.Subject] = of
 	}
 	of.push(f)
+	if w.limits.perSubject > 0 && of.len() > w.limits.perSubject {
+		w.crowded[f.Subject] = struct{}{}
+	}
+	if f.expires != 0 && w.limits.lifetimes {
+		w.addExpiry(f)
+	}
 	w.bytes += f.size
 	w.high = f.Seq
 	for w.frames.len() > w.maxEvents || w.bytes > w.maxBytes {
@@ -41,15 +62,26 @@ func (w *window) add(f *Frame) {
 	}
 }
 
-func (w *window) evict() {
+func (w *window) evict() *Frame {
 	f := w.frames.pop()
 	w.bytes -= f.size
+	w.evicted++
+	w.passed += f.Seq - w.low - 1
 	w.low = f.Seq
 	of := w.subjects[f.Subject]
 	of.pop() // the oldest frame of all is the oldest of its subject
 	if of.len() == 0 {
 		delete(w.subjects, f.Subject)
 	}
+	return f
+}
+
+// dropTo makes the window begin after seq.
+func (w *window) dropTo(seq uint64) {
+	for w.frames.len() > 0 && w.frames.at(0).Seq <= seq {
+		w.evict()
+	}
+	w.low = max(w.low, seq)
 }
 
 // span is when its oldest and its newest frame were stored; zero for none.

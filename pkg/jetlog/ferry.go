@@ -105,6 +105,7 @@ func (l *Log) stored(msg storedMsg) feed.Event {
 		Seq: msg.Seq, Subject: msg.Subject, Data: msg.Data, Time: msg.Time.UTC(),
 		Type: l.eventType(&nats.Msg{Subject: msg.Subject, Header: header}),
 	}
+	ev.Expires = expires(ev.Time, header)
 	l.trace(&ev, header)
 	return ev
 }

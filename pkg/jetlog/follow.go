@@ -178,11 +178,6 @@ func (f *follower) judge(ctx context.Context, state feed.State) error {
 	case state.LastSeq+1 < f.next:
 		return f.judgeShort(ctx, state)
 	}
-	if f.reached {
-		if err := f.judgeDeleted(ctx, state); err != nil {
-			return err
-		}
-	}
 	return f.judgeReused(ctx, state)
 }
 
@@ -220,20 +215,9 @@ func (f *follower) judgeShort(ctx context.Context, state feed.State) error {
 	return fmt.Errorf("the stream has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
 
-// judgeDeleted finds messages that were deleted before they were read, while there was no contact.
-func (f *follower) judgeDeleted(ctx context.Context, state feed.State) error {
-	if state.Deleted == 0 || state.LastSeq < f.next {
-		return nil
-	}
-	holes, err := f.log.HasHoles(ctx, f.next, state.LastSeq)
-	if err == nil && holes {
-		return f.loss(feed.Possible, state)
-	}
-	return err
-}
-
 // judgeReused finds numbers given again after the end of the stream was lost, while there was no
-// contact, or before this follower.
+// contact, or before this follower. What was deleted before it was read shows by itself: the
+// sequences that are yielded have a hole.
 func (f *follower) judgeReused(ctx context.Context, state feed.State) error {
 	last := f.marks.last
 	if last.seq < state.FirstSeq || last.seq == 0 {

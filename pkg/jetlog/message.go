@@ -58,6 +58,33 @@ func parseReply(reply string) (m metadata, ok bool) {
 	return m, err1 == nil && err2 == nil && err3 == nil && err4 == nil
 }
 
+// lifetimeHeader is how long the server keeps a message, where the stream allows it.
+const lifetimeHeader = "Nats-TTL"
+
+// expires is when the server deletes a message by its own lifetime: after whole seconds, as the
+// server reads them. Zero is never.
+func expires(stored time.Time, header nats.Header) time.Time {
+	if len(header) == 0 {
+		return time.Time{}
+	}
+	text := header.Get(lifetimeHeader)
+	if text == "" {
+		return time.Time{}
+	}
+	lifetime, err := time.ParseDuration(text)
+	if err != nil {
+		seconds, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return time.Time{} // "never", or what the server did not take for a lifetime either
+		}
+		lifetime = time.Duration(seconds) * time.Second
+	}
+	if lifetime < time.Second {
+		return time.Time{}
+	}
+	return stored.Add(lifetime.Truncate(time.Second))
+}
+
 func (l *Log) event(msg *nats.Msg, m metadata) feed.Event {
 	return feed.Event{
 		Seq:     m.seq,

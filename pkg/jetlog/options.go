@@ -36,7 +36,7 @@ type Options struct {
 	// one node share it; nil makes one.
 	Scans *ScanQueue
 	// NamePrefix begins the names of consumers; "tidemark" when empty, which gives
-	// tidemark-tail-… and tidemark-replay-….
+	// tidemark-tail-…, tidemark-replay-… and tidemark-check-….
 	NamePrefix string
 	// InactiveThreshold is how long the server keeps a consumer that nobody pulls from; 30 s
 	// when zero. A reader that pauses longer gets a new one when it goes on.

@@ -346,3 +346,43 @@ func TestOpenOptions(t *testing.T) {
 		t.Errorf("with an API prefix: %v", got)
 	}
 }
+
+// nats-server 2.15.2 drops a message of a last-per-subject consumer when it does not fit into what
+// is left of a pull request's max_bytes.
+func TestRead_LastPerSubjectBeyondBatchBytes_ReturnsEverySubject(t *testing.T) {
+	for name, opts := range map[string]jetlog.Options{
+		"several a batch": {BatchBytes: 5000},
+		"one a batch":     {BatchBytes: 300},
+		"counted":         {Batch: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStand(t)
+			l := s.open(opts)
+			const subjects = 50
+			for i := range subjects {
+				s.publish(fmt.Sprint("notifications.", i), make([]byte, 100+40*i), nil)
+			}
+			r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: subjects, LastPerSubject: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			var seqs []uint64
+			for {
+				batch, err := r.Next(s.ctx())
+				for _, ev := range batch.Events {
+					seqs = append(seqs, ev.Seq)
+				}
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(seqs) != subjects || !slices.IsSorted(seqs) {
+				t.Errorf("%d events: %v", len(seqs), seqs)
+			}
+		})
+	}
+}

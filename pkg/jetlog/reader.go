@@ -12,7 +12,7 @@ import (
 )
 
 // Read implements feed.Log. It returns when the replay's consumer is there, which may take
-// its turn behind Options.MaxCreates others.
+// its turn behind Options.MaxCreates others unless only headers are read.
 func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	if opts.From == 0 {
 		return nil, errors.New("jetlog: sequences begin at 1")
@@ -22,7 +22,11 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 		r.ended = true
 		return r, nil
 	}
-	p, err := l.newPuller("replay", l.opts.Batch, replayConfig(l, opts))
+	kind := "replay"
+	if opts.HeadersOnly {
+		kind = "check"
+	}
+	p, err := l.newPuller(kind, l.opts.Batch, replayConfig(l, opts))
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +40,7 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 
 func replayConfig(l *Log, opts feed.ReadOptions) jetstream.ConsumerConfig {
 	cfg := l.consumerConfig(opts.Filters)
+	cfg.HeadersOnly = opts.HeadersOnly
 	if opts.LastPerSubject {
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
 		if len(opts.Filters) == 0 { // the server wants the filter said
@@ -183,7 +188,10 @@ func (r *reader) connect(ctx context.Context) error {
 
 // create returns how the replay's consumers are made: those that cost the server more queue apart.
 func (r *reader) create() createFunc {
-	if r.opts.LastPerSubject {
+	switch {
+	case r.opts.HeadersOnly:
+		return r.log.creates.now
+	case r.opts.LastPerSubject:
 		return r.log.creates.scanned(r.opts.Subjects)
 	}
 	return r.log.creates.queued

@@ -22,12 +22,16 @@ const epochKey = "tidemark.epoch"
 type streamInfo struct {
 	failure
 	Created time.Time `json:"created"`
+	Time    time.Time `json:"ts"` // by the server that answers
 	Config  struct {
-		Subjects  []string                  `json:"subjects"`
-		Retention jetstream.RetentionPolicy `json:"retention"`
-		Replicas  int                       `json:"num_replicas"`
-		Metadata  map[string]string         `json:"metadata"`
-		Mirror    *struct {
+		Subjects   []string                  `json:"subjects"`
+		Retention  jetstream.RetentionPolicy `json:"retention"`
+		Replicas   int                       `json:"num_replicas"`
+		Metadata   map[string]string         `json:"metadata"`
+		PerSubject int                       `json:"max_msgs_per_subject"` // -1 is no limit
+		MaxAge     time.Duration             `json:"max_age"`
+		TTL        bool                      `json:"allow_msg_ttl"`
+		Mirror     *struct {
 			Name string `json:"name"`
 		} `json:"mirror"`
 		ConsumerLimits jetstream.StreamConsumerLimits `json:"consumer_limits"`
@@ -56,6 +60,11 @@ func (i *streamInfo) state() feed.State {
 		Deleted:  i.State.NumDeleted,
 		Readers:  i.State.Consumers,
 		Copy:     i.copy(),
+		Time:     i.Time,
+
+		MaxPerSubject: max(i.Config.PerSubject, 0),
+		MaxAge:        i.Config.MaxAge,
+		Lifetimes:     i.Config.TTL,
 
 		Replicated: i.Config.Replicas > 1,
 	}

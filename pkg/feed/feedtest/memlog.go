@@ -4,7 +4,6 @@ package feedtest
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"iter"
 	"slices"
@@ -29,10 +28,15 @@ type MemLog struct {
 	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
+	limits  Limits
 	stored  time.Time // of the event that was stored last
 	down    error
 	readers int
 	counted int
+
+	chosen  string // the epoch of all incarnations; empty for one of its own each
+	removed bool   // there is no stream
+	failed  int    // how often the readers of that time failed
 }
 
 // NewMemLog returns an empty stream with the epoch "e1".
@@ -50,8 +54,24 @@ func (l *MemLog) update(change func()) {
 	l.changed = make(chan struct{})
 }
 
+// Limits are what a MemLog deletes by itself; zero values are no limits.
+type Limits struct {
+	MaxPerSubject int
+	MaxAge        time.Duration
+	// Late is how long events stay that have expired by their own lifetime.
+	Late time.Duration
+}
+
+// SetLimits applies limits to what is stored, and to what will be.
+func (l *MemLog) SetLimits(limits Limits) { l.update(func() { l.limits = limits }) }
+
 // Publish stores an event and returns its sequence.
 func (l *MemLog) Publish(subject, typ string, data []byte) (seq uint64) {
+	return l.PublishFor(0, subject, typ, data)
+}
+
+// PublishFor stores an event that expires after its lifetime; zero for none.
+func (l *MemLog) PublishFor(lifetime time.Duration, subject, typ string, data []byte) (seq uint64) {
 	l.update(func() {
 		l.last++
 		seq = l.last
@@ -60,9 +80,29 @@ func (l *MemLog) Publish(subject, typ string, data []byte) (seq uint64) {
 			stored = l.stored.Add(1) // no two events are stored at one time, also where no time passes
 		}
 		l.stored = stored
-		l.events = append(l.events, feed.Event{Seq: seq, Subject: subject, Type: typ, Data: data, Time: stored})
+		ev := feed.Event{Seq: seq, Subject: subject, Type: typ, Data: data, Time: stored}
+		if lifetime > 0 {
+			ev.Expires = ev.Time.Add(lifetime)
+		}
+		l.events = append(l.events, ev)
 	})
 	return seq
+}
+
+// enforceLocked deletes what the limits do not keep.
+func (l *MemLog) enforceLocked() {
+	kept := map[string]int{}
+	now := time.Now()
+	for i := len(l.events) - 1; i >= 0; i-- {
+		ev := l.events[i]
+		kept[ev.Subject]++
+		crowded := l.limits.MaxPerSubject > 0 && kept[ev.Subject] > l.limits.MaxPerSubject
+		old := l.limits.MaxAge > 0 && now.Sub(ev.Time) >= l.limits.MaxAge
+		expired := !ev.Expires.IsZero() && !now.Before(ev.Expires.Add(l.limits.Late))
+		if crowded || old || expired {
+			l.events = slices.Delete(l.events, i, i+1)
+		}
+	}
 }
 
 // Trim forgets every event before first, as retention and purges do.
@@ -82,9 +122,8 @@ func (l *MemLog) Delete(seq uint64) {
 // Recreate replaces the stream with an empty one of another epoch.
 func (l *MemLog) Recreate() {
 	l.update(func() {
-		l.epochs++
-		l.epoch, l.events, l.last = fmt.Sprintf("e%d", l.epochs), nil, 0
-		l.born++
+		l.begin()
+		l.events, l.last, l.removed = nil, 0, false
 	})
 }
 
@@ -119,6 +158,16 @@ func (l *MemLog) OpenReaders() int {
 	return l.readers
 }
 
+// reachStream is reach for a stream that must be there.
+func (l *MemLog) reachStream(ctx context.Context) error {
+	err := l.reach(ctx)
+	if err == nil && l.removed {
+		l.mu.Unlock()
+		return feed.ErrNoStream
+	}
+	return err
+}
+
 // reach waits until the log can be reached, and returns holding the lock.
 func (l *MemLog) reach(ctx context.Context) error {
 	for {
@@ -127,6 +176,7 @@ func (l *MemLog) reach(ctx context.Context) error {
 		}
 		l.mu.Lock()
 		if l.down == nil {
+			l.enforceLocked()
 			return nil
 		}
 		changed := l.changed
@@ -140,7 +190,10 @@ func (l *MemLog) reach(ctx context.Context) error {
 }
 
 func (l *MemLog) stateLocked() feed.State {
-	s := feed.State{Epoch: l.epoch, FirstSeq: l.last + 1, LastSeq: l.last, Copy: l.copy}
+	s := feed.State{
+		Epoch: l.epoch, FirstSeq: l.last + 1, LastSeq: l.last, Copy: l.copy,
+		MaxPerSubject: l.limits.MaxPerSubject, MaxAge: l.limits.MaxAge, Lifetimes: true, Time: time.Now(),
+	}
 	if l.copy == feed.Original {
 		s.Born = l.born
 	}
@@ -153,7 +206,7 @@ func (l *MemLog) stateLocked() feed.State {
 
 // State implements feed.Log.
 func (l *MemLog) State(ctx context.Context) (feed.State, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return feed.State{}, err
 	}
 	defer l.mu.Unlock()
@@ -162,7 +215,7 @@ func (l *MemLog) State(ctx context.Context) (feed.State, error) {
 
 // SeqAt implements feed.Log.
 func (l *MemLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return 0, err
 	}
 	defer l.mu.Unlock()
@@ -176,7 +229,7 @@ func (l *MemLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 
 // HasHoles implements feed.Log.
 func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return false, err
 	}
 	defer l.mu.Unlock()
@@ -213,13 +266,27 @@ func (l *MemLog) Counted() int {
 	return l.counted
 }
 
+// Count implements feed.Log.
+func (l *MemLog) Count(ctx context.Context, from uint64) (n uint64, err error) {
+	if err := l.reach(ctx); err != nil {
+		return 0, err
+	}
+	defer l.mu.Unlock()
+	for _, ev := range l.events {
+		if ev.Seq >= from {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Read implements feed.Log.
 func (l *MemLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
-	if err := l.reach(ctx); err != nil {
+	if err := l.reachStream(ctx); err != nil {
 		return nil, err
 	}
 	defer l.mu.Unlock()
-	r := &memReader{log: l, opts: opts, next: opts.From}
+	r := &memReader{log: l, opts: opts, next: opts.From, failed: l.failed}
 	if opts.LastPerSubject {
 		r.only = l.latestLocked(opts)
 	}
@@ -252,6 +319,7 @@ type memReader struct {
 	next    uint64
 	only    map[uint64]bool
 	pending uint64
+	failed  int // MemLog.failed when it was opened
 	closed  bool
 }
 
@@ -263,10 +331,13 @@ func (r *memReader) wants(ev feed.Event) bool {
 func (r *memReader) Pending() uint64 { return r.pending }
 
 func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
-	if err := r.log.reach(ctx); err != nil {
+	if err := r.log.reachStream(ctx); err != nil {
 		return feed.Batch{}, err
 	}
 	defer r.log.mu.Unlock()
+	if r.failed != r.log.failed {
+		return feed.Batch{}, errReplay
+	}
 	limit := r.log.ReadBatch
 	if limit == 0 {
 		limit = 3
@@ -274,6 +345,9 @@ func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 	batch := feed.Batch{State: r.log.stateLocked()}
 	for _, ev := range r.log.events {
 		if len(batch.Events) < limit && r.wants(ev) {
+			if r.opts.HeadersOnly {
+				ev.Data = nil
+			}
 			batch.Events = append(batch.Events, ev)
 		}
 	}
@@ -337,6 +411,12 @@ func (f *memFollower) poll(ctx context.Context) (events []feed.Event, changed <-
 		return nil, nil, err
 	}
 	defer l.mu.Unlock()
+	if l.removed {
+		if f.opts.Contact != nil {
+			f.opts.Contact(feed.ErrNoStream)
+		}
+		return nil, l.changed, nil
+	}
 	state := l.stateLocked()
 	if loss := f.lossLocked(state); loss != nil {
 		return nil, nil, loss

@@ -32,6 +32,8 @@ func TestLog(t *testing.T, open func(t *testing.T) Harness) {
 		{"state", testState},
 		{"seq at a time", testSeqAt},
 		{"holes", testHoles},
+		{"count", testCount},
+		{"read headers", testReadHeaders},
 		{"read a range", testReadRange},
 		{"read filters", testReadFilters},
 		{"read the last of each subject", testReadLast},
@@ -124,6 +126,42 @@ func testHoles(t *testing.T, h Harness) {
 		if got, err := h.Log.HasHoles(testContext(t), c.from, c.to); got != c.want || err != nil {
 			t.Errorf("HasHoles(%d, %d) = %v, %v; want %v", c.from, c.to, got, err, c.want)
 		}
+	}
+}
+
+func testCount(t *testing.T, h Harness) {
+	h.publish(8, "notifications.a")
+	h.Trim(3)
+	h.Delete(5)
+	for from, want := range map[uint64]uint64{1: 5, 3: 5, 4: 4, 5: 3, 6: 3, 8: 1, 9: 0} {
+		if got, err := h.Log.Count(testContext(t), from); got != want || err != nil {
+			t.Errorf("Count(%d) = %d, %v; want %d", from, got, err, want)
+		}
+	}
+}
+
+func testReadHeaders(t *testing.T, h Harness) {
+	h.publish(700, "notifications.a")
+	h.Delete(699)
+	ctx := testContext(t)
+	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 5, To: 700, HeadersOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var got []uint64
+	for err == nil {
+		var batch feed.Batch
+		batch, err = r.Next(ctx)
+		for _, ev := range batch.Events {
+			got = append(got, ev.Seq)
+			if ev.Subject != "notifications.a" || len(ev.Data) != 0 {
+				t.Fatalf("event %+v", ev)
+			}
+		}
+	}
+	if want := append(span(5, 698), 700); !errors.Is(err, io.EOF) || !slices.Equal(got, want) {
+		t.Errorf("read %d events, %v…: %v", len(got), head(got), err)
 	}
 }
 

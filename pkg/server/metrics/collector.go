@@ -149,6 +149,11 @@ func (c *collector) window(to sink, s Stream, status feed.Status) {
 		span = max(0, time.Since(status.Oldest))
 	}
 	send(to, windowSpan, span.Seconds(), s.Name)
+	for reason, n := range status.Removed {
+		send(to, windowRemoved, n, s.Name, reason.String())
+	}
+	send(to, windowComparisons, status.Counts, s.Name, "count")
+	send(to, windowComparisons, status.Reads, s.Name, "read")
 	send(to, windowResumes, status.FromWindow, s.Name, "window")
 	send(to, windowResumes, status.FromLog, s.Name, "log")
 }

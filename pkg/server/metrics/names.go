@@ -31,6 +31,8 @@ var (
 	windowEventsLimit = define(gauge, "window_events_limit", "window.events.", "stream")
 	windowBytesLimit  = define(gauge, "window_bytes_limit", "window.bytes.", "stream")
 	windowSpan        = define(gauge, "window_span_seconds", "How long ago the oldest of them was stored: who was away for less is served from memory.", "stream")
+	windowRemoved     = define(counter, "window_removed_events_total", "Events that left memory because the stream no longer has them. trimmed: it begins later. expired: max_age, or the lifetime of the event. superseded: max_msgs_per_subject. deleted: anything else, such as deleted messages, purges of a subject and rollups.", "stream", "reason")
+	windowComparisons = define(counter, "window_comparisons_total", "How often the window was compared with the stream because deletions were not explained otherwise. count: by the number of events (a consumer without messages). read: by reading the headers of all of them.", "stream", "by")
 	windowResumes     = define(counter, "window_resumes_total", "Clients that named a position, by what it was continued from: window (memory) or log (a consumer of the stream).", "stream", "from")
 
 	replaysActive  = define(gauge, "replays_active", "Replays from the stored stream that are under way.", "stream")

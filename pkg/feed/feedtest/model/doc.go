@@ -1,0 +1,46 @@
+// Package model plays random histories of a stream, its nodes and its clients, and checks what
+// clients receive against the promises of package feed and of docs/RESUME.md. Every [Store]
+// passes the same model: the in-memory log in the tests of pkg/feed, JetStream in those of
+// pkg/jetlog.
+//
+// # A history
+//
+// A seed decides everything that is drawn: the [Profile] (bounds of the window and of pending
+// frames, number of nodes, which kinds of events occur) and the operations. Each operation has
+// random numbers of its own, so that a shorter list of operations replays in the same way and a
+// failure can be reduced. Operations change the stream (publish, trim, delete, purge a subject,
+// recreate, remove, back up, restore, roll back), the way to it (outages, consumers lost, calls
+// of the log held before or after the answer) and the clients (open with every kind of start,
+// poll, leave in the middle of anything). Clients poll at random, only when woken, or block in
+// Next; they resume from positions that other clients were given, also on another node.
+//
+// At the end all of that stops, every subject gets one more event, and each client must catch up.
+//
+// # What is checked
+//
+//   - Order: sequences rise within an epoch; no event is delivered twice on a connection; what is
+//     delivered was stored with that position and subject, and matches.
+//   - Completeness: a stored event that matches is never passed over, neither by a frame, nor by a
+//     gap, nor by the position that a heartbeat would name.
+//   - Honesty: an event that was removed before it was delivered is announced by a gap on the same
+//     connection, before anything after it. A gap answers for everything that was removed before
+//     it, because the client reads the state again then (docs/RESUME.md).
+//   - No false alarm: `trimmed`, `future`, `epoch`, `malformed` and `possible` each need a cause:
+//     retention passed the position, the stream ended before it, the incarnation changed, the
+//     position cannot be read, something behind the position was deleted.
+//   - Positions of the present incarnation are never answered by `epoch`, and no client is moved to
+//     an earlier incarnation.
+//   - The opening: id, position, resumed, pending and gap agree with the stream at that moment.
+//   - Positions: never ahead of what was delivered, and falling only behind a gap.
+//   - Calm: when nothing happens any more, every client is live, has everything, and its position
+//     is the end of the stream; the feed still runs and holds no replay open.
+//   - Removal (where [Kind.RemovedWithin] is set): what was deleted or trimmed longer ago is not
+//     delivered, unless the way to the stream was disturbed.
+//
+// # What cannot be checked
+//
+// Where sequences were used twice within one epoch, docs/DESIGN.md excepts positions beyond what
+// a node had seen when that happened; so does the model. `from=last` and the other starts that
+// name no position claim nothing about events that were removed before the connection opened,
+// and `from=last` nothing about those removed during its first replay.
+package model
