@@ -19,8 +19,8 @@ type verification struct {
 	idle     time.Duration // the pause after a read that found nothing
 }
 
-// Bounds of the pause after a read. A window of 65,536 frames takes about a quarter of a second, so
-// that a stream from which something is deleted all the time costs a fifth of a core.
+// Bounds of the pause after a read. A window of 65,536 frames takes about as long as a replay of as many
+// events, a quarter of a second on an idle machine.
 const (
 	readShare    = 4  // pauses for so many times as long as the read took
 	guessShare   = 20 // as readShare, where only guesses are to be checked; see supersede
