@@ -122,6 +122,10 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 		s.hold()
 	}
 	s.place(state.Epoch, state.Born, seq)
+	if gap == nil && s.replay.lastTo > seq {
+		return nil, s.replay.reopenLast(ctx, s, state)
+	}
+	s.replay.lastTo = 0
 	if gap == nil {
 		gap, err = s.checkHoles(ctx, requested, state)
 	}

@@ -126,6 +126,7 @@ func (s *Subscription) Notify(w Waker) {
 // empty and behind, the log must be read with Fetch. To call Poll or Fetch says that what
 // either returned before was dealt with.
 func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
+	s.replay.sent()
 	for {
 		d, live, err := s.take(room)
 		if err == nil && d.Empty() && s.feed.isDone() {
@@ -134,7 +135,7 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 		if err != nil || !d.Empty() || live {
 			return d, false, err
 		}
-		if s.replay.reader != nil {
+		if s.replay.reader != nil || s.replay.lastTo > 0 {
 			return Delivery{}, true, nil
 		}
 		frames, covered := s.join(room)
@@ -149,6 +150,7 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 // asks for another Poll. Trouble with the log is waited out.
 func (s *Subscription) Fetch(ctx context.Context) (Delivery, error) {
 	s.settle()
+	s.replay.sent()
 	if s.replay.reader != nil {
 		return s.continueReplay(ctx)
 	}
@@ -216,6 +218,7 @@ func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
 		s.holdLocked()
 		s.jump = nil
 		s.epoch, s.born, s.cursor, s.offered = j.epoch, j.born, j.cursor, j.cursor
+		s.replay.lastTo = 0
 		s.replay.close()
 		return Delivery{Gap: j.gap}, s.live, nil
 	}
@@ -342,6 +345,7 @@ func (s *Subscription) leave() (wasLive bool) {
 func (s *Subscription) Close() {
 	s.feed.forget(s)
 	s.replay.close()
+	s.replay.release()
 }
 
 // signal is called under mu.

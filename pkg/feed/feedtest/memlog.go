@@ -221,6 +221,7 @@ type memReader struct {
 	next    uint64
 	only    map[uint64]bool
 	pending uint64
+	bytes   int // of a batch; 0 for any number
 	closed  bool
 }
 
@@ -230,6 +231,12 @@ func (r *memReader) wants(ev feed.Event) bool {
 }
 
 func (r *memReader) Pending() uint64 { return r.pending }
+
+// Request implements feed.Reader. Nothing is read ahead in memory.
+func (r *memReader) Request(bytes int) bool {
+	r.bytes = bytes
+	return true
+}
 
 func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 	if err := r.log.reach(ctx); err != nil {
@@ -241,10 +248,19 @@ func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 		limit = 3
 	}
 	batch := feed.Batch{State: r.log.stateLocked()}
+	room := r.bytes
 	for _, ev := range r.log.events {
-		if len(batch.Events) < limit && r.wants(ev) {
-			batch.Events = append(batch.Events, ev)
+		if len(batch.Events) == limit {
+			break
 		}
+		if !r.wants(ev) {
+			continue
+		}
+		room -= len(ev.Data)
+		if r.bytes > 0 && room < 0 && len(batch.Events) > 0 {
+			break
+		}
+		batch.Events = append(batch.Events, ev)
 	}
 	if len(batch.Events) == 0 {
 		return batch, io.EOF
