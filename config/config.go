@@ -154,12 +154,15 @@ type SSE struct {
 	DrainPeriod  time.Duration // over how long clients are sent away at the end; 0 all at once
 }
 
-// Limits is limits.*: what one node takes. 0 is no limit, but for Streams.
+// Limits is limits.*: what one node takes. 0 is no limit, but for Streams and ReplayBytes.
 type Limits struct {
 	Streams    int // of all clients; 0 for what the limit of open files allows
 	PerUser    int // streams of one user
 	PerAddress int // streams of one IP address (IPv6: of one /64)
 	Replays    int // streams that catch up from the log
+
+	// ReplayBytes is how much all replays together may have requested, or read and not sent.
+	ReplayBytes Size
 
 	// What one address may do in the long run, and at once after a pause. Bursts count only
 	// beside a rate.
@@ -247,7 +250,7 @@ func Default() Config {
 		}},
 		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second, DrainPeriod: 30 * time.Second},
 		Limits: Limits{
-			Replays:           10_000,
+			Replays: 10_000, ReplayBytes: 32 * MiB,
 			ConnectsPerSecond: 2000, ConnectsBurst: 20_000,
 			PublishesPerSecond: 1000, PublishesBurst: 5000,
 		},

@@ -79,6 +79,7 @@ var keys = []key{
 	{name: "limits.per_user", usage: "greatest `number` of streams of one user; 0 is any", field: func(c *Config) any { return &c.Limits.PerUser }},
 	{name: "limits.per_address", usage: "greatest `number` of streams of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.PerAddress }},
 	{name: "limits.replays", usage: "greatest `number` of streams that catch up from the log; 0 is any", field: func(c *Config) any { return &c.Limits.Replays }},
+	{name: "limits.replay_bytes", usage: "most `bytes` that replays request or hold, all together", field: func(c *Config) any { return &c.Limits.ReplayBytes }},
 	{name: "limits.connects_per_second", usage: "greatest `number` of connects a second of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.ConnectsPerSecond }},
 	{name: "limits.connects_burst", usage: "greatest `number` of connects of one IP address at once", field: func(c *Config) any { return &c.Limits.ConnectsBurst }},
 	{name: "limits.publishes_per_second", usage: "greatest `number` of events a second that one IP address publishes; 0 is any", field: func(c *Config) any { return &c.Limits.PublishesPerSecond }},

@@ -127,7 +127,7 @@ func (s *Server) stopAdmin() {
 // openMetrics comes once all that is shown is there.
 func (s *Server) openMetrics() {
 	node := metrics.Node{
-		Publisher: s.publish, Admission: s.admit, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
+		Publisher: s.publish, Admission: s.admit, NATS: s.natsConns(), Replays: s.budget, Version: cmp.Or(s.opts.Node.Version, "unknown"),
 		Draining: s.draining.Load,
 	}
 	if s.embedded != nil {

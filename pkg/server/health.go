@@ -191,13 +191,6 @@ func (s *Server) checkDraining() error {
 	return nil
 }
 
-func (s *Server) checkNATS() error {
-	if !s.nats.IsConnected() {
-		return fmt.Errorf("%s: %w", s.nats.Status(), orUnknown(s.nats.LastError()))
-	}
-	return nil
-}
-
 func (s *Server) checkStreams() error {
 	if why := s.provisioned.Load(); why != nil {
 		return fmt.Errorf("%s", *why)

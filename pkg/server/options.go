@@ -32,6 +32,8 @@ type Options struct {
 	Window       WindowOptions
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
 	Limits  feedhttp.Limits
+	// ReplayBytes is the size of the feeds' common feed.ReplayBudget; its default when zero.
+	ReplayBytes int
 	Publish PublishOptions
 	Console bool // serve the console at /
 	Node    NodeOptions

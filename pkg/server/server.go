@@ -42,10 +42,13 @@ type Server struct {
 	revoked   auth.Revocations
 	embedded  *natsd.Server // nil with a NATS server of its own
 	nats      *nats.Conn
+	tails     *nats.Conn // of the tails, and requests about their streams
+	replays   *nats.Conn // of what replays read
 	js        jetstream.JetStream
 	publish   *jetlog.Publisher
 	feeds     map[string]*feed.Feed // by stream
 	logs      map[string]*jetlog.Log
+	budget    *feed.ReplayBudget // of all feeds together
 	streams   []*feedhttp.Subscribe // by their place among Options.Feeds
 	metrics   *metrics.Metrics
 	presence  *presence.Presence // nil without
@@ -126,10 +129,9 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 }
 
 func (s *Server) connect(ctx context.Context) (err error) {
-	if s.nats, err = jetlog.Connect(ctx, s.opts.NATS); err != nil {
+	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
-	s.onClose(s.nats.Close)
 	if s.js, err = jetstream.New(s.nats); err != nil {
 		return err
 	}
@@ -162,11 +164,12 @@ func (s *Server) openTraces(context.Context) (err error) {
 
 // openFeeds gives each stream that a feed names one tail and window.
 func (s *Server) openFeeds(context.Context) error {
+	s.budget = feed.NewReplayBudget(s.opts.ReplayBytes)
 	for _, f := range s.opts.Feeds {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Replays: s.replays, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
@@ -174,6 +177,7 @@ func (s *Server) openFeeds(context.Context) error {
 		s.logs[f.Stream] = log
 		s.feeds[f.Stream] = feed.New(log, feed.Options{
 			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
+			Replays: s.budget,
 			Logger: s.opts.Logger.With("stream", f.Stream),
 		})
 	}

@@ -27,12 +27,19 @@ type Node struct {
 	Streams   []Stream
 	Publisher *jetlog.Publisher
 	Admission *feedhttp.Admission
-	NATS      *nats.Conn
+	NATS      []NATSConn
+	Replays   *feed.ReplayBudget
 	Store     func() error  // why the embedded server stores nothing; nil without one
 	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
 	Draining  func() bool
 	Traces    func() traces.Status // nil without any
 	Version   string               // of this program
+}
+
+// NATSConn is a connection to NATS by what it is for.
+type NATSConn struct {
+	Name string
+	Conn *nats.Conn
 }
 
 // Feed is a handler by the name of its feed.
