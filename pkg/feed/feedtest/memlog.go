@@ -221,7 +221,8 @@ type memReader struct {
 	next    uint64
 	only    map[uint64]bool
 	pending uint64
-	bytes   int // of a batch; 0 for any number
+	bytes   int  // of a batch; 0 for any number
+	alone   bool // the next event is larger
 	closed  bool
 }
 
@@ -250,17 +251,20 @@ func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 	batch := feed.Batch{State: r.log.stateLocked()}
 	room := r.bytes
 	for _, ev := range r.log.events {
-		if len(batch.Events) == limit {
-			break
-		}
 		if !r.wants(ev) {
 			continue
 		}
 		room -= len(ev.Data)
-		if r.bytes > 0 && room < 0 && len(batch.Events) > 0 {
+		if r.bytes > 0 && room < 0 && !r.alone || len(batch.Events) == limit {
 			break
 		}
 		batch.Events = append(batch.Events, ev)
+		if r.alone {
+			break
+		}
+	}
+	if r.alone = len(batch.Events) == 0 && room < 0; r.alone {
+		return feed.Batch{}, &feed.LargeEventError{Bytes: r.bytes - room}
 	}
 	if len(batch.Events) == 0 {
 		return batch, io.EOF
