@@ -117,8 +117,9 @@ func (f *Feed) beyond(s *Subscription, state State) {
 	if s.closed || s.jump != nil || s.epoch != state.Epoch {
 		return // it is told otherwise
 	}
-	gap := newGap(Future, Position{s.cursor, s.epoch}.String(), state, max(state.LastSeq, f.window.high))
-	if s.jumpLocked(gap, state.Born) {
+	at := Position{s.cursor, s.epoch}
+	gap := newGap(Future, at.String(), state, max(state.LastSeq, f.window.high))
+	if s.jumpLocked(gap, at, state.Born) {
 		f.index.remove(s)
 	}
 	s.signal()

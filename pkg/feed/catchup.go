@@ -26,13 +26,15 @@ func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 	switch {
 	case ctx.Err() != nil:
 		return Delivery{}, context.Cause(ctx)
+	case gap != nil: // it has moved the cursor; a replay that failed is opened by the next call
+		return Delivery{Gap: gap}, nil
 	case err != nil:
 		s.feed.opts.Logger.Debug("a replay waits for the log", "error", err)
 		return Delivery{}, s.wait(ctx, time.After(retryPause))
-	case gap == nil && s.replay.reader == nil:
+	case s.replay.reader == nil:
 		return Delivery{}, s.wait(ctx, time.After(retryPause)) // the log has nothing more: the tail is about to see it
 	}
-	return Delivery{Gap: gap}, nil
+	return Delivery{}, nil
 }
 
 // join takes frames from the window, and enters the index when that makes it level.
@@ -68,10 +70,11 @@ func (s *Subscription) join(room int) (frames []*Frame, covered bool) {
 // verify asks the leader for its state, and remembers that the sequences had this meaning.
 func (s *Subscription) verify(ctx context.Context) (State, error) {
 	s.feed.mu.RLock()
-	resets := s.feed.resets
+	resets, times := s.feed.resets, s.feed.reused.times
 	s.feed.mu.RUnlock()
 	state, err := s.feed.log.State(ctx)
 	if err == nil {
+		s.replay.times = times
 		s.mu.Lock()
 		s.verified = resets
 		s.mu.Unlock()
@@ -103,7 +106,8 @@ func (s *Subscription) verifyFor(ctx context.Context, at Position) (State, error
 }
 
 // openReplay compares the cursor with the stream and opens a replay of what lies between.
-// A gap has moved the cursor. Neither gap nor reader: the log holds nothing after it.
+// A gap has moved the cursor. Neither gap nor reader: the log holds nothing after it, or a
+// reset has moved the subscription in between.
 func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, error) {
 	at := Position{s.cursor, s.epoch}
 	state, err := s.verifyFor(ctx, at)
@@ -118,10 +122,9 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 		return nil, nil
 	}
 	gap, seq := gapAt(at, s.born, requested, state)
-	if gap != nil {
-		s.hold()
+	if !s.moveTo(state, seq, gap != nil) {
+		return nil, nil
 	}
-	s.place(state.Epoch, state.Born, seq)
 	if gap == nil && s.replay.lastTo > seq {
 		return nil, s.replay.reopenLast(ctx, s, state)
 	}
@@ -135,10 +138,40 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 	return gap, s.replay.open(ctx, s, state, false)
 }
 
+// moveTo places the cursor at seq of the incarnation that state shows, behind a gap if there is
+// one. It does nothing, and returns false, when a reset is about to move the subscription.
+func (s *Subscription) moveTo(state State, seq uint64, gap bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.jump != nil {
+		return false
+	}
+	if gap {
+		s.holdLocked()
+	}
+	s.epoch, s.born, s.cursor, s.offered = state.Epoch, state.Born, seq, seq
+	return true
+}
+
+// announcedHoles says up to where deletions from the inside of the stream were announced, and how the
+// stream stood then: more deletions, or others, may lie within the same stretch.
+type announcedHoles struct {
+	epoch                string
+	born                 int64
+	upTo, first, deleted uint64
+}
+
+func (a announcedHoles) covers(state State) bool {
+	return a.epoch == state.Epoch && a.born == state.Born && a.first == state.FirstSeq && a.deleted == state.Deleted
+}
+
 // checkHoles finds deletions from the inside of the stream between the cursor and its end.
-// Each stretch is checked, and told, once.
+// Each stretch is announced once, unless more was deleted.
 func (s *Subscription) checkHoles(ctx context.Context, requested string, state State) (*Gap, error) {
-	from := max(s.cursor, s.replay.holesTold) + 1
+	from := s.cursor + 1
+	if s.replay.announced.covers(state) {
+		from = max(from, s.replay.announced.upTo+1)
+	}
 	if state.Deleted == 0 || from > state.LastSeq {
 		return nil, nil
 	}
@@ -146,7 +179,7 @@ func (s *Subscription) checkHoles(ctx context.Context, requested string, state S
 	if err != nil || !holes {
 		return nil, err
 	}
-	s.replay.holesTold = state.LastSeq
+	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, state.FirstSeq, state.Deleted}
 	return newGap(Possible, requested, state, s.cursor), nil
 }
 

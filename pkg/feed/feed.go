@@ -23,8 +23,9 @@ type Feed struct {
 
 	mu      sync.RWMutex
 	epoch   string
-	born    int64 // State.Born
-	again   again
+	born    int64  // State.Born
+	first   uint64 // State.FirstSeq, of the last state
+	reused  reusedRange
 	window  *window
 	index   index
 	subs    slots.Set[Subscription]
@@ -38,6 +39,7 @@ type Feed struct {
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
 	losses              lossCounts
+	tailFailures        atomic.Uint64
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
@@ -93,9 +95,11 @@ type Status struct {
 	// When the oldest and the newest event of the window were stored; zero for none.
 	Oldest, Newest time.Time
 	// Losses are how often the tail could not go on where it was, by reason.
-	Losses  map[Reason]uint64
-	Replays ReplayStatus
-	Lost    error // why the log is out of reach; nil while it is followed
+	Losses map[Reason]uint64
+	// TailFailures are how often the tail ended with an error and was restarted.
+	TailFailures uint64
+	Replays      ReplayStatus
+	Lost         error // why the log is out of reach; nil while it is followed
 }
 
 // LostFor is for how long the log has been out of reach; zero while it is followed. It does
@@ -115,7 +119,7 @@ func (f *Feed) Status() Status {
 	defer f.mu.RUnlock()
 	oldest, newest := f.window.span()
 	return Status{
-		Oldest: oldest, Newest: newest, Losses: f.losses.load(), Replays: f.replays.status(),
+		Oldest: oldest, Newest: newest, Losses: f.losses.load(), TailFailures: f.tailFailures.Load(), Replays: f.replays.status(),
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Subscriptions: f.subs.Len(), Lost: f.lost,
@@ -164,13 +168,13 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reached := Position{f.window.high, f.epoch}
-	f.again = f.again.after(f.epoch, loss)
-	f.epoch, f.born = loss.State.Epoch, loss.State.Born
+	f.reused = f.reused.after(f.epoch, loss)
+	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
 	f.window.reset(seq)
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq) {
+		if s.reset(loss, reached, seq, f.reused) {
 			f.index.remove(s)
 		}
 	}

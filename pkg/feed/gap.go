@@ -46,6 +46,9 @@ func (g *Gap) merge(later *Gap) *Gap {
 	if g == nil {
 		return later
 	}
+	if later == nil {
+		return g
+	}
 	merged := *later
 	merged.Requested = g.Requested
 	return &merged

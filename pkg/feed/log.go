@@ -16,6 +16,9 @@ type Event struct {
 	Data    []byte    // never changed after it was handed over
 	Time    time.Time // when it was stored
 	Trace   *Trace    // nil for nearly all
+	// Deleted says that this is no event: the sequences up to Seq that Follow has not yielded
+	// are deleted. Only Follow yields it, where the stream holds nothing after them.
+	Deleted bool
 }
 
 // State is a stream as its leader has it.
@@ -65,16 +68,18 @@ type Log interface {
 	// when there is none.
 	SeqAt(ctx context.Context, t time.Time) (uint64, error)
 
-	// HasHoles reports whether any sequence within from..to, both included, was deleted
-	// from the inside of the stream (a hole at the front is FirstSeq's matter). It may say
-	// true where it cannot tell.
+	// HasHoles reports whether any sequence within from..to, both included, is not stored:
+	// deleted from the inside of the stream, or trimmed at its front since the caller looked.
+	// It may report true where it does not know.
 	HasHoles(ctx context.Context, from, to uint64) (bool, error)
 
 	// Read opens a replay. The caller closes the Reader.
 	Read(ctx context.Context, opts ReadOptions) (Reader, error)
 
 	// Follow yields every event from opts.From on, in order and once, and waits for more
-	// until ctx ends or the caller breaks. It heals itself: lost connections, consumers
+	// until ctx ends or the caller breaks. Sequences that are deleted are skipped; where
+	// nothing is stored after them, an Event that is Deleted names the last one. It heals
+	// itself: lost connections, consumers
 	// and leaders are retried without a gap and without an error. It ends with a *LossError
 	// where the log cannot continue at the next sequence; the caller decides where to go
 	// on. Nothing that is published, whatever its headers and body, ends or stalls it.
@@ -152,6 +157,9 @@ type LossError struct {
 	// Again says that the stream lost its end within this incarnation, as one that was restored
 	// from a backup does: numbers below From are given, or were given, a second time.
 	Again bool
+	// Kept, with Again, is a sequence up to which nothing was given twice; 0 where that is not
+	// known of any.
+	Kept uint64
 }
 
 func (e *LossError) Error() string {

@@ -10,14 +10,15 @@ import (
 // replay is the part of a subscription that reads the log. Only Next's goroutine uses it.
 type replay struct {
 	reader *watched // nil for none
-	to     uint64 // the last sequence that the reader was asked for
-	last   bool   // only the latest of each subject is read
-	lastTo uint64 // a suspended replay of the latest of each subject ends there; 0 for none
-	always bool   // begin with the log, whatever the window holds
-	share  *share // of the budget; nil while there is no replay, and nothing of one is unsent
+	to     uint64   // the last sequence that the reader was asked for
+	last   bool     // only the latest of each subject is read
+	lastTo uint64   // a suspended replay of the latest of each subject ends there; 0 for none
+	always bool     // begin with the log, whatever the window holds
+	share  *share   // of the budget; nil while there is no replay, and nothing of one is unsent
 
-	deleted   uint64 // State.Deleted when the replay was opened
-	holesTold uint64 // deletions up to here are announced, see checkHoles
+	known     State          // the deletions that it shows are announced, up to the sequence to
+	times     uint64         // reusedRange.times when the stream was looked at for it
+	announced announcedHoles // see checkHoles
 
 	peeked    Batch // read ahead by peek
 	peekedErr error
@@ -47,7 +48,7 @@ func (r *replay) read(ctx context.Context, s *Subscription, now State, opts Read
 	if r.share == nil {
 		r.share = &share{budget: s.feed.opts.Replays}
 	}
-	r.to, r.last, r.deleted, r.hasPeeked, r.lastTo = opts.To, opts.LastPerSubject, now.Deleted, false, 0
+	r.to, r.last, r.known, r.hasPeeked, r.lastTo = opts.To, opts.LastPerSubject, now, false, 0
 	return nil
 }
 
@@ -131,15 +132,20 @@ func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 	if err != nil && !ended {
 		return Delivery{}, s.replayAgain(ctx, err)
 	}
-	if read.State.Epoch != s.epoch || !sameBirth(read.State.Born, s.born) {
+	if !s.sameIncarnation(read.State) {
 		s.replay.close() // openReplay sees the other incarnation, and says so
 		return Delivery{}, nil
 	}
-	gap, err := s.lostIn(ctx, read)
-	if err != nil {
+	gap, same, err := s.lostIn(ctx, read)
+	switch {
+	case err != nil:
 		return Delivery{}, s.replayAgain(ctx, err)
+	case !same:
+		s.replay.close()
+		return Delivery{}, nil
+	case !s.advance(gap, read, ended):
+		return Delivery{}, nil // Poll moves the subscription, and gives the replay up
 	}
-	s.advance(gap, read.Events, ended)
 	return Delivery{Gap: gap, Frames: s.frames(read.Events)}, nil
 }
 
@@ -150,56 +156,29 @@ func (s *Subscription) replayAgain(ctx context.Context, err error) error {
 	return s.wait(ctx, time.After(retryPause))
 }
 
-// lostIn finds what retention or deletion took out of the way of a replay. Whether the
-// events that were trimmed while a batch was read had been read before cannot always be
-// told; where it cannot, the gap says so.
-func (s *Subscription) lostIn(ctx context.Context, read Batch) (*Gap, error) {
-	r, now := &s.replay, read.State
-	if r.last || s.cursor >= r.to {
-		return nil, nil
-	}
-	requested := Position{s.cursor, s.epoch}.String()
-	if now.FirstSeq > s.cursor+1 {
-		if len(read.Events) == 0 {
-			return newGap(Trimmed, requested, now, min(now.FirstSeq-1, r.to)), nil
-		}
-		reason, first := Trimmed, read.Events[0].Seq
-		if first < now.FirstSeq {
-			reason = Possible
-		}
-		return newGap(reason, requested, now, first-1), nil
-	}
-	if now.Deleted <= r.deleted {
-		return nil, nil
-	}
-	upTo := r.to
-	if n := len(read.Events); n > 0 {
-		upTo = read.Events[n-1].Seq
-	}
-	holes, err := s.feed.log.HasHoles(ctx, s.cursor+1, upTo)
-	if err != nil || !holes {
-		return nil, err
-	}
-	return newGap(Possible, requested, now, s.cursor), nil
-}
-
-// advance moves the cursor past a gap and events; a replay that has ended has also looked
-// at everything that did not match.
-func (s *Subscription) advance(gap *Gap, events []Event, ended bool) {
+// advance moves the cursor past a gap and what was read; a replay that has ended has also looked
+// at everything that did not match, as far as the stream still reaches. It does nothing, and
+// returns false, when a reset is about to move the subscription: it is not known on which side of
+// the loss the events were read.
+func (s *Subscription) advance(gap *Gap, read Batch, ended bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.jump != nil {
+		return false
+	}
 	s.holdLocked()
 	if gap != nil {
 		s.cursor = max(s.cursor, gap.Continues.Seq)
 	}
-	if n := len(events); n > 0 {
-		s.cursor = events[n-1].Seq
+	if n := len(read.Events); n > 0 {
+		s.cursor = read.Events[n-1].Seq
 	}
 	if ended {
-		s.cursor = max(s.cursor, s.replay.to)
+		s.cursor = max(s.cursor, min(s.replay.to, read.State.LastSeq))
 		s.replay.close()
 	}
 	s.offered = s.cursor
+	return true
 }
 
 func (s *Subscription) frames(events []Event) []*Frame {

@@ -44,6 +44,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
 	s.settle()
+	s.finishOpening()
 	return s, nil
 }
 
@@ -67,11 +68,15 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 		return nil, nil
 	}
 	s, err := f.subscription(opts)
-	if err == nil && !s.tryBegin(opts.Start) {
+	if err != nil {
+		return nil, err
+	}
+	if !s.tryBegin(opts.Start) {
 		s.Close()
 		return nil, nil
 	}
-	return s, err
+	s.finishOpening()
+	return s, nil
 }
 
 // subscription returns one at the present, not in the index yet.
@@ -136,20 +141,24 @@ func (s *Subscription) tryBegin(start Start) bool {
 		}
 		s.feed.fromWindow.Add(1)
 		s.opening.Pending, s.opening.Resumed = n, start.kind == startResume
-		s.open(id, s.givenAgain(id))
+		s.open(id, nil)
 	}
 	return true
 }
 
-// placeAt moves the cursor to the position that a client named, and returns that in full.
+// placeAt moves the cursor to the position that a client named, and returns that in full. A bare
+// sequence is taken to mean the incarnation that the tail is in.
 func (s *Subscription) placeAt(start Start) (id string) {
 	named := start.position
-	if named.Epoch == "" {
-		s.feed.mu.RLock()
-		named.Epoch = s.feed.epoch
-		s.feed.mu.RUnlock()
+	f := s.feed
+	f.mu.RLock()
+	var born int64 // not known of an incarnation that only other nodes have seen yet
+	switch named.Epoch {
+	case "", f.epoch:
+		named.Epoch, born = f.epoch, f.born
 	}
-	s.place(named.Epoch, s.born, named.Seq)
+	f.mu.RUnlock()
+	s.place(named.Epoch, born, named.Seq)
 	return named.String()
 }
 
@@ -165,11 +174,9 @@ func (s *Subscription) open(id string, gap *Gap) {
 func (s *Subscription) malformed(raw string) *Gap {
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
-	w := s.feed.window
-	// The window's low end stands for what is available: asking the leader on behalf of
-	// whoever sends rubbish would cost more than it tells.
-	now := State{Epoch: s.feed.epoch, FirstSeq: w.low + 1}
-	return newGap(Malformed, truncate(raw), now, s.cursor)
+	// The last state stands for what is available: a request to the leader for a position that
+	// cannot be read would cost more than it is worth.
+	return newGap(Malformed, truncate(raw), s.feed.lastStateLocked(), s.cursor)
 }
 
 // truncate keeps what a client sent short enough to be sent back.
@@ -193,8 +200,12 @@ func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
 		}
 	}
 	s.place(state.Epoch, state.Born, first-min(first, 1))
-	s.open("", nil)
-	_, err = s.prepare(ctx, "")
+	at := Position{s.cursor, s.epoch}.String()
+	gap, err := s.prepare(ctx, at)
+	if gap == nil {
+		at = ""
+	}
+	s.open(at, gap)
 	return err
 }
 
@@ -202,10 +213,15 @@ func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
 func (s *Subscription) beginAt(ctx context.Context, start Start) error {
 	id := s.placeAt(start)
 	s.feed.fromLog.Add(1)
-	gap, err := s.prepare(ctx, id)
-	if gap == nil {
-		gap = s.givenAgain(id)
+	if start.position.Epoch == "" { // the tail may not be in the present incarnation yet
+		state, err := s.feed.log.State(ctx)
+		if err != nil {
+			return err
+		}
+		s.place(state.Epoch, state.Born, start.position.Seq)
+		id = Position{start.position.Seq, state.Epoch}.String()
 	}
+	gap, err := s.prepare(ctx, id)
 	s.opening.Resumed = start.kind == startResume && err == nil &&
 		(gap == nil || gap.Reason == Possible)
 	s.open(id, gap)
@@ -228,7 +244,7 @@ func (s *Subscription) beginLast(ctx context.Context) error {
 		return err
 	}
 	s.opening.Pending = s.replay.reader.Pending()
-	if seq, ok := s.replay.peek(ctx); ok {
+	if seq, ok := s.replay.peek(ctx); ok && s.sameIncarnation(s.replay.peeked.State) {
 		s.place(state.Epoch, state.Born, seq-1)
 	}
 	s.open("", nil)

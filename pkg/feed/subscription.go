@@ -32,6 +32,7 @@ type Subscription struct {
 	wake         chan struct{} // of wait; nil until somebody waits
 	live         bool          // in the index: the tail offers frames
 	closed       bool
+	opened       bool // resets concern it; see finishOpening
 	epoch        string
 	born         int64    // State.Born of the incarnation that the cursor is meant for
 	cursor       uint64   // everything that matches up to here was returned
@@ -43,14 +44,6 @@ type Subscription struct {
 	spare        []*Frame // the slice that was returned last
 	jump         *jump    // what follows once pending is empty
 	verified     uint64   // Feed.resets when cursor was found to lie within the stream
-}
-
-// jump moves a subscription to where its feed went on.
-type jump struct {
-	gap    *Gap
-	epoch  string
-	born   int64
-	cursor uint64
 }
 
 // State says how a subscription gets its frames.
@@ -215,11 +208,14 @@ func (s *Subscription) take(room int) (d Delivery, live bool, err error) {
 		return d, s.live, nil
 	}
 	if j := s.jump; j != nil {
-		s.holdLocked()
+		if j.gap != nil {
+			s.holdLocked()
+		}
 		s.jump = nil
-		s.epoch, s.born, s.cursor, s.offered = j.epoch, j.born, j.cursor, j.cursor
+		s.epoch, s.born, s.cursor, s.offered = j.to.Epoch, j.born, j.to.Seq, j.to.Seq
 		s.replay.lastTo = 0
 		s.replay.close()
+		s.replay.announced = announcedHoles{}
 		return Delivery{Gap: j.gap}, s.live, nil
 	}
 	return Delivery{}, s.live, nil
@@ -297,38 +293,6 @@ func (s *Subscription) fullLocked(f *Frame) bool {
 // dropPendingLocked keeps the cursor, which is all that it takes to catch up.
 func (s *Subscription) dropPendingLocked() {
 	s.pending, s.spare, s.pendingBytes, s.offered = nil, nil, 0, s.cursor
-}
-
-// reset tells the subscription that the tail goes on after seq behind a loss, having
-// reached the position before it. It returns whether the subscription must leave the index.
-// The tail calls it under Feed.mu.
-func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (leave bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	defer s.signal()
-	sameEpoch := s.epoch == loss.State.Epoch && sameBirth(s.born, loss.State.Born)
-	at := Position{s.cursor, s.epoch}
-	if s.live {
-		at.Seq = max(s.offered, reached.Seq)
-	}
-	switch {
-	case sameEpoch && loss.Reason != Future && at.Seq >= seq:
-		return false // it is past what was lost
-	case !s.live && s.jump == nil && sameEpoch && at.Seq <= loss.State.LastSeq:
-		return false // it finds out by itself: the window no longer covers it
-	}
-	return s.jumpLocked(newGap(loss.Reason, at.String(), loss.State, seq), loss.State.Born)
-}
-
-// jumpLocked goes on behind a gap once what is pending has gone out. It returns whether the
-// subscription must leave the index.
-func (s *Subscription) jumpLocked(gap *Gap, born int64) (leave bool) {
-	if s.jump != nil {
-		gap = s.jump.gap.merge(gap)
-	}
-	s.jump = &jump{gap: gap, epoch: gap.Continues.Epoch, born: born, cursor: gap.Continues.Seq}
-	leave, s.live = s.live, false
-	return leave
 }
 
 // leave closes the subscription and reports whether it was in the index.

@@ -6,22 +6,31 @@ import (
 	"time"
 )
 
-// Run follows the stream until ctx ends, and returns why it ended. Call it once. A stream
-// that does not exist yet, or no more, is waited for.
+// Run follows the stream until ctx ends, and returns why it ended. Call it once.
+//
+//   - A stream that does not exist, or no longer exists, is waited for.
+//   - A tail that ends with an error is restarted after a pause. Until then Status.Lost says
+//     why, and subscriptions stay open and wait.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
 	defer f.watchAhead(ctx)()
-	for first := true; ; first = false {
+	tails := restart{feed: f}
+	for begun := false; ; {
 		state, err := f.awaitState(ctx)
 		if err != nil {
 			return err
 		}
 		next := f.window.high + 1 // only this goroutine writes it
-		if first {
-			next = f.begin(ctx, state)
+		if !begun {
+			next, begun = f.begin(ctx, state), true
 		}
-		if err := f.follow(ctx, next, state); err != nil {
-			return err
+		started := time.Now()
+		err = f.follow(ctx, next, state)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && tails.pause(ctx, err, time.Since(started)) != nil {
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -46,8 +55,11 @@ const (
 func (f *Feed) awaitState(ctx context.Context) (State, error) {
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		state, err := f.log.State(ctx)
-		if err == nil || ctx.Err() != nil {
-			return state, err
+		if ctx.Err() != nil {
+			return State{}, context.Cause(ctx)
+		}
+		if err == nil {
+			return state, nil
 		}
 		f.setLost(err)
 		select {
@@ -66,7 +78,7 @@ func (f *Feed) begin(ctx context.Context, state State) (next uint64) {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
-	f.epoch, f.born = state.Epoch, state.Born
+	f.epoch, f.born, f.first = state.Epoch, state.Born, state.FirstSeq
 	f.window.reset(next - 1)
 	f.mu.Unlock()
 	return next
@@ -82,8 +94,11 @@ func (f *Feed) intact(ctx context.Context, state State) bool {
 	return err == nil && !holes
 }
 
+// errFollowEnded is what a Log does that neither follows nor says why it does not.
+var errFollowEnded = errors.New("the log ended the sequence of events without an error")
+
 // follow offers events until the log cannot go on at the next sequence, which it resolves.
-// An error ends the feed.
+// An error says that the tail must be restarted.
 func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	f.openAt(state.LastSeq, next-1)
 	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Contact: f.setLost}
@@ -92,17 +107,23 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 			f.resolve(loss)
 			return nil
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if ev.Seq > next {
-			return f.hole(ctx, next, ev)
+		case ev.Deleted && ev.Seq < next: // known already
+			continue
+		case ev.Deleted:
+			f.hole(ctx, next, ev.Seq)
+			return nil
+		case ev.Seq > next:
+			f.hole(ctx, next, ev.Seq-1)
+			return nil
 		}
 		f.offer(ev)
 		next = ev.Seq + 1
 		f.openAt(state.LastSeq, ev.Seq)
 	}
-	return context.Cause(ctx)
+	return errFollowEnded
 }
 
 // openAt lets subscribers in once the window has reached what was stored at the start.
@@ -112,23 +133,20 @@ func (f *Feed) openAt(last, reached uint64) {
 	}
 }
 
-// hole handles a sequence that the whole stream skips: an event that was deleted before
-// the tail could read it. Nobody can say whom it was for.
-func (f *Feed) hole(ctx context.Context, next uint64, ev Event) error {
+// hole handles sequences that the whole stream skips: events that were deleted before the tail
+// could read them. Their subjects are not known. Where the log does not say how the stream
+// stands now, Run finds out: it may have been deleted, too.
+func (f *Feed) hole(ctx context.Context, from, to uint64) {
 	state, err := f.log.State(ctx)
-	if err != nil {
-		return err
+	if err != nil || state.Epoch != f.epoch || !sameBirth(state.Born, f.born) {
+		return
 	}
-	loss := &LossError{Reason: Possible, From: next, State: state}
-	same := state.Epoch == f.epoch && sameBirth(state.Born, f.born)
-	if same && state.FirstSeq > next {
+	loss := &LossError{Reason: Possible, From: from, State: state}
+	if state.FirstSeq > from {
 		loss.Reason = Trimmed
 	}
-	f.opts.Logger.Warn("events were deleted before they were read", "from", next, "to", ev.Seq-1)
-	if same {
-		f.reset(loss, ev.Seq-1)
-	}
-	return nil
+	f.opts.Logger.Warn("events were deleted before they were read", "from", from, "to", to)
+	f.reset(loss, to)
 }
 
 // resolve decides where the tail goes on; see gapAt for the reasons.

@@ -37,7 +37,7 @@ type follower struct {
 
 	next     uint64 // the sequence that comes next
 	reached  bool   // the stream was reached once
-	lastTime time.Time
+	marks    marks
 	short    int       // see judgeShort
 	shortAt  time.Time // since when it is so; zero while it is not
 	failures int       // since the consumer was heard of
@@ -81,13 +81,14 @@ func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bo
 		if lost || ctx.Err() != nil || f.log.link.err() != nil {
 			return true, err
 		}
+		cause := err
 		f.failures++
-		f.log.logRetry(err)
-		if ferried, more = f.ferry(ctx, yield); !more {
-			return false, nil
+		f.log.logRetry(cause)
+		if ferried, more, err = f.ferry(ctx, yield); !more || err != nil {
+			return more, err
 		}
 		if !ferried {
-			f.contact(err)
+			f.contact(cause)
 		}
 	}
 }
@@ -156,16 +157,21 @@ func (f *follower) ask(ctx context.Context) error {
 	return f.pull.ask(ctx, f.log.opts.FollowBatch, f.log.opts.FollowBytes)
 }
 
+// foreign reports that the stream is another incarnation.
+func (f *follower) foreign(state feed.State) bool {
+	return f.opts.Epoch != "" && f.opts.Epoch != state.Epoch ||
+		f.opts.Born != 0 && state.Born != 0 && f.opts.Born != state.Born
+}
+
 // judge returns a *feed.LossError when the stream cannot be continued at the next sequence.
 func (f *follower) judge(ctx context.Context, state feed.State) error {
 	switch {
-	case f.opts.Epoch != "" && f.opts.Epoch != state.Epoch,
-		f.opts.Born != 0 && state.Born != 0 && f.opts.Born != state.Born:
+	case f.foreign(state):
 		return f.loss(feed.NewEpoch, state)
 	case state.FirstSeq > f.next:
 		return f.loss(feed.Trimmed, state)
 	case state.LastSeq+1 < f.next:
-		return f.judgeShort(state)
+		return f.judgeShort(ctx, state)
 	case !f.reached:
 		return nil
 	}
@@ -182,7 +188,7 @@ const (
 
 // judgeShort handles a stream that ends before the tail. A mirror that was made anew is being
 // filled again with the same events, which is waited for.
-func (f *follower) judgeShort(state feed.State) error {
+func (f *follower) judgeShort(ctx context.Context, state feed.State) error {
 	if f.shortAt.IsZero() {
 		f.shortAt = time.Now()
 	}
@@ -201,7 +207,7 @@ func (f *follower) judgeShort(state feed.State) error {
 		over = true
 	}
 	if over {
-		return f.lossAgain(feed.Future, state)
+		return f.lossAgain(ctx, feed.Future, state)
 	}
 	return fmt.Errorf("the stream has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
@@ -218,12 +224,13 @@ func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
 			return f.loss(feed.Possible, state)
 		}
 	}
-	if f.lastTime.IsZero() || state.FirstSeq >= f.next {
+	last := f.marks.last
+	if last.seq < state.FirstSeq || last.seq == 0 {
 		return nil
 	}
-	msg, found, err := f.get(ctx, msgQuery{Seq: f.next - 1})
-	if err == nil && found && !msg.Time.Equal(f.lastTime) {
-		return f.lossAgain(feed.Possible, state)
+	msg, found, err := f.get(ctx, msgQuery{Seq: last.seq})
+	if err == nil && found && msg.Time.UnixNano() != last.nanos {
+		return f.lossAgain(ctx, feed.Possible, state)
 	}
 	return err
 }
@@ -233,8 +240,8 @@ func (f *follower) loss(reason feed.Reason, state feed.State) error {
 }
 
 // lossAgain is the loss where the stream has lost its end.
-func (f *follower) lossAgain(reason feed.Reason, state feed.State) error {
-	return &feed.LossError{Reason: reason, From: f.next, State: state, Again: true}
+func (f *follower) lossAgain(ctx context.Context, reason feed.Reason, state feed.State) error {
+	return &feed.LossError{Reason: reason, From: f.next, State: state, Again: true, Kept: f.kept(ctx, state)}
 }
 
 // deliver yields events until the consumer fails, which err tells, or the caller has had
@@ -250,6 +257,9 @@ func (f *follower) deliver(ctx context.Context, yield func(feed.Event, error) bo
 		}
 		if d.kind == idle {
 			f.failures = 0
+		}
+		if f.endMayBeDeleted(d) && !f.passDeletedEnd(ctx, yield) {
+			return false, nil
 		}
 		if err := f.compare(d); err != nil {
 			return true, err
@@ -272,6 +282,7 @@ func (f *follower) pass(ev feed.Event, yield func(feed.Event, error) bool) bool 
 	if ev.Seq < f.next {
 		return true
 	}
-	f.next, f.lastTime = ev.Seq+1, ev.Time
+	f.next = ev.Seq + 1
+	f.marks.add(ev.Seq, ev.Time.UnixNano())
 	return yield(ev, nil)
 }

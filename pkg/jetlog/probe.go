@@ -23,6 +23,7 @@ type probe struct {
 	heard    time.Time // when its answer was read
 	last     uint64    // what it had then, if told
 	told     bool
+	deleted  bool          // the stream had deleted messages then; see endMayBeDeleted
 	patience time.Duration // how late the consumer may be
 }
 
@@ -33,9 +34,9 @@ func (f *follower) compare(d delivery) error {
 	now := time.Now()
 	switch {
 	case d.kind == leader:
-		p.told, p.last, p.heard = true, d.state.LastSeq, now
-		if f.opts.Epoch != "" && f.opts.Epoch != d.state.Epoch { // a new consumer finds out
-			return errors.New("the stream has another epoch")
+		p.told, p.last, p.heard, p.deleted = true, d.state.LastSeq, now, d.state.Deleted > 0
+		if f.foreign(d.state) { // a new consumer finds out
+			return errors.New("the stream is another incarnation")
 		}
 	case p.told && f.next > p.last:
 		p.told, p.patience = false, probePause

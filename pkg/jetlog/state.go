@@ -132,13 +132,18 @@ func (l *Log) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 }
 
 // HasHoles implements feed.Log. It answers true when the stream has more deleted messages
-// than Options.MaxDeleted, without looking where they are.
+// than Options.MaxDeleted, without looking where they are. Each answer of the leader is judged
+// by itself: between two, retention may take a deleted message at the front with all before it.
 func (l *Log) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	state, err := l.State(ctx)
-	if err != nil || state.Deleted == 0 || from > to {
+	switch {
+	case err != nil || from > to:
 		return false, err
-	}
-	if state.Deleted > uint64(l.opts.MaxDeleted) { //nolint:gosec // a bound above zero
+	case state.FirstSeq > from:
+		return true, nil
+	case state.Deleted == 0:
+		return false, nil
+	case state.Deleted > uint64(l.opts.MaxDeleted): //nolint:gosec // a bound above zero
 		return true, nil
 	}
 	var holes bool
@@ -156,6 +161,9 @@ func (l *Log) holes(ctx context.Context, from, to uint64) (bool, error) {
 	}{true}
 	if err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, req, &resp); err != nil {
 		return false, err
+	}
+	if resp.state().FirstSeq > from {
+		return true, nil
 	}
 	return slices.ContainsFunc(resp.State.Deleted, func(seq uint64) bool {
 		return from <= seq && seq <= to

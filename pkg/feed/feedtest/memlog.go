@@ -25,6 +25,7 @@ type MemLog struct {
 	epochs  int
 	epoch   string
 	born    int64
+	ends    []uint64 // that Rollback set in this incarnation
 	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
@@ -64,7 +65,7 @@ func (l *MemLog) Trim(first uint64) {
 	})
 }
 
-// Delete takes one event out of the inside of the stream.
+// Delete takes one event out of the stream. Its sequence is not given again.
 func (l *MemLog) Delete(seq uint64) {
 	l.update(func() {
 		l.events = slices.DeleteFunc(l.events, func(ev feed.Event) bool { return ev.Seq == seq })
@@ -75,7 +76,7 @@ func (l *MemLog) Delete(seq uint64) {
 func (l *MemLog) Recreate() {
 	l.update(func() {
 		l.epochs++
-		l.epoch, l.events, l.last = fmt.Sprintf("e%d", l.epochs), nil, 0
+		l.epoch, l.events, l.last, l.ends = fmt.Sprintf("e%d", l.epochs), nil, 0, nil
 		l.born++
 	})
 }
@@ -84,7 +85,7 @@ func (l *MemLog) Recreate() {
 // epoch that somebody chose.
 func (l *MemLog) RecreateAlike() {
 	l.update(func() {
-		l.events, l.last = nil, 0
+		l.events, l.last, l.ends = nil, 0, nil
 		l.born++
 	})
 }
@@ -96,6 +97,7 @@ func (l *MemLog) SetCopy(c feed.Copy) { l.update(func() { l.copy = c }) }
 func (l *MemLog) Rollback(last uint64) {
 	l.update(func() {
 		l.last = last
+		l.ends = append(l.ends, last)
 		l.events = slices.DeleteFunc(l.events, func(ev feed.Event) bool { return ev.Seq > last })
 	})
 }
@@ -171,8 +173,7 @@ func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 		return false, err
 	}
 	defer l.mu.Unlock()
-	state := l.stateLocked()
-	from, to = max(from, state.FirstSeq), min(to, state.LastSeq)
+	to = min(to, l.last)
 	held := 0
 	for _, ev := range l.events {
 		if ev.Seq >= from && ev.Seq <= to {
@@ -285,21 +286,18 @@ func (r *memReader) Close() {
 // Follow implements feed.Log.
 func (l *MemLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
-		for next := opts.From; ; {
-			events, loss, changed, err := l.poll(ctx, next, opts)
-			switch {
-			case err != nil:
+		f := &memFollower{log: l, opts: opts, next: opts.From, ends: -1}
+		for {
+			events, changed, err := f.poll(ctx)
+			if err != nil {
 				yield(feed.Event{}, err)
-				return
-			case loss != nil:
-				yield(feed.Event{}, loss)
 				return
 			}
 			for _, ev := range events {
 				if !yield(ev, nil) {
 					return
 				}
-				next = ev.Seq + 1
+				f.next = ev.Seq + 1
 			}
 			if len(events) > 0 {
 				continue
@@ -314,27 +312,69 @@ func (l *MemLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[
 	}
 }
 
-func (l *MemLog) poll(ctx context.Context, next uint64, opts feed.FollowOptions) (events []feed.Event, loss *feed.LossError, changed <-chan struct{}, err error) {
-	if err := l.reachTold(ctx, opts); err != nil {
-		return nil, nil, nil, err
+// memFollower is one Follow under way.
+type memFollower struct {
+	log  *MemLog
+	opts feed.FollowOptions
+	next uint64
+	ends int // how many of MemLog.ends were seen; -1 before the first look
+}
+
+// poll returns what is stored from next on, or how the sequences up to the end were lost.
+func (f *memFollower) poll(ctx context.Context) (events []feed.Event, changed <-chan struct{}, err error) {
+	l := f.log
+	if err := l.reachTold(ctx, f.opts); err != nil {
+		return nil, nil, err
 	}
 	defer l.mu.Unlock()
 	state := l.stateLocked()
-	switch {
-	case state.Epoch != opts.Epoch, opts.Born != 0 && state.Born != 0 && state.Born != opts.Born:
-		return nil, &feed.LossError{Reason: feed.NewEpoch, From: next, State: state}, nil, nil
-	case state.FirstSeq > next:
-		return nil, &feed.LossError{Reason: feed.Trimmed, From: next, State: state}, nil, nil
-	case state.LastSeq+1 < next:
-		return nil, &feed.LossError{Reason: feed.Future, From: next, State: state, Again: true}, nil, nil
+	if loss := f.lossLocked(state); loss != nil {
+		return nil, nil, loss
 	}
-	i, _ := slices.BinarySearchFunc(l.events, next, func(ev feed.Event, seq uint64) int {
+	i, _ := slices.BinarySearchFunc(l.events, f.next, func(ev feed.Event, seq uint64) int {
 		if ev.Seq < seq {
 			return -1
 		}
 		return 1
 	})
-	return slices.Clone(l.events[i:]), nil, l.changed, nil
+	events = slices.Clone(l.events[i:])
+	if len(events) == 0 && f.next <= state.LastSeq {
+		events = []feed.Event{{Seq: state.LastSeq, Deleted: true}}
+	}
+	return events, l.changed, nil
+}
+
+func (f *memFollower) lossLocked(state feed.State) error {
+	loss := &feed.LossError{From: f.next, State: state}
+	if state.Epoch != f.opts.Epoch || f.opts.Born != 0 && state.Born != 0 && state.Born != f.opts.Born {
+		loss.Reason = feed.NewEpoch
+		return loss
+	}
+	loss.Kept = f.keptLocked()
+	loss.Again = loss.Kept < f.next-1
+	switch {
+	case state.LastSeq+1 < f.next:
+		loss.Reason = feed.Future
+	case state.FirstSeq > f.next:
+		loss.Reason = feed.Trimmed
+	case loss.Again:
+		loss.Reason = feed.Possible
+	default:
+		return nil
+	}
+	return loss
+}
+
+// keptLocked returns the last sequence that was read and is the same as then.
+func (f *memFollower) keptLocked() uint64 {
+	kept, ends := f.next-1, f.log.ends
+	if f.ends >= 0 && f.ends < len(ends) {
+		kept = min(kept, slices.Min(ends[f.ends:]))
+	}
+	if kept == f.next-1 {
+		f.ends = len(ends) // what was lost had not been read
+	}
+	return kept
 }
 
 func (l *MemLog) reachTold(ctx context.Context, opts feed.FollowOptions) error {

@@ -42,6 +42,7 @@ func TestLog(t *testing.T, open func(t *testing.T) Harness) {
 		{"follow while publishing", testFollow},
 		{"follow to a loss", testFollowLoss},
 		{"follow through a recreation", testFollowRecreation},
+		{"follow past a deleted end", testFollowDeletedEnd},
 		{"event fields", testFields},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
@@ -119,7 +120,7 @@ func testHoles(t *testing.T, h Harness) {
 	for _, c := range []struct {
 		from, to uint64
 		want     bool
-	}{{3, 8, true}, {5, 5, true}, {6, 8, false}, {3, 4, false}, {1, 4, false}} {
+	}{{3, 8, true}, {5, 5, true}, {6, 8, false}, {3, 4, false}, {1, 4, true}, {1, 2, true}} {
 		if got, err := h.Log.HasHoles(testContext(t), c.from, c.to); got != c.want || err != nil {
 			t.Errorf("HasHoles(%d, %d) = %v, %v; want %v", c.from, c.to, got, err, c.want)
 		}
@@ -403,6 +404,33 @@ func testFollowRecreation(t *testing.T, h Harness) {
 		}
 	}
 	t.Error("Follow never told of the other incarnation")
+}
+
+// The newest events are deleted before they are read: the follower reports how far nothing is
+// stored without waiting for the next event, and continues behind it.
+func testFollowDeletedEnd(t *testing.T, h Harness) {
+	h.publish(6, "notifications.a")
+	h.Delete(5)
+	h.Delete(6)
+	var got []uint64
+	for ev, err := range h.Log.Follow(testContext(t), feed.FollowOptions{From: 3, Epoch: h.state(t).Epoch}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Deleted != (ev.Seq == 6) {
+			t.Errorf("event %+v", ev)
+		}
+		got = append(got, ev.Seq)
+		if ev.Seq == 6 {
+			h.publish(1, "notifications.a")
+		}
+		if ev.Seq == 7 {
+			break
+		}
+	}
+	if want := []uint64{3, 4, 6, 7}; !slices.Equal(got, want) {
+		t.Errorf("followed %v, want %v", got, want)
+	}
 }
 
 func testFields(t *testing.T, h Harness) {

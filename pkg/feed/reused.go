@@ -1,0 +1,32 @@
+package feed
+
+// reusedRange are the sequences above..upTo that the stream gave twice within the epoch, as the
+// tail saw: the stream lost its end, or was created again with the epoch that it had. A client
+// at one of them may have the first event of that number or the second, and so may miss some;
+// its position does not say which.
+type reusedRange struct {
+	above, upTo uint64
+	times       uint64 // how often sequences lost their meaning, in this epoch and before
+}
+
+// after returns what is known after a loss in epoch.
+func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
+	switch {
+	case loss.State.Epoch != epoch:
+		return reusedRange{times: r.times + 1}
+	case !loss.rewound() && loss.Reason != NewEpoch:
+		return r
+	}
+	now := reusedRange{above: loss.Kept, upTo: max(r.upTo, loss.From-1), times: r.times + 1}
+	if r.upTo > 0 {
+		now.above = min(now.above, r.above)
+	}
+	return now
+}
+
+func (r reusedRange) contains(seq uint64) bool { return r.above < seq && seq <= r.upTo }
+
+// rewound reports that the stream lost its end within the incarnation.
+func (e *LossError) rewound() bool {
+	return e.Again || e.Reason == Future
+}
