@@ -2,8 +2,6 @@ package feed
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync/atomic"
 	"time"
 
@@ -63,21 +61,15 @@ func (r *replays) status() ReplayStatus {
 type watched struct {
 	Reader
 	replays   *replays
+	outage    context.Context // ends the replay, see outages
 	began     time.Time
 	ended     bool
 	suspended bool
 }
 
-func (r *replays) watch(reader Reader) *watched {
+func (r *replays) watch(reader Reader, outage context.Context) *watched {
 	r.active.Add(1)
-	return &watched{Reader: reader, replays: r, began: time.Now()}
-}
-
-func (w *watched) Next(ctx context.Context) (Batch, error) {
-	batch, err := w.Reader.Next(ctx)
-	w.replays.events.Add(uint64(len(batch.Events)))
-	w.ended = w.ended || errors.Is(err, io.EOF)
-	return batch, err
+	return &watched{Reader: reader, replays: r, outage: outage, began: time.Now()}
 }
 
 func (w *watched) Close() {

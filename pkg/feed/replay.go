@@ -40,11 +40,12 @@ func (r *replay) reopenLast(ctx context.Context, s *Subscription, now State) err
 }
 
 func (r *replay) read(ctx context.Context, s *Subscription, now State, opts ReadOptions) error {
+	outage := s.feed.outages.next()
 	reader, err := s.feed.log.Read(ctx, opts)
 	if err != nil {
 		return err
 	}
-	r.reader = s.feed.replays.watch(reader)
+	r.reader = s.feed.replays.watch(reader, outage)
 	if r.share == nil {
 		r.share = &share{budget: s.feed.opts.Replays}
 	}

@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -323,4 +324,27 @@ func readAndSuspend(t *testing.T, r *rig, c *client, rnd *rand.Rand, last uint64
 	}
 	c.drain(t, r)
 	c.want(t, texts(span(1, last))...)
+}
+
+// TestReplay_StreamOutOfReach_OthersKeepTheirBytes: a replay that waits for a stream that is out of reach
+// leaves the budget to replays of other streams, and continues when the stream is back.
+func TestReplay_StreamOutOfReach_OthersKeepTheirBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := feed.NewReplayBudget(160 * kib)
+		lost, well := behindFeed(t, stored(10, 60*kib), budget), behindFeed(t, stored(10, 60*kib), budget)
+		waiting, reading := lost.subscribe(t, from("all")), well.subscribe(t, from("all"))
+		waiting.step(t, lost.ctx)
+		lost.SetDown(errors.New("no leader"))
+		synctest.Wait()
+		read := make(chan error, 1)
+		go func() { read <- waiting.until(lost.ctx, 10) }()
+		synctest.Wait()
+		reading.drain(t, well)
+		reading.want(t, texts(span(1, 10))...)
+		lost.SetDown(nil)
+		if err := <-read; err != nil {
+			t.Error(err)
+		}
+		waiting.want(t, texts(span(1, 10))...)
+	})
 }
