@@ -31,12 +31,12 @@ type Options struct {
 	SSE          SSEOptions
 	Window       WindowOptions
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
-	Limits  feedhttp.Limits
+	Limits feedhttp.Limits
 	// ReplayBytes is the size of the feeds' common feed.ReplayBudget; its default when zero.
 	ReplayBytes int
-	Publish PublishOptions
-	Console bool // serve the console at /
-	Node    NodeOptions
+	Publish     PublishOptions
+	Console     bool // serve the console at /
+	Node        NodeOptions
 	// Presence is off when zero.
 	Presence PresenceOptions
 	// Traces are off when zero.

@@ -48,7 +48,7 @@ type Server struct {
 	publish   *jetlog.Publisher
 	feeds     map[string]*feed.Feed // by stream
 	logs      map[string]*jetlog.Log
-	budget    *feed.ReplayBudget // of all feeds together
+	budget    *feed.ReplayBudget    // of all feeds together
 	streams   []*feedhttp.Subscribe // by their place among Options.Feeds
 	metrics   *metrics.Metrics
 	presence  *presence.Presence // nil without
@@ -178,7 +178,7 @@ func (s *Server) openFeeds(context.Context) error {
 		s.feeds[f.Stream] = feed.New(log, feed.Options{
 			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
 			Replays: s.budget,
-			Logger: s.opts.Logger.With("stream", f.Stream),
+			Logger:  s.opts.Logger.With("stream", f.Stream),
 		})
 	}
 	return nil
