@@ -33,6 +33,7 @@ type Feed struct {
 	lost    error  // why the log is out of reach; nil while it is followed
 	lostAt  time.Time
 	matched []*Subscription
+	read    Mark // the event that the tail has read last; only Run uses it
 
 	ahead ahead
 
@@ -175,7 +176,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq, f.reused) {
+		if s.reset(loss, reached, seq) {
 			f.index.remove(s)
 		}
 	}

@@ -41,7 +41,8 @@ func gapAt(at Position, born int64, requested string, now State) (*Gap, uint64) 
 	return nil, at.Seq
 }
 
-// merge keeps, of two gaps in a row, the position that was asked for first.
+// merge keeps, of two gaps in a row, the position that was asked for first, and the reason that
+// explains where delivery continues from there: in another incarnation, or further back.
 func (g *Gap) merge(later *Gap) *Gap {
 	if g == nil {
 		return later
@@ -51,5 +52,8 @@ func (g *Gap) merge(later *Gap) *Gap {
 	}
 	merged := *later
 	merged.Requested = g.Requested
+	if g.Reason == NewEpoch || g.Reason == Future && later.Reason == Possible {
+		merged.Reason = g.Reason
+	}
 	return &merged
 }

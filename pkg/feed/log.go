@@ -133,9 +133,20 @@ type FollowOptions struct {
 	From  uint64 // the first sequence wanted; at least 1
 	Epoch string // the incarnation in which From has its meaning
 	Born  int64  // State.Born of that incarnation; 0 when it is not known
+	// Read is an event before From that was read in that incarnation, the latest if possible;
+	// Seq is 0 for none. Where the stream has another one in its place, it has lost its end
+	// since, and Follow ends with a LossError that is Again.
+	Read Mark
 	// Contact, if set, is called when the log is reached (nil) and when it is lost (why);
 	// repeats are possible. It runs on the follower's goroutine and must not block.
 	Contact func(err error)
+}
+
+// Mark identifies an event that was read: a sequence that is given a second time is given to an
+// event that is stored at another time.
+type Mark struct {
+	Seq  uint64
+	Time time.Time
 }
 
 // Reason says why something cannot be redelivered. The text goes to clients.

@@ -17,7 +17,7 @@ type jump struct {
 // end and has grown again, so a position that this concerns is moved, or announced as reused.
 // A loss that meets a subscription twice before it is polled follows the same rule from the
 // position that the first one moved it to: nothing that is stored behind that is skipped.
-func (s *Subscription) reset(loss *LossError, reached Position, seq uint64, reused reusedRange) (leave bool) {
+func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (leave bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.opened {
@@ -32,9 +32,11 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64, reus
 	switch {
 	case !s.live && (!same || !loss.rewound()), same && !loss.rewound() && at.Seq >= seq:
 		return false
-	case !same, !loss.rewound(), at.Seq > loss.State.LastSeq:
+	case !same, !loss.rewound():
 		gap = newGap(loss.Reason, at.String(), loss.State, seq)
-	case reused.contains(at.Seq):
+	case at.Seq > loss.State.LastSeq:
+		gap = newGap(Future, at.String(), loss.State, loss.State.LastSeq)
+	case loss.reused().contains(at.Seq): // of those that an earlier loss concerned, it has the later ones
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
 	defer s.signal()
@@ -49,10 +51,13 @@ func (s *Subscription) nextLocked() (at Position, born int64) {
 	return Position{s.cursor, s.epoch}, s.born
 }
 
-// jumpLocked continues behind a gap, or at a position where there is none, once what is pending
-// was returned. What a Fetch under way returns is void. It returns whether the subscription
+// jumpLocked continues behind a gap, or where the subscription is when there is none, once what is
+// pending was returned. What a Fetch under way returns is void. It returns whether the subscription
 // must leave the index.
 func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool) {
+	if s.live && len(s.pending) == 0 {
+		s.cursor = max(s.cursor, to.Seq) // until the gap is taken, Position does not fall
+	}
 	if s.jump != nil {
 		gap = s.jump.gap.merge(gap)
 	}
@@ -64,22 +69,34 @@ func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool
 	return leave
 }
 
-// finishOpening makes the subscription known to resets. One that fell into the opening may have
-// given the sequences of the opening, or of its replay, another meaning.
-func (s *Subscription) finishOpening() {
+// finishOpening makes the subscription known to resets, and makes up for one that fell into the
+// opening: it may have given the sequences of the position, or of the replay, another meaning. A
+// position that a client named may also be one of those that were given twice before.
+func (s *Subscription) finishOpening(named bool) {
 	f := s.feed
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
-	if s.replay.reader != nil && s.replay.times != f.reused.times {
+	rewound := s.replay.times != f.reused.times
+	if s.replay.reader != nil && rewound {
 		s.replay.close()
 	}
-	if s.opening.Gap != nil || s.epoch != f.epoch || !f.reused.contains(s.cursor) {
+	announced := s.opening.Gap != nil || !named
+	same := s.epoch == f.epoch && sameBirth(s.born, f.born)
+	if !same || !f.reused.contains(s.cursor) || announced && !rewound {
 		return
 	}
-	s.opening.Gap = newGap(Possible, s.opening.ID, f.lastStateLocked(), s.cursor)
+	at, state, high := Position{s.cursor, s.epoch}, f.lastStateLocked(), f.window.high
+	switch {
+	case rewound && s.cursor > high: // what the tail reads next is new to the client
+		s.jumpLocked(newGap(Future, at.String(), state, high), at, s.born)
+	case s.opening.Gap == nil:
+		s.opening.Gap = newGap(Possible, at.String(), state, s.cursor)
+	default:
+		s.jumpLocked(newGap(Possible, at.String(), state, s.cursor), at, s.born)
+	}
 }
 
 // lastStateLocked is the stream as the leader described it last, as far as gaps need it.

@@ -191,3 +191,52 @@ func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 		back.want(t, append([]string{"gap:possible"}, texts(span(4, 11))...)...)
 	})
 }
+
+// What a heartbeat has named as the position of a quiet client holds when events wait to be sent,
+// when their list overflows, and when a gap waits.
+func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
+	for name, next := range map[string]func(r *rig){
+		"one event": func(r *rig) { r.publish(1, "n.me") },
+		"overflow":  func(r *rig) { r.publish(5, "n.me") },
+		"gap":       func(r *rig) { r.hole() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, nil, feed.Options{MaxPending: 2})
+				c := r.subscribe(t, feed.Start{}, "n.me")
+				c.drain(t, r)
+				r.publish(50, "n.others")
+				synctest.Wait()
+				before := c.sub.Position()
+				next(r)
+				synctest.Wait()
+				if got := c.sub.Position(); before.Seq != 50 || got.Seq < before.Seq {
+					t.Errorf("the position was %v, and is %v", before, got)
+				}
+			})
+		})
+	}
+}
+
+// A stream loses its end twice. Positions that only the first loss concerned are those of the second
+// events by then, and a client that goes back is told why.
+func TestReset_EndLostTwiceBeforeThePoll_GoesBackAsFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{})
+		r.publish(4, "n.a")
+		synctest.Wait()
+		r.Rollback(3)
+		synctest.Wait()
+		r.publish(7, "n.a") // up to 10
+		live := r.subscribe(t, feed.Resume("10-e1"))
+		live.drain(t, r)
+		for range 2 {
+			r.Rollback(6)
+			synctest.Wait()
+			r.publish(3, "n.a")
+			synctest.Wait()
+		}
+		live.drain(t, r)
+		live.want(t, "gap:future", "7", "8", "9")
+	})
+}

@@ -17,12 +17,16 @@ func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 	case !loss.rewound() && loss.Reason != NewEpoch:
 		return r
 	}
-	now := reusedRange{above: loss.Kept, upTo: max(r.upTo, loss.From-1), times: r.times + 1}
+	now := loss.reused()
+	now.times = r.times + 1
 	if r.upTo > 0 {
-		now.above = min(now.above, r.above)
+		now.above, now.upTo = min(now.above, r.above), max(now.upTo, r.upTo)
 	}
 	return now
 }
+
+// reused returns the sequences that the loss alone has given another meaning.
+func (e *LossError) reused() reusedRange { return reusedRange{above: e.Kept, upTo: e.From - 1} }
 
 func (r reusedRange) contains(seq uint64) bool { return r.above < seq && seq <= r.upTo }
 

@@ -27,6 +27,9 @@ type Start struct {
 	raw      string // as the client named it
 }
 
+// named reports that the start is a position that a client claims to have reached.
+func (s Start) named() bool { return s.kind == startSeq || s.kind == startResume }
+
 // Resume continues after the position that a client names, such as its Last-Event-ID. What
 // cannot be read begins at the present, behind a gap that says so: a client that repeats
 // its id for ever must not be turned away.

@@ -44,7 +44,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
 	s.settle()
-	s.finishOpening()
+	s.finishOpening(opts.Start.named())
 	return s, nil
 }
 
@@ -75,7 +75,7 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 		s.Close()
 		return nil, nil
 	}
-	s.finishOpening()
+	s.finishOpening(opts.Start.named())
 	return s, nil
 }
 
@@ -92,6 +92,7 @@ func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
 	defer f.mu.Unlock()
 	f.subs.Add(s)
 	s.epoch, s.born, s.cursor, s.offered = f.epoch, f.born, f.window.high, f.window.high
+	s.replay.times = f.reused.times
 	return s, nil
 }
 

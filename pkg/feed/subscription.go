@@ -277,6 +277,9 @@ func (s *Subscription) offer(f *Frame) offered {
 		s.signal()
 		return full
 	}
+	if len(s.pending) == 0 {
+		s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
+	}
 	s.pending = append(s.pending, f)
 	s.pendingBytes += f.size
 	s.offered = f.Seq

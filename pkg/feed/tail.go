@@ -101,7 +101,7 @@ var errFollowEnded = errors.New("the log ended the sequence of events without an
 // An error says that the tail must be restarted.
 func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	f.openAt(state.LastSeq, next-1)
-	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Contact: f.setLost}
+	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Read: f.read, Contact: f.setLost}
 	for ev, err := range f.log.Follow(ctx, opts) {
 		if loss, ok := errors.AsType[*LossError](err); ok {
 			f.resolve(loss)
@@ -120,7 +120,7 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 			return nil
 		}
 		f.offer(ev)
-		next = ev.Seq + 1
+		next, f.read = ev.Seq+1, Mark{ev.Seq, ev.Time}
 		f.openAt(state.LastSeq, ev.Seq)
 	}
 	return errFollowEnded
@@ -158,5 +158,8 @@ func (f *Feed) resolve(loss *LossError) {
 			"change tidemark.epoch in its metadata", "epoch", f.epoch)
 	}
 	f.opts.Logger.Warn("the stream cannot be continued where the tail was", "error", loss, "continues_after", seq)
+	if loss.rewound() || loss.Reason == NewEpoch {
+		f.read = Mark{}
+	}
 	f.reset(loss, seq)
 }

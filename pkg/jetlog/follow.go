@@ -23,6 +23,9 @@ func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[fee
 		defer p.close()
 		p.tail = true
 		f := &follower{log: l, opts: opts, pull: p, next: max(opts.From, 1), probe: probe{patience: probePause}}
+		if read := opts.Read; read.Seq > 0 {
+			f.marks.add(read.Seq, read.Time.UnixNano())
+		}
 		if err := f.run(ctx, yield); err != nil && ctx.Err() == nil {
 			yield(feed.Event{}, err)
 		}
@@ -172,10 +175,13 @@ func (f *follower) judge(ctx context.Context, state feed.State) error {
 		return f.loss(feed.Trimmed, state)
 	case state.LastSeq+1 < f.next:
 		return f.judgeShort(ctx, state)
-	case !f.reached:
-		return nil
 	}
-	return f.judgeAgain(ctx, state)
+	if f.reached {
+		if err := f.judgeDeleted(ctx, state); err != nil {
+			return err
+		}
+	}
+	return f.judgeReused(ctx, state)
 }
 
 const (
@@ -212,18 +218,21 @@ func (f *follower) judgeShort(ctx context.Context, state feed.State) error {
 	return fmt.Errorf("the stream has reached %d, and the tail was at %d", state.LastSeq, f.next-1)
 }
 
-// judgeAgain finds what may have happened while there was no contact: messages deleted
-// before they were read, or numbers given again after the end of the stream was lost.
-func (f *follower) judgeAgain(ctx context.Context, state feed.State) error {
-	if state.Deleted > 0 && state.LastSeq >= f.next {
-		holes, err := f.log.HasHoles(ctx, f.next, state.LastSeq)
-		if err != nil {
-			return err
-		}
-		if holes {
-			return f.loss(feed.Possible, state)
-		}
+// judgeDeleted finds messages that were deleted before they were read, while there was no contact.
+func (f *follower) judgeDeleted(ctx context.Context, state feed.State) error {
+	if state.Deleted == 0 || state.LastSeq < f.next {
+		return nil
 	}
+	holes, err := f.log.HasHoles(ctx, f.next, state.LastSeq)
+	if err == nil && holes {
+		return f.loss(feed.Possible, state)
+	}
+	return err
+}
+
+// judgeReused finds numbers given again after the end of the stream was lost, while there was no
+// contact, or before this follower.
+func (f *follower) judgeReused(ctx context.Context, state feed.State) error {
 	last := f.marks.last
 	if last.seq < state.FirstSeq || last.seq == 0 {
 		return nil

@@ -25,10 +25,11 @@ type MemLog struct {
 	epochs  int
 	epoch   string
 	born    int64
-	ends    []uint64 // that Rollback set in this incarnation
+	floors  []uint64  // what was left at each loss of the end
 	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
+	stored  time.Time // of the event that was stored last
 	down    error
 	readers int
 }
@@ -53,7 +54,12 @@ func (l *MemLog) Publish(subject, typ string, data []byte) (seq uint64) {
 	l.update(func() {
 		l.last++
 		seq = l.last
-		l.events = append(l.events, feed.Event{Seq: seq, Subject: subject, Type: typ, Data: data, Time: time.Now()})
+		stored := time.Now()
+		if !stored.After(l.stored) {
+			stored = l.stored.Add(1) // no two events are stored at one time, also where no time passes
+		}
+		l.stored = stored
+		l.events = append(l.events, feed.Event{Seq: seq, Subject: subject, Type: typ, Data: data, Time: stored})
 	})
 	return seq
 }
@@ -76,7 +82,7 @@ func (l *MemLog) Delete(seq uint64) {
 func (l *MemLog) Recreate() {
 	l.update(func() {
 		l.epochs++
-		l.epoch, l.events, l.last, l.ends = fmt.Sprintf("e%d", l.epochs), nil, 0, nil
+		l.epoch, l.events, l.last = fmt.Sprintf("e%d", l.epochs), nil, 0
 		l.born++
 	})
 }
@@ -85,7 +91,7 @@ func (l *MemLog) Recreate() {
 // epoch that somebody chose.
 func (l *MemLog) RecreateAlike() {
 	l.update(func() {
-		l.events, l.last, l.ends = nil, 0, nil
+		l.events, l.last = nil, 0
 		l.born++
 	})
 }
@@ -97,7 +103,7 @@ func (l *MemLog) SetCopy(c feed.Copy) { l.update(func() { l.copy = c }) }
 func (l *MemLog) Rollback(last uint64) {
 	l.update(func() {
 		l.last = last
-		l.ends = append(l.ends, last)
+		l.floors = append(l.floors, last)
 		l.events = slices.DeleteFunc(l.events, func(ev feed.Event) bool { return ev.Seq > last })
 	})
 }
@@ -317,7 +323,7 @@ type memFollower struct {
 	log  *MemLog
 	opts feed.FollowOptions
 	next uint64
-	ends int // how many of MemLog.ends were seen; -1 before the first look
+	ends int // how many of MemLog.floors were seen; -1 before the first look
 }
 
 // poll returns what is stored from next on, or how the sequences up to the end were lost.
@@ -367,7 +373,10 @@ func (f *memFollower) lossLocked(state feed.State) error {
 
 // keptLocked returns the last sequence that was read and is the same as then.
 func (f *memFollower) keptLocked() uint64 {
-	kept, ends := f.next-1, f.log.ends
+	kept, ends := f.next-1, f.log.floors
+	if f.ends < 0 && (f.log.last < kept || f.log.replacedLocked(f.opts.Read)) {
+		return 0
+	}
 	if f.ends >= 0 && f.ends < len(ends) {
 		kept = min(kept, slices.Min(ends[f.ends:]))
 	}
@@ -375,6 +384,13 @@ func (f *memFollower) keptLocked() uint64 {
 		f.ends = len(ends) // what was lost had not been read
 	}
 	return kept
+}
+
+// replacedLocked reports that another event has the place of one that was read.
+func (l *MemLog) replacedLocked(read feed.Mark) bool {
+	return slices.ContainsFunc(l.events, func(ev feed.Event) bool {
+		return ev.Seq == read.Seq && !ev.Time.Equal(read.Time)
+	})
 }
 
 func (l *MemLog) reachTold(ctx context.Context, opts feed.FollowOptions) error {
