@@ -11,7 +11,7 @@ import (
 )
 
 // gcPercent lets the heap grow to three times what is alive before the collector runs. It marks
-// all connections, which delays who is served meanwhile: half as often is worth a few hundred bytes
+// all connections, which delays the events of that time: half as often is worth a few hundred bytes
 // a connection. GOGC says otherwise, and GOMEMLIMIT bounds the whole.
 const gcPercent = 200
 

@@ -15,7 +15,7 @@ const DefaultReplayBytes = 32 << 20
 // sent. The feeds of a node share one, as they share the node's memory and its connection to NATS.
 // Replays that it has no room for wait in a queue, first come, first served.
 //
-// It is safe for concurrent use. It counts bytes alone and knows neither streams nor sockets.
+// It is safe for concurrent use. It counts bytes alone and has no notion of streams and sockets.
 type ReplayBudget struct {
 	size int
 

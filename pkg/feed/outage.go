@@ -15,7 +15,7 @@ var errOutage = errors.New("the stream went out of reach")
 // state of the stream before it reads on. One that begins during an outage is not ended by it.
 type outages struct {
 	mu  sync.Mutex
-	ctx context.Context // ends with the next outage; nil until somebody waits for it
+	ctx context.Context // ends with the next outage; nil until a replay needs it
 	end context.CancelFunc
 }
 

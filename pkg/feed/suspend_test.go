@@ -25,7 +25,7 @@ func from(text string) feed.Start {
 	return start
 }
 
-// requestLog is a log that remembers what its readers are asked to request.
+// requestLog is a log that records the requests of its readers.
 type requestLog struct {
 	*feedtest.MemLog
 	requests []int
@@ -265,7 +265,7 @@ func TestReplay_LargeEvents_AreCountedAsTheyAre(t *testing.T) {
 }
 
 // TestReplay_ManyClientsSuspendedAtRandom: with a budget for a few of them, and events of all sizes that
-// are published meanwhile, each client gets each event once and in order.
+// are published at the same time, each client gets each event once and in order.
 func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {

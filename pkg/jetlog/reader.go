@@ -92,11 +92,11 @@ func (r *reader) Request(bytes int) bool {
 	if r.pull == nil || r.closed || r.ended || r.nothing {
 		return false
 	}
-	if r.pull.consumer == "" { // the next fetch makes one, and then asks
+	if r.pull.consumer == "" { // the next fetch makes one, and then requests
 		return true
 	}
 	if !r.pull.asking() && r.pull.ask(r.log.ctx, r.batch(), r.bytes) != nil {
-		r.pull.left = 0 // the next fetch asks again, and reports
+		r.pull.left = 0 // the next fetch requests again, and reports
 	}
 	return true
 }

@@ -46,7 +46,7 @@ var (
 	tailResets   = define(counter, "tail_resets_total", "How often the stream could not be followed where the node was, by the gap that its clients were told.", "stream", "reason")
 	tailRestarts = define(counter, "tail_restarts_total", "How often the consumer of the tail was replaced, without a loss: the connection, the server or the consumer had failed.", "stream")
 
-	natsConnected  = define(gauge, "nats_connected", "1 while the connection to NATS stands. replay: over which replays read. tail: of the tails. main: all others.", "connection")
+	natsConnected  = define(gauge, "nats_connected", "1 while the node has the connection to NATS. replay: for what replays read. tail: for the tails. main: for all else.", "connection")
 	natsReconnects = define(counter, "nats_reconnects_total", "How often it was made again.", "connection")
 	natsReceived   = define(counter, "nats_received_bytes_total", "Bytes received from NATS.", "connection")
 	natsSent       = define(counter, "nats_sent_bytes_total", "Bytes sent to NATS.", "connection")
