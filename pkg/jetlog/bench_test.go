@@ -46,8 +46,10 @@ func replay(tb testing.TB, l *jetlog.Log, ctx context.Context, opts feed.ReadOpt
 		tb.Fatal(err)
 	}
 	defer r.Close()
-	for {
+	for size := 128 << 10; ; size = min(2*size, 1<<20) { // as a feed reads for a client that takes all
+		r.Request(size)
 		batch, err := r.Next(ctx)
+		r.Request(size)
 		n += len(batch.Events)
 		if errors.Is(err, io.EOF) {
 			return n
