@@ -170,11 +170,7 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	defer s.mu.Unlock()
 	s.dropRemovedLocked()
 	if len(s.pending) > 0 && s.pending[0].Seq < f.floor.Load() {
-		if s.live {
-			f.index.remove(s)
-		}
-		s.live = false // what was deleted among them shows when it catches up from its cursor
-		s.dropPendingLocked()
+		s.leaveFloorLocked()
 	}
 	if !s.missed || s.closed {
 		return s.takeLocked(room)
@@ -185,6 +181,28 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	s.missed = false
 	s.holdLocked()
 	return Delivery{Gap: newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)}, s.live, nil
+}
+
+// leaveFloorLocked handles pending frames that may have been deleted without a mark. The subscription
+// catches up from its cursor, which shows what was. One that is about to be moved to another place
+// cannot; it keeps what is not certain to be trimmed, as it is sent soon.
+func (s *Subscription) leaveFloorLocked() {
+	f := s.feed
+	if s.jump == nil {
+		if s.live {
+			f.index.remove(s)
+		}
+		s.live = false
+		s.dropPendingLocked()
+		return
+	}
+	trimmed := 0
+	for s.epoch == f.epoch && trimmed < len(s.pending) && s.pending[trimmed].Seq < f.first {
+		s.pendingBytes -= s.pending[trimmed].size
+		trimmed++
+	}
+	s.missed = s.missed || trimmed > 0
+	s.pending = s.pending[trimmed:]
 }
 
 func (s *Subscription) dropRemovedLocked() {
