@@ -46,7 +46,7 @@ func TestWindow_RandomDeletions_FollowsStream(t *testing.T) {
 	}
 	for seed := range histories {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { runHistory(t, uint64(seed)) }) //nolint:gosec // a small number
+			synctest.Test(t, func(t *testing.T) { runHistory(t, uint64(seed)) })
 		})
 		if t.Failed() {
 			return

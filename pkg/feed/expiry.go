@@ -115,7 +115,7 @@ func (f *Feed) expireLocked() {
 // that they still have to send.
 func (f *Feed) removedLocked(why Removal, n int) {
 	if n > 0 {
-		f.removed[why].Add(uint64(n)) //nolint:gosec // a count
+		f.removed[why].Add(uint64(n))
 		f.removals.Add(1)
 	}
 }

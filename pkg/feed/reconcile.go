@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -54,12 +55,32 @@ func (f *Feed) poll(ctx context.Context) {
 		return
 	}
 	f.setSilent(err)
+	if errors.Is(err, ErrNoStream) {
+		f.streamMissing()
+	}
 	if err != nil {
 		return
 	}
+	f.verification.noStream = 0
 	f.lookAhead(state)
 	f.clock.set(state.Time)
 	f.reconcile(ctx, state)
+}
+
+// missingPolls is how often in a row a stream must be missing to count as deleted. A server that has
+// just started may not know of it yet.
+const missingPolls = 2
+
+// streamMissing empties the window once the stream was deleted, and with it all its events.
+func (f *Feed) streamMissing() {
+	v := &f.verification
+	if v.noStream++; v.noStream < missingPolls {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removedLocked(RemovedDeleted, f.window.trim(f.window.high+1))
+	f.ledger.known = false
 }
 
 // reconcile takes from the window what the stream no longer has: what lies before its first

@@ -9,17 +9,18 @@ import (
 
 // verification remembers what it has cost to compare a window with its stream by reading.
 type verification struct {
-	guessed bool          // events were superseded by a guess since the last read
-	next    time.Time     // not to be read before
-	nothing State         // where the last read found nothing
-	retry   time.Time     // not to be read before while the stream still shows the same deletions
-	last    time.Time     // when it was read
-	took    time.Duration // to read it
-	idle    time.Duration // the pause after a read that found nothing
+	noStream int           // polls in a row that found no stream
+	guessed  bool          // events were superseded by a guess since the last read
+	next     time.Time     // not to be read before
+	nothing  State         // where the last read found nothing
+	retry    time.Time     // not to be read before while the stream still shows the same deletions
+	last     time.Time     // when it was read
+	took     time.Duration // to read it
+	idle     time.Duration // the pause after a read that found nothing
 }
 
-// Bounds of the pause after a read. A window of 65,536 frames takes about a quarter of a second, so
-// that a stream from which something is deleted all the time costs a fifth of a core.
+// Bounds of the pause after a read. A window of 65,536 frames takes about as long as a replay of as many
+// events, a quarter of a second on an idle machine.
 const (
 	readShare    = 4  // pauses for so many times as long as the read took
 	guessShare   = 20 // as readShare, where only guesses are to be checked; see supersede

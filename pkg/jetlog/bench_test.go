@@ -116,3 +116,25 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCheck is what it costs to compare a window of the default size with its stream: by the
+// number of its events, and by their headers.
+func BenchmarkCheck(b *testing.B) {
+	const window = 65_536
+	s, l := benchStand(b)
+	b.Run("count", func(b *testing.B) {
+		for b.Loop() {
+			if n, err := l.Count(s.ctx(), benchEvents-window+1); n != window || err != nil {
+				b.Fatal(n, err)
+			}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			if n := replay(b, l, s.ctx(), feed.ReadOptions{From: benchEvents - window + 1, To: benchEvents, HeadersOnly: true}); n != window {
+				b.Fatal(n)
+			}
+		}
+		reportEvents(b, window*b.N)
+	})
+}

@@ -269,3 +269,61 @@ func TestSubscription_PendingEventDeleted_SendsGap(t *testing.T) {
 		t.Errorf("received %v, want %v", got, want)
 	}
 }
+
+// A stream that replaces its events faster than the tail reads them costs neither consumers nor a gap
+// for each.
+func TestFeed_KeyValueStream_KeepsConsumerAndWindow(t *testing.T) {
+	s := newStand(t)
+	s.reset(jetstream.StreamConfig{MaxMsgsPerSubject: 1, Storage: jetstream.MemoryStorage})
+	for i := range 100 {
+		s.publish(fmt.Sprint("notifications.k.", i), nil, nil)
+	}
+	l := s.open(jetlog.Options{})
+	f := s.runReady(l, feed.Options{})
+	quiet, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{Filters: []string{"notifications.quiet"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer quiet.Close()
+	gaps, rounds := 0, time.Now()
+	for len(f.Status().Losses) > 0 && f.Status().Losses[feed.Possible] < 500 {
+		for range 20 {
+			if _, err := s.js.PublishAsync("notifications.k.7", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-s.js.PublishAsyncComplete()
+		d, _, err := quiet.Poll(1 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Gap != nil {
+			gaps++
+		}
+	}
+	if most := int(time.Since(rounds)/time.Second) + 2; gaps > most {
+		t.Errorf("%d gaps in %v", gaps, time.Since(rounds))
+	}
+	if status := l.Status(); status.Creates != 1 || status.TailRestarts != 0 {
+		t.Errorf("the tail made %d consumers, and replaced %d", status.Creates, status.TailRestarts)
+	}
+	last := s.state(l).LastSeq
+	s.await("the tail has read all", func() bool { return f.Status().High >= last })
+	if got := s.resume(f, last-1, last, "notifications.k.7"); !slices.Equal(got, []string{fmt.Sprint(last)}) {
+		t.Errorf("a client that lacks the last event received %v", got)
+	}
+	if st := f.Status(); st.FromLog != 0 || st.Events < 100 {
+		t.Errorf("the window holds %d events, and %d resumes took the log", st.Events, st.FromLog)
+	}
+}
+
+// A stream that was deleted takes its events along.
+func TestWindow_StreamDeleted_IsEmpty(t *testing.T) {
+	s := newStand(t)
+	l := s.open(jetlog.Options{})
+	f := s.runReady(l, feed.Options{})
+	s.publishMany(5, "notifications.a")
+	s.await("the tail has read them", func() bool { return f.Status().Events == 5 })
+	s.deleteStream()
+	s.await("the window is empty", func() bool { return f.Status().Events == 0 })
+}
