@@ -92,26 +92,31 @@ var house = map[string]struct {
 }{
 	"internal/testkit":        {}, // for tests: it knows none of ours
 	"internal/slots":          {},
+	"internal/seclog":         {},
+	"internal/hostname":       {},
+	"internal/netaddr":        {},
 	"pkg/sse":                 {},
 	"pkg/client":              {ours: []string{"pkg/sse"}},
 	"pkg/histogram":           {},
-	"pkg/push":                {ours: []string{"pkg/sse"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
-	"pkg/feed":                {ours: []string{"pkg/sse", "pkg/histogram", "internal/slots"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
-	"pkg/feed/feedtest":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
-	"pkg/feed/feedtest/model": {ours: []string{"pkg/sse", "pkg/feed", "pkg/feed/feedtest", "pkg/histogram", "internal/slots"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
-	"pkg/auth":                {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots"}, others: []string{"any"}},
-	"pkg/jetlog":              {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots"}, others: []string{"any"}, never: []string{"net/http"}},
-	"pkg/feedhttp":            {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots"}, others: []string{"any"}},
-	"pkg/presence":            {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots"}, others: []string{"any"}, never: []string{"net/http"}},
+	"pkg/push":                {ours: []string{"pkg/sse", "internal/netaddr"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
+	"pkg/feed":                {ours: []string{"pkg/sse", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
+	"pkg/feed/feedtest":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
+	"pkg/auth":                {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
+	"pkg/jetlog":              {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"pkg/feedhttp":            {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
+	"pkg/presence":            {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/subject":        {},
+	"internal/delivery":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"pkg/natsd":               {others: []string{"any"}},
 	"pkg/loadgen":             {others: []string{"any"}}, // measures any server: it knows none of ours
 	"pkg/loadgen/report":      {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
 	"pkg/loadgen/overhead":    {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"e2e/topology":            {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
 	"pkg/web":                 {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
-	"pkg/server/traces":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots", "pkg/feedhttp", "pkg/jetlog"}, others: []string{"any"}},
+	"pkg/server/traces":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots", "internal/netaddr", "pkg/feedhttp", "pkg/jetlog", "internal/subject"}, others: []string{"any"}},
 	"streams":                 {others: []string{"github.com/nats-io/nats.go"}},
-	"config":                  {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "pkg/presence"}, others: []string{"any"}},
+	"config":                  {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/hostname", "pkg/presence", "internal/subject"}, others: []string{"any"}},
+	"pkg/feed/feedtest/model": {ours: []string{"pkg/sse", "pkg/feed", "pkg/feed/feedtest", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -22,11 +22,11 @@ func (c Config) PublishNeedsIdentity() bool {
 	return c.Publish.Keys != "" || c.hasSource("jwt") && c.Auth.JWT.PublishClaim != ""
 }
 
-// PublishEnabled resolves publish.enabled. Where strangers can connect, auto is off unless
-// something says who may publish.
+// PublishEnabled resolves publish.enabled. auto is off unless something says who may publish: a
+// loopback address does not, since a proxy on this machine may pass everybody on.
 func (c Config) PublishEnabled() bool {
 	if c.Publish.Enabled == Auto {
-		return c.OnLoopback() || c.PublishNeedsIdentity()
+		return c.Dev || c.PublishNeedsIdentity()
 	}
 	return c.Publish.Enabled == On
 }
@@ -69,20 +69,26 @@ func (c Config) validateAuth(p *problems) {
 
 // validateReach compares who can connect with who would be let in.
 func (c Config) validateReach(p *problems) {
-	if _, _, err := net.SplitHostPort(c.HTTP.Addr); err != nil || c.OnLoopback() {
-		return // what is no address is told elsewhere
+	if _, _, err := net.SplitHostPort(c.HTTP.Addr); err != nil {
+		return // what is not an address is reported elsewhere
 	}
-	if c.hasSource("dev") {
-		p.add("auth.identity", "dev believes whatever user a query names; it is for loopback, and http.addr is %s", c.HTTP.Addr)
+	if c.hasSource("dev") && !c.Dev {
+		p.add("auth.identity", "the source dev trusts ?user=, which is for trying things out; add --dev, or drop it")
+	}
+	if c.Dev && !c.OnLoopback() {
+		p.add("dev", "it trusts every program that reaches %s, which others can; use an http.addr on loopback, or drop dev and set auth.identity", c.HTTP.Addr)
 	}
 	if c.Insecure {
 		return
 	}
+	if c.Publish.Enabled == On && !c.Dev && !c.PublishNeedsIdentity() {
+		p.add("publish.enabled", "everybody who reaches %s could publish: set publish.keys or auth.jwt.publish_claim, or start with --dev to try it on this machine, or with --insecure", c.HTTP.Addr)
+	}
+	if c.OnLoopback() {
+		return
+	}
 	if len(c.Auth.Identity) == 0 {
 		p.add("auth.identity", "%s can be reached from other machines, and nothing says who is calling: set jwt or header (or anonymous, if everybody may read what needs no identity), or start with --insecure", c.HTTP.Addr)
-	}
-	if c.Publish.Enabled == On && !c.PublishNeedsIdentity() {
-		p.add("publish.enabled", "%s can be reached from other machines, and everybody could publish: set publish.keys or auth.jwt.publish_claim, or start with --insecure", c.HTTP.Addr)
 	}
 }
 
@@ -103,6 +109,7 @@ func (j JWT) validate(p *problems, used bool) {
 		checkPair(p, "auth.jwt.claims", pair, "city=address.city")
 	}
 	atLeastDuration(p, "auth.jwt.leeway", j.Leeway, 0)
+	atLeastDuration(p, "auth.jwt.max_lifetime", j.MaxLifetime, 0)
 }
 
 func checkPair(p *problems, key, pair, example string) {

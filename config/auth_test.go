@@ -13,22 +13,28 @@ func TestValidateAuth(t *testing.T) {
 		change func(*Config)
 		want   string // of the message; empty for fine
 	}{
-		"outside, nobody asked":     {func(c *Config) { c.HTTP.Addr = outside }, "auth.identity: "},
-		"a name, nobody asked":      {func(c *Config) { c.HTTP.Addr = "example.com:80" }, "auth.identity: "},
-		"outside, insecure":         {func(c *Config) { c.HTTP.Addr, c.Insecure = outside, true }, ""},
-		"outside, by token":         {func(c *Config) { c.HTTP.Addr = outside; jwt(c) }, ""},
-		"outside, anonymous":        {func(c *Config) { c.HTTP.Addr, c.Auth.Identity = outside, []string{"anonymous"} }, ""},
-		"outside, dev":              {func(c *Config) { c.HTTP.Addr, c.Auth.Identity = outside, []string{"dev"} }, "auth.identity: dev "},
-		"outside, dev and insecure": {func(c *Config) { c.HTTP.Addr, c.Auth.Identity, c.Insecure = outside, []string{"dev"}, true }, "auth.identity: dev "},
-		"IPv6 loopback":             {func(c *Config) { c.HTTP.Addr = "[::1]:8080" }, ""},
-		"localhost":                 {func(c *Config) { c.HTTP.Addr = "localhost:8080" }, ""},
-		"unknown source":            {func(c *Config) { c.Auth.Identity = []string{"oauth"} }, "auth.identity: "},
-		"behind anonymous":          {func(c *Config) { c.Auth.Identity = []string{"anonymous", "dev"} }, "auth.identity: anonymous "},
-		"token without keys":        {func(c *Config) { c.Auth.Identity = []string{"jwt"} }, "auth.jwt: 0 "},
-		"keys at two places":        {func(c *Config) { jwt(c); c.Auth.JWT.JWKSURL = "https://a" }, "auth.jwt: 2 "},
-		"keys for nothing":          {func(c *Config) { c.Auth.JWT.JWKSFile = "k" }, "auth.identity: "},
-		"claim without variable":    {func(c *Config) { c.Auth.JWT.Claims = []string{"sub"} }, "auth.jwt.claims: "},
-		"header from nobody":        {func(c *Config) { c.Auth.Identity = []string{"header"} }, "http.trusted_proxies: "},
+		"outside, nobody asked":       {func(c *Config) { c.HTTP.Addr = outside }, "auth.identity: "},
+		"a name, nobody asked":        {func(c *Config) { c.HTTP.Addr = "example.com:80" }, "auth.identity: "},
+		"outside, insecure":           {func(c *Config) { c.HTTP.Addr, c.Insecure = outside, true }, ""},
+		"outside, by token":           {func(c *Config) { c.HTTP.Addr = outside; jwt(c) }, ""},
+		"outside, anonymous":          {func(c *Config) { c.HTTP.Addr, c.Auth.Identity = outside, []string{"anonymous"} }, ""},
+		"the source dev alone":        {func(c *Config) { c.Auth.Identity = []string{"dev"} }, "auth.identity: the source dev "},
+		"the source dev":              {func(c *Config) { c.Auth.Identity, c.Dev = []string{"dev"}, true }, ""},
+		"dev":                         {func(c *Config) { c.Dev = true }, ""},
+		"outside, dev":                {func(c *Config) { c.HTTP.Addr, c.Auth.Identity, c.Dev = outside, []string{"anonymous"}, true }, "dev: "},
+		"outside, dev and insecure":   {func(c *Config) { c.HTTP.Addr, c.Dev, c.Insecure = outside, true, true }, "dev: "},
+		"loopback, anybody publishes": {func(c *Config) { c.Publish.Enabled = On }, "publish.enabled: "},
+		"dev publishes":               {func(c *Config) { c.Publish.Enabled, c.Dev = On, true }, ""},
+		"insecure publishes":          {func(c *Config) { c.Publish.Enabled, c.Insecure = On, true }, ""},
+		"IPv6 loopback":               {func(c *Config) { c.HTTP.Addr = "[::1]:8080" }, ""},
+		"localhost":                   {func(c *Config) { c.HTTP.Addr = "localhost:8080" }, ""},
+		"unknown source":              {func(c *Config) { c.Auth.Identity = []string{"oauth"} }, "auth.identity: "},
+		"behind anonymous":            {func(c *Config) { c.Auth.Identity, c.Dev = []string{"anonymous", "dev"}, true }, "auth.identity: anonymous "},
+		"token without keys":          {func(c *Config) { c.Auth.Identity = []string{"jwt"} }, "auth.jwt: 0 "},
+		"keys at two places":          {func(c *Config) { jwt(c); c.Auth.JWT.JWKSURL = "https://a" }, "auth.jwt: 2 "},
+		"keys for nothing":            {func(c *Config) { c.Auth.JWT.JWKSFile = "k" }, "auth.identity: "},
+		"claim without variable":      {func(c *Config) { c.Auth.JWT.Claims = []string{"sub"} }, "auth.jwt.claims: "},
+		"header from nobody":          {func(c *Config) { c.Auth.Identity = []string{"header"} }, "http.trusted_proxies: "},
 		"header": {func(c *Config) {
 			c.Auth.Identity, c.HTTP.TrustedProxies = []string{"header"}, []string{"10.0.0.0/8", "::1"}
 		}, ""},
@@ -51,7 +57,7 @@ func TestPublishAuto(t *testing.T) {
 		enabled    Switch
 		want       bool
 	}{
-		{"127.0.0.1:1", "", Auto, true}, {":1", "", Auto, false}, {":1", "k", Auto, true},
+		{"127.0.0.1:1", "", Auto, false}, {"127.0.0.1:1", "k", Auto, true}, {":1", "", Auto, false}, {":1", "k", Auto, true},
 		{"127.0.0.1:1", "", Off, false}, {":1", "", On, true},
 	} {
 		cfg := Default()
@@ -59,6 +65,10 @@ func TestPublishAuto(t *testing.T) {
 		if got := cfg.PublishEnabled(); got != tt.want {
 			t.Errorf("%+v: %v", tt, got)
 		}
+	}
+	cfg := Default()
+	if cfg.Dev = true; !cfg.PublishEnabled() {
+		t.Error("not with dev")
 	}
 }
 

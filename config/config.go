@@ -22,6 +22,7 @@ type Config struct {
 	Feeds   map[string]Feed // by name
 	SSE     SSE
 	Limits  Limits
+	Sockets SocketLimits
 	Window  Window
 	Publish Publish
 	Console Console
@@ -31,14 +32,17 @@ type Config struct {
 	Presence Presence
 	Traces   Traces
 	Log      Log
+	// Dev is for trying things out at a loopback address: ?user= names the user, and publishing and
+	// presence need no key.
+	Dev bool
 	// Insecure lets everybody in beyond loopback, too.
 	Insecure bool
 }
 
 // Auth is auth.*: who is calling.
 type Auth struct {
-	// Identity are the sources of identities, asked in this order: jwt, header, dev, anonymous.
-	// Empty is dev and anonymous, on loopback only.
+	// Identity are the sources of identities, tried in this order: jwt, header, dev, anonymous.
+	// Empty is for loopback only: broadcasts alone, and with Dev also dev.
 	Identity []string
 	JWT      JWT
 	Header   AuthHeader
@@ -52,12 +56,13 @@ type JWT struct {
 	Issuer       string   // what iss must be; any when empty
 	Audience     []string // of which aud must hold one
 	Leeway       time.Duration
-	Cookie       string   // a cookie that may hold the token
-	Query        bool     // ?access_token= may, too
-	Claims       []string // variable=claim path, such as city=address.city
-	WidenClaim   string   // a claim with subjects that may be asked for beyond the feed's
-	NarrowClaim  string   // a claim with the only subjects that may be read
-	PublishClaim string   // a claim with subjects that may be published to
+	MaxLifetime  time.Duration // from iat to exp; 0 is any
+	Cookie       string        // a cookie that may hold the token
+	Query        bool          // ?access_token= may, too
+	Claims       []string      // variable=claim path, such as city=address.city
+	WidenClaim   string        // a claim with subjects that may be asked for beyond the feed's
+	NarrowClaim  string        // a claim with the only subjects that may be read
+	PublishClaim string        // a claim with subjects that may be published to
 
 	PresenceClaim string // a claim that is true for who may read who is connected
 }
@@ -73,8 +78,11 @@ type HTTP struct {
 	Addr            string // host:port
 	TLS             TLSPair
 	CORS            CORS
+	Hosts           []string      // host names that requests may be for; empty is localhost on loopback, any beyond
+	BasePath        string        // that all paths lie below; empty for none
 	TrustedProxies  []string      // CIDRs or addresses of those whose headers are believed
 	ShutdownTimeout time.Duration // how long requests may take to end; streams are told at once
+	DrainDelay      DrainDelay    // how long /readyz reports 503 before connections are closed
 }
 
 // Admin is admin.*: where operators connect.
@@ -87,6 +95,7 @@ type TLSPair struct{ Cert, Key string }
 
 // CORS is http.cors.*: which pages of other origins may read.
 type CORS struct {
+	Headers     []string // request headers that those pages may send besides the known ones
 	Origins     []string // such as https://app.example.com; "*" is any
 	Credentials bool     // cookies and Authorization may be sent along
 }
@@ -154,12 +163,18 @@ type SSE struct {
 	DrainPeriod  time.Duration // over how long clients are sent away at the end; 0 all at once
 }
 
-// Limits is limits.*: what one node takes. 0 is no limit, but for Streams.
+// Limits is limits.*: what one node takes. 0 is no limit, but for Streams and PerAddress.
 type Limits struct {
 	Streams    int // of all clients; 0 for what the limit of open files allows
 	PerUser    int // streams of one user
-	PerAddress int // streams of one IP address (IPv6: of one /64)
+	PerAddress int // streams of one IP address (IPv6: of one /64); 0 for half of all
 	Replays    int // streams that catch up from the log
+
+	// Of ?from=last: the subjects of one request, and requests over many subjects that wait.
+	LastSubjects          int
+	LastWaiting           int
+	LastWaitingPerUser    int
+	LastWaitingPerAddress int
 
 	// What one address may do in the long run, and at once after a pause. Bursts count only
 	// beside a rate.
@@ -167,6 +182,12 @@ type Limits struct {
 	ConnectsBurst      int
 	PublishesPerSecond int // events by HTTP
 	PublishesBurst     int
+}
+
+// SocketLimits is limits.sockets and limits.sockets_per_address.
+type SocketLimits struct {
+	All        int // 0 for what the limit of open files allows
+	PerAddress int // of one IP address (IPv6: of one /64); 0 for half of all
 }
 
 // Window is window.*: how many of its recent events are kept in memory, for each stream.
@@ -179,9 +200,20 @@ type Window struct {
 type Publish struct {
 	Enabled  Switch
 	Keys     string // file of API keys; empty for none
-	MaxBytes Size   // of one request's body
-	MaxBatch int    // events in one request
+	Subjects PublishSubjects
+	MaxBytes Size // of one request's body
+	MaxBatch int  // events in one request
 }
+
+// PublishSubjects is what may be published by HTTP.
+type PublishSubjects string
+
+// PublishFeeds takes the subjects that some feed can deliver; PublishStream takes all subjects of
+// the feeds' streams.
+const (
+	PublishFeeds  PublishSubjects = "feeds"
+	PublishStream PublishSubjects = "stream"
+)
 
 // Console is console.*: the page for operators at /.
 type Console struct {
@@ -227,7 +259,7 @@ type Log struct {
 // Default returns the configuration without file, environment and flags.
 func Default() Config {
 	return Config{
-		HTTP:  HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second},
+		HTTP:  HTTP{Addr: "127.0.0.1:8080", CORS: CORS{Origins: []string{}, Headers: []string{}}, Hosts: []string{}, TrustedProxies: []string{}, ShutdownTimeout: 10 * time.Second, DrainDelay: DrainDelayAuto},
 		Admin: Admin{Addr: AdminAuto},
 		NATS: NATS{
 			Name:     "tidemark",
@@ -247,12 +279,14 @@ func Default() Config {
 		}},
 		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second, DrainPeriod: 30 * time.Second},
 		Limits: Limits{
-			Replays:           10_000,
+			Replays:      10_000,
+			LastSubjects: 10_000,
+			LastWaiting:  64, LastWaitingPerUser: 4, LastWaitingPerAddress: 16,
 			ConnectsPerSecond: 2000, ConnectsBurst: 20_000,
 			PublishesPerSecond: 1000, PublishesBurst: 5000,
 		},
 		Window:   Window{Events: 65536, Bytes: 64 * MiB},
-		Publish:  Publish{Enabled: Auto, MaxBytes: MiB, MaxBatch: 1000},
+		Publish:  Publish{Enabled: Auto, Subjects: PublishFeeds, MaxBytes: MiB, MaxBatch: 1000},
 		Console:  Console{Enabled: Auto},
 		Docs:     Docs{Enabled: Auto},
 		Node:     Node{Micro: true},

@@ -102,20 +102,21 @@ nats: {embedded: {sync: 2m}}
 
 func TestEveryKeyByEveryWay(t *testing.T) {
 	values := map[string]string{
-		"http.addr": ":9", "admin.addr": ":7", "http.tls.cert": "c", "http.tls.key": "k", "http.cors.origins": "https://a.example, https://b.example",
-		"http.cors.credentials": "true", "http.shutdown_timeout": "1m", "nats.url": "tls://n:4222", "nats.name": "n",
+		"http.addr": ":9", "dev": "false", "admin.addr": ":7", "http.tls.cert": "c", "http.tls.key": "k", "http.cors.origins": "https://a.example, https://b.example",
+		"http.cors.credentials": "true", "http.shutdown_timeout": "1m", "http.cors.headers": "X-A, X-B", "http.hosts": "a.example, *.b.example", "http.base_path": "/t", "http.drain_delay": "2s", "nats.url": "tls://n:4222", "nats.name": "n",
 		"nats.credentials": "f", "nats.nkey": "", "nats.user": "", "nats.password": "", "nats.token": "",
 		"nats.tls.ca": "a", "nats.tls.cert": "c", "nats.tls.key": "k", "nats.embedded.addr": ":8", "nats.embedded.dir": "/d",
 		"nats.embedded.sync": "3m", "streams.dir": "s", "streams.replicas": "3", "streams.apply": "true", "sse.retry": "3s", "sse.heartbeat": "4s",
-		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.replays": "15",
+		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.sockets": "20", "limits.sockets_per_address": "21", "limits.replays": "15",
+		"limits.last_subjects": "20", "limits.last_waiting": "21", "limits.last_waiting_per_user": "22", "limits.last_waiting_per_address": "23",
 		"limits.connects_per_second": "16", "limits.connects_burst": "17", "limits.publishes_per_second": "18", "limits.publishes_burst": "19",
 		"sse.max_age": "6h", "sse.max_idle": "7m", "sse.drain_period": "8s", "window.events": "8", "window.bytes": "9KiB",
 		"http.trusted_proxies": "10.0.0.0/8, 192.0.2.1", "insecure": "true", "auth.identity": "jwt,anonymous",
 		"auth.jwt.secret_file": "", "auth.jwt.public_key_file": "k.pem", "auth.jwt.jwks_file": "", "auth.jwt.jwks_url": "", "auth.jwt.algorithms": "EdDSA",
-		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.cookie": "c", "auth.jwt.query": "true",
+		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.max_lifetime": "24h", "auth.jwt.cookie": "c", "auth.jwt.query": "true",
 		"auth.jwt.claims": "user=sub,city=address.city", "auth.jwt.widen_claim": "w", "auth.jwt.narrow_claim": "n", "auth.jwt.publish_claim": "p", "auth.jwt.presence_claim": "pr",
 		"node.name": "n1", "node.micro": "false", "presence.enabled": "true", "presence.bucket": "B", "presence.ttl": "9s", "presence.replicas": "3", "presence.events": "t.p",
-		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "publish.keys": "keys", "publish.enabled": "false", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "console.enabled": "false", "docs.enabled": "false", "traces.endpoint": "http://c:4318/v1/traces", "traces.sample": "0.5", "traces.rate": "7", "log.level": "debug", "log.format": "json", "log.users": "hash", "log.users_key": "uk",
+		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "publish.keys": "keys", "publish.enabled": "false", "publish.subjects": "stream", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "console.enabled": "false", "docs.enabled": "false", "traces.endpoint": "http://c:4318/v1/traces", "traces.sample": "0.5", "traces.rate": "7", "log.level": "debug", "log.format": "json", "log.users": "hash", "log.users_key": "uk",
 	}
 	var environ, args, yaml []string
 	for _, k := range keys {

@@ -24,8 +24,12 @@ var keys = []key{
 	{name: "http.tls.key", usage: "key of the certificate (PEM `file`)", field: func(c *Config) any { return &c.HTTP.TLS.Key }},
 	{name: "http.cors.origins", usage: "`origins` whose pages may read, by comma", field: func(c *Config) any { return &c.HTTP.CORS.Origins }},
 	{name: "http.cors.credentials", usage: "let those pages send cookies and Authorization", field: func(c *Config) any { return &c.HTTP.CORS.Credentials }},
+	{name: "http.cors.headers", usage: "request `headers` that those pages may send besides the known ones, by comma", field: func(c *Config) any { return &c.HTTP.CORS.Headers }},
+	{name: "http.hosts", usage: "serve requests for these host `names` alone, by comma", field: func(c *Config) any { return &c.HTTP.Hosts }},
+	{name: "http.base_path", usage: "serve everything below this `path`", field: func(c *Config) any { return &c.HTTP.BasePath }},
 	{name: "http.trusted_proxies", usage: "believe the headers of these `addresses` or CIDRs, by comma", field: func(c *Config) any { return &c.HTTP.TrustedProxies }},
 	{name: "http.shutdown_timeout", usage: "wait this `duration` for requests to end", field: func(c *Config) any { return &c.HTTP.ShutdownTimeout }},
+	{name: "http.drain_delay", usage: "report 503 at /readyz for this `duration` before connections are closed; auto is 5s, and 0s at a terminal", field: func(c *Config) any { return &c.HTTP.DrainDelay }},
 
 	{name: "admin.addr", usage: "serve operators at `host:port`; auto, or off", field: func(c *Config) any { return &c.Admin.Addr }},
 
@@ -43,6 +47,7 @@ var keys = []key{
 	{name: "nats.embedded.dir", usage: "embedded server: store streams in this `directory`", field: func(c *Config) any { return &c.NATS.Embedded.Dir }},
 	{name: "nats.embedded.sync", usage: "embedded server: sync to disk `always` or at an interval", field: func(c *Config) any { return &c.NATS.Embedded.Sync }},
 
+	{name: "dev", usage: "try things out on this machine: ?user= names the user, publishing needs no key", field: func(c *Config) any { return &c.Dev }},
 	{name: "insecure", usage: "let everybody in beyond loopback, too", field: func(c *Config) any { return &c.Insecure }},
 	{name: "auth.identity", usage: "ask these `sources` in turn, by comma: jwt, header, dev, anonymous", field: func(c *Config) any { return &c.Auth.Identity }},
 	{name: "auth.jwt.secret_file", usage: "`file` with the secret of HS256, HS384 and HS512", field: func(c *Config) any { return &c.Auth.JWT.SecretFile }},
@@ -53,6 +58,7 @@ var keys = []key{
 	{name: "auth.jwt.issuer", usage: "accept tokens of this `issuer` alone", field: func(c *Config) any { return &c.Auth.JWT.Issuer }},
 	{name: "auth.jwt.audience", usage: "accept tokens for one of these `names`, by comma; * takes any", field: func(c *Config) any { return &c.Auth.JWT.Audience }},
 	{name: "auth.jwt.leeway", usage: "allow for clocks that differ by this `duration`", field: func(c *Config) any { return &c.Auth.JWT.Leeway }},
+	{name: "auth.jwt.max_lifetime", usage: "refuse tokens that last longer than this `duration`; 0s takes any", field: func(c *Config) any { return &c.Auth.JWT.MaxLifetime }},
 	{name: "auth.jwt.cookie", usage: "take the token from the cookie of this `name`, too", field: func(c *Config) any { return &c.Auth.JWT.Cookie }},
 	{name: "auth.jwt.query", usage: "take the token from ?access_token=, too", field: func(c *Config) any { return &c.Auth.JWT.Query }},
 	{name: "auth.jwt.claims", usage: "fill variables from claims: `variable=path`, by comma", field: func(c *Config) any { return &c.Auth.JWT.Claims }},
@@ -77,8 +83,14 @@ var keys = []key{
 
 	{name: "limits.streams", usage: "greatest `number` of streams; 0 is what open files allow", field: func(c *Config) any { return &c.Limits.Streams }},
 	{name: "limits.per_user", usage: "greatest `number` of streams of one user; 0 is any", field: func(c *Config) any { return &c.Limits.PerUser }},
-	{name: "limits.per_address", usage: "greatest `number` of streams of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.PerAddress }},
+	{name: "limits.per_address", usage: "greatest `number` of streams of one IP address; 0 is half of all", field: func(c *Config) any { return &c.Limits.PerAddress }},
+	{name: "limits.sockets", usage: "greatest `number` of sockets; 0 is what open files allow", field: func(c *Config) any { return &c.Sockets.All }},
+	{name: "limits.sockets_per_address", usage: "greatest `number` of sockets of one IP address; 0 is half of all", field: func(c *Config) any { return &c.Sockets.PerAddress }},
 	{name: "limits.replays", usage: "greatest `number` of streams that catch up from the log; 0 is any", field: func(c *Config) any { return &c.Limits.Replays }},
+	{name: "limits.last_subjects", usage: "greatest `number` of subjects that one ?from=last reads; 0 is any", field: func(c *Config) any { return &c.Limits.LastSubjects }},
+	{name: "limits.last_waiting", usage: "greatest `number` of connections that wait for ?from=last over many subjects; 0 is any", field: func(c *Config) any { return &c.Limits.LastWaiting }},
+	{name: "limits.last_waiting_per_user", usage: "greatest `number` of those of one user; 0 is any", field: func(c *Config) any { return &c.Limits.LastWaitingPerUser }},
+	{name: "limits.last_waiting_per_address", usage: "greatest `number` of those of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.LastWaitingPerAddress }},
 	{name: "limits.connects_per_second", usage: "greatest `number` of connects a second of one IP address; 0 is any", field: func(c *Config) any { return &c.Limits.ConnectsPerSecond }},
 	{name: "limits.connects_burst", usage: "greatest `number` of connects of one IP address at once", field: func(c *Config) any { return &c.Limits.ConnectsBurst }},
 	{name: "limits.publishes_per_second", usage: "greatest `number` of events a second that one IP address publishes; 0 is any", field: func(c *Config) any { return &c.Limits.PublishesPerSecond }},
@@ -89,6 +101,7 @@ var keys = []key{
 
 	{name: "publish.enabled", usage: "take events by HTTP: `true`, false, or auto", field: func(c *Config) any { return &c.Publish.Enabled }},
 	{name: "publish.keys", usage: "`file` of API keys for publishing and presence", field: func(c *Config) any { return &c.Publish.Keys }},
+	{name: "publish.subjects", usage: "take events for the subjects of `feeds`, or for all of the feeds' streams (stream)", field: func(c *Config) any { return (*string)(&c.Publish.Subjects) }},
 	{name: "publish.max_bytes", usage: "largest `size` of a request's body", field: func(c *Config) any { return &c.Publish.MaxBytes }},
 	{name: "publish.max_batch", usage: "largest `number` of events in one request", field: func(c *Config) any { return &c.Publish.MaxBatch }},
 

@@ -46,10 +46,7 @@ func (c Config) value(k key) any {
 	if k.secret && s != "" {
 		return redacted
 	}
-	if k.name == "nats.url" {
-		return redactURLs(s)
-	}
-	return s
+	return redactURLs(s)
 }
 
 // text is a field's value as a file, variable or flag would say it.
@@ -69,21 +66,45 @@ func text(field any) string {
 	return fmt.Sprint(field)
 }
 
+// redactURLs redacts the logins of URLs by comma, whatever the key, and the values of their queries,
+// which may be tokens. Text that is not a URL stays as it is.
 func redactURLs(urls string) string {
 	parts := strings.Split(urls, ",")
 	for i, part := range parts {
-		if at := strings.LastIndex(part, "@"); at >= 0 {
-			parts[i] = part[:schemeEnd(part)] + redacted + part[at:]
-		}
+		parts[i] = redactURL(part)
 	}
 	return strings.Join(parts, ",")
 }
 
-func schemeEnd(url string) int {
-	if i := strings.Index(url, "://"); i >= 0 {
-		return i + len("://")
+func redactURL(url string) string {
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok && !strings.Contains(url, "@") {
+		return url
 	}
-	return 0
+	if !ok {
+		scheme, rest = "", url // nats.url takes user:password@host
+	} else {
+		scheme += "://"
+	}
+	base, query, hasQuery := strings.Cut(rest, "?")
+	authority, path, hasPath := strings.Cut(base, "/")
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		authority = redacted + authority[at:]
+	}
+	url = scheme + authority
+	if hasPath {
+		url += "/" + path
+	}
+	if hasQuery {
+		pairs := strings.Split(query, "&")
+		for i, pair := range pairs {
+			if name, _, ok := strings.Cut(pair, "="); ok {
+				pairs[i] = name + "=" + redacted
+			}
+		}
+		url += "?" + strings.Join(pairs, "&")
+	}
+	return url
 }
 
 func putFeeds(root *yaml.Node, feeds map[string]Feed) {

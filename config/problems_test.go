@@ -104,6 +104,8 @@ func TestValidate(t *testing.T) {
 		"no rate, no burst":         {func(c *Config) { c.Limits = Limits{} }, ""},
 		"burst below a batch":       {func(c *Config) { c.Limits.PublishesBurst = 999 }, "limits.publishes_burst: 999 is less than the 1000 events of publish.max_batch"},
 		"no window":                 {func(c *Config) { c.Window.Bytes = 0 }, "window.bytes: "},
+		"subjects unknown":          {func(c *Config) { c.Publish.Subjects = "all" }, `publish.subjects: "all" is not known; write one of feeds, stream`},
+		"lifetime below zero":       {func(c *Config) { c.Auth.JWT.MaxLifetime = -1 }, "auth.jwt.max_lifetime: "},
 		"event too large":           {func(c *Config) { c.Publish.MaxBytes = GiB }, "publish.max_bytes: "},
 		"node":                      {func(c *Config) { c.Node.Name = "a.b" }, "node.name: "},
 		"a bucket of no name":       {func(c *Config) { c.Presence.Bucket = "" }, "presence.bucket: "},

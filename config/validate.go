@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/hostname"
 )
 
 // Validate reports every setting that cannot work, by key, without looking at files or
@@ -26,8 +28,10 @@ func (c Config) validate(p *problems) {
 	c.Streams.validate(p)
 	c.SSE.validate(p)
 	c.Limits.validate(c.Publish.MaxBatch, p)
+	c.Sockets.validate(p)
 	atLeast(p, "window.events", c.Window.Events, 1)
 	atLeast(p, "window.bytes", c.Window.Bytes, 1)
+	oneOf(p, "publish.subjects", string(c.Publish.Subjects), string(PublishFeeds), string(PublishStream))
 	atLeast(p, "publish.max_bytes", c.Publish.MaxBytes, 1)
 	if c.Publish.MaxBytes > maxEvent {
 		p.add("publish.max_bytes", "%s is more than the %s that NATS can take", c.Publish.MaxBytes, maxEvent)
@@ -44,6 +48,17 @@ const maxEvent = 64 * MiB
 
 func (h HTTP) validate(p *problems) {
 	checkAddr(p, "http.addr", h.Addr)
+	for _, name := range h.Hosts {
+		if err := hostname.Check(name); err != nil {
+			p.add("http.hosts", "%w", err)
+		}
+	}
+	checkBasePath(p, h.BasePath)
+	for _, name := range h.CORS.Headers {
+		if !isToken(name) {
+			p.add("http.cors.headers", "%q is not the name of a header", name)
+		}
+	}
 	h.TLS.validate(p, "http.tls")
 	for _, origin := range h.CORS.Origins {
 		checkOrigin(p, origin)
@@ -61,6 +76,25 @@ func (t TLSPair) validate(p *problems, key string) {
 	case t.Cert == "" && t.Key != "":
 		p.add(key+".cert", "it is missing; the key %s needs its certificate", t.Key)
 	}
+}
+
+// checkBasePath takes plain segments alone, so that clients, proxies and routes read them alike.
+func checkBasePath(p *problems, path string) {
+	if path == "" {
+		return
+	}
+	plain := strings.HasPrefix(path, "/")
+	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		plain = plain && part != "" && part != "." && part != ".." && !strings.ContainsAny(part, "?#%\\ :*")
+	}
+	if !plain {
+		p.add("http.base_path", "%q is not a base path; write it with a leading slash and without a trailing one, such as /tidemark", path)
+	}
+}
+
+// isToken reports whether a name has only the characters of a header name (RFC 9110, 5.6.2).
+func isToken(name string) bool {
+	return name != "" && strings.Trim(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
 func checkOrigin(p *problems, origin string) {

@@ -94,6 +94,46 @@ func (s *Sync) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// DrainDelay is a duration, or DrainDelayAuto.
+type DrainDelay time.Duration
+
+// DrainDelayAuto is 5 s, and nothing for a process at a terminal, where no load balancer waits.
+const DrainDelayAuto DrainDelay = -1
+
+const defaultDrainDelay = 5 * time.Second
+
+// Duration is the delay of a process that has a terminal or has none.
+func (d DrainDelay) Duration(terminal bool) time.Duration {
+	switch {
+	case d >= 0:
+		return time.Duration(d)
+	case terminal:
+		return 0
+	}
+	return defaultDrainDelay
+}
+
+func (d DrainDelay) String() string {
+	if d == DrainDelayAuto {
+		return string(Auto)
+	}
+	return durationText(time.Duration(d))
+}
+
+// UnmarshalText reads "auto" or a duration.
+func (d *DrainDelay) UnmarshalText(text []byte) error {
+	if string(text) == string(Auto) {
+		*d = DrainDelayAuto
+		return nil
+	}
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is neither auto nor a duration such as 5s", text)
+	}
+	*d = DrainDelay(v)
+	return nil
+}
+
 // Switch is true, false, or auto.
 type Switch string
 

@@ -19,7 +19,7 @@ func TestOtherClients(t *testing.T) {
 	s := serve(t)
 	cutter := newProxy(t, s.httpAddr)
 	var all []*otherClient
-	for _, name := range []string{"eventsource", "eventsource-client", "launchdarkly-eventsource", "r3labs/sse", "tmaxmax/go-sse"} {
+	for _, name := range []string{"eventsource", "eventsource-client", "launchdarkly-eventsource", "event-source-polyfill", "sse.js", "reconnecting-eventsource", "react-native-sse", "r3labs/sse", "tmaxmax/go-sse"} {
 		if cmd := commands(name, cutter.url("/events?user=42")); cmd != nil {
 			out := output(t, filepath.Join(t.TempDir(), "numbers"))
 			all = append(all, &otherClient{name, out})

@@ -40,7 +40,7 @@ func serveAt(t *testing.T, httpAddr string, flags ...string) *service {
 	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--http.tls.") }) {
 		s.scheme = "https"
 	}
-	s.args = append([]string{"serve", "--http.addr", s.httpAddr, "--sse.retry=100ms"}, flags...)
+	s.args = append([]string{"serve", "--dev", "--http.addr", s.httpAddr, "--sse.retry=100ms"}, flags...)
 	s.start()
 	s.awaitReady()
 	return s
@@ -54,6 +54,7 @@ func (s *service) start() {
 	cmd.Env = []string{
 		"TIDEMARK_NATS_EMBEDDED_ADDR=" + s.natsAddr, "TIDEMARK_NATS_EMBEDDED_DIR=" + filepath.Join(s.dir, "nats"),
 		"TIDEMARK_ADMIN_ADDR=off", // there are many services at the same time; flags beat it
+		"TIDEMARK_HTTP_DRAIN_DELAY=0s",
 	}
 	s.process = start(s.t, cmd, s.log, s.log)
 }

@@ -176,7 +176,7 @@ func newBenchSoak() *cobra.Command {
 	var opts loadgen.SoakOptions
 	var server string
 	cmd := benchCommand("soak", "Let clients come and go while events are published, and count every one", `  tidemark bench soak --conns 1000 --rate 200 --for 1m
-  tidemark bench soak --server-cmd 'tidemark serve' --kill-every 10s`,
+  tidemark bench soak --server-cmd 'tidemark serve --dev' --kill-every 10s`,
 		func(ctx context.Context, o loadgen.Options) (loadgen.Result, error) {
 			opts.Options = o
 			if server != "" {

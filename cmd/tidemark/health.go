@@ -66,10 +66,11 @@ func ownURL(flags *pflag.FlagSet) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("http.addr: %w; name the node with --url", err)
 	}
+	scheme := "http://"
 	if cfg.HTTP.TLS.Cert != "" {
-		return "https://" + addr, nil
+		scheme = "https://"
 	}
-	return "http://" + addr, nil
+	return scheme + addr + cfg.HTTP.BasePath, nil
 }
 
 // maxHealth is how much of an answer is shown, in bytes.

@@ -16,39 +16,52 @@ import (
 )
 
 type publishFlags struct {
-	event, id string
-	json      bool
-	timeout   time.Duration
+	user, event, id string
+	json            bool
+	timeout         time.Duration
 }
 
 func newPublish() *cobra.Command {
 	var flags publishFlags
 	cmd := &cobra.Command{
-		Use:   "publish SUBJECT [DATA]",
+		Use:   "publish {SUBJECT | --user ID} [DATA]",
 		Short: "Publish one event to NATS, and wait until it is stored",
 		Long: `Publish one event to NATS, and wait until it is stored. NATS is nats.url, or the server that a
 running "tidemark serve" embeds.
+
+With --user the event goes to the subject of that user, in place of SUBJECT; the configuration's
+feeds must have one subject with {user} as its only variable.
 
 Without DATA, or with "-", the data is read from standard input, byte for byte: echo ends it
 with a newline, printf does not. With --id a repeat within the stream's duplicate window is not
 stored again, and the answer says so. --json prints {"stream","seq","position"}, and
 "duplicate":true for a repeat.`,
 		Example: `  tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting
+  tidemark publish --user alice.b@example.com 'hi'
   tidemark publish notifications.broadcast 'shipped' --id order-7-shipped --json
   date | tidemark publish notifications.broadcast`,
-		Args: arguments(cobra.RangeArgs(1, 2)),
 	}
+	cmd.Args = arguments(func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("user") {
+			return cobra.MaximumNArgs(1)(cmd, args)
+		}
+		return cobra.RangeArgs(1, 2)(cmd, args)
+	})
+	cmd.Flags().StringVar(&flags.user, "user", "", "publish to this `user`, in place of SUBJECT")
 	cmd.Flags().StringVar(&flags.event, "event", "", "the event's `type`")
 	cmd.Flags().StringVar(&flags.id, "id", "", "an `id` that makes a repeat a duplicate")
 	cmd.Flags().BoolVar(&flags.json, "json", false, "print the answer as JSON")
 	cmd.Flags().DurationVar(&flags.timeout, "timeout", natsTimeout, "give up after this `duration`")
 	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
-		msg := feed.Message{Subject: args[0], Type: flags.event, ID: flags.id}
+		to, args, err := flags.subject(cmd, args, cfg)
+		if err != nil {
+			return err
+		}
+		msg := feed.Message{Subject: to, Type: flags.event, ID: flags.id}
 		if err := errors.Join(msg.Validate(), flags.check()); err != nil { // before anything is read
 			return usageError{err}
 		}
-		var err error
-		if msg.Data, err = payload(cmd.Context(), cmd.InOrStdin(), args[1:]); err != nil {
+		if msg.Data, err = payload(cmd.Context(), cmd.InOrStdin(), args); err != nil {
 			return err
 		}
 		ack, err := publish(cmd.Context(), cfg, msg, flags.timeout)
@@ -57,6 +70,15 @@ stored again, and the answer says so. --json prints {"stream","seq","position"},
 		}
 		return printAck(cmd.OutOrStdout(), ack, flags.json)
 	}, "nats.")
+}
+
+// subject returns where to publish, and the arguments that are left.
+func (f publishFlags) subject(cmd *cobra.Command, args []string, cfg config.Config) (to string, rest []string, err error) {
+	if !cmd.Flags().Changed("user") {
+		return args[0], args[1:], nil
+	}
+	to, err = userSubject(cfg, f.user)
+	return to, args, err
 }
 
 func (f publishFlags) check() error {
@@ -88,6 +110,10 @@ func explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, feed.ErrSubjectNotStored):
 		return fmt.Errorf("%w; `tidemark stream ls` shows what the streams take", err)
+	case errors.Is(err, feed.ErrFull):
+		return fmt.Errorf("%w; the event is not stored: make room, or raise the limit (`tidemark stream ls` shows what the streams hold)", err)
+	case errors.Is(err, feed.ErrNotStored): // definite, and its text says so
+		return err
 	case errors.Is(err, feed.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return fmt.Errorf("%w; the event may be stored or not: with --id it can be published again safely", err)
 	}

@@ -19,12 +19,12 @@ func newRoot() *cobra.Command {
 gets everything that it missed, in order and once.
 
 The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
-		Example: `  tidemark serve
+		Example: `  tidemark serve --dev
   tidemark subscribe --user 42
   tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}, newServe(), newPublish(), newSubscribe(), newStream(), newConfig(), newBench(), newToken(), newHealth(), newStatus(), newTop(), newVersion())
+	}, newServe(), newPublish(), newSubscribe(), newSubject(), newStream(), newConfig(), newBench(), newToken(), newHealth(), newStatus(), newTop(), newDrain(), newVersion())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})

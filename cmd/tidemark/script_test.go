@@ -42,6 +42,7 @@ func freshPorts(env *testscript.Env) error {
 	env.Setenv("TIDEMARK_NATS_EMBEDDED_DIR", env.WorkDir+"/data")
 	env.Setenv("TIDEMARK_ADMIN_ADDR", "off") // scripts run side by side
 	env.Setenv("TIDEMARK_SSE_RETRY", "100ms")
+	env.Setenv("TIDEMARK_HTTP_DRAIN_DELAY", "0s") // no load balancer waits for it
 	env.Setenv("TWO_LINES", "two\nlines")
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"runtime/debug"
@@ -28,7 +29,7 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve feeds over HTTP, with an embedded NATS server unless nats.url is set",
-		Example: `  tidemark serve
+		Example: `  tidemark serve --dev
   tidemark serve --config tidemark.yaml --http.addr :8080
   tidemark serve --nats.url nats://nats.example.com:4222 --nats.credentials tidemark.creds`,
 		Args: arguments(cobra.NoArgs),
@@ -43,6 +44,11 @@ func newServe() *cobra.Command {
 			return err
 		}
 		collectRarely()
+		for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
+			if err := config.CheckSecretFile(key, cfg.SecretFiles()[key]); err != nil {
+				logger.Warn("a secret is readable by others", "error", err)
+			}
+		}
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
 		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())
@@ -94,10 +100,12 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 	return server.Options{
 		HTTP: server.HTTPOptions{
 			Addr: cfg.HTTP.Addr, CertFile: cfg.HTTP.TLS.Cert, KeyFile: cfg.HTTP.TLS.Key,
-			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials,
-			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
+			CORSOrigins: cfg.HTTP.CORS.Origins, CORSCredentials: cfg.HTTP.CORS.Credentials, CORSHeaders: cfg.HTTP.CORS.Headers,
+			Hosts: cfg.HTTP.Hosts, BasePath: cfg.HTTP.BasePath,
+			TrustedProxies: proxies, ShutdownTimeout: cfg.HTTP.ShutdownTimeout, DrainDelay: cfg.HTTP.DrainDelay.Duration(atTerminal()),
 		},
 		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},
+		Dev:   cfg.Dev,
 		Auth:  authOptions(cfg, proxies, logger),
 		NATS:  natsOptions(cfg),
 		Embedded: natsd.Options{
@@ -111,12 +119,13 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			MaxAge: cfg.SSE.MaxAge, MaxIdle: cfg.SSE.MaxIdle, RetryLater: cfg.SSE.RetryLater,
 			DrainPeriod: cfg.SSE.DrainPeriod,
 		},
-		Limits: feedhttp.Limits(cfg.Limits),
+		Limits: feedhttp.Limits(cfg.Limits), Sockets: server.SocketLimits(cfg.Sockets),
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
 			Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",
-			LocalOnly: cfg.OnLoopback() && !cfg.Insecure,
-			MaxBytes:  int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
+			LocalOnly:   cfg.Dev,
+			AllSubjects: cfg.Publish.Subjects == config.PublishStream,
+			MaxBytes:    int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
 		},
 		Console: cfg.ConsoleEnabled(), Docs: cfg.DocsEnabled(),
 		Node: server.NodeOptions{Name: cfg.Node.Name, Version: version(), Micro: cfg.Node.Micro},
@@ -135,7 +144,7 @@ func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger)
 		Identity: cfg.Auth.Identity,
 		JWT: auth.JWTOptions{
 			SecretFile: j.SecretFile, PublicKeyFile: j.PublicKeyFile, JWKSFile: j.JWKSFile, JWKSURL: j.JWKSURL,
-			Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience, Leeway: j.Leeway,
+			Algorithms: j.Algorithms, Issuer: j.Issuer, Audience: j.Audience, Leeway: j.Leeway, MaxLifetime: j.MaxLifetime,
 			Cookie: j.Cookie, Query: j.Query, Claims: config.Pairs(j.Claims),
 			WidenClaim: j.WidenClaim, NarrowClaim: j.NarrowClaim, PublishClaim: j.PublishClaim,
 			PresenceClaim: j.PresenceClaim,

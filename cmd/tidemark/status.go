@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,10 +97,7 @@ func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []server.Health, 
 
 // askHTTP takes what operators are told, and what everybody is where that is not served.
 func (n *nodes) askHTTP(ctx context.Context) ([]server.Health, error) {
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: n.own}, //nolint:gosec // as health does
-	}}
+	client := n.client()
 	if n.auto != "" {
 		return n.askOwn(ctx, client)
 	}

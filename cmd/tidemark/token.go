@@ -65,20 +65,26 @@ again: tokens should not last much longer.`,
 		if rev == (auth.Revocation{}) {
 			return usageError{errors.New("name a --user or an --id")}
 		}
+		if err := rev.Check(); err != nil {
+			return usageError{err}
+		}
 		return revoke(cmd.Context(), cfg, rev, cmd.OutOrStdout())
 	})
 }
 
 func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.Writer) error {
+	body, err := json.Marshal(rev)
+	if err != nil {
+		return err
+	}
+	if _, err := auth.ParseRevocation(body); err != nil { // the nodes would ignore it
+		return usageError{err}
+	}
 	nc, err := connect(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	body, err := json.Marshal(rev)
-	if err != nil {
-		return err
-	}
 	if err := nc.Publish(server.RevokeSubject, body); err != nil {
 		return fmt.Errorf("publish to %s: %w", server.RevokeSubject, err)
 	}

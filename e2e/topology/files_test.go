@@ -146,7 +146,7 @@ func TestNginxTakesTheSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topo := &Topology{Nodes: []*Node{{URL: "http://127.0.0.1:1"}, {URL: "http://127.0.0.1:2"}}}
+	topo := &Topology{opts: Options{Root: root(t)}, Nodes: []*Node{{URL: "http://127.0.0.1:1"}, {URL: "http://127.0.0.1:2"}}}
 	vars := topo.front(ports[0], ports[1], version)
 	vars["FRONT_CERT"], vars["FRONT_KEY"] = cert, key
 	if err := renderNginx(filepath.Join(root(t), "config/nginx"), dir, vars); err != nil {

@@ -71,6 +71,7 @@ func (t *Topology) front(http, https int, version [3]int) map[string]string {
 	vars := map[string]string{
 		"FRONT_HTTP": local(http), "FRONT_HTTPS": local(https) + " ssl", "FRONT_HTTP2": "http2 on;",
 		"FRONT_SERVERS": strings.TrimSpace(servers.String()), "FRONT_RESOLVER": "",
+		"FRONT_USER": "include " + filepath.Join(t.opts.Root, "config/nginx/try-user.conf") + ";",
 	}
 	if older(version, [3]int{1, 25, 1}) {
 		vars["FRONT_HTTPS"], vars["FRONT_HTTP2"] = local(https)+" ssl http2", ""

@@ -31,9 +31,9 @@ func (t *Topology) addNodes() error {
 		}
 		n := &Node{Process: t.process(name, t.opts.Binaries.Tidemark, "serve", "--config", config), URL: "http://" + local(port)}
 		n.env = []string{
-			"TIDEMARK_HTTP_ADDR=" + local(port), "TIDEMARK_ADMIN_ADDR=off", "TIDEMARK_HTTP_TRUSTED_PROXIES=" + host,
+			"TIDEMARK_HTTP_ADDR=" + local(port), "TIDEMARK_ADMIN_ADDR=off", "TIDEMARK_HTTP_DRAIN_DELAY=0s", "TIDEMARK_HTTP_TRUSTED_PROXIES=" + host,
 			"TIDEMARK_NATS_URL=" + url, "TIDEMARK_NATS_NAME=" + name,
-			"TIDEMARK_AUTH_IDENTITY=header,dev,anonymous", fmt.Sprintf("TIDEMARK_STREAMS_REPLICAS=%d", t.opts.NATS),
+			"TIDEMARK_DEV=true", "TIDEMARK_AUTH_IDENTITY=header,dev,anonymous", fmt.Sprintf("TIDEMARK_STREAMS_REPLICAS=%d", t.opts.NATS),
 		}
 		if t.opts.NodeEnv != nil {
 			n.env = append(n.env, t.opts.NodeEnv(i)...)

@@ -24,13 +24,13 @@ const maxHops = 32
 // Addresses are without a zone, and IPv4 ones are plain. The result is not valid when the
 // connection has no IP address, as a Unix socket has none.
 func ClientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	return walk(peerAddr(r), r.Header.Values("X-Forwarded-For"), trusted, parseAddr)
+	return walk(PeerAddr(r), r.Header.Values("X-Forwarded-For"), trusted, parseAddr)
 }
 
 // ClientAddrForwarded is ClientAddr for proxies that set Forwarded (RFC 7239) instead. Take
 // the one that the proxies overwrite or append to: the other is the client's to forge.
 func ClientAddrForwarded(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	return walk(peerAddr(r), r.Header.Values("Forwarded"), trusted, forwardedFor)
+	return walk(PeerAddr(r), r.Header.Values("Forwarded"), trusted, forwardedFor)
 }
 
 // walk goes from the peer towards the client, from right to left.
@@ -90,8 +90,8 @@ func forwardedFor(element string) (addr netip.Addr) {
 	return addr
 }
 
-// peerAddr is the other end of the TCP connection.
-func peerAddr(r *http.Request) netip.Addr { return parseAddr(r.RemoteAddr) }
+// PeerAddr returns the address of the other end of the TCP connection, in the form of [ClientAddr].
+func PeerAddr(r *http.Request) netip.Addr { return parseAddr(r.RemoteAddr) }
 
 // parseAddr reads an address, with a port or without; what it cannot read is not valid.
 func parseAddr(s string) netip.Addr {
@@ -112,6 +112,9 @@ func parseAddr(s string) netip.Addr {
 func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
 	return addr.IsValid() && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return unmap(p).Contains(addr) })
 }
+
+// TrustsAddr reports whether an address is within one of the prefixes, as [ClientAddr] compares them.
+func TrustsAddr(trusted []netip.Prefix, addr netip.Addr) bool { return trusts(trusted, addr.Unmap()) }
 
 // unmap makes ::ffff:10.0.0.0/104 into 10.0.0.0/8: addresses are compared unmapped.
 func unmap(p netip.Prefix) netip.Prefix {

@@ -67,7 +67,7 @@ func (k *APIKeys) Identify(r *http.Request) (Identity, error) {
 	if found == nil {
 		return Identity{}, invalidToken("the API key is not known; make one with the command `tidemark token`")
 	}
-	return Identity{Kind: KindAPIKey, TokenID: found.name, Publish: found.subjects, Presence: found.presence, Admin: found.admin}, nil
+	return Identity{Kind: KindAPIKey, TokenID: found.name, Publisher: found.name, Publish: found.subjects, Presence: found.presence, Admin: found.admin}, nil
 }
 
 func carriedKey(r *http.Request) (string, error) {
@@ -113,6 +113,9 @@ func (k *APIKeys) find(key string) (found *apiKey) {
 func checkKeyLine(name string, filters []string) error {
 	if err := feed.CheckToken(name); err != nil {
 		return fmt.Errorf("the name %w", err)
+	}
+	if len(name) > maxTokenID {
+		return fmt.Errorf("the name is longer than %d bytes", maxTokenID)
 	}
 	if strings.HasPrefix(name, keyPrefix) || strings.HasPrefix(name, "#") {
 		return fmt.Errorf("the name begins with %s or #; it is a name, never the key itself, and no comment", keyPrefix)

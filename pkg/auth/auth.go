@@ -5,9 +5,9 @@
 // Anonymous from nothing.
 //
 // What it guarantees:
-//   - Values of an identity become tokens of subjects, so each is checked to be one plain
-//     token (feed.CheckToken) before it leaves this package: no identity can hold a dot, a
-//     wildcard, a space or a control character. Such a value is refused, never left out.
+//   - Values of an identity become tokens of subjects, encoded by feed.Template.Expand. Each is
+//     checked to be encodable (1 to 255 bytes of valid UTF-8) before it leaves this package.
+//     Another value is refused, never left out.
 //   - What is there and wrong is refused; no other source is asked then. A forged or expired
 //     token never makes an anonymous.
 //   - No error and no log line holds a token, a key, or a part of one.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -50,6 +51,7 @@ func (s *JWTSource) identity(payload []byte) (Identity, error) {
 	if id.Vars, err = s.variables(all); err != nil {
 		return Identity{}, err
 	}
+	id.Publisher = cmp.Or(subjectClaim(all), id.User(), id.TokenID)
 	for _, list := range []struct {
 		claim string
 		into  *[]string
@@ -62,6 +64,17 @@ func (s *JWTSource) identity(payload []byte) (Identity, error) {
 		return Identity{}, err
 	}
 	return id, nil
+}
+
+// subjectClaim is the claim sub, which is an integer at some issuers; empty for none.
+func subjectClaim(all map[string]any) string {
+	switch sub := all["sub"].(type) {
+	case string:
+		return sub
+	case json.Number:
+		return sub.String()
+	}
+	return ""
 }
 
 // presence reads a claim that is true or false, and nothing else: what "no" means in some
@@ -92,6 +105,9 @@ func readClaims(payload []byte, known *registered) (map[string]any, error) {
 }
 
 func (s *JWTSource) checkClaims(c registered) error {
+	if err := checkDates(c); err != nil {
+		return err
+	}
 	if c.Expiry == nil && !s.opts.AllowNoExpiry {
 		return invalidToken("the token never expires (exp); one that does is needed")
 	}
@@ -117,7 +133,7 @@ func (s *JWTSource) checkClaims(c registered) error {
 	case err != nil:
 		return invalidToken("the token's claims are not those that are needed here")
 	}
-	return nil
+	return s.checkLifetime(c, time.Now())
 }
 
 // checkAudience: RFC 7519 has a service refuse what names an audience that it is not in.

@@ -63,8 +63,11 @@ func TestJWTInjection(t *testing.T) {
 		} {
 			// json.Marshal puts U+FFFD for what is not UTF-8; the real bytes are in TestJWTMalformed.
 			id, err := source.Identify(bearing(hs256(all)))
-			if id.Vars != nil || status(err) != http.StatusBadRequest {
+			if want := valueStatus(value); status(err) != want || (id.Vars[name] == value) != (want == 0) {
 				t.Errorf("%s %q: %+v, %v", name, value, id, err)
+			}
+			if err == nil {
+				checkToken(t, "jwt", name, value)
 			}
 			if len(value) > 2 {
 				checkRefusal(t, err, value)
@@ -100,7 +103,9 @@ func TestJWTPatterns(t *testing.T) {
 		"a part of one":  {"a*.b", nil, false},
 		"a line break":   {"a\nb", nil, false},
 		"half a pair":    {json.RawMessage(`"a.\ud800"`), nil, false},
-		"too long":       {strings.Repeat("a", 256), nil, false},
+		"not canonical":  {[]string{"news.alice%40example%2Ecom"}, nil, false},
+		"canonical":      {[]string{"news.alice@example%2Ecom"}, []string{"news.alice@example%2Ecom"}, true},
+		"too long":       {strings.Repeat("a", 1025), nil, false},
 	} {
 		for claim, get := range map[string]func(auth.Identity) []string{
 			"wide":    func(id auth.Identity) []string { return id.Widen },

@@ -86,7 +86,7 @@ func onLoopback(r *http.Request) bool {
 		}
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return isLocalHost(r.Host) && local != nil && local.IP.IsLoopback() && peerAddr(r).IsLoopback()
+	return isLocalHost(r.Host) && local != nil && local.IP.IsLoopback() && PeerAddr(r).IsLoopback()
 }
 
 // isLocalHost reads a Host, with a port or without.

@@ -41,13 +41,14 @@ func Header(opts HeaderOptions) *HeaderSource {
 	return h
 }
 
-// Identify is a Source. A header that is there twice, and a value that cannot be a token of
-// a subject, are refused with 400.
+// Identify is a Source. A header that is there twice, and a value that is longer than 255
+// bytes or not UTF-8, are refused with 400. Values are used as they are: percent signs in them
+// are not decoded.
 func (h *HeaderSource) Identify(r *http.Request) (Identity, error) {
 	if !h.any(r) {
 		return Identity{}, ErrNoIdentity
 	}
-	if !trusts(h.trusted, peerAddr(r)) {
+	if !trusts(h.trusted, PeerAddr(r)) {
 		h.ignored.Add(1)
 		return Identity{}, ErrNoIdentity
 	}

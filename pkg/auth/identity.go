@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/feed"
 )
 
@@ -23,14 +24,17 @@ const (
 // Identity is who is calling. The zero Identity is anonymous. Its maps and slices are shared
 // with nobody who changes them; leave them as they are.
 type Identity struct {
-	// Vars fill the variables of subject templates: {"user": "42"}. Each value is one plain
-	// token of a subject.
+	// Vars fill the variables of subject templates: {"user": "42"}. Each value has 1 to 255 bytes
+	// of UTF-8. It is encoded where it becomes a token of a subject; see feed.Template.Expand.
 	Vars map[string]string
 	// Kind says where the identity comes from; empty counts as anonymous.
 	Kind Kind
 	// TokenID is what a revocation may name beside the user: a token's claim jti, or the name
 	// of an API key. Empty when there is none. It is no token of a subject: it may hold dots.
 	TokenID string
+	// Publisher names who publishes, and is the same in a renewed token: a token's claim sub (where it
+	// has none, its user, else its id), or the name of an API key. Empty when there is none.
+	Publisher string
 	// Issued is when a token was made, so that a revocation may spare younger ones; zero when
 	// the token does not say.
 	Issued time.Time
@@ -103,14 +107,14 @@ func intersect(a, b string) (string, bool) {
 	}
 }
 
-// fill puts a value into vars. An empty one is no value; one that is not a plain token is
-// refused, for where it came from.
+// fill puts a value into vars. The empty value is left out. One that cannot be encoded as a token
+// of a subject is refused, and the error names where it came from.
 func fill(vars map[string]string, name, value, where string) error {
 	if value == "" {
 		return nil
 	}
-	if err := feed.CheckToken(value); err != nil {
-		return badRequest("%s %v: it becomes one token of a subject", where, err)
+	if err := subject.CheckValue(value); err != nil {
+		return badRequest("%s %v; a value has at most %d bytes of UTF-8", where, err, subject.MaxValueLen)
 	}
 	vars[name] = value
 	return nil

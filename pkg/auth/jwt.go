@@ -46,6 +46,9 @@ type JWTOptions struct {
 	Types []string
 	// AllowNoExpiry accepts tokens without the claim exp, which are good for ever.
 	AllowNoExpiry bool
+	// MaxLifetime bounds exp - iat, or exp - now for a token without iat; not bounded when zero.
+	// It also refuses tokens without exp.
+	MaxLifetime time.Duration
 	// Leeway is how far this clock and the issuer's may differ; 30 s when zero, none when
 	// negative, at most 10 minutes.
 	Leeway time.Duration
@@ -99,6 +102,9 @@ func (o JWTOptions) withDefaults() JWTOptions {
 func (o JWTOptions) check() error {
 	if o.Leeway > maxLeeway {
 		return fmt.Errorf("a leeway of %v is more than %v; set the clocks instead", o.Leeway, maxLeeway)
+	}
+	if o.MaxLifetime < 0 {
+		return fmt.Errorf("a longest lifetime of %v is below zero", o.MaxLifetime)
 	}
 	if o.MaxToken < 0 {
 		return fmt.Errorf("a token of at most %d bytes is none", o.MaxToken)
@@ -189,8 +195,8 @@ func (s *JWTSource) Close() error {
 }
 
 // Identify is a Source. It refuses a token that is not good with 401 and a challenge, an
-// expired one with ErrExpired; a token whose claims cannot be tokens of a subject, or several
-// different tokens, with 400; and with 503 and ErrKeysUnavailable where the issuer's keys
+// expired one with ErrExpired; a token whose claims cannot be values of an identity (longer than
+// 255 bytes, or not UTF-8), or several different tokens, with 400; and with 503 and ErrKeysUnavailable where the issuer's keys
 // cannot be had. API keys (APIKeys) it leaves alone.
 //
 // With JWKSURL it may block on a fetch, for JWKSOptions.Timeout at most and no longer than

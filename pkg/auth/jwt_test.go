@@ -212,6 +212,20 @@ func TestJWTTimes(t *testing.T) {
 		"nbf a string":                  {auth.JWTOptions{}, changes{"nbf": "0"}, false, false},
 		"nbf so large that it may wrap": {auth.JWTOptions{}, changes{"nbf": 9.2e18}, false, false},
 		"of tomorrow":                   {auth.JWTOptions{}, changes{"iat": 24 * time.Hour}, false, false},
+		"exp at the bound":              {auth.JWTOptions{}, changes{"exp": 1e11}, true, false},
+		"exp in milliseconds":           {auth.JWTOptions{}, changes{"exp": 1e11 + 1}, false, false},
+		"exp in ms, none needed":        {auth.JWTOptions{AllowNoExpiry: true}, changes{"exp": 1_800_000_000_000}, false, false},
+		"exp in nanoseconds":            {auth.JWTOptions{}, changes{"exp": 1.8e18}, false, false},
+		"nbf in milliseconds":           {auth.JWTOptions{}, changes{"nbf": 1_700_000_000_000}, false, false},
+		"iat in milliseconds":           {auth.JWTOptions{}, changes{"iat": 1_700_000_000_000}, false, false},
+		"as long as allowed":            {auth.JWTOptions{MaxLifetime: time.Hour}, changes{"iat": -time.Minute, "exp": 59 * time.Minute}, true, false},
+		"longer":                        {auth.JWTOptions{MaxLifetime: time.Hour}, changes{"iat": -time.Minute, "exp": 59*time.Minute + s}, false, false},
+		"longer, nearly over":           {auth.JWTOptions{MaxLifetime: time.Hour}, changes{"iat": -time.Hour, "exp": s}, false, false},
+		"no iat, as long as allowed":    {auth.JWTOptions{MaxLifetime: time.Hour}, changes{"exp": time.Hour + 30*s}, true, false},
+		"no iat, longer":                {auth.JWTOptions{MaxLifetime: time.Hour}, changes{"exp": time.Hour + 31*s}, false, false},
+		"a bound, no exp":               {auth.JWTOptions{MaxLifetime: time.Hour, AllowNoExpiry: true}, changes{"exp": nil}, false, false},
+		"a bound, expired":              {auth.JWTOptions{MaxLifetime: time.Hour}, changes{"iat": -2 * time.Hour, "exp": -time.Hour}, false, true},
+		"longer than a Duration":        {auth.JWTOptions{MaxLifetime: time.Hour}, changes{"iat": -9e10, "exp": 9e10}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := c.opts
@@ -225,6 +239,20 @@ func TestJWTTimes(t *testing.T) {
 				checkRefusal(t, err)
 			})
 		})
+	}
+}
+
+func TestJWT_DateInMilliseconds_NamesTheClaim(t *testing.T) {
+	source := openJWT(t, auth.JWTOptions{AllowNoExpiry: true})
+	for _, claim := range []string{"exp", "nbf", "iat"} {
+		_, err := source.Identify(bearing(hs256(claims(map[string]any{claim: 1_800_000_000_000}))))
+		if status(err) != http.StatusUnauthorized || !strings.Contains(err.Error(), claim) || !strings.Contains(err.Error(), "milliseconds") {
+			t.Errorf("%s: %v", claim, err)
+		}
+	}
+	_, err := openJWT(t, auth.JWTOptions{MaxLifetime: time.Hour}).Identify(bearing(hs256(timed(claims(map[string]any{"iat": time.Duration(0), "exp": 2 * time.Hour})))))
+	if status(err) != http.StatusUnauthorized || !strings.Contains(err.Error(), "max_lifetime") {
+		t.Errorf("a token of two hours: %v", err)
 	}
 }
 

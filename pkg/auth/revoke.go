@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Revocation takes a grant back before it expires: of all tokens of a user that were issued
@@ -17,19 +21,51 @@ type Revocation struct {
 	Token string `json:"token,omitempty"` // Identity.TokenID: a token's jti, or an API key's name
 }
 
+// maxRevocation bounds the message of a revocation: room for both fields, escaped.
+const maxRevocation = 4 << 10
+
 // ParseRevocation reads {"user":"42"} or {"token":"a jti"}. Anything unknown in it is an
-// error: a misspelt field would revoke something else.
+// error: a misspelt field would revoke something else. A user or a token has at most 255 bytes.
+// Errors are short, whatever the message holds.
 func ParseRevocation(data []byte) (Revocation, error) {
 	var r Revocation
+	switch {
+	case len(data) > maxRevocation:
+		return r, fmt.Errorf("revocation: the message has %d bytes, of at most %d", len(data), maxRevocation)
+	case !utf8.Valid(data):
+		return r, errors.New("revocation: the message is not UTF-8") // else U+FFFD would be revoked
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
-		return r, fmt.Errorf(`revocation: %w; send {"user":"42"} or {"token":"the token's jti"}`, err)
+		return Revocation{}, fmt.Errorf(`revocation: %.200s; send {"user":"42"} or {"token":"the token's jti"}`, err.Error())
 	}
-	if r == (Revocation{}) {
-		return r, errors.New(`revocation: it names neither a user nor a token`)
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Revocation{}, errors.New("revocation: the message goes on after its JSON value")
 	}
-	return r, nil
+	return r, r.Check()
+}
+
+// Check refuses a revocation that can have no effect: of no user and no token, or of a user or token
+// that no identity can have. The user is the plain value, not its encoding in subjects. The JSON
+// decoder puts U+FFFD where the text is not valid UTF-8.
+func (r Revocation) Check() error {
+	switch {
+	case r == Revocation{}:
+		return errors.New(`revocation: it names neither a user nor a token`)
+	case len(r.Token) > maxTokenID:
+		return fmt.Errorf("revocation: the token has %d bytes, of at most %d", len(r.Token), maxTokenID)
+	case r.User == "":
+		return nil
+	}
+	err := subject.CheckValue(r.User)
+	if err == nil && strings.ContainsRune(r.User, utf8.RuneError) {
+		err = subject.ErrNotUTF8
+	}
+	if err != nil {
+		return fmt.Errorf("revocation: the user %w", err)
+	}
+	return nil
 }
 
 // Grant is what a revocation looks at of an identity.
@@ -51,41 +87,6 @@ func (r Revocation) Hits(g Grant, at time.Time) bool {
 	return r.Token != "" || g.Issued.IsZero() || !g.Issued.After(at)
 }
 
-// Revocations remembers what was revoked, for as long as a token may last. The zero value is
-// empty and ready. Safe for concurrent use.
-type Revocations struct {
-	// Keep is how long a revocation is remembered; 24 h when zero. A token that lasts longer
-	// comes back to life then.
-	Keep time.Duration
-
-	mu    sync.RWMutex
-	since map[Revocation]time.Time
-	swept time.Time
-}
-
-// Add remembers a revocation, and forgets those that are older than Keep.
-func (r *Revocations) Add(rev Revocation, at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.since == nil {
-		r.since = map[Revocation]time.Time{}
-	}
-	r.since[rev] = at
-	keep := r.Keep
-	if keep == 0 {
-		keep = 24 * time.Hour
-	}
-	if at.Sub(r.swept) < keep/24 {
-		return
-	}
-	r.swept = at
-	for old, when := range r.since {
-		if at.Sub(when) > keep {
-			delete(r.since, old)
-		}
-	}
-}
-
 // Check refuses a grant that was revoked. A grant without a token is none of its business:
 // whoever vouches for it does so anew with each request.
 func (r *Revocations) Check(g Grant) error {
@@ -98,7 +99,7 @@ func (r *Revocations) Check(g Grant) error {
 		if rev == (Revocation{}) {
 			continue
 		}
-		if at, found := r.since[rev]; found && rev.Hits(g, at) {
+		if at, found := r.atLocked(rev); found && rev.Hits(g, at) {
 			e := &Error{Status: http.StatusUnauthorized, Detail: "the token was revoked; sign in again"}
 			e.Challenge = challenge("invalid_token", e.Detail)
 			return e

@@ -1,7 +1,9 @@
 package auth_test
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,15 +12,50 @@ import (
 
 func TestParseRevocation(t *testing.T) {
 	for text, want := range map[string]auth.Revocation{
-		`{"user":"42"}`: {User: "42"}, `{"token":"a.b"}`: {Token: "a.b"}, `{"user":"42","token":"t"}`: {User: "42", Token: "t"},
+		`{"user":"42"}`: {User: "42"}, `{"token":"a.b"}`: {Token: "a.b"}, `{"user":"alice.b@example.com"}`: {User: "alice.b@example.com"}, `{"user":"42","token":"t"}`: {User: "42", Token: "t"},
 	} {
 		if got, err := auth.ParseRevocation([]byte(text)); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{``, `{}`, `{"usr":"42"}`, `{"user":""}`, `[]`, `"42"`, `{"user":42}`} {
+	for _, text := range []string{``, `{}`, `{"usr":"42"}`, `{"user":""}`, `[]`, `"42"`, `{"user":42}`, `{"user":"a\ud800"}`, "{\"user\":\"a\xff\"}", `{"user":"` + strings.Repeat("a", 256) + `"}`} {
 		if got, err := auth.ParseRevocation([]byte(text)); err == nil {
 			t.Errorf("%s is taken for %+v", text, got)
+		}
+	}
+}
+
+func TestParseRevocation_LongValues_AreTakenUpTo255Bytes(t *testing.T) {
+	most := strings.Repeat("x", 255)
+	escaped := strings.Repeat(`\u0041`, 255)
+	for _, text := range []string{
+		`{"user":"` + most + `"}`, `{"token":"` + most + `"}`, `{"user":"` + escaped + `","token":"` + escaped + `"}`,
+	} {
+		if _, err := auth.ParseRevocation([]byte(text)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What came is nobody's to put into the log at length.
+func TestParseRevocation_BadMessage_ErrorIsShort(t *testing.T) {
+	long := strings.Repeat("x", 500_000)
+	for name, text := range map[string]string{
+		"long user":           `{"user":"` + long[:256] + `"}`,
+		"long token":          `{"token":"` + long[:256] + `"}`,
+		"far too long":        `{"user":"` + long + `"}`,
+		"long unknown field":  `{"` + long[:4000] + `":1}`,
+		"long number":         `{"user":1` + strings.Repeat("0", 4000) + `}`,
+		"not UTF-8":           "{\"user\":\"\xff\"}",
+		"a second value":      `{"user":"1"} {"user":"2"}`,
+		"text behind":         `{"user":"1"} trailing`,
+		"space, far too much": `{"user":"1"` + strings.Repeat(" ", 5000) + `}`,
+	} {
+		rev, err := auth.ParseRevocation([]byte(text))
+		if err == nil {
+			t.Errorf("%s: %+v", name, rev)
+		} else if n := len(err.Error()); n > 400 {
+			t.Errorf("%s: an error of %d bytes", name, n)
 		}
 	}
 }
@@ -68,5 +105,48 @@ func TestRevocationsAreForgotten(t *testing.T) {
 	r.Add(auth.Revocation{User: "2"}, at.Add(61*time.Minute))
 	if err := r.Check(id.Grant()); err != nil {
 		t.Errorf("still remembered: %v", err)
+	}
+}
+
+func TestRevocations_ListIsFull_OldestAreForgotten(t *testing.T) {
+	const most, each = 100_000, 240
+	r := auth.Revocations{MaxBytes: most}
+	at := time.Unix(1_800_000_000, 0)
+	user := func(i int) string { return fmt.Sprintf("%06d", i) }
+	dropped := 0
+	for i := range 10_000 {
+		dropped += r.Add(auth.Revocation{User: user(i)}, at.Add(time.Duration(i)*time.Second))
+	}
+	for range 100 { // which takes no more room
+		dropped += r.Add(auth.Revocation{User: user(9999)}, at.Add(10_000*time.Second))
+	}
+	status := r.Status()
+	if status.Remembered == 0 || status.Remembered > most/each || dropped+status.Remembered != 10_000 || status.Dropped != uint64(dropped) {
+		t.Fatalf("%+v, %d dropped", status, dropped)
+	}
+	check := func(i int) error {
+		return r.Check(auth.Grant{User: user(i), Token: "t", Issued: at})
+	}
+	if check(9999) == nil || check(10_000-status.Remembered) == nil {
+		t.Error("one of the latest was forgotten")
+	}
+	if check(0) != nil || check(9999-status.Remembered) != nil {
+		t.Error("one of the oldest is remembered")
+	}
+}
+
+func TestRevocations_RepeatedRevocation_CountsFromTheLast(t *testing.T) {
+	r := auth.Revocations{Keep: time.Hour}
+	at := time.Unix(1_800_000_000, 0)
+	grant := auth.Grant{User: "42", Token: "t", Issued: at}
+	r.Add(auth.Revocation{User: "42"}, at)
+	r.Add(auth.Revocation{User: "42"}, at.Add(50*time.Minute))
+	r.Add(auth.Revocation{User: "1"}, at.Add(100*time.Minute))
+	if r.Check(grant) == nil {
+		t.Error("forgotten an hour after the first, not after the last")
+	}
+	r.Add(auth.Revocation{User: "1"}, at.Add(111*time.Minute))
+	if r.Check(grant) != nil || r.Status().Remembered != 1 || r.Status().Dropped != 0 {
+		t.Errorf("remembered for longer than Keep: %+v", r.Status())
 	}
 }

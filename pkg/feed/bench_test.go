@@ -16,7 +16,7 @@ func benchFeed(subscribers int, filter func(i int) string) (*Feed, []*Subscripti
 	for i := range subs {
 		s := &Subscription{feed: f, filters: []string{filter(i)}, epoch: f.epoch, wake: make(chan struct{}, 1)}
 		f.subs.Add(s)
-		s.join(nextBytes)
+		s.join(nextBytes, newWindowReader(s.filters))
 		subs[i] = s
 	}
 	return f, subs

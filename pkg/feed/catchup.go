@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -37,9 +38,31 @@ func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 	return Delivery{}, nil
 }
 
-// join takes frames from the window, and enters the index when that makes it level. Where events
-// were deleted after the cursor that matched, or may have, a gap comes before the frames.
-func (s *Subscription) join(room int) (d Delivery, covered bool) {
+// join takes frames from the window, and enters the index when that makes it level: caughtUp. It
+// looks at one stretch where there are wildcards. Where events were deleted after the cursor that
+// matched, or may have, a gap comes before the frames.
+//
+// Each event is in what was read, or is offered later: the index is entered under the same lock
+// under which the last frames are read.
+func (s *Subscription) join(room int, r *windowReader) (d Delivery, covered, caughtUp bool) {
+	looked, d, covered, caughtUp := s.lookOrJoin(room, r)
+	if len(looked) == 0 {
+		return d, covered, caughtUp
+	}
+	frames, upTo := r.set.match(looked)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.jump != nil || s.closed:
+		return Delivery{}, true, true // for take
+	case slices.ContainsFunc(frames, func(f *Frame) bool { return f.removed.Load() }):
+		return Delivery{}, true, false // deleted since it was looked at: the next look finds the gap
+	}
+	return Delivery{Frames: s.readLocked(frames, upTo, room)}, true, false
+}
+
+// lookOrJoin joins where little is left to match, and else returns frames that are to be matched.
+func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d Delivery, covered, caughtUp bool) {
 	f := s.feed
 	f.expireDue()
 	f.mu.RLock()
@@ -47,22 +70,44 @@ func (s *Subscription) join(room int) (d Delivery, covered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jump != nil || s.closed {
-		return Delivery{}, true // for take
+		return nil, Delivery{}, true, true // for take
 	}
 	s.catchUpCursorLocked()
 	if !s.coveredLocked() {
-		return Delivery{}, false
+		return nil, Delivery{}, false, false
 	}
 	deleted := &f.window.deletions
 	if deleted.matches(s.cursor, s.announced, s.filters) {
 		if !s.gapTurnLocked() {
-			return Delivery{}, true
+			return nil, Delivery{}, true, true // take waits for the turn
 		}
 		s.holdLocked()
 		s.announced = deleted.round
-		return Delivery{Gap: newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)}, true
+		gap := newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)
+		return nil, Delivery{Gap: gap}, true, false
 	}
-	frames, upTo := f.window.after(nil, s.cursor, s.filters, catchUpFrames)
+	var frames []*Frame
+	upTo := f.window.high
+	if r.set.wildcard {
+		looked, left := f.window.look(r.buf, s.cursor)
+		if left > 0 || len(looked) > joinAtOnce {
+			return looked, Delivery{}, true, false
+		}
+		frames, _ = r.set.match(looked) // all: they are fewer than it returns
+	} else {
+		frames, upTo = f.window.pick(s.cursor, r.set.filters, catchUpFrames)
+	}
+	frames = s.readLocked(frames, upTo, room)
+	if s.cursor >= f.window.high {
+		s.live, s.announced = true, deleted.round
+		f.index.add(s)
+	}
+	return nil, Delivery{Frames: frames}, true, s.live
+}
+
+// readLocked moves the cursor to upTo, or to the last of frames that there is room for, and returns
+// those.
+func (s *Subscription) readLocked(frames []*Frame, upTo uint64, room int) []*Frame {
 	if n := fitting(frames, room); n < len(frames) {
 		frames = frames[:n]
 		upTo = frames[n-1].Seq
@@ -72,11 +117,27 @@ func (s *Subscription) join(room int) (d Delivery, covered bool) {
 	}
 	s.cursor = max(s.cursor, upTo)
 	s.offered = s.cursor
-	if upTo == f.window.high {
-		s.live, s.announced = true, deleted.round
-		f.index.add(s)
+	return frames
+}
+
+// pollStretches bounds what one Poll looks at, to about 1 ms with 64 wildcard filters: the goroutine
+// that calls it writes to other clients, too.
+const pollStretches = 8
+
+// readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
+// so that another Poll continues.
+func (s *Subscription) readWindow(room int) (d Delivery, covered, caughtUp bool) {
+	r := newWindowReader(s.filters)
+	for range pollStretches {
+		d, covered, caughtUp = s.join(room, r)
+		if !covered || caughtUp || !d.Empty() {
+			return d, covered, caughtUp
+		}
 	}
-	return Delivery{Frames: frames}, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signal()
+	return Delivery{}, true, false
 }
 
 // verify asks the leader for its state, and remembers that the sequences had this meaning.

@@ -15,7 +15,11 @@ type deque struct {
 
 func (d *deque) len() int        { return len(d.frames) - d.head }
 func (d *deque) at(i int) *Frame { return d.frames[d.head+i] }
-func (d *deque) push(f *Frame)   { d.frames = append(d.frames, f) }
+
+// copyTo copies frames from the index i on, as many as dst has room for.
+func (d *deque) copyTo(dst []*Frame, i int) int { return copy(dst, d.frames[d.head+i:]) }
+
+func (d *deque) push(f *Frame) { d.frames = append(d.frames, f) }
 
 func (d *deque) pop() *Frame {
 	f := d.frames[d.head]

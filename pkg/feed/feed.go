@@ -58,7 +58,9 @@ type Feed struct {
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
 	losses              lossCounts
+	undeliverable       undeliverable
 	tailFailures        atomic.Uint64
+	lastSubjects        subjectCounts
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
@@ -120,6 +122,8 @@ type Status struct {
 	// TailFailures are how often the tail ended with an error and was restarted.
 	TailFailures uint64
 	Replays      ReplayStatus
+	// Undeliverable counts the events since the start for which Options.Deliverable is false.
+	Undeliverable uint64
 	// Removed are the frames that left the window because the stream no longer has them, by reason.
 	Removed map[Removal]uint64
 	// Counts and Reads are how often the window was compared with the stream, by the number of its
@@ -154,6 +158,7 @@ func (f *Feed) Status() Status {
 		Removed: f.removed.load(), Counts: f.counted.Load(), Reads: f.compared.Load(),
 		Subscriptions: f.subs.Len(), Lost: cmp.Or(f.lost, f.silent),
 		FromWindow: f.fromWindow.Load(), FromLog: f.fromLog.Load(),
+		Undeliverable: f.undeliverable.count.Load(),
 	}
 }
 
@@ -163,6 +168,9 @@ func (f *Feed) offer(ev Event) {
 		ev.Trace = nil // stored before the node came: a burst at each start, of what has long ended
 	}
 	matched := f.handOut(ev)
+	if matched == 0 {
+		f.checkDeliverable(ev)
+	}
 	if ev.Trace != nil {
 		ev.Trace.Offered(matched)
 	}
@@ -241,12 +249,15 @@ func (f *Feed) setLost(err error) {
 	}
 }
 
+// forget removes a subscription. It leaves the index, whose cost rises with the number of filters,
+// when the feed is unlocked again: until then offers meet a closed subscription.
 func (f *Feed) forget(s *Subscription) {
 	f.ahead.remove(s)
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.subs.Remove(s)
-	if s.leave() {
+	wasLive := s.leave()
+	f.mu.Unlock()
+	if wasLive {
 		f.index.remove(s)
 	}
 }

@@ -85,6 +85,12 @@ type Log interface {
 	// It may report true where it does not know.
 	HasHoles(ctx context.Context, from, to uint64) (bool, error)
 
+	// CountSubjects returns how many subjects with stored events match filters, of which there is
+	// at least one with wildcards. It may return more: a subject may count once for each filter
+	// that matches it, and up to FewSubjects need no exact count. Where limit is above zero, any
+	// number beyond it may stand for more.
+	CountSubjects(ctx context.Context, filters []string, limit int) (int, error)
+
 	// Count returns how many events are stored at and after a sequence. One replica answers, which
 	// may be a moment behind the leader.
 	Count(ctx context.Context, from uint64) (uint64, error)
@@ -111,6 +117,9 @@ type ReadOptions struct {
 	Filters []string
 	// LastPerSubject yields only the latest event of each subject, in order of sequence.
 	LastPerSubject bool
+	// Subjects is how many subjects LastPerSubject is expected to match: what the replay costs the
+	// log. 0 is not known.
+	Subjects int
 	// HeadersOnly yields events without their Data, which costs the network less. Such a replay
 	// does not queue behind others.
 	HeadersOnly bool

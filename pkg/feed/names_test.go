@@ -48,12 +48,12 @@ func FuzzPosition(f *testing.F) {
 }
 
 func TestSubjects(t *testing.T) {
-	for _, s := range []string{"a", "a.b", "notifications.user.42", "ünïcode.ok", "a-b_c:d/e"} {
+	for _, s := range []string{"a", "a.b", "notifications.user.42", "ünïcode.ok", "a-b_c:d/e", "a.b%2Ec", "a." + strings.Repeat("%2E", 255), strings.Repeat("a", 1024)} {
 		if err := feed.CheckSubject(s); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, s := range []string{"", ".", "a.", ".a", "a..b", "a.*", ">", "a b", "a\tb", "a\r\nb", "a\x00", "a.b*", "a.>.b", "a\xff", "a\u2028b", strings.Repeat("a", 256)} {
+	for _, s := range []string{"", ".", "a.", ".a", "a..b", "a.*", ">", "a b", "a\tb", "a\r\nb", "a\x00", "a.b*", "a.>.b", "a\xff", "a\u2028b", "a.b%40c", "a.b%2e", "a.100%", strings.Repeat("a", 1025)} {
 		if err := feed.CheckSubject(s); err == nil {
 			t.Errorf("subject %q is taken", s)
 		}
@@ -111,12 +111,15 @@ func TestMergeFilters(t *testing.T) {
 }
 
 func TestTemplate(t *testing.T) {
-	vars := map[string]string{"user": "42", "city": "paris", "dot": "a.b", "star": "*", "gt": ">", "space": "a b", "nl": "a\n"}
+	vars := map[string]string{"user": "42", "city": "paris", "dot": "a.b", "star": "*", "gt": ">", "space": "a b", "nl": "a\n", "percent": "%2E",
+		"long": strings.Repeat("a", 256), "bytes": "a\xff"}
 	for text, want := range map[string]string{
 		"notifications.broadcast":    "notifications.broadcast",
 		"notifications.user.{user}":  "notifications.user.42",
 		"n.{city}.{user}.>":          "n.paris.42.>",
 		"notifications.user.{other}": "",
+		"n.{dot}.{star}.{gt}.x":      "n.a%2Eb.%2A.%3E.x",
+		"n.{space}.{nl}.{percent}":   "n.a%20b.a%0A.%252E",
 	} {
 		tmpl, err := feed.ParseTemplate(text)
 		if err != nil {
@@ -127,7 +130,7 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("%s: %q, %v, %v", text, got, ok, err)
 		}
 	}
-	for _, name := range []string{"dot", "star", "gt", "space", "nl"} {
+	for _, name := range []string{"long", "bytes"} {
 		tmpl, _ := feed.ParseTemplate("n.{" + name + "}")
 		if got, ok, err := tmpl.Expand(vars); err == nil || ok {
 			t.Errorf("the value %q expands to %q", vars[name], got)
@@ -137,6 +140,40 @@ func TestTemplate(t *testing.T) {
 		if _, err := feed.ParseTemplate(text); err == nil {
 			t.Errorf("template %q is taken", text)
 		}
+	}
+}
+
+func TestTemplateMatch_Subject_OnlyCanonicalValues(t *testing.T) {
+	for text, subjects := range map[string]map[string]bool{
+		"n.user.{user}": {"n.user.42": true, "n.user.a%2Eb@c": true, "n.user.%25": true, "n.user.ü": true,
+			"n.user.a%2eb": false, "n.user.a%40b": false, "n.user.100%": false, "n.user.a.b": false, "n.user": false, "n.user.": false, "n.users.42": false,
+			"n.user." + strings.Repeat("a", 255): true, "n.user." + strings.Repeat("a", 256): false, "n.user.a\xff": false},
+		"n.topic.>":       {"n.topic.a": true, "n.topic.a.b": true, "n.topic.100%": true, "n.topic": false, "n.topic.": false},
+		"n.*.{user}.>":    {"n.a.b.c": true, "n.a.b": false, "n.a.%2e.c": false, "n..b.c": false},
+		"n.{a}.x":         {"n.1.x": true, "n.1.y": false, "n.1.x.y": false},
+		"n.broadcast":     {"n.broadcast": true, "n.broadcast.x": false, "n": false, "": false},
+		"{user}":          {"42": true, "a.b": false, "": false},
+		"{user}.{device}": {"42.phone": true, "42": false},
+	} {
+		tmpl, err := feed.ParseTemplate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s, want := range subjects {
+			if tmpl.Match(s) != want {
+				t.Errorf("%s matches %q: %v", text, s, !want)
+			}
+		}
+	}
+	if (feed.Template{}).Match("a") || (feed.Template{}).Match("") {
+		t.Error("the zero template matches a subject")
+	}
+	tmpl, _ := feed.ParseTemplate("n.{city}.user.{user}")
+	if got := tmpl.Variables(); !slices.Equal(got, []string{"city", "user"}) {
+		t.Errorf("variables %q", got)
+	}
+	if n := testing.AllocsPerRun(100, func() { tmpl.Match("n.paris.user.42") }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -162,6 +199,9 @@ func FuzzTemplate(f *testing.F) {
 			t.Fatalf("%q with %q expands to %q", text, value, filter)
 		}
 		for i := range want {
+			if token := want[i]; token == "{user}" && !tmpl.HasWildcard() && !tmpl.Match(filter) {
+				t.Errorf("%q does not match its own expansion %q", text, filter)
+			}
 			if want[i] == "{user}" && (got[i] == "*" || got[i] == ">") || want[i] != "{user}" && got[i] != want[i] {
 				t.Errorf("%q with %q expands to %q", text, value, filter)
 			}

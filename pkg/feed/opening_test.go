@@ -223,6 +223,9 @@ func TestSubscribe_FromNewWhereSequencesWereReused_HasNoGap(t *testing.T) {
 		r.publish(1, "n.a")
 		c.drain(t, r)
 		c.want(t, "8")
+	})
+}
+
 // The stream loses its end while a client that names no position subscribes: that it was to begin
 // somewhere else at first is of no matter.
 func TestSubscribe_EndLostBeforeTheBeginningIsLookedUp_DeliversAll(t *testing.T) {

@@ -19,6 +19,14 @@ type Options struct {
 	// MaxPendingBytes bounds their size; 1 MiB when zero. One frame may always wait.
 	MaxPending, MaxPendingBytes int
 
+	// Deliverable reports whether a subscription can match a subject. The feed counts events for
+	// which it is false (Status.Undeliverable), and logs one of them at most once a minute. It is
+	// called by the tail, for events that no subscription matched, and must not block. Nil counts
+	// nothing.
+	Deliverable func(subject string) bool
+	// QuietUndeliverable counts without logging.
+	QuietUndeliverable bool
+
 	// Logger hears of gaps, resets and lost contact; nil discards.
 	Logger *slog.Logger
 }

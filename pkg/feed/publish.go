@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // MaxTypeLen and MaxIDLen bound an event's type and message id, in bytes.
@@ -44,25 +46,48 @@ type Publisher interface {
 	Publish(ctx context.Context, msgs ...Message) []Result
 }
 
-// Errors of Publisher, besides *InvalidError and those of the context.
+// Errors of Publisher, besides *InvalidError and those of the context. An error that is
+// ErrNotStored, by [errors.Is], is definite: this publish has stored nothing, and repeating it
+// cannot store the message twice. Any other error, ErrUnavailable alone among them, leaves open
+// whether the message is stored. ErrUnavailable together with ErrNotStored passes by itself:
+// the message was not stored, and the same publish may succeed later.
 var (
-	ErrSubjectNotStored = errors.New("no stream takes this subject")
-	ErrTooLarge         = errors.New("the message is larger than the server or the stream takes")
-	ErrUnavailable      = errors.New("the message store does not answer")
+	ErrNotStored   = errors.New("the message is not stored")
+	ErrUnavailable = errors.New("the message store is not available")
+
+	// The following are ErrNotStored.
+
+	ErrSubjectNotStored error = definite("no stream takes this subject")
+	ErrTooLarge         error = definite("the message is larger than the server or the stream takes")
+	ErrFull             error = definite("the stream, its account or its server is full")
+	ErrRejected         error = definite("the stream does not accept the message")
 )
+
+// definite is an error that is ErrNotStored.
+type definite string
+
+func (d definite) Error() string        { return string(d) }
+func (d definite) Is(target error) bool { return target == ErrNotStored }
 
 // InvalidError says which field of a Message must change, and how.
 type InvalidError struct {
 	Field  string // subject, event, id
 	Reason string
+	// Misspelt says that a token of the subject is not the canonical encoding of a value; Reason
+	// has the right spelling.
+	Misspelt bool
 }
 
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 
+// Is reports that a message that is not valid is ErrNotStored.
+func (e *InvalidError) Is(target error) bool { return target == ErrNotStored }
+
 // Validate reports the first field that cannot be published, as an *InvalidError.
 func (m Message) Validate() error {
 	if err := CheckSubject(m.Subject); err != nil {
-		return &InvalidError{Field: "subject", Reason: err.Error()}
+		_, misspelt := errors.AsType[*subject.SpellingError](err)
+		return &InvalidError{Field: "subject", Reason: err.Error(), Misspelt: misspelt}
 	}
 	if m.Subject[0] == '$' || strings.HasPrefix(m.Subject, "_INBOX.") {
 		// A publish to $JS.API.STREAM.DELETE.X would be carried out, and answered.
@@ -71,8 +96,9 @@ func (m Message) Validate() error {
 	if err := CheckType(m.Type); err != nil {
 		return &InvalidError{Field: "event", Reason: err.Error()}
 	}
-	if len(m.ID) > MaxIDLen || !printable(m.ID) {
-		return &InvalidError{Field: "id", Reason: fmt.Sprintf("must be at most %d bytes without control characters", MaxIDLen)}
+	if len(m.ID) > MaxIDLen || !printable(m.ID) || strings.TrimSpace(m.ID) != m.ID {
+		// NATS cuts outer spaces off headers, so that two ids would be one.
+		return &InvalidError{Field: "id", Reason: fmt.Sprintf("must be at most %d bytes without control characters or outer spaces", MaxIDLen)}
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ type replay struct {
 	last   bool   // only the latest of each subject is read
 	always bool   // begin with the log, whatever the window holds
 
+	subjects int // that a replay of the latest events is expected to match
+
 	known     State          // the deletions that it shows are announced, up to the sequence to
 	times     uint64         // reusedRange.times when the stream was looked at for it
 	announced announcedHoles // see checkHoles
@@ -30,7 +32,7 @@ func (r *replay) open(ctx context.Context, s *Subscription, now State, last bool
 		from = max(now.FirstSeq, 1)
 	}
 	reader, err := s.feed.log.Read(ctx, ReadOptions{
-		From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last,
+		From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last, Subjects: r.subjects,
 	})
 	if err != nil {
 		return err

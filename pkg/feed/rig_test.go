@@ -39,7 +39,7 @@ func newRig(t *testing.T, log *feedtest.MemLog, opts feed.Options) *rig {
 func newRigOn(t *testing.T, behind feed.Log, log *feedtest.MemLog, opts feed.Options) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{MemLog: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts == fromLog}
+	r := &rig{MemLog: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
 	t.Cleanup(func() {

@@ -25,6 +25,8 @@ type Start struct {
 	position Position
 	time     time.Time
 	raw      string // as the client named it
+	// among are several positions of which the present epoch decides.
+	among []string
 }
 
 // named reports that the start is a position that a client claims to have reached.
@@ -33,13 +35,51 @@ func (s Start) named() bool { return s.kind == startSeq || s.kind == startResume
 // Resume continues after the position that a client names, such as its Last-Event-ID. What
 // cannot be read begins at the present, behind a gap that says so: a client that repeats
 // its id for ever must not be turned away.
-func Resume(raw string) Start {
+//
+// Of several positions the highest of the present epoch counts, or else the first: some clients
+// add the position of a reconnect to the one that their URL began with. None is the present.
+func Resume(raws ...string) Start {
+	switch len(raws) {
+	case 0:
+		return Start{}
+	case 1:
+		return resume(raws[0])
+	}
+	return Start{kind: startResume, among: raws}
+}
+
+func resume(raw string) Start {
 	p, err := ParsePosition(raw)
 	if err != nil {
 		return Start{kind: startMalformed, raw: raw}
 	}
 	return Start{kind: startResume, position: p, raw: raw}
 }
+
+// choose settles a start that has several positions. It needs the epoch, which is known once the
+// feed is ready.
+func (f *Feed) choose(s Start) Start {
+	if len(s.among) == 0 {
+		return s
+	}
+	f.mu.RLock()
+	epoch := f.epoch
+	f.mu.RUnlock()
+	best, found := resume(s.among[0]), false
+	for _, raw := range s.among {
+		c := resume(raw)
+		if c.kind != startResume || c.position.Epoch != "" && c.position.Epoch != epoch {
+			continue
+		}
+		if !found || c.position.Seq > best.position.Seq {
+			best, found = c, true
+		}
+	}
+	return best
+}
+
+// Last reports whether the start is at the latest event of each subject.
+func (s Start) Last() bool { return s.kind == startLast }
 
 // ParseFrom reads where a client without a position wants to begin: `new`, `all`, `last`
 // (the latest event of each subject, then live), a sequence (that event comes first), an

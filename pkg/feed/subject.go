@@ -6,10 +6,12 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // MaxSubjectLen bounds subjects and filters, in bytes.
-const MaxSubjectLen = 255
+const MaxSubjectLen = subject.MaxLen
 
 // CheckSubject says why s cannot be published to: it must be plain tokens joined by dots.
 func CheckSubject(s string) error {
@@ -43,14 +45,15 @@ func CheckFilter(s string) error {
 	return nil
 }
 
-// CheckToken says why s cannot be one token of a subject, such as a user's id. It is the
-// guard against subject injection: nothing that it lets through can widen a filter.
+// CheckToken returns why s cannot be one token of a subject. Nothing that it accepts can widen a
+// filter. An encoded value (see [Template.Expand]) must be spelled canonically: a subject of
+// another spelling reaches nobody. The error is a *subject.SpellingError then.
 func CheckToken(s string) error {
 	switch {
 	case s != "" && len(s) <= MaxSubjectLen && plain(s): // nearly all
 		return nil
 	case s == "":
-		return fmt.Errorf("is empty")
+		return subject.ErrEmpty
 	case len(s) > MaxSubjectLen:
 		return fmt.Errorf("is longer than %d bytes", MaxSubjectLen)
 	case strings.ContainsAny(s, ".*>"):
@@ -58,13 +61,13 @@ func CheckToken(s string) error {
 	case !printable(s) || strings.ContainsFunc(s, unicode.IsSpace):
 		return fmt.Errorf("may not contain spaces or control characters, and must be UTF-8")
 	}
-	return nil
+	return subject.CheckToken(s)
 }
 
-// plain reports that s is made of visible ASCII without meaning in a subject.
+// plain reports that s is made of visible ASCII without meaning in a subject or an encoding.
 func plain(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '.' || c == '*' || c == '>' {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '.' || c == '*' || c == '>' || c == '%' {
 			return false
 		}
 	}

@@ -14,6 +14,9 @@ type SubscribeOptions struct {
 	// ReplayFromLog takes what lies between the start and now from the log, though the
 	// window may hold it: every resume has a consumer of its own.
 	ReplayFromLog bool
+	// MaxLastSubjects bounds the subjects of a start at the latest event of each; no bound when
+	// zero. See [Feed.LastSubjects].
+	MaxLastSubjects int
 }
 
 // Opening is how a subscription began.
@@ -29,17 +32,18 @@ type Opening struct {
 }
 
 // Subscribe begins a subscription. It blocks until the feed is ready and, where the start
-// needs it, until the log has answered; it fails when ctx ends, when the feed stops, or for
-// filters that CheckFilter refuses.
+// needs it, until the log has answered; it fails when ctx ends, when the feed stops, for
+// filters that CheckFilter refuses, or with a [TooManySubjectsError].
 func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscription, error) {
 	if err := f.awaitReady(ctx); err != nil {
 		return nil, err
 	}
+	opts.Start = f.choose(opts.Start)
 	s, err := f.subscription(opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.begin(ctx, opts.Start); err != nil {
+	if err := s.begin(ctx, opts); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
@@ -58,6 +62,7 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 	default:
 		return nil, nil
 	}
+	opts.Start = f.choose(opts.Start)
 	switch opts.Start.kind {
 	case startNew, startMalformed:
 	case startSeq, startResume:
@@ -111,14 +116,15 @@ func (f *Feed) awaitReady(ctx context.Context) error {
 }
 
 // begin places the cursor, opens a replay where one is needed, and fills in the opening.
-func (s *Subscription) begin(ctx context.Context, start Start) error {
+func (s *Subscription) begin(ctx context.Context, opts SubscribeOptions) error {
+	start := opts.Start
 	switch start.kind {
 	case startAll, startTime:
 		s.ignoreDeletions()
 		return s.beginWithin(ctx, start)
 	case startLast:
 		s.ignoreDeletions()
-		return s.beginLast(ctx)
+		return s.beginLast(ctx, opts.MaxLastSubjects)
 	case startSeq, startResume:
 		if s.replay.always || !s.tryBegin(start) {
 			return s.beginAt(ctx, start)
@@ -233,7 +239,12 @@ func (s *Subscription) beginAt(ctx context.Context, start Start) error {
 
 // beginLast starts with the latest event of each subject. The opening lies before the first
 // of them, so that a client cut off in between gets more rather than less.
-func (s *Subscription) beginLast(ctx context.Context) error {
+func (s *Subscription) beginLast(ctx context.Context, maxSubjects int) error {
+	n, err := s.feed.LastSubjects(ctx, s.filters, maxSubjects)
+	if err != nil {
+		return err
+	}
+	s.replay.subjects = max(n, 1)
 	state, err := s.verify(ctx)
 	if err != nil {
 		return err
@@ -283,15 +294,36 @@ func (s *Subscription) prepare(ctx context.Context, requested string) (*Gap, err
 	return gap, nil
 }
 
-func (s *Subscription) countInWindow() (n uint64, ok bool) {
+// countInWindow counts what is pending up to the end that the window has now, a stretch at a time.
+func (s *Subscription) countInWindow() (n uint64, covered bool) {
+	r := newWindowReader(s.filters)
+	count, looked, end, covered := s.lookAhead(r, 0)
+	for len(looked) > 0 && covered {
+		count += r.set.count(looked)
+		at := looked[len(looked)-1].Seq
+		if at >= end {
+			break
+		}
+		_, looked, _, covered = s.lookAhead(r, at)
+	}
+	return uint64(count), covered //nolint:gosec // a count
+}
+
+// lookAhead returns the frames of a stretch behind the cursor and at, and the end of the window.
+// Without wildcards it returns the number of frames instead.
+func (s *Subscription) lookAhead(r *windowReader, at uint64) (n int, looked []*Frame, end uint64, covered bool) {
 	s.feed.expireDue()
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.coveredLocked() {
-		return 0, false
+		return 0, nil, 0, false
 	}
 	w := s.feed.window
-	return uint64(w.count(s.cursor, s.filters)), true //nolint:gosec // a count
+	if !r.set.wildcard {
+		return w.countOf(s.cursor, r.set.filters), nil, w.high, true
+	}
+	looked, _ = w.look(r.buf, max(s.cursor, at))
+	return 0, looked, w.high, true
 }

@@ -138,8 +138,8 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 		if s.replay.reader != nil {
 			return Delivery{}, true, nil
 		}
-		d, covered := s.join(room)
-		if !covered || !d.Empty() {
+		d, covered, caughtUp := s.readWindow(room)
+		if !covered || !d.Empty() || !caughtUp {
 			return d, !covered, nil
 		}
 	}

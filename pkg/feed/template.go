@@ -3,6 +3,8 @@ package feed
 import (
 	"fmt"
 	"strings"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Template is a subject in which whole tokens may be variables, such as
@@ -68,9 +70,10 @@ func (t Template) HasWildcard() bool {
 	return false
 }
 
-// Expand puts values in place of the variables. ok is false when a variable has no value
-// (the empty string), which leaves the template out. A value that is not one plain token is
-// an error: nothing that a client sends can widen a filter.
+// Expand puts values in place of the variables, each encoded as one token (see internal/subject):
+// whatever a client sends, it cannot widen a filter. ok is false when a variable has no value
+// (the empty string), which leaves the template out. A value that cannot be encoded is an error:
+// it has at most 255 bytes of valid UTF-8.
 func (t Template) Expand(vars map[string]string) (filter string, ok bool, err error) {
 	if len(t.tokens) == 0 {
 		return "", false, nil
@@ -86,14 +89,54 @@ func (t Template) Expand(vars map[string]string) (filter string, ok bool, err er
 		if value == "" {
 			return "", false, nil
 		}
-		if err := CheckToken(value); err != nil {
+		encoded, err := subject.Encode(value)
+		if err != nil {
 			return "", false, fmt.Errorf("the value of {%s} %w", tok.text, err)
 		}
-		out = append(out, value)
+		out = append(out, encoded)
 	}
 	filter = strings.Join(out, ".")
 	if err := CheckFilter(filter); err != nil {
 		return "", false, fmt.Errorf("template %q: %w", t.text, err)
 	}
 	return filter, true, nil
+}
+
+// Variables returns the names of the variables, in their order.
+func (t Template) Variables() []string {
+	var names []string
+	for _, tok := range t.tokens {
+		if tok.variable {
+			names = append(names, tok.text)
+		}
+	}
+	return names
+}
+
+// Match reports whether a subject is an expansion of the template for some values, or is
+// matched by one where the template has wildcards. It allocates nothing for plain subjects.
+func (t Template) Match(s string) bool {
+	more := len(t.tokens) > 0
+	for _, tok := range t.tokens {
+		if !more {
+			return false
+		}
+		if tok.text == ">" && !tok.variable {
+			return s != ""
+		}
+		var have string
+		have, s, more = strings.Cut(s, ".")
+		if !tok.match(have) {
+			return false
+		}
+	}
+	return len(t.tokens) > 0 && !more
+}
+
+func (t token) match(have string) bool {
+	if t.variable {
+		_, err := subject.Decode(have)
+		return err == nil
+	}
+	return t.text == have || t.text == "*" && have != ""
 }

@@ -33,7 +33,7 @@ func TestTraceCounts(t *testing.T) {
 	if len(d.Frames) != 0 {
 		t.Error("it was full and has kept something")
 	}
-	frames, _ := f.window.after(nil, 0, nil, 10)
+	frames, _ := f.window.look(make([]*Frame, 10), 0)
 	if len(frames) != 5 || frames[0].Trace() == nil {
 		t.Error("a frame of the window has lost its trace")
 	}
@@ -44,7 +44,7 @@ func TestNoTraceBeforeReady(t *testing.T) {
 	f := New(nil, Options{})
 	f.window.reset(0)
 	f.offer(Event{Seq: 1, Subject: "a", Trace: &Trace{Offered: func(int) { t.Error("it was told of") }}})
-	frames, _ := f.window.after(nil, 0, nil, 10)
+	frames, _ := f.window.look(make([]*Frame, 10), 0)
 	if len(frames) != 1 || frames[0].Trace() != nil {
 		t.Error("it is kept")
 	}

@@ -1,11 +1,6 @@
 package feed
 
-import (
-	"cmp"
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // window holds the recent frames of a stream. It covers the sequences (low, high]: of what was
 // stored there, it has each event that the stream still had when they were last compared. Of
@@ -96,82 +91,4 @@ func (w *window) span() (oldest, newest time.Time) {
 		return oldest, newest
 	}
 	return time.Unix(0, w.frames.at(0).stored), time.Unix(0, w.frames.at(n-1).stored)
-}
-
-// after appends to dst the frames beyond seq that match, in order, at most limit of them.
-// All of them up to the sequence upTo are there; upTo is high unless limit cut them short.
-//
-// Subjects without wildcards cost what they match, however much lies between; wildcards
-// cost a look at each frame since seq.
-func (w *window) after(dst []*Frame, seq uint64, filters []string, limit int) (frames []*Frame, upTo uint64) {
-	start := len(dst)
-	if wild(filters) {
-		dst = w.scan(dst, seq, filters, limit+1)
-	} else {
-		dst = w.pick(dst, seq, filters, limit+1)
-	}
-	if len(dst)-start <= limit {
-		return dst, w.high
-	}
-	dst = dst[:start+limit]
-	return dst, dst[len(dst)-1].Seq
-}
-
-// count is how many frames after would find without a limit.
-func (w *window) count(seq uint64, filters []string) (n int) {
-	if wild(filters) {
-		for i := w.frames.search(seq); i < w.frames.len(); i++ {
-			if matchesAny(filters, w.frames.at(i).Subject) {
-				n++
-			}
-		}
-		return n
-	}
-	for _, subject := range filters {
-		if of := w.subjects[subject]; of != nil {
-			n += of.len() - of.search(seq)
-		}
-	}
-	return n
-}
-
-func wild(filters []string) bool {
-	return len(filters) == 0 || slices.ContainsFunc(filters, hasWildcard)
-}
-
-func (w *window) scan(dst []*Frame, seq uint64, filters []string, limit int) []*Frame {
-	for i := w.frames.search(seq); i < w.frames.len() && limit > 0; i++ {
-		f := w.frames.at(i)
-		if matchesAny(filters, f.Subject) {
-			dst = append(dst, f)
-			limit--
-		}
-	}
-	return dst
-}
-
-func (w *window) pick(dst []*Frame, seq uint64, subjects []string, limit int) []*Frame {
-	start := len(dst)
-	for _, subject := range subjects {
-		of := w.subjects[subject]
-		if of == nil {
-			continue
-		}
-		from := of.search(seq)
-		for i := from; i < of.len() && i < from+limit; i++ {
-			dst = append(dst, of.at(i))
-		}
-	}
-	found := dst[start:]
-	if len(subjects) > 1 {
-		slices.SortFunc(found, func(a, b *Frame) int { return cmp.Compare(a.Seq, b.Seq) })
-	}
-	return dst[:start+min(len(found), limit)]
-}
-
-func hasWildcard(filter string) bool { return strings.ContainsAny(filter, "*>") }
-
-// matchesAny takes no filters for all subjects, as JetStream does.
-func matchesAny(filters []string, subject string) bool {
-	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return Matches(f, subject) })
 }

@@ -17,13 +17,18 @@ func (s *session) who(fields []slog.Attr) []slog.Attr {
 }
 
 // logEndLocked writes the one line that a stream has in the log, with what it got. There is
-// none for its begin, and none for an event: a storm would bury everything else.
+// none for its begin, and none for an event: a storm would bury everything else. Beyond endLines a
+// second ends are counted, and the next line that is written has their number.
 func (s *session) logEndLocked() {
 	level := s.endLevel()
 	if !s.handler.opts.Logger.Enabled(context.Background(), level) {
 		return
 	}
-	var most [16]slog.Attr
+	unlogged, ok := s.handler.ends.allow(endLines)
+	if !ok {
+		return
+	}
+	var most [17]slog.Attr
 	fields := append(s.who(most[:0]), slog.String("proto", protoText(s.proto)), slog.String("reason", endReason(s.ended)), slog.Any("detail", s.ended),
 		slog.Int("events", s.events), slog.Int64("bytes", s.bytes))
 	if s.opened {
@@ -32,6 +37,9 @@ func (s *session) logEndLocked() {
 			slog.String("from", opening.Position.String()), slog.String("to", s.sent.String()))
 	}
 	fields = append(fields, slog.String("duration", time.Since(s.start).Round(time.Millisecond).String()))
+	if unlogged > 0 {
+		fields = append(fields, slog.Int("unlogged", unlogged)) // ends before this one, in a storm of them
+	}
 	s.handler.opts.Logger.LogAttrs(context.Background(), level, "stream ended", fields...)
 }
 

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/netaddr"
+	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // Limits bound what a node takes. Zero is no bound.
@@ -16,10 +19,17 @@ import (
 type Limits struct {
 	Streams    int // of all clients together
 	PerUser    int // of one user; those without a name are not counted
-	PerAddress int // of one address
+	PerAddress int // of one address, except a trusted proxy that names no client
 	// Replays bounds the streams that are behind and need the log to catch up. Only arrivals
 	// are sent away; a stream that falls behind later is not.
 	Replays int
+	// LastSubjects bounds the subjects of one start at the latest event of each (?from=last).
+	// Beyond it the answer is 400.
+	LastSubjects int
+	// LastWaiting bounds the connections that wait for such a start over more than
+	// feed.FewSubjects subjects; LastWaitingPerUser and LastWaitingPerAddress those of one user,
+	// and of one address. The store makes few such starts at once.
+	LastWaiting, LastWaitingPerUser, LastWaitingPerAddress int
 	// ConnectsPerSecond is how often one address may ask for a stream in the long run, and
 	// ConnectsBurst how often at once after a pause; at least once. What is asked for counts,
 	// whether it is granted or not.
@@ -49,6 +59,7 @@ type Admission struct {
 	addresses map[netip.Prefix]int
 
 	replays atomic.Int64
+	lasts   lastStarts
 }
 
 // NewAdmission returns one that counts from zero. The trusted proxies are believed what they
@@ -59,6 +70,7 @@ func NewAdmission(limits Limits, trusted ...netip.Prefix) *Admission {
 		connects: newLimiter(limits.ConnectsPerSecond, limits.ConnectsBurst),
 		events:   newLimiter(limits.PublishesPerSecond, limits.PublishesBurst),
 		users:    map[string]int{}, addresses: map[netip.Prefix]int{},
+		lasts: lastStarts{users: map[string]int{}, addresses: map[netip.Prefix]int{}},
 	}
 }
 
@@ -99,10 +111,7 @@ func (a *Admission) admit(user string, r *http.Request) (release func(), err err
 	if a == nil {
 		return func() {}, nil
 	}
-	var addr netip.Prefix
-	if a.limits.PerAddress > 0 {
-		addr = addressOf(r, a.trusted)
-	}
+	addr, counted := a.limitedAddress(r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch l := a.limits; {
@@ -112,16 +121,29 @@ func (a *Admission) admit(user string, r *http.Request) (release func(), err err
 	case user != "" && reached(l.PerUser, a.users[user]):
 		a.refused[RefusedPerUser].Add(1)
 		return func() {}, errLimit
-	case reached(l.PerAddress, a.addresses[addr]):
+	case counted && reached(l.PerAddress, a.addresses[addr]):
 		a.refused[RefusedPerAddress].Add(1)
 		return func() {}, errLimit
 	}
-	a.countLocked(user, addr, 1)
+	a.countLocked(user, addr, counted, 1)
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.countLocked(user, addr, -1)
+		a.countLocked(user, addr, counted, -1)
 	}, nil
+}
+
+// limitedAddress returns the address that Limits.PerAddress counts for a request; false for none. A
+// trusted proxy that names no client stands for many.
+func (a *Admission) limitedAddress(r *http.Request) (addr netip.Prefix, counted bool) {
+	if a.limits.PerAddress == 0 {
+		return addr, false
+	}
+	client := auth.ClientAddr(r, a.trusted)
+	if auth.TrustsAddr(a.trusted, client) && client == auth.PeerAddr(r) {
+		return addr, false
+	}
+	return netaddr.LimitPrefix(client), true
 }
 
 // replay counts a stream that needs the log, or with -1 no longer does. It reports whether
@@ -142,12 +164,12 @@ func (a *Admission) replay(by int64) bool {
 
 func reached(limit, n int) bool { return limit > 0 && n >= limit }
 
-func (a *Admission) countLocked(user string, addr netip.Prefix, by int) {
+func (a *Admission) countLocked(user string, addr netip.Prefix, perAddress bool, by int) {
 	a.all += by
 	if a.limits.PerUser > 0 && user != "" {
 		count(a.users, user, by)
 	}
-	if a.limits.PerAddress > 0 {
+	if perAddress {
 		count(a.addresses, addr, by)
 	}
 }

@@ -84,3 +84,15 @@ func TestLimitOfReplays(t *testing.T) {
 	again, _ := r.opened(t, "?from=all")
 	again.want(t, "1-e1", "2-e1")
 }
+
+// A trusted proxy that names no client stands for all of its clients, which limits.streams bounds.
+func TestLimitPerAddress_TrustedProxyWithoutForwardedFor_IsExempt(t *testing.T) {
+	r, a := forwarded(t, "", feedhttp.Limits{Streams: 3, PerAddress: 1})
+	for range 3 {
+		r.opened(t, "")
+	}
+	sentAway(t, r.subscribe(t, ""), feedhttp.CloseOverload)
+	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 0 || got[feedhttp.RefusedStreams] != 1 {
+		t.Errorf("counted %v", got)
+	}
+}

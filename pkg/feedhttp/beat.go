@@ -55,9 +55,7 @@ func (s *session) dueLocked(turn push.Turn, writing bool) time.Time {
 		written = turn.Now
 	}
 	due := s.beatLocked(written)
-	if !s.until.IsZero() && s.until.Before(due) {
-		due = s.until
-	}
+	due = s.nextDeadline(due, turn.Now)
 	if idle := s.handler.opts.MaxIdle; idle > 0 && s.event.Add(idle).Before(due) {
 		due = s.event.Add(idle)
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/push"
 )
 
@@ -71,6 +72,7 @@ func (p *publisher) admit(w http.ResponseWriter, r *http.Request, events int) bo
 	if err == nil {
 		return true
 	}
+	p.report(r, auth.Identity{}, err)
 	if fast, ok := errors.AsType[*rateError](err); ok {
 		w.Header().Set("Retry-After", fast.retryAfter())
 		WriteProblem(w, Problem{Status: http.StatusTooManyRequests, Detail: fast.Error()})

@@ -33,11 +33,17 @@ func (h *Subscribe) Drain(ctx context.Context, period time.Duration) error {
 	}
 }
 
+// AnnounceDrain closes each new connection with tidemark.close (reason drain), and leaves those
+// that are open until StartDrain or Drain.
+func (h *Subscribe) AnnounceDrain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drained.Store(true)
+}
+
 // StartDrain is Drain without the wait.
 func (h *Subscribe) StartDrain(period time.Duration) {
-	h.mu.Lock()
-	h.drained.Store(true)
-	h.mu.Unlock()
+	h.AnnounceDrain()
 	present := h.present()
 	rand.Shuffle(len(present), func(i, j int) { present[i], present[j] = present[j], present[i] }) // else those of one storm leave as one
 	now := time.Now()
@@ -47,7 +53,7 @@ func (h *Subscribe) StartDrain(period time.Duration) {
 	}
 }
 
-// EndDrain lets clients in again after StartDrain. Those that were to leave still do, and come
+// EndDrain lets clients in again after AnnounceDrain or StartDrain. Those that were to leave still do, and come
 // back. It must not be called once Drain was, which waits for the last stream.
 func (h *Subscribe) EndDrain() {
 	h.mu.Lock()

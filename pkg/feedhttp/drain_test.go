@@ -59,12 +59,12 @@ func TestDrainSpreads(t *testing.T) {
 func TestDrainEndsNothingLater(t *testing.T) {
 	h := NewSubscribe(SubscribeOptions{})
 	at := time.Now().Add(-time.Second)
-	s := &session{handler: h, until: at, over: errExpired}
+	s := &session{handler: h, deadlines: deadlines{until: at, over: errMaxAge}}
 	h.enter(s, func() {})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = h.Drain(ctx, time.Hour)
-	if !s.until.Equal(at) || !errors.Is(s.over, errExpired) {
+	if !s.until.Equal(at) || !errors.Is(s.over, errMaxAge) {
 		t.Errorf("it ends at %v with %v", s.until, s.over)
 	}
 	s.leave()

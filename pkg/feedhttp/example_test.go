@@ -63,7 +63,7 @@ func ExampleSubscribe() {
 	mux := http.NewServeMux()
 	mux.Handle("/events", events)
 	mux.Handle("/publish", feedhttp.NewPublish(feedhttp.PublishOptions{
-		Publisher: publisher, Subjects: []string{"news.>"},
+		Publisher: publisher,
 	}))
 	srv := &http.Server{Handler: mux} // no WriteTimeout: each write has its own
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,6 +15,8 @@ var (
 	errDrain    = errors.New("the server is draining")
 	errOverload = errors.New("the server has all it can take")
 	errLimit    = errors.New("too many streams of one user or address")
+	errLast     = errors.New("too many starts at the latest event of many subjects, of one user or address")
+	errSubjects = errors.New("the start at the latest event of each subject matches too many subjects")
 	errAdmin    = errors.New("an operator closed the stream")
 )
 
@@ -33,7 +35,17 @@ var farewells = map[error]struct {
 	feed.ErrClosed: {CloseDrain, "this feed goes down; reconnect to go on", false},
 	errOverload:    {CloseOverload, "this server has all the streams that it can take; reconnect later", true},
 	errRate:        {CloseLimit, "too many streams were asked for from this address; reconnect later", true},
+	errLast:        {CloseLimit, "too many connections of this user or address wait for the latest event of many subjects; reconnect later", true},
+	errSubjects:    {CloseLimit, "from=last matches more subjects than are read (limits.last_subjects); name fewer with subject= and only=1", true},
 	errLimit:       {CloseLimit, "too many streams are open for this user or address; close some, or reconnect later", true},
+}
+
+// failLocked sets the reason to end. The first one stays: a later success of something that was
+// under way must not clear it, and nil changes nothing.
+func (s *session) failLocked(err error) {
+	if s.failed == nil {
+		s.failed = err
+	}
 }
 
 // appendFarewellLocked says why the stream ends, and when to come back.

@@ -16,7 +16,7 @@ import (
 
 var streamHeaders = http.Header{
 	"Content-Type":                 {"text/event-stream; charset=utf-8"},
-	"Cache-Control":                {"no-cache, no-transform"},
+	"Cache-Control":                {"no-store, no-transform"},
 	"X-Accel-Buffering":            {"no"},
 	"X-Content-Type-Options":       {"nosniff"},
 	"Cross-Origin-Resource-Policy": {"same-origin"},
@@ -166,10 +166,62 @@ func TestStartSources(t *testing.T) {
 		{"?last_event_id=&from=2", "", "1-e1"},
 		{"?from=nonsense", "6-e1", "6-e1"},
 		{"?last_event_id=4-e1&from=nonsense", "", "4-e1"},
+		{"?lastEventId=4-e1", "", "4-e1"},
+		{"?lastEventID=4-e1", "", "4-e1"},
+		{"?Last-Event-ID=4-e1", "", "4-e1"},
+		{"?last-event-id=4-e1", "", "4-e1"},
+		{"?evs_last_event_id=4-e1", "", "4-e1"},
+		{"?last%5Fevent%5Fid=4-e1", "", "4-e1"},
+		{"?lastEventId=4-e1&from=2", "6-e1", "6-e1"},
+		{"?lastEventId=&from=2", "", "1-e1"},
+		// Of several the highest of the present epoch, or else the first.
+		{"?last_event_id=3-e1&lastEventId=5-e1", "", "5-e1"},
+		{"?last_event_id=5-e1&lastEventId=3-e1", "", "5-e1"},
+		{"?lastEventId=2-e1&lastEventId=4-e1&lastEventId=3-e1", "", "4-e1"},
+		{"?last_event_id=9-e0&lastEventId=5-e1", "", "5-e1"},
+		{"?last_event_id=5&lastEventId=4-e1", "", "5-e1"},
+		{"?last_event_id=rubbish&lastEventId=5-e1", "", "5-e1"},
+		{"?last_event_id=&lastEventId=5-e1&lastEventID=", "", "5-e1"},
+		{"?last_event_id=8-e0&lastEventId=7-e9", "", "0-e1"},
+		{"?last_event_id=3-e1&lastEventId=5-e1", "6-e1", "6-e1"},
 	} {
 		if _, open := r.opened(t, c.query, lastEventID(c.header)...); open.Position != c.position {
 			t.Errorf("%s with the header %q begins at %s, want %s", c.query, c.header, open.Position, c.position)
 		}
+	}
+}
+
+// TestSeveralPositions_NoneOfTheEpoch_FirstCounts: the gap repeats the position that counted.
+func TestSeveralPositions_NoneOfTheEpoch_FirstCounts(t *testing.T) {
+	r := newRig(t, setup{})
+	r.publish(3, "n.all")
+	r.level(t)
+	for query, first := range map[string]string{
+		"?lastEventId=8-e0&last_event_id=7-e9":       "8-e0",
+		"?last_event_id=7-e9&lastEventId=8-e0":       "7-e9",
+		"?evs_last_event_id=rubbish&lastEventId=7-x": "rubbish",
+	} {
+		s, _ := r.opened(t, query)
+		var gap feedhttp.Gap
+		if s.control(t, feedhttp.TypeGap, &gap); gap.Requested != first {
+			t.Errorf("%s: a gap after %q, want %q", query, gap.Requested, first)
+		}
+	}
+}
+
+// A parameter that merely looks like a position would be ignored, and events lost silently.
+func TestPositionParameter_Unknown_Refused(t *testing.T) {
+	r := newRig(t, setup{})
+	for _, name := range []string{"lasteventid", "LAST_EVENT_ID", "LastEventId", "event_id", "eventId", "last-Event_id", "lastMsgEventId", "since", "Since", "cursor", "offset", "off-set", "_cursor"} {
+		for _, header := range [][]string{nil, {"Last-Event-ID", "1-e1"}} {
+			resp, body := r.answer(t, http.MethodGet, "/?user=42&"+name+"=1-e1", header...)
+			if p := problem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, name) || !strings.Contains(p.Detail, "?last_event_id=") {
+				t.Errorf("%s: %+v", name, p)
+			}
+		}
+	}
+	for _, name := range []string{"id", "event", "sinceRelease", "cursors", "offset2", "eventids", "last_event"} {
+		r.opened(t, "?"+name+"=1-e1")
 	}
 }
 

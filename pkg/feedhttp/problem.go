@@ -21,6 +21,9 @@ type Problem struct {
 	Detail string `json:"detail"`
 	// Field names the part of a request body that is wrong, such as "[3].subject".
 	Field string `json:"field,omitempty"`
+	// Outcome says, where storing failed, whether the event is stored; for a batch, of the event
+	// that Detail is about.
+	Outcome Outcome `json:"outcome,omitempty"`
 	// Results tell, for a batch of which some are stored, what became of each.
 	Results []PublishResult `json:"results,omitempty"`
 }

@@ -7,12 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -25,9 +22,12 @@ type PublishOptions struct {
 	Publisher feed.Publisher
 	// Identify says who publishes, and where it may; nil lets everybody publish everywhere.
 	Identify auth.Source
-	// Subjects bound what may be published; empty allows every subject that some stream
-	// takes.
-	Subjects []string
+	// Accept returns why a subject may not be published, such as that it would reach nobody. The
+	// publisher receives the text with 422. Nil accepts every subject that some stream captures.
+	Accept func(ctx context.Context, subject string) error
+	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
+	// only variable; see feed.UserTemplate.
+	Templates []feed.Template
 	// MaxBytes bounds a request's body; 1 MiB when zero.
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.
@@ -38,7 +38,10 @@ type PublishOptions struct {
 	BodyTimeout time.Duration
 	// Admission bounds how fast events come; nil bounds nothing.
 	Admission *Admission
-	Logger    *slog.Logger // nil discards
+	// Refused receives each request that is refused for its identity or for a limit. It must not
+	// block. Nil costs nothing.
+	Refused func(RefusedRequest)
+	Logger  *slog.Logger // nil discards
 }
 
 func (o PublishOptions) withDefaults() PublishOptions {
@@ -55,10 +58,19 @@ func (o PublishOptions) withDefaults() PublishOptions {
 // PublishRequest is one event of POST /publish.
 type PublishRequest struct {
 	Subject string `json:"subject"`
-	Event   string `json:"event"`
+	// User stands in place of Subject: the event goes to the subject of that user.
+	User  recipient `json:"user,omitzero"`
+	Event string    `json:"event"`
 	// Data is any JSON. A string goes out as its text, anything else as JSON.
 	Data json.RawMessage `json:"data"`
 	ID   string          `json:"id"`
+}
+
+// decode reads the next event. Fields that are not known, also in other letters, and fields that are
+// there twice are refused.
+func (r *PublishRequest) decode(dec *json.Decoder) error {
+	return decodeFields(dec, jsonField{"subject", (*text)(&r.Subject)}, jsonField{"user", &r.User},
+		jsonField{"event", (*text)(&r.Event)}, jsonField{"data", &r.Data}, jsonField{"id", (*text)(&r.ID)})
 }
 
 // PublishResult is what became of one event.
@@ -68,13 +80,16 @@ type PublishResult struct {
 	Position  string `json:"position,omitempty"`
 	Duplicate bool   `json:"duplicate,omitempty"`
 	Error     string `json:"error,omitempty"`
+	// Outcome is set with Error.
+	Outcome Outcome `json:"outcome,omitempty"`
 }
 
 // publisher is what Publish and SendMessage share.
 type publisher struct{ opts PublishOptions }
 
 // Publish stores the events of POST requests: one PublishRequest or an array of them. It
-// answers once all are acknowledged, with a PublishResult or an array.
+// answers once all are acknowledged, with a PublishResult or an array. With ?user= the body is
+// the data of one event for that user.
 //
 // A request that holds anything invalid is refused whole. Where the store fails in the
 // middle of an array, the problem tells what became of each.
@@ -88,28 +103,42 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	body, err := h.read(w, r)
-	if err != nil {
-		WriteProblem(w, problemOf(err))
-		return
-	}
-	requests, isArray, err := decode(body)
-	if err != nil {
-		WriteProblem(w, problemOf(err))
-		return
-	}
-	msgs, err := h.messages(requests, isArray, r.Header.Get("Idempotency-Key"))
+	msgs, isArray, err := h.events(w, r)
 	if err != nil {
 		WriteProblem(w, problemOf(err))
 		return
 	}
 	if err := h.allow(id, msgs...); err != nil {
+		h.report(r, id, err)
 		Refuse(w, err)
 		return
 	}
 	if h.admit(w, r, len(msgs)-1) {
+		scopeIDs(id, msgs)
 		h.store(w, r, msgs, isArray)
 	}
+}
+
+// events reads a request. Errors are for problemOf.
+func (h *Publish) events(w http.ResponseWriter, r *http.Request) (msgs []feed.Message, isArray bool, err error) {
+	user, named, err := queryUser(r)
+	if err != nil {
+		return nil, false, err
+	}
+	if named {
+		msgs, err = h.raw(w, r, user)
+		return msgs, false, err
+	}
+	body, err := h.read(w, r)
+	if err != nil {
+		return nil, false, err
+	}
+	requests, isArray, err := decode(body, h.opts.MaxBatch)
+	if err != nil {
+		return nil, isArray, err
+	}
+	msgs, err = h.messages(r.Context(), requests, isArray, r.Header.Get("Idempotency-Key"))
+	return msgs, isArray, err
 }
 
 // enter asks what there is to ask before the body is read: a stranger's is not worth the
@@ -124,10 +153,15 @@ func (p *publisher) enter(w http.ResponseWriter, r *http.Request) (id auth.Ident
 	}
 	id, err := p.identify(r)
 	if err != nil {
+		p.report(r, id, err)
 		Refuse(w, err)
 		return id, false
 	}
 	return id, true
+}
+
+func (p *publisher) report(r *http.Request, id auth.Identity, err error) {
+	report(p.opts.Refused, p.opts.Admission, r, id, err)
 }
 
 func (p *publisher) identify(r *http.Request) (auth.Identity, error) {
@@ -154,6 +188,7 @@ func (p *publisher) allow(id auth.Identity, msgs ...feed.Message) error {
 type fieldError struct {
 	field  string
 	reason string
+	status int // of the answer; 400 when zero
 }
 
 func (e *fieldError) Error() string { return e.field + ": " + e.reason }
@@ -166,49 +201,18 @@ func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]byte, error)
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, errors.New(`the body is empty; send JSON such as {"subject":"notifications.broadcast","data":"hi"}`)
 	}
+	return body, checkText(body)
+}
+
+func checkText(body []byte) error {
 	if !utf8.Valid(body) {
 		// The decoder would replace what it cannot read, also in subjects.
-		return nil, errors.New("the body is not UTF-8; send other data in base64")
-	}
-	return body, nil
-}
-
-func decode(body []byte) (requests []PublishRequest, isArray bool, err error) {
-	isArray = bytes.TrimSpace(body)[0] == '['
-	if isArray {
-		err = decodeJSON(body, &requests, true)
-	} else {
-		requests = make([]PublishRequest, 1)
-		err = decodeJSON(body, &requests[0], true)
-	}
-	if err == nil && len(requests) == 0 {
-		err = errors.New("the array holds no event")
-	}
-	return requests, isArray, err
-}
-
-// decodeJSON reads exactly one JSON value.
-func decodeJSON(body []byte, into any, strict bool) error {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if strict {
-		dec.DisallowUnknownFields()
-	}
-	if err := dec.Decode(into); err != nil {
-		if wrong, ok := errors.AsType[*fieldError](err); ok {
-			return wrong
-		}
-		return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("the body goes on after its JSON value; send several events as an array")
+		return errors.New("the body is not UTF-8; send other data in base64")
 	}
 	return nil
 }
 
-func (p *publisher) messages(requests []PublishRequest, isArray bool, key string) ([]feed.Message, error) {
-	if len(requests) > p.opts.MaxBatch {
-		return nil, fmt.Errorf("%d events in one request; at most %d are taken", len(requests), p.opts.MaxBatch)
-	}
+func (p *publisher) messages(ctx context.Context, requests []PublishRequest, isArray bool, key string) ([]feed.Message, error) {
 	msgs := make([]feed.Message, len(requests))
 	for i, req := range requests {
 		id := req.ID
@@ -222,8 +226,12 @@ func (p *publisher) messages(requests []PublishRequest, isArray bool, key string
 		if err != nil {
 			return nil, err
 		}
-		msgs[i] = feed.Message{Subject: req.Subject, Type: req.Event, Data: data, ID: id}
-		if err := p.check(msgs[i], i, isArray); err != nil {
+		subject, err := p.subjectOf(req)
+		if err != nil {
+			return nil, atIndex(err, i, isArray)
+		}
+		msgs[i] = feed.Message{Subject: subject, Type: req.Event, Data: data, ID: id}
+		if err := p.check(ctx, msgs[i], i, isArray); err != nil {
 			return nil, err
 		}
 	}
@@ -246,21 +254,28 @@ func payload(data json.RawMessage) ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-func (p *publisher) check(m feed.Message, i int, isArray bool) error {
+// check returns what is wrong with a message as a *fieldError.
+func (p *publisher) check(ctx context.Context, m feed.Message, i int, isArray bool) error {
 	err := m.Validate()
-	if err == nil && len(p.opts.Subjects) > 0 &&
-		!slices.ContainsFunc(p.opts.Subjects, func(f string) bool { return feed.Matches(f, m.Subject) }) {
-		err = &feed.InvalidError{Field: "subject", Reason: fmt.Sprintf("%q is outside of %s", m.Subject, strings.Join(p.opts.Subjects, ", "))}
+	if err == nil {
+		err = p.deliverable(ctx, m.Subject)
 	}
-	invalid, ok := errors.AsType[*feed.InvalidError](err)
-	if !ok {
-		return err
+	if invalid, ok := errors.AsType[*feed.InvalidError](err); ok {
+		wrong := &fieldError{field: invalid.Field, reason: invalid.Reason}
+		if invalid.Misspelt {
+			wrong.status = http.StatusUnprocessableEntity
+		}
+		err = wrong
 	}
-	field := invalid.Field
-	if isArray {
-		field = fmt.Sprintf("[%d].%s", i, field)
+	return atIndex(err, i, isArray)
+}
+
+// atIndex names the place of a field within an array.
+func atIndex(err error, i int, isArray bool) error {
+	if wrong, ok := errors.AsType[*fieldError](err); ok && isArray {
+		return &fieldError{fmt.Sprintf("[%d].%s", i, wrong.field), wrong.reason, wrong.status}
 	}
-	return &fieldError{field, invalid.Reason}
+	return err
 }
 
 // store publishes and answers.
@@ -271,12 +286,12 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 	var failed error
 	for i, res := range p.opts.Publisher.Publish(ctx, msgs...) {
 		results[i] = resultOf(res)
-		failed = cmp.Or(failed, res.Err)
+		failed = worse(failed, res.Err)
 	}
 	if failed != nil {
-		fields := []slog.Attr{slog.Any("error", failed), slog.String("subject", msgs[0].Subject), slog.Int("events", len(msgs))}
+		fields := []slog.Attr{slog.Any("error", failed), slog.String("subject", msgs[0].Subject), slog.Int("events", len(msgs)), slog.String("outcome", string(outcomeOf(failed)))}
 		p.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn, "publish failed", withTrace(fields, traceID(r.Header))...)
-		problem := problemOf(failed)
+		problem := storeProblem(failed)
 		if isArray {
 			problem.Results = results
 		}
@@ -284,7 +299,7 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Cache-Control", "private, no-store")
 	if isArray {
 		_ = json.NewEncoder(w).Encode(results)
 	} else {
@@ -294,7 +309,8 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 
 func resultOf(res feed.Result) PublishResult {
 	if res.Err != nil {
-		return PublishResult{Error: problemOf(res.Err).Detail}
+		problem := storeProblem(res.Err)
+		return PublishResult{Error: problem.Detail, Outcome: problem.Outcome}
 	}
 	return PublishResult{
 		Stream: res.Ack.Stream, Seq: res.Ack.Position.Seq,
@@ -302,11 +318,11 @@ func resultOf(res feed.Result) PublishResult {
 	}
 }
 
-// problemOf maps what can go wrong with a publish to an answer.
+// problemOf maps what can be wrong with the request of a publish to an answer.
 func problemOf(err error) Problem {
 	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
 	if field, ok := errors.AsType[*fieldError](err); ok {
-		p.Field = field.field
+		p.Field, p.Status = field.field, cmp.Or(field.status, p.Status)
 	}
 	tooBig, isTooBig := errors.AsType[*http.MaxBytesError](err)
 	switch {
@@ -315,13 +331,6 @@ func problemOf(err error) Problem {
 		p.Detail = fmt.Sprintf("the body is larger than %d bytes (publish.max_bytes)", tooBig.Limit)
 	case errors.Is(err, errSlowBody):
 		p.Status = http.StatusRequestTimeout
-	case errors.Is(err, feed.ErrTooLarge):
-		p.Status = http.StatusRequestEntityTooLarge
-	case errors.Is(err, feed.ErrSubjectNotStored):
-		p.Status = http.StatusUnprocessableEntity
-	case errors.Is(err, feed.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		p.Status = http.StatusServiceUnavailable
-		p.Detail = "the event store did not acknowledge in time, so whether the event is stored is not known; repeat it with the same id, which makes it a duplicate if it is"
 	}
 	return p
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +44,7 @@ func (p *recorder) Publish(ctx context.Context, msgs ...feed.Message) []feed.Res
 		default:
 			results[i].Ack = feed.Ack{
 				Stream: "NEWS", Position: feed.Position{Seq: uint64(i + 1), Epoch: "e1"},
-				Duplicate: msg.ID == "again",
+				Duplicate: msg.ID == feedhttp.ScopedID("", "", msg.Subject, "again"),
 			}
 		}
 	}
@@ -112,13 +114,23 @@ func (d *desk) refused(t testing.TB, body string, status int, field string, says
 	}
 }
 
+// scoped gives messages the ids with which anonymous publishers store them.
+func scoped(msgs ...feed.Message) []feed.Message {
+	for i, m := range msgs {
+		if m.ID != "" {
+			msgs[i].ID = feedhttp.ScopedID("", "", m.Subject, m.ID)
+		}
+	}
+	return msgs
+}
+
 func (d *desk) published(t testing.TB, body string, header []string, want ...feed.Message) string {
 	t.Helper()
 	resp, text := d.post(t, body, header...)
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%.120q: %s as %q: %s", body, resp.Status, resp.Header.Get("Content-Type"), text)
 	}
-	if got := d.taken(); !reflect.DeepEqual(got, want) {
+	if got := d.taken(); !reflect.DeepEqual(got, scoped(want...)) {
 		t.Errorf("%.120q: published %q, want %q", body, got, want)
 	}
 	return text
@@ -196,9 +208,19 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
+// below accepts subjects that begin with prefix.
+func below(prefix string) func(context.Context, string) error {
+	return func(_ context.Context, subject string) error {
+		if !strings.HasPrefix(subject, prefix) {
+			return fmt.Errorf("%q is outside of %s", subject, prefix)
+		}
+		return nil
+	}
+}
+
 // TestPublishRefused: what is wrong anywhere keeps everything from being stored.
 func TestPublishRefused(t *testing.T) {
-	d := newDesk(t, publishing, feedhttp.PublishOptions{Subjects: []string{"n.>"}, MaxBytes: 2000, MaxBatch: 3})
+	d := newDesk(t, publishing, feedhttp.PublishOptions{Accept: below("n."), MaxBytes: 2000, MaxBatch: 3})
 	good := `{"subject":"n.all","data":1}`
 	for _, c := range []struct {
 		body   string
@@ -215,10 +237,18 @@ func TestPublishRefused(t *testing.T) {
 		{`42`, 400, "", "JSON"},
 		{`null`, 400, "subject", "subject"},
 		{`{}`, 400, "subject", "subject"},
-		{`{"subject":"n.all","topic":"x"}`, 400, "", "topic"},
-		{`{"subject":42}`, 400, "", "subject"},
-		{`{"subject":"n.all","event":{}}`, 400, "", "event"},
-		{`{"subject":"n.all","id":7}`, 400, "", "id"},
+		{`{"subject":"n.all","topic":"x"}`, 400, "topic", "topic"},
+		{`{"subject":42}`, 400, "subject", "number"},
+		{`{"subject":"n.all","event":{}}`, 400, "event", "object"},
+		{`{"subject":"n.all","id":7}`, 400, "id", "number"},
+		{`{"subject":"n.all","Subject":"n.other"}`, 400, "Subject", "not known"},
+		{`{"subject":"n.all","subject":"n.other"}`, 400, "subject", "twice"},
+		{`{"subject":"n.all","data":1,"data":2}`, 400, "data", "twice"},
+		{`{"subject":"n.a\ud800"}`, 400, "subject", "Unicode"},
+		{`{"subject":"n.all","id":"\udc00"}`, 400, "id", "Unicode"},
+		{`{"subject":"n.all","event":"\ud83d"}`, 400, "event", "Unicode"},
+		{`{"subject":"n.all","id":" a"}`, 400, "id", "outer spaces"},
+		{`{"subject":"n.all","id":"a\t"}`, 400, "id", "control"},
 		{good + good, 400, "", "array"},
 		{good + `,`, 400, "", "array"},
 		{`[` + good + `]]`, 400, "", "array"},
@@ -238,9 +268,13 @@ func TestPublishRefused(t *testing.T) {
 		{`{"subject":"n.>"}`, 400, "subject", "wildcard"},
 		{`{"subject":"n.a b"}`, 400, "subject", "spaces"},
 		{`{"subject":"n.a\r\nb"}`, 400, "subject", "control"},
-		{`{"subject":"n.` + strings.Repeat("x", 255) + `"}`, 400, "subject", "255"},
-		{`{"subject":"other.x"}`, 400, "subject", "n.>"},
-		{`{"subject":"n"}`, 400, "subject", "n.>"},
+		{`{"subject":"n.` + strings.Repeat("x", 1023) + `"}`, 400, "subject", "1024"},
+		{`{"subject":"other.x"}`, 422, "subject", "n."},
+		{`{"subject":"n"}`, 422, "subject", "n."},
+		{`{"subject":"n.alice%40example%2Ecom"}`, 422, "subject", "alice@example%2Ecom"},
+		{`{"subject":"n.alice%2eb"}`, 422, "subject", "alice%2Eb"},
+		{`{"subject":"n.100%"}`, 422, "subject", "100%25"},
+		{`[` + good + `,{"subject":"n.%41"}]`, 422, "[1].subject", "write A"},
 		{`{"subject":"$JS.API.STREAM.DELETE.NEWS"}`, 400, "subject", "reserved"},
 		{`{"subject":"_INBOX.x"}`, 400, "subject", "reserved"},
 		{`{"subject":"n.all","event":"open"}`, 400, "event", "reserved"},
@@ -276,19 +310,26 @@ func TestPublishArray(t *testing.T) {
 // TestPublishFails: the store says no. An array's problem tells what became of each.
 func TestPublishFails(t *testing.T) {
 	for _, c := range []struct {
-		err    error
-		status int
-		says   string
+		err     error
+		status  int
+		says    string
+		outcome feedhttp.Outcome
 	}{
-		{fmt.Errorf("%q: %w", "n.all", feed.ErrSubjectNotStored), 422, "n.all"},
-		{fmt.Errorf("%w: 2 MB", feed.ErrTooLarge), 413, "2 MB"},
-		{fmt.Errorf("%w: no leader", feed.ErrUnavailable), 503, "repeat it with the same id"},
-		{context.DeadlineExceeded, 503, "repeat it with the same id"},
+		{fmt.Errorf("%q: %w", "n.all", feed.ErrSubjectNotStored), 422, "n.all", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: sealed", feed.ErrRejected), 422, "sealed", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: 2 MB", feed.ErrTooLarge), 413, "2 MB", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: maximum messages exceeded", feed.ErrFull), 507, "maximum messages", feedhttp.OutcomeNotStored},
+		{&feed.InvalidError{Field: "subject", Reason: "is empty"}, 400, "is empty", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w, and %w: no leader", feed.ErrUnavailable, feed.ErrNotStored), 503, "the event is not stored", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: %w", feed.ErrNotStored, context.Canceled), 503, "the event is not stored", feedhttp.OutcomeNotStored},
+		{fmt.Errorf("%w: no answer", feed.ErrUnavailable), 503, "repeat it with the same id", feedhttp.OutcomeUnknown},
+		{context.DeadlineExceeded, 503, "repeat it with the same id", feedhttp.OutcomeUnknown},
+		{errors.New("new"), 503, "repeat it with the same id", feedhttp.OutcomeUnknown},
 	} {
 		d := newDesk(t, publishing, feedhttp.PublishOptions{})
 		d.errs = []error{c.err}
 		resp, body := d.post(t, `{"subject":"n.all","data":1}`)
-		if p := problem(t, resp, body); p.Status != c.status || !strings.Contains(p.Detail, c.says) || p.Results != nil {
+		if p := problem(t, resp, body); p.Status != c.status || p.Outcome != c.outcome || !strings.Contains(p.Detail, c.says) || p.Results != nil {
 			t.Errorf("%v: %+v", c.err, p)
 		}
 		d.errs = []error{nil, c.err, nil}
@@ -297,10 +338,32 @@ func TestPublishFails(t *testing.T) {
 		if p.Status != c.status || len(p.Results) != 3 {
 			t.Fatalf("%v in an array: %+v", c.err, p)
 		}
-		if p.Results[0].Seq != 1 || p.Results[2].Seq != 3 || p.Results[1].Seq != 0 || !strings.Contains(p.Results[1].Error, c.says) {
+		if p.Results[0].Seq != 1 || p.Results[2].Seq != 3 || p.Results[1].Seq != 0 || !strings.Contains(p.Results[1].Error, c.says) || p.Results[1].Outcome != c.outcome {
 			t.Errorf("%v in an array: results %+v", c.err, p.Results)
 		}
 	}
+}
+
+// An array is answered with the error that says most about repeating it, wherever it stands.
+func TestPublish_ArrayFailsInSeveralWays_AnswersWorst(t *testing.T) {
+	notNow := fmt.Errorf("%w, and %w", feed.ErrUnavailable, feed.ErrNotStored)
+	ranks := []error{nil, feed.ErrTooLarge, feed.ErrFull, notNow, feed.ErrUnavailable}
+	for i, want := range []int{200, 413, 507, 503, 503} {
+		for _, errs := range [][]error{ranks[:i+1], reversed(ranks[:i+1])} {
+			d := newDesk(t, publishing, feedhttp.PublishOptions{})
+			d.errs = errs
+			resp, _ := d.post(t, `[{"subject":"n.a"}`+strings.Repeat(`,{"subject":"n.b"}`, i)+`]`)
+			if resp.StatusCode != want {
+				t.Errorf("%v: %d, want %d", errs, resp.StatusCode, want)
+			}
+		}
+	}
+}
+
+func reversed(errs []error) []error {
+	back := slices.Clone(errs)
+	slices.Reverse(back)
+	return back
 }
 
 // TestPublishTimeout: the answer comes though the store does not.
@@ -336,7 +399,7 @@ func FuzzPublishBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body, key string) {
 		store := &recorder{}
-		h := feedhttp.NewPublish(feedhttp.PublishOptions{Publisher: store, Subjects: []string{"n.>"}, MaxBytes: 4096, MaxBatch: 8})
+		h := feedhttp.NewPublish(feedhttp.PublishOptions{Publisher: store, Accept: below("n."), MaxBytes: 4096, MaxBatch: 8})
 		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/publish", strings.NewReader(body))
 		r.Header["Idempotency-Key"] = []string{key}
 		h.ServeHTTP(w, r)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/tidemark/tidemark/internal/netaddr"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -97,11 +98,5 @@ func (l *limiter) makeRoomLocked(now time.Time) {
 // since that is what a single subscriber is given. It is not valid on a Unix socket, where
 // all clients are one.
 func addressOf(r *http.Request, trusted []netip.Prefix) netip.Prefix {
-	addr := auth.ClientAddr(r, trusted)
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64
-	}
-	p, _ := addr.Prefix(bits)
-	return p
+	return netaddr.LimitPrefix(auth.ClientAddr(r, trusted))
 }

@@ -7,18 +7,24 @@ type Refusal uint8
 
 // What is counted.
 const (
-	RefusedStreams     Refusal = iota // Limits.Streams
-	RefusedPerUser                    // Limits.PerUser
-	RefusedPerAddress                 // Limits.PerAddress
-	RefusedReplays                    // Limits.Replays
-	RefusedConnectRate                // Limits.ConnectsPerSecond
-	RefusedPublishRate                // Limits.PublishesPerSecond
-	RefusedDraining                   // told to come back, to another node: Subscribe.Drain
-	RefusedElsewhere                  // answered 503, for the proxy to ask another node: NextUpstream
+	RefusedStreams        Refusal = iota // Limits.Streams
+	RefusedPerUser                       // Limits.PerUser
+	RefusedPerAddress                    // Limits.PerAddress
+	RefusedReplays                       // Limits.Replays
+	RefusedConnectRate                   // Limits.ConnectsPerSecond
+	RefusedPublishRate                   // Limits.PublishesPerSecond
+	RefusedDraining                      // told to come back, to another node: Subscribe.Drain
+	RefusedElsewhere                     // answered 503, for the proxy to ask another node: NextUpstream
+	RefusedLast                          // Limits.LastWaiting
+	RefusedLastPerUser                   // Limits.LastWaitingPerUser
+	RefusedLastPerAddress                // Limits.LastWaitingPerAddress
+	RefusedLastSubjects                  // Limits.LastSubjects
+	RefusedHost                          // a Host name that the listener does not serve
 	refusals
 )
 
-var refusalNames = [refusals]string{"streams", "per_user", "per_address", "replays", "connect_rate", "publish_rate", "draining", "elsewhere"}
+var refusalNames = [refusals]string{"streams", "per_user", "per_address", "replays", "connect_rate", "publish_rate", "draining", "elsewhere",
+	"last_waiting", "last_waiting_per_user", "last_waiting_per_address", "last_subjects", "host"}
 
 // String is the name that a metric has as its label.
 func (r Refusal) String() string { return refusalNames[r] }
@@ -31,6 +37,9 @@ func (a *Admission) refuse(why Refusal) {
 		a.refused[why].Add(1)
 	}
 }
+
+// Refuse counts a refusal that another handler than those of this package decided.
+func (a *Admission) Refuse(why Refusal) { a.refuse(why) }
 
 // Refused are the requests that were turned away since the start, by reason. Reasons that
 // did not occur are there, with zero.

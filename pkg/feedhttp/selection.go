@@ -108,22 +108,6 @@ func badRequest(format string, args ...any) error {
 	return &auth.Error{Status: http.StatusBadRequest, Detail: fmt.Sprintf(format, args...)}
 }
 
-// startOf reads where a request begins, the strongest source first: the header, which an
-// EventSource sets by itself when it comes back, then the query, which it repeats for ever.
-func startOf(header http.Header, query url.Values, parseFrom func(string) (feed.Start, error)) (feed.Start, error) {
-	if id := header.Get("Last-Event-Id"); id != "" { // as net/http spells it: any other spelling is an allocation
-		return feed.Resume(id), nil
-	}
-	if id := query.Get("last_event_id"); id != "" {
-		return feed.Resume(id), nil
-	}
-	start, err := parseFrom(query.Get("from"))
-	if err != nil {
-		return start, badRequest("?from=: %v", err)
-	}
-	return start, nil
-}
-
 // flag reads a query parameter that takes one value beside its default.
 func flag(query url.Values, name, value string) (bool, error) {
 	if !query.Has(name) {

@@ -31,15 +31,14 @@ type session struct {
 	start time.Time
 	slot  int32 // in Subscribe.streams, whose it is
 
-	mu      sync.Mutex
-	until   time.Time // the zero time for never
-	over    error     // what until means
+	mu sync.Mutex
+	deadlines
 	waker   push.Waker
-	request *feed.SubscribeOptions // nil once sub is there
+	request *startRequest // nil once sub is there
 	sub     *feed.Subscription
 	left    feed.Delivery // taken from sub, not yet appended
 	cancel  context.CancelFunc
-	failed  error         // what it has met
+	failed  error         // the first reason to end; set by failLocked alone
 	ended   error         // nil before the end
 	sent    feed.Position // the last id on the wire
 	event   time.Time     // when the last event was appended, or taken by the kernel
@@ -64,16 +63,17 @@ func (s *session) Start(w push.Waker) {
 	if s.failed != nil {
 		return // the first turn says farewell
 	}
-	sub, err := s.handler.opts.Feed.TrySubscribe(*s.request)
+	sub, err := s.handler.opts.Feed.TrySubscribe(s.request.SubscribeOptions)
 	switch {
 	case err != nil:
-		s.failed = err
+		s.failLocked(err)
 	case sub != nil:
 		s.joinLocked(sub)
 	case s.behindLocked(true):
 		s.askLocked(s.subscribe)
 	default:
-		s.failed, s.replay = errOverload, nil
+		s.failLocked(errOverload)
+		s.replay = nil
 	}
 }
 
@@ -93,6 +93,7 @@ func (s *session) behindLocked(yes bool) (room bool) {
 }
 
 func (s *session) joinLocked(sub *feed.Subscription) {
+	s.request.done()
 	s.sub, s.request = sub, nil
 	sub.Notify(s.waker)
 }
@@ -111,7 +112,7 @@ func (s *session) askLocked(ask func(context.Context) error) {
 			s.releaseLocked()
 			return
 		}
-		s.failed = err
+		s.failLocked(err)
 		s.waker.Wake()
 	}()
 }
@@ -124,7 +125,7 @@ const subscribePause = 500 * time.Millisecond
 func (s *session) subscribe(ctx context.Context) error {
 	opts := &s.handler.opts
 	for told := false; ; told = true {
-		sub, err := opts.Feed.Subscribe(ctx, *s.request)
+		sub, err := opts.Feed.Subscribe(ctx, s.request.SubscribeOptions)
 		if err == nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -133,6 +134,10 @@ func (s *session) subscribe(ctx context.Context) error {
 		}
 		if ctx.Err() != nil || errors.Is(err, feed.ErrClosed) {
 			return err
+		}
+		if many, ok := errors.AsType[*feed.TooManySubjectsError](err); ok {
+			s.handler.refusedLast(s, many)
+			return errSubjects
 		}
 		if !told {
 			opts.Logger.LogAttrs(ctx, slog.LevelWarn, "a client waits for the stream", append(s.who(nil), slog.Any("error", err))...)
@@ -178,13 +183,10 @@ func (s *session) overLocked(turn push.Turn) error {
 		// A client may take longer over a write than it may be idle.
 		s.event, s.fresh = turn.Written, false
 	}
-	switch {
-	case s.failed != nil:
+	if s.failed != nil {
 		return s.failed
-	case !s.until.IsZero() && !turn.Now.Before(s.until):
-		return s.over
 	}
-	return nil
+	return s.passed(turn.Now)
 }
 
 // appendNewLocked appends the opening, and events while there is room.
@@ -285,6 +287,7 @@ func (s *session) Ended(err error, written int64) {
 // releaseLocked gives everything back once nobody else uses it.
 func (s *session) releaseLocked() {
 	s.behindLocked(false)
+	s.request.done()
 	if s.sub != nil {
 		s.sub.Close()
 	}
@@ -297,7 +300,7 @@ func (s *session) releaseLocked() {
 func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
 	if hit = rev.Hits(s.grant, at); hit {
 		s.mu.Lock()
-		s.failed = errRevoked
+		s.failLocked(errRevoked)
 		s.mu.Unlock()
 		s.wake()
 	}
@@ -307,9 +310,7 @@ func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
 // leaveBy ends the session at a time, with what that means, unless it ends before.
 func (s *session) leaveBy(at time.Time, over error) {
 	s.mu.Lock()
-	if s.until.IsZero() || at.Before(s.until) {
-		s.until, s.over = at, over
-	}
+	s.endAt(at, over)
 	s.mu.Unlock()
 	s.wake()
 }

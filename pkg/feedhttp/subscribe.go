@@ -45,6 +45,10 @@ type SubscribeOptions struct {
 	// had none; empty for none. It must return at once, as locks are held. Nil costs nothing.
 	Replayed func(Replay) feed.TraceContext
 
+	// Refused receives each request that is refused for its identity or for a limit. It must not
+	// block. Nil costs nothing.
+	Refused func(RefusedRequest)
+
 	// Retry is what clients are told to wait before they reconnect, each with a jitter of
 	// ±50 %; 2 s when zero. RetryLater is what those are told that are sent away for overload
 	// or a limit; 20 s when zero.
@@ -86,6 +90,7 @@ type Subscribe struct {
 	streams slots.Set[session]
 	left    sync.WaitGroup
 	counts  counts
+	ends    sampler
 }
 
 // NewSubscribe returns a handler over opts.Feed.
@@ -130,21 +135,34 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.opts.Admission.connect(r); err != nil {
+		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{}, err)
 		h.turnAway(w, r, err)
 		return
 	}
 	s, err := h.newSession(r)
 	if err != nil {
+		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{}, err)
+		Refuse(w, err)
+		return
+	}
+	if r.Method == http.MethodHead {
+		setHeaders(w.Header())
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if err := h.checkLast(r, s); err != nil {
 		Refuse(w, err)
 		return
 	}
 	setHeaders(w.Header())
-	if r.Method == http.MethodHead {
-		w.WriteHeader(http.StatusOK)
-		return
-	}
 	release, err := h.opts.Admission.admit(s.user, r)
-	s.failed = err
+	if err == nil {
+		err = h.admitLast(r, s)
+	}
+	s.failed = err // nothing else has the session yet
+	if err != nil {
+		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{Vars: map[string]string{"user": s.user}, TokenID: s.grant.Token}, err)
+	}
 	h.enter(s, release)
 	if h.confirm(s) {
 		h.observe(s)
@@ -158,7 +176,7 @@ func (h *Subscribe) confirm(s *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if check := h.opts.Check; s.failed == nil && check != nil && check(s.grant) != nil {
-		s.failed = errRevoked
+		s.failLocked(errRevoked)
 	}
 	return s.failed == nil
 }
@@ -181,7 +199,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, err := startOf(r.Header, query, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
+	start, err := startOf(r.Header, r.URL.RawQuery, query, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
 	if err != nil {
 		return nil, err
 	}
@@ -200,15 +218,13 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	now := time.Now()
 	s := &session{
 		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
-		request: &feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog},
+		request: &startRequest{SubscribeOptions: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog, MaxLastSubjects: h.opts.Admission.lastSubjects()}},
 		start:   now, event: now, trace: traceOf(r.Header), proto: protoOf(r),
 	}
 	if h.opts.MaxAge > 0 {
-		s.until, s.over = now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge
+		s.endAt(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)
 	}
-	if !id.Expires.IsZero() && (s.until.IsZero() || id.Expires.Before(s.until)) {
-		s.until, s.over = id.Expires, errExpired
-	}
+	s.expireAt(id.Expires)
 	return s, nil
 }
 
@@ -216,7 +232,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 // adds to it with Add, leaves them as they are.
 var streamHeaders = map[string][]string{
 	"Content-Type":           {"text/event-stream; charset=utf-8"},
-	"Cache-Control":          {"no-cache, no-transform"},
+	"Cache-Control":          {"no-store, no-transform"},
 	"X-Accel-Buffering":      {"no"},
 	"X-Content-Type-Options": {"nosniff"},
 	// A page elsewhere cannot take it for an image or a script, cookies and all. EventSource

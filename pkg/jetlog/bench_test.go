@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/jetlog"
@@ -137,4 +140,49 @@ func BenchmarkCheck(b *testing.B) {
 		}
 		reportEvents(b, window*b.N)
 	})
+}
+
+// BenchmarkPublishBesideLast publishes while 30 clients start at the latest event of each of 100,000
+// subjects at once. It reports how long a publish takes: what one in a hundred exceeds, and the
+// longest.
+func BenchmarkPublishBesideLast(b *testing.B) {
+	const subjects, clients = 100_000, 30
+	s := newStand(b)
+	s.manySubjects(subjects)
+	l := s.open(jetlog.Options{})
+	ctx := s.ctx()
+	var took []time.Duration
+	for b.Loop() {
+		var starting sync.WaitGroup
+		started := make(chan struct{})
+		for range clients {
+			starting.Go(func() {
+				r, err := l.Read(ctx, feed.ReadOptions{From: 1, To: subjects, LastPerSubject: true, Subjects: subjects, Filters: []string{"notifications.topic.>"}})
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				r.Close()
+			})
+		}
+		go func() {
+			starting.Wait()
+			close(started)
+		}()
+		for done := false; !done; {
+			began := time.Now()
+			if _, err := s.js.Publish(ctx, "notifications.other", nil); err != nil {
+				b.Fatal(err)
+			}
+			took = append(took, time.Since(began))
+			select {
+			case <-started:
+				done = true
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "longest-ms")
 }

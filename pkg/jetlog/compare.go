@@ -25,8 +25,8 @@ func (d Difference) String() string {
 }
 
 // Compare returns the fields in which have differs from want, by name. What want leaves to
-// the server counts as the server's default, and the server's own metadata (_nats.*) is not
-// looked at, so that a stream that was just created from want shows no difference.
+// the server counts as the server's default, and the server's own metadata (_nats.*) and the mark
+// of ProvisionOwned are not looked at, so that a stream that was just created from want shows no difference.
 func Compare(want, have jetstream.StreamConfig) []Difference {
 	w, h := fields(filled(want, have)), fields(filled(have, have))
 	names := maps.Clone(w)
@@ -77,9 +77,10 @@ func limit[T int | int32 | int64](n T) T {
 	return n
 }
 
+// ownMetadata is what a definition may set: without what the server and ProvisionOwned add.
 func ownMetadata(metadata map[string]string) map[string]string {
 	own := maps.Clone(metadata)
-	maps.DeleteFunc(own, func(key, _ string) bool { return strings.HasPrefix(key, "_nats.") })
+	maps.DeleteFunc(own, func(key, _ string) bool { return key == createdByKey || strings.HasPrefix(key, "_nats.") })
 	return own
 }
 

@@ -33,12 +33,14 @@ type Status struct {
 	Creates        uint64
 	CreateFailures map[CreateFailure]uint64
 	TailRestarts   uint64 // how often the tail's consumer was given up for another
+	PullRefusals   uint64 // pull requests that the server did not accept
 }
 
 // counts are written where things happen.
 type counts struct {
 	consumers, waiting atomic.Int64
 	creates, tails     atomic.Uint64
+	refusals           atomic.Uint64
 	failures           [createFailures]atomic.Uint64
 }
 
@@ -62,7 +64,7 @@ func (l *Log) Status() Status {
 	c := &l.counts
 	s := Status{
 		Consumers: int(c.consumers.Load()), Waiting: int(c.waiting.Load()),
-		Creates: c.creates.Load(), TailRestarts: c.tails.Load(),
+		Creates: c.creates.Load(), TailRestarts: c.tails.Load(), PullRefusals: c.refusals.Load(),
 		CreateFailures: make(map[CreateFailure]uint64, createFailures),
 	}
 	for f := range createFailures {

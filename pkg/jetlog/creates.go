@@ -1,10 +1,14 @@
 package jetlog
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // creates makes consumers. Those of replays queue for a slot; the tail does not, since all
@@ -25,7 +29,8 @@ func (c *creates) close() { c.group.close() }
 // created is what matters of a CONSUMER.CREATE response.
 type created struct {
 	failure
-	NumPending uint64 `json:"num_pending"`
+	NumPending uint64     `json:"num_pending"`
+	Config     pullLimits `json:"config"`
 }
 
 // queued creates a consumer when its turn has come.
@@ -37,12 +42,44 @@ func (c *creates) queued(ctx context.Context, cfg jetstream.ConsumerConfig) (cre
 	case <-ctx.Done():
 		return created{}, context.Cause(ctx)
 	}
-	return c.run(ctx, cfg, func() { <-c.slots })
+	return c.run(ctx, cfg, order{api: c.log.api, attempts: sameName, release: func() { <-c.slots }})
 }
 
-// now creates a consumer without queueing.
+// scanned returns a function that creates a consumer for the latest event of each of a number of
+// subjects when its turn has come; 0 is not known.
+func (c *creates) scanned(subjects int) createFunc {
+	if subjects > 0 && subjects <= feed.FewSubjects {
+		return c.queued
+	}
+	subjects = cmp.Or(subjects, scanCapacity)
+	return func(ctx context.Context, cfg jetstream.ConsumerConfig) (created, error) {
+		c.log.counts.waiting.Add(1)
+		defer c.log.counts.waiting.Add(-1)
+		release, err := c.log.opts.Scans.acquire(ctx, subjects)
+		if err != nil {
+			return created{}, err
+		}
+		return c.run(ctx, cfg, order{api: c.log.scan(subjects), attempts: sameName, release: release})
+	}
+}
+
+// now creates a consumer without queueing. It tries once: in a cluster another name may find
+// another replica.
 func (c *creates) now(ctx context.Context, cfg jetstream.ConsumerConfig) (created, error) {
-	return c.run(ctx, cfg, func() {})
+	return c.run(ctx, cfg, order{api: c.log.api, attempts: 1, release: func() {}})
+}
+
+// sameName is how often a consumer is requested under one name. The server may still be making it
+// when the first request has timed out: a second one under the same name costs it nothing, where
+// another name is the same work again. Not more often, because in a cluster the name also stands
+// for the replica, which may be gone.
+const sameName = 2
+
+// order says how a consumer is created.
+type order struct {
+	api      api
+	attempts int
+	release  func() // gives back the place in the queue, once the server has answered
 }
 
 type outcome struct {
@@ -54,11 +91,11 @@ type outcome struct {
 // sent before the server has created would leave the consumer behind. Either the caller
 // takes the outcome or the goroutine deletes the consumer; the channel has no buffer, so
 // that never both or none do.
-func (c *creates) run(ctx context.Context, cfg jetstream.ConsumerConfig, release func()) (created, error) {
+func (c *creates) run(ctx context.Context, cfg jetstream.ConsumerConfig, how order) (created, error) {
 	result := make(chan outcome)
 	started := c.group.start(func() {
-		resp, err := c.create(cfg)
-		release()
+		resp, err := c.attempt(ctx, cfg, how)
+		how.release()
 		unwanted := unclear(err)
 		select {
 		case result <- outcome{resp, err}:
@@ -70,7 +107,7 @@ func (c *creates) run(ctx context.Context, cfg jetstream.ConsumerConfig, release
 		}
 	})
 	if !started {
-		release()
+		how.release()
 		return created{}, ErrClosed
 	}
 	select {
@@ -81,7 +118,19 @@ func (c *creates) run(ctx context.Context, cfg jetstream.ConsumerConfig, release
 	}
 }
 
-func (c *creates) create(cfg jetstream.ConsumerConfig) (created, error) {
+// attempt repeats a request that is not answered, as long as somebody waits for it.
+func (c *creates) attempt(ctx context.Context, cfg jetstream.ConsumerConfig, how order) (resp created, err error) {
+	for range how.attempts {
+		resp, err = c.create(cfg, how.api)
+		if !errors.Is(err, errNoAnswer) || ctx.Err() != nil {
+			break
+		}
+		c.log.logRetry(err)
+	}
+	return resp, err
+}
+
+func (c *creates) create(cfg jetstream.ConsumerConfig, api api) (created, error) {
 	op := fmt.Sprintf("CONSUMER.CREATE.%s.%s", c.log.opts.Stream, cfg.Name)
 	if cfg.FilterSubject != "" {
 		op += "." + cfg.FilterSubject // so that permissions can be given by filter
@@ -92,7 +141,7 @@ func (c *creates) create(cfg jetstream.ConsumerConfig) (created, error) {
 		Action string                   `json:"action"`
 	}{c.log.opts.Stream, cfg, "create"}
 	var resp created
-	err := c.log.request(c.log.ctx, op, req, &resp)
+	err := api.request(c.log.ctx, op, req, &resp)
 	c.log.counts.create(err)
 	return resp, err
 }

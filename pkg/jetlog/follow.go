@@ -44,6 +44,7 @@ type follower struct {
 	short    int       // see judgeShort
 	shortAt  time.Time // since when it is so; zero while it is not
 	failures int       // since the consumer was heard of
+	silent   silence
 	probe    probe
 }
 
@@ -61,6 +62,7 @@ func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) 
 			return context.Cause(ctx)
 		}
 		f.failures++
+		f.abandoned(err)
 		f.log.counts.tails.Add(1)
 		f.log.opts.Logger.Debug("the tail gets another consumer", "stream", f.log.opts.Stream, "next", f.next, "error", err)
 	}
@@ -77,7 +79,7 @@ func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bo
 		}
 		err := f.try(ctx)
 		if err == nil {
-			f.contact(nil)
+			f.connected()
 			return true, nil
 		}
 		_, lost := errors.AsType[*feed.LossError](err)
@@ -245,6 +247,7 @@ func (f *follower) deliver(ctx context.Context, yield func(feed.Event, error) bo
 		if err != nil {
 			return true, err
 		}
+		f.heard(d)
 		if d.kind == delivered && !f.yield(d.event, yield) {
 			return false, nil
 		}

@@ -27,8 +27,10 @@ type Log struct {
 	retries  limiter // of log lines
 	badTypes limiter
 	lates    limiter
+	refusals limiter
 
 	counts counts
+	limits consumerLimits
 
 	ctx  context.Context // of requests that outlive their caller
 	stop context.CancelCauseFunc

@@ -31,6 +31,10 @@ type Options struct {
 	// zero. Others queue, first come, first served. The server drops its whole queue of API
 	// requests when 10,000 are in it, so a reconnect storm must not go there unbounded.
 	MaxCreates int
+	// Scans admits the consumers of replays of the latest event of each of more than
+	// feed.FewSubjects subjects, in place of MaxCreates, and the counting of subjects. The logs of
+	// one node share it; nil makes one.
+	Scans *ScanQueue
 	// NamePrefix begins the names of consumers; "tidemark" when empty, which gives
 	// tidemark-tail-…, tidemark-replay-… and tidemark-check-….
 	NamePrefix string
@@ -48,7 +52,9 @@ type Options struct {
 	// Heartbeat is how often an idle consumer says that it lives; 400 ms when zero, at least
 	// 10 ms. It is taken for dead after two and a half of them.
 	Heartbeat time.Duration
-	// RequestTimeout bounds one API request, after which it is tried again; 4 s when zero.
+	// RequestTimeout bounds one API request, after which it is tried again; 4 s when zero. A
+	// consumer of a replay is then requested once more under the same name, since the server may
+	// still be making it.
 	RequestTimeout time.Duration
 	// MaxDeleted is the number of interior deletes up to which HasHoles fetches their list;
 	// 20,000 when zero. Beyond it, it answers true.
@@ -68,6 +74,9 @@ func (o Options) resolve() (Options, error) {
 		return o, err
 	}
 	o.APIPrefix = prefix
+	if o.Scans == nil {
+		o.Scans = NewScanQueue()
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -24,27 +25,64 @@ type Outcome struct {
 	Action Action
 	// Differences are those found before anything was changed.
 	Differences []Difference
+	// Owned reports that the stream was created by ProvisionOwned, now or earlier, here or
+	// elsewhere.
+	Owned bool
+	// Epoch is that of the stream; see feed.Position. Empty where there is none.
+	Epoch string
 }
 
 // Provision creates the stream when it is missing. When the server's differs from want, it
 // is changed only if apply is set. It asks once, and blocks until JetStream answers or ctx
 // ends; where ctx has no deadline, for five seconds a request.
 func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
+	return provision(ctx, js, want, apply, false)
+}
+
+// ProvisionOwned is Provision for a program that creates the stream again when it is lost. A
+// stream that it creates has the metadata tidemark.created_by, so that every instance of the
+// program recognizes the stream as theirs, also after a restart. A stream that exists without
+// the mark is left without it. Several instances may call it at once.
+func ProvisionOwned(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
+	return provision(ctx, js, want, apply, true)
+}
+
+func provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply, owned bool) (Outcome, error) {
 	want.Metadata = ownMetadata(want.Metadata)
 	out, err := Inspect(ctx, js, want)
 	switch {
 	case err != nil:
 		return out, err
 	case out.Action == Missing:
+		if owned {
+			want.Metadata = marked(want.Metadata)
+		}
 		return create(ctx, js, want)
 	case out.Action == Unchanged, !apply:
 		return out, nil
+	}
+	if out.Owned {
+		want.Metadata = marked(want.Metadata)
 	}
 	if _, err := js.UpdateStream(ctx, want); err != nil {
 		return out, advise("change", want.Name, err)
 	}
 	out.Action = Applied
 	return out, nil
+}
+
+// createdByKey is the stream metadata that distinguishes streams which nodes create again from
+// streams that others created. Its value is the same for all nodes: JetStream takes a second
+// create of the same configuration for the first.
+const (
+	createdByKey  = "tidemark.created_by"
+	createdByNode = "node"
+)
+
+func marked(metadata map[string]string) map[string]string {
+	all := map[string]string{createdByKey: createdByNode}
+	maps.Copy(all, metadata)
+	return all
 }
 
 // Inspect compares the stream with want, and changes nothing: Missing, Unchanged or Differs.
@@ -58,18 +96,24 @@ func Inspect(ctx context.Context, js jetstream.JetStream, want jetstream.StreamC
 	if err != nil {
 		return Outcome{}, fmt.Errorf("look up stream %s: %w", want.Name, err)
 	}
-	diffs := Compare(want, stream.CachedInfo().Config)
-	if len(diffs) == 0 {
-		return Outcome{Action: Unchanged}, nil
+	info := stream.CachedInfo()
+	have := info.Config
+	out := Outcome{Action: Unchanged, Owned: have.Metadata[createdByKey] != "", Epoch: epoch(info.Created, have.Metadata)}
+	if out.Differences = Compare(want, have); len(out.Differences) > 0 {
+		out.Action = Differs
 	}
-	return Outcome{Action: Differs, Differences: diffs}, nil
+	return out, nil
 }
 
 func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (Outcome, error) {
-	if _, err := js.CreateStream(ctx, want); err != nil {
+	stream, err := js.CreateStream(ctx, want)
+	if err != nil {
 		return Outcome{}, advise("create", want.Name, err)
 	}
-	return Outcome{Action: Created}, nil
+	return Outcome{
+		Action: Created, Owned: want.Metadata[createdByKey] != "",
+		Epoch: epoch(stream.CachedInfo().Created, want.Metadata),
+	}, nil
 }
 
 // Error codes of JetStream that an operator can do something about, from errors.json.

@@ -1,8 +1,10 @@
 package jetlog_test
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,6 +85,62 @@ func TestProvisionErrors(t *testing.T) {
 		_, err := jetlog.Provision(s.ctx(), s.js, c.cfg, true)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.cfg.Name) {
 			t.Errorf("%s: %v", c.cfg.Name, err)
+		}
+	}
+}
+
+// Only ProvisionOwned marks a stream, and no difference comes of the mark.
+func TestProvisionOwned_MarksWhatItCreates(t *testing.T) {
+	s := newStand(t)
+	want := jetstream.StreamConfig{Name: "OURS", Subjects: []string{"ours.>"}, Metadata: map[string]string{"tidemark.epoch": "one"}}
+	for i, c := range []struct {
+		provision func(context.Context, jetstream.JetStream, jetstream.StreamConfig, bool) (jetlog.Outcome, error)
+		change    func()
+		want      jetlog.Outcome
+	}{
+		{jetlog.Provision, nil, jetlog.Outcome{Action: jetlog.Created}},
+		{jetlog.ProvisionOwned, nil, jetlog.Outcome{Action: jetlog.Unchanged}},
+		{jetlog.ProvisionOwned, func() { want.MaxMsgs = 5 }, jetlog.Outcome{Action: jetlog.Applied}},
+		{jetlog.ProvisionOwned, func() { s.deleteNamed("OURS") }, jetlog.Outcome{Action: jetlog.Created, Owned: true}},
+		{jetlog.ProvisionOwned, nil, jetlog.Outcome{Action: jetlog.Unchanged, Owned: true}},
+		{jetlog.Provision, nil, jetlog.Outcome{Action: jetlog.Unchanged, Owned: true}},
+		{jetlog.Provision, func() { want.MaxMsgs = 6 }, jetlog.Outcome{Action: jetlog.Applied, Owned: true}},
+	} {
+		if c.change != nil {
+			c.change()
+		}
+		got, err := c.provision(s.ctx(), s.js, want, true)
+		if err != nil || got.Action != c.want.Action || got.Owned != c.want.Owned || got.Epoch != "one" || want.Metadata["tidemark.created_by"] != "" {
+			t.Errorf("step %d: %+v, %v; want %+v", i, got, err, c.want)
+		}
+	}
+}
+
+func (s *stand) deleteNamed(name string) {
+	s.t.Helper()
+	if err := s.js.DeleteStream(s.ctx(), name); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Several nodes with one definition create one stream.
+func TestProvisionOwned_AtOnce_EachOwnsTheSameStream(t *testing.T) {
+	s := newStand(t)
+	want := jetstream.StreamConfig{Name: "OURS", Subjects: []string{"ours.>"}}
+	outcomes := make([]jetlog.Outcome, 8)
+	var nodes sync.WaitGroup
+	for i := range outcomes {
+		nodes.Go(func() {
+			var err error
+			if outcomes[i], err = jetlog.ProvisionOwned(s.ctx(), s.js, want, false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	nodes.Wait()
+	for _, out := range outcomes {
+		if !out.Owned || out.Epoch != outcomes[0].Epoch || len(out.Differences) > 0 {
+			t.Errorf("%+v", outcomes)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,6 +30,10 @@ type PublisherOptions struct {
 	// Streams are names of streams that may be mirrors. When nobody takes a message and one of
 	// them is, its origin counts as out of reach: it may take the subject, which is not known here.
 	Streams []string
+	// Expected returns the name of a stream that takes the subject and that is created when it
+	// is missing; empty for none. While that stream is missing, a message to it is
+	// feed.ErrUnavailable, not feed.ErrSubjectNotStored. It must not block. Nil expects none.
+	Expected func(subject string) (stream string)
 }
 
 // Publisher stores messages in whichever stream takes their subject.
@@ -93,9 +99,13 @@ func (p *Publisher) Close() {
 }
 
 // Publish implements feed.Publisher. Messages of one call are stored in their order; one
-// that fails does not keep the following from being stored. Where a Result wraps
-// feed.ErrUnavailable or the error of the context, the message may be stored nevertheless:
-// publishing it again is safe with an ID, within the stream's duplicate window.
+// that fails does not keep the following from being stored. Unless a Result's error is
+// feed.ErrNotStored, the message may be stored nevertheless: publishing it again is safe with
+// an ID, within the stream's duplicate window.
+//
+// A message whose ID another publish is storing at this moment is published again until
+// JetStream says where that ID is stored, for AckTimeout at most. Where the other publish
+// fails, the message may so be stored after later messages of the same call.
 func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Result {
 	began := time.Now()
 	before := p.epochs.marks()
@@ -104,11 +114,22 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Re
 	for i, msg := range msgs {
 		futures[i], results[i].Err = p.send(ctx, msg)
 	}
+	var inProcess []int
 	for i, future := range futures {
 		if future != nil {
 			results[i] = p.await(ctx, future, before)
 		}
+		if errors.Is(results[i].Err, errInProcess) {
+			inProcess = append(inProcess, i)
+			continue
+		}
 		p.counts.add(results[i], time.Since(began))
+	}
+	if inProcess != nil {
+		p.repeat(ctx, msgs, inProcess, results, before)
+		for _, i := range inProcess {
+			p.counts.add(results[i], time.Since(began))
+		}
 	}
 	return results
 }
@@ -120,17 +141,20 @@ func (p *Publisher) send(ctx context.Context, msg feed.Message) (jetstream.PubAc
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("%w: it was not sent: %w", feed.ErrNotStored, context.Cause(ctx))
 	}
 	if !p.api.nc.IsConnected() {
-		return nil, fmt.Errorf("%w: %s", feed.ErrUnavailable, p.api.nc.Status())
+		return nil, notSent(msg.Subject, fmt.Errorf("NATS is %s", strings.ToLower(p.api.nc.Status().String())))
 	}
 	future, err := p.js.PublishMsgAsync(natsMsg(msg),
 		jetstream.WithRetryAttempts(0), jetstream.WithStallWait(p.opts.AckTimeout))
-	if err != nil {
-		return nil, p.explain(ctx, msg.Subject, err)
+	switch {
+	case err == nil:
+		return future, nil
+	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, jetstream.ErrTooManyStalledMsgs), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrReconnectBufExceeded):
+		return nil, notSent(msg.Subject, err)
 	}
-	return future, nil
+	return nil, p.explain(ctx, msg.Subject, err)
 }
 
 func natsMsg(msg feed.Message) *nats.Msg {
@@ -168,29 +192,28 @@ func (p *Publisher) ack(ctx context.Context, ack *jetstream.PubAck, before map[s
 	}
 }
 
-// Error codes of JetStream for what cannot be stored, from the server's errors.json.
-const (
-	errMessageSize = 10054
-	errHeaderSize  = 10097
-)
-
-// explain gives an error the meaning that feed knows.
-func (p *Publisher) explain(ctx context.Context, subject string, err error) error {
-	switch {
-	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
-		return p.nobodyTook(ctx, subject)
-	case errors.Is(err, nats.ErrMaxPayload), isAPIError(err, errMessageSize), isAPIError(err, errHeaderSize):
+// notSent is the error of a message that was not handed to NATS.
+func notSent(subject string, err error) error {
+	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("%w: %w", feed.ErrTooLarge, err)
 	}
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	if ok && api.Code < 500 {
-		return fmt.Errorf("publish to %q: %w", subject, err)
+	return fmt.Errorf("%w, and %w: publish to %q: %w", feed.ErrUnavailable, feed.ErrNotStored, subject, err)
+}
+
+// explain gives the error of a message that was sent the meaning that feed knows.
+func (p *Publisher) explain(ctx context.Context, subject string, err error) error {
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
+		return p.noResponders(ctx, subject)
+	}
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return outcomeOf(api).explain(subject, api)
 	}
 	return fmt.Errorf("%w: publish to %q: %w", feed.ErrUnavailable, subject, err)
 }
 
-// nobodyTook tells a subject that no stream takes from a stream that has no leader just now.
-func (p *Publisher) nobodyTook(ctx context.Context, subject string) error {
+// noResponders distinguishes a subject that no stream takes from a stream that has no leader
+// just now. NATS reached no stream, so that the message is not stored in either case.
+func (p *Publisher) noResponders(ctx context.Context, subject string) error {
 	var resp struct {
 		failure
 		Streams []string `json:"streams"`
@@ -201,14 +224,44 @@ func (p *Publisher) nobodyTook(ctx context.Context, subject string) error {
 	err := p.api.request(ctx, "STREAM.NAMES", req, &resp)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: nobody took %q: %w", feed.ErrUnavailable, subject, err)
+		return unreached(subject, err)
 	case len(resp.Streams) > 0:
-		return fmt.Errorf("%w: stream %s does not take %q now", feed.ErrUnavailable, resp.Streams[0], subject)
+		return unreached(subject, fmt.Errorf("stream %s does not take it now", resp.Streams[0]))
 	}
 	if mirror, origin := p.mirror(ctx); mirror != "" {
-		return fmt.Errorf("%w: nobody takes %q; %s is a mirror, and its origin %s may be out of reach", feed.ErrUnavailable, subject, mirror, origin)
+		return unreached(subject, fmt.Errorf("no stream takes it; %s is a mirror, and its origin %s may be out of reach", mirror, origin))
+	}
+	if err := p.expected(ctx, subject); err != nil {
+		return unreached(subject, err)
 	}
 	return fmt.Errorf("%q: %w", subject, feed.ErrSubjectNotStored)
+}
+
+func unreached(subject string, why error) error {
+	return fmt.Errorf("%w, and %w: no stream received %q: %w", feed.ErrUnavailable, feed.ErrNotStored, subject, why)
+}
+
+// expected returns why the stream that Options.Expected names does not take the subject; nil
+// where there is no such stream, or where it exists and has other subjects.
+func (p *Publisher) expected(ctx context.Context, subject string) error {
+	if p.opts.Expected == nil {
+		return nil
+	}
+	stream := p.opts.Expected(subject)
+	if stream == "" {
+		return nil
+	}
+	var info streamInfo
+	err := p.api.request(ctx, "STREAM.INFO."+stream, nil, &info)
+	switch {
+	case errors.Is(err, feed.ErrNoStream):
+		return fmt.Errorf("stream %s is missing, and will be created", stream)
+	case err != nil:
+		return err
+	case slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return feed.Matches(f, subject) }):
+		return fmt.Errorf("stream %s was created at this moment", stream)
+	}
+	return nil
 }
 
 // mirror returns the first of Options.Streams that is a mirror, and its origin.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/pkg/feed"
@@ -102,14 +103,60 @@ func TestPublishErrors(t *testing.T) {
 	}
 }
 
-func TestPublishStreamFull(t *testing.T) {
+func TestPublish_StreamDoesNotTakeMessage_IsNotStored(t *testing.T) {
 	s := newStand(t)
-	s.reset(jetstream.StreamConfig{MaxMsgs: 1, Discard: jetstream.DiscardNew})
 	p := s.publisher()
-	results := p.Publish(s.ctx(), make100()[:2]...)
-	err := results[1].Err
-	if results[0].Err != nil || err == nil || !strings.Contains(err.Error(), "maximum messages") {
-		t.Errorf("%v, %v", results[0].Err, err)
+	for name, c := range map[string]struct {
+		cfg  jetstream.StreamConfig
+		want error
+		says string
+	}{
+		"messages":    {jetstream.StreamConfig{MaxMsgs: 1, Discard: jetstream.DiscardNew}, feed.ErrFull, "maximum messages"},
+		"bytes":       {jetstream.StreamConfig{MaxBytes: 100, Discard: jetstream.DiscardNew}, feed.ErrFull, "maximum bytes"},
+		"per subject": {jetstream.StreamConfig{MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true}, feed.ErrFull, "per subject"},
+		"counters":    {jetstream.StreamConfig{AllowMsgCounter: true}, feed.ErrRejected, "increment is missing"},
+		"sealed":      {jetstream.StreamConfig{}, feed.ErrRejected, "sealed"},
+	} {
+		s.reset(c.cfg)
+		if name == "sealed" {
+			sealed := s.stream().CachedInfo().Config
+			sealed.Sealed = true
+			if _, err := s.js.UpdateStream(s.ctx(), sealed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		results := p.Publish(s.ctx(), make100()[:3]...)
+		err := results[2].Err
+		if !errors.Is(err, c.want) || !errors.Is(err, feed.ErrNotStored) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+		stored := uint64(0)
+		for _, r := range results {
+			if r.Err == nil {
+				stored++
+			}
+		}
+		if info, err := s.stream().Info(s.ctx()); err != nil || info.State.Msgs != stored {
+			t.Errorf("%s: %d acknowledged, %+v, %v", name, stored, info, err)
+		}
+	}
+}
+
+func TestPublish_JetStreamNotEnabled_IsNotStored(t *testing.T) {
+	for name, change := range map[string]func(*server.Options){
+		"for the server": func(*server.Options) {},
+		"for the account": func(o *server.Options) {
+			o.JetStream = true
+			account := server.NewAccount("A")
+			o.Accounts = []*server.Account{account}
+			o.Users = []*server.User{{Username: "u", Password: "p", Account: account}}
+		},
+	} {
+		srv := bareServer(t, change)
+		p := newPublisher(t, jetlog.ConnectOptions{URL: srv.ClientURL(), User: "u", Password: "p"}, jetlog.PublisherOptions{})
+		if err := p.Publish(t.Context(), make100()[0])[0].Err; !errors.Is(err, feed.ErrNotStored) || !errors.Is(err, feed.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -121,13 +168,17 @@ func TestPublishUnavailable(t *testing.T) {
 	if err := p.Publish(s.ctx(), msg)[0].Err; !errors.Is(err, feed.ErrUnavailable) {
 		t.Errorf("without NATS: %v", err)
 	}
+	s.await("nothing is sent any more", func() bool {
+		err := p.Publish(s.ctx(), msg)[0].Err
+		return errors.Is(err, feed.ErrUnavailable) && errors.Is(err, feed.ErrNotStored)
+	})
 	s.start()
 	if err := s.insist(p, msg); err != nil {
 		t.Errorf("NATS is back: %v", err)
 	}
 	ctx, cancel := context.WithCancel(s.ctx())
 	cancel()
-	if err := p.Publish(ctx, msg)[0].Err; !errors.Is(err, context.Canceled) {
+	if err := p.Publish(ctx, msg)[0].Err; !errors.Is(err, context.Canceled) || !errors.Is(err, feed.ErrNotStored) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -50,7 +50,8 @@ type puller struct {
 	asked    int
 	tail     bool // events may have a trace
 	single   bool // the next message is larger than the bytes that were asked for
-	largest  int  // payload so far, in bytes
+	limits   pullLimits
+	largest  int // payload so far, in bytes
 }
 
 // newPuller subscribes an inbox. At most room deliveries are asked for at once.
@@ -106,12 +107,12 @@ func (p *puller) open(ctx context.Context, from uint64, create createFunc) (crea
 	if cfg.DeliverPolicy == jetstream.DeliverByStartSequencePolicy {
 		cfg.OptStartSeq = from
 	}
-	made, err := create(ctx, cfg)
+	made, err := p.log.within(create)(ctx, cfg)
 	if err != nil {
 		return made, err
 	}
 	p.log.counts.consumers.Add(1)
-	p.consumer, p.delivery, p.changed = cfg.Name, 0, changed
+	p.consumer, p.delivery, p.changed, p.limits = cfg.Name, 0, changed, made.Config
 	return made, nil
 }
 
@@ -139,11 +140,12 @@ func (p *puller) ask(ctx context.Context, batch, bytes int) error {
 	if p.config.DeliverPolicy == jetstream.DeliverLastPerSubjectPolicy {
 		batch, bytes = min(batch, max(bytes/max(p.largest, assumedSize), 1)), 0
 	}
+	batch, bytes, expires := p.limits.clamp(batch, bytes)
 	p.requests++
 	p.reply = p.inbox + "." + strconv.Itoa(p.requests)
 	p.left, p.asked = batch, batch
 	body := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
-		batch, bytes, pullExpires, min(p.log.opts.Heartbeat, pullExpires/2))
+		batch, bytes, expires, min(p.log.opts.Heartbeat, expires/2))
 	subject := p.log.prefix + "CONSUMER.MSG.NEXT." + p.log.opts.Stream + "." + p.consumer
 	return p.log.nc.PublishRequest(subject, p.reply, body)
 }
@@ -248,7 +250,7 @@ func (p *puller) status(msg *nats.Msg) (delivery, error) {
 	case "503":
 		return delivery{}, errors.New("the consumer is gone: nobody takes its pull requests")
 	}
-	return delivery{}, fmt.Errorf("the pull request failed: %s %s", code, text)
+	return delivery{}, p.refused(code + " " + text)
 }
 
 func (p *puller) heartbeat(msg *nats.Msg) (delivery, error) {
@@ -260,10 +262,12 @@ func (p *puller) heartbeat(msg *nats.Msg) (delivery, error) {
 }
 
 func (p *puller) conflict(text string) (delivery, error) {
-	switch text {
-	case "Batch Completed":
-	case "Message Size Exceeds MaxBytes":
+	switch {
+	case text == "Batch Completed":
+	case text == "Message Size Exceeds MaxBytes":
 		p.single = p.left == p.asked
+	case strings.HasPrefix(text, "Exceeded "):
+		return p.exceeded(text)
 	default: // Consumer Deleted, Leadership Change, Server Shutdown
 		return delivery{}, fmt.Errorf("the consumer is gone: %s", text)
 	}

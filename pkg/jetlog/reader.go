@@ -22,11 +22,10 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 		r.ended = true
 		return r, nil
 	}
-	kind, create := "replay", l.creates.queued
+	kind := "replay"
 	if opts.HeadersOnly {
-		kind, create = "check", l.creates.now
+		kind = "check"
 	}
-	r.create = create
 	p, err := l.newPuller(kind, l.opts.Batch, replayConfig(l, opts))
 	if err != nil {
 		return nil, err
@@ -56,7 +55,6 @@ type reader struct {
 	log     *Log
 	opts    feed.ReadOptions
 	pull    *puller // nil when there is nothing to read
-	create  createFunc
 	pending uint64
 
 	cursor   uint64 // the last sequence that was returned
@@ -172,7 +170,7 @@ func (r *reader) connect(ctx context.Context) error {
 		}
 	}
 	err := r.log.retry(ctx, func() error {
-		made, err := r.pull.open(ctx, r.cursor+1, r.create)
+		made, err := r.pull.open(ctx, r.cursor+1, r.create())
 		if err != nil {
 			return err
 		}
@@ -188,11 +186,25 @@ func (r *reader) connect(ctx context.Context) error {
 	return err
 }
 
+// create returns how the replay's consumers are made: those that cost the server more queue apart.
+func (r *reader) create() createFunc {
+	switch {
+	case r.opts.HeadersOnly:
+		return r.log.creates.now
+	case r.opts.LastPerSubject:
+		return r.log.creates.scanned(r.opts.Subjects)
+	}
+	return r.log.creates.queued
+}
+
 // broken gives up a consumer that has failed.
 func (r *reader) broken(cause error) {
 	r.failures++
 	r.pull.drop()
 	r.pull.silence = r.log.opts.Heartbeat * 5 / 2 << min(r.failures-1, 3) // it may be load
+	if r.failures >= maxSilent {
+		r.log.logRetry(cause)
+	}
 	r.log.opts.Logger.Debug("a replay gets another consumer", "stream", r.log.opts.Stream, "after", r.cursor, "error", cause)
 }
 

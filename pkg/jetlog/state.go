@@ -24,6 +24,7 @@ type streamInfo struct {
 	Created time.Time `json:"created"`
 	Time    time.Time `json:"ts"` // by the server that answers
 	Config  struct {
+		Subjects   []string                  `json:"subjects"`
 		Retention  jetstream.RetentionPolicy `json:"retention"`
 		Replicas   int                       `json:"num_replicas"`
 		Metadata   map[string]string         `json:"metadata"`
@@ -33,6 +34,7 @@ type streamInfo struct {
 		Mirror     *struct {
 			Name string `json:"name"`
 		} `json:"mirror"`
+		ConsumerLimits jetstream.StreamConsumerLimits `json:"consumer_limits"`
 	} `json:"config"`
 	Mirror *struct {
 		Lag    uint64              `json:"lag"`
@@ -46,6 +48,7 @@ type streamInfo struct {
 		NumDeleted uint64   `json:"num_deleted"`
 		Deleted    []uint64 `json:"deleted"`
 		Consumers  int      `json:"consumer_count"`
+		Subjects   int      `json:"num_subjects"`
 	} `json:"state"`
 }
 
@@ -110,6 +113,9 @@ func epoch(created time.Time, metadata map[string]string) string {
 func (l *Log) info(ctx context.Context) (*streamInfo, error) {
 	var resp streamInfo
 	err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
+	if err == nil {
+		l.limits.set(&resp)
+	}
 	return &resp, err
 }
 

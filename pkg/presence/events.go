@@ -3,12 +3,13 @@ package presence
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"strings"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // EventType says what an event is about.
@@ -20,9 +21,10 @@ const (
 	EventDisconnected EventType = "disconnected"
 )
 
-// Event is published for each connection that comes or goes, to PREFIX.TYPE.USER, where the
-// user is encoded by Token. It is a plain NATS message, once at most; a stream that listens
-// there keeps it. Those of one node come in their order.
+// Event is published for each connection that comes or goes: to PREFIX.TYPE.USER, where the user
+// is encoded as in the subjects of feeds, and to PREFIX.TYPE for a connection without a user. No
+// user has that subject. It is a plain NATS message, delivered at most once; a stream that
+// captures the subjects keeps it. Those of one node come in their order.
 type Event struct {
 	Type   EventType `json:"type"`
 	ID     string    `json:"id"`
@@ -33,24 +35,14 @@ type Event struct {
 	Reason string    `json:"reason,omitempty"` // why it went, such as gone, drain, max-age
 }
 
-// Token makes one token of a subject of a user's name: letters, digits, - and _ stay, any
-// other byte becomes % and two hex digits. The anonymous are "_", and a user of that name %5F.
-func Token(user string) string {
-	if user == "" {
-		return "_"
+// subject is where an event is published.
+func (ev Event) subject(prefix string) (string, error) {
+	prefix += "." + string(ev.Type)
+	if ev.User == "" {
+		return prefix, nil
 	}
-	if user == "_" {
-		return "%5F"
-	}
-	var out strings.Builder
-	for i := range len(user) {
-		if b := user[i]; plain(rune(b)) {
-			out.WriteByte(b)
-		} else {
-			fmt.Fprintf(&out, "%%%02X", b)
-		}
-	}
-	return out.String()
+	token, err := subject.Encode(ev.User)
+	return prefix + "." + token, err
 }
 
 // events publishes from a queue. A nil one publishes nothing.
@@ -109,8 +101,9 @@ func (e *events) publishRest() {
 // is missing, as the bucket says how things are.
 func (e *events) publish(ev Event) {
 	text, err := json.Marshal(ev)
-	if err == nil {
-		err = e.nc.Publish(e.prefix+"."+string(ev.Type)+"."+Token(ev.User), text)
+	to, err2 := ev.subject(e.prefix)
+	if err = errors.Join(err, err2); err == nil {
+		err = e.nc.Publish(to, text)
 	}
 	if err != nil {
 		e.dropped.Add(1)

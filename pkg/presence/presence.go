@@ -65,8 +65,14 @@ func New(nc *nats.Conn, js jetstream.JetStream, opts Options) (*Presence, error)
 	return p, nil
 }
 
-// CheckPrefix says what is wrong with a prefix of subjects.
+// maxPrefix leaves room for the type of an event and the longest encoded user in a subject.
+const maxPrefix = 240
+
+// CheckPrefix says what is wrong with a prefix of subjects. It has at most 240 bytes.
 func CheckPrefix(prefix string) error {
+	if len(prefix) > maxPrefix {
+		return fmt.Errorf("a prefix of %d bytes is too long; at most %d leave room for a user's id", len(prefix), maxPrefix)
+	}
 	if err := feed.CheckFilter(prefix); err != nil || strings.ContainsAny(prefix, "*>") {
 		return fmt.Errorf("%q cannot begin subjects; write plain tokens joined by dots, such as tidemark.presence", prefix)
 	}

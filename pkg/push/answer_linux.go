@@ -61,6 +61,7 @@ func (w *answer) end(r *http.Request) {
 	if w.taken {
 		return
 	}
+	defer w.arrival.owner.release() // once it is closed
 	file := os.NewFile(uintptr(w.arrival.fd), "connection")
 	c, err := net.FileConn(file)
 	_ = file.Close()

@@ -14,6 +14,7 @@ import (
 type conn struct {
 	loop       *loop
 	src        Source
+	owner      *socketOwner // that counts the socket
 	fd         int32
 	generation uint32
 	queued     atomic.Uint32 // whether it waits in the loop's queue for a turn
@@ -28,7 +29,7 @@ type conn struct {
 	rest    []byte // of what was sent, to go first
 	why     error
 	timeout int64 // nanoseconds
-	due     int64 // nanoseconds since epoch; 0 for never
+	due     int64 // nanoseconds since clockBase; 0 for never
 	inHeap  int64 // where it stands in the heap; 0 for nowhere
 	written int64
 	wrote   time.Time // when nothing was left to write
@@ -93,7 +94,7 @@ func (c *conn) serve(buf *[]byte, lane int, now time.Time) (more bool) {
 	}
 	c.due = 0
 	if !next.IsZero() {
-		c.due = nanos(next)
+		c.due = dueNanos(next, now)
 	}
 	c.last, c.why = err != nil, err
 	if len(out) > at {
@@ -233,6 +234,7 @@ func (c *conn) close(err error) {
 	}
 	delete(c.loop.conns, c.fd)
 	closeSocket(c.fd) // epoll forgets it, too
+	c.owner.release()
 	src := c.src
 	c.src, c.rest, c.head = nil, nil, nil
 	src.Ended(err, c.written)

@@ -78,6 +78,9 @@ type Front struct {
 	Stream func(path string) bool
 	// SendBuffer is how many bytes the kernel may hold for one client; its own rule when zero.
 	SendBuffer int
+	// Sockets counts the sockets of the listener and bounds them; nil does neither. Its ConnState must
+	// be the hook of the http.Server.
+	Sockets *Sockets
 	// HeadTimeout bounds the wait for the first request of a connection; 10 s when zero.
 	HeadTimeout time.Duration
 }

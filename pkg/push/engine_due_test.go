@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/push"
 )
 
@@ -190,7 +190,7 @@ func TestClockIsSet(t *testing.T) {
 			a.next = func(dst []byte, turn push.Turn) ([]byte, time.Time, error) {
 				dst, due, err := plain(dst, turn)
 				if !due.IsZero() {
-					due = asOfBefore(due, hours)
+					due = testkit.ShiftWallClock(due, -time.Duration(hours)*time.Hour)
 				}
 				return dst, due, err
 			}
@@ -203,15 +203,4 @@ func TestClockIsSet(t *testing.T) {
 			}
 		}
 	})
-}
-
-// asOfBefore gives a time the wall clock's reading of hours ago, and leaves the monotonic one.
-// There is no way but to know what is in a time.Time: above 30 bits of nanoseconds the seconds.
-func asOfBefore(t time.Time, hours int) time.Time {
-	set := t
-	*(*uint64)(unsafe.Pointer(&set)) -= uint64(hours*3600) << 30
-	if wall := t.Round(0).Sub(set.Round(0)); wall != time.Duration(hours)*time.Hour || t.Sub(set) != 0 {
-		panic("time.Time is not what it was")
-	}
-	return set
 }

@@ -90,13 +90,13 @@ func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net
 	if err != nil {
 		return nil, false
 	}
-	fd, watched, err := descriptor(taken)
+	own, err := descriptor(taken)
 	if err != nil {
 		return taken, false
 	}
 	c := &conn{
-		loop: e.loops[fd%len(e.loops)], src: src, fd: int32(fd), generation: e.next.Add(1),
-		known: watched, timeout: int64(opts.timeout()), head: e.heads.of(w.Header()),
+		loop: e.loops[int(own.fd)%len(e.loops)], src: src, fd: own.fd, owner: own.owner, generation: e.next.Add(1),
+		known: own.watched, timeout: int64(opts.timeout()), head: e.heads.of(w.Header()),
 	}
 	c.queued.Store(greeted) // nobody else queues it before it is added
 	src.Start(c)
@@ -105,24 +105,37 @@ func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net
 	return taken, true
 }
 
-// descriptor returns the socket of a connection, and whether epoll knows it already. Of one
-// that was taken from net/http nothing else is left open.
-func descriptor(taken net.Conn) (fd int, watched bool, err error) {
+// takenSocket is a socket that the engine has alone.
+type takenSocket struct {
+	fd      int32
+	owner   *socketOwner // that counts it
+	watched bool         // epoll knows it already
+}
+
+// descriptor returns the socket of a connection. Of one that was taken from net/http nothing else
+// is left open.
+func descriptor(taken net.Conn) (takenSocket, error) {
 	if own, ok := taken.(socket); ok {
 		own.w.taken = true
-		return int(own.w.arrival.fd), own.w.arrival.watched, nil
+		return takenSocket{fd: own.w.arrival.fd, owner: own.w.arrival.owner, watched: own.w.arrival.watched}, nil
 	}
-	if fd, err = duplicate(taken); err == nil {
-		_ = taken.Close()
+	fd, err := duplicate(taken)
+	if err != nil {
+		return takenSocket{}, err
 	}
-	return fd, false, err
+	own := takenSocket{fd: int32(fd)}
+	if c, ok := taken.(*httpConn); ok {
+		own.owner = c.detach()
+	}
+	_ = taken.Close()
+	return own, nil
 }
 
 // duplicate takes the socket out of the hands of package net, whose bookkeeping costs more
 // than all of ours.
 func duplicate(c net.Conn) (fd int, err error) {
-	if p, ok := c.(*prefixed); ok {
-		c = p.Conn
+	if own, ok := c.(*httpConn); ok {
+		c = own.Conn
 	}
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {

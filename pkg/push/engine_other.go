@@ -18,5 +18,7 @@ func (e *Engine) Close() {}
 
 func (e *Engine) takeOver(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
 
-// Listen returns l.
-func (e *Engine) Listen(l net.Listener, _ Front) (net.Listener, error) { return l, nil }
+// Listen returns a listener of the same connections, with front.Sockets and front.SendBuffer.
+func (e *Engine) Listen(l net.Listener, front Front) (net.Listener, error) {
+	return front.Sockets.Listen(l, front.SendBuffer), nil
+}

@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,6 +23,7 @@ const maxHead = 16 << 10
 // loop has it until it is, then the goroutine that answers.
 type arrival struct {
 	front      *frontListener
+	owner      *socketOwner // that counts it; released once, by whoever has the socket
 	from       netip.AddrPort
 	fd         int32
 	generation uint32
@@ -43,7 +46,13 @@ func (l *loop) receive(arrived []*arrival) {
 // dismiss closes a connection that never asked.
 func (l *loop) dismiss(a *arrival) {
 	delete(l.arrivals, a.fd)
+	a.close()
+}
+
+// close ends the connection without a response.
+func (a *arrival) close() {
 	closeSocket(a.fd)
+	a.owner.release()
 }
 
 // arrived takes what has come of a first request, and reports whether its peer has gone.
@@ -165,7 +174,7 @@ func (a *arrival) handOver(e *Engine) {
 	if a.watched {
 		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
 	}
-	a.front.give(a.fd, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
+	a.front.give(a.fd, a.owner, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
 }
 
 // reader is what it takes to parse a head.
@@ -187,7 +196,7 @@ func (a *arrival) request() *http.Request {
 	from.head.Reset(a.head)
 	from.lines.Reset(&from.head)
 	r, err := http.ReadRequest(from.lines)
-	if err != nil || !plainHost(r.Host) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
+	if err != nil || !plainHost(r.Host) || !validHeader(r.Header) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
 		r.Header.Get("Expect") != "" || r.Header.Get("Upgrade") != "" {
 		return nil
 	}
@@ -208,6 +217,17 @@ func plainHost(host string) bool {
 	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~:[]%", r)
 	})
+}
+
+// validHeader holds names and values to what the server of net/http accepts. http.ReadRequest keeps
+// a name with a space before the colon, under which a proxy may have passed on what it should strip.
+func validHeader(header http.Header) bool {
+	for name, values := range header {
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // answer lets the handler answer the request. What it does not take over is a refusal.

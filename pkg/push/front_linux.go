@@ -22,12 +22,12 @@ import (
 // the connection, which saves more than half of what a connect costs. Any other connection,
 // and whatever is unusual about a request, is the server's, with all its bytes.
 //
-// l must be a TCP listener in the clear; any other is returned as it is. Closing the listener
-// closes l.
+// l must be a TCP listener in the clear; of any other all connections are the server's. Closing the
+// listener closes l.
 func (e *Engine) Listen(l net.Listener, front Front) (net.Listener, error) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
-		return l, nil
+		return front.Sockets.Listen(l, front.SendBuffer), nil
 	}
 	if front.HeadTimeout == 0 {
 		front.HeadTimeout = 10 * time.Second
@@ -155,6 +155,9 @@ func (a *acceptor) run(raw syscall.RawConn) {
 	for raw.Read(try) == nil {
 		if a.failed != 0 {
 			if a.failed != unix.ECONNABORTED && a.failed != unix.EINTR {
+				if noDescriptors(a.failed) {
+					f.front.Sockets.closeIdle()
+				}
 				f.fail(os.NewSyscallError("accept4", a.failed)) // nobody takes its place meanwhile: they would fail, too
 			}
 			continue
@@ -162,7 +165,11 @@ func (a *acceptor) run(raw syscall.RawConn) {
 		if f.waiting.Add(-1) == 0 {
 			f.accept(raw)
 		}
-		f.engine.take(&arrival{front: f, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
+		if owner, ok := f.front.Sockets.acquire(a.from.Addr()); ok {
+			f.engine.take(&arrival{front: f, owner: owner, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
+		} else {
+			closeSocket(a.fd)
+		}
 		if f.waiting.Add(1) > spareAcceptors {
 			f.waiting.Add(-1)
 			return
@@ -194,16 +201,22 @@ func (f *frontListener) fail(err error) {
 }
 
 // give hands a connection to the server, with the bytes that were read of it.
-func (f *frontListener) give(fd int32, read []byte) {
+func (f *frontListener) give(fd int32, owner *socketOwner, read []byte) {
 	file := os.NewFile(uintptr(fd), "connection")
-	c, err := net.FileConn(file) // which has a descriptor of its own
+	inner, err := net.FileConn(file) // which has a descriptor of its own
+	if noDescriptors(err) {
+		f.front.Sockets.closeIdle()
+		inner, err = net.FileConn(file)
+	}
 	_ = file.Close()
 	if err != nil {
+		owner.release()
 		f.fail(err)
 		return
 	}
+	c := &httpConn{Conn: inner, read: read, owner: owner}
 	select {
-	case f.conns <- &prefixed{c, read}:
+	case f.conns <- c:
 	case <-f.closed:
 		_ = c.Close()
 	case <-f.engine.done:
@@ -211,43 +224,17 @@ func (f *frontListener) give(fd int32, read []byte) {
 	}
 }
 
-// prefixed is a connection some bytes of which were read already.
-type prefixed struct {
-	net.Conn
-	read []byte
-}
-
-func (p *prefixed) Read(b []byte) (int, error) {
-	if len(p.read) == 0 {
-		return p.Conn.Read(b)
-	}
-	n := copy(b, p.read)
-	if p.read = p.read[n:]; len(p.read) == 0 {
-		p.read = nil
-	}
-	return n, nil
-}
-
-// CloseWrite lets the server finish an answer to a request that it did not read to its end:
-// without it the close resets the connection, and the client may lose the answer.
-func (p *prefixed) CloseWrite() error {
-	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
-}
-
 // take reads the first request of a connection, and answers it if it is there. It blocks for as
 // long as the handler does, or the server does not accept.
 func (e *Engine) take(a *arrival, buf []byte) {
 	if !e.begin() {
-		closeSocket(a.fd)
+		a.close()
 		return
 	}
 	defer e.running.Done()
 	n, gone := arrived(a.fd, buf)
 	if gone {
-		closeSocket(a.fd)
+		a.close()
 		return
 	}
 	a.head = buf[:n]

@@ -163,6 +163,9 @@ func TestWhoAnswers(t *testing.T) {
 	}
 	for name, request := range map[string]string{
 		"no host": "GET /stream HTTP/1.1\r\n\r\n", "a header that is none": get("/stream", "a b"),
+		"a space before the colon": get("/stream", "X-User : alice"), "a tab before the colon": get("/stream", "X-User\t: alice"),
+		"a name with a space": get("/stream", "X User: alice"), "an empty name": get("/stream", ": alice"), "a name in another script": get("/stream", "X-Üser: alice"),
+		"a control character in a value": get("/stream", "X-User: a\x01b"), "DEL in a value": get("/stream", "X-User: a\x7fb"),
 	} {
 		if resp, _ := r.ask(r.dial(), request); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %s", name, resp.Status)

@@ -173,14 +173,19 @@ func (l *loop) end() {
 	}
 }
 
-// epoch is what due times are counted from, by the monotonic clock: whoever sets the other one
-// neither puts off a heartbeat nor ends a stream.
-var epoch = time.Now()
+// clockBase is what due times are counted from, by the monotonic clock: setting the wall clock
+// neither delays a heartbeat nor ends a stream.
+var clockBase = time.Now()
 
-// nanos is never 0.
-func nanos(t time.Time) int64 { return max(1, int64(t.Sub(epoch))) }
+// nanos counts a time with a monotonic reading, as time.Now returns it. It is never 0.
+func nanos(t time.Time) int64 { return max(1, int64(t.Sub(clockBase))) }
 
-// due is when a connection is to be looked at, in nanoseconds since epoch.
+// dueNanos counts a time that a source returned at now. One without a monotonic reading is
+// converted with the clocks of now, not with those of clockBase: the wall clock may have been set
+// in between.
+func dueNanos(due, now time.Time) int64 { return max(1, nanos(now)+int64(due.Sub(now))) }
+
+// due is when a connection is to be looked at, in nanoseconds since clockBase.
 type due struct {
 	at   int64
 	conn *conn

@@ -8,14 +8,35 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// injections are values that must never become a part of a subject.
+// injections are values that must never become a part of a subject as they are.
 var injections = []struct{ name, value string }{
 	{"star", "*"}, {"all", ">"}, {"dot", "alice.x"}, {"dots", ".."}, {"leading dot", ".alice"}, {"trailing dot", "alice."},
 	{"star within", "al*ce"}, {"template", "{user}.>"}, {"space", "alice x"}, {"tab", "alice\tx"},
 	{"line separator", "alice\u2028"}, {"no-break space", "alice\u00a0"}, {"byte order mark", "\ufeffalice"}, {"next line", "alice\u0085"},
 	{"over-long", strings.Repeat("a", 256)},
+}
+
+// encoded returns what a value gets: its own token, and no subject of anybody else; nothing for
+// one that is refused.
+func encoded(value string) (token string, want []int) {
+	token, err := subject.Encode(value)
+	if err != nil {
+		return "", bad
+	}
+	return token, streams
+}
+
+// home is the subject that a city adds.
+func home(value string) (gets []string, want []int) {
+	token, want := encoded(value)
+	if token != "" {
+		gets = []string{"notifications.home." + token}
+	}
+	return gets, want
 }
 
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
@@ -26,9 +47,11 @@ func (g *target) tokenAttacks(t *testing.T) (out []attack) {
 		out = append(out, attack{name: "token " + name, path: "/events", header: bearer(g.secret(token)), want: want})
 	}
 	for _, in := range injections {
-		add("user "+in.name, token(claims{"sub": in.value}), bad)
+		user, want := encoded(in.value)
+		out = append(out, attack{name: "token user " + in.name, path: "/events", header: bearer(g.secret(token(claims{"sub": in.value}))), want: want, as: user})
 		if in.name != "over-long" {
-			add("city "+in.name, token(claims{"address": claims{"city": in.value}}), bad)
+			gets, want := home(in.value)
+			out = append(out, attack{name: "token city " + in.name, path: "/events", header: bearer(g.secret(token(claims{"address": claims{"city": in.value}}))), want: want, as: "mallory", gets: gets})
 		}
 	}
 	good := token(nil)
@@ -102,15 +125,16 @@ func headerAttacks() (out []attack) {
 		out = append(out, attack{name: "header " + name, path: "/events", from: from, header: header, want: want, as: as})
 	}
 	for _, in := range injections {
-		if in.name != "tab" { // and outer spaces are no part of a value
-			add("user "+in.name, gateway, bad, "", "X-User", in.value)
-		}
-		add("city "+in.name, gateway, bad, "", "X-User", "mallory", "X-City", in.value)
+		user, want := encoded(in.value)
+		add("user "+in.name, gateway, want, user, "X-User", in.value)
+		gets, want := home(in.value)
+		add("city "+in.name, gateway, want, "mallory", "X-User", "mallory", "X-City", in.value)
+		out[len(out)-1].gets = gets
 	}
 	add("not UTF-8", gateway, bad, "", "X-User", "alice\xff")
 	add("twice", gateway, bad, "", "X-User", "mallory", "x-user", "alice")
 	add("city twice", gateway, bad, "", "X-User", "mallory", "X-City", "rome", "X-City", "alicetown")
-	add("folded", gateway, bad, "", "X-User", "mallory\r\n alice")
+	add("folded", gateway, streams, "mallory%20alice", "X-User", "mallory\r\n alice") // one value, of nobody
 	add("city alone", gateway, streams, "", "X-City", "alicetown")
 	add("underscore", gateway, streams, "", "X_User", "alice")
 	// From anybody else they count for nothing.
@@ -225,9 +249,13 @@ func devAttacks() (out []attack) {
 		for _, b := range []byte(in.value) {
 			fmt.Fprintf(&escaped, "%%%02x", b)
 		}
-		out = append(out, attack{name: "dev " + in.name, path: "/events?user=" + escaped.String(), want: bad})
+		user, want := encoded(in.value)
+		out = append(out, attack{name: "dev " + in.name, path: "/events?user=" + escaped.String(), want: want, as: user})
 	}
-	for _, value := range []string{"alice%00", "alice%0d%0aX-User:%20x", "%c0%ae", "alice%ff", "%1b"} {
+	for value, user := range map[string]string{"alice%00": "alice%00", "alice%0d%0aX-User:%20x": "alice%0D%0AX-User:%20x", "%1b": "%1B", "alic%2565": "alic%2565"} {
+		out = append(out, attack{name: "dev " + value, path: "/events?user=" + value, want: streams, as: user})
+	}
+	for _, value := range []string{"%c0%ae", "alice%ff"} {
 		out = append(out, attack{name: "dev " + value, path: "/events?user=" + value, want: bad})
 	}
 	for _, header := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-IP", "Via"} {

@@ -45,13 +45,13 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 	add("with a token that widens", broadcastX, forbidden, tok(claims{"read": ">", "only": ">"})...)
 	add("with a forged token", broadcastX, unknown, bearer(g.secret(signed(`{"alg":"RS256"}`, payload(claims{"publish": ">"}), evilKey())))...)
 	add("another stream with a token for all", `{"subject":"$JS.API.STREAM.DELETE.NOTIFICATIONS","data":""}`, bad, tok(claims{"publish": ">"})...)
-	add("a revocation with a token for all", `{"subject":"tidemark.revoke","data":{"user":"good"}}`, bad, tok(claims{"publish": ">"})...)
+	add("a revocation with a token for all", `{"subject":"tidemark.revoke","data":{"user":"good"}}`, undeliverable, tok(claims{"publish": ">"})...)
 	send := func(name, body string, want []int, header ...string) {
 		out = append(out, post("by send-message "+name, "/api/events/send-message", body, want, header...))
 	}
 	send("without a key", `{"message":"x"}`, unknown)
 	send("to a user with a key for all users' news", `{"userId":"alice","message":"x"}`, forbidden, "X-API-Key", key)
-	send("with a wildcard", `{"userId":"*","message":"x"}`, bad, "X-API-Key", key)
+	send("with a wildcard", `{"userId":"*","message":"x"}`, forbidden, "X-API-Key", key)
 	out = append(out, post("with a good key", "/publish", broadcastX, streams, "X-API-Key", key))
 	out[len(out)-1].stored = 1
 	return out
@@ -60,11 +60,33 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 // openPublishAttacks publish where everybody may, what nobody may.
 func openPublishAttacks() (out []attack) {
 	for _, subject := range []string{
-		"$JS.API.STREAM.DELETE.NOTIFICATIONS", "$SYS.REQ.SERVER.PING", "_INBOX.x", "tidemark.revoke", "other.x", "$KV.a.b", ">", "*", "notifications.*", "notifications.>", "notifications.user.>",
-		"notifications", "", ".", "notifications.", ".notifications.a", "notifications..a", "notifications.a b", `notifications.a\r\nPUB x 1`, `notifications.a\u0000`, `notifications.a\u2028`, `notifications.\u00a0`,
-		"Notifications.a", "notifications\uff0ea", "notifications." + strings.Repeat("a", 300),
+		"$JS.API.STREAM.DELETE.NOTIFICATIONS", "$SYS.REQ.SERVER.PING", "_INBOX.x", "$KV.a.b", ">", "*", "notifications.*", "notifications.>", "notifications.user.>",
+		"", ".", "notifications.", ".notifications.a", "notifications..a", "notifications.a b", `notifications.a\r\nPUB x 1`, `notifications.a\u0000`, `notifications.a\u2028`, `notifications.\u00a0`,
+		"notifications.topic." + strings.Repeat("a", 1010),
 	} {
 		out = append(out, post("subject "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, []int{400}))
+	}
+	for _, subject := range []string{
+		"tidemark.revoke", "other.x", "notifications", "Notifications.a", "notifications\uff0ea", "notifications.other." + strings.Repeat("a", 300),
+		"notifications.user", "notifications.user.a.b", "notifications.user.alice.b@example.com", "notifications.broadcast.x", "notifications.city.a.b", "notifications.topic",
+		"notifications.user.%61lice", "notifications.user.alic%65", "notifications.user.a%2eb", "notifications.user.a%40b", "notifications.user.100%", "notifications.topic.a.%zz", "notifications%2Euser.alice",
+	} {
+		out = append(out, post("subject that reaches nobody "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, undeliverable))
+	}
+	for name, c := range map[string]struct {
+		query, body string
+		want        []int
+		stored      uint64
+	}{
+		"empty": {"", `{"user":"","data":"x"}`, bad, 0}, "null": {"", `{"user":null,"subject":"notifications.broadcast"}`, bad, 0}, "a list": {"", `{"user":["alice"]}`, bad, 0},
+		"and a subject": {"", `{"user":"x","subject":"notifications.broadcast"}`, bad, 0}, "twice": {"", `{"user":"x","user":"alice"}`, bad, 0}, "half a pair": {"", `{"user":"alice\ud800"}`, bad, 0},
+		"too long": {"", `{"user":"` + strings.Repeat("a", 256) + `"}`, bad, 0}, "wildcard": {"", `{"user":"*","data":"x"}`, streams, 1}, "dots": {"", `{"user":"alice.","data":"x"}`, streams, 1},
+		"in the query, empty": {"?user=", "x", bad, 0}, "in the query, twice": {"?user=x&user=alice", "x", bad, 0}, "in the query, not UTF-8": {"?user=alice%ff", "x", bad, 0},
+		"in the query, a wildcard": {"?user=%3E", "x", streams, 1}, "in the query, no body": {"?user=x", "", bad, 0},
+	} {
+		a := post("to a user "+name, "/publish"+c.query, c.body, c.want)
+		a.stored = c.stored
+		out = append(out, a)
 	}
 	for _, typ := range []string{
 		"tidemark.open", "tidemark.close", "tidemark.gap", "tidemark.", "error", "open", `a\r\ndata: x`, `a\n`, `a\r`, `a\u0000`, ` a`, `a\t`, `a\u2028b`, `a\u0085b`, strings.Repeat("a", 129),
@@ -75,10 +97,24 @@ func openPublishAttacks() (out []attack) {
 	for _, id := range []string{`a\r\nNats-Rollup: all`, `a\n`, `a\u0000`, `a\u0085`, strings.Repeat("i", 257)} {
 		out = append(out, post("id "+id[:min(len(id), 40)], "/publish", `{"subject":"notifications.broadcast","id":"`+id+`","data":"x"}`, []int{400}))
 	}
-	for _, user := range []string{`"*"`, `">"`, `"a.b"`, `"."`, `""`, `"a b"`, `"a\n"`, `1.5`, `[]`, `{}`, `true`, `"` + strings.Repeat("a", 256) + `"`} {
+	for _, user := range []string{`"*"`, `">"`, `"a.b"`, `"."`, `"a b"`, `"a\n"`} {
+		a := post("by send-message to "+user, "/api/events/send-message", `{"userId":`+user+`,"message":"x"}`, streams)
+		a.stored = 1
+		out = append(out, a)
+	}
+	for _, user := range []string{`""`, `"a\ud800"`, `1.5`, `[]`, `{}`, `true`, `"` + strings.Repeat("a", 256) + `"`} {
 		out = append(out, post("by send-message to "+user[:min(len(user), 40)], "/api/events/send-message", `{"userId":`+user+`,"message":"x"}`, []int{400}))
 	}
+	for _, body := range []string{
+		`{"message":"x"}`, `{"userId":null,"message":"x"}`, `{"user_id":"42","message":"x"}`, `{"userIds":["42"],"message":"x"}`, `{"userId":"42","userId":"43","message":"x"}`,
+		`{"userid":"42","message":"x"}`, `{"UserID":"42","broadcast":true,"message":"x"}`, `{"broadcast":null,"message":"x"}`, `{"broadcast":"yes","message":"x"}`, `{"broadcast":true,"userId":"42","message":"x"}`,
+		`{"broadcast":false,"message":"x"}`, `{"user":{"id":"42"},"broadcast":true,"message":"x"}`, `{"broadcast":true,"message":"x","to":"42"}`,
+	} {
+		out = append(out, post("by send-message "+body, "/api/events/send-message", body, []int{400}))
+	}
 	for i, body := range []string{
+		`{"subject":"notifications.broadcast","subject":"notifications.user.alice","data":"x"}`, `{"subject":"notifications.broadcast","Subject":"notifications.user.alice","data":"x"}`,
+		`{"subject":"notifications.user.\ud800","data":"x"}`, `{"subject":"notifications.broadcast","id":" a","data":"x"}`, `{"subject":"notifications.broadcast","id":"a ","data":"x"}`,
 		`null`, `[]`, `[null]`, `[[]]`, `42`, `"x"`, `{`, `{"subject":"notifications.broadcast"`, broadcastX + broadcastX, broadcastX + `]`, "\xff", " ", "\x00",
 		`{"subject":["notifications.broadcast"],"data":"x"}`, `{"subject":"notifications.broadcast","data":"x","to":"alice"}`, strings.Repeat("[", 20_000), `<a/>`,
 	} {
@@ -95,7 +131,7 @@ func openPublishAttacks() (out []attack) {
 	foreign("from a lookalike origin", "/publish", "Origin", "http://127.0.0.1.evil.example")
 	foreign("from a foreign page by send-message", "/api/events/send-message", "Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain")
 	return append(out,
-		post("batch of which one is foreign", "/publish", `[`+broadcastX+`,{"subject":"other.x","data":"x"}]`, bad),
+		post("batch of which one is foreign", "/publish", `[`+broadcastX+`,{"subject":"other.x","data":"x"}]`, undeliverable),
 		post("batch too long", "/publish", `[`+strings.Repeat(broadcastX+`,`, 1000)+broadcastX+`]`, bad),
 		post("body too long", "/publish", strings.Repeat(" ", 1<<20)+broadcastX, tooLarge),
 		post("idempotency key too long", "/publish", broadcastX, bad, "Idempotency-Key", strings.Repeat("k", 257)),

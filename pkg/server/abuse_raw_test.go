@@ -24,7 +24,7 @@ func rawAttacks() (out []attack) {
 	add("a head within a head", "GET /events?user=mallory HTTP/1.1\r\nHost: {host}\n\n"+alice, streams, false)
 	add("folded header", get+"X-A: b\r\n c\r\n\td\r\n\r\n", streams, false)
 	add("absolute target", "GET http://{host}/events?user=mallory HTTP/1.1\r\nHost: evil.example\r\n\r\n", streams, false)
-	add("absolute target of another host", "GET http://evil.example/events?user=mallory HTTP/1.1\r\nHost: {host}\r\n\r\n", []int{403}, false) // dev is for localhost
+	add("absolute target of another host", "GET http://evil.example/events?user=mallory HTTP/1.1\r\nHost: {host}\r\n\r\n", []int{421}, false)
 	add("upgrade to h2c", get+"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", streams, false)
 	add("upgrade to websocket", get+"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", streams, false)
 	add("expect", get+"Expect: 100-continue\r\n\r\n", streams, false)
@@ -69,7 +69,7 @@ func rawAttacks() (out []attack) {
 	add("method in lower case", "get /events?user=mallory"+end, []int{405}, false)
 	add("TRACE", "TRACE /events?user=mallory"+end, []int{405}, false)
 	add("CONNECT", "CONNECT /events?user=mallory"+end, []int{405}, false)
-	add("CONNECT elsewhere", "CONNECT evil.example:443"+end, []int{400, 404, 405}, false)
+	add("CONNECT elsewhere", "CONNECT evil.example:443"+end, []int{400, 404, 405, 421}, false)
 	add("DELETE", "DELETE /events?user=mallory"+end, []int{405}, false)
 	add("a method of its own", "STEAL /events"+end, []int{405}, false)
 	add("a target that is a star", "GET *"+end, []int{400, 404}, false)

@@ -58,8 +58,11 @@ var (
 	bad       = []int{http.StatusBadRequest}
 	unknown   = []int{http.StatusUnauthorized}
 	forbidden = []int{http.StatusForbidden}
-	tooLarge  = []int{http.StatusRequestEntityTooLarge}
-	closed    = []int{0}
+	// undeliverable is a subject that reaches nobody.
+	undeliverable = []int{http.StatusUnprocessableEntity}
+
+	tooLarge = []int{http.StatusRequestEntityTooLarge}
+	closed   = []int{0}
 )
 
 // private is in what alice alone may read.

@@ -127,8 +127,8 @@ type slow struct {
 // slowSenders connects some that dribble while others are served.
 func (g *target) slowSenders(t *testing.T) *slow {
 	t.Helper()
-	starts := []string{"", "G", "GET /events?user=ali", "GET /events HTTP/1.1\r\nHost: x\r\nX-", "POST /publish HTTP/1.1\r\nHost: x\r\n", "PRI * HTTP/2.0\r\n\r\n", "\r\n",
-		"POST /publish HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "PUT /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n",
+	starts := []string{"", "G", "GET /events?user=ali", "GET /events HTTP/1.1\r\nHost: localhost\r\nX-", "POST /publish HTTP/1.1\r\nHost: localhost\r\n", "PRI * HTTP/2.0\r\n\r\n", "\r\n",
+		"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", "PUT /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n",
 	}
 	s := &slow{ended: make(chan []byte, len(starts)*4)}
 	var writing sync.WaitGroup

@@ -30,7 +30,7 @@ func (s *Server) bindAdmin(context.Context) error {
 	l, err := s.listenAdmin(addr)
 	switch {
 	case err != nil && s.opts.Admin.Optional:
-		s.opts.Logger.Warn("no listener for operators: set admin.addr to a free address, or to off; /metrics is served at http.addr, to this machine itself", "addr", addr, "error", err)
+		s.opts.Logger.Warn("no listener for operators: set admin.addr to a free address, or to off; /metrics is not served, or with --dev at http.addr", "addr", addr, "error", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("admin.addr: cannot listen on %s: %w; stop what listens there or choose another address", addr, err)
@@ -59,25 +59,29 @@ func (s *Server) AdminAddr() net.Addr {
 }
 
 // adminRoutes are what operators ask. Without a listener of their own, /metrics is served with
-// the feeds, to this machine alone.
+// the feeds where Options.Dev says that no proxy is in front, to this machine alone.
 func (s *Server) adminRoutes(main *echo.Echo) {
 	scrape := echo.WrapHandler(s.metrics.Handler(s.opts.Logger.With("part", "metrics")))
 	if s.adminListener == nil {
-		main.GET("/metrics", scrape, fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others"))
+		here := fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others")
+		if !s.opts.Dev {
+			here = nobody("/metrics is served at admin.addr, and this node has none; set it")
+		}
+		main.Match(reading, "/metrics", scrape, here)
 		return
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = problemHandler
+	e.HTTPErrorHandler = s.problemHandler
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
-	e.GET("/metrics", scrape)
-	e.GET("/healthz", s.healthz)
-	e.GET("/readyz", s.readyz)
+	e.Match(reading, "/metrics", scrape)
+	e.Match(reading, "/healthz", s.healthz)
+	e.Match(reading, "/readyz", s.readyz)
 	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
-	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port")))
+	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port"), sameOrigin, boundedProfile))
 	s.admin = &http.Server{
-		Handler: e, ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
+		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: maxHead,
+		MaxHeaderBytes: maxHead, ConnState: s.adminSockets.ConnState,
 	}
 }
 
@@ -105,12 +109,21 @@ func fromHere(why string) echo.MiddlewareFunc {
 	}
 }
 
+// nobody refuses every request.
+func nobody(why string) echo.MiddlewareFunc {
+	return func(echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			return refuse(c, &auth.Error{Status: http.StatusForbidden, Detail: why})
+		}
+	}
+}
+
 // serveAdmin blocks until stopAdmin.
 func (s *Server) serveAdmin() error {
 	if s.admin == nil {
 		return nil
 	}
-	if err := s.admin.Serve(s.adminListener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.admin.Serve(s.adminSockets.Listen(s.adminListener, 0)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve admin.addr: %w", err)
 	}
 	return nil
@@ -127,8 +140,8 @@ func (s *Server) stopAdmin() {
 // openMetrics comes once all that is shown is there.
 func (s *Server) openMetrics() {
 	node := metrics.Node{
-		Publisher: s.publish, Admission: s.admit, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
-		Draining: s.draining.Load,
+		Publisher: s.publish, Admission: s.admit, Sockets: s.sockets, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
+		Draining: s.draining.Load, Revocations: s.revocationStatus, Recreations: s.kept.recreations,
 	}
 	if s.embedded != nil {
 		node.Store = s.embedded.Err

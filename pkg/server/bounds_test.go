@@ -61,7 +61,7 @@ func newTLSRig(t *testing.T, change func(*server.Options)) *rig {
 	change(&opts)
 	r := startNode(t, opts)
 	r.eventually("ready", func() bool {
-		return r.raw(true, "GET /readyz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n") == http.StatusOK
+		return r.raw(true, "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") == http.StatusOK
 	})
 	return r
 }
@@ -81,7 +81,7 @@ func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *t
 
 func TestOversizedRequests(t *testing.T) {
 	head := func(path string, lines ...string) string {
-		return "GET " + path + " HTTP/1.1\r\nHost: h\r\n" + strings.Join(append(lines, ""), "\r\n") + "\r\n"
+		return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + strings.Join(append(lines, ""), "\r\n") + "\r\n"
 	}
 	field := func(n int) string { return "X-Long: " + strings.Repeat("x", n) }
 	fields := func(n int) (all []string) {
@@ -106,10 +106,10 @@ func TestOversizedRequests(t *testing.T) {
 			"a query far too long":         {head("/events?x=" + strings.Repeat("x", 100<<10)), 431},
 			"an id too long":               {head("/events", "Last-Event-ID: "+strings.Repeat("9", 10<<10)), 200},
 			"too many subjects":            {head("/events?" + strings.Repeat("subject=notifications.city.a&", 65)), 400},
-			"a method too long":            {strings.Repeat("G", 100<<10) + " / HTTP/1.1\r\nHost: h\r\n\r\n", 431},
-			"a body too long":              {"POST /publish HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n" + body, 413},
-			"a body of no told length":     {"POST /publish HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + body + "\r\n0\r\n\r\n", 413},
-			"a body for the other publish": {"POST /api/events/send-message HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n" + body, 413},
+			"a method too long":            {strings.Repeat("G", 100<<10) + " / HTTP/1.1\r\nHost: localhost\r\n\r\n", 431},
+			"a body too long":              {"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" + body, 413},
+			"a body of no told length":     {"POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + body + "\r\n0\r\n\r\n", 413},
+			"a body for the other publish": {"POST /api/events/send-message HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" + body, 413},
 		} {
 			if got := r.raw(secure, c.request); got != c.status {
 				t.Errorf("%s: %d, want %d", name, got, c.status)
@@ -203,28 +203,28 @@ func TestTokensAreNotLogged(t *testing.T) {
 	test := func(t *testing.T, r *rig, secure bool) {
 		q := "access_token=" + token
 		for _, request := range []string{
-			"GET /events?" + q + " HTTP/1.1\r\nHost: h\r\n\r\n",
-			"GET /events?from=all&" + q + " HTTP/1.1\r\nHost: h\r\n\r\n",
-			"GET /events?from=yesterday&" + q + " HTTP/1.1\r\nHost: h\r\n\r\n",
-			"GET /events?" + q + "%zz HTTP/1.1\r\nHost: h\r\n\r\n",
-			"GET /events?" + q + ";x=1 HTTP/1.1\r\nHost: h\r\n\r\n",
-			"GET /events?" + q + "&pad=" + strings.Repeat("x", 9<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n",
-			"GET /events?" + q + " HTTP/9.9\r\nHost: h\r\n\r\n",
+			"GET /events?" + q + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"GET /events?from=all&" + q + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"GET /events?from=yesterday&" + q + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"GET /events?" + q + "%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"GET /events?" + q + ";x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"GET /events?" + q + "&pad=" + strings.Repeat("x", 9<<10) + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"GET /events?" + q + " HTTP/9.9\r\nHost: localhost\r\n\r\n",
 			"GET /events?" + q + " HTTP/1.1\r\nHost: a b\r\n\r\n",
-			"GET /nothing?" + q + " HTTP/1.1\r\nHost: h\r\n\r\n",
-			"GET http://%zz/events?" + q + " HTTP/1.1\r\nHost: h\r\n\r\n",
-			"BREW /events?" + q + " HTTP/1.1\r\nHost: h\r\n\r\n",
-			"POST /publish?" + q + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n{",
-			"GET /events?" + q + " HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token + "\r\nX-Long: " + strings.Repeat("x", 100<<10) + "\r\n\r\n",
+			"GET /nothing?" + q + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"GET http://%zz/events?" + q + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"BREW /events?" + q + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
+			"POST /publish?" + q + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{",
+			"GET /events?" + q + " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token + "\r\nX-Long: " + strings.Repeat("x", 100<<10) + "\r\n\r\n",
 		} {
 			r.raw(secure, request)
 		}
 		for range 100 {
-			r.raw(secure, "GET /events?"+q+" HTTP/1.1\r\nHost: h\r\n\r\n")
+			r.raw(secure, "GET /events?"+q+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		}
 		if secure {
 			c := r.dial(false) // a request in the clear, which the handshake chokes on
-			_, _ = io.WriteString(c, "GET /events?"+q+" HTTP/1.1\r\nHost: h\r\n\r\n")
+			_, _ = io.WriteString(c, "GET /events?"+q+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c)
 		}
 		r.stop()

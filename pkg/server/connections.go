@@ -11,8 +11,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/auth"
-	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/presence"
 )
 
@@ -50,10 +50,13 @@ func (s *Server) connections(c echo.Context) error {
 		if errors.Is(err, errPresence) {
 			c.Response().Header().Set("Retry-After", "5")
 		}
-		feedhttp.Refuse(c.Response(), err)
-		return nil
+		if refused, ok := errors.AsType[*refusedWatcher](err); ok {
+			s.refuseAction(c, seclog.Presence, refused.id, refused.error)
+			return nil
+		}
+		return refuse(c, err)
 	}
-	c.Response().Header().Set("Cache-Control", "no-store")
+	c.Response().Header().Set("Cache-Control", "private, no-store")
 	return c.JSON(http.StatusOK, answer)
 }
 
@@ -66,8 +69,8 @@ func (s *Server) readConnections(c echo.Context) (answer Connections, err error)
 	if s.presence == nil {
 		return answer, errNoPresence
 	}
-	if err := s.mayWatch(c.Request()); err != nil {
-		return answer, err
+	if id, err := s.mayWatch(c.Request()); err != nil {
+		return answer, &refusedWatcher{id, err}
 	}
 	q, err := connectionQuery(c)
 	if err != nil {
@@ -105,13 +108,21 @@ func (s *Server) askConnections(ctx context.Context, q presence.Query) (answer C
 
 // mayWatch wants the right for it, not just any identity: where people are is none of each
 // other's business.
-func (s *Server) mayWatch(r *http.Request) error {
+func (s *Server) mayWatch(r *http.Request) (auth.Identity, error) {
 	id, err := s.watcher(r)
 	if err == nil && !id.Presence {
 		err = &auth.Error{Status: http.StatusForbidden, Detail: "this identity may not read who is connected; that takes an API key with " + auth.PresenceRight + ", or a token with the claim of auth.jwt.presence_claim"}
 	}
-	return err
+	return id, err
 }
+
+// refusedWatcher is the refusal of a request to read who is connected.
+type refusedWatcher struct {
+	id auth.Identity
+	error
+}
+
+func (r *refusedWatcher) Unwrap() error { return r.error }
 
 // connectionQuery takes the user from the path or the query.
 func connectionQuery(c echo.Context) (q presence.Query, err error) {

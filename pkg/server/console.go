@@ -23,16 +23,16 @@ func (s *Server) consoleOptions() web.ConsoleOptions {
 	opts := web.ConsoleOptions{Publish: s.opts.Publish.Enabled, Users: s.takesUsers()}
 	for _, f := range s.opts.Feeds {
 		if len(f.Paths) > 0 {
-			opts.Feeds = append(opts.Feeds, web.ConsoleFeed{Name: f.Name, Path: f.Paths[0]})
+			opts.Feeds = append(opts.Feeds, web.ConsoleFeed{Name: f.Name, Path: s.opts.HTTP.BasePath + f.Paths[0]})
 		}
 	}
 	return opts
 }
 
-// takesUsers reports whether ?user= is believed.
+// takesUsers reports whether ?user= is trusted.
 func (s *Server) takesUsers() bool {
 	if len(s.opts.Auth.Identity) == 0 {
-		return true
+		return s.opts.Dev
 	}
 	for _, source := range s.opts.Auth.Identity {
 		if source == "dev" {

@@ -85,7 +85,7 @@ func TestStreamRecreatedUnderLiveClients(t *testing.T) {
 		live.wantNumbers(1, 3)
 		before := live.last
 		r.deleteStream()
-		if _, err := r.js.CreateStream(t.Context(), testStream()); err != nil {
+		if _, err := r.js.CreateOrUpdateStream(t.Context(), testStream()); err != nil { // the node may have been faster
 			t.Fatal(err)
 		}
 		r.publish("notifications.broadcast", 11, 12)

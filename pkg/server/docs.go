@@ -42,15 +42,15 @@ func (s *Server) docsRoutes(e *echo.Echo) error {
 	if err != nil {
 		return fmt.Errorf("openapi.yaml: %w", err)
 	}
-	e.GET("/openapi.json", blob("application/json", document))
-	e.GET("/docs", blob("text/html; charset=utf-8", docsHTML))
-	e.GET("/docs/init.js", blob("text/javascript", docsJS))
+	e.Match(reading, "/openapi.json", blob("application/json", document))
+	e.Match(reading, "/docs", blob("text/html; charset=utf-8", docsHTML))
+	e.Match(reading, "/docs/init.js", blob("text/javascript", docsJS))
 	for name, kind := range map[string]string{"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"} {
 		packed, err := fs.ReadFile(static.FS, name+".gz")
 		if err != nil {
 			return fmt.Errorf("files of Swagger UI: %w", err)
 		}
-		e.GET("/docs/"+name, packedBlob(kind, packed))
+		e.Match(reading, "/docs/"+name, packedBlob(kind, packed))
 	}
 	return nil
 }
@@ -63,6 +63,9 @@ func (s *Server) openAPI() ([]byte, error) {
 		return nil, err
 	}
 	doc["info"].(map[string]any)["version"] = cmp.Or(s.opts.Node.Version, "unknown")
+	if s.opts.HTTP.BasePath != "" {
+		doc["servers"] = []any{map[string]any{"url": s.opts.HTTP.BasePath}}
+	}
 	paths := doc["paths"].(map[string]any)
 	feedPath := paths["/{feed}"].(map[string]any)
 	delete(paths, "/{feed}")

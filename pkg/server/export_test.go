@@ -1,4 +1,13 @@
 package server
 
+import "time"
+
 // Served are the paths of http.addr, as Echo has them.
 func (s *Server) Served() []string { return s.served }
+
+// SetDrainDelay changes HTTPOptions.DrainDelay of a node that runs.
+func (s *Server) SetDrainDelay(d time.Duration) {
+	s.drain.mu.Lock()
+	defer s.drain.mu.Unlock()
+	s.opts.HTTP.DrainDelay = d
+}

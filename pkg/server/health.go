@@ -104,6 +104,7 @@ func windowOf(f *feed.Feed) Window {
 
 // healthz says that the process answers.
 func (s *Server) healthz(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
@@ -115,6 +116,7 @@ func (s *Server) readyz(c echo.Context) error {
 	if h.Status == "unavailable" {
 		status = http.StatusServiceUnavailable
 	}
+	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(status, h)
 }
 
@@ -202,7 +204,7 @@ func (s *Server) checkStreams() error {
 	if why := s.provisioned.Load(); why != nil {
 		return fmt.Errorf("%s", *why)
 	}
-	return nil
+	return s.kept.err()
 }
 
 func orUnknown(err error) error {

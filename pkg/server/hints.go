@@ -5,21 +5,40 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 )
 
-// Hints writes what to try first, with the addresses that are really bound.
+// Hints writes what to try first, with the addresses that are really bound. What this node
+// refuses is not among it; how to have it is.
 func (s *Server) Hints(w io.Writer) error {
 	base := s.baseURL()
-	_, err := fmt.Fprintf(w, `
-Tidemark serves %[1]s
-%[2]s
-
-  listen       curl -N '%[1]s%[3]s?user=42'
-  publish      nats pub notifications.user.42 '{"text":"hi"}' -H Event-Type:greeting%[4]s
-  or           curl %[1]s/publish -d '{"subject":"notifications.user.42","event":"greeting","data":{"text":"hi"}}'
-%[5]s%[6]s
-`, base, s.natsLine(), s.eventPath(), s.natsFlag(), s.consoleHint(base), s.adminHint())
+	_, err := fmt.Fprintf(w, "\nTidemark serves %s\n%s\n\n%s%s%s%s\n", base, s.natsLine(), s.tryHints(base), s.consoleHint(base), s.adminHint(), s.identityHint())
 	return err
+}
+
+// tryHints are commands for a user where ?user= is trusted, else for everybody.
+func (s *Server) tryHints(base string) string {
+	query, subject := "", broadcastSubject
+	if s.takesUsers() {
+		query, subject = "?user=42", "notifications.user.42"
+	}
+	hints := fmt.Sprintf("  listen       curl -N '%s%s%s'\n  publish      nats pub %s '{\"text\":\"hi\"}' -H Event-Type:greeting%s\n",
+		base, s.eventPath(), query, subject, s.natsFlag())
+	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
+		hints += fmt.Sprintf("  or           curl %s/publish -d '{\"subject\":\"%s\",\"event\":\"greeting\",\"data\":{\"text\":\"hi\"}}'\n", base, subject)
+	}
+	return hints
+}
+
+// identityHint says what a node without identities lacks.
+func (s *Server) identityHint() string {
+	if len(s.opts.Auth.Identity) > 0 || s.opts.Dev {
+		return ""
+	}
+	return `
+Without auth.identity every connection receives broadcasts alone. To try users and publishing over HTTP on
+this machine, start with --dev. In production set auth.identity (jwt or header) and publish.keys.
+`
 }
 
 func (s *Server) consoleHint(base string) string {
@@ -39,14 +58,14 @@ func (s *Server) adminHint() string {
 
 func (s *Server) natsLine() string {
 	if s.embedded == nil {
-		return "with the NATS server " + s.opts.NATS.URL
+		return "with the NATS server " + withoutLogin(s.opts.NATS.URL)
 	}
 	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.embedded.ClientURL(), s.opts.Embedded.Dir)
 }
 
 // natsFlag is what the nats CLI needs where the server is not at its default.
 func (s *Server) natsFlag() string {
-	url := s.opts.NATS.URL
+	url := withoutLogin(s.opts.NATS.URL)
 	if s.embedded != nil {
 		url = s.embedded.ClientURL()
 	}
@@ -56,13 +75,34 @@ func (s *Server) natsFlag() string {
 	return " -s " + url
 }
 
+// withoutLogin leaves the user and password, or the token, of each URL of a list out.
+func withoutLogin(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, u := range list {
+		scheme, rest, ok := strings.Cut(u, "://")
+		if !ok {
+			scheme, rest = "", u
+		}
+		authority, path, hasPath := strings.Cut(rest, "/")
+		rest = authority[strings.LastIndexByte(authority, '@')+1:]
+		if hasPath {
+			rest += "/" + path
+		}
+		if ok {
+			rest = scheme + "://" + rest
+		}
+		list[i] = strings.TrimSpace(rest)
+	}
+	return strings.Join(list, ",")
+}
+
 // baseURL is where this machine reaches the server.
 func (s *Server) baseURL() string {
 	scheme := "http"
 	if s.http.TLSConfig != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + here(s.Addr())
+	return scheme + "://" + here(s.Addr()) + s.opts.HTTP.BasePath
 }
 
 // here is where this machine reaches an address: one that stands for all interfaces is no place

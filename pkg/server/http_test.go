@@ -34,8 +34,8 @@ func TestPublishAndReceive(t *testing.T) {
 		t.Errorf("batch: %d", status)
 	}
 	for _, body := range []string{
-		`{"userId":"42","eventType":"order","message":"shipped","data":{"n":1},"unknown":true}`,
-		`{"eventType":"news","message":"all"}`, `{"userId":43,"message":"not for 42"}`,
+		`{"userId":"42","eventType":"order","message":"shipped","data":{"n":1}}`,
+		`{"broadcast":true,"eventType":"news","message":"all"}`, `{"userId":43,"message":"not for 42"}`,
 	} {
 		if status, answer := r.post("/api/events/send-message", body); status != http.StatusOK {
 			t.Errorf("%s: %d %v", body, status, answer)
@@ -51,7 +51,8 @@ func TestPublishAndReceive(t *testing.T) {
 func TestRefusedPublishesStoreNothing(t *testing.T) {
 	r := newRig(t, func(o *server.Options) { o.Publish.MaxBytes = 2000 })
 	for body, want := range map[string]int{
-		`{"subject":"other.subject","data":"x"}`:                          400,
+		`{"subject":"other.subject","data":"x"}`:                          422,
+		`{"subject":"notifications.user.a.b","data":"x"}`:                 422,
 		`{"subject":"$JS.API.STREAM.DELETE.NOTIFICATIONS","data":""}`:     400,
 		`{"subject":"notifications.*","data":"x"}`:                        400,
 		`{"subject":"notifications.a","event":"tidemark.gap","data":"x"}`: 400,
@@ -59,15 +60,16 @@ func TestRefusedPublishesStoreNothing(t *testing.T) {
 		`{"subject":"notifications.a","data":"x","id":"a\r\nb"}`:          400,
 		`{"subject":"notifications.a","dta":"x"}`:                         400,
 		`{"subject":`: 400, ``: 400, `[]`: 400, `42`: 400,
-		`[{"subject":"notifications.a","data":"x"},{"subject":"bad subject"}]`:     400,
+		`[{"subject":"notifications.broadcast"},{"subject":"bad subject"}]`:        400,
+		`[{"subject":"notifications.broadcast"},{"subject":"notifications.a"}]`:    422,
 		`{"subject":"notifications.a","data":"` + strings.Repeat("x", 2000) + `"}`: 413,
 	} {
 		if status, answer := r.post("/publish", body); status != want || answer["detail"] == "" || answer["status"] != float64(want) {
 			t.Errorf("%.80s: %d %v", body, status, answer)
 		}
 	}
-	if status, _ := r.post("/api/events/send-message", `{"userId":"4.2","message":"x"}`); status != 400 {
-		t.Errorf("a user id with a dot: %d", status)
+	if status, _ := r.post("/api/events/send-message", `{"userId":4.2,"message":"x"}`); status != 400 {
+		t.Errorf("a user id that is a fraction: %d", status)
 	}
 	if status, _ := r.post("/publish", `{"subject":"notifications.a","data":"x"}`, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"); status != 403 {
 		t.Errorf("a post from another origin: %d", status)
@@ -83,7 +85,7 @@ func TestPaths(t *testing.T) {
 	for path, want := range map[string]int{
 		"/": 200, "/healthz": 200, "/readyz": 200, "/nothing": 404, "/publish": 405,
 		"/events?subject=other.x": 403, "/events?subject=notifications.*.x": 403, "/events?subject=a..b": 400,
-		"/events?from=yesterday": 400, "/events?only=1": 400, "/events?user=a.b": 400,
+		"/events?from=yesterday": 400, "/events?only=1": 400, "/events?user=a%ff": 400, "/events?since=5": 400, "/events?lasteventid=5": 400,
 	} {
 		if got := r.status(path); got != want {
 			t.Errorf("GET %s: %d, want %d", path, got, want)

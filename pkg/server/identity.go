@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
-	"time"
-
-	"github.com/nats-io/nats.go"
+	"net/http"
 
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -21,7 +19,11 @@ func (s *Server) openIdentity(context.Context) error {
 		readers = append(readers, source)
 	}
 	if len(readers) == 0 {
-		readers = []auth.Source{auth.Dev("user"), auth.Anonymous()}
+		users := refuseUser
+		if s.opts.Dev {
+			users = auth.Dev("user")
+		}
+		readers = []auth.Source{users, auth.Anonymous()}
 	}
 	s.reader = s.revoked.Guard(auth.Required(readers...))
 	if err := s.openPublishers(); err != nil {
@@ -30,6 +32,16 @@ func (s *Server) openIdentity(context.Context) error {
 	s.openWatchers()
 	s.openOperators()
 	return nil
+}
+
+// refuseUser refuses ?user= where nothing says who the users are. To ignore it would leave a
+// developer with a connection that receives broadcasts alone.
+func refuseUser(r *http.Request) (auth.Identity, error) {
+	if _, asked := r.URL.Query()["user"]; !asked {
+		return auth.Identity{}, auth.ErrNoIdentity
+	}
+	return auth.Identity{}, &auth.Error{Status: http.StatusForbidden,
+		Detail: "this node does not trust ?user=; start it with --dev to try things out on this machine, or set auth.identity to jwt or header"}
 }
 
 func (s *Server) openSource(name string) (auth.Source, error) {
@@ -85,25 +97,3 @@ func (s *Server) openPublishers() error {
 // RevokeSubject is where revocations are published, as auth.ParseRevocation reads them. Every
 // node that is connected hears them; who may publish there is for NATS to say.
 const RevokeSubject = "tidemark.revoke"
-
-// hearRevocations ends the streams that a revocation is about, and keeps its token out.
-func (s *Server) hearRevocations(context.Context) error {
-	sub, err := s.nats.Subscribe(RevokeSubject, func(m *nats.Msg) {
-		rev, err := auth.ParseRevocation(m.Data)
-		if err != nil {
-			s.opts.Logger.Warn("what came as a revocation is none", "subject", RevokeSubject, "error", err)
-			return
-		}
-		now, n := time.Now(), 0
-		s.revoked.Add(rev, now) // first, so that nobody slips in behind it
-		for _, h := range s.streams {
-			n += h.Revoke(rev, now)
-		}
-		s.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "streams", n)
-	})
-	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", RevokeSubject, err)
-	}
-	s.onClose(func() { _ = sub.Unsubscribe() }) // fails only when the connection is closed
-	return nil
-}

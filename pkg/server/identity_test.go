@@ -103,7 +103,8 @@ func TestTokenIsRefused(t *testing.T) {
 		"expired":               {bearerOf(t, map[string]any{"sub": "42", "exp": -5}), "", http.StatusUnauthorized},
 		"not yet":               {bearerOf(t, map[string]any{"sub": "42", "exp": 60, "nbf": 30}), "", http.StatusUnauthorized},
 		"of another":            {bearerOf(t, map[string]any{"sub": "42", "exp": 60}) + "x", "", http.StatusUnauthorized},
-		"a user with a dot":     {bearerOf(t, map[string]any{"sub": "42.>", "exp": 60}), "", http.StatusBadRequest},
+		"a user that is long":   {bearerOf(t, map[string]any{"sub": strings.Repeat("x", 256), "exp": 60}), "", http.StatusBadRequest},
+		"exp in milliseconds":   {bearerOf(t, map[string]any{"sub": "42", "exp": time.Now().Add(time.Hour).UnixMilli()}), "", http.StatusUnauthorized},
 		"another's subject":     {bearerOf(t, map[string]any{"sub": "42", "exp": 60}), "?subject=notifications.user.43", http.StatusForbidden},
 		"wildcard":              {bearerOf(t, map[string]any{"sub": "42", "exp": 60}), "?subject=notifications.user.*", http.StatusForbidden},
 		"nothing is left of it": {bearerOf(t, map[string]any{"sub": "42", "exp": 60, "only": []string{"other.>"}}), "", http.StatusForbidden},
@@ -215,7 +216,7 @@ func TestPublishByClaim(t *testing.T) {
 			t.Errorf("%s: %d %v", name, status, answer)
 		}
 	}
-	if status, _ := r.post("/api/events/send-message", `{"message":"hi"}`); status != http.StatusUnauthorized {
+	if status, _ := r.post("/api/events/send-message", `{"broadcast":true,"message":"hi"}`); status != http.StatusUnauthorized {
 		t.Errorf("send-message: %d", status)
 	}
 	info, err := r.stream().Info(t.Context())
@@ -226,7 +227,7 @@ func TestPublishByClaim(t *testing.T) {
 
 // TestPublishFromThisMachine: a page whose name was rebound to this machine publishes nothing.
 func TestPublishFromThisMachine(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Publish.LocalOnly = true })
+	r := newRig(t, func(o *server.Options) { o.Publish.LocalOnly = true; o.HTTP.Hosts = []string{"rebound.evil.example"} })
 	for name, c := range map[string]struct {
 		host, header string
 		status       int

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/push"
@@ -31,29 +32,29 @@ func listen(opts HTTPOptions) (net.Listener, error) {
 // front lets the engine answer the streams among the first requests of connections, which it
 // does for less than net/http.
 func (s *Server) front() error {
-	l := s.listener
-	if s.http.TLSConfig == nil {
-		var err error
-		if l, err = s.engine.Listen(l, push.Front{Handler: s.http.Handler, Stream: s.isStream, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout}); err != nil {
-			return err
-		}
+	s.http.ConnState = s.sockets.ConnState
+	if s.http.TLSConfig != nil {
+		s.listener = s.sockets.Listen(s.listener, sendBuffer)
+		return nil
 	}
-	s.listener = boundedListener{l}
+	l, err := s.engine.Listen(s.listener, push.Front{
+		Handler: s.http.Handler, Stream: s.isFeedURL, Sockets: s.sockets, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	s.listener = l
 	return nil
+}
+
+// isFeedURL is isStream for the path of a request as the client sends it.
+func (s *Server) isFeedURL(path string) bool {
+	path, ok := strings.CutPrefix(path, s.opts.HTTP.BasePath)
+	return ok && s.isStream(path)
 }
 
 func (s *Server) isStream(path string) bool {
 	return slices.ContainsFunc(s.opts.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
-}
-
-type boundedListener struct{ net.Listener }
-
-func (l boundedListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // without it slow clients cost more, no more
-	}
-	return c, err
 }
 
 // newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).
@@ -80,8 +81,16 @@ func newHTTPServer(opts HTTPOptions, cert *certificate, handler http.Handler, lo
 		return srv
 	}
 	srv.Protocols.SetHTTP2(true)
-	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suitesTLS12, GetCertificate: cert.get}
 	return srv
+}
+
+// suitesTLS12 are those of TLS 1.2 with forward secrecy and authenticated encryption. Go's default
+// has ECDHE with CBC, too, which scanners report as weak. TLS 1.3 has its own, which are not configured.
+var suitesTLS12 = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
 func serveHTTP(srv *http.Server, l net.Listener) error {

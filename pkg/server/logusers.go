@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -10,8 +9,11 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // LogUsers say how users are written to the log.
@@ -48,17 +50,36 @@ func (o LogUsers) Logger(logger *slog.Logger) (*slog.Logger, error) {
 	default:
 		return nil, fmt.Errorf("log.users: %q is none of plain, hash, off", o.Mode)
 	}
-	for _, subject := range o.Subjects {
-		if strings.Contains(subject, "{user}") {
-			// Errors quote subjects; a field holds one as it is.
-			h.subjects = append(h.subjects, subjectPattern(subject, "^", `[^.]`, "$"), subjectPattern(subject, "", `(?:[^\s."\\]|\\.)`, ""))
+	for _, template := range o.Subjects {
+		if strings.Contains(template, "{user}") {
+			h.subjects = append(h.subjects, newUserSubject(template))
 		}
 	}
 	return slog.New(h), nil
 }
 
-// subjectPattern finds subjects of a template, of which char is a character; its groups are users.
-func subjectPattern(template, begin, char, end string) *regexp.Regexp {
+// userSubject finds users in the subjects of one template.
+type userSubject struct {
+	// exact matches a whole subject; its groups are the tokens of users.
+	exact *regexp.Regexp
+	// within finds the start of such a subject in a text. Its group is all of the subject from the
+	// user on. Errors quote subjects, so that a backslash has the next character with it.
+	within *regexp.Regexp
+}
+
+func newUserSubject(template string) userSubject {
+	const quoted = `(?:[^\s."\\]|\\.)`
+	exact := regexp.MustCompile("^" + tokenPatterns(template, `[^.]`) + "$")
+	before, _, _ := strings.Cut(template, "{user}")
+	if !strings.ContainsFunc(before, unicode.IsLetter) || strings.HasPrefix(before, "{") {
+		// Without a literal token in front, most of a text would look like the start of a subject.
+		return userSubject{exact, regexp.MustCompile(tokenPatterns(template, quoted))}
+	}
+	return userSubject{exact, regexp.MustCompile(tokenPatterns(before, quoted) + "((?:" + quoted + `|\.)*` + quoted + ")")}
+}
+
+// tokenPatterns matches the subjects of a template, of whose tokens char is a character.
+func tokenPatterns(template, char string) string {
 	tokens := strings.Split(template, ".")
 	for i, token := range tokens {
 		switch {
@@ -72,13 +93,13 @@ func subjectPattern(template, begin, char, end string) *regexp.Regexp {
 			tokens[i] = regexp.QuoteMeta(token)
 		}
 	}
-	return regexp.MustCompile(begin + strings.Join(tokens, `\.`) + end)
+	return strings.Join(tokens, `\.`)
 }
 
 // hidden is what stands in the place of users.
 type hidden struct {
 	key      []byte // nil writes nobody
-	subjects []*regexp.Regexp
+	subjects []userSubject
 }
 
 // name is 64 bits of the hash: among a million users two are the same once in 37 million times.
@@ -91,32 +112,76 @@ func (h *hidden) name(user string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// text finds all names before it replaces any: what one template finds would be found, and
-// hashed again, by another.
+// token is name for a user as a subject has it: the same user is written alike everywhere.
+func (h *hidden) token(token string) string {
+	if user, err := subject.Decode(token); err == nil {
+		return h.name(user)
+	}
+	return h.name(token)
+}
+
+// text hides the users in all subjects within a text. What one template finds is not looked at
+// again for another: its hash would be hashed.
 func (h *hidden) text(text string) string {
-	var names [][]int
-	for _, pattern := range h.subjects {
-		for _, match := range pattern.FindAllStringSubmatchIndex(text, -1) {
-			for group := match[2:]; len(group) > 0; group = group[2:] {
-				names = append(names, group[:2])
-			}
-		}
+	if whole, ok := h.exactSubject(text); ok {
+		return whole
 	}
-	if len(names) == 0 {
-		return text
-	}
-	slices.SortFunc(names, func(a, b []int) int { return cmp.Or(a[0]-b[0], b[1]-a[1]) }) // the longer one first
 	var out strings.Builder
-	done := 0
-	for _, name := range names {
-		if name[0] >= done {
-			out.WriteString(text[done:name[0]])
-			out.WriteString(h.name(text[name[0]:name[1]]))
-			done = name[1]
+	for {
+		start, user, end := h.find(text)
+		if start < 0 {
+			out.WriteString(text)
+			return out.String()
+		}
+		out.WriteString(text[:start])
+		out.WriteString(h.subject(text[start:end], user-start))
+		text = text[end:]
+	}
+}
+
+// find returns where the first subject with a user begins and ends, and where its user begins;
+// -1 for none. Of several templates with the same beginning, all find the same.
+func (h *hidden) find(text string) (start, user, end int) {
+	start = -1
+	for _, s := range h.subjects {
+		if at := s.within.FindStringSubmatchIndex(text); at != nil && (start < 0 || at[0] < start || at[0] == start && at[1] > end) {
+			start, user, end = at[0], at[2], at[1]
 		}
 	}
-	out.WriteString(text[done:])
-	return out.String()
+	return start, user, end
+}
+
+// subject hides the users of one subject. Where it matches no template to its end, all of it
+// from user on is hidden: it may be a user whose dots the publisher has not encoded.
+func (h *hidden) subject(s string, user int) string {
+	if unquoted, err := strconv.Unquote(`"` + s + `"`); err == nil {
+		if clean, ok := h.exactSubject(unquoted); ok {
+			return clean
+		}
+	}
+	if clean, ok := h.exactSubject(s); ok {
+		return clean
+	}
+	return s[:user] + h.name(s[user:])
+}
+
+func (h *hidden) exactSubject(s string) (string, bool) {
+	for _, template := range h.subjects {
+		groups := template.exact.FindStringSubmatchIndex(s)
+		if groups == nil {
+			continue
+		}
+		var out strings.Builder
+		done := 0
+		for at := groups[2:]; len(at) > 0; at = at[2:] {
+			out.WriteString(s[done:at[0]])
+			out.WriteString(h.token(s[at[0]:at[1]]))
+			done = at[1]
+		}
+		out.WriteString(s[done:])
+		return out.String(), true
+	}
+	return s, false
 }
 
 func (h *hidden) attr(a slog.Attr) slog.Attr {

@@ -92,7 +92,9 @@ func everythingLogged(r *rig) {
 		r.t.Fatal(err)
 	}
 	revoked.want("tidemark.close")
-	r.deleteStream()
+	if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil { // the node creates it again after a second
+		r.t.Fatal(err)
+	}
 	body := `{"subject":"notifications.user.` + loggedUser + `","data":"x"}`
 	status, _ := r.post("/publish", body, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	if status == http.StatusOK {
@@ -111,6 +113,11 @@ func TestUsersWithinTexts(t *testing.T) {
 		{fmt.Errorf("publish to %q", `n.user.o"b'r`), `publish to "n.user.*"`},
 		{"42.inbox.a.b", "*.inbox.a.b"},
 		{"n.city.berlin", "n.city.berlin"},
+		{"n.user.alice%2Eb@example%2Ecom", "n.user.*"},
+		{"[n.all n.user.42 n.city.x]", "[n.all n.user.* n.city.x]"},
+		{`{"subject":"n.user.42"}`, `{"subject":"n.user.*"}`},
+		{"n.user.42.x.y", "n.user.*.x.y"},
+		{errors.New("stream ended. n.user.42."), "stream ended. n.user.*."},
 		{7, 7.0},
 	} {
 		before := len(log.String())
@@ -130,6 +137,32 @@ func TestUsersWithinTexts(t *testing.T) {
 	logger.WithGroup("g").Info("x", slog.Group("h", "user", "42", "in", "n.user.42"))
 	if line := log.String()[before:]; strings.Contains(line, `"42"`) || strings.Contains(line, ".42") || !strings.Contains(line, `"n.user.*"`) {
 		t.Error(line)
+	}
+}
+
+// A user is written alike as a user, and in subjects that a text quotes; what follows a user whose
+// dots were not encoded is hidden, too.
+func TestLogUsers_EncodedUser_SameHashEverywhere(t *testing.T) {
+	for _, user := range []string{"42", "alice.b@example.com", `DOMAIN\bob`, `o"brien`, "a b", "ü*>", "%41", "\u2028", "\u200bzw"} {
+		var log testkit.Log
+		tmpl := templates(t, "n.user.{user}")[0]
+		subject, _, err := tmpl.Expand(map[string]string{"user": user})
+		if err != nil {
+			t.Fatal(err)
+		}
+		users := server.LogUsers{Mode: "hash", Key: []byte("sixteen bytes...."), Subjects: []string{tmpl.String()}}
+		usersLogger(t, &log, users).Info("x", "user", user, "subject", subject, "error", fmt.Errorf("publish to %q: no", subject))
+		line := []byte(log.String())
+		hash := field(line, "user")
+		if len(hash) != 16 || field(line, "subject") != "n.user."+hash || field(line, "error") != `publish to "n.user.`+hash+`": no` {
+			t.Errorf("%q: %s", user, line)
+		}
+	}
+	var log testkit.Log
+	users := server.LogUsers{Mode: "off", Subjects: []string{"n.all", "n.user.{user}"}}
+	usersLogger(t, &log, users).Info("x", "subject", "n.user.alice.b@example.com", "error", errors.New(`"n.user.alice.b@example.com" and n.user.carol.d`))
+	if line := []byte(log.String()); field(line, "subject") != "n.user.*" || field(line, "error") != `"n.user.*" and n.user.*` {
+		t.Errorf("%s", line)
 	}
 }
 

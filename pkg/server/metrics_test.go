@@ -319,8 +319,9 @@ func checkNative(t *testing.T, h *dto.Histogram, want uint64) {
 
 // TestWhoSeesMetrics: without an address for operators, this machine itself does.
 func TestWhoSeesMetrics(t *testing.T) {
-	main := newRig(t, nil)
-	admin := newRig(t, withAdmin)
+	named := func(o *server.Options) { o.HTTP.Hosts = []string{"rebound.example", "tidemark"} }
+	main := newRig(t, named)
+	admin := newRig(t, func(o *server.Options) { withAdmin(o); named(o) })
 	for _, c := range []struct {
 		url, header, value string
 		status             int

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 )
@@ -17,9 +19,9 @@ func (s *Server) operatorRoutes(g *echo.Group) {
 	g.GET("/connections", s.ownConnections)
 	g.POST("/connections/:id/close", s.closeConnection)
 	g.GET("/feeds", s.feedStates)
-	g.GET("/drain", s.tellDrain)
-	g.POST("/drain", s.startDrain)
-	g.POST("/undrain", s.endDrain)
+	g.GET("/drain", s.getDrain)
+	g.POST("/drain", s.postDrain)
+	g.POST("/undrain", s.postUndrain)
 	g.GET("/log/level", s.tellLogLevel)
 	g.PUT("/log/level", s.setLogLevel)
 }
@@ -35,34 +37,35 @@ func (s *Server) openOperators() {
 // with the right for it. A page in a browser here is neither: its Origin tells it, and Host one
 // whose name was rebound.
 func (s *Server) operatorsOnly(next echo.HandlerFunc) echo.HandlerFunc {
-	guard := http.NewCrossOriginProtection()
 	return func(c echo.Context) error {
-		c.Response().Header().Set("Cache-Control", "no-store")
-		err := s.mayOperate(c.Request())
-		if err == nil && guard.Check(c.Request()) != nil {
+		c.Response().Header().Set("Cache-Control", "private, no-store")
+		id, err := s.mayOperate(c.Request())
+		if err == nil && fromAnotherOrigin(c.Request()) {
 			err = &auth.Error{Status: http.StatusForbidden, Detail: "pages of another origin may not operate this node"}
 		}
 		if err != nil {
-			feedhttp.Refuse(c.Response(), err)
+			s.refuseAction(c, seclog.Operate, id, err)
 			return nil
 		}
+		c.Set(operatorKey, id)
 		return next(c)
 	}
 }
 
-func (s *Server) mayOperate(r *http.Request) error {
+// mayOperate returns who operates: a program of this machine, with the zero identity, or an API key.
+func (s *Server) mayOperate(r *http.Request) (auth.Identity, error) {
 	if auth.FromThisMachine(r) {
-		return nil
+		return auth.Identity{}, nil
 	}
 	denied := &auth.Error{Status: http.StatusForbidden, Detail: "/admin is for this machine itself, as localhost, and for API keys with " + auth.AdminRight + " (publish.keys)"}
 	if s.operator == nil {
-		return denied
+		return auth.Identity{}, denied
 	}
 	id, err := s.operator(r)
 	if err == nil && !id.Admin {
-		return denied
+		err = denied
 	}
-	return err
+	return id, err
 }
 
 func (s *Server) closeConnection(c echo.Context) error {
@@ -72,7 +75,7 @@ func (s *Server) closeConnection(c echo.Context) error {
 	}
 	for _, h := range s.streams {
 		if h.Close(id) {
-			s.opts.Logger.Info("an operator closes a stream", "id", id, "remote", c.Request().RemoteAddr)
+			s.acceptedAction(c, "close connection", slog.Uint64("id", id))
 			return c.NoContent(http.StatusNoContent)
 		}
 	}
@@ -110,6 +113,6 @@ func (s *Server) setLogLevel(c echo.Context) error {
 	if err := s.opts.LogLevel.Set(body.Level); err != nil {
 		return refuse(c, badQuery("level: %v", err))
 	}
-	s.opts.Logger.Warn("the level of the log was changed", "from", before, "to", body.Level)
+	s.acceptedAction(c, "set log level", slog.String("from", before), slog.String("to", body.Level))
 	return s.tellLogLevel(c)
 }

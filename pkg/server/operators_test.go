@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -125,6 +126,55 @@ func TestOperatorsDrain(t *testing.T) {
 	r.stop()
 }
 
+// TestDrain_BeforeDelayHasPassed_ServesOpenConnections: load balancers see the node leave before a
+// request fails, and a drain that is taken back closes nothing.
+func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
+	r := newRig(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = time.Hour })
+	l := r.listen("/events", "")
+	l.want("tidemark.open")
+	var d server.Drain
+	if status := r.operate(&d, "POST", "/admin/drain", ""); status != http.StatusAccepted || !d.Draining || d.Closing || d.DelayMS != time.Hour.Milliseconds() {
+		t.Fatalf("%d, %+v", status, d)
+	}
+	if got := r.status("/readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: %d", got)
+	}
+	late := r.listen("/events", "")
+	if ev := late.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "drain" {
+		t.Errorf("a new connection: %s %s", ev.Type, ev.Data)
+	}
+	r.post("/publish", `{"subject":"notifications.broadcast","data":"still here"}`)
+	l.want("still here")
+	r.operate(&d, "POST", "/admin/undrain", "")
+	if d.Draining {
+		t.Fatalf("%+v", d)
+	}
+	r.listen("/events", "").want("tidemark.open")
+	r.post("/publish", `{"subject":"notifications.broadcast","data":"and on"}`)
+	l.want("and on")
+	r.srv.SetDrainDelay(0) // else the end of the node takes an hour
+}
+
+// TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses: SIGTERM, as Run's context is.
+func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
+	r := newRig(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = 5 * time.Second })
+	l := r.listen("/events", "")
+	l.want("tidemark.open")
+	stopped := make(chan struct{})
+	go func() { r.stop(); close(stopped) }()
+	r.eventually("/readyz says so", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
+	late := r.listen("/events", "")
+	if ev := late.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "drain" {
+		t.Errorf("a new connection: %s %s", ev.Type, ev.Data)
+	}
+	r.post("/publish", `{"subject":"notifications.broadcast","data":"still here"}`)
+	l.want("still here")
+	if ev := l.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "drain" {
+		t.Errorf("at the end: %s %s", ev.Type, ev.Data)
+	}
+	<-stopped
+}
+
 // TestOperatorsAlone: pages, rebound names, proxies and keys without the right are kept out.
 func TestOperatorsAlone(t *testing.T) {
 	admin, adminLine, err := auth.NewAPIKey("ops", auth.AdminRight)
@@ -139,7 +189,11 @@ func TestOperatorsAlone(t *testing.T) {
 	if err := os.WriteFile(keys, []byte(adminLine+"\n"+otherLine+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(o *server.Options) { withAdmin(o); o.Publish.KeysFile = keys })
+	r := newRig(t, func(o *server.Options) {
+		withAdmin(o)
+		o.Publish.KeysFile = keys
+		o.HTTP.Hosts = []string{"evil.example", "node.example"}
+	})
 	for name, tt := range map[string]struct {
 		header []string
 		want   int

@@ -26,12 +26,18 @@ type Options struct {
 	// Streams are created when missing; where they differ they are changed if ApplyStreams.
 	Streams      []jetstream.StreamConfig
 	ApplyStreams bool
-	Auth         AuthOptions
-	Feeds        []FeedOptions
-	SSE          SSEOptions
-	Window       WindowOptions
-	// Limits.Streams of 0 is what the limit of open files allows, less a reserve.
+	// Dev is for trying things out: without Auth.Identity ?user= names the user, and without keys and
+	// tokens presence may be read, both by programs of this machine alone; see auth.Dev. Not behind
+	// a proxy.
+	Dev    bool
+	Auth   AuthOptions
+	Feeds  []FeedOptions
+	SSE    SSEOptions
+	Window WindowOptions
+	// Limits.Streams of 0 is what the limit of open files allows, less a reserve. Limits.PerAddress
+	// of 0 is half of Limits.Streams, or 13,000 where that leaves a quarter and half is less.
 	Limits  feedhttp.Limits
+	Sockets SocketLimits
 	Publish PublishOptions
 	Console bool // serve the console at /
 	Node    NodeOptions
@@ -52,6 +58,15 @@ type HTTPOptions struct {
 	CertFile, KeyFile string // PEM; without them HTTP/1.1 and h2c are spoken in the clear
 	CORSOrigins       []string
 	CORSCredentials   bool
+	CORSHeaders       []string // request headers that pages may send besides those that Tidemark knows
+	// Hosts are the host names that requests may be for, at every route and at the admin listener;
+	// *.example.com stands for all names below
+	// example.com. When empty, loopback listeners serve localhost alone, and others every name.
+	// A request for another name is answered with 421.
+	Hosts []string
+	// BasePath is a path that all routes of Addr lie below, such as /tidemark: with a leading
+	// slash and without a trailing one. Empty for none.
+	BasePath string
 	// TrustedProxies are believed what X-Forwarded-For says of a client's address. Nobody is
 	// when empty, and all clients of a proxy are one address then.
 	TrustedProxies []netip.Prefix
@@ -63,6 +78,10 @@ type HTTPOptions struct {
 	// ShutdownTimeout bounds the wait for requests to end, and for streams beyond their
 	// SSEOptions.DrainPeriod; 10 s when zero.
 	ShutdownTimeout time.Duration
+	// DrainDelay is how long a node that is to stop reports 503 at /readyz and closes new
+	// connections with tidemark.close before it closes the open ones and the port. It should
+	// exceed the interval of a load balancer's checks; zero waits for nothing.
+	DrainDelay time.Duration
 }
 
 // AdminOptions say where operators connect.
@@ -79,8 +98,9 @@ type AdminOptions struct {
 
 // AuthOptions say who is calling.
 type AuthOptions struct {
-	// Identity are sources in the order in which they are asked: jwt, header, dev, anonymous.
-	// Empty is dev and anonymous. Where none finds an identity, the request is refused.
+	// Identity are sources in the order in which they are tried: jwt, header, dev, anonymous.
+	// Empty is anonymous, before which Options.Dev puts dev; without it a request with ?user= is
+	// refused. Where no source finds an identity, the request is refused.
 	Identity []string
 	JWT      auth.JWTOptions
 	Header   auth.HeaderOptions
@@ -93,6 +113,16 @@ type FeedOptions struct {
 	Stream          string
 	Subjects, Allow []feed.Template
 	ReplayFromLog   bool // an ephemeral consumer for every resume
+}
+
+// SocketLimits bound the sockets of HTTPOptions.Addr; see push.Sockets. Those of AdminOptions.Addr
+// are 64.
+type SocketLimits struct {
+	All int // 0 is what the limit of open files allows, less a reserve
+	// PerAddress bounds those of one IPv4 address, or one /64 of IPv6; the addresses of
+	// HTTPOptions.TrustedProxies are exempt. 0 is half of All, or 14,000 where that leaves a
+	// quarter and half is less.
+	PerAddress int
 }
 
 // SSEOptions are as in feedhttp.SubscribeOptions, but for DrainPeriod.
@@ -113,8 +143,11 @@ type PublishOptions struct {
 	// LocalOnly lets only this machine publish where there are neither keys nor tokens.
 	LocalOnly bool
 	ByToken   bool // a token of AuthOptions.JWT may publish what its publish claim says
-	MaxBytes  int64
-	MaxBatch  int
+	// AllSubjects accepts every subject of the feeds' streams, not only those that a feed can
+	// deliver.
+	AllSubjects bool
+	MaxBytes    int64
+	MaxBatch    int
 }
 
 // NodeOptions say what this node is to others.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
@@ -82,8 +83,19 @@ func (s streamSource) Position() string {
 	return at.String()
 }
 
+// withoutKeys is the source where there are neither keys nor tokens: with Options.Dev programs of
+// this machine have the right, else the answer says what to set.
+func (s *Server) withoutKeys(what, set string) auth.Source {
+	if s.opts.Dev {
+		return auth.ThisMachine()
+	}
+	return func(*http.Request) (auth.Identity, error) {
+		return auth.Identity{}, &auth.Error{Status: http.StatusForbidden, Detail: what + " needs " + set + "; --dev lets programs of this machine try it"}
+	}
+}
+
 // openWatchers makes the source that says who may read who is connected: keys and tokens, and
-// where there are neither this machine itself.
+// where there are neither, with Options.Dev, this machine itself.
 func (s *Server) openWatchers() {
 	var sources []auth.Source
 	if s.keys != nil {
@@ -93,7 +105,7 @@ func (s *Server) openWatchers() {
 		sources = append(sources, s.tokens.Identify)
 	}
 	if len(sources) == 0 {
-		sources = append(sources, auth.ThisMachine())
+		sources = append(sources, s.withoutKeys("presence", "an API key with "+auth.PresenceRight+" in publish.keys, or auth.jwt.presence_claim"))
 	}
 	s.watcher = s.revoked.Guard(auth.Required(sources...))
 }

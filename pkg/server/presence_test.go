@@ -203,7 +203,7 @@ func TestPresenceIsForSome(t *testing.T) {
 
 // TestPresenceFromThisMachine: without keys it is nobody's but this machine's.
 func TestPresenceFromThisMachine(t *testing.T) {
-	r := newRig(t, withPresence("a"))
+	r := newRig(t, func(o *server.Options) { withPresence("a")(o); o.HTTP.Hosts = []string{"evil.example.com"} })
 	for name, header := range map[string][]string{
 		"a rebound name": {"Host", "evil.example.com"},
 		"a proxy":        {"X-Forwarded-For", "127.0.0.1"},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,8 +16,11 @@ const (
 	provisionTimeout = 10 * time.Second
 )
 
-// provision makes the streams what they should be, as soon as NATS lets it.
+// provision makes the streams what they should be, as soon as NATS lets it, and keeps them until
+// ctx ends; see streamKeeper.
 func (s *Server) provision(ctx context.Context) {
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
 	for _, want := range s.opts.Streams {
 		for told := ""; ; {
 			err := s.provisionOne(ctx, want)
@@ -38,14 +42,16 @@ func (s *Server) provision(ctx context.Context) {
 			case <-time.After(provisionPause):
 			}
 		}
+		keeping.Go(func() { s.keepStream(ctx, s.kept[want.Name]) })
 	}
+	s.delivery.Refresh(ctx)
 	s.provisioned.Store(nil)
 }
 
 func (s *Server) provisionOne(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	out, err := jetlog.Provision(ctx, s.js, want, s.opts.ApplyStreams)
+	out, err := jetlog.ProvisionOwned(ctx, s.js, want, s.opts.ApplyStreams)
 	log := s.opts.Logger.With("stream", want.Name)
 	for _, d := range out.Differences {
 		log.Warn("the stream differs from its definition", "field", d.Field, "want", d.Want, "have", d.Have, "applied", out.Action == jetlog.Applied)
@@ -53,6 +59,7 @@ func (s *Server) provisionOne(ctx context.Context, want jetstream.StreamConfig) 
 	if err != nil {
 		return err
 	}
+	s.kept[want.Name].found(out)
 	switch out.Action {
 	case jetlog.Created, jetlog.Applied:
 		log.Info("stream " + string(out.Action))

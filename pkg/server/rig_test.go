@@ -59,6 +59,7 @@ func templates(t testing.TB, texts ...string) (out []feed.Template) {
 func options(t testing.TB, url string) server.Options {
 	opts := server.Options{
 		HTTP:    server.HTTPOptions{Addr: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second},
+		Dev:     true,
 		Streams: []jetstream.StreamConfig{testStream()},
 		Feeds: []server.FeedOptions{{
 			Name: "notifications", Paths: []string{"/events", "/sse-notifications", "/api/events/subscribe"}, Stream: "NOTIFICATIONS",
@@ -252,13 +253,22 @@ type listener struct {
 // listen opens a feed; id is the Last-Event-ID, or empty.
 func (r *rig) listen(path, id string) *listener {
 	r.t.Helper()
+	if id == "" {
+		return r.listenAs(path)
+	}
+	return r.listenAs(path, "Last-Event-ID", id)
+}
+
+// listenAs opens a feed with headers: name, value, name, value.
+func (r *rig) listenAs(path string, header ...string) *listener {
+	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if id != "" {
-		req.Header.Set("Last-Event-ID", id)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

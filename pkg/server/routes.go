@@ -9,30 +9,32 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
 // Headers that pages of other origins may send.
-var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "traceparent", "tracestate"}
+// sentry-trace, baggage and X-Requested-With are added by monitoring and request libraries to every request of a page.
+var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "traceparent", "tracestate", "sentry-trace", "baggage", "X-Requested-With"}
 
 // reading are the methods of what is only looked at.
 var reading = []string{http.MethodGet, http.MethodHead}
 
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
-	e.HTTPErrorHandler = problemHandler
+	e.HTTPErrorHandler = s.problemHandler
 	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
-			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: corsHeaders,
+			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: slices.Concat(corsHeaders, s.opts.HTTP.CORSHeaders),
 			ExposeHeaders: []string{"Retry-After"}, MaxAge: 600,
 		}))
 	}
-	e.GET("/healthz", s.healthz)
-	e.GET("/readyz", s.readyz)
+	e.Match(reading, "/healthz", s.healthz)
+	e.Match(reading, "/readyz", s.readyz)
 	e.Match(reading, "/client.js", echo.WrapHandler(web.Client()))
 	e.Match(reading, "/client.d.ts", echo.WrapHandler(web.ClientTypes()))
 	s.consoleRoutes(e)
@@ -57,7 +59,8 @@ func (s *Server) routes(context.Context) (err error) {
 	if s.certificate, err = openCertificate(s.opts.HTTP); err != nil {
 		return err
 	}
-	s.http = newHTTPServer(s.opts.HTTP, s.certificate, e, s.opts.Logger)
+	handler := s.guardHosts(s.listener, underBase(s.opts.HTTP.BasePath, e))
+	s.http = newHTTPServer(s.opts.HTTP, s.certificate, handler, s.opts.Logger)
 	return s.front()
 }
 
@@ -65,7 +68,7 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
-		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(),
+		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
 		Identify: s.reader, Check: s.revoked.Check,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
@@ -81,6 +84,8 @@ const (
 	broadcastSubject = "notifications.broadcast"
 )
 
+var publishPaths = []string{"/publish", "/api/events/send-message"}
+
 func (s *Server) publishRoutes(e *echo.Echo) error {
 	if !s.opts.Publish.Enabled {
 		return nil
@@ -90,9 +95,10 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Subjects: s.publishable(), Admission: s.admit,
+		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Accept: s.delivery.Check, Templates: s.subjects(), Admission: s.admit,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
-		Logger: s.opts.Logger.With("part", "publish"),
+		Refused: s.refusedRequests(seclog.Publish),
+		Logger:  s.opts.Logger.With("part", "publish"),
 	}
 	guard, err := s.crossOrigin()
 	if err != nil {
@@ -101,18 +107,6 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	e.Any("/publish", echo.WrapHandler(guard(s.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
 	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
 	return nil
-}
-
-// publishable are the subjects of the streams that are served. A NATS server may have others
-// that are nobody's business here.
-func (s *Server) publishable() []string {
-	var subjects []string
-	for _, def := range s.opts.Streams {
-		if s.feeds[def.Name] != nil {
-			subjects = append(subjects, def.Subjects...)
-		}
-	}
-	return feed.MergeFilters(subjects)
 }
 
 // crossOrigin refuses posts from pages of other origins, but for those that CORS names.
@@ -139,7 +133,7 @@ func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
 }
 
 // problemHandler gives Echo's own errors the form of all others.
-func problemHandler(err error, c echo.Context) {
+func (s *Server) problemHandler(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
@@ -148,6 +142,9 @@ func problemHandler(err error, c echo.Context) {
 		p.Status, p.Detail = he.Code, http.StatusText(he.Code)
 		if p.Status == http.StatusNotFound {
 			p.Detail = "nothing is served at " + c.Request().URL.Path
+			if !s.opts.Publish.Enabled && slices.Contains(publishPaths, c.Request().URL.Path) {
+				p.Detail = "publishing over HTTP is off at this node; set publish.keys or auth.jwt.publish_claim, or start it with --dev to try it on this machine"
+			}
 		}
 	}
 	feedhttp.WriteProblem(c.Response(), p)

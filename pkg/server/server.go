@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/delivery"
+	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
@@ -32,31 +34,37 @@ type Server struct {
 	certificate *certificate // nil without TLS
 	engine      *push.Engine // writes the streams
 	admit       *feedhttp.Admission
+	sockets     *push.Sockets // of http.addr
 
-	tokens    *auth.JWTSource // nil without
-	headers   *auth.HeaderSource
-	reader    auth.Source
-	publisher auth.Source   // nil where everybody may publish
-	keys      *auth.APIKeys // nil without
-	watcher   auth.Source   // who may read who is connected
-	revoked   auth.Revocations
-	embedded  *natsd.Server // nil with a NATS server of its own
-	nats      *nats.Conn
-	js        jetstream.JetStream
-	publish   *jetlog.Publisher
-	feeds     map[string]*feed.Feed // by stream
-	logs      map[string]*jetlog.Log
-	streams   []*feedhttp.Subscribe // by their place among Options.Feeds
-	metrics   *metrics.Metrics
-	presence  *presence.Presence // nil without
-	readers   chan struct{}      // of presence, as many as fit
-	announced announcement
-	traces    *traces.Traces // nil without
+	tokens      *auth.JWTSource // nil without
+	headers     *auth.HeaderSource
+	reader      auth.Source
+	publisher   auth.Source   // nil where everybody may publish
+	keys        *auth.APIKeys // nil without
+	watcher     auth.Source   // who may read who is connected
+	revoked     auth.Revocations
+	revocations revocations
+	embedded    *natsd.Server // nil with a NATS server of its own
+	nats        *nats.Conn
+	js          jetstream.JetStream
+	publish     *jetlog.Publisher
+	feeds       map[string]*feed.Feed // by stream
+	delivery    *delivery.Rules
+	logs        map[string]*jetlog.Log
+	streams     []*feedhttp.Subscribe // by their place among Options.Feeds
+	metrics     *metrics.Metrics
+	presence    *presence.Presence // nil without
+	readers     chan struct{}      // of presence, as many as fit
+	announced   announcement
+	traces      *traces.Traces // nil without
+	security    *seclog.Log
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
+	adminSockets  *push.Sockets
 
 	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
+	kept        keptStreams
 	draining    atomic.Bool
 	drain       drainState
 	started     time.Time
@@ -69,10 +77,12 @@ type Server struct {
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}, readers: make(chan struct{}, maxReaders)}
+	s.kept = newKeptStreams(s.opts.Streams)
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
 	s.opts.NATS.Denied = s.microDenied
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
+	s.openSecurityLog()
 	if err := s.build(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -105,11 +115,8 @@ func (s *Server) startEngine(context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.engine.Close)
-	limits := s.opts.Limits
-	if limits.Streams == 0 {
-		limits.Streams = streamsFor(fileLimit())
-	}
-	s.admit = feedhttp.NewAdmission(limits, s.opts.HTTP.TrustedProxies...)
+	s.openSockets()
+	s.admit = feedhttp.NewAdmission(streamLimits(s.opts.Limits), s.opts.HTTP.TrustedProxies...)
 	return nil
 }
 
@@ -137,7 +144,7 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	for _, f := range s.opts.Feeds {
 		streams = append(streams, f.Stream)
 	}
-	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Streams: streams}); err != nil {
+	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Streams: streams, Expected: s.kept.expected}); err != nil {
 		return err
 	}
 	s.onClose(s.publish.Close)
@@ -162,11 +169,13 @@ func (s *Server) openTraces(context.Context) (err error) {
 
 // openFeeds gives each stream that a feed names one tail and window.
 func (s *Server) openFeeds(context.Context) error {
+	s.openDelivery()
+	scans := jetlog.NewScanQueue()
 	for _, f := range s.opts.Feeds {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
@@ -174,6 +183,7 @@ func (s *Server) openFeeds(context.Context) error {
 		s.logs[f.Stream] = log
 		s.feeds[f.Stream] = feed.New(log, feed.Options{
 			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
+			Deliverable: s.deliverable(f.Stream), QuietUndeliverable: s.opts.Publish.AllSubjects,
 			Logger: s.opts.Logger.With("stream", f.Stream),
 		})
 	}
@@ -212,7 +222,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.shutdown()
+	s.shutdown(err != nil)
 	stop(errors.New("the server is stopping"))
 	s.stopAdmin()
 	parts.Wait()
@@ -221,34 +231,17 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// shutdown sends the clients away over the drain period, then ends the requests.
-func (s *Server) shutdown() {
-	s.stopDraining()
-	streams, _ := s.admit.Counts()
+// shutdown drains the node, then ends the requests that are left. Where a listener has failed,
+// load balancers do not reach the node any more, and are not waited for.
+func (s *Server) shutdown(failed bool) {
 	period, timeout := s.opts.SSE.DrainPeriod, s.opts.HTTP.ShutdownTimeout
-	s.opts.Logger.Info("draining", "streams", streams, "period", period.String(), "timeout", timeout.String())
-	s.drainAll(period, timeout)
+	s.stopServing(failed, period, timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.opts.Logger.Warn("some requests did not end in time", "error", err)
 		_ = s.http.Close()
 	}
-}
-
-// drainAll blocks until all streams have ended, or timeout beyond period has passed.
-func (s *Server) drainAll(period, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), period+timeout)
-	defer cancel()
-	var drains sync.WaitGroup
-	for _, h := range s.streams {
-		drains.Go(func() {
-			if err := h.Drain(ctx, period); err != nil {
-				s.opts.Logger.Warn("some streams did not end in time", "error", err)
-			}
-		})
-	}
-	drains.Wait()
 }
 
 func (s *Server) onClose(f func()) { s.cleanup = append(s.cleanup, f) }

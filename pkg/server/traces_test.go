@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -139,6 +140,11 @@ func TestNoTraceOfWhatWasThere(t *testing.T) {
 	second := startNode(t, opts)
 	second.awaitReady()
 	first.send("notifications.broadcast", "y", "traceparent", tracestest.Parent(trace2, "01"))
+	second.eventually("y is read before the client connects", func() bool {
+		var health server.Health
+		_, raw := get(t, second.base+"/readyz", "")
+		return json.Unmarshal(raw, &health) == nil && health.Windows["NOTIFICATIONS"].Last == 11
+	})
 	l := second.listen("/events?from=all", "")
 	l.want("tidemark.open", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "y")
 	second.stop()

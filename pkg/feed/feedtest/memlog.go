@@ -32,6 +32,7 @@ type MemLog struct {
 	stored  time.Time // of the event that was stored last
 	down    error
 	readers int
+	counted int
 
 	chosen  string // the epoch of all incarnations; empty for one of its own each
 	removed bool   // there is no stream
@@ -240,6 +241,29 @@ func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 		}
 	}
 	return to >= from && uint64(held) != to-from+1, nil
+}
+
+// CountSubjects implements feed.Log.
+func (l *MemLog) CountSubjects(ctx context.Context, filters []string, _ int) (int, error) {
+	if err := l.reach(ctx); err != nil {
+		return 0, err
+	}
+	defer l.mu.Unlock()
+	l.counted++
+	subjects := map[string]bool{}
+	for _, ev := range l.events {
+		if len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return feed.Matches(f, ev.Subject) }) {
+			subjects[ev.Subject] = true
+		}
+	}
+	return len(subjects), nil
+}
+
+// Counted is how often CountSubjects was answered.
+func (l *MemLog) Counted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counted
 }
 
 // Count implements feed.Log.

@@ -37,6 +37,7 @@ func TestLog(t *testing.T, open func(t *testing.T) Harness) {
 		{"read a range", testReadRange},
 		{"read filters", testReadFilters},
 		{"read the last of each subject", testReadLast},
+		{"count subjects", testCountSubjects},
 		{"read what was trimmed meanwhile", testReadTrimmed},
 		{"read while publishing", testReadConcurrently},
 		{"read ends with its context", testReadContext},
@@ -245,6 +246,27 @@ func testReadLast(t *testing.T, h Harness) {
 	got, _, _ := h.read(t, feed.ReadOptions{From: 1, To: 5, LastPerSubject: true, Filters: []string{"notifications.*"}})
 	if want := []uint64{3, 4, 5}; !slices.Equal(got, want) {
 		t.Errorf("the last of each subject: %v, want %v", got, want)
+	}
+}
+
+func testCountSubjects(t *testing.T, h Harness) {
+	for _, s := range []string{"a", "b", "a", "c.x", "c.y", "b"} {
+		h.publish(1, "notifications."+s)
+	}
+	for _, c := range []struct {
+		filters []string
+		limit   int
+		want    int
+	}{
+		{[]string{"notifications.c.*"}, 2, 2}, {[]string{"notifications.>"}, 0, 4}, {nil, 0, 4}, {[]string{"notifications.*"}, 2, 2},
+	} {
+		n, err := h.Log.CountSubjects(testContext(t), c.filters, c.limit)
+		if err != nil || n < c.want || c.limit > 0 && n > c.limit {
+			t.Errorf("%q up to %d: %d subjects, %v; want %d", c.filters, c.limit, n, err, c.want)
+		}
+	}
+	if n, err := h.Log.CountSubjects(testContext(t), []string{"notifications.*", "notifications.c.*"}, 3); err != nil || n <= 3 {
+		t.Errorf("beyond the limit of 3: %d, %v", n, err)
 	}
 }
 

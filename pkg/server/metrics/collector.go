@@ -33,9 +33,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		c.feed(to, f)
 	}
 	c.admission(to)
+	c.sockets(to)
+	c.revocations(to)
 	c.publisher(to)
 	c.nats(to)
 	c.traces(to)
+	for name, n := range c.node.Recreations() {
+		send(to, recreations, n, name)
+	}
 	sendBool(to, drainingNow, c.node.Draining())
 	send(to, buildInfo, 1, c.node.Version, runtime.Version())
 	asking.Wait()
@@ -69,6 +74,26 @@ func (c *collector) admission(to sink) {
 	if c.node.Untrusted != nil {
 		send(to, untrusted, c.node.Untrusted())
 	}
+}
+
+func (c *collector) sockets(to sink) {
+	opts, s := c.node.Sockets.Options(), c.node.Sockets.Status()
+	send(to, sockets, s.Open-s.Idle, "busy")
+	send(to, sockets, s.Idle, "idle")
+	if opts.Max > 0 {
+		send(to, socketsLimit, opts.Max)
+	}
+	send(to, socketsRefused, s.Refused, "sockets")
+	send(to, socketsRefused, s.RefusedPerAddress, "sockets_per_address")
+	send(to, idleSocketsClosed, s.IdleClosed)
+}
+
+func (c *collector) revocations(to sink) {
+	r := c.node.Revocations()
+	send(to, revocations, r.Remembered)
+	send(to, revocationsForgotten, r.Forgotten)
+	send(to, revocationMessages, r.Applied, "applied")
+	send(to, revocationMessages, r.Invalid, "invalid")
 }
 
 func (c *collector) publisher(to sink) {
@@ -106,6 +131,7 @@ func (c *collector) stream(to sink, s Stream) {
 	c.window(to, s, status)
 	c.replays(to, s, status.Replays)
 	sendBool(to, tailUp, status.Lost == nil, s.Name)
+	send(to, undeliverable, status.Undeliverable, s.Name)
 	send(to, tailFailures, status.TailFailures, s.Name)
 	for reason, n := range status.Losses {
 		send(to, tailResets, n, s.Name, string(reason))
@@ -147,6 +173,7 @@ func (c *collector) replays(to sink, s Stream, status feed.ReplayStatus) {
 		send(to, createFailures, n, s.Name, reason.String())
 	}
 	send(to, tailRestarts, log.TailRestarts, s.Name)
+	send(to, pullRefusals, log.PullRefusals, s.Name)
 }
 
 // askTimeout bounds the question to a stream's leader.

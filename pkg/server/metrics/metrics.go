@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/push"
 	"github.com/tidemark/tidemark/pkg/server/traces"
 )
 
@@ -27,12 +28,23 @@ type Node struct {
 	Streams   []Stream
 	Publisher *jetlog.Publisher
 	Admission *feedhttp.Admission
+	Sockets   *push.Sockets
 	NATS      *nats.Conn
 	Store     func() error  // why the embedded server stores nothing; nil without one
 	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
 	Draining  func() bool
-	Traces    func() traces.Status // nil without any
-	Version   string               // of this program
+	// Revocations are what came on the subject of revocations.
+	Revocations func() Revocations
+	// Recreations are how often each stream, by its name, was created again at run time.
+	Recreations func() map[string]uint64
+	Traces      func() traces.Status // nil without any
+	Version     string               // of this program
+}
+
+// Revocations are those that the node remembers or has forgotten before their time, and the messages.
+type Revocations struct {
+	Remembered                  int
+	Forgotten, Applied, Invalid uint64
 }
 
 // Feed is a handler by the name of its feed.

@@ -2,12 +2,19 @@ package metrics
 
 // What there is. docs/METRICS.md lists it, and a test compares the two.
 var (
-	connections      = define(gauge, "connections", "Open streams. live: level with the stream. replaying: catching up from the stored stream. slow: the client has taken nothing for a second that is ready for it, or reads too slowly to be level.", "feed", "state")
-	connectionsLimit = define(gauge, "connections_limit", "The most streams that the node takes (limits.streams, or what open files allow); missing where there is no limit.")
-	connects         = define(counter, "connects_total", "Streams that were let in.", "feed")
-	disconnects      = define(counter, "disconnects_total", "Streams that ended, of those that were let in. gone: the client left. timeout: it took no bytes for sse.write_timeout. closed: cut off at the end of the process. error: anything else. The others are the reasons of tidemark.close.", "feed", "reason")
-	refusals         = define(counter, "refusals_total", "Requests that were turned away, by the limit that they met (streams, per_user, per_address, replays, connect_rate, publish_rate), or for what the node was up to (draining, elsewhere: sent to another node by a proxy).", "reason")
-	untrusted        = define(counter, "untrusted_headers_total", "Requests whose identity headers were not believed, as their sender is none of http.trusted_proxies; missing without auth.identity header.")
+	connections          = define(gauge, "connections", "Open streams. live: level with the stream. replaying: catching up from the stored stream. slow: the client has taken nothing for a second that is ready for it, or reads too slowly to be level.", "feed", "state")
+	connectionsLimit     = define(gauge, "connections_limit", "The most streams that the node takes (limits.streams, or what open files allow); missing where there is no limit.")
+	connects             = define(counter, "connects_total", "Streams that were let in.", "feed")
+	disconnects          = define(counter, "disconnects_total", "Streams that ended, of those that were let in. gone: the client left. timeout: it took no bytes for sse.write_timeout. closed: cut off at the end of the process. error: anything else. The others are the reasons of tidemark.close.", "feed", "reason")
+	refusals             = define(counter, "refusals_total", "Requests that were turned away, by the limit that they met (streams, per_user, per_address, replays, connect_rate, publish_rate; of from=last: last_subjects, last_waiting, last_waiting_per_user, last_waiting_per_address), or for another reason (draining; elsewhere: sent to another node by a proxy; host: a Host name that is not served).", "reason")
+	sockets              = define(gauge, "sockets", "Open sockets of http.addr. idle: kept alive between requests. busy: all others.", "state")
+	socketsLimit         = define(gauge, "sockets_limit", "The most sockets that the node accepts (limits.sockets, or what open files allow); missing where there is no limit.")
+	socketsRefused       = define(counter, "sockets_refused_total", "Sockets that were closed when they were accepted, because a limit was reached and no socket was idle.", "limit")
+	idleSocketsClosed    = define(counter, "idle_sockets_closed_total", "Idle sockets that were closed in favor of new ones, because a limit was reached.")
+	revocations          = define(gauge, "revocations", "Revocations that the node remembers.")
+	revocationsForgotten = define(counter, "revocations_forgotten_total", "Revocations that were forgotten before their time, because their list was full: their tokens are accepted again until they expire.")
+	revocationMessages   = define(counter, "revocation_messages_total", "Messages on tidemark.revoke. invalid ones were ignored.", "result")
+	untrusted            = define(counter, "untrusted_headers_total", "Requests whose identity headers were not believed, as their sender is none of http.trusted_proxies; missing without auth.identity header.")
 
 	deliveredEvents = define(counter, "delivered_events_total", "Events handed to connections. live: stored while the client was connected. missed: stored before it connected, and caught up on.", "feed", "kind")
 	deliveredBytes  = define(counter, "delivered_bytes_total", "Bytes handed to connections, control events and heartbeats included, transfer coding and TLS excluded.", "feed")
@@ -16,6 +23,8 @@ var (
 
 	publishedEvents = define(counter, "published_events_total", "Events that came by HTTP and were handed to NATS. failed ones may be stored, if no acknowledgement came.", "result")
 	publishDuration = define(hist, "publish_duration_seconds", "From handing events of a request to NATS to the acknowledgement of each.")
+
+	undeliverable = define(counter, "undeliverable_messages_total", "Messages that were stored while the node followed the stream and that no feed can deliver: their subject matches none of the feeds' subjects and allow, or a value in it is not encoded as documented. Every node counts them.", "stream")
 
 	windowEvents      = define(gauge, "window_events", "Recent events that are held in memory.", "stream")
 	windowBytes       = define(gauge, "window_bytes", "What they take, about.", "stream")
@@ -41,6 +50,8 @@ var (
 	lastSequence = define(gauge, "stream_last_sequence", "The last sequence of the stream, as its leader tells at the scrape; missing when it does not answer within a second.", "stream")
 	tailLag      = define(gauge, "tail_lag_events", "How many events the node has yet to read: the difference of these two.", "stream")
 	tailResets   = define(counter, "tail_resets_total", "How often the stream could not be followed where the node was, by the gap that its clients were told.", "stream", "reason")
+	recreations  = define(counter, "stream_recreations_total", "How often the node created a stream again that went away while it ran. The events of the stream are lost each time.", "stream")
+	pullRefusals = define(counter, "pull_refusals_total", "Pull requests of the tail and of replays that NATS did not accept. One that exceeds a limit of the server is repeated with less.", "stream")
 	tailRestarts = define(counter, "tail_restarts_total", "How often the consumer of the tail was replaced, without a loss: the connection, the server or the consumer had failed.", "stream")
 	tailFailures = define(counter, "tail_failures_total", "How often the tail ended with an error and was started again. Clients stay connected and wait until it follows the stream.", "stream")
 

@@ -15,9 +15,12 @@ const isControl = event => event.type.startsWith('tidemark.');
 // Whether who has everything up to the position `mine` has what lies at `id`, too. Positions
 // of two incarnations of a stream cannot be compared.
 function covers(mine, id) {
-  const [a, b] = [mine, id].map(text => /^(\d+)(.*)$/.exec(text));
-  return mine === id || !!a && !!b && a[2] === b[2] && +a[1] >= +b[1];
+  const [a, b] = [mine, id].map(text => /^0*(\d+)(.*)$/.exec(text));
+  return mine === id || !!a && !!b && a[2] === b[2] && !less(a[1], b[1]);
 }
+
+// Compares sequences as text: numbers are not exact beyond 2^53.
+const less = (a, b) => a.length === b.length ? a < b : a.length < b.length;
 
 // A published event that was handled already. Control events are told whenever they come.
 const repeats = (mine, event) => !!event.id && !isControl(event) && covers(mine, event.id);
@@ -162,6 +165,13 @@ function streamingFetch() {
   if (typeof Response === 'function' && 'body' in Response.prototype) return globalThis.fetch;
 }
 
+// Returns a function that says how many milliseconds ago it was made. The wall clock goes on while
+// a machine sleeps, and may be set back; the other one may stand still, and is never set.
+function stopwatch() {
+  const wall = Date.now(), steady = performance.now();
+  return () => Math.max(Date.now() - wall, performance.now() - steady);
+}
+
 // Something that goes on until it is stopped, and now and then waits.
 function newTask() {
   let end = () => {};
@@ -195,7 +205,7 @@ function newTask() {
 // is level with what is posted.
 async function share({ self, follow, deliver, setState, idleTimeout }) {
   const channel = new BroadcastChannel(self.key), member = newTask();
-  let box = mailbox(), seen = self.position, level = true, catching, leading, alone, at, steal, candidate, heard = Date.now();
+  let box = mailbox(), seen = self.position, level = true, catching, leading, alone, at, steal, candidate, silence = stopwatch();
 
   const lag = () => {
     level = false;
@@ -213,7 +223,7 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
   };
   const receive = ({ hello, state, more, before, event }) => {
     if (self.closed) return;
-    heard = Date.now();
+    silence = stopwatch();
     if (hello) return leading && post({});
     setState(state, more);
     const mine = level ? seen : self.position;
@@ -260,8 +270,8 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
 
   // A leader that is silent for long hangs, and the lock is taken from it.
   const watch = () => {
-    if (leading || self.asleep || Date.now() - heard < 1.5 * idleTimeout) return;
-    heard = Date.now();
+    if (leading || self.asleep || silence() < 1.5 * idleTimeout) return;
+    silence = stopwatch();
     steal = true;
     candidate.abort();
   };
@@ -272,7 +282,7 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
     if (self.closed) box.end();
   };
   member.check = () => {
-    heard = Date.now();
+    silence = stopwatch();
     channel.postMessage({ hello: true });
   };
 
@@ -380,7 +390,7 @@ export function connect(address, options = {}) {
         await task.wait(0);
         continue;
       }
-      const begun = Date.now(), start = at();
+      const lasted = stopwatch(), start = at();
       const end = { asked: 0, retry: ms => { floor = ms; }, opened: () => { renewed = false; show('open'); } };
       show('connecting');
       const error = await session(task, at, take, end);
@@ -400,7 +410,7 @@ export function connect(address, options = {}) {
         stop(error);
         break;
       }
-      if (at() !== start || Date.now() - begun > maxBackoff) pause = 0;
+      if (at() !== start || lasted() > maxBackoff) pause = 0;
       pause = backoff(pause, Math.max(error.asked || end.asked, floor));
       show('waiting', { error, delay: pause });
       await task.wait(pause, error.asked || end.patient);
@@ -411,15 +421,15 @@ export function connect(address, options = {}) {
   // Resolves with what ended the connection.
   const session = async (task, at, take, end) => {
     const over = new AbortController();
-    let heard, cause, timer, reading = false;
-    const beat = () => { heard = Date.now(); };
+    let silence, cause, timer, reading = false;
+    const beat = () => { silence = stopwatch(); };
     task.abort = (why, slept) => {
       cause = cause || fail(why, { slept });
       over.abort();
     };
-    // By the clock on the wall: timers stand still while a machine sleeps.
+    // Not by a timer alone: timers stand still while a machine sleeps.
     task.check = () => {
-      if (reading && Date.now() - heard > idleTimeout) task.abort('the server sent nothing for too long');
+      if (reading && silence() > idleTimeout) task.abort('the server sent nothing for too long');
     };
     try {
       await authorize();
@@ -479,6 +489,7 @@ export function connect(address, options = {}) {
     self.tasks.forEach(task => task.abort('the page sleeps', true));
   };
   const wake = () => {
+    if (self.closed) return;
     self.asleep = false;
     self.tasks.forEach(task => {
       task.wake();

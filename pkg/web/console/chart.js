@@ -1,6 +1,6 @@
 // Rate and delay over the last three minutes, a point each second.
 
-import { duration } from '/console/list.js';
+import { duration } from './list.js';
 
 const SECONDS = 180, HEIGHT = 48, TOP = 3, MAX_SAMPLES = 5000;
 

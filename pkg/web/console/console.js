@@ -1,10 +1,10 @@
 // The console: brings the form, the feed, the table, the chart and the node together.
 
-import { newFeed } from '/console/feed.js';
-import { newList, duration } from '/console/list.js';
-import { newChart } from '/console/chart.js';
-import { watchNode } from '/console/node.js';
-import { publishForm } from '/console/publish.js';
+import { newFeed } from './feed.js';
+import { newList, duration } from './list.js';
+import { newChart } from './chart.js';
+import { watchNode } from './node.js';
+import { publishForm } from './publish.js';
 
 const $ = id => document.getElementById(id), fields = $('connect').elements;
 const plural = (n, word) => n.toLocaleString('en') + ' ' + word + (n === 1 ? '' : 's');
@@ -104,7 +104,7 @@ function listen() {
 
 // /?user=7&subject=a.b&from=all fills in the form.
 async function begin() {
-  const settings = await (await fetch('/console/settings.json')).json(), asked = new URLSearchParams(location.search);
+  const settings = await (await fetch(new URL('settings.json', import.meta.url))).json(), asked = new URLSearchParams(location.search);
   for (const { name, path } of settings.feeds) fields.feed.add(new Option(name, path));
   if (!settings.users) $('user-field').remove();
   for (const name of ['user', 'from']) if (asked.has(name) && fields[name]) fields[name].value = asked.get(name);

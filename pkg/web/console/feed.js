@@ -1,7 +1,7 @@
 // The connection: the client library over a fetch that can be cut, and that reads what
 // ?meta=1 tells beside the events.
 
-import { connect } from '/client.js';
+import { connect } from '../client.js';
 
 // How long a connection that was cut stays away, in milliseconds: long enough to see.
 const CUT = 3000;
@@ -87,7 +87,7 @@ export function newFeed(on) {
     const meta = metas.get(event.id), [, seq, epoch] = sequence(event.id);
     metas.delete(event.id);
     // What was stored before the stream was opened.
-    const old = !!last && epoch === last[2] && +seq <= +last[1];
+    const old = !!last && epoch === last[2] && BigInt(seq) <= BigInt(last[1]);
     const delay = meta && meta.stored_ms && !old ? Math.max(0, meta.got - skew - meta.stored_ms) : undefined;
     if (old && resuming) away.redelivered++;
     on.event({ ...event, subject: meta && meta.subject, time: meta ? meta.got : Date.now(), delay, old, again: old && resuming }, away);

@@ -61,7 +61,7 @@ export function watchNode() {
     if (document.hidden || asking) return;
     asking = true;
     try {
-      show(await (await fetch('/readyz', { cache: 'no-store' })).json());
+      show(await (await fetch(new URL('../readyz', import.meta.url), { cache: 'no-store' })).json());
     } catch {
       $('node-status').dataset.status = 'unavailable';
       $('node-status').textContent = 'The node does not answer';

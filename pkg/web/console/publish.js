@@ -15,7 +15,7 @@ async function publish({ subject, event, data, key }, token) {
   } catch { /* text, then */ }
   const headers = { 'Content-Type': 'application/json', ...(key ? { 'X-API-Key': key } : token ? { Authorization: 'Bearer ' + token } : {}) };
   try {
-    const answer = await fetch('/publish', { method: 'POST', headers, body: JSON.stringify(body) });
+    const answer = await fetch(new URL('../publish', import.meta.url), { method: 'POST', headers, body: JSON.stringify(body) });
     const result = await answer.json();
     if (answer.ok) note('Stored at ' + result.position, 'good');
     else note(result.detail, 'bad');

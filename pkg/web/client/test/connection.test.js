@@ -152,6 +152,42 @@ test('wake ends a wait, but not one that the server asked for', async t => {
   }
 });
 
+// Web Locks as far as one tab needs them: Node has none.
+function withLocks(t) {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  const locks = { request: async (name, options, use) => use() };
+  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks } });
+  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator);
+}
+
+test('wake after close does nothing, shared or not', async t => {
+  withLocks(t);
+  for (const shared of [false, true]) {
+    const { url, requests } = await serve(t, stream(event(1)));
+    const states = [];
+    const { live, until } = follow(t, url, { shared, onState: state => {
+      states.push(state);
+      if (state === 'closed') live.wake();
+    } });
+    await until(seen => seen.data.length === 1);
+    await live.close();
+    live.wake();
+    assert.deepEqual([live.state, states.at(-1), requests.length], ['closed', 'closed', 1]);
+  }
+});
+
+// Without it fetch gives the connection up after five minutes.
+test('a wall clock that is set back does not keep a dead connection', { timeout: 60000 }, async t => {
+  const { url, requests } = await serve(t, stream(event(1)), stream(event(2)));
+  const { data, until } = follow(t, url, { idleTimeout: 200 });
+  await until(seen => seen.data.length === 1);
+  const { now } = Date;
+  Date.now = () => now() - 3600000;
+  t.after(() => { Date.now = now; });
+  await until(seen => seen.data.length === 2);
+  assert.deepEqual([data, requests.length], [['1', '2'], 2]);
+});
+
 test('headers and subjects are sent', async t => {
   const { url, requests } = await serve(t, stream(event(1)));
   const { until } = follow(t, url + '?user=42', { subjects: ['a.>', 'b'], only: true, headers: { 'X-App': 'test' } });

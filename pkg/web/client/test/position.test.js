@@ -36,6 +36,24 @@ test('repeats are dropped, events without a position are not', async t => {
   assert.deepEqual(data, ['5', 'none', 'none', '6', 'ours', 'end']);
 });
 
+test('sequences beyond 2^53 are told apart', async t => {
+  const numbers = ['9007199254740991', '9007199254740992', '9007199254740993', '9007199254740994', '18446744073709551614', '18446744073709551615'];
+  const { url } = await serve(t, stream(...numbers.map(n => event(n)), event(numbers[4]), event('9007199254740993'), event('99'), 'data: end\n\n'));
+  const storage = memory(), { live, data, until } = follow(t, url, { storage });
+  await until(seen => seen.data.includes('end'));
+  await live.close();
+  assert.deepEqual([data, live.position, Object.values(storage.entries)], [[...numbers, 'end'], numbers[5] + '-e', [numbers[5] + '-e']]);
+});
+
+test('a stored position beyond 2^53 moves forward alone', async t => {
+  const stored = '9007199254740993-e';
+  const { url, requests } = await serve(t, stream(event('9007199254740992'), event('9007199254740993'), event('9007199254740994')));
+  const storage = memory({ [`tidemark  ${url}`]: stored }), { live, data, until } = follow(t, url, { storage });
+  await until(seen => seen.data.length === 1);
+  await live.close();
+  assert.deepEqual([requests[0].headers['last-event-id'], data, Object.values(storage.entries)], [stored, ['9007199254740994'], ['9007199254740994-e']]);
+});
+
 test('quiet clients move on, too', async t => {
   const { url } = await serve(t, stream(control('open', { position: '3-e' }, '3-e'), event(4), control('position', { position: '90-e' }, '90-e'), event(91)));
   const storage = memory(), { live, data, until } = follow(t, url, { storage, onEvent: () => {} });

@@ -1,0 +1,94 @@
+package delivery
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// stream is what decides under which subject a stream stores a message.
+type stream struct {
+	subjects  []string // that it captures itself
+	origins   []origin // streams that it copies from
+	transform []transform
+}
+
+// origin is a stream that a mirror or a stream with sources copies. Its subjects are not known
+// here: it may be in another account.
+type origin struct {
+	filter     string // empty copies everything
+	transforms []transform
+}
+
+// transform is one subject transform, as nats-server applies it. Its API is not covered by
+// nats-server's version; this file is all that would change.
+type transform interface {
+	Match(subject string) (string, error)
+}
+
+func newStream(c jetstream.StreamConfig) stream {
+	s := stream{subjects: c.Subjects}
+	if c.SubjectTransform != nil {
+		s.transform = newTransforms(*c.SubjectTransform)
+	}
+	origins := c.Sources
+	if c.Mirror != nil {
+		origins = append(slices.Clone(origins), c.Mirror)
+	}
+	for _, o := range origins {
+		s.origins = append(s.origins, origin{o.FilterSubject, newTransforms(o.SubjectTransforms...)})
+	}
+	if len(c.Subjects) == 0 && len(origins) == 0 {
+		s.subjects = []string{c.Name} // as the server has it
+	}
+	return s
+}
+
+// newTransforms leaves out what the server would refuse.
+func newTransforms(configs ...jetstream.SubjectTransformConfig) (all []transform) {
+	for _, c := range configs {
+		if t, err := server.NewSubjectTransform(c.Source, c.Destination); err == nil && t != nil {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// stored yields the subjects under which a message to subject may be stored: none when the
+// stream does not take it.
+func (s stream) stored(subject string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if slices.ContainsFunc(s.subjects, func(f string) bool { return feed.Matches(f, subject) }) && !yield(apply(s.transform, subject)) {
+			return
+		}
+		for _, o := range s.origins {
+			if copied, ok := o.copied(subject); ok && !yield(apply(s.transform, copied)) {
+				return
+			}
+		}
+	}
+}
+
+// copied returns the subject of a message in the copy. Transforms of an origin are filters, too.
+func (o origin) copied(subject string) (string, bool) {
+	for _, t := range o.transforms {
+		if to, err := t.Match(subject); err == nil {
+			return to, true
+		}
+	}
+	return subject, len(o.transforms) == 0 && (o.filter == "" || feed.Matches(o.filter, subject))
+}
+
+// apply uses the first transform that matches. A subject that none matches stays as it is.
+func apply(transforms []transform, subject string) string {
+	for _, t := range transforms {
+		if to, err := t.Match(subject); err == nil {
+			return to
+		}
+	}
+	return subject
+}

@@ -1,0 +1,74 @@
+package feedhttp
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// decode reads the body of POST /publish, which is not empty: one event, or an array of at most
+// maxBatch. It decodes one event after the other and stops at the first that is too many: as a
+// whole, 1 MiB of [{},{},…] would take 75 MiB.
+func decode(body []byte, maxBatch int) (requests []PublishRequest, isArray bool, err error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if isArray = bytes.TrimSpace(body)[0] == '['; isArray {
+		requests, err = decodeArray(dec, maxBatch)
+	} else {
+		requests = make([]PublishRequest, 1)
+		err = requests[0].decode(dec)
+	}
+	if err != nil {
+		return nil, isArray, bodyError(err)
+	}
+	return requests, isArray, checkEnd(dec)
+}
+
+func decodeArray(dec *json.Decoder, maxBatch int) (requests []PublishRequest, err error) {
+	if _, err := dec.Token(); err != nil { // the bracket
+		return nil, err
+	}
+	for dec.More() {
+		if len(requests) == maxBatch {
+			return nil, arrayError(fmt.Sprintf("more than %d events in one request; at most %d are taken (publish.max_batch): send them in several", maxBatch, maxBatch))
+		}
+		var one PublishRequest
+		if err := one.decode(dec); err != nil {
+			return nil, err
+		}
+		requests = append(requests, one)
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	if len(requests) == 0 {
+		return nil, arrayError("the array holds no event")
+	}
+	return requests, nil
+}
+
+// arrayError refuses an array for its length.
+type arrayError string
+
+func (e arrayError) Error() string { return string(e) }
+
+// bodyError describes what is wrong with a body to its sender.
+func bodyError(err error) error {
+	if field, ok := errors.AsType[*fieldError](err); ok {
+		return field
+	}
+	if length, ok := errors.AsType[arrayError](err); ok {
+		return length
+	}
+	return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// checkEnd reports an error where the body goes on after its value.
+func checkEnd(dec *json.Decoder) error {
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("the body goes on after its JSON value; send several events as an array")
+	}
+	return nil
+}

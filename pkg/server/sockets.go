@@ -1,0 +1,41 @@
+package server
+
+import (
+	"net/netip"
+
+	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/feedhttp"
+	"github.com/tidemark/tidemark/pkg/push"
+)
+
+// adminSockets bounds the sockets of AdminOptions.Addr. The reserve of open files holds them.
+const adminSockets = 64
+
+// openSockets makes what counts and bounds the sockets of both listeners.
+func (s *Server) openSockets() {
+	limits := s.opts.Sockets
+	if limits.All == 0 {
+		limits.All = socketsFor(fileLimit())
+	}
+	if limits.PerAddress == 0 {
+		limits.PerAddress = perAddressFor(limits.All, manySockets)
+	}
+	trusted := s.opts.HTTP.TrustedProxies
+	s.sockets = push.NewSockets(push.SocketOptions{
+		Max: limits.All, MaxPerAddress: limits.PerAddress,
+		Exempt: func(addr netip.Addr) bool { return auth.TrustsAddr(trusted, addr) },
+		Logger: s.opts.Logger.With("part", "http"),
+	})
+	s.adminSockets = push.NewSockets(push.SocketOptions{Max: adminSockets, Name: "admin.addr", Logger: s.opts.Logger.With("part", "admin")})
+}
+
+// streamLimits returns the limits with their defaults, which follow from the limit of open files.
+func streamLimits(limits feedhttp.Limits) feedhttp.Limits {
+	if limits.Streams == 0 {
+		limits.Streams = streamsFor(fileLimit())
+	}
+	if limits.PerAddress == 0 {
+		limits.PerAddress = perAddressFor(limits.Streams, manyStreams)
+	}
+	return limits
+}
