@@ -194,15 +194,17 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropRemovedLocked()
-	if len(s.pending) > 0 && s.pending[0].Seq < f.floor.Load() {
+	switch {
+	case s.epoch != f.epoch || !sameBirth(s.born, f.born): // the gap that follows answers for all
+		s.missed = false
+		s.dropPendingLocked()
+	case len(s.pending) > 0 && s.pending[0].Seq < f.floor.Load():
 		if s.live {
 			f.index.remove(s)
 		}
 		s.live = false // what was deleted among them shows when it catches up from its cursor
 		s.dropPendingLocked()
-	}
-	if s.jump != nil && s.jump.gap != nil {
-		s.missed = false // the gap that follows answers for it, and may be one of another incarnation
+		s.jumpFromCursorLocked()
 	}
 	if !s.missed || s.closed {
 		return s.takeLocked(room)
@@ -213,6 +215,23 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	s.missed = false
 	s.holdLocked()
 	return Delivery{Gap: newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)}, s.live, nil
+}
+
+// jumpFromCursorLocked replaces a jump that was to follow pending events which were dropped: it would
+// skip those that are still stored.
+func (s *Subscription) jumpFromCursorLocked() {
+	f, at := s.feed, Position{s.cursor, s.epoch}
+	if s.jump == nil {
+		return
+	}
+	s.jump = nil
+	switch {
+	case !f.reused.contains(s.cursor): // it finds the rest when it reads the log
+	case s.cursor > f.window.high:
+		s.jumpLocked(newGap(Future, at.String(), f.lastStateLocked(), f.window.high), at, f.born)
+	default:
+		s.jumpLocked(newGap(Possible, at.String(), f.lastStateLocked(), s.cursor), at, f.born)
+	}
 }
 
 func (s *Subscription) dropRemovedLocked() {

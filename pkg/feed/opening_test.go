@@ -2,7 +2,6 @@ package feed_test
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strings"
 	"sync"
@@ -261,22 +260,5 @@ func TestFetch_EndLostWhileABatchIsRead_DeliversItOnce(t *testing.T) {
 		l.set("after next", func() { r.Rollback(5); r.publish(9, "n.a"); synctest.Wait() })
 		c.drain(t, r)
 		c.want(t, texts(span(1, 14))...)
-	})
-}
-
-// The stream loses its end, and grows past it, while the feed looks into a hole: the tail finds it by
-// what it had read before.
-func TestTail_EndLostAtAHole_FindsTheReusedSequences(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, l := hookRigUnarmed(t)
-		r.SetDown(errors.New("cut"))
-		r.publish(3, "n.a") // 11 12 13
-		r.Delete(12)
-		l.set("before state", func() { r.Rollback(8); r.publish(9, "n.a") })
-		r.SetDown(nil)
-		synctest.Wait()
-		c := r.subscribe(t, feed.Resume("11-e1"), "n.a")
-		c.drain(t, r)
-		c.want(t, append([]string{"gap:possible"}, texts(span(12, 17))...)...)
 	})
 }
