@@ -163,12 +163,15 @@ type SSE struct {
 	DrainPeriod  time.Duration // over how long clients are sent away at the end; 0 all at once
 }
 
-// Limits is limits.*: what one node takes. 0 is no limit, but for Streams and PerAddress.
+// Limits is limits.*: what one node takes. 0 is no limit, but for Streams, PerAddress and ReplayBytes.
 type Limits struct {
 	Streams    int // of all clients; 0 for what the limit of open files allows
 	PerUser    int // streams of one user
 	PerAddress int // streams of one IP address (IPv6: of one /64); 0 for half of all
 	Replays    int // streams that catch up from the log
+
+	// ReplayBytes is how much all replays together may have requested, or read and not sent.
+	ReplayBytes Size
 
 	// Of ?from=last: the subjects of one request, and requests over many subjects that wait.
 	LastSubjects          int
@@ -279,7 +282,7 @@ func Default() Config {
 		}},
 		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second, DrainPeriod: 30 * time.Second},
 		Limits: Limits{
-			Replays:      10_000,
+			Replays: 10_000, ReplayBytes: 32 * MiB,
 			LastSubjects: 10_000,
 			LastWaiting:  64, LastWaitingPerUser: 4, LastWaitingPerAddress: 16,
 			ConnectsPerSecond: 2000, ConnectsBurst: 20_000,

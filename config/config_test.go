@@ -107,7 +107,7 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		"nats.credentials": "f", "nats.nkey": "", "nats.user": "", "nats.password": "", "nats.token": "",
 		"nats.tls.ca": "a", "nats.tls.cert": "c", "nats.tls.key": "k", "nats.embedded.addr": ":8", "nats.embedded.dir": "/d",
 		"nats.embedded.sync": "3m", "streams.dir": "s", "streams.replicas": "3", "streams.apply": "true", "sse.retry": "3s", "sse.heartbeat": "4s",
-		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.sockets": "20", "limits.sockets_per_address": "21", "limits.replays": "15",
+		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.sockets": "20", "limits.sockets_per_address": "21", "limits.replays": "15", "limits.replay_bytes": "7MiB",
 		"limits.last_subjects": "20", "limits.last_waiting": "21", "limits.last_waiting_per_user": "22", "limits.last_waiting_per_address": "23",
 		"limits.connects_per_second": "16", "limits.connects_burst": "17", "limits.publishes_per_second": "18", "limits.publishes_burst": "19",
 		"sse.max_age": "6h", "sse.max_idle": "7m", "sse.drain_period": "8s", "window.events": "8", "window.bytes": "9KiB",

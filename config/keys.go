@@ -87,6 +87,7 @@ var keys = []key{
 	{name: "limits.sockets", usage: "greatest `number` of sockets; 0 is what open files allow", field: func(c *Config) any { return &c.Sockets.All }},
 	{name: "limits.sockets_per_address", usage: "greatest `number` of sockets of one IP address; 0 is half of all", field: func(c *Config) any { return &c.Sockets.PerAddress }},
 	{name: "limits.replays", usage: "greatest `number` of streams that catch up from the log; 0 is any", field: func(c *Config) any { return &c.Limits.Replays }},
+	{name: "limits.replay_bytes", usage: "most `bytes` that replays request or hold, all together", field: func(c *Config) any { return &c.Limits.ReplayBytes }},
 	{name: "limits.last_subjects", usage: "greatest `number` of subjects that one ?from=last reads; 0 is any", field: func(c *Config) any { return &c.Limits.LastSubjects }},
 	{name: "limits.last_waiting", usage: "greatest `number` of connections that wait for ?from=last over many subjects; 0 is any", field: func(c *Config) any { return &c.Limits.LastWaiting }},
 	{name: "limits.last_waiting_per_user", usage: "greatest `number` of those of one user; 0 is any", field: func(c *Config) any { return &c.Limits.LastWaitingPerUser }},

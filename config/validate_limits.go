@@ -5,6 +5,9 @@ func (l Limits) validate(maxBatch int, p *problems) {
 	atLeast(p, "limits.per_user", l.PerUser, 0)
 	atLeast(p, "limits.per_address", l.PerAddress, 0)
 	atLeast(p, "limits.replays", l.Replays, 0)
+	if l.ReplayBytes < MiB {
+		p.add("limits.replay_bytes", "%s is too little for the largest event and some others; set at least 1MiB", l.ReplayBytes)
+	}
 	atLeast(p, "limits.last_subjects", l.LastSubjects, 0)
 	atLeast(p, "limits.last_waiting", l.LastWaiting, 0)
 	atLeast(p, "limits.last_waiting_per_user", l.LastWaitingPerUser, 0)

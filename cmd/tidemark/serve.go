@@ -7,18 +7,16 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feed"
-	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/pkg/server"
@@ -44,6 +42,7 @@ func newServe() *cobra.Command {
 			return err
 		}
 		collectRarely()
+		boundMemory(logger, memlimit.FromCgroup)
 		for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
 			if err := config.CheckSecretFile(key, cfg.SecretFiles()[key]); err != nil {
 				logger.Warn("a secret is readable by others", "error", err)
@@ -53,17 +52,6 @@ func newServe() *cobra.Command {
 		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())
 	})
-}
-
-// gcPercent lets the heap grow to three times what is alive before the collector runs. It marks
-// all connections, which delays who is served meanwhile: half as often is worth a few hundred bytes
-// a connection. GOGC says otherwise, and GOMEMLIMIT bounds the whole.
-const gcPercent = 200
-
-func collectRarely() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 }
 
 func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, h *hangup, stdout io.Writer) error {
@@ -119,7 +107,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			MaxAge: cfg.SSE.MaxAge, MaxIdle: cfg.SSE.MaxIdle, RetryLater: cfg.SSE.RetryLater,
 			DrainPeriod: cfg.SSE.DrainPeriod,
 		},
-		Limits: feedhttp.Limits(cfg.Limits), Sockets: server.SocketLimits(cfg.Sockets),
+		Limits: limits(cfg.Limits), ReplayBytes: int(cfg.Limits.ReplayBytes), Sockets: server.SocketLimits(cfg.Sockets),
 		Window: server.WindowOptions{Events: cfg.Window.Events, Bytes: int(cfg.Window.Bytes)},
 		Publish: server.PublishOptions{
 			Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",

@@ -245,7 +245,7 @@ func statusTable(out io.Writer, found []server.Health, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tVERSION\tUPTIME\tSTATE\tSTREAMS\tREPLAYS\tWINDOW\tLAG\tNATS")
 	for _, h := range found {
-		version, uptime, lag := "-", "-", "-"
+		version, uptime, lag, replays := "-", "-", "-", fmt.Sprint(h.Replays)
 		if d := h.Detail; d != nil {
 			version, uptime = d.Version, now.Sub(d.Started).Round(time.Second).String()
 			behind := uint64(0)
@@ -253,13 +253,16 @@ func statusTable(out io.Writer, found []server.Health, now time.Time) error {
 				behind += t.Behind
 			}
 			lag = fmt.Sprint(behind)
+			if n := d.ReplayBytes.Waiting; n > 0 {
+				replays += fmt.Sprintf(" (%d waiting)", n)
+			}
 		}
 		state := h.Status
 		if h.Checks["node"] == "draining" {
 			state = "draining"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n",
-			printable(h.Node), printable(version), uptime, printable(state), h.Streams, h.Replays, printable(windowSpan(h)), lag, printable(cmp.Or(h.NATS, "-")))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
+			printable(h.Node), printable(version), uptime, printable(state), h.Streams, replays, printable(windowSpan(h)), lag, printable(cmp.Or(h.NATS, "-")))
 	}
 	return w.Flush()
 }

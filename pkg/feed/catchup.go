@@ -198,6 +198,10 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 	if !s.moveTo(state, seq, gap != nil) {
 		return nil, nil
 	}
+	if gap == nil && s.replay.lastTo > seq {
+		return nil, s.replay.reopenLast(ctx, s, state)
+	}
+	s.replay.lastTo = 0
 	if gap == nil {
 		gap, err = s.checkHoles(ctx, requested, state)
 	}

@@ -2,8 +2,6 @@ package feed
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync/atomic"
 	"time"
 
@@ -36,22 +34,24 @@ func (c *lossCounts) load() map[Reason]uint64 {
 // that is cut short and goes on with another replay counts twice.
 type ReplayStatus struct {
 	Active int
-	// Completed were read to their end, Abandoned were not: the client left, or the log failed.
-	Completed, Abandoned uint64
-	Events               uint64             // read from the log
-	Duration             histogram.Snapshot // from the first question to the log to the end
+	// Completed were read to their end, Suspended were given up because the client did not read, and
+	// continue as another replay once it does. Abandoned are all others: the client left, or the log
+	// failed.
+	Completed, Suspended, Abandoned uint64
+	Events                          uint64             // read from the log
+	Duration                        histogram.Snapshot // from the first question to the log to the end
 }
 
 // replays counts the replays of a feed.
 type replays struct {
-	active                       atomic.Int64
-	completed, abandoned, events atomic.Uint64
-	duration                     histogram.Histogram
+	active                                  atomic.Int64
+	completed, suspended, abandoned, events atomic.Uint64
+	duration                                histogram.Histogram
 }
 
 func (r *replays) status() ReplayStatus {
 	return ReplayStatus{
-		Active: int(r.active.Load()), Completed: r.completed.Load(), Abandoned: r.abandoned.Load(),
+		Active: int(r.active.Load()), Completed: r.completed.Load(), Suspended: r.suspended.Load(), Abandoned: r.abandoned.Load(),
 		Events: r.events.Load(), Duration: r.duration.Snapshot(),
 	}
 }
@@ -60,29 +60,27 @@ func (r *replays) status() ReplayStatus {
 // connection that is level costs nothing for it.
 type watched struct {
 	Reader
-	replays *replays
-	began   time.Time
-	ended   bool
+	replays   *replays
+	outage    context.Context // ends the replay, see outages
+	began     time.Time
+	ended     bool
+	suspended bool
 }
 
-func (r *replays) watch(reader Reader) Reader {
+func (r *replays) watch(reader Reader, outage context.Context) *watched {
 	r.active.Add(1)
-	return &watched{Reader: reader, replays: r, began: time.Now()}
-}
-
-func (w *watched) Next(ctx context.Context) (Batch, error) {
-	batch, err := w.Reader.Next(ctx)
-	w.replays.events.Add(uint64(len(batch.Events)))
-	w.ended = w.ended || errors.Is(err, io.EOF)
-	return batch, err
+	return &watched{Reader: reader, replays: r, outage: outage, began: time.Now()}
 }
 
 func (w *watched) Close() {
 	w.Reader.Close()
 	w.replays.active.Add(-1)
-	if w.ended {
+	switch {
+	case w.ended:
 		w.replays.completed.Add(1)
-	} else {
+	case w.suspended:
+		w.replays.suspended.Add(1)
+	default:
 		w.replays.abandoned.Add(1)
 	}
 	w.replays.duration.Observe(0, time.Since(w.began))

@@ -12,6 +12,8 @@
 //   - A slow reader harms nobody: what waits for it is bounded (Options.MaxPending), and the
 //     tail never waits for it. When the bound is reached the subscription drops its list,
 //     keeps its cursor, and catches up from the window or from the log.
+//   - Replays share a ReplayBudget, over all feeds that were given the same one: what they have
+//     requested or read, and not sent, is bounded. Suspend gives a replay's part of it back.
 //
 // # The way of the data
 //

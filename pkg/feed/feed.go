@@ -57,6 +57,7 @@ type Feed struct {
 	counted, compared   atomic.Uint64 // see Status
 	fromWindow, fromLog atomic.Uint64 // see Status
 	replays             replays
+	outages             outages
 	losses              lossCounts
 	undeliverable       undeliverable
 	tailFailures        atomic.Uint64
@@ -243,6 +244,7 @@ func (f *Feed) setLost(err error) {
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:
+		f.outages.begin()
 		f.opts.Logger.Warn("the stream is out of reach; clients stay connected and wait", "error", err)
 	case changed:
 		f.opts.Logger.Info("following the stream")

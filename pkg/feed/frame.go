@@ -33,7 +33,7 @@ type Frame struct {
 func newFrame(epoch string, ev Event) *Frame {
 	f := &Frame{
 		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, typ: ev.Type, data: ev.Data, trace: ev.Trace,
-		size: len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead,
+		size: ev.size(),
 	}
 	if !ev.Time.IsZero() {
 		f.stored = ev.Time.UnixNano()
@@ -42,6 +42,11 @@ func newFrame(epoch string, ev Event) *Frame {
 		f.expires = ev.Expires.UnixNano()
 	}
 	return f
+}
+
+// size is about how many bytes the event holds in memory as a frame.
+func (ev *Event) size() int {
+	return len(ev.Data) + len(ev.Subject) + len(ev.Type) + frameOverhead
 }
 
 // Wire returns the whole frame as it goes out, its blank line included. Callers share it

@@ -131,7 +131,13 @@ type Reader interface {
 	// could not tell. It may count events after ReadOptions.To.
 	Pending() uint64
 
-	// Next blocks for the next events. io.EOF says that every event of From..To that
+	// Request requests the next batch, of up to bytes, unless a request is under way. It does not block,
+	// and reports whether one is: at the end of a replay there is nothing to request. A later batch is
+	// as large where Request is not called again. Next without any Request reads as much as it likes.
+	Request(bytes int) bool
+
+	// Next blocks for the next events. It fails with a *LargeEventError where the next event is larger
+	// than what Request has named; the next Request is then for that event alone. io.EOF says that every event of From..To that
 	// matches and is still stored has been returned, proved against the leader. A log that
 	// stalls is retried until ctx ends. With io.EOF, Batch.State is set on the same terms:
 	// it was asked for after the last event of the replay was read.
@@ -198,6 +204,15 @@ type LossError struct {
 func (e *LossError) Error() string {
 	return fmt.Sprintf("cannot continue at sequence %d (%s): the stream %s holds %d to %d",
 		e.From, e.Reason, e.State.Epoch, e.State.FirstSeq, e.State.LastSeq)
+}
+
+// LargeEventError reports that the next event of a replay is larger than what was requested.
+type LargeEventError struct {
+	Bytes int // no event of the stream is larger
+}
+
+func (e *LargeEventError) Error() string {
+	return fmt.Sprintf("the next event is larger than what was requested; none is larger than %d bytes", e.Bytes)
 }
 
 // ErrNoStream reports that the stream does not exist (any more).

@@ -26,6 +26,9 @@ type Options struct {
 	Deliverable func(subject string) bool
 	// QuietUndeliverable counts without logging.
 	QuietUndeliverable bool
+	// Replays bounds what replays request and hold. Feeds of one node share it. Nil gives the feed one
+	// of its own, of DefaultReplayBytes.
+	Replays *ReplayBudget
 
 	// Logger hears of gaps, resets and lost contact; nil discards.
 	Logger *slog.Logger
@@ -36,6 +39,9 @@ func (o Options) withDefaults() Options {
 	o.WindowBytes = cmp.Or(o.WindowBytes, 64<<20)
 	o.MaxPending = cmp.Or(o.MaxPending, 128)
 	o.MaxPendingBytes = cmp.Or(o.MaxPendingBytes, 1<<20)
+	if o.Replays == nil {
+		o.Replays = NewReplayBudget(0)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

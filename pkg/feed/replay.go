@@ -9,10 +9,12 @@ import (
 
 // replay is the part of a subscription that reads the log. Only Next's goroutine uses it.
 type replay struct {
-	reader Reader
-	to     uint64 // the last sequence that the reader was asked for
-	last   bool   // only the latest of each subject is read
-	always bool   // begin with the log, whatever the window holds
+	reader *watched // nil for none
+	to     uint64   // the last sequence that the reader was asked for
+	last   bool     // only the latest of each subject is read
+	lastTo uint64   // a suspended replay of the latest of each subject ends there; 0 for none
+	always bool     // begin with the log, whatever the window holds
+	share  *share   // of the budget; nil while there is no replay, and nothing of one is unsent
 
 	subjects int // that a replay of the latest events is expected to match
 
@@ -31,14 +33,25 @@ func (r *replay) open(ctx context.Context, s *Subscription, now State, last bool
 	if last {
 		from = max(now.FirstSeq, 1)
 	}
-	reader, err := s.feed.log.Read(ctx, ReadOptions{
-		From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last, Subjects: r.subjects,
-	})
+	return r.read(ctx, s, now, ReadOptions{From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last, Subjects: r.subjects})
+}
+
+// reopenLast continues a suspended replay of the latest event of each subject.
+func (r *replay) reopenLast(ctx context.Context, s *Subscription, now State) error {
+	return r.read(ctx, s, now, ReadOptions{From: s.cursor + 1, To: min(r.lastTo, now.LastSeq), Filters: s.filters, LastPerSubject: true, Subjects: r.subjects})
+}
+
+func (r *replay) read(ctx context.Context, s *Subscription, now State, opts ReadOptions) error {
+	outage := s.feed.outages.next()
+	reader, err := s.feed.log.Read(ctx, opts)
 	if err != nil {
 		return err
 	}
-	reader = s.feed.replays.watch(reader)
-	r.reader, r.to, r.last, r.known, r.hasPeeked = reader, now.LastSeq, last, now, false
+	r.reader = s.feed.replays.watch(reader, outage)
+	if r.share == nil {
+		r.share = &share{budget: s.feed.opts.Replays}
+	}
+	r.to, r.last, r.known, r.hasPeeked, r.lastTo = opts.To, opts.LastPerSubject, now, false, 0
 	return nil
 }
 
@@ -48,11 +61,22 @@ func (r *replay) close() {
 		r.reader.Close()
 		r.reader, r.hasPeeked, r.peeked = nil, false, Batch{}
 	}
+	if r.share != nil {
+		r.share.cancel()
+	}
+}
+
+// release gives back what the replay holds of the budget.
+func (r *replay) release() {
+	if r.share != nil {
+		r.share.release()
+		r.share = nil
+	}
 }
 
 // peek reads the first batch ahead and returns the sequence that it begins with.
 func (r *replay) peek(ctx context.Context) (seq uint64, ok bool) {
-	r.peeked, r.peekedErr = r.reader.Next(ctx)
+	r.peeked, r.peekedErr = r.fetch(ctx)
 	r.hasPeeked = true
 	if len(r.peeked.Events) == 0 {
 		return 0, false
@@ -65,7 +89,40 @@ func (r *replay) next(ctx context.Context) (Batch, error) {
 		r.hasPeeked = false
 		return r.peeked, r.peekedErr
 	}
-	return r.reader.Next(ctx)
+	return r.fetch(ctx)
+}
+
+// fetch reads the next batch once the budget has room for it, and requests the one after it where the
+// budget has room for that, too. It gathers while the batch is framed and sent.
+func (r *replay) fetch(ctx context.Context) (Batch, error) {
+	for {
+		if err := r.share.reserve(ctx); err != nil {
+			return Batch{}, err
+		}
+		r.reader.Request(r.share.requested)
+		batch, err := r.reader.Next(ctx)
+		if large, ok := errors.AsType[*LargeEventError](err); ok {
+			r.share.cancel()
+			r.share.alone = large.Bytes
+			continue
+		}
+		r.share.received(batch.Events)
+		if err == nil && r.share.reserveAhead() && !r.reader.Request(r.share.requested) {
+			r.share.cancel()
+		}
+		return batch, err
+	}
+}
+
+// sent gives back what was read before: the caller has sent it.
+func (r *replay) sent() {
+	if r.share == nil || r.hasPeeked {
+		return
+	}
+	r.share.sent()
+	if r.reader == nil {
+		r.share = nil
+	}
 }
 
 // continueReplay returns the next frames of the replay under way.

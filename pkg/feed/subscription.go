@@ -127,6 +127,7 @@ func (s *Subscription) Notify(w Waker) {
 // empty and behind, the log must be read with Fetch. To call Poll or Fetch says that what
 // either returned before was dealt with.
 func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
+	s.replay.sent()
 	for {
 		d, wait, err := s.take(room)
 		if err == nil && d.Empty() && s.feed.isDone() {
@@ -135,7 +136,7 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 		if err != nil || !d.Empty() || wait {
 			return d, false, err
 		}
-		if s.replay.reader != nil {
+		if s.replay.reader != nil || s.replay.lastTo > 0 {
 			return Delivery{}, true, nil
 		}
 		d, covered, caughtUp := s.readWindow(room)
@@ -150,6 +151,7 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 // asks for another Poll. Trouble with the log is waited out.
 func (s *Subscription) Fetch(ctx context.Context) (Delivery, error) {
 	s.settle()
+	s.replay.sent()
 	if s.replay.reader != nil {
 		return s.continueReplay(ctx)
 	}
@@ -228,6 +230,7 @@ func (s *Subscription) takeLocked(room int) (d Delivery, wait bool, err error) {
 		}
 		s.jump = nil
 		s.epoch, s.born, s.cursor, s.offered = j.to.Epoch, j.born, j.to.Seq, j.to.Seq
+		s.replay.lastTo = 0
 		s.replay.close()
 		s.replay.announced = announcedHoles{}
 		return Delivery{Gap: j.gap}, s.live, nil
@@ -329,6 +332,7 @@ func (s *Subscription) leave() (wasLive bool) {
 func (s *Subscription) Close() {
 	s.feed.forget(s)
 	s.replay.close()
+	s.replay.release()
 }
 
 // signal is called under mu.

@@ -53,6 +53,7 @@ type session struct {
 	begun   bool // the client was told when to retry
 	opened  bool
 	fresh   bool // event is not known to be taken yet
+	stalled bool // the socket has accepted nothing for a while, see Stalled
 }
 
 // Start implements push.Source.
@@ -112,6 +113,9 @@ func (s *session) askLocked(ask func(context.Context) error) {
 			s.releaseLocked()
 			return
 		}
+		if s.stalled {
+			s.suspendLocked()
+		}
 		s.failLocked(err)
 		s.waker.Wake()
 	}()
@@ -162,10 +166,11 @@ func (s *session) fetch(ctx context.Context) error {
 func (s *session) Append(dst []byte, turn push.Turn) ([]byte, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stalled = false
 	start := len(dst)
 	err := s.overLocked(turn)
 	if err == nil {
-		dst, err = s.appendNewLocked(dst, start+turn.Room, turn)
+		dst, err = s.appendNewLocked(dst, start+s.roomLocked(turn), turn)
 	}
 	if err == nil && len(dst) == start {
 		dst, err = s.appendBeatLocked(dst, turn)
@@ -205,15 +210,29 @@ func (s *session) appendNewLocked(dst []byte, limit int, turn push.Turn) ([]byte
 		s.sent = s.sub.Opening().Position
 		s.handler.counts.gap(s.sub.Opening().Gap)
 	}
+	start, before := len(dst), s.events
 	for len(dst) < limit {
 		if s.left.Empty() {
+			if s.behind && s.events > before {
+				break // what is next is read once the kernel has this
+			}
 			if more, err := s.pollLocked(limit - len(dst)); !more {
 				return dst, err
 			}
 		}
 		dst = s.appendDeliveryLocked(dst, limit, turn)
 	}
+	if s.behind || limit-start < turn.Room {
+		s.waker.Wake() // there may be more, though this was less than the engine has room for
+	}
 	return dst, nil
+}
+
+func (s *session) roomLocked(turn push.Turn) int {
+	if s.behind {
+		return min(turn.Room, replayRoom)
+	}
+	return turn.Room
 }
 
 // pollLocked takes what the subscription has, or lets the log be asked.

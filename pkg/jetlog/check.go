@@ -7,7 +7,7 @@ import "context"
 func (l *Log) Count(ctx context.Context, from uint64) (uint64, error) {
 	cfg := l.consumerConfig(nil)
 	cfg.HeadersOnly = true
-	p, err := l.newPuller("check", 0, cfg)
+	p, err := l.newPuller("check", l.replays, 0, cfg)
 	if err != nil {
 		return 0, err
 	}

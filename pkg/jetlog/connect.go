@@ -35,6 +35,9 @@ type ConnectOptions struct {
 	// Wait makes Connect block until the connection stands or its context ends. Otherwise
 	// the connection is made in the background for as long as it takes.
 	Wait bool
+	// Bulk is for a connection that replays read over: the answer to a ping waits behind what they have
+	// requested, and may take some seconds before the server counts as lost.
+	Bulk bool
 	// Once makes Connect try each address once, and return why none could be had. It then
 	// blocks for two seconds an address at most, or until the deadline of its context.
 	Once bool
@@ -52,6 +55,9 @@ const (
 const (
 	pingInterval = 500 * time.Millisecond
 	maxPingsOut  = 2
+	// bulkPingsOut is enough for 32 MiB, the default budget of replays, over a link of 8 MB/s: nats.go
+	// counts pings that are not answered, whatever else arrives.
+	bulkPingsOut = 9
 )
 
 // Connect makes a connection that is tried again for ever, whether it is lost or was never
@@ -70,6 +76,9 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	options := append(auth, opts.tls()...)
 	options = append(options, resilience(cmp.Or(opts.Name, "tidemark"))...)
 	options = append(options, opts.notices(log)...)
+	if opts.Bulk {
+		options = append(options, nats.MaxPingsOutstanding(bulkPingsOut))
+	}
 	if opts.InProcess != nil {
 		options = append(options, opts.InProcess)
 	}

@@ -15,7 +15,7 @@ import (
 // an error. A stream that does not exist is waited for; Contact hears of it.
 func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
-		p, err := l.newPuller("tail", l.opts.FollowBatch, l.consumerConfig(nil))
+		p, err := l.newPuller("tail", carrier{l.nc, l.link}, l.opts.FollowBatch, l.consumerConfig(nil))
 		if err != nil {
 			yield(feed.Event{}, err)
 			return

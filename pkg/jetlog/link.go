@@ -10,6 +10,12 @@ import (
 
 var errLink = errors.New("the connection to NATS changed")
 
+// carrier is a connection that pull requests and their deliveries go over.
+type carrier struct {
+	nc   *nats.Conn
+	link *link
+}
+
 // link tells all who wait that the connection changed: lost, reached again, or closed. A
 // pull request that the old connection carried is never answered on the new one.
 type link struct {

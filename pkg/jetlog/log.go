@@ -19,7 +19,8 @@ const closeTimeout = 5 * time.Second
 // Log is one stream of JetStream as a feed.Log.
 type Log struct {
 	api
-	opts Options
+	replays carrier // of what replays read
+	opts    Options
 
 	creates *creates
 	deletes *deletes
@@ -39,7 +40,7 @@ type Log struct {
 var _ feed.Log = (*Log)(nil)
 
 // Open prepares to read a stream. It does not block on the network: neither the stream nor
-// NATS need be there yet. The caller closes the Log, and afterwards nc.
+// NATS need be there yet. The caller closes the Log, and afterwards nc and Options.Replays.
 func Open(nc *nats.Conn, opts Options) (*Log, error) {
 	if nc == nil {
 		return nil, errors.New("jetlog: no connection")
@@ -51,6 +52,10 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 	l := &Log{
 		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
 		opts: opts,
+	}
+	l.replays = carrier{nc, l.link}
+	if opts.Replays != nil {
+		l.replays = carrier{opts.Replays, watch(opts.Replays)}
 	}
 	l.ctx, l.stop = context.WithCancelCause(context.Background())
 	l.creates = newCreates(l)
@@ -64,6 +69,7 @@ func (l *Log) Close() {
 	giveUp := time.AfterFunc(closeTimeout, func() { l.stop(ErrClosed) })
 	defer giveUp.Stop()
 	l.link.close()
+	l.replays.link.close()
 	l.creates.close()
 	l.deletes.close()
 	l.stop(ErrClosed)

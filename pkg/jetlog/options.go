@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/tidemark/tidemark/pkg/feed"
 )
 
@@ -19,6 +21,9 @@ type Options struct {
 	// Domain is the JetStream domain of the stream, and APIPrefix its API where an account
 	// imports it under another subject ("$JS.API" when empty). At most one may be set.
 	Domain, APIPrefix string
+	// Replays is the connection over which replays get their events; the one of Open when nil. On
+	// another one they neither delay the tail nor take it along when the server disconnects it.
+	Replays *nats.Conn
 	// Logger hears of retries and of event types that are dropped, at a limited rate; nil
 	// discards.
 	Logger *slog.Logger
@@ -42,8 +47,8 @@ type Options struct {
 	// when zero. A reader that pauses longer gets a new one when it goes on.
 	InactiveThreshold time.Duration
 
-	// Batch and BatchBytes bound what one Reader.Next returns; 1024 events and 1 MiB when
-	// zero. An event that is larger than BatchBytes comes alone.
+	// Batch and BatchBytes bound what one Reader.Next returns, whatever Reader.Request names; 1024
+	// events and 1 MiB when zero. An event that is larger than BatchBytes comes alone.
 	Batch, BatchBytes int
 	// FollowBatch and FollowBytes bound what Follow asks for at once, and so what waits in
 	// memory for its caller; 1000 events and 8 MiB when zero.

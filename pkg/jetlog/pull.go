@@ -31,6 +31,7 @@ const pullExpires = 10 * time.Second
 // name their consumer in the reply subject.
 type puller struct {
 	log    *Log
+	conn   carrier
 	config jetstream.ConsumerConfig // without name and start
 	name   string                   // of consumers, without number
 	inbox  string
@@ -54,18 +55,18 @@ type puller struct {
 	largest  int // payload so far, in bytes
 }
 
-// newPuller subscribes an inbox. At most room deliveries are asked for at once.
-func (l *Log) newPuller(kind string, room int, config jetstream.ConsumerConfig) (*puller, error) {
-	inbox := l.nc.NewInbox()
+// newPuller subscribes an inbox on a connection. At most room deliveries are asked for at once.
+func (l *Log) newPuller(kind string, conn carrier, room int, config jetstream.ConsumerConfig) (*puller, error) {
+	inbox := conn.nc.NewInbox()
 	p := &puller{
-		log: l, inbox: inbox, config: config,
+		log: l, conn: conn, inbox: inbox, config: config,
 		name: l.opts.NamePrefix + "-" + kind + "-" + inbox[strings.LastIndexByte(inbox, '.')+1:],
 		// Statuses need room too, and what a full channel drops costs a new consumer.
 		msgs:    make(chan *nats.Msg, room+64),
 		silence: l.opts.Heartbeat * 5 / 2,
 		timer:   time.NewTimer(time.Hour),
 	}
-	sub, err := l.nc.ChanSubscribe(inbox+".*", p.msgs)
+	sub, err := conn.nc.ChanSubscribe(inbox+".*", p.msgs)
 	if err != nil {
 		return nil, fmt.Errorf("jetlog: subscribe an inbox: %w", err)
 	}
@@ -97,8 +98,8 @@ type createFunc func(context.Context, jetstream.ConsumerConfig) (created, error)
 // open replaces the consumer by one that starts at from. It tries once.
 func (p *puller) open(ctx context.Context, from uint64, create createFunc) (created, error) {
 	p.drop()
-	changed := p.log.link.changed()
-	if err := p.log.link.err(); err != nil {
+	changed := p.conn.link.changed()
+	if err := p.conn.link.err(); err != nil {
 		return created{}, err
 	}
 	p.consumers++
@@ -147,7 +148,7 @@ func (p *puller) ask(ctx context.Context, batch, bytes int) error {
 	body := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
 		batch, bytes, expires, min(p.log.opts.Heartbeat, expires/2))
 	subject := p.log.prefix + "CONSUMER.MSG.NEXT." + p.log.opts.Stream + "." + p.consumer
-	return p.log.nc.PublishRequest(subject, p.reply, body)
+	return p.conn.nc.PublishRequest(subject, p.reply, body)
 }
 
 type kind int
@@ -290,7 +291,7 @@ func (p *puller) probeReply() string { return p.inbox + ".leader-" + strconv.Ito
 // probe asks the stream's leader for its state. The answer is one more thing that comes, of the
 // kind leader; none comes where the leader does not answer.
 func (p *puller) probe() error {
-	return p.log.nc.PublishRequest(p.log.prefix+"STREAM.INFO."+p.log.opts.Stream, p.probeReply(), nil)
+	return p.conn.nc.PublishRequest(p.log.prefix+"STREAM.INFO."+p.log.opts.Stream, p.probeReply(), nil)
 }
 
 func (p *puller) probed(msg *nats.Msg) delivery {

@@ -17,7 +17,7 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 	if opts.From == 0 {
 		return nil, errors.New("jetlog: sequences begin at 1")
 	}
-	r := &reader{log: l, opts: opts, cursor: opts.From - 1}
+	r := &reader{log: l, opts: opts, cursor: opts.From - 1, bytes: l.opts.BatchBytes}
 	if opts.From > opts.To {
 		r.ended = true
 		return r, nil
@@ -26,7 +26,7 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 	if opts.HeadersOnly {
 		kind = "check"
 	}
-	p, err := l.newPuller(kind, l.opts.Batch, replayConfig(l, opts))
+	p, err := l.newPuller(kind, l.replays, l.opts.Batch, replayConfig(l, opts))
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +56,8 @@ type reader struct {
 	opts    feed.ReadOptions
 	pull    *puller // nil when there is nothing to read
 	pending uint64
+	bytes   int  // of a request
+	bounded bool // by Request
 
 	cursor   uint64 // the last sequence that was returned
 	opened   bool   // pending is known
@@ -82,6 +84,33 @@ func (r *reader) Close() {
 
 var errReaderClosed = errors.New("jetlog: the reader is closed")
 
+// eventCost is what an event takes in memory besides its payload, from the connection to the frame,
+// as an estimate: a request is for as many events as have room beside it.
+const eventCost = 512
+
+// batch is how many events a request is for.
+func (r *reader) batch() int { return min(r.log.opts.Batch, max(r.bytes/eventCost, 1)) }
+
+// Request implements feed.Reader. What the server sends upon it waits in the puller.
+func (r *reader) Request(bytes int) bool {
+	r.bytes, r.bounded = max(min(bytes, r.log.opts.BatchBytes), 1), true
+	if r.pull == nil || r.closed || r.ended || r.nothing {
+		return false
+	}
+	if r.pull.consumer == "" { // the next fetch makes one, and then requests
+		return true
+	}
+	if !r.pull.asking() && r.pull.ask(r.log.ctx, r.batch(), r.bytes) != nil {
+		r.pull.left = 0 // the next fetch requests again, and reports
+	}
+	return true
+}
+
+// tooLarge reports that the next event does not fit into what Request has allowed.
+func (r *reader) tooLarge() error {
+	return &feed.LargeEventError{Bytes: int(r.pull.conn.nc.MaxPayload()) + eventCost}
+}
+
 // Next implements feed.Reader. An error other than io.EOF leaves the reader as it was
 // before: what was read already is read again by the next call.
 func (r *reader) Next(ctx context.Context) (feed.Batch, error) {
@@ -92,6 +121,9 @@ func (r *reader) Next(ctx context.Context) (feed.Batch, error) {
 		return feed.Batch{State: r.final}, io.EOF
 	}
 	events, err := r.collect(ctx)
+	if _, large := errors.AsType[*feed.LargeEventError](err); large {
+		return feed.Batch{}, err // the consumer waits with it
+	}
 	if err != nil {
 		r.rewind()
 		return feed.Batch{}, err
@@ -140,6 +172,9 @@ func (r *reader) collect(ctx context.Context) ([]feed.Event, error) {
 		if err != nil {
 			r.broken(err)
 		}
+		if len(events) == 0 && r.bounded && r.pull.single {
+			return nil, r.tooLarge()
+		}
 		if drained && !r.ended {
 			if err := r.prove(ctx, after(events, r.cursor)); err != nil {
 				return nil, err
@@ -165,7 +200,7 @@ func (r *reader) connect(ctx context.Context) error {
 		return nil
 	}
 	if r.failures > 1 { // a first failure is healed at once
-		if err := pause(ctx, backoff(r.failures-2), r.log.link.changed()); err != nil {
+		if err := pause(ctx, backoff(r.failures-2), r.pull.conn.link.changed()); err != nil {
 			return err
 		}
 	}
@@ -215,7 +250,7 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, 
 		return nil, true, nil
 	}
 	if !r.pull.asking() {
-		if err := r.pull.ask(ctx, r.log.opts.Batch, r.log.opts.BatchBytes); err != nil {
+		if err := r.pull.ask(ctx, r.batch(), r.bytes); err != nil {
 			return nil, false, err
 		}
 	}
@@ -226,10 +261,7 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, 
 			return events, false, err
 		case d.kind == idle:
 			return events, true, nil
-		case d.kind == over:
-			r.askAhead(ctx)
-			return events, false, nil
-		case d.kind == expired:
+		case d.kind == over, d.kind == expired:
 			return events, false, nil
 		}
 		r.failures, r.unproven = 0, 0
@@ -244,17 +276,8 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, 
 			return events, d.pending == 0, nil
 		}
 		if !r.pull.asking() {
-			r.askAhead(ctx)
 			return events, false, nil
 		}
-	}
-}
-
-// askAhead lets the server gather the next events while those that were read are proven, framed and
-// sent. They wait in the puller, so that a replay whose client is slow holds two batches, not one.
-func (r *reader) askAhead(ctx context.Context) {
-	if r.pull.ask(ctx, r.log.opts.Batch, r.log.opts.BatchBytes) != nil {
-		r.pull.left = 0 // the next fetch asks again, and tells
 	}
 }
 

@@ -22,6 +22,7 @@ type conn struct {
 	known   bool // to epoll, by another generation
 	watched bool
 	blocked bool // the socket takes no more until epoll says so
+	stalled bool // and its source was notified
 	last    bool // the stream ends behind rest, with why
 	closed  bool
 	unread  int32 // what the peer had not acknowledged when it was looked at last
@@ -160,11 +161,28 @@ func gone(err error) error {
 func (c *conn) block() {
 	c.blocked = true
 	c.unread = c.unacknowledged()
-	c.due = nanos(time.Now()) + c.timeout
+	c.due = c.blockedDue(time.Now())
 	c.loop.schedule(c)
 	if err := c.loop.engine.watch(unix.EPOLL_CTL_MOD, c.fd, c.generation, unix.EPOLLOUT); err != nil {
 		c.close(err)
 	}
+}
+
+// blockedDue is when a socket that accepts no more since now is looked at.
+func (c *conn) blockedDue(now time.Time) int64 {
+	if c.holder() != nil {
+		return nanos(now) + int64(stallAfter)
+	}
+	return nanos(now) + c.timeout
+}
+
+// holder returns the source if it is to be notified of a stall.
+func (c *conn) holder() Holder {
+	if c.stalled || c.timeout <= int64(stallAfter) {
+		return nil
+	}
+	holder, _ := c.src.(Holder)
+	return holder
 }
 
 // happened takes a word of epoll.
@@ -188,10 +206,10 @@ func (c *conn) resume() {
 	if n < len(c.rest) {
 		c.rest = c.rest[n:]
 		c.unread = c.unacknowledged()
-		c.due = nanos(time.Now()) + c.timeout // later than before: the heap finds out
+		c.due = c.blockedDue(time.Now()) // later than before: the heap finds out
 		return
 	}
-	c.rest, c.blocked, c.wrote = nil, false, time.Now()
+	c.rest, c.blocked, c.stalled, c.wrote = nil, false, false, time.Now()
 	if c.last {
 		c.close(c.why)
 		return
@@ -205,6 +223,13 @@ func (c *conn) resume() {
 func (c *conn) expired(now time.Time) {
 	if !c.blocked {
 		c.turn(now)
+		return
+	}
+	if holder := c.holder(); holder != nil {
+		c.stalled = true
+		holder.Stalled()
+		c.due = nanos(now) + c.timeout - int64(stallAfter)
+		c.loop.schedule(c)
 		return
 	}
 	left := c.unacknowledged()

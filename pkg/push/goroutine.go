@@ -14,7 +14,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, room); return &b 
 
 // serveHere writes a stream on the calling goroutine until it ends.
 func serveHere(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
-	h := &here{stream: Open(w, opts), src: src, wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+	h := &here{stream: Open(w, opts), src: src, wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), stall: newStallTimer(src)}
 	defer h.timer.Stop()
 	src.Start(h)
 	for {
@@ -34,6 +34,7 @@ type here struct {
 	src    Source
 	wake   chan struct{}
 	timer  *time.Timer
+	stall  *stallTimer
 
 	written time.Time
 }
@@ -57,7 +58,10 @@ func (h *here) turn(r *http.Request) (more bool, due time.Time, err error) {
 	if len(out) == 0 {
 		return false, due, err
 	}
-	if failed := h.stream.Write(out); failed != nil && err == nil {
+	h.stall.begin()
+	failed := h.stream.Write(out)
+	h.stall.end()
+	if failed != nil && err == nil {
 		err = h.why(r, failed)
 	}
 	h.written = time.Now()

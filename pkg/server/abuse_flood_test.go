@@ -41,7 +41,8 @@ func visit(addr string) (first string, err error) {
 func TestAbuseFlood(t *testing.T) {
 	const honest, all = 10_000, 30_000
 	r := newRig(t, func(o *server.Options) {
-		o.Limits = feedhttp.Limits(config.Default().Limits)
+		limits := config.Default().Limits
+		o.Limits = feedhttp.Limits{Replays: limits.Replays, ConnectsBurst: limits.ConnectsBurst}
 		o.Limits.ConnectsPerSecond = 1 // what the burst holds is all there is, however long this takes
 	})
 	healthy := r.listen("/events?user=healthy", "")

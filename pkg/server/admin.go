@@ -140,7 +140,7 @@ func (s *Server) stopAdmin() {
 // openMetrics comes once all that is shown is there.
 func (s *Server) openMetrics() {
 	node := metrics.Node{
-		Publisher: s.publish, Admission: s.admit, Sockets: s.sockets, NATS: s.nats, Version: cmp.Or(s.opts.Node.Version, "unknown"),
+		Publisher: s.publish, Admission: s.admit, Sockets: s.sockets, NATS: s.natsConns(), Replays: s.budget, Version: cmp.Or(s.opts.Node.Version, "unknown"),
 		Draining: s.draining.Load, Revocations: s.revocationStatus, Recreations: s.kept.recreations,
 	}
 	if s.embedded != nil {

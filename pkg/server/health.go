@@ -53,6 +53,16 @@ type Detail struct {
 	Bytes    uint64 `json:"bytes"`
 	// Tails are by stream.
 	Tails map[string]Tail `json:"tails"`
+	// ReplayBytes is what replays have requested or hold, of limits.replay_bytes.
+	ReplayBytes ReplayBytes `json:"replay_bytes"`
+}
+
+// ReplayBytes is the budget of replays.
+type ReplayBytes struct {
+	Used      int    `json:"used"` // bytes
+	Limit     int    `json:"limit"`
+	Waiting   int    `json:"waiting"`   // replays
+	Suspended uint64 `json:"suspended"` // times since the start that a client read nothing for a second
 }
 
 // Window is what a node holds of a stream in memory.
@@ -163,6 +173,8 @@ func (s *Server) fullHealth(ctx context.Context) Health {
 		d.Events += status.LiveEvents + status.MissedEvents
 		d.Bytes += status.Bytes
 	}
+	budget := s.budget.Status()
+	d.ReplayBytes = ReplayBytes{Used: budget.Used, Limit: budget.Limit, Waiting: budget.Waiting, Suspended: budget.Suspended}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for name, f := range s.feeds {
@@ -189,13 +201,6 @@ func (s *Server) checkStore(h *Health) {
 func (s *Server) checkDraining() error {
 	if s.draining.Load() {
 		return fmt.Errorf("draining")
-	}
-	return nil
-}
-
-func (s *Server) checkNATS() error {
-	if !s.nats.IsConnected() {
-		return fmt.Errorf("%s: %w", s.nats.Status(), orUnknown(s.nats.LastError()))
 	}
 	return nil
 }

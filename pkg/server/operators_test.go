@@ -68,7 +68,7 @@ func TestOperatorsSeeConnections(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	var status server.Health
-	if r.operate(&status, "GET", "/admin/status", ""); status.Detail == nil || status.Version != "1.2.3" || status.Connects != 4 || status.Started.IsZero() {
+	if r.operate(&status, "GET", "/admin/status", ""); status.Detail == nil || status.Version != "1.2.3" || status.Connects != 4 || status.Started.IsZero() || status.ReplayBytes.Limit != 32<<20 {
 		t.Errorf("%+v %+v", status, status.Detail)
 	}
 }

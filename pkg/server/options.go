@@ -36,11 +36,13 @@ type Options struct {
 	Window WindowOptions
 	// Limits.Streams of 0 is what the limit of open files allows, less a reserve. Limits.PerAddress
 	// of 0 is half of Limits.Streams, or 13,000 where that leaves a quarter and half is less.
-	Limits  feedhttp.Limits
-	Sockets SocketLimits
-	Publish PublishOptions
-	Console bool // serve the console at /
-	Node    NodeOptions
+	Limits feedhttp.Limits
+	// ReplayBytes is the size of the feeds' common feed.ReplayBudget; its default when zero.
+	ReplayBytes int
+	Sockets     SocketLimits
+	Publish     PublishOptions
+	Console     bool // serve the console at /
+	Node        NodeOptions
 	// Presence is off when zero.
 	Presence PresenceOptions
 	// Traces are off when zero.

@@ -46,6 +46,9 @@ type Server struct {
 	revocations revocations
 	embedded    *natsd.Server // nil with a NATS server of its own
 	nats        *nats.Conn
+	tails       *nats.Conn         // of the tails, and requests about their streams
+	replays     *nats.Conn         // of what replays read
+	budget      *feed.ReplayBudget // of all feeds together
 	js          jetstream.JetStream
 	publish     *jetlog.Publisher
 	feeds       map[string]*feed.Feed // by stream
@@ -133,10 +136,9 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 }
 
 func (s *Server) connect(ctx context.Context) (err error) {
-	if s.nats, err = jetlog.Connect(ctx, s.opts.NATS); err != nil {
+	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
-	s.onClose(s.nats.Close)
 	if s.js, err = jetstream.New(s.nats); err != nil {
 		return err
 	}
@@ -171,11 +173,12 @@ func (s *Server) openTraces(context.Context) (err error) {
 func (s *Server) openFeeds(context.Context) error {
 	s.openDelivery()
 	scans := jetlog.NewScanQueue()
+	s.budget = feed.NewReplayBudget(s.opts.ReplayBytes)
 	for _, f := range s.opts.Feeds {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.nats, jetlog.Options{Stream: f.Stream, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
@@ -184,7 +187,8 @@ func (s *Server) openFeeds(context.Context) error {
 		s.feeds[f.Stream] = feed.New(log, feed.Options{
 			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
 			Deliverable: s.deliverable(f.Stream), QuietUndeliverable: s.opts.Publish.AllSubjects,
-			Logger: s.opts.Logger.With("stream", f.Stream),
+			Replays: s.budget,
+			Logger:  s.opts.Logger.With("stream", f.Stream),
 		})
 	}
 	return nil

@@ -33,7 +33,9 @@ var realUsers = []string{
 
 // userDoors are the ways in which a client says who it is; nil is one that cannot carry the user.
 var userDoors = map[string]func(t *testing.T, user string) (path string, header []string){
-	"query": func(_ *testing.T, user string) (string, []string) { return "/events?user=" + url.QueryEscape(user), nil },
+	"query": func(_ *testing.T, user string) (string, []string) {
+		return "/events?user=" + url.QueryEscape(user), nil
+	},
 	"token": func(t *testing.T, user string) (string, []string) {
 		return "/events", []string{"Authorization", "Bearer " + bearerOf(t, map[string]any{"sub": user, "exp": 600, "iat": -5})}
 	},

@@ -319,7 +319,9 @@ type memReader struct {
 	next    uint64
 	only    map[uint64]bool
 	pending uint64
-	failed  int // MemLog.failed when it was opened
+	failed  int  // MemLog.failed when it was opened
+	bytes   int  // of a batch; 0 for any number
+	alone   bool // the next event is larger
 	closed  bool
 }
 
@@ -329,6 +331,12 @@ func (r *memReader) wants(ev feed.Event) bool {
 }
 
 func (r *memReader) Pending() uint64 { return r.pending }
+
+// Request implements feed.Reader. Nothing is read ahead in memory.
+func (r *memReader) Request(bytes int) bool {
+	r.bytes = bytes
+	return true
+}
 
 func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 	if err := r.log.reachStream(ctx); err != nil {
@@ -343,13 +351,25 @@ func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 		limit = 3
 	}
 	batch := feed.Batch{State: r.log.stateLocked()}
+	room := r.bytes
 	for _, ev := range r.log.events {
-		if len(batch.Events) < limit && r.wants(ev) {
-			if r.opts.HeadersOnly {
-				ev.Data = nil
-			}
-			batch.Events = append(batch.Events, ev)
+		if !r.wants(ev) {
+			continue
 		}
+		if r.opts.HeadersOnly {
+			ev.Data = nil
+		}
+		room -= len(ev.Data)
+		if r.bytes > 0 && room < 0 && !r.alone || len(batch.Events) == limit {
+			break
+		}
+		batch.Events = append(batch.Events, ev)
+		if r.alone {
+			break
+		}
+	}
+	if r.alone = len(batch.Events) == 0 && room < 0; r.alone {
+		return feed.Batch{}, &feed.LargeEventError{Bytes: r.bytes - room}
 	}
 	if len(batch.Events) == 0 {
 		return batch, io.EOF

@@ -36,6 +36,7 @@ func TestLog(t *testing.T, open func(t *testing.T) Harness) {
 		{"read headers", testReadHeaders},
 		{"read a range", testReadRange},
 		{"read filters", testReadFilters},
+		{"read what was requested", testReadRequested},
 		{"read the last of each subject", testReadLast},
 		{"count subjects", testCountSubjects},
 		{"read what was trimmed meanwhile", testReadTrimmed},
@@ -236,6 +237,54 @@ func testReadFilters(t *testing.T, h Harness) {
 		if got, _, _ := h.read(t, feed.ReadOptions{From: 1, To: 9, Filters: c.filters}); !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v, want %v", c.filters, got, c.want)
 		}
+	}
+}
+
+// testReadRequested: batches keep to what was requested. An event that is larger is announced, and then
+// comes alone.
+func testReadRequested(t *testing.T, h Harness) {
+	sizes := []int{10, 1000, 1000, 1000, 9000, 10, 1500, 1500, 20_000, 30_000, 10}
+	for _, size := range sizes {
+		h.Publish("notifications.a", "", make([]byte, size))
+	}
+	ctx := testContext(t)
+	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: uint64(len(sizes))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	const bytes = 4096
+	var got []int
+	large := 0
+	for request := bytes; ; request = bytes {
+		if err != nil {
+			request = large
+		}
+		r.Request(request)
+		var batch feed.Batch
+		batch, err = r.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		tooLarge, ok := errors.AsType[*feed.LargeEventError](err)
+		if err != nil && (!ok || request > bytes) {
+			t.Fatalf("after %d events, %d bytes were requested: %v", len(got), request, err)
+		}
+		if ok {
+			large = tooLarge.Bytes
+			continue
+		}
+		total := 0
+		for _, ev := range batch.Events {
+			total += len(ev.Data)
+			got = append(got, len(ev.Data))
+		}
+		if total > request || request > bytes && len(batch.Events) != 1 {
+			t.Errorf("a request of %d bytes brought %d in %d events", request, total, len(batch.Events))
+		}
+	}
+	if !slices.Equal(got, sizes) {
+		t.Errorf("events of %v bytes, want %v", got, sizes)
 	}
 }
 

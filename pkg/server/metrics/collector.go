@@ -37,6 +37,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.revocations(to)
 	c.publisher(to)
 	c.nats(to)
+	c.budget(to)
 	c.traces(to)
 	for name, n := range c.node.Recreations() {
 		send(to, recreations, n, name)
@@ -105,14 +106,24 @@ func (c *collector) publisher(to sink) {
 }
 
 func (c *collector) nats(to sink) {
-	stats := c.node.NATS.Stats()
-	sendBool(to, natsConnected, c.node.NATS.IsConnected())
-	send(to, natsReconnects, stats.Reconnects)
-	send(to, natsReceived, stats.InBytes)
-	send(to, natsSent, stats.OutBytes)
+	for _, n := range c.node.NATS {
+		stats := n.Conn.Stats()
+		sendBool(to, natsConnected, n.Conn.IsConnected(), n.Name)
+		send(to, natsReconnects, stats.Reconnects, n.Name)
+		send(to, natsReceived, stats.InBytes, n.Name)
+		send(to, natsSent, stats.OutBytes, n.Name)
+	}
 	if c.node.Store != nil {
 		sendBool(to, storeWritable, c.node.Store() == nil)
 	}
+}
+
+func (c *collector) budget(to sink) {
+	s := c.node.Replays.Status()
+	send(to, replayBytes, s.Used)
+	send(to, replayBytesLimit, s.Limit)
+	send(to, replayBytesWaiting, s.Waiting)
+	send(to, replaySuspensions, s.Suspended)
 }
 
 func (c *collector) traces(to sink) {
@@ -161,6 +172,7 @@ func (c *collector) window(to sink, s Stream, status feed.Status) {
 func (c *collector) replays(to sink, s Stream, status feed.ReplayStatus) {
 	send(to, replaysActive, status.Active, s.Name)
 	send(to, replaysTotal, status.Completed, s.Name, "completed")
+	send(to, replaysTotal, status.Suspended, s.Name, "suspended")
 	send(to, replaysTotal, status.Abandoned, s.Name, "abandoned")
 	send(to, replayedEvents, status.Events, s.Name)
 	sendHistogram(to, replayDuration, status.Duration, s.Name)

@@ -29,7 +29,8 @@ type Node struct {
 	Publisher *jetlog.Publisher
 	Admission *feedhttp.Admission
 	Sockets   *push.Sockets
-	NATS      *nats.Conn
+	NATS      []NATSConn
+	Replays   *feed.ReplayBudget
 	Store     func() error  // why the embedded server stores nothing; nil without one
 	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
 	Draining  func() bool
@@ -45,6 +46,12 @@ type Node struct {
 type Revocations struct {
 	Remembered                  int
 	Forgotten, Applied, Invalid uint64
+}
+
+// NATSConn is a connection to NATS by what it is for.
+type NATSConn struct {
+	Name string
+	Conn *nats.Conn
 }
 
 // Feed is a handler by the name of its feed.

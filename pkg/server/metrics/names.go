@@ -37,9 +37,14 @@ var (
 
 	replaysActive  = define(gauge, "replays_active", "Replays from the stored stream that are under way.", "stream")
 	replaysWaiting = define(gauge, "replays_waiting", "Replays whose consumer is being created, or waits for its turn.", "stream")
-	replaysTotal   = define(counter, "replays_total", "Replays that ended. abandoned: the client left, or the log failed; the latter begin again.", "stream", "result")
+	replaysTotal   = define(counter, "replays_total", "Replays that ended. suspended: the client did not read, and another replay continues once it does. abandoned: the client left, or the log failed; the latter begin again.", "stream", "result")
 	replayedEvents = define(counter, "replayed_events_total", "Events that were read for replays.", "stream")
 	replayDuration = define(hist, "replay_duration_seconds", "From the creation of a replay's consumer to the end of the replay; a client that reads slowly makes it longer.", "stream")
+
+	replayBytes        = define(gauge, "replay_bytes", "Bytes that replays have requested from their streams, or have read and not sent, over all streams.")
+	replayBytesLimit   = define(gauge, "replay_bytes_limit", "limits.replay_bytes.")
+	replayBytesWaiting = define(gauge, "replay_bytes_waiting", "Replays that wait for bytes of limits.replay_bytes.")
+	replaySuspensions  = define(counter, "replay_suspensions_total", "Times that a replay gave its bytes back because its client had read nothing for a second.")
 
 	consumers       = define(gauge, "consumers", "Ephemeral consumers in use: one for the tail, one for each replay.", "stream")
 	consumerCreates = define(counter, "consumer_creates_total", "Ephemeral consumers that were created.", "stream")
@@ -55,10 +60,10 @@ var (
 	tailRestarts = define(counter, "tail_restarts_total", "How often the consumer of the tail was replaced, without a loss: the connection, the server or the consumer had failed.", "stream")
 	tailFailures = define(counter, "tail_failures_total", "How often the tail ended with an error and was started again. Clients stay connected and wait until it follows the stream.", "stream")
 
-	natsConnected  = define(gauge, "nats_connected", "1 while the connection to NATS stands.")
-	natsReconnects = define(counter, "nats_reconnects_total", "How often it was made again.")
-	natsReceived   = define(counter, "nats_received_bytes_total", "Bytes received from NATS.")
-	natsSent       = define(counter, "nats_sent_bytes_total", "Bytes sent to NATS.")
+	natsConnected  = define(gauge, "nats_connected", "1 while the node has the connection to NATS. replay: for what replays read. tail: for the tails. main: for all else.", "connection")
+	natsReconnects = define(counter, "nats_reconnects_total", "How often it was made again.", "connection")
+	natsReceived   = define(counter, "nats_received_bytes_total", "Bytes received from NATS.", "connection")
+	natsSent       = define(counter, "nats_sent_bytes_total", "Bytes sent to NATS.", "connection")
 	storeWritable  = define(gauge, "store_writable", "1 while the embedded NATS server can store events; missing without one.")
 
 	traceSpans    = define(counter, "trace_spans_total", "Spans of traces that have ended. sent: the collector has them. failed: it did not take them. dropped: too many waited for it. Missing without traces.endpoint.", "result")

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+// gcPercent lets the heap grow to three times what is alive before the collector runs. It marks
+// all connections, which delays the events of that time: half as often is worth a few hundred bytes
+// a connection. GOGC says otherwise, and GOMEMLIMIT bounds the whole.
+const gcPercent = 200
+
+func collectRarely() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// memoryShare is the part of the control group's limit that the heap may fill. The rest is for what
+// the Go runtime does not count: memory-mapped files, and the kernel's memory for sockets.
+const memoryShare = 0.9
+
+// boundMemory sets the memory limit of the Go runtime from the control group (v1 or v2) of the process,
+// unless GOMEMLIMIT is set or there is no limit. Without it the collector would let the heap grow
+// beyond what the kernel allows, and the process would be killed.
+func boundMemory(logger *slog.Logger, group memlimit.Provider) {
+	if value, set := os.LookupEnv("GOMEMLIMIT"); set {
+		logger.Info("memory limit is set by the environment", "GOMEMLIMIT", value)
+		return
+	}
+	limit, err := group()
+	switch {
+	case errors.Is(err, memlimit.ErrNoLimit), errors.Is(err, memlimit.ErrNoCgroup), errors.Is(err, memlimit.ErrCgroupsNotSupported):
+		logger.Debug("memory is not limited", "reason", err)
+		return
+	case err != nil:
+		logger.Warn("cannot read the memory limit of the control group; set GOMEMLIMIT if the process has one", "error", err)
+		return
+	case limit > math.MaxInt64:
+		return
+	}
+	heap := int64(memoryShare * float64(limit))
+	debug.SetMemoryLimit(heap)
+	logger.Info("memory limit set from the control group", "group_bytes", limit, "heap_bytes", heap)
+}

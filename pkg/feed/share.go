@@ -1,0 +1,106 @@
+package feed
+
+import "context"
+
+// The batches of a replay begin small, so that many clients that do not read cost little, and double
+// while the client takes them.
+const (
+	firstBatch = 128 << 10
+	maxBatch   = 1 << 20
+)
+
+// batchSlack is what the stream counts of an event besides what a frame does: the reply subject, and
+// headers.
+const batchSlack = 1 << 10
+
+// share is what one replay has of the budget. Like its replay it has one owner at a time.
+//
+// A replay waits for bytes only when it has none: what it has read was sent before. So replays do not
+// wait for each other.
+type share struct {
+	budget    *ReplayBudget
+	requested int // of the request under way
+	unsent    int // of events that were read and may not be sent yet
+
+	next    int  // bytes of the next request, if they are free; 0 for firstBatch
+	least   int  // room for the largest event so far
+	alone   int  // room for the next event, which the last request was too small for; mostly 0
+	drained bool // the client has taken a batch
+}
+
+// reserve acquires the bytes of the next request, unless one is under way. It blocks until there are
+// enough for a small one.
+func (s *share) reserve(ctx context.Context) error {
+	if s.requested > 0 {
+		return nil
+	}
+	least := max(firstBatch, s.least, s.alone)
+	if s.tryGrow(least) {
+		return nil
+	}
+	n, err := s.budget.acquire(ctx, least)
+	s.requested = n
+	return err
+}
+
+// reserveAhead acquires bytes for a request before the last batch was sent. It does not wait, and
+// does nothing for a client that has yet to take its first batch.
+func (s *share) reserveAhead() bool {
+	least := max(firstBatch, s.least)
+	return s.drained && s.requested == 0 && (s.tryGrow(least) || s.try(least))
+}
+
+func (s *share) tryGrow(least int) bool {
+	for n := s.next; n > least; n /= 2 {
+		if s.try(n) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *share) try(n int) bool {
+	if !s.budget.tryAcquire(n) {
+		return false
+	}
+	s.requested = n
+	return true
+}
+
+// received counts what a request has brought in place of what was reserved for it.
+func (s *share) received(events []Event) {
+	total := 0
+	for i := range events {
+		n := events[i].size()
+		total += n
+		s.least = max(s.least, min(n+batchSlack, maxBatch))
+	}
+	if 2*total >= s.requested {
+		s.next = min(2*max(s.requested, firstBatch), maxBatch)
+	}
+	s.budget.adjust(total - s.requested)
+	s.unsent += total
+	s.requested, s.alone = 0, 0
+}
+
+// cancel gives back what was reserved for a request.
+func (s *share) cancel() {
+	if s.requested > 0 {
+		s.budget.adjust(-s.requested)
+		s.requested = 0
+	}
+}
+
+// sent gives back what was read: the client has taken it.
+func (s *share) sent() {
+	if s.unsent > 0 {
+		s.budget.adjust(-s.unsent)
+		s.unsent, s.drained = 0, true
+	}
+}
+
+// release gives everything back.
+func (s *share) release() {
+	s.cancel()
+	s.sent()
+}
