@@ -158,7 +158,7 @@ func (o *Observer) missing(e *event, where string) {
 		if s.to < o.asked {
 			continue
 		}
-		if !o.start.claims() && s.from <= o.opened || o.announced(s.from) {
+		if !o.start.claims() && s.from <= o.opened || o.announced(s.from) || o.rec.lines[o.at.epoch].broughtBack() {
 			return
 		}
 		o.bad("%d-%s (%d) was removed at %d and passed over %s without a gap since; gaps at %v", e.seq, o.at.epoch, e.order, s.from, where, o.gaps)

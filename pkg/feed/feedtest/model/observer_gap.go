@@ -130,6 +130,10 @@ func (e *event) broughtBack() bool {
 	return slices.ContainsFunc(e.absent, func(s span) bool { return s.to != always })
 }
 
+// broughtBack reports that deletions were taken back: the stream may show as many as before, and has
+// others.
+func (l *line) broughtBack() bool { return slices.ContainsFunc(l.events, (*event).broughtBack) }
+
 // absentSince reports that the event was not there at some time from a tick to now.
 func (e *event) absentSince(tick int) bool {
 	return slices.ContainsFunc(e.absent, func(s span) bool { return s.to >= tick })

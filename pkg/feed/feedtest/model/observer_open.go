@@ -99,6 +99,9 @@ func (o *Observer) openAt(opening feed.Opening) {
 	o.at = place{named.Seq, named.Epoch, o.start.order, o.start.tick}
 	if o.start.madeUp { // it claims what is stored below it by now, too
 		o.at.order, o.at.tick = o.rec.order, o.asked
+		if l := o.rec.lines[named.Epoch]; l != nil {
+			o.at.tick = l.oldest(named.Seq, o.asked)
+		}
 	}
 	o.blind = o.rec.replacedUnseen(o.at, o.node)
 	continued := opening.Gap == nil || opening.Gap.Reason == feed.Possible
