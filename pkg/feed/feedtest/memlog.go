@@ -25,7 +25,7 @@ type MemLog struct {
 	epochs  int
 	epoch   string
 	born    int64
-	floors  []uint64  // what was left at each loss of the end
+	floors  []uint64 // what was left at each loss of the end
 	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
