@@ -325,6 +325,7 @@ func TestLogFailsDuringAReplay(t *testing.T) {
 		log := &brittleLog{MemLog: feedtest.NewMemLog()}
 		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2})
 		r.publish(9, "n.a")
+		synctest.Wait() // the window has left the first behind
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
 		r.Delete(5)
