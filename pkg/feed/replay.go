@@ -14,7 +14,7 @@ type replay struct {
 	last   bool   // only the latest of each subject is read
 	always bool   // begin with the log, whatever the window holds
 
-	known     State          // the deletions that it shows are announced, up to the sequence to
+	known     deletions      // those are announced up to the sequence to
 	times     uint64         // reusedRange.times when the stream was looked at for it
 	announced announcedHoles // see checkHoles
 
@@ -36,7 +36,7 @@ func (r *replay) open(ctx context.Context, s *Subscription, now State, last bool
 		return err
 	}
 	reader = s.feed.replays.watch(reader)
-	r.reader, r.to, r.last, r.known, r.hasPeeked = reader, now.LastSeq, last, now, false
+	r.reader, r.to, r.last, r.known, r.hasPeeked = reader, now.LastSeq, last, deletionsOf(now), false
 	return nil
 }
 
