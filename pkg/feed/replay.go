@@ -74,14 +74,20 @@ func (r *replay) release() {
 	}
 }
 
-// peek reads the first batch ahead and returns the sequence that it begins with.
-func (r *replay) peek(ctx context.Context) (seq uint64, ok bool) {
+// peek reads the first batch ahead and returns the sequence that it begins with; 0 where there is
+// none. A replay that fails is given up.
+func (r *replay) peek(ctx context.Context) (seq uint64, err error) {
 	r.peeked, r.peekedErr = r.fetch(ctx)
 	r.hasPeeked = true
-	if len(r.peeked.Events) == 0 {
-		return 0, false
+	if r.peekedErr != nil && !errors.Is(r.peekedErr, io.EOF) {
+		err = r.peekedErr
+		r.close()
+		return 0, err
 	}
-	return r.peeked.Events[0].Seq, true
+	if len(r.peeked.Events) == 0 {
+		return 0, nil
+	}
+	return r.peeked.Events[0].Seq, nil
 }
 
 func (r *replay) next(ctx context.Context) (Batch, error) {

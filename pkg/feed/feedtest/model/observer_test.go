@@ -255,6 +255,11 @@ func TestObserver_FalsifiedDeliveries_AreFound(t *testing.T) {
 			s.asked = s.rec.tick
 			s.open(feed.Opening{ID: "2-e1", Position: at(2), Pending: 3}, true)
 		}},
+		{"from last, behind the latest", "which is the latest of notifications.a", func(s *story) {
+			s.rec.tick++
+			s.connect(start{kind: "last"}, "notifications.a")
+			s.open(feed.Opening{ID: "5-e1", Position: at(5)}, false)
+		}},
 		{"from last, without the latest", "passed over before 6-e1", func(s *story) {
 			s.connect(start{kind: "last"}, "notifications.a", "notifications.b")
 			s.open(feed.Opening{ID: "4-e1", Position: at(4), Pending: 1}, true)
