@@ -265,6 +265,7 @@ func (s *Subscription) openLast(ctx context.Context) (opened bool, err error) {
 		return false, err
 	}
 	s.place(state.Epoch, state.Born, state.LastSeq)
+	s.opening.Pending = 0
 	if state.LastSeq == 0 || state.FirstSeq > state.LastSeq {
 		s.open("", nil)
 		return true, nil
