@@ -333,3 +333,20 @@ func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 		}
 	})
 }
+
+// A client that begins with the latest events and takes none for a while does not get those that were
+// deleted in between.
+func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{})
+		r.publish(3, "n.a")
+		r.publish(2, "n.b")
+		synctest.Wait()
+		start, _ := feed.ParseFrom("last", time.Now())
+		c := r.subscribe(t, start)
+		r.Delete(3)
+		time.Sleep(2 * time.Second)
+		c.drain(t, r)
+		c.want(t, "5") // what lies before the opening is not delivered after it
+	})
+}

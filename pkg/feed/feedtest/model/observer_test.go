@@ -32,7 +32,7 @@ func newStory(n int, resume uint64) *story {
 
 func (s *story) connect(st start, filters ...string) {
 	s.Observer = &Observer{
-		rec: s.rec, filters: filters, start: st, asked: s.rec.tick, seen: map[int]uint64{}, removedWithin: 2 * time.Second,
+		rec: s.rec, filters: filters, start: st, asked: s.rec.tick, seen: map[int]uint64{}, reasons: map[feed.Reason]int{}, removedWithin: 2 * time.Second,
 		report: func(v string) { s.violations = append(s.violations, v) },
 	}
 }
