@@ -3,8 +3,8 @@
 // JetStream acknowledges every message whose subject a stream captures. Whether a feed can
 // deliver it is another question: the subject must match one of the feed's subjects or of what
 // clients may ask for, with any canonically encoded values in the place of variables, as it is
-// after the subject transforms of the stream. A publisher that is not told of the difference
-// loses its messages silently.
+// after the subject transforms of the stream. Without an answer to it a publisher loses its
+// messages silently.
 //
 // [Rules.Check] answers for a subject before it is published, [Rules.Stored] for one that is
 // stored.
@@ -109,10 +109,13 @@ func (r *Rules) refreshIfOld(ctx context.Context) bool {
 	return true
 }
 
-// Check returns why a subject that is published would reach nobody, as an *Error, or nil. While
-// a stream is not known, it accepts: JetStream answers then. It blocks on a lookup only before
+// Check returns why a subject that is published would reach no client, as an *Error, or nil. While
+// a stream is not known, and without any feeds, it accepts: JetStream answers then. It blocks on a lookup only before
 // it refuses: the stream may have been changed.
 func (r *Rules) Check(ctx context.Context, subject string) error {
+	if len(r.names) == 0 {
+		return nil
+	}
 	err := r.check(subject)
 	if err != nil && r.refreshIfOld(ctx) {
 		err = r.check(subject)

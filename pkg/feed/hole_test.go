@@ -277,3 +277,32 @@ func (l *silentLog) State(ctx context.Context) (feed.State, error) {
 	}
 	return l.MemLog.State(ctx)
 }
+
+// Events that wait for a client when the tail is moved behind a loss are sent before its gap, unless
+// the stream has trimmed them.
+func TestSubscription_PendingAtReset_IsSentUnlessTrimmed(t *testing.T) {
+	for first, want := range map[uint64][]string{
+		11: {"gap:trimmed", "11", "12"},
+		7:  {"gap:possible", "7", "8", "9", "10", "11", "12"},
+		6:  {"6", "7", "8", "9", "10", "11", "12"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, nil, feed.Options{})
+			r.publish(5, "n.a")
+			synctest.Wait()
+			r.Delete(2)
+			time.Sleep(1500 * time.Millisecond) // the stream is known to have deletions
+			c := r.subscribe(t, feed.Resume("5"), "n.a")
+			c.sub.Poll(1 << 20)
+			r.publish(2, "n.a")
+			synctest.Wait()
+			r.SetDown(errors.New("cut"))
+			r.publish(5, "n.a")
+			r.Trim(first)
+			r.SetDown(nil)
+			time.Sleep(1500 * time.Millisecond)
+			c.drain(t, r)
+			c.want(t, want...)
+		})
+	}
+}

@@ -1,7 +1,9 @@
 package feed_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"strings"
 	"sync"
@@ -175,17 +177,19 @@ func TestSubscribe_EndLostDuringTheOpening_AnnouncesIt(t *testing.T) {
 	}
 }
 
-// A start that names no position is no claim, but what was found at its opening is announced, and
-// the id of the opening leads a client that is cut off before the gap to the gap.
+// A client that names no position misses nothing that was deleted before it came. What is lost while it
+// subscribes is announced, and the id of the opening leads a client that is cut off before the gap
+// to the gap.
 func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 	for _, from := range []string{"all", "1h"} {
 		for at, c := range map[string]struct {
 			hook func(r *rig)
 			want string
+			back string // what a client gets that resumes at the id of the opening; want when empty
 		}{
-			"after state":  {func(r *rig) { r.Trim(5) }, "gap:trimmed 5 6 7 8 9 10"},
-			"before time":  {func(r *rig) { r.Recreate(); r.publish(3, "n.a") }, "gap:epoch 1 2 3"},
-			"before state": {func(r *rig) { r.Delete(5) }, "gap:possible 1 2 3 4 6 7 8 9 10"},
+			"after state":  {func(r *rig) { r.Trim(5) }, "gap:trimmed 5 6 7 8 9 10", ""},
+			"before time":  {func(r *rig) { r.Recreate(); r.publish(3, "n.a") }, "gap:epoch 1 2 3", ""},
+			"before state": {func(r *rig) { r.Delete(5) }, "1 2 3 4 6 7 8 9 10", "gap:possible 1 2 3 4 6 7 8 9 10"},
 		} {
 			if from == "all" && at == "before time" || from == "1h" && at == "after state" {
 				continue // it is not asked for a time, or asked for it afterwards
@@ -198,10 +202,10 @@ func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 				}
 				got := r.subscribe(t, start, "n.a")
 				back := r.subscribe(t, feed.Resume(got.sub.Opening().ID), "n.a")
-				for _, got := range []*client{got, back} {
-					got.drain(t, r)
-					if log := strings.Join(got.log, " "); log != c.want {
-						t.Errorf("from %s, %s: received %q, want %q (opening %+v)", from, at, log, c.want, got.sub.Opening())
+				for client, want := range map[*client]string{got: c.want, back: cmp.Or(c.back, c.want)} {
+					client.drain(t, r)
+					if log := strings.Join(client.log, " "); log != want {
+						t.Errorf("from %s, %s: received %q, want %q (opening %+v)", from, at, log, want, client.sub.Opening())
 					}
 				}
 			})
@@ -239,16 +243,20 @@ func TestSubscribe_EndLostBeforeTheBeginningIsLookedUp_DeliversAll(t *testing.T)
 
 // The opening has found one gap already when the stream loses its end.
 func TestSubscribe_EndLostBehindTheGapOfTheOpening_AnnouncesBoth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, l := hookRigUnarmed(t)
-		r.Trim(9)
-		l.set("before read", func() { r.Rollback(6); r.publish(1, "n.a"); synctest.Wait() })
-		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
-		c.drain(t, r)
-		r.publish(2, "n.a")
-		c.drain(t, r)
-		c.want(t, "gap:trimmed", "gap:future", "8", "9")
-	})
+	for refill, want := range map[int]string{1: "gap:trimmed gap:future 8 9", 4: "gap:trimmed gap:possible 9 10 11 12"} {
+		synctest.Test(t, func(t *testing.T) {
+			r, l := hookRigUnarmed(t)
+			r.Trim(9)
+			l.set("before read", func() { r.Rollback(6); r.publish(refill, "n.a"); synctest.Wait() })
+			c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
+			c.drain(t, r)
+			r.publish(2, "n.a")
+			c.drain(t, r)
+			if got := strings.Join(c.log, " "); got != want {
+				t.Errorf("%d stored again: received %q, want %q", refill, got, want)
+			}
+		})
+	}
 }
 
 // A batch that was read while the stream lost its end may be of either side of the loss.
@@ -260,5 +268,23 @@ func TestFetch_EndLostWhileABatchIsRead_DeliversItOnce(t *testing.T) {
 		l.set("after next", func() { r.Rollback(5); r.publish(9, "n.a"); synctest.Wait() })
 		c.drain(t, r)
 		c.want(t, texts(span(1, 14))...)
+	})
+}
+
+// The stream loses its end, and grows past it, after the tail has met a hole: the tail finds it by
+// what it had read before.
+func TestTail_EndLostAtAHole_FindsTheReusedSequences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := hookRigUnarmed(t)
+		r.SetDown(errors.New("cut"))
+		r.publish(3, "n.a") // 11 12 13
+		r.Delete(12)
+		l.set("before state", func() { r.Rollback(8); r.publish(9, "n.a") })
+		r.SetDown(nil)
+		time.Sleep(2 * time.Second) // the feed looks at the state of the stream once a second
+		synctest.Wait()
+		c := r.subscribe(t, feed.Resume("11-e1"), "n.a")
+		c.drain(t, r)
+		c.want(t, append([]string{"gap:possible"}, texts(span(12, 17))...)...)
 	})
 }

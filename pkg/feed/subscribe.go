@@ -203,6 +203,9 @@ func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
 	if err != nil {
 		return err
 	}
+	// What was deleted before the client came is not missing from what it asks for: a client that
+	// fetches everything again upon a gap would do so without end.
+	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, state.FirstSeq, state.Deleted}
 	first := state.FirstSeq
 	if start.kind == startTime {
 		if first, err = s.feed.log.SeqAt(ctx, start.time); err != nil {

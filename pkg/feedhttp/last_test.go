@@ -101,10 +101,14 @@ func TestFromLast_ManyWait_OthersAreSentAway(t *testing.T) {
 			if open.Pending != subjects {
 				t.Errorf("%d events pending, want %d", open.Pending, subjects)
 			}
-			again, _ := r.opened(t, manyLast, c.second...) // there is room again
+			room := func() bool { return a.LastWaiting() == 0 }
+			r.await(t, "there is room again", room)
+			again, _ := r.opened(t, manyLast, c.second...)
 			again.resp.Body.Close()
-			left := r.subscribe(t, manyLast, c.first...) // one that leaves makes room, too
+			r.await(t, "the start was made", room)
+			left := r.subscribe(t, manyLast, c.first...)
 			left.resp.Body.Close()
+			r.await(t, "one that leaves makes room, too", room)
 			r.opened(t, manyLast, c.second...)
 		})
 	}

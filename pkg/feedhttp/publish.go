@@ -22,7 +22,7 @@ type PublishOptions struct {
 	Publisher feed.Publisher
 	// Identify says who publishes, and where it may; nil lets everybody publish everywhere.
 	Identify auth.Source
-	// Accept returns why a subject may not be published, such as that it would reach nobody. The
+	// Accept returns why a subject may not be published, such as that it would reach no client. The
 	// publisher receives the text with 422. Nil accepts every subject that some stream captures.
 	Accept func(ctx context.Context, subject string) error
 	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
@@ -58,7 +58,7 @@ func (o PublishOptions) withDefaults() PublishOptions {
 // PublishRequest is one event of POST /publish.
 type PublishRequest struct {
 	Subject string `json:"subject"`
-	// User stands in place of Subject: the event goes to the subject of that user.
+	// User takes the place of Subject: the event goes to the subject of that user.
 	User  recipient `json:"user,omitzero"`
 	Event string    `json:"event"`
 	// Data is any JSON. A string goes out as its text, anything else as JSON.

@@ -58,7 +58,7 @@ func (p *publisher) subjectOf(req PublishRequest) (string, error) {
 	case !req.User.named:
 		return req.Subject, nil
 	case req.Subject != "":
-		return "", &fieldError{field: "user", reason: "stands in place of subject; send one of them"}
+		return "", &fieldError{field: "user", reason: "takes the place of subject; send one of them"}
 	}
 	return p.userSubject(req.User.id)
 }
@@ -130,7 +130,7 @@ func renameFields(err error, names map[string]string) error {
 	return err
 }
 
-// deliverable returns why a subject would reach nobody.
+// deliverable returns why a subject would reach no client.
 func (p *publisher) deliverable(ctx context.Context, subject string) error {
 	if p.opts.Accept == nil {
 		return nil

@@ -173,6 +173,7 @@ func TestWindow_EventDeletedInLongStream_IsNotDelivered(t *testing.T) {
 				}
 				s.publish(fmt.Sprint("notifications.n.", i), nil, nil)
 			}
+			s.await("the tail has read all", func() bool { return f.Status().High == 26 })
 			switch {
 			case strings.HasPrefix(c.name, "max"), strings.HasPrefix(c.name, "rollup"), c.first != nil:
 				c.lose(s)

@@ -24,6 +24,7 @@ type Log struct {
 
 	creates *creates
 	deletes *deletes
+	infos   *infoCalls
 
 	retries  limiter // of log lines
 	badTypes limiter
@@ -60,6 +61,7 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 	l.ctx, l.stop = context.WithCancelCause(context.Background())
 	l.creates = newCreates(l)
 	l.deletes = newDeletes(l)
+	l.infos = &infoCalls{log: l}
 	return l, nil
 }
 
@@ -70,6 +72,7 @@ func (l *Log) Close() {
 	defer giveUp.Stop()
 	l.link.close()
 	l.replays.link.close()
+	l.infos.group.close()
 	l.creates.close()
 	l.deletes.close()
 	l.stop(ErrClosed)

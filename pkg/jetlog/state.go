@@ -123,7 +123,7 @@ func (l *Log) info(ctx context.Context) (*streamInfo, error) {
 func (l *Log) State(ctx context.Context) (feed.State, error) {
 	var info *streamInfo
 	err := l.retry(ctx, func() (err error) {
-		info, err = l.info(ctx)
+		info, err = l.infos.info(ctx)
 		return err
 	})
 	if err != nil {

@@ -59,7 +59,7 @@ type Sockets struct {
 type SocketStatus struct {
 	Open, Idle                 int    // now
 	Refused, RefusedPerAddress uint64 // closed when they were accepted, by the limit that was reached
-	IdleClosed                 uint64 // idle ones that were closed in favor of new ones
+	IdleClosed                 uint64 // idle ones that were closed to make room for new ones
 }
 
 // socketOwner counts the sockets of one address. It is removed with its last socket.

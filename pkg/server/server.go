@@ -215,6 +215,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { s.provision(inner) })
+	parts.Go(func() { s.returnMemory(inner) })
 	if s.presence != nil {
 		parts.Go(func() { s.presence.Run(inner) })
 	}

@@ -37,7 +37,7 @@ func (s sockets) get(from, path string) (net.Conn, int) {
 func (s sockets) again(c net.Conn, path string) int {
 	s.Helper()
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+	_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return 0
@@ -62,9 +62,9 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	s := sockets{t, r.srv.Addr().String()}
 	http.DefaultClient.CloseIdleConnections() // the rig's own
 	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 0, `sockets{state="busy"}`: 0})
-	first, status := s.get("127.0.0.2", "/healthz")
+	first, _ := s.get("127.0.0.2", "/healthz")
 	for range 20 {
-		if _, status = s.get("127.0.0.2", "/healthz"); status != http.StatusOK {
+		if _, status := s.get("127.0.0.2", "/healthz"); status != http.StatusOK {
 			t.Fatalf("an idle socket of the same address was not closed for a new one: %d", status)
 		}
 	}

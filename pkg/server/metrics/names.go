@@ -10,7 +10,7 @@ var (
 	sockets              = define(gauge, "sockets", "Open sockets of http.addr. idle: kept alive between requests. busy: all others.", "state")
 	socketsLimit         = define(gauge, "sockets_limit", "The most sockets that the node accepts (limits.sockets, or what open files allow); missing where there is no limit.")
 	socketsRefused       = define(counter, "sockets_refused_total", "Sockets that were closed when they were accepted, because a limit was reached and no socket was idle.", "limit")
-	idleSocketsClosed    = define(counter, "idle_sockets_closed_total", "Idle sockets that were closed in favor of new ones, because a limit was reached.")
+	idleSocketsClosed    = define(counter, "idle_sockets_closed_total", "Idle sockets that were closed to make room for new ones, because a limit was reached.")
 	revocations          = define(gauge, "revocations", "Revocations that the node remembers.")
 	revocationsForgotten = define(counter, "revocations_forgotten_total", "Revocations that were forgotten before their time, because their list was full: their tokens are accepted again until they expire.")
 	revocationMessages   = define(counter, "revocation_messages_total", "Messages on tidemark.revoke. invalid ones were ignored.", "result")
