@@ -169,7 +169,7 @@ func TestSubscribe_EndLostDuringTheOpening_AnnouncesIt(t *testing.T) {
 				if len(c.gaps) == 0 || c.gaps[len(c.gaps)-1].Continues.Seq == 10 {
 					t.Errorf("%s, %d stored again: received %v %+v", at, refill, c.log, c.gaps)
 				}
-				if last := c.seqs[len(c.seqs)-1]; last != uint64(6+refill) { //nolint:gosec // a few events
+				if last := c.seqs[len(c.seqs)-1]; last != uint64(6+refill) {
 					t.Errorf("%s, %d stored again: ends at %d: %v", at, refill, last, c.log)
 				}
 			})

@@ -25,7 +25,7 @@ func newStory(n int, resume uint64) *story {
 		s.publish("notifications.a")
 	}
 	s.connect(start{
-		kind: "resume", named: feed.Position{Seq: resume, Epoch: "e1"}, order: int(resume), tick: s.rec.tick, text: "resume", //nolint:gosec // small
+		kind: "resume", named: feed.Position{Seq: resume, Epoch: "e1"}, order: int(resume), tick: s.rec.tick, text: "resume",
 	}, "notifications.a")
 	return s
 }
