@@ -119,7 +119,7 @@ func (w *world) stopNodes() {
 			continue
 		}
 		select {
-		case <-n.ended: //nolint:errcheck // how it ended is checked elsewhere
+		case n.err = <-n.ended:
 		case <-time.After(patience):
 			w.bad(fmt.Sprintf("node %d: the feed does not stop", n.id))
 		}

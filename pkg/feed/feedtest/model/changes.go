@@ -82,7 +82,7 @@ func (w *world) purgeSubject(rng *rand.Rand) {
 
 // replace removes the stream, or makes one where there is none.
 func (w *world) replace() {
-	w.rec.disturbed = time.Now()
+	w.disturbed()
 	if !w.missing {
 		w.note("remove the stream")
 		w.lost(func(seen map[int]uint64) {
@@ -103,7 +103,7 @@ func (w *world) restore(kind opKind) {
 	if len(w.rec.backups) == 0 {
 		return
 	}
-	w.rec.disturbed = time.Now()
+	w.disturbed()
 	floor := w.rec.backups[len(w.rec.backups)-1].last
 	w.note("%s to %d", kind, floor)
 	w.lost(func(seen map[int]uint64) {

@@ -31,7 +31,8 @@ type Observer struct {
 	latest        latestOnly
 	beat          feed.Position // the last that position was given
 	delivered     int
-	removedWithin time.Duration // see Kind.RemovedWithin
+	reasons       map[feed.Reason]int // of gaps
+	removedWithin time.Duration       // see Kind.RemovedWithin
 }
 
 // place is how far a connection is: everything at or below the sequence that was stored up to

@@ -27,6 +27,7 @@ func (o *Observer) gap(g *feed.Gap) {
 		maps.DeleteFunc(o.seen, func(_ int, seq uint64) bool { return seq > g.Continues.Seq || g.Reason == feed.NewEpoch })
 	}
 	o.gaps = append(o.gaps, o.rec.tick)
+	o.reasons[g.Reason]++
 	o.move(place{g.Continues.Seq, g.Continues.Epoch, o.rec.order, l.oldest(g.Continues.Seq, o.rec.tick)})
 	o.beat = feed.Position{}
 	o.blind = slices.ContainsFunc(l.lost, func(e lostEnd) bool { // it may have been found before the loss

@@ -2,6 +2,7 @@ package model
 
 import (
 	"testing"
+	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
 )
@@ -57,9 +58,9 @@ type Kind struct {
 	// Bubble runs a history; nil for in the caller's goroutine. The in-memory store needs a
 	// synctest bubble.
 	Bubble func(t *testing.T, history func(t *testing.T))
-	// RemovedWithin is a time in seconds after which nothing that was removed is delivered any
-	// more; 0 does not check it.
-	RemovedWithin int
+	// RemovedWithin is the time after which nothing that was removed is delivered any more, as long
+	// as the nodes reach the stream; 0 does not check it.
+	RemovedWithin time.Duration
 	// Parallel is how many histories run at once; 1 when zero.
 	Parallel int
 }

@@ -181,7 +181,7 @@ func (w *world) apply(o op) {
 	case opDisturb:
 		if what := w.store.Disturb(rng.IntN(1000)); what != "" {
 			w.note("%s", what)
-			w.rec.disturbed = time.Now()
+			w.disturbed()
 		}
 		return
 	case opPause:
@@ -210,9 +210,15 @@ func (w *world) reach(n *node) {
 	n.down = !n.down
 	w.note("node %d reaches the stream: %v", n.id, !n.down)
 	w.store.SetReachable(n.id, !n.down)
+	w.disturbed()
+}
+
+// disturbed notes that the nodes may be late with what happens to the stream: for as long as one of them
+// cannot reach it, and from now on.
+func (w *world) disturbed() {
 	w.rec.disturbed = time.Now()
-	if n.down {
-		w.rec.disturbed = time.Now().Add(1 << 40) // until it is up again
+	if slices.ContainsFunc(w.nodes, func(n *node) bool { return n.down }) {
+		w.rec.disturbed = time.Now().Add(365 * 24 * time.Hour)
 	}
 }
 
@@ -242,8 +248,8 @@ func (w *world) openClient(rng *rand.Rand) {
 		w: w, name: fmt.Sprint("client ", w.opened), node: n, mode: clientMode(rng.IntN(3)), results: make(chan func(), 1), //nolint:gosec // below 3
 	}
 	c.obs = &Observer{
-		rec: w.rec, node: n.id, filters: oneOf(rng, filterSets...), start: st, asked: w.rec.tick, seen: map[int]uint64{},
-		removedWithin: time.Duration(w.kind.RemovedWithin) * time.Second,
+		rec: w.rec, node: n.id, filters: oneOf(rng, filterSets...), start: st, asked: w.rec.tick, seen: map[int]uint64{}, reasons: map[feed.Reason]int{},
+		removedWithin: w.kind.RemovedWithin,
 		report:        func(v string) { w.bad(c.name + ": " + v) }, reached: w.remember,
 	}
 	if w.p.Gated {
@@ -283,4 +289,7 @@ func (w *world) leaveClient(rng *rand.Rand) {
 func (w *world) finish(c *client) {
 	c.leave()
 	w.delivered += c.obs.delivered
+	for why, n := range c.obs.reasons {
+		w.gaps[why] += n
+	}
 }
