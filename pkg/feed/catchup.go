@@ -156,13 +156,14 @@ func (s *Subscription) moveTo(state State, seq uint64, gap bool) bool {
 // announcedHoles says up to where deletions from the inside of the stream were announced, and how the
 // stream stood then: more deletions, or others, may lie within the same stretch.
 type announcedHoles struct {
-	epoch                string
-	born                 int64
-	upTo, first, deleted uint64
+	epoch string
+	born  int64
+	upTo  uint64
+	shown deletions
 }
 
 func (a announcedHoles) covers(state State) bool {
-	return a.epoch == state.Epoch && a.born == state.Born && a.first == state.FirstSeq && a.deleted == state.Deleted
+	return a.epoch == state.Epoch && a.born == state.Born && a.shown == deletionsOf(state)
 }
 
 // checkHoles finds deletions from the inside of the stream between the cursor and its end.
@@ -179,7 +180,7 @@ func (s *Subscription) checkHoles(ctx context.Context, requested string, state S
 	if err != nil || !holes {
 		return nil, err
 	}
-	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, state.FirstSeq, state.Deleted}
+	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, deletionsOf(state)}
 	return newGap(Possible, requested, state, s.cursor), nil
 }
 

@@ -30,13 +30,32 @@
 //	│                                                             │
 //	└── pending list full, hole in the tail, stream recreated ◀───┘
 //
+// # Losses
+//
+// Where the tail cannot continue at the next sequence it resets: it continues elsewhere, or in
+// another incarnation. These rules keep subscriptions exact through any number of resets:
+//
+//   - A reset moves a live subscription, as it has no other way to learn of the loss. One that is
+//     behind compares its position with the stream whenever it reads the log, and so finds
+//     deletions, retention and another incarnation by itself. It cannot find that the stream lost
+//     its end and has grown again. That alone moves it, or announces that its sequence was reused.
+//   - A second reset before the next Poll is applied to the position that the first one moved the
+//     subscription to. Nothing that is stored behind that position is skipped.
+//   - A reset does not reach a subscription that Subscribe is placing: its position is verified
+//     against the stream, and what was lost since then is made up for when the opening ends.
+//   - A reset that moves a subscription makes the result of a Fetch under way void.
+//   - Every answer of the log is checked against the incarnation that the cursor is meant for.
+//     Numbers of deletions alone prove nothing: they are compared together with the first sequence.
+//   - Position never falls, except behind a gap.
+//
 // The join is exact because the tail appends to the window and offers to the index under
 // Feed.mu, and a subscription reads the window and enters the index under the same lock:
 // an event is either in what it read, or offered to it afterwards.
 //
 // # Blocking and closing
 //
-// Feed.Run owns the tail and returns when its context ends. Subscribe blocks until the feed
+// Feed.Run owns the tail and returns when its context ends. A tail that fails is restarted with
+// back-off; its subscriptions stay open and wait, and Status shows the failure. Subscribe blocks until the feed
 // knows its stream. Subscription.Next blocks until there is something to send. Whoever
 // called Subscribe calls Close. Locks are taken in the order Feed.mu, Subscription.mu.
 package feed

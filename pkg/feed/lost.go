@@ -7,6 +7,12 @@ func (s *Subscription) sameIncarnation(state State) bool {
 	return s.epoch == state.Epoch && sameBirth(s.born, state.Born)
 }
 
+// deletions is what a state shows of deletions from the inside of the stream. Where it is the same
+// in two states of one incarnation, nothing was deleted in between.
+type deletions struct{ first, deleted uint64 }
+
+func deletionsOf(state State) deletions { return deletions{state.FirstSeq, state.Deleted} }
+
 // lostIn finds what retention or deletion took out of the way of a replay. Whether the events
 // that were trimmed while a batch was read had been read before cannot always be said; where it
 // cannot, the gap is a possible one. The stream may be another incarnation by the time that
@@ -45,7 +51,7 @@ func (s *Subscription) lostIn(ctx context.Context, read Batch) (gap *Gap, same b
 // make up for as many new ones.
 func (s *Subscription) deletedIn(ctx context.Context, now State) (deleted, same bool, err error) {
 	r := &s.replay
-	if now.Deleted == 0 || now.Deleted == r.known.Deleted && now.FirstSeq == r.known.FirstSeq {
+	if now.Deleted == 0 || r.known == deletionsOf(now) {
 		return false, true, nil
 	}
 	from := max(s.cursor+1, now.FirstSeq)
@@ -60,6 +66,6 @@ func (s *Subscription) deletedIn(ctx context.Context, now State) (deleted, same 
 			return false, false, err
 		}
 	}
-	r.known = now
+	r.known = deletionsOf(now)
 	return deleted, true, nil
 }

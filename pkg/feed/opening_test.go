@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strings"
 	"sync"
@@ -79,7 +80,6 @@ func (l *hookLog) run(at string) {
 	l.mu.Unlock()
 	if hook != nil {
 		hook()
-		synctest.Wait() // the tail has seen it
 	}
 }
 
@@ -103,18 +103,35 @@ func (l *hookLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 
 func (l *hookLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	l.run("before read")
-	return l.MemLog.Read(ctx, opts)
+	r, err := l.MemLog.Read(ctx, opts)
+	return &hookReader{r, l}, err
+}
+
+type hookReader struct {
+	feed.Reader
+	log *hookLog
+}
+
+func (r *hookReader) Next(ctx context.Context) (feed.Batch, error) {
+	batch, err := r.Reader.Next(ctx)
+	r.log.run("after next")
+	return batch, err
 }
 
 // hookRig has ten events, and a hook that is armed when the feed has read them.
 func hookRig(t *testing.T, at string, hook func(r *rig)) *rig {
+	r, l := hookRigUnarmed(t)
+	l.set(at, func() { hook(r); synctest.Wait() }) // the tail has seen it
+	return r
+}
+
+func hookRigUnarmed(t *testing.T) (*rig, *hookLog) {
 	l := &hookLog{MemLog: feedtest.NewMemLog()}
 	r := newRigOn(t, l, l.MemLog, feed.Options{WindowEvents: 2})
 	r.publish(10, "n.a")
 	<-r.feed.Ready()
 	synctest.Wait()
-	l.set(at, func() { hook(r) })
-	return r
+	return r, l
 }
 
 var openings = []string{"before state", "after state", "before read"}
@@ -191,4 +208,63 @@ func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The stream loses its end while a client that names no position subscribes: that it was to begin
+// somewhere else at first is of no matter.
+func TestSubscribe_EndLostBeforeTheBeginningIsLookedUp_DeliversAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := hookRig(t, "before state", func(r *rig) { r.Rollback(5); r.publish(2, "n.a") })
+		start, _ := feed.ParseFrom("all", time.Now())
+		c := r.subscribe(t, start, "n.a")
+		c.drain(t, r)
+		c.want(t, texts(span(1, 7))...)
+	})
+}
+
+// The opening has found one gap already when the stream loses its end.
+func TestSubscribe_EndLostBehindTheGapOfTheOpening_AnnouncesBoth(t *testing.T) {
+	for refill, want := range map[int]string{1: "gap:trimmed gap:future 8 9", 4: "gap:trimmed gap:possible 9 10 11 12"} {
+		synctest.Test(t, func(t *testing.T) {
+			r, l := hookRigUnarmed(t)
+			r.Trim(9)
+			l.set("before read", func() { r.Rollback(6); r.publish(refill, "n.a"); synctest.Wait() })
+			c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
+			c.drain(t, r)
+			r.publish(2, "n.a")
+			c.drain(t, r)
+			if got := strings.Join(c.log, " "); got != want {
+				t.Errorf("%d stored again: received %q, want %q", refill, got, want)
+			}
+		})
+	}
+}
+
+// A batch that was read while the stream lost its end may be of either side of the loss.
+func TestFetch_EndLostWhileABatchIsRead_DeliversItOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := hookRigUnarmed(t)
+		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
+		c.step(t, r.ctx) // 1 2 3
+		l.set("after next", func() { r.Rollback(5); r.publish(9, "n.a"); synctest.Wait() })
+		c.drain(t, r)
+		c.want(t, texts(span(1, 14))...)
+	})
+}
+
+// The stream loses its end, and grows past it, while the feed looks into a hole: the tail finds it by
+// what it had read before.
+func TestTail_EndLostAtAHole_FindsTheReusedSequences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, l := hookRigUnarmed(t)
+		r.SetDown(errors.New("cut"))
+		r.publish(3, "n.a") // 11 12 13
+		r.Delete(12)
+		l.set("before state", func() { r.Rollback(8); r.publish(9, "n.a") })
+		r.SetDown(nil)
+		synctest.Wait()
+		c := r.subscribe(t, feed.Resume("11-e1"), "n.a")
+		c.drain(t, r)
+		c.want(t, append([]string{"gap:possible"}, texts(span(12, 17))...)...)
+	})
 }

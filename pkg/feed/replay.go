@@ -16,7 +16,7 @@ type replay struct {
 	always bool     // begin with the log, whatever the window holds
 	share  *share   // of the budget; nil while there is no replay, and nothing of one is unsent
 
-	known     State          // the deletions that it shows are announced, up to the sequence to
+	known     deletions      // those are announced up to the sequence to
 	times     uint64         // reusedRange.times when the stream was looked at for it
 	announced announcedHoles // see checkHoles
 
@@ -49,7 +49,7 @@ func (r *replay) read(ctx context.Context, s *Subscription, now State, opts Read
 	if r.share == nil {
 		r.share = &share{budget: s.feed.opts.Replays}
 	}
-	r.to, r.last, r.known, r.hasPeeked, r.lastTo = opts.To, opts.LastPerSubject, now, false, 0
+	r.to, r.last, r.known, r.hasPeeked, r.lastTo = opts.To, opts.LastPerSubject, deletionsOf(now), false, 0
 	return nil
 }
 

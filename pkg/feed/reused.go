@@ -6,19 +6,22 @@ package feed
 // its position does not say which.
 type reusedRange struct {
 	above, upTo uint64
-	times       uint64 // how often sequences lost their meaning, in this epoch and before
+	times       uint64 // how often an end was lost within an incarnation, since the start
 }
 
 // after returns what is known after a loss in epoch.
 func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 	switch {
 	case loss.State.Epoch != epoch:
-		return reusedRange{times: r.times + 1}
+		return reusedRange{times: r.times}
 	case !loss.rewound() && loss.Reason != NewEpoch:
 		return r
 	}
 	now := loss.reused()
-	now.times = r.times + 1
+	now.times = r.times
+	if loss.rewound() { // else subscriptions compare State.Born
+		now.times++
+	}
 	if r.upTo > 0 {
 		now.above, now.upTo = min(now.above, r.above), max(now.upTo, r.upTo)
 	}

@@ -179,12 +179,6 @@ func (s *Subscription) settle() {
 	s.inHand = false
 }
 
-func (s *Subscription) hold() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.holdLocked()
-}
-
 // holdLocked keeps the position from before what is about to be returned.
 func (s *Subscription) holdLocked() {
 	if !s.inHand {

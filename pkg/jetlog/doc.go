@@ -12,6 +12,13 @@
 //   - Follow is late by more than about a second only while no replica is better: each second
 //     the stream's leader is asked where the stream ends, and a consumer that does not know of
 //     it is replaced. While no consumer can be had, the leader is read message by message.
+//   - Messages that are read one by one are of the incarnation that is followed: the leader is
+//     asked for it after they were read.
+//   - A stream whose newest messages are deleted before the tail reads them is reported as read
+//     within about two seconds, without another publish and with the consumer that there is. The
+//     leader proves it: it has no message from the tail's next sequence on.
+//   - A stream that lost its end is found by the times of messages that were read before, which
+//     also show up to where nothing was given twice.
 //   - No message can pose as a word of the server. The payload and the headers of a
 //     delivery are the publisher's; only its reply subject is the server's, so that alone
 //     tells deliveries ($JS.ACK.…) and statuses apart.

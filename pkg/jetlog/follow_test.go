@@ -161,6 +161,9 @@ func TestFollowRolledBack(t *testing.T) {
 				s.publishMany(c.refill, "notifications.a")
 			})
 			s.expectLoss(loss, c.want, 11)
+			if !loss.Again || loss.Kept < 1 || loss.Kept > 5 {
+				t.Errorf("kept up to %d, of the first 5", loss.Kept)
+			}
 		})
 	}
 }

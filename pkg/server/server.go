@@ -210,7 +210,7 @@ func (s *Server) Run(ctx context.Context) error {
 		parts.Go(func() { s.presence.Run(inner) })
 	}
 	for _, f := range s.feeds {
-		parts.Go(func() { _ = f.Run(inner) })
+		parts.Go(func() { _ = f.Run(inner) }) // it restarts its tail, and returns when inner ends
 	}
 	var err error
 	select {

@@ -117,6 +117,7 @@ func (c *collector) stream(to sink, s Stream) {
 	c.window(to, s, status)
 	c.replays(to, s, status.Replays)
 	sendBool(to, tailUp, status.Lost == nil, s.Name)
+	send(to, tailFailures, status.TailFailures, s.Name)
 	for reason, n := range status.Losses {
 		send(to, tailResets, n, s.Name, string(reason))
 	}

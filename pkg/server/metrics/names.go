@@ -45,6 +45,7 @@ var (
 	tailLag      = define(gauge, "tail_lag_events", "How many events the node has yet to read: the difference of these two.", "stream")
 	tailResets   = define(counter, "tail_resets_total", "How often the stream could not be followed where the node was, by the gap that its clients were told.", "stream", "reason")
 	tailRestarts = define(counter, "tail_restarts_total", "How often the consumer of the tail was replaced, without a loss: the connection, the server or the consumer had failed.", "stream")
+	tailFailures = define(counter, "tail_failures_total", "How often the tail ended with an error and was started again. Clients stay connected and wait until it follows the stream.", "stream")
 
 	natsConnected  = define(gauge, "nats_connected", "1 while the node has the connection to NATS. replay: for what replays read. tail: for the tails. main: for all else.", "connection")
 	natsReconnects = define(counter, "nats_reconnects_total", "How often it was made again.", "connection")
