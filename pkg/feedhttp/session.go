@@ -296,9 +296,9 @@ func (s *session) releaseLocked() {
 	s.leave()
 }
 
-// revoke ends the session if a revocation is about it.
+// revoke ends the session if a revocation takes back its grant.
 func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
-	if hit = rev.Hits(s.grant, at); hit {
+	if hit = rev.Matches(s.grant, s.start, at); hit {
 		s.mu.Lock()
 		s.failLocked(errRevoked)
 		s.mu.Unlock()

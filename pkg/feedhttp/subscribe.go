@@ -98,8 +98,9 @@ func NewSubscribe(opts SubscribeOptions) *Subscribe {
 	return &Subscribe{opts: opts.withDefaults(), streams: slots.New(func(s *session) *int32 { return &s.slot })}
 }
 
-// Revoke ends the streams that a revocation is about, and returns how many. It does not keep
-// them from coming back; Identify must refuse them from before the call on.
+// Revoke ends the connections that a revocation made at a time matches, and returns how many; see
+// [auth.Revocation.Matches]. It does not keep them from coming back; Identify must refuse them from
+// before the call on.
 func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
 	for _, s := range h.present() {
 		if s.revoke(rev, at) {
