@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -84,6 +85,23 @@ func (s *Server) openRevocationStream(ctx context.Context) error {
 	}
 	s.keepLongEnough(ctx, cfg)
 	s.setTagKey(cfg)
+	return nil
+}
+
+// StoreRevocation publishes a revocation, and blocks until RevocationStream has stored it or ctx ends.
+// After an error of the latter the nodes that are connected may have applied it; it is safe to repeat.
+func StoreRevocation(ctx context.Context, js jetstream.JetStream, rev auth.Revocation) error {
+	body, err := json.Marshal(rev)
+	if err != nil {
+		return err
+	}
+	if _, err := auth.ParseRevocation(body); err != nil { // the nodes would ignore it
+		return err
+	}
+	_, err = js.Publish(ctx, RevokeSubject, body, jetstream.WithExpectStream(RevocationStream), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return fmt.Errorf("revocation: not known to be stored by the stream %s, nodes that restart may not apply it: %w; repeat it when a node is ready (/readyz shows the part revocations)", RevocationStream, err)
+	}
 	return nil
 }
 
