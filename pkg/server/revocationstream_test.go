@@ -120,6 +120,7 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts := options(t, url)
 	byToken(t)(&opts)
+	opts.Admin.Addr = "127.0.0.1:0"
 	first := &rig{t: t}
 	first.connect(url)
 	if _, err := first.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ALL", Subjects: []string{"tidemark.>"}}); err != nil {
@@ -135,6 +136,9 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	defer cancel()
 	if err := server.StoreRevocation(ctx, r.js, auth.Revocation{User: "42"}); err == nil || !strings.Contains(err.Error(), server.RevocationStream) {
 		t.Errorf("revoking: %v", err)
+	}
+	if status := r.operate(nil, "POST", "/admin/revoke", `{"user":"41"}`); status != http.StatusServiceUnavailable {
+		t.Errorf("revoking over HTTP: %d", status)
 	}
 	if err := r.nc.Publish(server.RevokeSubject, []byte(`{"user":"42"}`)); err != nil {
 		t.Fatal(err)
@@ -179,6 +183,18 @@ func TestRevocations_StreamIsFull_RevokingFails(t *testing.T) {
 	if err := server.StoreRevocation(t.Context(), r.js, auth.Revocation{User: "2"}); err == nil {
 		t.Error("a revocation that is not stored is acknowledged")
 	}
+}
+
+func TestAdminRevoke_Stored_Answers204(t *testing.T) {
+	change := byToken(t)
+	r := newRig(t, func(o *server.Options) { change(o); o.Admin.Addr = "127.0.0.1:0" })
+	for body, want := range map[string]int{`{"user":"42"}`: http.StatusNoContent, `{"usr":"42"}`: http.StatusBadRequest, "": http.StatusBadRequest} {
+		if status := r.operate(nil, "POST", "/admin/revoke", body); status != want {
+			t.Errorf("%s: %d, want %d", body, status, want)
+		}
+	}
+	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
+	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 }
 
 // identity asks for the tag of a caller.
