@@ -7,8 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"os"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
