@@ -95,11 +95,13 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 
 func TestSockets_AddressOfATrustedProxy_MayTakeAll(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
+		withAdmin(o)
 		o.Sockets = server.SocketLimits{All: 12}
 		o.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}
 	})
 	s := sockets{t, r.srv.Addr().String()}
 	http.DefaultClient.CloseIdleConnections()
+	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 0, `sockets{state="busy"}`: 0})
 	for i := range 12 {
 		if _, status := s.get("127.0.0.9", "/events"); status != http.StatusOK {
 			t.Fatalf("stream %d: %d", i, status)
