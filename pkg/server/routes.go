@@ -44,6 +44,7 @@ func (s *Server) routes(context.Context) (err error) {
 			e.Any(path, h)
 		}
 	}
+	s.identityRoutes(e)
 	s.connectionRoutes(e)
 	if err := s.publishRoutes(e); err != nil {
 		return err
@@ -69,7 +70,7 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
 		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
-		Identify: s.reader, Check: s.revoked.Check,
+		Identify: s.reader, Check: s.revoked.Check, Tag: s.tag,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
 		Logger: s.opts.Logger.With("feed", f.Name),

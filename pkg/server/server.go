@@ -44,6 +44,7 @@ type Server struct {
 	watcher     auth.Source   // who may read who is connected
 	revoked     auth.Revocations
 	revocations revocations
+	tags        auth.Tagger
 	embedded    *natsd.Server // nil with a NATS server of its own
 	nats        *nats.Conn
 	tails       *nats.Conn         // of the tails, and requests about their streams
@@ -82,7 +83,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}, readers: make(chan struct{}, maxReaders)}
 	s.kept = newKeptStreams(s.opts.Streams)
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
-	s.opts.NATS.Denied = s.microDenied
+	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.state.denied(err) }
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
 	s.openSecurityLog()
@@ -95,8 +96,8 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
-		s.hearRevocations, s.announce,
+		s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
+		s.subscribeRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -216,6 +217,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	parts.Go(func() { s.provision(inner) })
 	parts.Go(func() { s.returnMemory(inner) })
+	parts.Go(func() { s.followRevocations(inner) })
 	if s.presence != nil {
 		parts.Go(func() { s.presence.Run(inner) })
 	}
