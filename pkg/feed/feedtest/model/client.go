@@ -94,7 +94,7 @@ func (c *client) open(opts feed.SubscribeOptions, tryFirst bool) {
 	})
 }
 
-// subscribe asks until there is a stream, as the HTTP handler does.
+// subscribe retries until there is a stream, as the HTTP handler does.
 func (c *client) subscribe(opts feed.SubscribeOptions) (*feed.Subscription, error) {
 	for {
 		sub, err := c.node.feed.Subscribe(c.ctx, opts)

@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feed"
 )
 
-// gap checks a gap: that it has a cause, that it tells the truth, and that it passes nothing
+// gap checks a gap: that it has a cause, that its fields are true, and that it passes nothing
 // over that is stored.
 func (o *Observer) gap(g *feed.Gap) {
 	l := o.rec.lines[g.Continues.Epoch]

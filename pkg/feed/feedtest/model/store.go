@@ -37,7 +37,7 @@ type Store interface {
 	Disturb(pick int) string
 
 	// Settle waits until the nodes have done what they can, or for a moment where that cannot be
-	// told.
+	// observed.
 	Settle()
 	// Calm blocks for a while in which nothing happens.
 	Calm()

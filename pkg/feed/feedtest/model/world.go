@@ -130,7 +130,7 @@ func (n *node) alive() {
 	}
 }
 
-// caughtUp reports that the node knows all that is stored, and can be asked.
+// caughtUp reports that the node has read all that is stored, and reaches the stream.
 func (n *node) caughtUp() bool {
 	if n.w.p.Gated || n.down || n.w.missing {
 		return false
@@ -140,7 +140,7 @@ func (n *node) caughtUp() bool {
 }
 
 // seen is up to where each node's tail has read the present line, and so notices what replaces it.
-// At a deleted event the feed follows from another place, and no longer knows what it had read.
+// At a deleted event the feed may follow from another place, and forget what it had read.
 func (w *world) seen() map[int]uint64 {
 	seen := map[int]uint64{}
 	for _, n := range w.nodes {
