@@ -20,6 +20,7 @@ func (w *world) end() {
 	if w.missing {
 		w.replace()
 	}
+	w.copyMore(len(w.origin))
 	if len(w.violations) == 0 {
 		w.settle()
 		for _, subject := range subjects {

@@ -45,6 +45,9 @@ type Store interface {
 	Leaks() string
 }
 
+// mirror is a Store that can be a copy of another stream.
+type mirror interface{ SetCopy(feed.Copy) }
+
 // Kind is a kind of Store, and how the model is run on it.
 type Kind struct {
 	// Command runs the test, without environment variables.
