@@ -79,8 +79,8 @@ type peeked struct {
 	at  time.Time
 }
 
-// peekedFor is for how long a batch that was read ahead may wait: what is deleted meanwhile must not be
-// delivered two seconds later.
+// peekedFor is for how long a batch that was read ahead may wait. An event that is deleted while it
+// waits must not be delivered two seconds later.
 const peekedFor = time.Second
 
 func (r *replay) stale() bool { return r.peeked != nil && time.Since(r.peeked.at) > peekedFor }

@@ -131,3 +131,23 @@ func TestSubscription_TrimmedEventsThenEndLost_AnnouncesBothInOrder(t *testing.T
 		c.want(t, "gap:possible", "13", "gap:future", "13")
 	})
 }
+
+// A stream is deleted while events wait for a client that left the window for its bounds.
+func TestSubscription_StreamDeletedWhileEventsWait_DeliversNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{WindowEvents: 1})
+		r.publish(3, "n.a")
+		c := r.live(t, "n.a")
+		r.publish(3, "n.a")
+		synctest.Wait()
+		r.Remove()
+		time.Sleep(3 * time.Second) // two polls
+		if d, _, err := c.sub.Poll(1 << 20); err != nil || len(d.Frames) > 0 {
+			t.Errorf("received %d events of a stream that was deleted, %v", len(d.Frames), err)
+		}
+		r.Recreate()
+		r.publish(1, "n.a")
+		c.drain(t, r)
+		c.want(t, "gap:epoch", "1")
+	})
+}

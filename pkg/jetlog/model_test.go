@@ -27,6 +27,7 @@ func TestModel_RandomHistories_KeepThePromises(t *testing.T) {
 		Open: func(t testing.TB, p model.Profile) model.Store { return newModelStore(t, p) },
 		Limit: func(p *model.Profile) {
 			p.Restore = p.Restore && !p.Rollback // they need different backups
+			p.Mirror = false
 		},
 	})
 }

@@ -9,7 +9,7 @@
 // frames, number of nodes, which kinds of events occur) and the operations. Each operation has
 // random numbers of its own, so that a shorter list of operations replays in the same way and a
 // failure can be reduced. Operations change the stream (publish, trim, delete, purge a subject,
-// recreate, remove, back up, restore, roll back), the way to it (outages, consumers lost, calls
+// recreate, remove, back up, restore, roll back, copy from an origin), the way to it (outages, consumers lost, calls
 // of the log held before or after the answer) and the clients (open with every kind of start,
 // poll, leave in the middle of anything). Clients poll at random, only when woken, or block in
 // Next; they resume from positions that other clients were given, also on another node.
@@ -45,7 +45,7 @@
 //     may hide another one, as the stream shows as many as before.
 //   - Starts that name no position claim nothing about events that were removed before the
 //     connection opened, and `from=last` nothing about those removed or superseded during its replay.
-//   - Mirrors, replicas that lag in a real cluster, and the time that anything takes.
+//   - Mirrors on JetStream, replicas that lag in a real cluster, and the time that anything takes.
 //
 // # Running it
 //

@@ -22,6 +22,9 @@ func InMemory(command string, histories int) Kind {
 			if p.ChosenEpoch {
 				log.ChooseEpoch("chosen")
 			}
+			if p.Mirror {
+				log.SetCopy(feed.CopyLevel)
+			}
 			return &memStore{MemLog: log}
 		},
 	}

@@ -151,7 +151,7 @@ func (o *Observer) missing(e *event, where string) {
 	if e.void > 0 || e.broughtBack() || o.leftOut(e) {
 		return
 	}
-	if e.seq <= o.at.seq || o.rec.lines[o.at.epoch].reused(e) { // a gap was received, or is once the node knows
+	if e.seq <= o.at.seq || o.rec.lines[o.at.epoch].reused(e) { // a gap was received, or is once the node has noticed
 		o.replaced = append(o.replaced, e)
 		return
 	}

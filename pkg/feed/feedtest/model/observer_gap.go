@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feed"
 )
 
-// gap checks a gap: that it has a cause, that it tells the truth, and that it passes nothing
+// gap checks a gap: that it has a cause, that its fields are true, and that it passes nothing
 // over that is stored.
 func (o *Observer) gap(g *feed.Gap) {
 	l := o.rec.lines[g.Continues.Epoch]
@@ -55,12 +55,12 @@ func (o *Observer) cause(g *feed.Gap, l *line) {
 	switch g.Reason {
 	case feed.Trimmed:
 		caused = slices.ContainsFunc(l.bounds, func(b bounds) bool { return b.first > requested.Seq+1 }) // the node may have looked before
-	case feed.Future:
-		caused = slices.ContainsFunc(l.since(min(o.asked, l.lostSince(0))), func(b bounds) bool { return b.last < requested.Seq }) || // the node may have looked before
+	case feed.Future: // a mirror is waited for: no position is beyond the end of its origin
+		caused = !o.rec.copied && (slices.ContainsFunc(l.since(min(o.asked, l.lostSince(0))), func(b bounds) bool { return b.last < requested.Seq }) || // the node may have looked before
 			slices.ContainsFunc(l.lost, func(e lostEnd) bool {
 				return e.floor <= requested.Seq && (e.tick > o.asked || requested.Seq <= e.last) ||
 					e.tick > o.asked && g.Continues.Seq > requested.Seq // it answers for losses before that, too
-			})
+			}))
 	case feed.NewEpoch:
 		caused = g.Continues.Epoch != requested.Epoch || slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.born && e.tick > o.start.noticed })
 	case feed.Possible:

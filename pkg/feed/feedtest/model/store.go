@@ -37,13 +37,16 @@ type Store interface {
 	Disturb(pick int) string
 
 	// Settle waits until the nodes have done what they can, or for a moment where that cannot be
-	// told.
+	// observed.
 	Settle()
 	// Calm blocks for a while in which nothing happens.
 	Calm()
 	// Leaks says what the nodes hold although they have ended; empty for nothing.
 	Leaks() string
 }
+
+// mirror is a Store that can be a copy of another stream.
+type mirror interface{ SetCopy(feed.Copy) }
 
 // Kind is a kind of Store, and how the model is run on it.
 type Kind struct {

@@ -24,12 +24,19 @@ type world struct {
 	opened  int
 	places  []place // positions to resume from
 	missing bool    // there is no stream
+	origin  []queued
 
 	step       int
 	trace      []string
 	violations []string
 	delivered  int
 	gaps       map[feed.Reason]int
+}
+
+// queued is an event that the origin of a mirror has stored, and the mirror has not.
+type queued struct {
+	subject string
+	size    int
 }
 
 // node is one feed over the stream.
@@ -50,6 +57,7 @@ type node struct {
 func play(t *testing.T, kind Kind, p Profile, ops []op) *world {
 	w := &world{p: p, kind: kind, store: kind.Open(t, p), gates: &gates{open: !p.Gated}, gaps: map[feed.Reason]int{}}
 	w.rec = newRecord(w.store.Epoch())
+	w.rec.copied = p.Mirror
 	w.note("%s", p)
 	rng := rand.New(rand.NewPCG(p.Seed, 3)) //nolint:gosec // a seed reproduces it
 	for range rng.IntN(12) {
@@ -130,7 +138,7 @@ func (n *node) alive() {
 	}
 }
 
-// caughtUp reports that the node knows all that is stored, and can be asked.
+// caughtUp reports that the node has read all that is stored, and reaches the stream.
 func (n *node) caughtUp() bool {
 	if n.w.p.Gated || n.down || n.w.missing {
 		return false
@@ -140,7 +148,7 @@ func (n *node) caughtUp() bool {
 }
 
 // seen is up to where each node's tail has read the present line, and so notices what replaces it.
-// At a deleted event the feed follows from another place, and no longer knows what it had read.
+// At a deleted event the feed may follow from another place, and forget what it had read.
 func (w *world) seen() map[int]uint64 {
 	seen := map[int]uint64{}
 	for _, n := range w.nodes {
