@@ -50,12 +50,13 @@ type Rules struct {
 
 	mu     sync.Mutex // one refresh at a time
 	looked time.Time
+	failed map[string]time.Time // when an origin could not be looked up
 }
 
 // New returns the rules for feeds. It does not call Lookup.
 func New(opts Options) *Rules {
 	opts.LookupEvery = cmp.Or(opts.LookupEvery, 2*time.Second)
-	r := &Rules{opts: opts}
+	r := &Rules{opts: opts, failed: make(map[string]time.Time)}
 	known := make(map[string]stream)
 	for name := range opts.Templates {
 		r.names = append(r.names, name)

@@ -2,10 +2,18 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/pkg/feed"
 )
+
+// failedFor is how long an origin is not looked up after a failure. A lookup that NATS does not
+// permit takes all of its time.
+const failedFor = time.Minute
 
 // maxChain bounds the mirrors of mirrors that are followed.
 const maxChain = 4
@@ -71,7 +79,7 @@ func (r *Rules) follow(ctx context.Context, s stream) stream {
 			if o.last || o.stream == "" {
 				break
 			}
-			config, err := r.opts.Lookup(ctx, o.stream)
+			config, err := r.lookUpOrigin(ctx, o.stream)
 			switch {
 			case err == nil && config.Mirror != nil:
 				o.stream, o.last = config.Mirror.Name, config.Mirror.External != nil
@@ -83,4 +91,20 @@ func (r *Rules) follow(ctx context.Context, s stream) stream {
 		}
 	}
 	return s
+}
+
+var errFailedBefore = errors.New("the last lookup failed")
+
+// lookUpOrigin may be called with mu held alone.
+func (r *Rules) lookUpOrigin(ctx context.Context, name string) (jetstream.StreamConfig, error) {
+	if at, ok := r.failed[name]; ok && time.Since(at) < failedFor {
+		return jetstream.StreamConfig{}, errFailedBefore
+	}
+	config, err := r.opts.Lookup(ctx, name)
+	if err != nil {
+		r.failed[name] = time.Now()
+	} else {
+		delete(r.failed, name)
+	}
+	return config, err
 }

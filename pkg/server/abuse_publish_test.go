@@ -60,7 +60,7 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 	inPath("with a key for others", "notifications.user.alice", forbidden, "X-API-Key", key)
 	inPath("with a key for a part", "notifications.topic.shop.x", forbidden, "X-API-Key", key)
 	inPath("to a subject hidden by an encoding", "notifications%2Euser%2Ealice", forbidden, "X-API-Key", key)
-	inPath("to a subject behind a parent", "notifications.broadcast/../notifications.user.alice", forbidden, "X-API-Key", key)
+	inPath("to a subject behind a parent", "notifications.broadcast/../notifications.user.alice", bad, "X-API-Key", key)
 	inPath("with a key and another subject in the query", "notifications.broadcast?user=alice", bad, "X-API-Key", key)
 	inPath("to JetStream with a token for all", "$JS.API.STREAM.DELETE.NOTIFICATIONS", bad, tok(claims{"publish": ">"})...)
 	inPath("a revocation with a token for all", "tidemark.revoke", bad, tok(claims{"publish": ">"})...)
