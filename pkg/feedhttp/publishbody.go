@@ -128,7 +128,7 @@ func parseLifetime(s string) (time.Duration, error) {
 	}
 	lifetime, err := time.ParseDuration(s)
 	if seconds, numErr := strconv.ParseUint(s, 10, 31); numErr == nil {
-		lifetime, err = time.Duration(seconds)*time.Second, nil //nolint:gosec // 31 bits
+		lifetime, err = time.Duration(seconds)*time.Second, nil
 	}
 	if err != nil || lifetime < time.Second {
 		return 0, &fieldError{field: "Nats-TTL", reason: "must be a number of seconds, or a duration such as 90s or 1h, of at least one second"}
