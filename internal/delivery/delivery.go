@@ -7,7 +7,7 @@
 // messages silently.
 //
 // [Rules.Check] answers for a subject before it is published, [Rules.Stored] for one that is
-// stored.
+// stored. [Rules.Routes] names the streams that may store it.
 package delivery
 
 import (
@@ -32,8 +32,8 @@ type Options struct {
 	AllSubjects bool
 	// Definitions are used for streams until Lookup has found them.
 	Definitions []jetstream.StreamConfig
-	// Lookup returns a stream as the server has it. It is called by Refresh, and by Check before a
-	// subject is refused, at most once in LookupEvery.
+	// Lookup returns a stream as the server has it, also one that a stream of Templates copies. It is
+	// called by Refresh, by Routes, and by Check before a subject is refused, at most once in LookupEvery.
 	Lookup func(ctx context.Context, stream string) (jetstream.StreamConfig, error)
 	// LookupEvery is 2 s when zero.
 	LookupEvery time.Duration
@@ -46,14 +46,17 @@ type Rules struct {
 
 	streams atomic.Pointer[map[string]stream] // replaced whole; streams that are not known are missing
 
+	outdated atomic.Bool // a stream did not take what Routes had it take
+
 	mu     sync.Mutex // one refresh at a time
 	looked time.Time
+	failed map[string]time.Time // when an origin could not be looked up
 }
 
 // New returns the rules for feeds. It does not call Lookup.
 func New(opts Options) *Rules {
 	opts.LookupEvery = cmp.Or(opts.LookupEvery, 2*time.Second)
-	r := &Rules{opts: opts}
+	r := &Rules{opts: opts, failed: make(map[string]time.Time)}
 	known := make(map[string]stream)
 	for name := range opts.Templates {
 		r.names = append(r.names, name)
@@ -86,13 +89,14 @@ func (r *Rules) Refresh(ctx context.Context) {
 // refreshLocked may be called with mu held alone.
 func (r *Rules) refreshLocked(ctx context.Context) {
 	r.looked = time.Now()
+	r.outdated.Store(false)
 	known := make(map[string]stream, len(r.names))
 	for _, name := range r.names {
 		if was, ok := (*r.streams.Load())[name]; ok {
 			known[name] = was
 		}
 		if config, err := r.opts.Lookup(ctx, name); err == nil {
-			known[name] = newStream(config)
+			known[name] = r.follow(ctx, newStream(config))
 		}
 	}
 	r.streams.Store(&known)
@@ -135,7 +139,7 @@ func (r *Rules) check(subject string) *Error {
 			return nil
 		}
 		for stored := range s.stored(subject) {
-			if r.opts.AllSubjects || matches(r.opts.Templates[name], stored) {
+			if r.delivers(name, stored) {
 				return nil
 			}
 			refused.Stored = cmp.Or(refused.Stored, stored)

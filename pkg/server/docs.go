@@ -87,6 +87,7 @@ func (s *Server) openAPI() ([]byte, error) {
 	}
 	if !s.opts.Publish.Enabled {
 		delete(paths, "/publish")
+		delete(paths, "/publish/{subject}")
 		delete(paths, "/api/events/send-message")
 	}
 	return json.Marshal(doc)

@@ -143,11 +143,14 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	if s.js, err = jetstream.New(s.nats); err != nil {
 		return err
 	}
+	s.openDelivery()
 	var streams []string
 	for _, f := range s.opts.Feeds {
 		streams = append(streams, f.Stream)
 	}
-	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Streams: streams, Expected: s.kept.expected}); err != nil {
+	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{
+		Streams: streams, Expected: s.kept.expected, Routes: s.delivery.Routes, Misrouted: s.delivery.Outdated,
+	}); err != nil {
 		return err
 	}
 	s.onClose(s.publish.Close)
@@ -172,7 +175,6 @@ func (s *Server) openTraces(context.Context) (err error) {
 
 // openFeeds gives each stream that a feed names one tail and window.
 func (s *Server) openFeeds(context.Context) error {
-	s.openDelivery()
 	scans := jetlog.NewScanQueue()
 	s.budget = feed.NewReplayBudget(s.opts.ReplayBytes)
 	for _, f := range s.opts.Feeds {
