@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -43,6 +44,18 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 		return nil, fmt.Errorf("NATS is not reached at %s: %s", withoutLogin(opts.URL), advice)
 	}
 	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", withoutLogin(opts.URL), err, advice)
+}
+
+// logNATSSource logs what the nats command's variables and contexts are used for, and which are
+// ignored: which server stores the events must not change unnoticed.
+func logNATSSource(logger *slog.Logger, n config.NATS) {
+	if len(n.Source.Used) > 0 {
+		logger.Warn("the NATS server comes from the settings of the nats command, not from nats.url; no embedded server is started",
+			"from", strings.Join(n.Source.Used, ", "), "url", withoutLogin(n.URL))
+	}
+	if len(n.Source.Ignored) > 0 {
+		logger.Warn("variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)
+	}
 }
 
 // reachable is where this machine connects to what listens on addr.

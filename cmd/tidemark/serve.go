@@ -32,7 +32,7 @@ func newServe() *cobra.Command {
   tidemark serve --nats.url nats://nats.example.com:4222 --nats.credentials tidemark.creds`,
 		Args: arguments(cobra.NoArgs),
 	}
-	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+	return configuredAs(config.Options{Serve: true}, cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 		level, err := server.ParseLogLevel(cfg.Log.Level)
 		if err != nil {
 			return fmt.Errorf("log.level: %w", err)
@@ -41,6 +41,7 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		logNATSSource(logger, cfg.NATS)
 		collectRarely()
 		boundMemory(logger, memlimit.FromCgroup)
 		for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
@@ -95,7 +96,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},
 		Dev:   cfg.Dev,
 		Auth:  authOptions(cfg, proxies, logger),
-		NATS:  natsOptions(cfg),
+		NATS:  natsOptions(cfg), Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix,
 		Embedded: natsd.Options{
 			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
 			SyncInterval: time.Duration(cfg.NATS.Embedded.Sync),
@@ -154,12 +155,13 @@ func natsOptions(cfg config.Config) jetlog.ConnectOptions {
 		URL: cfg.NATS.URL, Name: cfg.NATS.Name,
 		CredsFile: cfg.NATS.Credentials, NkeyFile: cfg.NATS.NKey,
 		User: cfg.NATS.User, Password: cfg.NATS.Password, Token: cfg.NATS.Token,
+		InboxPrefix: cfg.NATS.InboxPrefix, TLSFirst: cfg.NATS.TLS.HandshakeFirst,
 		CAFile: cfg.NATS.TLS.CA, CertFile: cfg.NATS.TLS.Cert, KeyFile: cfg.NATS.TLS.Key,
 	}
 }
 
 // loadDefinitions returns the streams that come with Tidemark and those of streams.dir, with
-// as many replicas as streams.replicas says.
+// the replicas and the size that streams.replicas and streams.max_bytes say.
 func loadDefinitions(cfg config.Config) ([]streams.Definition, error) {
 	defs, err := streams.Builtin()
 	if err != nil {
@@ -175,6 +177,11 @@ func loadDefinitions(cfg config.Config) ([]streams.Definition, error) {
 	if cfg.Streams.Replicas > 0 {
 		for i := range defs {
 			defs[i].Config.Replicas = cfg.Streams.Replicas
+		}
+	}
+	if cfg.Streams.MaxBytes > 0 {
+		for i := range defs {
+			defs[i].Config.MaxBytes = int64(cfg.Streams.MaxBytes)
 		}
 	}
 	return defs, nil

@@ -139,14 +139,14 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
-	if s.js, err = jetstream.New(s.nats); err != nil {
+	if s.js, err = jetlog.NewJetStream(s.nats, s.opts.Domain, s.opts.APIPrefix); err != nil {
 		return err
 	}
 	var streams []string
 	for _, f := range s.opts.Feeds {
 		streams = append(streams, f.Stream)
 	}
-	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Streams: streams, Expected: s.kept.expected}); err != nil {
+	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Streams: streams, Expected: s.kept.expected}); err != nil {
 		return err
 	}
 	s.onClose(s.publish.Close)
@@ -178,7 +178,7 @@ func (s *Server) openFeeds(context.Context) error {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
