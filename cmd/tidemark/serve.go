@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/pkg/server/traces"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -122,9 +124,28 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			Enabled: cfg.Presence.Enabled, Bucket: cfg.Presence.Bucket, TTL: cfg.Presence.TTL, Replicas: cfg.Presence.Replicas,
 			Events: cfg.Presence.Events, ByToken: cfg.Auth.JWT.PresenceClaim != "",
 		},
-		Traces: server.TraceOptions{Endpoint: cfg.Traces.Endpoint, Sample: float64(cfg.Traces.Sample), Rate: cfg.Traces.Rate},
+		Traces: traceOptions(cfg.Traces, os.Getenv, logger),
 		Logger: logger,
 	}, nil
+}
+
+// traceOptions takes the collector from OpenTelemetry's variables where traces.endpoint is empty.
+// What they say that cannot be done leaves traces off: they may be meant for other programs.
+func traceOptions(cfg config.Traces, getenv func(string) string, logger *slog.Logger) server.TraceOptions {
+	opts := server.TraceOptions{Endpoint: cfg.Endpoint, Sample: float64(cfg.Sample), Rate: cfg.Rate}
+	if opts.Endpoint != "" {
+		return opts
+	}
+	env, err := traces.FromEnvironment(getenv)
+	if err != nil {
+		logger.Warn("traces are off: a variable of OpenTelemetry cannot be used; correct it, or set traces.endpoint", "error", err)
+		return opts
+	}
+	if env.Endpoint != "" {
+		logger.Info("traces are sent to the endpoint of the environment", "variable", env.Variable, "endpoint", env.Endpoint)
+	}
+	opts.Endpoint = env.Endpoint
+	return opts
 }
 
 func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger) server.AuthOptions {
