@@ -26,6 +26,9 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	opts := natsOptions(cfg)
 	opts.Once = true
 	advice := "check nats.url, and that the server runs"
+	if from := cfg.NATS.Source.Used; len(from) > 0 {
+		advice = "check " + strings.Join(from, ", ") + ", and that the server runs"
+	}
 	if opts.URL == "" {
 		addr, err := reachable(cfg.NATS.Embedded.Addr)
 		if err != nil {
@@ -50,7 +53,7 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 // ignored: which server stores the events must not change unnoticed.
 func logNATSSource(logger *slog.Logger, n config.NATS) {
 	if len(n.Source.Used) > 0 {
-		logger.Warn("the NATS server comes from the settings of the nats command, not from nats.url; no embedded server is started",
+		logger.Info("NATS settings come from the nats command; no embedded server is started",
 			"from", strings.Join(n.Source.Used, ", "), "url", withoutLogin(n.URL))
 	}
 	if len(n.Source.Ignored) > 0 {
