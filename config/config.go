@@ -254,7 +254,7 @@ type Presence struct {
 
 // Traces is traces.*: OpenTelemetry, by OTLP over HTTP.
 type Traces struct {
-	Endpoint string // URL of the collector, with its path; empty is off
+	Endpoint string // URL of the collector, with its path; empty is that of OpenTelemetry's variables, or off
 	Sample   Share  // of publishes and replays whose callers have not decided
 	Rate     int    // traces a second at most, whoever decided
 }
