@@ -111,14 +111,22 @@ type NATS struct {
 	User        string
 	Password    string
 	Token       string
+	Context     string // of the nats command, which then describes the server and the login
+	Domain      string // of JetStream
+	APIPrefix   string // of JetStream, in place of a domain
+	InboxPrefix string // of the subjects that answers come to
 	TLS         NATSTLS
 	Embedded    Embedded
+	// Source is not a key: Load reports there what came from the nats command's variables and
+	// contexts.
+	Source NATSSource
 }
 
 // NATSTLS is nats.tls.*; all are PEM files.
 type NATSTLS struct {
 	CA string // empty trusts the system's authorities
 	TLSPair
+	HandshakeFirst bool // before the server sends its INFO
 }
 
 // Embedded is nats.embedded.*: the server that runs inside when there is no nats.url.
@@ -132,6 +140,7 @@ type Embedded struct {
 type Streams struct {
 	Dir      string // more definitions; empty for the built-in ones alone
 	Replicas int    // of each stream, in place of num_replicas; 0 is what its definition says
+	MaxBytes Size   // of each stream, in place of max_bytes; 0 is what its definition says
 	Apply    bool   // change streams that differ from their definition
 }
 
@@ -247,7 +256,7 @@ type Presence struct {
 
 // Traces is traces.*: OpenTelemetry, by OTLP over HTTP.
 type Traces struct {
-	Endpoint string // URL of the collector, with its path; empty is off
+	Endpoint string // URL of the collector, with its path; empty is that of OpenTelemetry's variables, or off
 	Sample   Share  // of publishes and replays whose callers have not decided
 	Rate     int    // traces a second at most, whoever decided
 }

@@ -40,9 +40,14 @@ var keys = []key{
 	{name: "nats.user", usage: "NATS `user`", field: func(c *Config) any { return &c.NATS.User }},
 	{name: "nats.password", secret: true, field: func(c *Config) any { return &c.NATS.Password }},
 	{name: "nats.token", secret: true, field: func(c *Config) any { return &c.NATS.Token }},
+	{name: "nats.context", usage: "connect as this `context` of the nats command does; selected is the one that it has selected", field: func(c *Config) any { return &c.NATS.Context }},
+	{name: "nats.domain", usage: "JetStream `domain` of the streams", field: func(c *Config) any { return &c.NATS.Domain }},
+	{name: "nats.api_prefix", usage: "`prefix` of JetStream's API, in place of a domain", field: func(c *Config) any { return &c.NATS.APIPrefix }},
+	{name: "nats.inbox_prefix", usage: "`prefix` of inboxes, in place of _INBOX", field: func(c *Config) any { return &c.NATS.InboxPrefix }},
 	{name: "nats.tls.ca", usage: "trust these authorities for NATS (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.CA }},
 	{name: "nats.tls.cert", usage: "client certificate for NATS (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.Cert }},
 	{name: "nats.tls.key", usage: "key of the client certificate (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.Key }},
+	{name: "nats.tls.handshake_first", usage: "start TLS before the NATS server sends its INFO", field: func(c *Config) any { return &c.NATS.TLS.HandshakeFirst }},
 	{name: "nats.embedded.addr", usage: "embedded server: take NATS clients at `host:port`", field: func(c *Config) any { return &c.NATS.Embedded.Addr }},
 	{name: "nats.embedded.dir", usage: "embedded server: store streams in this `directory`", field: func(c *Config) any { return &c.NATS.Embedded.Dir }},
 	{name: "nats.embedded.sync", usage: "embedded server: sync to disk `always` or at an interval", field: func(c *Config) any { return &c.NATS.Embedded.Sync }},
@@ -72,6 +77,7 @@ var keys = []key{
 
 	{name: "streams.dir", usage: "more stream definitions in this `directory`", field: func(c *Config) any { return &c.Streams.Dir }},
 	{name: "streams.replicas", usage: "keep this `number` of copies of each stream, 1 to 5; 0 is what definitions say", field: func(c *Config) any { return &c.Streams.Replicas }},
+	{name: "streams.max_bytes", usage: "keep up to this `size` of each stream; 0 is what definitions say", field: func(c *Config) any { return &c.Streams.MaxBytes }},
 	{name: "streams.apply", usage: "change streams that differ from their definition", field: func(c *Config) any { return &c.Streams.Apply }},
 
 	{name: "sse.retry", usage: "clients reconnect after about this `duration`", field: func(c *Config) any { return &c.SSE.Retry }},

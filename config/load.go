@@ -17,6 +17,9 @@ type Options struct {
 	Flags *pflag.FlagSet
 	// Environ is the environment as KEY=value; os.Environ() when nil.
 	Environ []string
+	// Serve is for the process that starts the embedded server: NATS_URL and its kin replace that
+	// only where nothing says that it is in use.
+	Serve bool
 	// Unchecked leaves out whether the values can work together (Validate), for who needs a few
 	// of them: how another process was started may differ in the rest.
 	Unchecked bool
@@ -43,6 +46,7 @@ func Load(opts Options) (Config, error) {
 			p.add(k.name, "%w", err)
 		}
 	}
+	cfg.NATS.fromEnvironment(opts.Environ, opts.Serve, &p)
 	if file.feeds != nil {
 		cfg.Feeds = file.feeds
 	}

@@ -115,6 +115,10 @@ func checkOrigin(p *problems, origin string) {
 func (n NATS) validate(p *problems) {
 	n.TLS.validate(p, "nats.tls")
 	n.checkLogin(p)
+	n.checkJetStream(p)
+	if n.Context != "" {
+		return // Load has reported what keeps it from being used
+	}
 	if n.URL == "" {
 		n.validateEmbedded(p)
 		return
@@ -132,14 +136,41 @@ func (n NATS) validateEmbedded(p *problems) {
 	if n.Embedded.Sync < 0 {
 		p.add("nats.embedded.sync", "it must be always or a duration above zero")
 	}
-	for _, s := range []struct{ key, value string }{
-		{"nats.credentials", n.Credentials}, {"nats.nkey", n.NKey}, {"nats.user", n.User}, {"nats.password", n.Password},
-		{"nats.token", n.Token}, {"nats.tls.ca", n.TLS.CA}, {"nats.tls.cert", n.TLS.Cert},
-	} {
-		if s.value != "" {
+	for _, s := range n.remote() {
+		if s.value != "" && s.key != "nats.tls.key" { // its certificate is enough
 			p.add(s.key, "the embedded server has no login and no TLS; set nats.url too, or drop this")
 		}
 	}
+	if n.TLS.HandshakeFirst {
+		p.add("nats.tls.handshake_first", "the embedded server has no TLS; set nats.url too, or drop this")
+	}
+	for _, s := range []setting{{"nats.domain", n.Domain}, {"nats.api_prefix", n.APIPrefix}} {
+		if s.value != "" {
+			p.add(s.key, "the embedded server has the API of JetStream under its usual name; set nats.url too, or drop this")
+		}
+	}
+}
+
+// checkJetStream reports what would change the meaning of the subjects that these keys begin.
+func (n NATS) checkJetStream(p *problems) {
+	if n.Domain != "" && n.APIPrefix != "" {
+		p.add("nats.api_prefix", "nats.domain is set too; keep one of them")
+	}
+	if n.Domain != "" && !isSubjectToken(n.Domain) {
+		p.add("nats.domain", "%q is not the name of a JetStream domain, which has no dot, space or wildcard", n.Domain)
+	}
+	for _, s := range []setting{{"nats.api_prefix", strings.TrimSuffix(n.APIPrefix, ".")}, {"nats.inbox_prefix", n.InboxPrefix}} {
+		for token := range strings.SplitSeq(s.value, ".") {
+			if s.value != "" && !isSubjectToken(token) {
+				p.add(s.key, "%q is not the beginning of a subject, which is tokens with dots between them, without spaces and wildcards", s.value)
+				break
+			}
+		}
+	}
+}
+
+func isSubjectToken(token string) bool {
+	return token != "" && !strings.ContainsAny(token, " \t\r\n.*>")
 }
 
 // checkLogin: with two ways given, which one counts would depend on the server.
@@ -177,6 +208,9 @@ const maxReplicas = 5
 func (s Streams) validate(p *problems) {
 	if s.Replicas < 0 || s.Replicas > maxReplicas {
 		p.add("streams.replicas", "%d is no number of copies; it must be from 1 to %d, or 0 for what the definitions say", s.Replicas, maxReplicas)
+	}
+	if s.MaxBytes != 0 {
+		atLeast(p, "streams.max_bytes", s.MaxBytes, MiB)
 	}
 }
 

@@ -23,14 +23,14 @@ func newConfig() *cobra.Command {
 		Args:    arguments(cobra.NoArgs),
 	}
 	return group(&cobra.Command{Use: "config", Short: "Check and print the configuration"},
-		configured(check, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+		configuredAs(config.Options{Serve: true}, check, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 			if _, err := definitions(cfg); err != nil { // the files that it names count too
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok")
 			return err
 		}),
-		configured(print, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+		configuredAs(config.Options{Serve: true}, print, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 			return cfg.Print(cmd.OutOrStdout())
 		}),
 	)

@@ -69,7 +69,7 @@ func (h *hangup) reload(ctx context.Context) {
 }
 
 func (h *hangup) reloadLevel() {
-	cfg, err := config.Load(config.Options{Flags: h.flags})
+	cfg, err := config.Load(config.Options{Flags: h.flags, Serve: true})
 	if err != nil {
 		h.logger.Error("the level of the log stays: the configuration cannot be read again", "error", err)
 		return

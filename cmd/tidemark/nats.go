@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -25,6 +26,9 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	opts := natsOptions(cfg)
 	opts.Once = true
 	advice := "check nats.url, and that the server runs"
+	if from := cfg.NATS.Source.Used; len(from) > 0 {
+		advice = "check " + strings.Join(from, ", ") + ", and that the server runs"
+	}
 	if opts.URL == "" {
 		addr, err := reachable(cfg.NATS.Embedded.Addr)
 		if err != nil {
@@ -43,6 +47,18 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 		return nil, fmt.Errorf("NATS is not reached at %s: %s", withoutLogin(opts.URL), advice)
 	}
 	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", withoutLogin(opts.URL), err, advice)
+}
+
+// logNATSSource logs what the nats command's variables and contexts are used for, and which are
+// ignored: which server stores the events must not change unnoticed.
+func logNATSSource(logger *slog.Logger, n config.NATS) {
+	if len(n.Source.Used) > 0 {
+		logger.Info("NATS settings come from the nats command; no embedded server is started",
+			"from", strings.Join(n.Source.Used, ", "), "url", withoutLogin(n.URL))
+	}
+	if len(n.Source.Ignored) > 0 {
+		logger.Warn("variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)
+	}
 }
 
 // reachable is where this machine connects to what listens on addr.

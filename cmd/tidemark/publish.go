@@ -96,7 +96,7 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 		return feed.Ack{}, err
 	}
 	defer nc.Close()
-	publisher, err := jetlog.NewPublisher(nc, jetlog.PublisherOptions{AckTimeout: timeout})
+	publisher, err := jetlog.NewPublisher(nc, jetlog.PublisherOptions{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
 	if err != nil {
 		return feed.Ack{}, err
 	}

@@ -58,9 +58,16 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 // configured gives a command the flags of the configuration, or those of it that have one
 // of these prefixes, and loads it.
 func configured(cmd *cobra.Command, run func(cmd *cobra.Command, args []string, cfg config.Config) error, prefixes ...string) *cobra.Command {
+	return configuredAs(config.Options{}, cmd, run, prefixes...)
+}
+
+// configuredAs is configured with options for the load, but for their flags.
+func configuredAs(opts config.Options, cmd *cobra.Command, run func(cmd *cobra.Command, args []string, cfg config.Config) error, prefixes ...string) *cobra.Command {
 	bindConfig(cmd, prefixes...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := config.Load(config.Options{Flags: cmd.Flags()})
+		opts := opts
+		opts.Flags = cmd.Flags()
+		cfg, err := config.Load(opts)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/pkg/server/traces"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -34,7 +35,7 @@ func newServe() *cobra.Command {
   tidemark serve --nats.url nats://nats.example.com:4222 --nats.credentials tidemark.creds`,
 		Args: arguments(cobra.NoArgs),
 	}
-	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+	return configuredAs(config.Options{Serve: true}, cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 		level, err := server.ParseLogLevel(cfg.Log.Level)
 		if err != nil {
 			return fmt.Errorf("log.level: %w", err)
@@ -43,6 +44,7 @@ func newServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		logNATSSource(logger, cfg.NATS)
 		collectRarely()
 		boundMemory(logger, memlimit.FromCgroup)
 		for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
@@ -101,7 +103,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},
 		Dev:   cfg.Dev,
 		Auth:  authentication,
-		NATS:  natsOptions(cfg),
+		NATS:  natsOptions(cfg), Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix,
 		Embedded: natsd.Options{
 			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
 			SyncInterval: time.Duration(cfg.NATS.Embedded.Sync),
@@ -127,9 +129,28 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 			Enabled: cfg.Presence.Enabled, Bucket: cfg.Presence.Bucket, TTL: cfg.Presence.TTL, Replicas: cfg.Presence.Replicas,
 			Events: cfg.Presence.Events, ByToken: cfg.Auth.JWT.PresenceClaim != "",
 		},
-		Traces: server.TraceOptions{Endpoint: cfg.Traces.Endpoint, Sample: float64(cfg.Traces.Sample), Rate: cfg.Traces.Rate},
+		Traces: traceOptions(cfg.Traces, os.Getenv, logger),
 		Logger: logger,
 	}, nil
+}
+
+// traceOptions takes the collector from OpenTelemetry's variables where traces.endpoint is empty.
+// What they say that cannot be done leaves traces off: they may be meant for other programs.
+func traceOptions(cfg config.Traces, getenv func(string) string, logger *slog.Logger) server.TraceOptions {
+	opts := server.TraceOptions{Endpoint: cfg.Endpoint, Sample: float64(cfg.Sample), Rate: cfg.Rate}
+	if opts.Endpoint != "" {
+		return opts
+	}
+	env, err := traces.FromEnvironment(getenv)
+	if err != nil {
+		logger.Warn("traces are off: a variable of OpenTelemetry cannot be used; correct it, or set traces.endpoint", "error", err)
+		return opts
+	}
+	if env.Endpoint != "" {
+		logger.Info("traces are sent to the endpoint of the environment", "variable", env.Variable, "endpoint", env.Endpoint)
+	}
+	opts.Endpoint = env.Endpoint
+	return opts
 }
 
 func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger) (server.AuthOptions, error) {
@@ -169,12 +190,13 @@ func natsOptions(cfg config.Config) jetlog.ConnectOptions {
 		URL: cfg.NATS.URL, Name: cfg.NATS.Name,
 		CredsFile: cfg.NATS.Credentials, NkeyFile: cfg.NATS.NKey,
 		User: cfg.NATS.User, Password: cfg.NATS.Password, Token: cfg.NATS.Token,
+		InboxPrefix: cfg.NATS.InboxPrefix, TLSFirst: cfg.NATS.TLS.HandshakeFirst,
 		CAFile: cfg.NATS.TLS.CA, CertFile: cfg.NATS.TLS.Cert, KeyFile: cfg.NATS.TLS.Key,
 	}
 }
 
 // loadDefinitions returns the streams that come with Tidemark and those of streams.dir, with
-// as many replicas as streams.replicas says.
+// the replicas and the size that streams.replicas and streams.max_bytes say.
 func loadDefinitions(cfg config.Config) ([]streams.Definition, error) {
 	defs, err := streams.Builtin()
 	if err != nil {
@@ -190,6 +212,11 @@ func loadDefinitions(cfg config.Config) ([]streams.Definition, error) {
 	if cfg.Streams.Replicas > 0 {
 		for i := range defs {
 			defs[i].Config.Replicas = cfg.Streams.Replicas
+		}
+	}
+	if cfg.Streams.MaxBytes > 0 {
+		for i := range defs {
+			defs[i].Config.MaxBytes = int64(cfg.Streams.MaxBytes)
 		}
 	}
 	return defs, nil

@@ -21,7 +21,8 @@ func newStream() *cobra.Command {
 		Use:   "stream",
 		Short: "Look after the streams that the definitions describe",
 		Long: `Look after the streams that the definitions describe: those that come with Tidemark, and
-those of the directory streams.dir; streams.replicas beats their num_replicas. "missing" is a stream that the server does not have,
+those of the directory streams.dir; streams.replicas takes the place of their num_replicas, and
+streams.max_bytes that of their max_bytes. "missing" is a stream that the server does not have,
 "unchanged" one that is as defined, "differs" one that is not.`,
 	},
 		streamCommand("ls", "List the streams and what they hold", listStreams),
@@ -57,12 +58,12 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 			return err
 		}
 		defer nc.Close()
-		js, err := jetstream.New(nc)
+		js, err := jetlog.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
 		if err != nil {
 			return err
 		}
 		return run(streamsTask{cmd.Context(), js, defs, cmd.OutOrStdout(), asJSON})
-	}, "nats.", "streams.dir", "streams.replicas")
+	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
 }
 
 // streamRow is one stream as ls, check and apply tell it.

@@ -24,10 +24,16 @@ type ConnectOptions struct {
 	Token               string
 	// CAFile verifies the server; CertFile and KeyFile identify the client. All are PEM.
 	CAFile, CertFile, KeyFile string
+	// TLSFirst starts TLS before the server sends its INFO, for servers with handshake_first.
+	TLSFirst bool
+	// InboxPrefix begins the subjects of inboxes, to which all answers come; "_INBOX" when empty. It
+	// is for servers that permit a user the inboxes of one prefix alone.
+	InboxPrefix string
 	// InProcess, if set, reaches an embedded server through memory; URL is not used then.
 	InProcess nats.Option
-	// Logger hears once of each loss and return of the connection, and of errors that NATS
-	// reports apart from any call, such as a permission that is missing; nil discards.
+	// Logger hears once of each loss and return of the connection, of the causes of attempts that
+	// fail, and of errors that NATS reports apart from any call, such as a permission that is
+	// missing; nil discards.
 	Logger *slog.Logger
 	// Denied, if set, hears of each permission that is missing, with the subject and before the
 	// Logger, which hears nothing of it if Denied returns true. It must not block.
@@ -75,7 +81,11 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	}
 	options := append(auth, opts.tls()...)
 	options = append(options, resilience(cmp.Or(opts.Name, "tidemark"))...)
-	options = append(options, opts.notices(log)...)
+	failed := &attempts{log: log}
+	options = append(options, opts.notices(log, failed)...)
+	if opts.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(opts.InboxPrefix))
+	}
 	if opts.Bulk {
 		options = append(options, nats.MaxPingsOutstanding(bulkPingsOut))
 	}
@@ -89,8 +99,10 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	failed.watch(nc)
 	if !nc.IsConnected() {
-		log.Warn("NATS is not reached yet; waiting for it", "error", nc.LastError())
+		// The cause comes in a line of its own: it is known only after the next attempt.
+		log.Warn("NATS is not reached yet; waiting for it", "url", redacted(nc))
 	}
 	if opts.Wait {
 		return awaitConnected(ctx, nc)
@@ -104,7 +116,7 @@ func awaitConnected(ctx context.Context, nc *nats.Conn) (*nats.Conn, error) {
 	for !nc.IsConnected() {
 		select {
 		case <-ctx.Done():
-			err := fmt.Errorf("NATS is not reached: %w", errors.Join(context.Cause(ctx), nc.LastError()))
+			err := fmt.Errorf("NATS is not reached: %w", errors.Join(context.Cause(ctx), LastError(nc)))
 			nc.Close()
 			return nil, err
 		case <-status:
@@ -146,6 +158,9 @@ func (o ConnectOptions) tls() []nats.Option {
 	if o.CertFile != "" || o.KeyFile != "" {
 		options = append(options, nats.ClientCert(o.CertFile, o.KeyFile))
 	}
+	if o.TLSFirst {
+		options = append(options, nats.TLSHandshakeFirst())
+	}
 	return options
 }
 
@@ -184,21 +199,32 @@ func (o ConnectOptions) reached(nc *nats.Conn) string {
 	return nc.ConnectedUrlRedacted()
 }
 
-func (o ConnectOptions) notices(log *slog.Logger) []nats.Option {
+func (o ConnectOptions) notices(log *slog.Logger, failed *attempts) []nats.Option {
 	return []nats.Option{
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed.report(err) }),
 		nats.ConnectHandler(func(nc *nats.Conn) {
+			failed.connected()
 			log.Info("connected to NATS", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if nc.IsClosed() { // by us
 				return
 			}
+			if err == nil { // closed without an error, such as by a server that is stopped
+				log.Warn("the connection to NATS is lost", "error", "the server closed it")
+				return
+			}
 			log.Warn("the connection to NATS is lost", "error", err)
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			failed.connected()
 			log.Info("connected to NATS again", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			if sub == nil && !nc.IsConnected() { // of an attempt to connect
+				failed.report(err)
+				return
+			}
 			if o.Denied != nil && errors.Is(err, nats.ErrPermissionViolation) && o.Denied(err) {
 				return
 			}

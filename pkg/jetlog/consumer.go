@@ -32,8 +32,8 @@ func (l *Log) refused(ctx context.Context, cause error) error {
 	if err != nil {
 		return cause
 	}
-	if r := info.Config.Retention; r != jetstream.LimitsPolicy {
-		return fmt.Errorf("a stream with %s retention cannot be replayed, it needs limits retention: %w", r, cause)
+	if err := checkRetention(l.opts.Stream, info.Config.Retention); err != nil {
+		return fmt.Errorf("%w: %w", err, cause)
 	}
 	return cause
 }

@@ -89,6 +89,10 @@ func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bo
 		cause := err
 		f.failures++
 		f.log.logRetry(cause)
+		if errors.Is(cause, errUnsuitable) {
+			f.contact(cause)
+			continue
+		}
 		if ferried, more, err = f.ferry(ctx, yield); !more || err != nil {
 			return more, err
 		}
@@ -107,6 +111,11 @@ func (f *follower) contact(err error) {
 // try makes a consumer and then looks at the stream. In this order a stream that is
 // recreated in between is noticed: either its epoch is seen, or the consumer goes with it.
 func (f *follower) try(ctx context.Context) error {
+	if !f.reached {
+		if err := f.checkSuitable(ctx); err != nil {
+			return err
+		}
+	}
 	if err := f.open(ctx); err != nil {
 		if permanent(err) && !errors.Is(err, feed.ErrNoStream) {
 			return f.log.refused(ctx, err)
@@ -123,6 +132,7 @@ func (f *follower) try(ctx context.Context) error {
 	}
 	if !f.reached {
 		f.log.checkMirror(info)
+		f.log.checkSchedules(info)
 	}
 	f.reached, f.short, f.shortAt = true, 0, time.Time{}
 	f.probe.asked, f.probe.told = time.Now(), false

@@ -109,6 +109,12 @@ func checkName(what, name string) error {
 	return nil
 }
 
+// CheckAPI reports a JetStream domain or API prefix that cannot be one, or that both are set.
+func CheckAPI(domain, prefix string) error {
+	_, err := apiPrefix(domain, prefix)
+	return err
+}
+
 // apiPrefix returns the beginning of API subjects, with the dot.
 func apiPrefix(domain, prefix string) (string, error) {
 	switch {
@@ -117,7 +123,13 @@ func apiPrefix(domain, prefix string) (string, error) {
 	case domain != "":
 		return "$JS." + domain + ".API.", checkName("JetStream domain", domain)
 	case prefix != "":
-		return strings.TrimSuffix(prefix, ".") + ".", nil
+		prefix = strings.TrimSuffix(prefix, ".")
+		for token := range strings.SplitSeq(prefix, ".") {
+			if err := checkName("token of the JetStream API prefix", token); err != nil {
+				return "", err
+			}
+		}
+		return prefix + ".", nil
 	}
 	return "$JS.API.", nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -65,7 +66,7 @@ func provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 		want.Metadata = marked(want.Metadata)
 	}
 	if _, err := js.UpdateStream(ctx, want); err != nil {
-		return out, advise("change", want.Name, err)
+		return out, advise("change", want, err)
 	}
 	out.Action = Applied
 	return out, nil
@@ -108,7 +109,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, want jetstream.StreamC
 func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) (Outcome, error) {
 	stream, err := js.CreateStream(ctx, want)
 	if err != nil {
-		return Outcome{}, advise("create", want.Name, err)
+		return Outcome{}, advise("create", want, err)
 	}
 	return Outcome{
 		Action: Created, Owned: want.Metadata[createdByKey] != "",
@@ -119,7 +120,11 @@ func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 // Error codes of JetStream that an operator can do something about, from errors.json.
 var advice = map[jetstream.ErrorCode]string{
 	10023: "the server has not enough resources: check its JetStream limits",
-	10047: "the server's storage limit is reached: lower max_bytes or raise the limit",
+	10002: "the limits of the account are reached: set streams.max_bytes to less, or raise them",
+	10047: "JetStream reserves max_bytes, and its storage limit (by default three quarters of the free disk) has less left: " +
+		"set streams.max_bytes to less, such as 256MiB, or make room",
+	10113: "the account requires max_bytes: set streams.max_bytes",
+	10122: "the account limits max_bytes: set streams.max_bytes to less",
 	10028: "the server's memory limit is reached: lower max_bytes or use file storage",
 	10052: "the server refuses the configuration: change the field that it names, or recreate the stream",
 	10058: "another client created the stream meanwhile, with another configuration: run again to see the differences",
@@ -129,10 +134,13 @@ var advice = map[jetstream.ErrorCode]string{
 	10109: "the stream is sealed for good: recreate it",
 }
 
-func advise(verb, name string, err error) error {
+func advise(verb string, want jetstream.StreamConfig, err error) error {
 	hint := ""
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && advice[api.ErrorCode] != "" {
 		hint = advice[api.ErrorCode] + ": "
+		if strings.Contains(hint, "max_bytes") && want.MaxBytes > 0 {
+			hint = fmt.Sprintf("max_bytes is %d: %s", want.MaxBytes, hint)
+		}
 	}
-	return fmt.Errorf("cannot %s stream %s: %s%w", verb, name, hint, err)
+	return fmt.Errorf("cannot %s stream %s: %s%w", verb, want.Name, hint, err)
 }

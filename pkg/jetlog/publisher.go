@@ -63,7 +63,8 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	js, err := newJetStream(nc, opts)
+	js, err := NewJetStream(nc, opts.Domain, opts.APIPrefix,
+		jetstream.WithPublishAsyncMaxPending(opts.MaxPending), jetstream.WithPublishAsyncTimeout(opts.AckTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("jetlog: %w", err)
 	}
@@ -84,16 +85,17 @@ func (o PublisherOptions) withDefaults() PublisherOptions {
 	return o
 }
 
-func newJetStream(nc *nats.Conn, opts PublisherOptions) (jetstream.JetStream, error) {
-	options := []jetstream.JetStreamOpt{
-		jetstream.WithPublishAsyncMaxPending(opts.MaxPending),
-		jetstream.WithPublishAsyncTimeout(opts.AckTimeout),
+// NewJetStream returns the JetStream of a domain, or of an API prefix; with neither, that of the
+// account. Domain and apiPrefix are as in Options. It does not block.
+func NewJetStream(nc *nats.Conn, domain, apiPrefix string, options ...jetstream.JetStreamOpt) (jetstream.JetStream, error) {
+	if err := CheckAPI(domain, apiPrefix); err != nil {
+		return nil, err
 	}
 	switch {
-	case opts.Domain != "":
-		return jetstream.NewWithDomain(nc, opts.Domain, options...)
-	case opts.APIPrefix != "":
-		return jetstream.NewWithAPIPrefix(nc, opts.APIPrefix, options...)
+	case domain != "":
+		return jetstream.NewWithDomain(nc, domain, options...)
+	case apiPrefix != "":
+		return jetstream.NewWithAPIPrefix(nc, strings.TrimSuffix(apiPrefix, "."), options...)
 	}
 	return jetstream.New(nc, options...)
 }

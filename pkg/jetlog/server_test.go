@@ -129,6 +129,27 @@ func TestConnectTLS(t *testing.T) {
 	}
 }
 
+func TestConnect_ServerWithHandshakeFirst_NeedsTLSFirst(t *testing.T) {
+	certFile, keyFile := selfSigned(t)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := bareServer(t, func(o *server.Options) {
+		o.TLS, o.TLSHandshakeFirst = true, true
+		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	})
+	opts := jetlog.ConnectOptions{URL: strings.Replace(srv.ClientURL(), "nats:", "tls:", 1), CAFile: certFile, Once: true}
+	if nc, err := jetlog.Connect(t.Context(), opts); err == nil {
+		nc.Close()
+		t.Error("connected without TLSFirst: the server does not wait for the handshake")
+	}
+	opts.TLSFirst, opts.Once = true, false
+	if err := connectTo(t, opts).Flush(); err != nil {
+		t.Error(err)
+	}
+}
+
 // selfSigned makes a certificate for 127.0.0.1 that signs itself, for server and client.
 func selfSigned(t *testing.T) (certFile, keyFile string) {
 	t.Helper()

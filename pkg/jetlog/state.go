@@ -31,6 +31,7 @@ type streamInfo struct {
 		PerSubject int                       `json:"max_msgs_per_subject"` // -1 is no limit
 		MaxAge     time.Duration             `json:"max_age"`
 		TTL        bool                      `json:"allow_msg_ttl"`
+		Schedules  bool                      `json:"allow_msg_schedules"`
 		Mirror     *struct {
 			Name string `json:"name"`
 		} `json:"mirror"`

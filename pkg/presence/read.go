@@ -34,7 +34,7 @@ func (p *Presence) read(ctx context.Context, filter string, each func(key string
 	for more := true; more; {
 		text, err := json.Marshal(ask)
 		if err == nil {
-			err = p.nc.PublishRequest("$JS.API.DIRECT.GET.KV_"+p.opts.Bucket, inbox, text)
+			err = p.nc.PublishRequest(p.api()+"DIRECT.GET.KV_"+p.opts.Bucket, inbox, text)
 		}
 		if err != nil {
 			return unavailable(err)
@@ -44,6 +44,17 @@ func (p *Presence) read(ctx context.Context, filter string, each func(key string
 		}
 	}
 	return nil
+}
+
+// api is the beginning of the subjects of JetStream's API, which has one for each domain.
+func (p *Presence) api() string {
+	switch o := p.js.Options(); {
+	case o.Domain != "":
+		return "$JS." + o.Domain + ".API."
+	case o.APIPrefix != "":
+		return o.APIPrefix + "."
+	}
+	return "$JS.API."
 }
 
 // lastRequest is a batch of direct gets, as JetStream has it.

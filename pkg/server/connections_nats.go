@@ -42,7 +42,7 @@ func (s *Server) natsConns() []metrics.NATSConn {
 func (s *Server) checkNATS() error {
 	for _, c := range s.natsConns() {
 		if !c.Conn.IsConnected() {
-			return fmt.Errorf("connection %s: %s: %w", c.Name, c.Conn.Status(), orUnknown(c.Conn.LastError()))
+			return fmt.Errorf("connection %s: %s: %w", c.Name, c.Conn.Status(), orUnknown(jetlog.LastError(c.Conn)))
 		}
 	}
 	return nil

@@ -23,6 +23,9 @@ type Options struct {
 	// NATS is the server to use. With an empty URL an embedded one is started instead.
 	NATS     jetlog.ConnectOptions
 	Embedded natsd.Options
+	// Domain is the JetStream domain of all streams and of the bucket of presence, APIPrefix their
+	// API where an account imports it. They are as in jetlog.Options.
+	Domain, APIPrefix string
 	// Streams are created when missing; where they differ they are changed if ApplyStreams.
 	Streams      []jetstream.StreamConfig
 	ApplyStreams bool

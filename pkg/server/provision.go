@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -15,6 +17,23 @@ const (
 	provisionPause   = 500 * time.Millisecond
 	provisionTimeout = 10 * time.Second
 )
+
+// checkDefinitions refuses to start where the definition of a feed's stream cannot be served. Streams
+// that are not defined here are checked when their tail first reaches them.
+func (s *Server) checkDefinitions(context.Context) error {
+	var errs []error
+	for _, def := range s.opts.Streams {
+		for _, f := range s.opts.Feeds {
+			if f.Stream != def.Name {
+				continue
+			}
+			if err := jetlog.CheckStream(def); err != nil {
+				errs = append(errs, fmt.Errorf("feeds.%s.stream: %w", f.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // provision makes the streams what they should be, as soon as NATS lets it, and keeps them until
 // ctx ends; see streamKeeper.

@@ -96,7 +96,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
+		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
 		s.subscribeRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
@@ -140,7 +140,7 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
-	if s.js, err = jetstream.New(s.nats); err != nil {
+	if s.js, err = jetlog.NewJetStream(s.nats, s.opts.Domain, s.opts.APIPrefix); err != nil {
 		return err
 	}
 	s.openDelivery()
@@ -149,6 +149,7 @@ func (s *Server) connect(ctx context.Context) (err error) {
 		streams = append(streams, f.Stream)
 	}
 	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{
+		Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
 		Streams: streams, Expected: s.kept.expected, Routes: s.delivery.Routes, Misrouted: s.delivery.Outdated,
 	}); err != nil {
 		return err
@@ -181,7 +182,7 @@ func (s *Server) openFeeds(context.Context) error {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}

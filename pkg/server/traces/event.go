@@ -53,14 +53,15 @@ func (e *event) offered(clients int) {
 		start = now
 	}
 	ctx, tail := t.tracer.Start(e.parent, "tail", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(start),
-		trace.WithAttributes(attribute.String("messaging.destination.name", e.stream),
+		asReceive, trace.WithAttributes(attribute.String("messaging.destination.name", e.stream),
 			attribute.Int64("tidemark.seq", int64(e.seq)), attribute.Int("tidemark.subscriptions", clients))) //nolint:gosec // sequences are far below
 	e.parent = nil
 	tail.End(trace.WithTimestamp(now))
 	if clients == 0 || !tail.SpanContext().IsSampled() {
 		return
 	}
-	_, e.span = t.tracer.Start(ctx, "deliver", trace.WithTimestamp(now), trace.WithAttributes(attribute.Int("tidemark.subscriptions", clients)))
+	_, e.span = t.tracer.Start(ctx, "deliver", trace.WithTimestamp(now), asDeliver,
+		trace.WithAttributes(attribute.String("messaging.destination.name", e.stream), attribute.Int("tidemark.subscriptions", clients)))
 	e.clients = clients
 	if !t.open.add(e, now) {
 		return

@@ -74,7 +74,7 @@ func (p publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Res
 		return p.next.Publish(ctx, msgs...) // nobody would look at it
 	}
 	ctx, span := p.tracer.Start(ctx, "store", trace.WithSpanKind(trace.SpanKindProducer),
-		trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
+		asPublish, trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
 	defer span.End()
 	carried := contextOf(ctx)
 	for i := range msgs {

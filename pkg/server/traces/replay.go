@@ -18,7 +18,7 @@ func (t *Traces) Replayed() func(feedhttp.Replay) feed.TraceContext {
 		return nil
 	}
 	return func(r feedhttp.Replay) feed.TraceContext {
-		ctx, span := t.tracer.Start(under(context.Background(), r.Trace), "replay", trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(r.Started))
+		ctx, span := t.tracer.Start(under(context.Background(), r.Trace), "replay", asReplay, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(r.Started))
 		if !span.IsRecording() {
 			return feed.TraceContext{}
 		}

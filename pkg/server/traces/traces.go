@@ -20,10 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
@@ -51,6 +49,7 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	o.Version = cmp.Or(o.Version, "unknown")
 	o.Rate = cmp.Or(max(o.Rate, 0), 100)
 	o.Wait = cmp.Or(max(o.Wait, 0), 5*time.Second)
 	o.Flush = cmp.Or(max(o.Flush, 0), 3*time.Second)
@@ -87,6 +86,10 @@ func New(opts Options) (*Traces, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
+	described, err := newResource(opts)
+	if err != nil {
+		opts.Logger.Warn("OTEL_RESOURCE_ATTRIBUTES cannot be read; traces are sent without it", "error", err)
+	}
 	transport := &http.Transport{ // of its own, so that its idle connections end with Close
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		DialContext: (&net.Dialer{Timeout: exportTimeout}).DialContext, TLSHandshakeTimeout: exportTimeout, IdleConnTimeout: time.Minute,
@@ -107,10 +110,7 @@ func New(opts Options) (*Traces, error) {
 	t.exporter.taken = t.waiting.left
 	t.provider = sdktrace.NewTracerProvider(
 		sdktrace.WithSpanProcessor(t.waiting), sdktrace.WithSampler(t.sampler()),
-		sdktrace.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", "tidemark"),
-			attribute.String("service.instance.id", opts.Node),
-			attribute.String("service.version", cmp.Or(opts.Version, "unknown")))),
+		sdktrace.WithResource(described),
 	)
 	t.tracer = t.provider.Tracer("github.com/tidemark/tidemark")
 	t.open = newOpen(opts.Wait)

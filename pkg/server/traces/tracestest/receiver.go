@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 )
@@ -30,6 +31,7 @@ type Receiver struct {
 
 	mu    sync.Mutex
 	spans []*otlp.Span
+	about []*common.KeyValue // the resource that came last
 }
 
 // NewReceiver takes spans until the test ends.
@@ -60,6 +62,7 @@ func (r *Receiver) take(export *collector.ExportTraceServiceRequest) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, resource := range export.GetResourceSpans() {
+		r.about = resource.GetResource().GetAttributes()
 		for _, scope := range resource.GetScopeSpans() {
 			r.spans = append(r.spans, scope.GetSpans()...)
 		}
@@ -96,9 +99,18 @@ func (r *Receiver) Tree(trace string) (lines []string) {
 	return lines
 }
 
+// Resource is an attribute of the resource that sent spans last; "none" for none.
+func (r *Receiver) Resource(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return attribute(r.about, name)
+}
+
 // Attribute is that of a span as text; "none" for none.
-func Attribute(s *otlp.Span, name string) string {
-	for _, a := range s.GetAttributes() {
+func Attribute(s *otlp.Span, name string) string { return attribute(s.GetAttributes(), name) }
+
+func attribute(list []*common.KeyValue, name string) string {
+	for _, a := range list {
 		if a.GetKey() != name {
 			continue
 		}
