@@ -71,7 +71,7 @@ func testFrontIdentity(t *testing.T, topo *topology.Topology) {
 		"nobody":                     {topo.Nginx.URL + "/events", nil, 200, ""},
 		"a forged user":              {topo.Nginx.URL + "/events", http.Header{"X-User": {"43"}}, 200, ""},
 		"a forged user beside one":   {topo.Nginx.URL + "/events?user=42", http.Header{"X-User": {"43"}}, 200, mine},
-		"a name that was rebound":    {topo.Nginx.URL + "/events?user=43", http.Header{"Host": {"attacker.example"}}, 403, ""},
+		"a name that was rebound":    {topo.Nginx.URL + "/events?user=43", http.Header{"Host": {"attacker.example"}}, 421, ""},
 		"publishing through a proxy": {topo.Nginx.URL + "/publish", http.Header{"Method": {"POST"}}, 403, ""},
 	} {
 		got := begin(t, c.url, c.header)
