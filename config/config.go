@@ -46,6 +46,8 @@ type Auth struct {
 	Identity []string
 	JWT      JWT
 	Header   AuthHeader
+	// TagKey is a file with the key of the tags of accounts; empty shares one through NATS.
+	TagKey string
 }
 
 // JWT is auth.jwt.*: JSON Web Tokens. One of the four places of keys is needed.

@@ -73,6 +73,7 @@ var keys = []key{
 	{name: "auth.jwt.presence_claim", usage: "`claim` that is true for who may read who is connected", field: func(c *Config) any { return &c.Auth.JWT.PresenceClaim }},
 	{name: "auth.header.user", usage: "`header` with the user, set by a trusted proxy", field: func(c *Config) any { return &c.Auth.Header.User }},
 	{name: "auth.header.vars", usage: "fill variables from headers: `variable=Header`, by comma", field: func(c *Config) any { return &c.Auth.Header.Vars }},
+	{name: "auth.tag_key", usage: "`file` with the key of the tags by which clients tell accounts apart", field: func(c *Config) any { return &c.Auth.TagKey }},
 
 	{name: "streams.dir", usage: "more stream definitions in this `directory`", field: func(c *Config) any { return &c.Streams.Dir }},
 	{name: "streams.replicas", usage: "keep this `number` of copies of each stream, 1 to 5; 0 is what definitions say", field: func(c *Config) any { return &c.Streams.Replicas }},

@@ -10,7 +10,7 @@ import (
 func (c Config) SecretFiles() map[string]string {
 	files := map[string]string{
 		"http.tls.key": c.HTTP.TLS.Key, "publish.keys": c.Publish.Keys,
-		"auth.jwt.secret_file": c.Auth.JWT.SecretFile, "log.users_key": c.Log.UsersKey,
+		"auth.jwt.secret_file": c.Auth.JWT.SecretFile, "log.users_key": c.Log.UsersKey, "auth.tag_key": c.Auth.TagKey,
 		"nats.credentials": c.NATS.Credentials, "nats.nkey": c.NATS.NKey, "nats.tls.key": c.NATS.TLS.Key,
 	}
 	for key, file := range files {

@@ -81,7 +81,7 @@ func checkPath(p *problems, key, s string) {
 		p.add(key, "%q must be a plain path, without wildcards, spaces and any of * : { } ? # %%", s)
 	case path.Clean(s) != s:
 		p.add(key, "%q must be written as %s", s, path.Clean(s))
-	case slices.Contains(reserved, s), strings.HasPrefix(s, "/connections/"), strings.HasPrefix(s, "/console/"):
+	case slices.Contains(reserved, s), strings.HasPrefix(s, "/connections/"), strings.HasPrefix(s, "/console/"), strings.HasPrefix(s, "/publish/"):
 		p.add(key, "%s is a path of the service itself; choose another", s)
 	}
 }

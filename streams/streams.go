@@ -8,8 +8,8 @@
 //
 // # The built-in NOTIFICATIONS
 //
-// It forbids to delete and to purge (deny_delete, deny_purge), and never removes an event
-// from its middle. That is what makes Tidemark's word to a returning client exact: whatever
+// It forbids to delete and to purge (deny_delete, deny_purge), and removes an event from its
+// middle only when its publisher gave it a lifetime (Nats-TTL, allow_msg_ttl). That is what makes Tidemark's word to a returning client exact: whatever
 // is missing is missing at the front, and the stream's first sequence alone shows it. With
 // holes in the middle all that can be said is that an event was *possibly* lost.
 // A server never lifts these two again. To empty the stream all the same, lower its max_age

@@ -99,8 +99,10 @@ func TestNotificationsLosesNothingFromItsMiddle(t *testing.T) {
 	cfg := defs[0].Config
 	switch {
 	case cfg.Retention != jetstream.LimitsPolicy, cfg.Discard != jetstream.DiscardOld,
-		cfg.MaxMsgsPerSubject > 0, cfg.AllowMsgTTL, cfg.AllowRollup, !cfg.DenyDelete, !cfg.DenyPurge:
+		cfg.MaxMsgsPerSubject > 0, cfg.AllowRollup, !cfg.DenyDelete, !cfg.DenyPurge:
 		t.Errorf("events can vanish from the middle of %+v", cfg)
+	case !cfg.AllowMsgTTL:
+		t.Error("an event cannot have a lifetime of its own")
 	case cfg.MaxConsumers <= 1000:
 		t.Errorf("max_consumers %d does not lift the server's default", cfg.MaxConsumers)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -88,6 +89,10 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		return server.Options{}, err
 	}
 	adminAddr, optional := cfg.Admin.Listen()
+	authentication, err := authOptions(cfg, proxies, logger)
+	if err != nil {
+		return server.Options{}, err
+	}
 	return server.Options{
 		HTTP: server.HTTPOptions{
 			Addr: cfg.HTTP.Addr, CertFile: cfg.HTTP.TLS.Cert, KeyFile: cfg.HTTP.TLS.Key,
@@ -97,7 +102,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		},
 		Admin: server.AdminOptions{Addr: adminAddr, Optional: optional},
 		Dev:   cfg.Dev,
-		Auth:  authOptions(cfg, proxies, logger),
+		Auth:  authentication,
 		NATS:  natsOptions(cfg), Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix,
 		Embedded: natsd.Options{
 			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
@@ -148,7 +153,7 @@ func traceOptions(cfg config.Traces, getenv func(string) string, logger *slog.Lo
 	return opts
 }
 
-func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger) server.AuthOptions {
+func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger) (server.AuthOptions, error) {
 	j, h := cfg.Auth.JWT, cfg.Auth.Header
 	opts := server.AuthOptions{
 		Identity: cfg.Auth.Identity,
@@ -168,7 +173,16 @@ func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger)
 	if j.Leeway == 0 {
 		opts.JWT.Leeway = -1 // none: zero is the default there
 	}
-	return opts
+	if cfg.Auth.TagKey != "" {
+		key, err := os.ReadFile(cfg.Auth.TagKey)
+		if err != nil {
+			return opts, fmt.Errorf("auth.tag_key: %w", err)
+		}
+		if opts.TagKey = bytes.TrimSpace(key); len(opts.TagKey) < auth.MinTagKey {
+			return opts, fmt.Errorf("auth.tag_key: %s has %d bytes, of at least %d; write a key into it, such as `head -c 32 /dev/urandom | base64`", cfg.Auth.TagKey, len(opts.TagKey), auth.MinTagKey)
+		}
+	}
+	return opts, nil
 }
 
 func natsOptions(cfg config.Config) jetlog.ConnectOptions {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/server"
 )
 
@@ -52,9 +53,9 @@ func newTokenRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke",
 		Short: "End the streams of a user or a token on every node, and keep its tokens out",
-		Long: `End the streams of a user or a token on every node that is connected to NATS now, and keep out
-the tokens that were issued up to now. A node remembers that for a day, or until it is started
-again: tokens should not last much longer.`,
+		Long: `End the streams of a user or a token on every node, and keep out the tokens that were issued up to
+now. The stream TIDEMARK_REVOCATIONS stores it for auth.jwt.max_lifetime, or for a day where that is
+not set: tokens should not last longer. The command fails if it was not stored.`,
 		Example: `  tidemark token revoke --user 42
   tidemark token revoke --id 0d9f7a1e --nats.url nats://nats.example.com:4222`,
 		Args: arguments(cobra.NoArgs),
@@ -77,25 +78,20 @@ func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.
 	if err != nil {
 		return err
 	}
-	if _, err := auth.ParseRevocation(body); err != nil { // the nodes would ignore it
-		return usageError{err}
-	}
 	nc, err := connect(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	if err := nc.Publish(server.RevokeSubject, body); err != nil {
-		return fmt.Errorf("publish to %s: %w", server.RevokeSubject, err)
+	js, err := jetlog.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
-	if err := nc.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("publish to %s: %w", server.RevokeSubject, err)
-	}
-	// A permission that is missing is told apart from any call.
-	if err := nc.LastError(); err != nil {
-		return fmt.Errorf("publish to %s: %w", server.RevokeSubject, err)
+	if err := server.StoreRevocation(ctx, js, rev); err != nil {
+		// A permission that is missing is reported apart from any call.
+		return errors.Join(err, nc.LastError())
 	}
 	_, err = fmt.Fprintf(out, "revoked %s\n", body)
 	return err

@@ -3,11 +3,11 @@
 // JetStream acknowledges every message whose subject a stream captures. Whether a feed can
 // deliver it is another question: the subject must match one of the feed's subjects or of what
 // clients may ask for, with any canonically encoded values in the place of variables, as it is
-// after the subject transforms of the stream. A publisher that is not told of the difference
-// loses its messages silently.
+// after the subject transforms of the stream. Without an answer to it a publisher loses its
+// messages silently.
 //
 // [Rules.Check] answers for a subject before it is published, [Rules.Stored] for one that is
-// stored.
+// stored. [Rules.Routes] names the streams that may store it.
 package delivery
 
 import (
@@ -32,8 +32,8 @@ type Options struct {
 	AllSubjects bool
 	// Definitions are used for streams until Lookup has found them.
 	Definitions []jetstream.StreamConfig
-	// Lookup returns a stream as the server has it. It is called by Refresh, and by Check before a
-	// subject is refused, at most once in LookupEvery.
+	// Lookup returns a stream as the server has it, also one that a stream of Templates copies. It is
+	// called by Refresh, by Routes, and by Check before a subject is refused, at most once in LookupEvery.
 	Lookup func(ctx context.Context, stream string) (jetstream.StreamConfig, error)
 	// LookupEvery is 2 s when zero.
 	LookupEvery time.Duration
@@ -46,14 +46,17 @@ type Rules struct {
 
 	streams atomic.Pointer[map[string]stream] // replaced whole; streams that are not known are missing
 
+	outdated atomic.Bool // a stream did not take what Routes had it take
+
 	mu     sync.Mutex // one refresh at a time
 	looked time.Time
+	failed map[string]time.Time // when an origin could not be looked up
 }
 
 // New returns the rules for feeds. It does not call Lookup.
 func New(opts Options) *Rules {
 	opts.LookupEvery = cmp.Or(opts.LookupEvery, 2*time.Second)
-	r := &Rules{opts: opts}
+	r := &Rules{opts: opts, failed: make(map[string]time.Time)}
 	known := make(map[string]stream)
 	for name := range opts.Templates {
 		r.names = append(r.names, name)
@@ -86,13 +89,14 @@ func (r *Rules) Refresh(ctx context.Context) {
 // refreshLocked may be called with mu held alone.
 func (r *Rules) refreshLocked(ctx context.Context) {
 	r.looked = time.Now()
+	r.outdated.Store(false)
 	known := make(map[string]stream, len(r.names))
 	for _, name := range r.names {
 		if was, ok := (*r.streams.Load())[name]; ok {
 			known[name] = was
 		}
 		if config, err := r.opts.Lookup(ctx, name); err == nil {
-			known[name] = newStream(config)
+			known[name] = r.follow(ctx, newStream(config))
 		}
 	}
 	r.streams.Store(&known)
@@ -109,10 +113,13 @@ func (r *Rules) refreshIfOld(ctx context.Context) bool {
 	return true
 }
 
-// Check returns why a subject that is published would reach nobody, as an *Error, or nil. While
-// a stream is not known, it accepts: JetStream answers then. It blocks on a lookup only before
+// Check returns why a subject that is published would reach no client, as an *Error, or nil. While
+// a stream is not known, and without any feeds, it accepts: JetStream answers then. It blocks on a lookup only before
 // it refuses: the stream may have been changed.
 func (r *Rules) Check(ctx context.Context, subject string) error {
+	if len(r.names) == 0 {
+		return nil
+	}
 	err := r.check(subject)
 	if err != nil && r.refreshIfOld(ctx) {
 		err = r.check(subject)
@@ -132,7 +139,7 @@ func (r *Rules) check(subject string) *Error {
 			return nil
 		}
 		for stored := range s.stored(subject) {
-			if r.opts.AllSubjects || matches(r.opts.Templates[name], stored) {
+			if r.delivers(name, stored) {
 				return nil
 			}
 			refused.Stored = cmp.Or(refused.Stored, stored)

@@ -64,6 +64,10 @@ func TestCheck_Subject_MatchesAFeed(t *testing.T) {
 			t.Errorf("%s: %v", subject, refused)
 		}
 	}
+	none := delivery.New(delivery.Options{Lookup: noLookup})
+	if refused := refusal(t, none, "n.x"); refused != nil {
+		t.Errorf("without feeds: %v", refused)
+	}
 	all := rules(t, true, "n.all")
 	for subject, want := range map[string]bool{"n.all": true, "n.other.x": true, "o.x": false, "n": false} {
 		if refused := refusal(t, all, subject); (refused == nil) != want {

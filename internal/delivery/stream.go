@@ -17,10 +17,14 @@ type stream struct {
 	transform []transform
 }
 
-// origin is a stream that a mirror or a stream with sources copies. Its subjects are not known
-// here: it may be in another account.
+// origin is a stream that a mirror or a stream with sources copies. Its subjects may not be known:
+// it may be in another account.
 type origin struct {
-	filter     string // empty copies everything
+	stream     string   // that captures the messages; empty when not known
+	mirror     bool     // which keeps the sequences of its origin
+	last       bool     // what stream copies itself cannot be looked up, or is nothing
+	subjects   []string // that stream captures; nil when not known
+	filter     string   // empty copies everything
 	transforms []transform
 }
 
@@ -40,7 +44,10 @@ func newStream(c jetstream.StreamConfig) stream {
 		origins = append(slices.Clone(origins), c.Mirror)
 	}
 	for _, o := range origins {
-		s.origins = append(s.origins, origin{o.FilterSubject, newTransforms(o.SubjectTransforms...)})
+		s.origins = append(s.origins, origin{
+			stream: o.Name, mirror: o == c.Mirror, last: o.External != nil || o.Domain != "",
+			filter: o.FilterSubject, transforms: newTransforms(o.SubjectTransforms...),
+		})
 	}
 	if len(c.Subjects) == 0 && len(origins) == 0 {
 		s.subjects = []string{c.Name} // as the server has it
@@ -62,7 +69,7 @@ func newTransforms(configs ...jetstream.SubjectTransformConfig) (all []transform
 // stream does not take it.
 func (s stream) stored(subject string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		if slices.ContainsFunc(s.subjects, func(f string) bool { return feed.Matches(f, subject) }) && !yield(apply(s.transform, subject)) {
+		if s.captures(subject) && !yield(apply(s.transform, subject)) {
 			return
 		}
 		for _, o := range s.origins {
@@ -71,6 +78,16 @@ func (s stream) stored(subject string) iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// captures reports whether the stream itself stores messages to a subject.
+func (s stream) captures(subject string) bool {
+	return slices.ContainsFunc(s.subjects, func(f string) bool { return feed.Matches(f, subject) })
+}
+
+// mayCapture reports whether the origin may store messages to a subject.
+func (o origin) mayCapture(subject string) bool {
+	return o.subjects == nil || slices.ContainsFunc(o.subjects, func(f string) bool { return feed.Matches(f, subject) })
 }
 
 // copied returns the subject of a message in the copy. Transforms of an origin are filters, too.

@@ -12,7 +12,7 @@
 //     a filter or reach another subject.
 //   - Two different values have different tokens, and [Decode] returns the value of a token.
 //   - A value has one token. Decode and [CheckToken] refuse every other spelling, such as %2e
-//     or %40, because a subject of that spelling would reach nobody.
+//     or %40, because a subject of that spelling would reach no client.
 //
 // # The encoding
 //

@@ -71,6 +71,9 @@ func (h *HeaderSource) Identify(r *http.Request) (Identity, error) {
 	return Identity{Vars: vars, Kind: KindHeader}, nil
 }
 
+// Names returns the headers that an identity may come from.
+func (h *HeaderSource) Names() []string { return slices.Sorted(maps.Values(h.names)) }
+
 // Ignored counts the requests whose headers were not believed, since their peer is not a
 // trusted gateway: a client that forges, or a gateway missing from the list.
 func (h *HeaderSource) Ignored() uint64 { return h.ignored.Load() }

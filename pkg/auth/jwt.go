@@ -130,6 +130,9 @@ type JWTSource struct {
 	keys keySource
 }
 
+// Leeway returns how far the clocks of issuers may be ahead.
+func (s *JWTSource) Leeway() time.Duration { return s.opts.Leeway }
+
 // keySource finds the keys that a token may be signed with.
 type keySource interface {
 	// find returns the keys for a key id, which is empty where the token names none.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,11 @@ type Revocations struct {
 	// MaxBytes bounds the memory, at some 250 bytes for a revocation; 32 MiB when zero. Beyond it
 	// the oldest revocations are forgotten before their time, which Status counts.
 	MaxBytes int
+	// Leeway is how far the clock of an issuer of tokens may be ahead; see JWTOptions.Leeway. It is set
+	// before the first use.
+	Leeway time.Duration
+
+	lead atomic.Int64 // the furthest that a token's iat was ahead of this clock
 
 	mu      sync.RWMutex
 	since   map[Revocation]*list.Element
@@ -42,7 +48,39 @@ func (r *Revocations) Status() RevocationStatus {
 	return RevocationStatus{Remembered: len(r.since), Dropped: r.dropped}
 }
 
-// Add remembers a revocation, and forgets those that are older than Keep. It returns how many were
+// observe notes how far the issuer of a token is ahead of this clock.
+func (r *Revocations) observe(issued time.Time) {
+	if issued.IsZero() {
+		return
+	}
+	lead := int64(time.Until(issued))
+	for known := r.lead.Load(); lead > known; known = r.lead.Load() {
+		if r.lead.CompareAndSwap(known, lead) {
+			return
+		}
+	}
+}
+
+// issuedLater reports whether a token was issued after a revocation. Its issuer's clock may be ahead by
+// up to Leeway, so that a token with a later iat may be older than the revocation. To refuse all those
+// would refuse each login within the leeway after a revocation, also where clocks agree. So a token is
+// refused whose iat is still ahead, and where tokens were ahead before, what that allows for.
+func (r *Revocations) issuedLater(issued, at time.Time) bool {
+	if issued.IsZero() {
+		return false
+	}
+	until := at
+	if lead := time.Duration(r.lead.Load()); lead > 0 {
+		until = at.Add(min(lead+time.Second, r.Leeway)) // iat counts in whole seconds
+	}
+	if time.Until(issued) > 0 {
+		until = at.Add(r.Leeway)
+	}
+	return issued.After(until)
+}
+
+// Add remembers a revocation, and forgets those that are older than Keep. One that is remembered
+// with a later time is left as it is, so that a list may be read again. It returns how many were
 // dropped before their time, because of MaxBytes.
 func (r *Revocations) Add(rev Revocation, at time.Time) (dropped int) {
 	r.mu.Lock()
@@ -51,6 +89,9 @@ func (r *Revocations) Add(rev Revocation, at time.Time) (dropped int) {
 		r.since = map[Revocation]*list.Element{}
 	}
 	if known := r.since[rev]; known != nil {
+		if known.Value.(revoked).at.After(at) {
+			return 0
+		}
 		r.removeLocked(known)
 	}
 	r.since[rev] = r.order.PushBack(revoked{rev, at})

@@ -68,29 +68,49 @@ func (r Revocation) Check() error {
 	return nil
 }
 
-// Grant is what a revocation looks at of an identity.
+// Grant is what a revocation compares itself with. Feeds keep one for each connection.
 type Grant struct {
 	User, Token string
-	Issued      time.Time // zero when that is not known
+	// Kind decides what a revocation does: tokens and API keys stay revoked; an identity that a gateway
+	// vouches for with each request loses only the connections that it had.
+	Kind   Kind
+	Issued time.Time // the claim iat; zero when that is not known
 }
 
-// Grant returns what a revocation would look at.
-func (id Identity) Grant() Grant { return Grant{id.User(), id.TokenID, id.Issued} }
+// Grant returns what a revocation compares itself with.
+func (id Identity) Grant() Grant { return Grant{id.User(), id.TokenID, id.Kind, id.Issued} }
 
-// Hits reports whether a grant is taken back by a revocation at that time. Who is vouched for
-// anew with each request, by a gateway say, is hit as long as it is connected.
-func (r Revocation) Hits(g Grant, at time.Time) bool {
-	if r.Token != "" && r.Token != g.Token || r.User != "" && r.User != g.User {
+// lasts reports whether the client carries the grant, and so can present it again after a
+// revocation. A kind that is not known counts as lasting: to let it in would be the worse mistake.
+func (g Grant) lasts() bool {
+	switch g.Kind {
+	case KindHeader, KindDev, KindAnonymous:
+		return false
+	case "":
+		return g.Token != "" || !g.Issued.IsZero()
+	}
+	return true
+}
+
+// names reports whether a grant is of the user and the token that a revocation names.
+func (r Revocation) names(g Grant) bool {
+	return (r.Token == "" || r.Token == g.Token) && (r.User == "" || r.User == g.User)
+}
+
+// Matches reports whether a revocation made at a time ends a connection: one of that token, and one of
+// that user that was open at that time, or whose token does not say that it was issued later. The
+// claim iat alone does not decide, since the clock of its issuer may be ahead.
+func (r Revocation) Matches(g Grant, opened, at time.Time) bool {
+	if !r.names(g) {
 		return false
 	}
-	// The claim iat counts in whole seconds.
-	return r.Token != "" || g.Issued.IsZero() || !g.Issued.After(at)
+	return r.Token != "" || !opened.After(at) || g.lasts() && !g.Issued.After(at)
 }
 
-// Check refuses a grant that was revoked. A grant without a token is none of its business:
-// whoever vouches for it does so anew with each request.
+// Check refuses a grant that was revoked. It never refuses one of a gateway (KindHeader), of
+// ?user= (KindDev) or an anonymous one: whether these are let in is decided with each request.
 func (r *Revocations) Check(g Grant) error {
-	if g.Token == "" && g.Issued.IsZero() {
+	if !g.lasts() {
 		return nil
 	}
 	r.mu.RLock()
@@ -99,7 +119,7 @@ func (r *Revocations) Check(g Grant) error {
 		if rev == (Revocation{}) {
 			continue
 		}
-		if at, found := r.atLocked(rev); found && rev.Hits(g, at) {
+		if at, found := r.atLocked(rev); found && (rev.Token != "" || !r.issuedLater(g.Issued, at)) {
 			e := &Error{Status: http.StatusUnauthorized, Detail: "the token was revoked; sign in again"}
 			e.Challenge = challenge("invalid_token", e.Detail)
 			return e
@@ -113,6 +133,7 @@ func (r *Revocations) Guard(source Source) Source {
 	return func(req *http.Request) (Identity, error) {
 		id, err := source(req)
 		if err == nil {
+			r.observe(id.Issued)
 			err = r.Check(id.Grant())
 		}
 		return id, err

@@ -75,6 +75,13 @@ func TestRevocations(t *testing.T) {
 		"the user in that second":   {auth.Revocation{User: "42"}, token("42", "t", at.Truncate(time.Second)), true},
 		"the user, a younger token": {auth.Revocation{User: "42"}, token("42", "t", after), false},
 		"the user, no iat":          {auth.Revocation{User: "42"}, token("42", "t", time.Time{}), true},
+		"neither iat nor jti":       {auth.Revocation{User: "42"}, token("42", "", time.Time{}), true},
+		"iat ahead, in the leeway":  {auth.Revocation{User: "42"}, token("42", "", at.Add(20*time.Second)), true},
+		"iat beyond the leeway":     {auth.Revocation{User: "42"}, token("42", "", at.Add(31*time.Second)), false},
+		"an API key":                {auth.Revocation{Token: "billing"}, auth.Identity{Kind: auth.KindAPIKey, TokenID: "billing"}, true},
+		"another API key":           {auth.Revocation{Token: "billing"}, auth.Identity{Kind: auth.KindAPIKey, TokenID: "b"}, false},
+		"a user without a kind":     {auth.Revocation{User: "42"}, auth.Identity{Vars: map[string]string{"user": "42"}, TokenID: "t"}, true},
+		"?user=":                    {auth.Revocation{User: "42"}, auth.Identity{Kind: auth.KindDev, Vars: map[string]string{"user": "42"}}, false},
 		"another user":              {auth.Revocation{User: "42"}, token("43", "t", before), false},
 		"the token":                 {auth.Revocation{Token: "t"}, token("42", "t", before), true},
 		"the token, however young":  {auth.Revocation{Token: "t"}, token("42", "t", after), true},
@@ -84,7 +91,7 @@ func TestRevocations(t *testing.T) {
 		"nobody":                    {auth.Revocation{User: "42"}, token("", "", before), false},
 		"vouched for by a gateway":  {auth.Revocation{User: "42"}, auth.Identity{Kind: auth.KindHeader, Vars: map[string]string{"user": "42"}}, false},
 	} {
-		var r auth.Revocations
+		r := auth.Revocations{Leeway: 30 * time.Second}
 		r.Add(c.rev, at)
 		err := r.Check(c.id.Grant())
 		if (err != nil) != c.refused || err != nil && status(err) != http.StatusUnauthorized {
@@ -148,5 +155,69 @@ func TestRevocations_RepeatedRevocation_CountsFromTheLast(t *testing.T) {
 	r.Add(auth.Revocation{User: "1"}, at.Add(111*time.Minute))
 	if r.Check(grant) != nil || r.Status().Remembered != 1 || r.Status().Dropped != 0 {
 		t.Errorf("remembered for longer than Keep: %+v", r.Status())
+	}
+}
+
+// A stored list is read again after the connection to NATS was lost.
+func TestRevocations_OlderRevocationAddedAgain_KeepsTheLaterTime(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	var r auth.Revocations
+	for _, when := range []time.Time{at, at.Add(time.Hour), at} {
+		r.Add(auth.Revocation{User: "42"}, when)
+	}
+	if r.Check(auth.Grant{Kind: auth.KindJWT, User: "42", Issued: at.Add(30 * time.Minute)}) == nil {
+		t.Error("a token that the later revocation takes back is accepted")
+	}
+}
+
+// A revocation that is read late spares the connections that were opened since.
+func TestRevocation_Matches_DecidesByOpeningAndIssue(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	before, after := at.Add(-time.Minute), at.Add(time.Minute)
+	user := auth.Revocation{User: "42"}
+	for name, c := range map[string]struct {
+		rev            auth.Revocation
+		kind           auth.Kind
+		issued, opened time.Time
+		want           bool
+	}{
+		"gateway, open then":             {user, auth.KindHeader, time.Time{}, before, true},
+		"gateway, opened since":          {user, auth.KindHeader, time.Time{}, after, false},
+		"?user=, opened since":           {user, auth.KindDev, time.Time{}, after, false},
+		"token ahead, open then":         {user, auth.KindJWT, at.Add(20 * time.Second), before, true},
+		"token, opened since":            {user, auth.KindJWT, before, after, true},
+		"token without iat":              {user, auth.KindJWT, time.Time{}, after, true},
+		"token of a new login":           {user, auth.KindJWT, after, after, false},
+		"that token, whenever it opened": {auth.Revocation{Token: "t"}, auth.KindJWT, after, after, true},
+		"API key":                        {auth.Revocation{Token: "t"}, auth.KindAPIKey, time.Time{}, after, true},
+		"another user":                   {auth.Revocation{User: "43"}, auth.KindJWT, before, before, false},
+	} {
+		if got := c.rev.Matches(auth.Grant{User: "42", Token: "t", Kind: c.kind, Issued: c.issued}, c.opened, at); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// Clocks that agree refuse no new login; the clock of an issuer that is known to be ahead is
+// allowed for, also once it has caught up with the iat of a token.
+func TestRevocations_IssuerAhead_IsAllowedFor(t *testing.T) {
+	at := time.Now().Add(-time.Minute)
+	token := func(issued time.Time) auth.Identity {
+		return auth.Identity{Kind: auth.KindJWT, Vars: map[string]string{"user": "42"}, Issued: issued}
+	}
+	r := auth.Revocations{Leeway: time.Minute}
+	r.Add(auth.Revocation{User: "42"}, at)
+	if err := r.Check(token(at.Add(20 * time.Second)).Grant()); err != nil {
+		t.Errorf("a new login: %v", err)
+	}
+	ahead := time.Now().Add(30 * time.Second)
+	_, _ = r.Guard(func(*http.Request) (auth.Identity, error) {
+		return auth.Identity{Kind: auth.KindJWT, Vars: map[string]string{"user": "1"}, Issued: ahead}, nil
+	})(nil)
+	if r.Check(token(at.Add(20*time.Second)).Grant()) == nil {
+		t.Error("a token of an issuer that is ahead is accepted after the revocation")
+	}
+	if err := r.Check(token(at.Add(40 * time.Second)).Grant()); err != nil {
+		t.Errorf("a login after the revocation, by the clock of that issuer: %v", err)
 	}
 }

@@ -41,6 +41,9 @@ type Open struct {
 	Resumed  bool     `json:"resumed"` // the server took up the client's position
 	Pending  uint64   `json:"pending"` // about how many events are behind and come first
 	Subjects []string `json:"subjects"`
+
+	Identity        string `json:"identity"`         // an opaque tag of the account; see GET /identity
+	IdentityChanged bool   `json:"identity_changed"` // the position is of another account, and was ignored
 }
 
 // Gap says what cannot be redelivered.

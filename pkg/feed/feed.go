@@ -44,13 +44,13 @@ type Feed struct {
 	removals     atomic.Uint64 // changes when frames were marked as removed
 	floor        atomic.Uint64 // events before it may have been deleted without a mark, see setFloorLocked
 	removed      removalCounts
-	ledger       ledger       // guarded by mu, as are the next ones
-	anyDeleted   bool         // State.Deleted is above zero there
-	wanted       *reach       // nil while nothing waits
-	silent       error        // why the leader does not answer; nil while it does
-	silentAt     time.Time    // since when
-	announced    uint64       // the round of deletions up to which holes were announced to all
-	beforeHole   uint64       // where the tail was before the first hole after that
+	ledger       ledger    // guarded by mu, as are the next ones
+	anyDeleted   bool      // State.Deleted is above zero there
+	wanted       *reach    // nil while nothing waits
+	silent       error     // why the leader does not answer; nil while it does
+	silentAt     time.Time // since when
+	announced    uint64    // the round of deletions up to which holes were announced to all
+	holes        []unannounced
 	verification verification // of the goroutine that polls
 	rounds       gapRounds
 
@@ -218,6 +218,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.reused = f.reused.after(f.epoch, loss)
 	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
 	f.window.reset(seq)
+	f.holes = f.holes[:0]
 	f.anyDeleted, f.ledger = loss.State.Deleted > 0, ledger{}
 	f.setFloorLocked()
 	f.reachedLocked()

@@ -41,11 +41,10 @@ func (f *Feed) skip(next, upTo uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := f.window
-	if w.deletions.skipped.round <= f.announced {
-		f.beforeHole = w.high
-	}
+	before := w.high
 	w.high = upTo
 	w.deletions.skip(upTo)
+	f.rememberHoleLocked(unannounced{w.deletions.round, before})
 	f.losses.add(Possible)
 	f.reachedLocked()
 	f.opts.Logger.Debug("events were deleted before they were read", "from", next, "to", upTo)
@@ -69,18 +68,44 @@ func (f *Feed) announceHolesLocked() {
 	}
 	f.announced = skipped.round
 	for _, s := range f.subs.All() {
-		if s.leaveAtHole(skipped, f.beforeHole) {
+		if s.leaveAtHole(skipped) {
 			f.index.remove(s)
 		}
 	}
+	f.holes = f.holes[:0]
+}
+
+// unannounced is a hole that was not announced to all, and where the tail was before it.
+type unannounced struct{ round, before uint64 }
+
+// maxUnannounced bounds the holes that are told apart. There are many in a second where a stream
+// replaces its events faster than the tail reads them.
+const maxUnannounced = 64
+
+func (f *Feed) rememberHoleLocked(hole unannounced) {
+	if n := len(f.holes); n == maxUnannounced {
+		hole.before = f.holes[n-1].before // a position before both is right for both
+		f.holes = f.holes[:n-1]
+	}
+	f.holes = append(f.holes, hole)
+}
+
+// beforeHoleLocked is where the tail was before the first hole of a round after announced.
+func (f *Feed) beforeHoleLocked(announced uint64) uint64 {
+	for _, hole := range f.holes {
+		if hole.round > announced {
+			return hole.before
+		}
+	}
+	return f.window.high
 }
 
 // leaveAtHole ends live delivery before a hole that was not announced. Subscription.join goes on
 // there. It returns whether the subscription must leave the index. The feed is locked.
-func (s *Subscription) leaveAtHole(hole deletion, before uint64) (leave bool) {
+func (s *Subscription) leaveAtHole(hole deletion) (leave bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.leaveAtHoleLocked(hole, before)
+	return s.leaveAtHoleLocked(hole, s.feed.beforeHoleLocked(s.announced))
 }
 
 func (s *Subscription) leaveAtHoleLocked(hole deletion, before uint64) (leave bool) {
@@ -169,8 +194,17 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropRemovedLocked()
-	if len(s.pending) > 0 && s.pending[0].Seq < f.floor.Load() {
-		s.leaveFloorLocked()
+	switch {
+	case s.epoch != f.epoch || !sameBirth(s.born, f.born): // the gap that follows answers for all
+		s.missed = false
+		s.dropPendingLocked()
+	case len(s.pending) > 0 && s.pending[0].Seq < f.floor.Load():
+		if s.live {
+			f.index.remove(s)
+		}
+		s.live = false // what was deleted among them shows when it catches up from its cursor
+		s.dropPendingLocked()
+		s.jumpFromCursorLocked()
 	}
 	if !s.missed || s.closed {
 		return s.takeLocked(room)
@@ -183,26 +217,21 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	return Delivery{Gap: newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)}, s.live, nil
 }
 
-// leaveFloorLocked handles pending frames that may have been deleted without a mark. The subscription
-// catches up from its cursor, which shows what was. One that is about to be moved to another place
-// cannot; it keeps what is not certain to be trimmed, as it is sent soon.
-func (s *Subscription) leaveFloorLocked() {
-	f := s.feed
+// jumpFromCursorLocked replaces a jump that was to follow pending events which were dropped: it would
+// skip those that are still stored.
+func (s *Subscription) jumpFromCursorLocked() {
+	f, at := s.feed, Position{s.cursor, s.epoch}
 	if s.jump == nil {
-		if s.live {
-			f.index.remove(s)
-		}
-		s.live = false
-		s.dropPendingLocked()
 		return
 	}
-	trimmed := 0
-	for s.epoch == f.epoch && trimmed < len(s.pending) && s.pending[trimmed].Seq < f.first {
-		s.pendingBytes -= s.pending[trimmed].size
-		trimmed++
+	s.jump = nil
+	switch {
+	case !f.reused.contains(s.cursor): // it finds the rest when it reads the log
+	case s.cursor > f.window.high:
+		s.jumpLocked(newGap(Future, at.String(), f.lastStateLocked(), f.window.high), at, f.born)
+	default:
+		s.jumpLocked(newGap(Possible, at.String(), f.lastStateLocked(), s.cursor), at, f.born)
 	}
-	s.missed = s.missed || trimmed > 0
-	s.pending = s.pending[trimmed:]
 }
 
 func (s *Subscription) dropRemovedLocked() {

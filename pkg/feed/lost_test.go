@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/feed/feedtest"
@@ -311,5 +312,41 @@ func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 		default:
 			t.Errorf("the feed is not ready: %+v", r.feed.Status())
 		}
+	})
+}
+
+// The first batch of the latest events cannot be read: they are read by another replay.
+func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &brittleReader{MemLog: feedtest.NewMemLog()}
+		r := newRigOn(t, l, l.MemLog, feed.Options{})
+		r.publish(3, "n.a")
+		r.publish(2, "n.b")
+		synctest.Wait()
+		l.broken = func() {}
+		start, _ := feed.ParseFrom("last", time.Now())
+		c := r.subscribe(t, start)
+		c.drain(t, r)
+		c.want(t, "3", "5")
+		if o := c.sub.Opening(); o.Position.Seq != 2 || o.Pending != 2 {
+			t.Errorf("opened with %+v", o)
+		}
+	})
+}
+
+// A client that begins with the latest events and takes none for a while does not get those that were
+// deleted in between.
+func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{})
+		r.publish(3, "n.a")
+		r.publish(2, "n.b")
+		synctest.Wait()
+		start, _ := feed.ParseFrom("last", time.Now())
+		c := r.subscribe(t, start)
+		r.Delete(3)
+		time.Sleep(2 * time.Second)
+		c.drain(t, r)
+		c.want(t, "5") // what lies before the opening is not delivered after it
 	})
 }

@@ -7,5 +7,5 @@ import (
 )
 
 func TestModel_RandomHistories_KeepThePromises(t *testing.T) {
-	model.Run(t, model.InMemory("go test ./pkg/feed -run '^TestModel' -count=1", 3000))
+	model.Run(t, model.InMemory("go test ./pkg/feed -run '^TestModel' -count=1", 6000))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -210,7 +211,7 @@ func FuzzTemplate(f *testing.F) {
 }
 
 func TestValidateMessage(t *testing.T) {
-	ok := feed.Message{Subject: "a.b", Type: "greeting", ID: "x-1"}
+	ok := feed.Message{Subject: "tidemark", Type: "greeting", ID: "x-1", TTL: time.Minute, Header: map[string]string{"Content-Type": "text/csv", "ce-x": "é"}}
 	if err := ok.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -219,6 +220,13 @@ func TestValidateMessage(t *testing.T) {
 		"event":    {Subject: "a", Type: "tidemark.gap"},
 		"subject ": {Subject: "$JS.API.STREAM.DELETE.NOTIFICATIONS"},
 		"id":       {Subject: "a", ID: "x\r\nNats-Rollup: all"},
+		" subject": {Subject: "tidemark.revoke"},
+		"ttl":      {Subject: "a", TTL: -time.Second},
+		"ttl ":     {Subject: "a", TTL: time.Second + 1},
+		"X-A":      {Subject: "a", Header: map[string]string{"X-A": "x\r\nNats-Rollup: all"}},
+		"X-B":      {Subject: "a", Header: map[string]string{"X-B": " x"}},
+		"NATS-TTL": {Subject: "a", Header: map[string]string{"NATS-TTL": "1s"}},
+		"X:":       {Subject: "a", Header: map[string]string{"X:": "x"}},
 	}
 	for _, field := range slices.Sorted(maps.Keys(bad)) {
 		err := bad[field].Validate()

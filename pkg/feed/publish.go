@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/tidemark/tidemark/internal/subject"
 )
@@ -15,7 +17,8 @@ const (
 	MaxIDLen   = 256
 )
 
-// ControlPrefix begins the types of Tidemark's own events; publishers may not use it.
+// ControlPrefix begins the types of Tidemark's own events, and the subjects of its own messages;
+// publishers may use neither.
 const ControlPrefix = "tidemark."
 
 // Message is an event to be published.
@@ -25,6 +28,12 @@ type Message struct {
 	Data    []byte
 	ID      string       // for deduplication within the stream's duplicate window; empty for none
 	Trace   TraceContext // stored with it
+	// Header has further headers that are stored with it, such as Content-Type, by their names.
+	// NATS compares names with their case, and has meanings for those that begin with Nats-.
+	Header map[string]string
+	// TTL is how long the stream keeps the message, in whole seconds; zero is as long as others.
+	// A stream without allow_msg_ttl rejects messages that have one.
+	TTL time.Duration
 }
 
 // Ack says where a message is stored.
@@ -32,6 +41,9 @@ type Ack struct {
 	Stream    string
 	Position  Position
 	Duplicate bool // a message with this ID was there already, at Position
+	// Sourced says that clients receive the message from another stream, which sources Stream.
+	// Position is that in Stream; the position in the other stream is not known yet.
+	Sourced bool
 }
 
 // Result is what became of one Message.
@@ -71,7 +83,7 @@ func (d definite) Is(target error) bool { return target == ErrNotStored }
 
 // InvalidError says which field of a Message must change, and how.
 type InvalidError struct {
-	Field  string // subject, event, id
+	Field  string // subject, event, id, ttl, or the name of a header
 	Reason string
 	// Misspelt says that a token of the subject is not the canonical encoding of a value; Reason
 	// has the right spelling.
@@ -93,6 +105,10 @@ func (m Message) Validate() error {
 		// A publish to $JS.API.STREAM.DELETE.X would be carried out, and answered.
 		return &InvalidError{Field: "subject", Reason: fmt.Sprintf("%q is reserved for NATS itself", m.Subject)}
 	}
+	if strings.HasPrefix(m.Subject, ControlPrefix) {
+		// A publish to tidemark.revoke would end connections.
+		return &InvalidError{Field: "subject", Reason: fmt.Sprintf("%q is reserved: subjects below %q are for Tidemark itself", m.Subject, ControlPrefix)}
+	}
 	if err := CheckType(m.Type); err != nil {
 		return &InvalidError{Field: "event", Reason: err.Error()}
 	}
@@ -100,8 +116,32 @@ func (m Message) Validate() error {
 		// NATS cuts outer spaces off headers, so that two ids would be one.
 		return &InvalidError{Field: "id", Reason: fmt.Sprintf("must be at most %d bytes without control characters or outer spaces", MaxIDLen)}
 	}
+	if m.TTL < 0 || m.TTL%time.Second != 0 {
+		return &InvalidError{Field: "ttl", Reason: fmt.Sprintf("%v is not a number of whole seconds", m.TTL)}
+	}
+	return checkHeader(m.Header)
+}
+
+// ownHeaders are written from other fields of a Message, in lower case.
+var ownHeaders = []string{"event-type", "traceparent", "tracestate"}
+
+func checkHeader(header map[string]string) error {
+	for name, value := range header {
+		lower := strings.ToLower(name)
+		switch {
+		case name == "" || strings.Trim(lower, headerNameChars) != "":
+			return &InvalidError{Field: name, Reason: "a header has a name of letters, digits, '-' and '_'"}
+		case strings.HasPrefix(lower, "nats-") || slices.Contains(ownHeaders, lower):
+			return &InvalidError{Field: name, Reason: "is reserved; NATS or Tidemark gives this header a meaning"}
+		case !printable(value) || strings.TrimSpace(value) != value:
+			// NATS cuts outer spaces off headers.
+			return &InvalidError{Field: name, Reason: "must be UTF-8 without control characters or outer spaces"}
+		}
+	}
 	return nil
 }
+
+const headerNameChars = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 
 // CheckType says why an event type cannot be used. The empty type is fine.
 func CheckType(t string) error {

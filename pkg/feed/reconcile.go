@@ -80,6 +80,7 @@ func (f *Feed) streamMissing() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.removedLocked(RemovedDeleted, f.window.trim(f.window.high+1))
+	f.floor.Store(f.window.high + 1) // frames that left the window for its bounds may wait for clients
 	f.ledger.known = false
 }
 

@@ -22,9 +22,7 @@ type replay struct {
 	times     uint64         // reusedRange.times when the stream was looked at for it
 	announced announcedHoles // see checkHoles
 
-	peeked    Batch // read ahead by peek
-	peekedErr error
-	hasPeeked bool
+	peeked *peeked // nil for none
 }
 
 // open begins to read what lies between the cursor of s and the end of the stream.
@@ -51,7 +49,7 @@ func (r *replay) read(ctx context.Context, s *Subscription, now State, opts Read
 	if r.share == nil {
 		r.share = &share{budget: s.feed.opts.Replays}
 	}
-	r.to, r.last, r.known, r.hasPeeked, r.lastTo = opts.To, opts.LastPerSubject, now, false, 0
+	r.to, r.last, r.known, r.peeked, r.lastTo = opts.To, opts.LastPerSubject, now, nil, 0
 	return nil
 }
 
@@ -59,7 +57,7 @@ func (r *replay) read(ctx context.Context, s *Subscription, now State, opts Read
 func (r *replay) close() {
 	if r.reader != nil {
 		r.reader.Close()
-		r.reader, r.hasPeeked, r.peeked = nil, false, Batch{}
+		r.reader, r.peeked = nil, nil
 	}
 	if r.share != nil {
 		r.share.cancel()
@@ -74,20 +72,39 @@ func (r *replay) release() {
 	}
 }
 
-// peek reads the first batch ahead and returns the sequence that it begins with.
-func (r *replay) peek(ctx context.Context) (seq uint64, ok bool) {
-	r.peeked, r.peekedErr = r.fetch(ctx)
-	r.hasPeeked = true
-	if len(r.peeked.Events) == 0 {
-		return 0, false
+// peeked is a batch that was read before the caller asked for it.
+type peeked struct {
+	Batch
+	err error
+	at  time.Time
+}
+
+// peekedFor is for how long a batch that was read ahead may wait. An event that is deleted while it
+// waits must not be delivered two seconds later.
+const peekedFor = time.Second
+
+func (r *replay) stale() bool { return r.peeked != nil && time.Since(r.peeked.at) > peekedFor }
+
+// peek reads the first batch ahead and returns the sequence that it begins with; 0 where there is
+// none. A replay that fails is given up.
+func (r *replay) peek(ctx context.Context) (seq uint64, err error) {
+	at := time.Now()
+	batch, err := r.fetch(ctx)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.close()
+		return 0, err
 	}
-	return r.peeked.Events[0].Seq, true
+	r.peeked = &peeked{batch, err, at}
+	if len(batch.Events) == 0 {
+		return 0, nil
+	}
+	return batch.Events[0].Seq, nil
 }
 
 func (r *replay) next(ctx context.Context) (Batch, error) {
-	if r.hasPeeked {
-		r.hasPeeked = false
-		return r.peeked, r.peekedErr
+	if p := r.peeked; p != nil {
+		r.peeked = nil
+		return p.Batch, p.err
 	}
 	return r.fetch(ctx)
 }
@@ -116,7 +133,7 @@ func (r *replay) fetch(ctx context.Context) (Batch, error) {
 
 // sent gives back what was read before: the caller has sent it.
 func (r *replay) sent() {
-	if r.share == nil || r.hasPeeked {
+	if r.share == nil || r.peeked != nil {
 		return
 	}
 	r.share.sent()
@@ -127,6 +144,10 @@ func (r *replay) sent() {
 
 // continueReplay returns the next frames of the replay under way.
 func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
+	if s.replay.stale() {
+		s.replay.suspend() // it is read again
+		return Delivery{}, nil
+	}
 	read, err := s.replay.next(ctx)
 	ended := errors.Is(err, io.EOF)
 	if ctx.Err() != nil {

@@ -48,7 +48,7 @@ func (s *Subscription) nextLocked() (at Position, born int64) {
 	if s.jump != nil {
 		return s.jump.to, s.jump.born
 	}
-	return Position{s.cursor, s.epoch}, s.born
+	return Position{max(s.cursor, s.offered), s.epoch}, s.born
 }
 
 // jumpLocked continues behind a gap, or where the subscription is when there is none, once what is

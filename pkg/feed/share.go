@@ -9,6 +9,10 @@ const (
 	maxBatch   = 1 << 20
 )
 
+// provenBatches is how many batches a client must have taken before more is requested at a time and
+// ahead. The kernel takes about two for a client that reads nothing.
+const provenBatches = 3
+
 // batchSlack is what the stream counts of an event besides what a frame does: the reply subject, and
 // headers.
 const batchSlack = 1 << 10
@@ -22,10 +26,10 @@ type share struct {
 	requested int // of the request under way
 	unsent    int // of events that were read and may not be sent yet
 
-	next    int  // bytes of the next request, if they are free; 0 for firstBatch
-	least   int  // room for the largest event so far
-	alone   int  // room for the next event, which the last request was too small for; mostly 0
-	drained bool // the client has taken a batch
+	next    int // bytes of the next request, if they are free; 0 for firstBatch
+	least   int // room for the largest event so far
+	alone   int // room for the next event, which the last request was too small for; mostly 0
+	drained int // batches that the client has taken
 }
 
 // reserve acquires the bytes of the next request, unless one is under way. It blocks until there are
@@ -44,10 +48,10 @@ func (s *share) reserve(ctx context.Context) error {
 }
 
 // reserveAhead acquires bytes for a request before the last batch was sent. It does not wait, and
-// does nothing for a client that has yet to take its first batch.
+// does nothing for a client that has yet to take its first batches.
 func (s *share) reserveAhead() bool {
 	least := max(firstBatch, s.least)
-	return s.drained && s.requested == 0 && (s.tryGrow(least) || s.try(least))
+	return s.drained >= provenBatches && s.requested == 0 && (s.tryGrow(least) || s.try(least))
 }
 
 func (s *share) tryGrow(least int) bool {
@@ -75,7 +79,7 @@ func (s *share) received(events []Event) {
 		total += n
 		s.least = max(s.least, min(n+batchSlack, maxBatch))
 	}
-	if 2*total >= s.requested {
+	if s.drained >= provenBatches-1 && 2*total >= s.requested {
 		s.next = min(2*max(s.requested, firstBatch), maxBatch)
 	}
 	s.budget.adjust(total - s.requested)
@@ -95,7 +99,8 @@ func (s *share) cancel() {
 func (s *share) sent() {
 	if s.unsent > 0 {
 		s.budget.adjust(-s.unsent)
-		s.unsent, s.drained = 0, true
+		s.unsent = 0
+		s.drained++
 	}
 }
 

@@ -47,7 +47,7 @@ func CheckFilter(s string) error {
 
 // CheckToken returns why s cannot be one token of a subject. Nothing that it accepts can widen a
 // filter. An encoded value (see [Template.Expand]) must be spelled canonically: a subject of
-// another spelling reaches nobody. The error is a *subject.SpellingError then.
+// another spelling reaches no client. The error is a *subject.SpellingError then.
 func CheckToken(s string) error {
 	switch {
 	case s != "" && len(s) <= MaxSubjectLen && plain(s): // nearly all

@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // SubscribeOptions say what a subscription gets, and from where.
@@ -202,6 +203,9 @@ func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
 	if err != nil {
 		return err
 	}
+	// What was deleted before the client came is not missing from what it asks for: a client that
+	// fetches everything again upon a gap would do so without end.
+	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, state.FirstSeq, state.Deleted}
 	first := state.FirstSeq
 	if start.kind == startTime {
 		if first, err = s.feed.log.SeqAt(ctx, start.time); err != nil {
@@ -245,24 +249,44 @@ func (s *Subscription) beginLast(ctx context.Context, maxSubjects int) error {
 		return err
 	}
 	s.replay.subjects = max(n, 1)
+	for {
+		opened, err := s.openLast(ctx)
+		if err != nil || opened {
+			return err
+		}
+		if err := s.wait(ctx, time.After(retryPause)); err != nil {
+			return err
+		}
+	}
+}
+
+// openLast opens the replay of the latest events and reads the first of them. Where that fails it
+// returns false: there is no position yet behind which another replay could deliver them.
+func (s *Subscription) openLast(ctx context.Context) (opened bool, err error) {
 	state, err := s.verify(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	s.place(state.Epoch, state.Born, state.LastSeq)
+	s.opening.Pending = 0
 	if state.LastSeq == 0 || state.FirstSeq > state.LastSeq {
 		s.open("", nil)
-		return nil
+		return true, nil
 	}
 	if err := s.replay.open(ctx, s, state, true); err != nil {
-		return err
+		return false, err
 	}
 	s.opening.Pending = s.replay.reader.Pending()
-	if seq, ok := s.replay.peek(ctx); ok && s.sameIncarnation(s.replay.peeked.State) {
+	seq, err := s.replay.peek(ctx)
+	if err != nil {
+		s.feed.opts.Logger.Debug("a replay of the latest events failed; another is opened", "error", err)
+		return false, ctx.Err()
+	}
+	if seq > 0 && s.sameIncarnation(s.replay.peeked.State) {
 		s.place(state.Epoch, state.Born, seq-1)
 	}
 	s.open("", nil)
-	return ctx.Err()
+	return true, ctx.Err()
 }
 
 func (s *Subscription) place(epoch string, born int64, seq uint64) {

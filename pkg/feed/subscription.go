@@ -99,12 +99,11 @@ func (s *Subscription) Opening() Opening { return s.opening }
 func (s *Subscription) Position() Position {
 	s.feed.mu.RLock()
 	high := s.feed.window.high // before pending is looked at, see Feed.offer
-	hole, before := s.feed.window.deletions.skipped.round, s.feed.beforeHole
-	s.feed.mu.RUnlock()
+	defer s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.announced < hole {
-		high = min(high, before) // a client that is cut off now gets the gap when it resumes
+	if s.announced < s.feed.window.deletions.skipped.round {
+		high = min(high, s.feed.beforeHoleLocked(s.announced)) // a client that is cut off now gets the gap when it resumes
 	}
 	if s.inHand {
 		return s.settled
@@ -186,12 +185,6 @@ func (s *Subscription) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inHand = false
-}
-
-func (s *Subscription) hold() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.holdLocked()
 }
 
 // holdLocked keeps the position from before what is about to be returned.
@@ -289,7 +282,7 @@ func (s *Subscription) offer(f *Frame) offered {
 	if f.Seq <= s.offered || !s.live {
 		return seen
 	}
-	if hole := s.feed.window.deletions.skipped; s.announced < hole.round && s.leaveAtHoleLocked(hole, s.feed.beforeHole) {
+	if hole := s.feed.window.deletions.skipped; s.announced < hole.round && s.leaveAtHoleLocked(hole, s.feed.beforeHoleLocked(s.announced)) {
 		return full
 	}
 	if s.fullLocked(f) {

@@ -69,13 +69,15 @@ func TestReplay_ClientDrains_BatchesGrow(t *testing.T) {
 		l, budget := stored(100, 60*kib), feed.NewReplayBudget(0)
 		r := behindFeed(t, l, budget)
 		c := r.subscribe(t, from("all"))
-		c.step(t, r.ctx)
-		if want := []int{128 * kib}; !slices.Equal(l.requests, want) {
-			t.Errorf("requested %v before the client has taken a batch, want %v", l.requests, want)
+		for range 3 {
+			c.step(t, r.ctx)
+		}
+		if want := []int{128 * kib, 128 * kib, 128 * kib}; !slices.Equal(l.requests, want) {
+			t.Errorf("requested %v before the client has taken three batches, want %v", l.requests, want)
 		}
 		c.step(t, r.ctx)
-		if want := []int{128 * kib, 256 * kib, 512 * kib}; !slices.Equal(l.requests, want) {
-			t.Errorf("requested %v, want %v: the third ahead", l.requests, want)
+		if want := []int{128 * kib, 128 * kib, 128 * kib, 256 * kib, 512 * kib}; !slices.Equal(l.requests, want) {
+			t.Errorf("requested %v, want %v: the last ahead", l.requests, want)
 		}
 		c.drain(t, r)
 		c.want(t, texts(span(1, 100))...)

@@ -27,6 +27,11 @@ type Open struct {
 	Resumed  bool     `json:"resumed"`  // it continues where the client left off
 	Pending  uint64   `json:"pending"`  // events to catch up on
 	Subjects []string `json:"subjects"`
+	// Identity is the opaque tag of the account that the connection is for, as GET /identity has it.
+	Identity string `json:"identity,omitempty"`
+	// IdentityChanged reports that ?identity= had the tag of another account, so that the position
+	// of the request was ignored.
+	IdentityChanged bool `json:"identity_changed,omitempty"`
 }
 
 // append writes o as encoding/json does. Every connect sends one, and most of what they cost would be
@@ -37,17 +42,28 @@ func (o Open) append(dst []byte) []byte {
 	dst = strconv.AppendBool(append(dst, `,"resumed":`...), o.Resumed)
 	dst = strconv.AppendUint(append(dst, `,"pending":`...), o.Pending, 10)
 	dst = append(dst, `,"subjects":`...)
-	if o.Subjects == nil {
-		return append(dst, "null}"...)
+	dst = appendTexts(dst, o.Subjects)
+	if o.Identity != "" {
+		dst = appendText(append(dst, `,"identity":`...), o.Identity)
+	}
+	if o.IdentityChanged {
+		dst = append(dst, `,"identity_changed":true`...)
+	}
+	return append(dst, '}')
+}
+
+func appendTexts(dst []byte, texts []string) []byte {
+	if texts == nil {
+		return append(dst, "null"...)
 	}
 	dst = append(dst, '[')
-	for i, subject := range o.Subjects {
+	for i, text := range texts {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendText(dst, subject)
+		dst = appendText(dst, text)
 	}
-	return append(dst, "]}"...)
+	return append(dst, ']')
 }
 
 // appendText appends a JSON string. What is more than plain ASCII is left to encoding/json.
@@ -138,12 +154,12 @@ func (c controls) meta(dst []byte, data any) []byte {
 	return sse.AppendComment(dst, TypeMeta+" "+string(asJSON(data)))
 }
 
-func (c controls) open(dst []byte, stream string, sub *feed.Subscription) []byte {
+func (c controls) open(dst []byte, stream string, sub *feed.Subscription, id *opening) []byte {
 	o := sub.Opening()
 	var most [512]byte
 	dst = c.encoded(dst, TypeOpen, o.ID, Open{
 		Stream: stream, Position: o.Position.String(), Resumed: o.Resumed,
-		Pending: o.Pending, Subjects: sub.Filters(),
+		Pending: o.Pending, Subjects: sub.Filters(), Identity: id.tag, IdentityChanged: id.changed,
 	}.append(most[:0]))
 	if o.Gap != nil {
 		dst = c.gap(dst, o.Gap)

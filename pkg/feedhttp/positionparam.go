@@ -77,18 +77,18 @@ func inOrder(rawQuery string) (found []string) {
 
 // startOf reads where a request begins, the strongest source first: the header, which an
 // EventSource sets when it reconnects; the positions in the query, which it repeats in every
-// request; ?from=.
-func startOf(header http.Header, rawQuery string, query url.Values, parseFrom func(string) (feed.Start, error)) (feed.Start, error) {
+// request; ?from=. With ignored, which is of positions of another account, ?from= is all that counts.
+func startOf(header http.Header, rawQuery string, query url.Values, ignored bool, parseFrom func(string) (feed.Start, error)) (feed.Start, error) {
 	positions, err := positionsIn(rawQuery, query)
 	if err != nil {
 		return feed.Start{}, err
 	}
 	for _, id := range header["Last-Event-Id"] { // as net/http spells it
-		if id != "" {
+		if !ignored && id != "" {
 			return feed.Resume(id), nil
 		}
 	}
-	if len(positions) > 0 {
+	if len(positions) > 0 && !ignored {
 		return feed.Resume(positions...), nil
 	}
 	start, err := parseFrom(query.Get("from"))

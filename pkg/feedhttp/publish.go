@@ -22,7 +22,7 @@ type PublishOptions struct {
 	Publisher feed.Publisher
 	// Identify says who publishes, and where it may; nil lets everybody publish everywhere.
 	Identify auth.Source
-	// Accept returns why a subject may not be published, such as that it would reach nobody. The
+	// Accept returns why a subject may not be published, such as that it would reach no client. The
 	// publisher receives the text with 422. Nil accepts every subject that some stream captures.
 	Accept func(ctx context.Context, subject string) error
 	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
@@ -58,7 +58,7 @@ func (o PublishOptions) withDefaults() PublishOptions {
 // PublishRequest is one event of POST /publish.
 type PublishRequest struct {
 	Subject string `json:"subject"`
-	// User stands in place of Subject: the event goes to the subject of that user.
+	// User takes the place of Subject: the event goes to the subject of that user.
 	User  recipient `json:"user,omitzero"`
 	Event string    `json:"event"`
 	// Data is any JSON. A string goes out as its text, anything else as JSON.
@@ -75,16 +75,39 @@ func (r *PublishRequest) decode(dec *json.Decoder) error {
 
 // PublishResult is what became of one event.
 type PublishResult struct {
-	Stream    string `json:"stream,omitempty"`
-	Seq       uint64 `json:"seq,omitempty"`
-	Position  string `json:"position,omitempty"`
-	Duplicate bool   `json:"duplicate,omitempty"`
-	Error     string `json:"error,omitempty"`
+	Stream string `json:"stream,omitempty"`
+	Seq    uint64 `json:"seq,omitempty"`
+	// Position is JSON null where clients receive the event from a stream that sources Stream: it
+	// has no position there yet.
+	Position  ResultPosition `json:"position,omitzero"`
+	Duplicate bool           `json:"duplicate,omitempty"`
+	Error     string         `json:"error,omitempty"`
 	// Outcome is set with Error.
 	Outcome Outcome `json:"outcome,omitempty"`
 }
 
-// publisher is what Publish and SendMessage share.
+// ResultPosition is the position of a stored event; the zero value is that of an event that is
+// not stored.
+type ResultPosition struct {
+	Text    string
+	Unknown bool // Text is empty, and the event is stored
+}
+
+// MarshalJSON returns a string, or null for a position that is not known.
+func (p ResultPosition) MarshalJSON() ([]byte, error) {
+	if p.Unknown {
+		return []byte("null"), nil
+	}
+	return json.Marshal(p.Text)
+}
+
+// UnmarshalJSON reads what MarshalJSON returns.
+func (p *ResultPosition) UnmarshalJSON(b []byte) error {
+	*p = ResultPosition{Unknown: string(b) == "null"}
+	return json.Unmarshal(b, &p.Text)
+}
+
+// publisher is what Publish, PublishBody and SendMessage share.
 type publisher struct{ opts PublishOptions }
 
 // Publish stores the events of POST requests: one PublishRequest or an array of them. It
@@ -104,18 +127,23 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	msgs, isArray, err := h.events(w, r)
+	h.finish(w, r, id, msgs, isArray, err)
+}
+
+// finish stores the messages of a request, or answers with err, the error of reading it.
+func (p *publisher) finish(w http.ResponseWriter, r *http.Request, id auth.Identity, msgs []feed.Message, isArray bool, err error) {
 	if err != nil {
 		WriteProblem(w, problemOf(err))
 		return
 	}
-	if err := h.allow(id, msgs...); err != nil {
-		h.report(r, id, err)
+	if err := p.allow(id, msgs...); err != nil {
+		p.report(r, id, err)
 		Refuse(w, err)
 		return
 	}
-	if h.admit(w, r, len(msgs)-1) {
+	if p.admit(w, r, len(msgs)-1) {
 		scopeIDs(id, msgs)
-		h.store(w, r, msgs, isArray)
+		p.store(w, r, msgs, isArray)
 	}
 }
 
@@ -126,7 +154,7 @@ func (h *Publish) events(w http.ResponseWriter, r *http.Request) (msgs []feed.Me
 		return nil, false, err
 	}
 	if named {
-		msgs, err = h.raw(w, r, user)
+		msgs, err = h.toUser(w, r, user)
 		return msgs, false, err
 	}
 	body, err := h.read(w, r)
@@ -312,10 +340,11 @@ func resultOf(res feed.Result) PublishResult {
 		problem := storeProblem(res.Err)
 		return PublishResult{Error: problem.Detail, Outcome: problem.Outcome}
 	}
-	return PublishResult{
-		Stream: res.Ack.Stream, Seq: res.Ack.Position.Seq,
-		Position: res.Ack.Position.String(), Duplicate: res.Ack.Duplicate,
+	result := PublishResult{Stream: res.Ack.Stream, Seq: res.Ack.Position.Seq, Duplicate: res.Ack.Duplicate}
+	if result.Position.Unknown = res.Ack.Sourced; !res.Ack.Sourced {
+		result.Position.Text = res.Ack.Position.String()
 	}
+	return result
 }
 
 // problemOf maps what can be wrong with the request of a publish to an answer.

@@ -58,7 +58,7 @@ func (p *publisher) subjectOf(req PublishRequest) (string, error) {
 	case !req.User.named:
 		return req.Subject, nil
 	case req.Subject != "":
-		return "", &fieldError{field: "user", reason: "stands in place of subject; send one of them"}
+		return "", &fieldError{field: "user", reason: "takes the place of subject; send one of them"}
 	}
 	return p.userSubject(req.User.id)
 }
@@ -97,29 +97,6 @@ func queryUser(r *http.Request) (user string, named bool, err error) {
 	return values[0], true, nil
 }
 
-// raw reads the body of POST /publish?user= as the data of one event.
-func (h *Publish) raw(w http.ResponseWriter, r *http.Request, user string) ([]feed.Message, error) {
-	subject, err := h.userSubject(user)
-	if err != nil {
-		return nil, err
-	}
-	data, err := h.readBody(w, http.MaxBytesReader(w, r.Body, h.opts.MaxBytes))
-	if err == nil && len(data) == 0 {
-		err = errors.New("the body is empty; with ?user= it is the data of the event")
-	}
-	if err == nil {
-		err = checkText(data)
-	}
-	if err != nil {
-		return nil, err
-	}
-	msg := feed.Message{Subject: subject, Data: data, ID: r.Header.Get("Idempotency-Key")}
-	if err := h.check(r.Context(), msg, 0, false); err != nil {
-		return nil, renameFields(err, map[string]string{"subject": "user", "id": "Idempotency-Key"})
-	}
-	return []feed.Message{msg}, nil
-}
-
 // renameFields names the fields of an error as the request has them.
 func renameFields(err error, names map[string]string) error {
 	if wrong, ok := errors.AsType[*fieldError](err); ok {
@@ -130,7 +107,7 @@ func renameFields(err error, names map[string]string) error {
 	return err
 }
 
-// deliverable returns why a subject would reach nobody.
+// deliverable returns why a subject would reach no client.
 func (p *publisher) deliverable(ctx context.Context, subject string) error {
 	if p.opts.Accept == nil {
 		return nil

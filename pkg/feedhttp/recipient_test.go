@@ -39,7 +39,7 @@ func TestPublish_UserWrong_Refused(t *testing.T) {
 		field     string
 		says      string
 	}{
-		{one, `{"user":"42","subject":"n.all"}`, 400, "user", "in place of subject"},
+		{one, `{"user":"42","subject":"n.all"}`, 400, "user", "the place of subject"},
 		{one, `{"user":""}`, 400, "user", "not empty"},
 		{one, `{"user":null,"subject":"n.all"}`, 400, "user", "string"},
 		{one, `{"user":1.5}`, 400, "user", "integer"},
@@ -47,8 +47,8 @@ func TestPublish_UserWrong_Refused(t *testing.T) {
 		{one, `{"user":"a","user":"b"}`, 400, "user", "twice"},
 		{one, `{"user":"a\ud800"}`, 400, "user", "UTF-8"},
 		{one, `{"user":"` + strings.Repeat("é", 128) + `"}`, 400, "user", "255"},
-		{one, `[{"subject":"n.all"},{"user":"a","subject":"n.all"}]`, 400, "[1].user", "in place of"},
 		{one, `{"userId":"42"}`, 400, "userId", "userId"},
+		{one, `[{"subject":"n.all"},{"user":"a","subject":"n.all"}]`, 400, "[1].user", "the place of"},
 		{nil, `{"user":"42"}`, 422, "user", "no feed"},
 		{templates(t, "n.all", "n.{city}.{user}"), `{"user":"42"}`, 422, "user", "no feed"},
 		{templates(t, "n.user.{user}", "m.user.{user}"), `{"user":"42"}`, 422, "user", "m.user.{user}, n.user.{user}"},

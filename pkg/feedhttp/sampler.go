@@ -7,7 +7,7 @@ import (
 
 // endLines is how many ends of connections a handler logs a second. A storm that ends ten thousand
 // connections would bury everything else; the metrics count all.
-const endLines = 100
+const endLines = 500
 
 // sampler lets so many lines a second through, and counts the others.
 type sampler struct {

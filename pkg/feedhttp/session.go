@@ -27,9 +27,10 @@ type session struct {
 	withMeta bool               // events are told with their subject and time
 	seen     bool               // the observer was told
 	controls
-	leave func()
-	start time.Time
-	slot  int32 // in Subscribe.streams, whose it is
+	leave   func()
+	opening *opening // nil once it is sent
+	start   time.Time
+	slot    int32 // in Subscribe.streams, whose it is
 
 	mu sync.Mutex
 	deadlines
@@ -206,7 +207,8 @@ func (s *session) appendNewLocked(dst []byte, limit int, turn push.Turn) ([]byte
 			status := s.handler.opts.Feed.Status()
 			dst = s.meta(dst, OpenMeta{turn.Now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
 		}
-		dst = s.open(dst, s.handler.opts.Stream, s.sub)
+		dst = s.open(dst, s.handler.opts.Stream, s.sub, s.opening)
+		s.opening = nil
 		s.sent = s.sub.Opening().Position
 		s.handler.counts.gap(s.sub.Opening().Gap)
 	}
@@ -315,9 +317,9 @@ func (s *session) releaseLocked() {
 	s.leave()
 }
 
-// revoke ends the session if a revocation is about it.
+// revoke ends the session if a revocation takes back its grant.
 func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
-	if hit = rev.Hits(s.grant, at); hit {
+	if hit = rev.Matches(s.grant, s.start, at); hit {
 		s.mu.Lock()
 		s.failLocked(errRevoked)
 		s.mu.Unlock()

@@ -29,6 +29,9 @@ type SubscribeOptions struct {
 	ReplayFromLog bool
 	// Identify says who is calling; nil takes everybody for anonymous.
 	Identify auth.Source
+	// Tag returns the tag of an account, which tidemark.open repeats, and with which a resume
+	// says (?identity=) which account its position is of. Nil is without.
+	Tag Tag
 	// Check, if set, is asked again once a stream can be found by Revoke, so that a revocation
 	// that comes in between ends it.
 	Check func(auth.Grant) error
@@ -98,8 +101,9 @@ func NewSubscribe(opts SubscribeOptions) *Subscribe {
 	return &Subscribe{opts: opts.withDefaults(), streams: slots.New(func(s *session) *int32 { return &s.slot })}
 }
 
-// Revoke ends the streams that a revocation is about, and returns how many. It does not keep
-// them from coming back; Identify must refuse them from before the call on.
+// Revoke ends the connections that a revocation made at a time matches, and returns how many; see
+// [auth.Revocation.Matches]. It does not keep them from coming back; Identify must refuse them from
+// before the call on.
 func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
 	for _, s := range h.present() {
 		if s.revoke(rev, at) {
@@ -191,6 +195,10 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	opening, err := h.identify(id, query)
+	if err != nil {
+		return nil, err
+	}
 	only, err := flag(query, "only", "1")
 	if err != nil {
 		return nil, err
@@ -199,7 +207,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, err := startOf(r.Header, r.URL.RawQuery, query, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
+	start, err := startOf(r.Header, r.URL.RawQuery, query, opening.changed, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +227,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	s := &session{
 		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
 		request: &startRequest{SubscribeOptions: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog, MaxLastSubjects: h.opts.Admission.lastSubjects()}},
+		opening: opening,
 		start:   now, event: now, trace: traceOf(r.Header), proto: protoOf(r),
 	}
 	if h.opts.MaxAge > 0 {

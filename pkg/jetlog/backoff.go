@@ -1,6 +1,7 @@
 package jetlog
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -18,8 +19,11 @@ func backoff(attempt int) time.Duration {
 	return d - rand.N(d/2)
 }
 
-// limiter thins out log lines: one in ten seconds, which says how many it stands for.
+// limiter thins out log lines: one in every, ten seconds when zero, which says how many it stands
+// for.
 type limiter struct {
+	every time.Duration
+
 	mu    sync.Mutex
 	next  time.Time
 	count int
@@ -33,6 +37,6 @@ func (l *limiter) allow() (count int, ok bool) {
 	if now.Before(l.next) {
 		return 0, false
 	}
-	count, l.count, l.next = l.count, 0, now.Add(10*time.Second)
+	count, l.count, l.next = l.count, 0, now.Add(cmp.Or(l.every, 10*time.Second))
 	return count, true
 }

@@ -53,7 +53,7 @@ func (f *follower) ferry(ctx context.Context, yield func(feed.Event, error) bool
 			}
 		}
 		if len(events) == 0 && pause(ctx, ferryPause, nil) != nil {
-			return true, true, nil
+			return true, true, nil //nolint:nilerr // only the end of ctx interrupts the pause
 		}
 	}
 	return ferried, true, nil

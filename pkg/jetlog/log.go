@@ -54,6 +54,7 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
 		opts: opts,
 	}
+	l.badTypes.every = time.Minute
 	l.replays = carrier{nc, l.link}
 	if opts.Replays != nil {
 		l.replays = carrier{opts.Replays, watch(opts.Replays)}

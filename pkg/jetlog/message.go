@@ -1,6 +1,8 @@
 package jetlog
 
 import (
+	"cmp"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -101,11 +103,11 @@ func (l *Log) eventType(msg *nats.Msg) string {
 	if len(msg.Header) == 0 {
 		return ""
 	}
-	typ := msg.Header.Get(typeHeader)
-	if typ == "" {
-		typ = msg.Header.Get(cloudEventTypeHeader)
-	}
+	typ := cmp.Or(msg.Header.Get(typeHeader), msg.Header.Get(cloudEventTypeHeader))
 	err := feed.CheckType(typ)
+	if typ == "" {
+		err = misspeltType(msg.Header)
+	}
 	if err == nil {
 		return typ
 	}
@@ -113,4 +115,17 @@ func (l *Log) eventType(msg *nats.Msg) string {
 		l.opts.Logger.Warn("an event is delivered without its type", "stream", l.opts.Stream, "subject", msg.Subject, "error", err, "times", n)
 	}
 	return ""
+}
+
+// misspeltType reports a header that names a type in other letters: NATS compares the names of
+// headers with their case.
+func misspeltType(header nats.Header) error {
+	for name, values := range header {
+		for _, want := range [...]string{typeHeader, cloudEventTypeHeader} {
+			if len(name) == len(want) && name != want && strings.EqualFold(name, want) && len(values) > 0 && values[0] != "" {
+				return fmt.Errorf("the type is in the header %q; NATS does not ignore case: name it %s", name, want)
+			}
+		}
+	}
+	return nil
 }

@@ -23,10 +23,11 @@ import (
 func TestModel_RandomHistories_KeepThePromises(t *testing.T) {
 	model.Run(t, model.Kind{
 		Command:   "go test ./pkg/jetlog -run '^TestModel' -count=1",
-		Histories: 40, Parallel: 4,
+		Histories: 60, Parallel: 4,
 		Open: func(t testing.TB, p model.Profile) model.Store { return newModelStore(t, p) },
 		Limit: func(p *model.Profile) {
 			p.Restore = p.Restore && !p.Rollback // they need different backups
+			p.Mirror = false
 		},
 	})
 }

@@ -42,7 +42,7 @@ func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 
 // ProvisionOwned is Provision for a program that creates the stream again when it is lost. A
 // stream that it creates has the metadata tidemark.created_by, so that every instance of the
-// program recognizes the stream as theirs, also after a restart. A stream that exists without
+// program recognises the stream as theirs, also after a restart. A stream that exists without
 // the mark is left without it. Several instances may call it at once.
 func ProvisionOwned(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
 	return provision(ctx, js, want, apply, true)

@@ -34,6 +34,12 @@ type PublisherOptions struct {
 	// is missing; empty for none. While that stream is missing, a message to it is
 	// feed.ErrUnavailable, not feed.ErrSubjectNotStored. It must not block. Nil expects none.
 	Expected func(subject string) (stream string)
+	// Routes returns the ways of a message to feeds, see [feed.Route]. Where all go through one stream,
+	// no other may store the message: it is feed.ErrRejected then. Nil lets every stream store it.
+	Routes func(ctx context.Context, subject string) []feed.Route
+	// Misrouted is called when a stream that Routes does not have has refused a message. It must not
+	// block.
+	Misrouted func()
 }
 
 // Publisher stores messages in whichever stream takes their subject.
@@ -111,15 +117,16 @@ func (p *Publisher) Close() {
 func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Result {
 	began := time.Now()
 	before := p.epochs.marks()
+	out := p.route(ctx, msgs)
 	results := make([]feed.Result, len(msgs))
 	futures := make([]jetstream.PubAckFuture, len(msgs))
-	for i, msg := range msgs {
+	for i, msg := range out {
 		futures[i], results[i].Err = p.send(ctx, msg)
 	}
 	var inProcess []int
 	for i, future := range futures {
 		if future != nil {
-			results[i] = p.await(ctx, future, before)
+			results[i] = p.await(ctx, out[i], future, before)
 		}
 		if errors.Is(results[i].Err, errInProcess) {
 			inProcess = append(inProcess, i)
@@ -128,7 +135,7 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Re
 		p.counts.add(results[i], time.Since(began))
 	}
 	if inProcess != nil {
-		p.repeat(ctx, msgs, inProcess, results, before)
+		p.repeat(ctx, out, inProcess, results, before)
 		for _, i := range inProcess {
 			p.counts.add(results[i], time.Since(began))
 		}
@@ -138,7 +145,7 @@ func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Re
 
 // send starts a publish. There are no retries, which would let a later message of the batch
 // overtake this one.
-func (p *Publisher) send(ctx context.Context, msg feed.Message) (jetstream.PubAckFuture, error) {
+func (p *Publisher) send(ctx context.Context, msg routed) (jetstream.PubAckFuture, error) {
 	if err := msg.Validate(); err != nil {
 		return nil, err
 	}
@@ -159,7 +166,7 @@ func (p *Publisher) send(ctx context.Context, msg feed.Message) (jetstream.PubAc
 	return nil, p.explain(ctx, msg.Subject, err)
 }
 
-func natsMsg(msg feed.Message) *nats.Msg {
+func natsMsg(msg routed) *nats.Msg {
 	m := nats.NewMsg(msg.Subject)
 	m.Data = msg.Data
 	if msg.Type != "" {
@@ -168,29 +175,40 @@ func natsMsg(msg feed.Message) *nats.Msg {
 	if msg.ID != "" {
 		m.Header.Set(jetstream.MsgIDHeader, msg.ID)
 	}
+	for name, value := range msg.Header {
+		m.Header.Set(name, value)
+	}
+	if stream := msg.stream(); stream != "" {
+		m.Header.Set(jetstream.ExpectedStreamHeader, stream)
+	}
+	if msg.TTL > 0 {
+		m.Header.Set(lifetimeHeader, msg.TTL.String())
+	}
 	storeTrace(m.Header, msg.Trace)
 	return m
 }
 
-func (p *Publisher) await(ctx context.Context, future jetstream.PubAckFuture, before map[string]uint64) feed.Result {
+func (p *Publisher) await(ctx context.Context, msg routed, future jetstream.PubAckFuture, before map[string]uint64) feed.Result {
 	select {
 	case ack := <-future.Ok():
-		return feed.Result{Ack: p.ack(ctx, ack, before)}
+		return feed.Result{Ack: p.ack(ctx, msg, ack, before)}
 	case err := <-future.Err():
-		return feed.Result{Err: p.explain(ctx, future.Msg().Subject, err)}
+		return feed.Result{Err: p.explain(ctx, msg.Subject, err)}
 	case <-ctx.Done():
 		return feed.Result{Err: context.Cause(ctx)}
 	}
 }
 
-func (p *Publisher) ack(ctx context.Context, ack *jetstream.PubAck, before map[string]uint64) feed.Ack {
+func (p *Publisher) ack(ctx context.Context, msg routed, ack *jetstream.PubAck, before map[string]uint64) feed.Ack {
 	if !ack.Duplicate {
 		p.epochs.stored(ack.Stream, ack.Sequence, before)
 	}
+	route := msg.to(ack.Stream)
 	return feed.Ack{
 		Stream:    ack.Stream,
-		Position:  feed.Position{Seq: ack.Sequence, Epoch: p.epochs.get(ctx, ack.Stream)},
+		Position:  feed.Position{Seq: ack.Sequence, Epoch: p.epochs.get(ctx, route.Reader)},
 		Duplicate: ack.Duplicate,
+		Sourced:   route.Sourced,
 	}
 }
 
@@ -208,6 +226,7 @@ func (p *Publisher) explain(ctx context.Context, subject string, err error) erro
 		return p.noResponders(ctx, subject)
 	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		p.misrouted(api)
 		return outcomeOf(api).explain(subject, api)
 	}
 	return fmt.Errorf("%w: publish to %q: %w", feed.ErrUnavailable, subject, err)

@@ -19,6 +19,8 @@ const (
 	full                                 // not stored: no room
 	tooLarge                             // not stored
 	rejected                             // not stored: the stream takes no such message
+	noTTL                                // not stored: the message has a TTL, which the stream does not allow
+	foreign                              // not stored: another stream has the subject than expected
 )
 
 // publishOutcomes holds every error with which nats-server 2.15 answers a publish, by the codes
@@ -43,7 +45,7 @@ var publishOutcomes = map[jetstream.ErrorCode]publishOutcome{
 	10097: tooLarge, // header size exceeds maximum allowed of 64k
 
 	10109: rejected, // invalid operation on sealed stream
-	10060: rejected, // expected stream does not match
+	10060: foreign,  // expected stream does not match
 	10070: rejected, // wrong last msg ID
 	10071: rejected, // wrong last sequence
 	10164: rejected, // wrong last sequence
@@ -51,7 +53,7 @@ var publishOutcomes = map[jetstream.ErrorCode]publishOutcome{
 	10111: rejected, // rollup not permitted, or not valid
 	10227: rejected, // message stream source header is not allowed
 	10165: rejected, // invalid per-message TTL
-	10166: rejected, // per-message TTL is disabled
+	10166: noTTL,    // per-message TTL is disabled
 	10168: rejected, // message counters is disabled
 	10169: rejected, // message counter increment is missing
 	10170: rejected, // message counter has payload
@@ -104,6 +106,10 @@ func (o publishOutcome) explain(subject string, err error) error {
 		return fmt.Errorf("%w: publish to %q: %w", feed.ErrFull, subject, err)
 	case tooLarge:
 		return fmt.Errorf("%w: %w", feed.ErrTooLarge, err)
+	case noTTL:
+		return fmt.Errorf("%w: publish to %q: %w; set allow_msg_ttl of the stream, or leave the lifetime (Nats-TTL) out", feed.ErrRejected, subject, err)
+	case foreign:
+		return fmt.Errorf("%w: a stream that no feed reads captures %q: take the subject out of that stream, or let a feed read it: %w", feed.ErrRejected, subject, err)
 	case rejected:
 		return fmt.Errorf("%w: publish to %q: %w", feed.ErrRejected, subject, err)
 	}

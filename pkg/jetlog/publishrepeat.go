@@ -24,7 +24,7 @@ const (
 // repeat publishes the messages at the given indices, all of which are in process, until none
 // is, ctx ends, or AckTimeout has passed. It replaces their results. Only an acknowledgement
 // settles one: when JetStream rejects a repeat, the other publish may have stored the message.
-func (p *Publisher) repeat(ctx context.Context, msgs []feed.Message, indices []int, results []feed.Result, before map[string]uint64) {
+func (p *Publisher) repeat(ctx context.Context, msgs []routed, indices []int, results []feed.Result, before map[string]uint64) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.AckTimeout)
 	defer cancel()
 	futures := make([]jetstream.PubAckFuture, len(msgs))
@@ -38,7 +38,7 @@ func (p *Publisher) repeat(ctx context.Context, msgs []feed.Message, indices []i
 		var still []int
 		for _, i := range indices {
 			if futures[i] != nil {
-				results[i] = p.await(ctx, futures[i], before)
+				results[i] = p.await(ctx, msgs[i], futures[i], before)
 			}
 			err := results[i].Err
 			if errors.Is(err, errInProcess) {

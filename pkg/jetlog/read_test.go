@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/feed"
 	"github.com/tidemark/tidemark/pkg/jetlog"
 )
@@ -172,6 +174,32 @@ func TestReadTypes(t *testing.T) {
 	}
 	if want := []string{"", "greeting", "com.example.made", "", "", ""}; !slices.Equal(got, want) {
 		t.Errorf("types %q, want %q", got, want)
+	}
+}
+
+func TestRead_TypeInHeaderOfOtherCase_IsWarnedOfOnce(t *testing.T) {
+	s := newStand(t)
+	for name, header := range map[string]nats.Header{
+		"event-type": {"event-type": {"greeting"}}, "EVENT-TYPE": {"X": {"1"}, "EVENT-TYPE": {"greeting"}}, "Ce-Type": {"Ce-Type": {"greeting"}}, "tidemark.": {"Event-Type": {"tidemark.open"}},
+	} {
+		var log testkit.Log
+		l := s.open(jetlog.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		seq := s.publish("notifications.odd", []byte("x"), header)
+		s.publish("notifications.odd", []byte("x"), header)
+		s.publish("notifications.fine", []byte("x"), nats.Header{"Nats-Msg-Id": {name}, "event-kind": {"x"}, "event-type": {""}})
+		r, err := l.Read(s.ctx(), feed.ReadOptions{From: seq, To: seq + 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := r.Next(s.ctx())
+		r.Close()
+		if err != nil || len(batch.Events) != 3 || batch.Events[0].Type != "" {
+			t.Errorf("%s: %+v, %v", name, batch.Events, err)
+		}
+		text := log.String()
+		if strings.Count(text, "without its type") != 1 || !strings.Contains(text, "subject=notifications.odd") || !strings.Contains(text, name) {
+			t.Errorf("%s: logged %s", name, text)
+		}
 	}
 }
 

@@ -6,16 +6,19 @@ import (
 )
 
 // infoCalls merges requests for the state of the stream: each replay needs one for each batch, and many
-// replays at once have small batches. Only one request is under way at a time, and each caller gets the
+// replays at once have small batches. A few requests are under way at a time, and each caller gets the
 // answer to one that was sent after its call: what it has read by then is older than the answer.
 type infoCalls struct {
 	log   *Log
-	group group // the request under way
+	group group // the requests under way
 
 	mu      sync.Mutex
-	running bool
-	next    *infoCall // for those that came after the one under way was sent; nil for none
+	running int       // at most maxInfoCalls
+	next    *infoCall // for those that came after the ones under way were sent; nil for none
 }
+
+// maxInfoCalls is how many requests are under way before callers share the next one.
+const maxInfoCalls = 4
 
 // infoCall is one request, and its outcome once done is closed. Callers only read it.
 type infoCall struct {
@@ -45,11 +48,11 @@ func (c *infoCalls) join() (*infoCall, error) {
 		c.next = &infoCall{done: make(chan struct{})}
 	}
 	call := c.next
-	if !c.running {
+	if c.running < maxInfoCalls {
 		if !c.group.start(c.run) {
 			return nil, ErrClosed
 		}
-		c.running = true
+		c.running++
 	}
 	return call, nil
 }
@@ -67,6 +70,8 @@ func (c *infoCalls) take() *infoCall {
 	defer c.mu.Unlock()
 	call := c.next
 	c.next = nil
-	c.running = call != nil
+	if call == nil {
+		c.running--
+	}
 	return call
 }

@@ -45,13 +45,26 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 	add("with a token that widens", broadcastX, forbidden, tok(claims{"read": ">", "only": ">"})...)
 	add("with a forged token", broadcastX, unknown, bearer(g.secret(signed(`{"alg":"RS256"}`, payload(claims{"publish": ">"}), evilKey())))...)
 	add("another stream with a token for all", `{"subject":"$JS.API.STREAM.DELETE.NOTIFICATIONS","data":""}`, bad, tok(claims{"publish": ">"})...)
-	add("a revocation with a token for all", `{"subject":"tidemark.revoke","data":{"user":"good"}}`, undeliverable, tok(claims{"publish": ">"})...)
+	add("a revocation with a token for all", `{"subject":"tidemark.revoke","data":{"user":"good"}}`, bad, tok(claims{"publish": ">"})...)
 	send := func(name, body string, want []int, header ...string) {
 		out = append(out, post("by send-message "+name, "/api/events/send-message", body, want, header...))
 	}
 	send("without a key", `{"message":"x"}`, unknown)
 	send("to a user with a key for all users' news", `{"userId":"alice","message":"x"}`, forbidden, "X-API-Key", key)
 	send("with a wildcard", `{"userId":"*","message":"x"}`, forbidden, "X-API-Key", key)
+	inPath := func(name, subject string, want []int, header ...string) {
+		out = append(out, post("a body "+name, "/publish/"+subject, "x", want, header...))
+	}
+	inPath("without a key", "notifications.broadcast", unknown)
+	inPath("with a strange key", "notifications.broadcast", unknown, "X-API-Key", strange)
+	inPath("with a key for others", "notifications.user.alice", forbidden, "X-API-Key", key)
+	inPath("with a key for a part", "notifications.topic.shop.x", forbidden, "X-API-Key", key)
+	inPath("to a subject hidden by an encoding", "notifications%2Euser%2Ealice", forbidden, "X-API-Key", key)
+	inPath("to a subject behind a parent", "notifications.broadcast/../notifications.user.alice", bad, "X-API-Key", key)
+	inPath("with a key and another subject in the query", "notifications.broadcast?user=alice", bad, "X-API-Key", key)
+	inPath("to JetStream with a token for all", "$JS.API.STREAM.DELETE.NOTIFICATIONS", bad, tok(claims{"publish": ">"})...)
+	inPath("a revocation with a token for all", "tidemark.revoke", bad, tok(claims{"publish": ">"})...)
+	inPath("to a subject with another in the header", "notifications.user.alice", forbidden, "X-API-Key", key, "ce-subject", "notifications.broadcast", "X-Original-URL", "/publish/notifications.broadcast")
 	out = append(out, post("with a good key", "/publish", broadcastX, streams, "X-API-Key", key))
 	out[len(out)-1].stored = 1
 	return out
@@ -62,12 +75,12 @@ func openPublishAttacks() (out []attack) {
 	for _, subject := range []string{
 		"$JS.API.STREAM.DELETE.NOTIFICATIONS", "$SYS.REQ.SERVER.PING", "_INBOX.x", "$KV.a.b", ">", "*", "notifications.*", "notifications.>", "notifications.user.>",
 		"", ".", "notifications.", ".notifications.a", "notifications..a", "notifications.a b", `notifications.a\r\nPUB x 1`, `notifications.a\u0000`, `notifications.a\u2028`, `notifications.\u00a0`,
-		"notifications.topic." + strings.Repeat("a", 1010),
+		"notifications.topic." + strings.Repeat("a", 1010), "tidemark.revoke", "tidemark.presence.connected", "tidemark.x",
 	} {
 		out = append(out, post("subject "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, []int{400}))
 	}
 	for _, subject := range []string{
-		"tidemark.revoke", "other.x", "notifications", "Notifications.a", "notifications\uff0ea", "notifications.other." + strings.Repeat("a", 300),
+		"tidemark", "other.x", "notifications", "Notifications.a", "notifications\uff0ea", "notifications.other." + strings.Repeat("a", 300),
 		"notifications.user", "notifications.user.a.b", "notifications.user.alice.b@example.com", "notifications.broadcast.x", "notifications.city.a.b", "notifications.topic",
 		"notifications.user.%61lice", "notifications.user.alic%65", "notifications.user.a%2eb", "notifications.user.a%40b", "notifications.user.100%", "notifications.topic.a.%zz", "notifications%2Euser.alice",
 	} {
@@ -88,6 +101,7 @@ func openPublishAttacks() (out []attack) {
 		a.stored = c.stored
 		out = append(out, a)
 	}
+	out = append(out, publishBodyAttacks()...)
 	for _, typ := range []string{
 		"tidemark.open", "tidemark.close", "tidemark.gap", "tidemark.", "error", "open", `a\r\ndata: x`, `a\n`, `a\r`, `a\u0000`, ` a`, `a\t`, `a\u2028b`, `a\u0085b`, strings.Repeat("a", 129),
 	} {
@@ -142,5 +156,70 @@ func openPublishAttacks() (out []attack) {
 		attack{name: "publish by PUT", method: http.MethodPut, path: "/publish", body: broadcastX, want: []int{405}},
 		attack{name: "publish by an overridden method", path: "/publish", header: []string{"X-HTTP-Method-Override", "POST"}, body: broadcastX, want: []int{405}},
 		attack{name: "publish to a feed", method: http.MethodPost, path: "/events", body: broadcastX, want: []int{405}},
+	)
+}
+
+// publishBodyAttacks are those of POST /publish/{subject}: paths and headers.
+func publishBodyAttacks() (out []attack) {
+	for subject, want := range map[string][]int{
+		"": bad, "*": bad, ">": bad, "notifications.*": bad, "notifications.%2A": bad, "notifications.user.%3E": bad, "%3E": bad, ".": bad, "notifications.": bad, "notifications..a": bad, "notifications%2E%2Ea": bad,
+		"$JS.API.STREAM.DELETE.NOTIFICATIONS": bad, "%24JS.API.STREAM.PURGE.NOTIFICATIONS": bad, "$SYS.REQ.SERVER.PING": bad, "$KV.a.b": bad, "_INBOX.x": bad, "tidemark.revoke": bad, "tidemark%2Erevoke": bad, "%74idemark.revoke": bad,
+		"notifications.%00": bad, "notifications.a%0D%0APUB%20x%201": bad, "notifications.a%20b": bad, "notifications.a%09b": bad, "notifications.%E2%80%A8": bad, "notifications.%C2%A0": bad, "notifications.%ff": bad, "notifications.a?user=x": bad, "notifications.broadcast?user=": bad, "notifications.broadcast?user=%ff": bad,
+		"notifications.user.a%252eb": undeliverable, "notifications.user.a%2540b": undeliverable, "notifications.user.%2561": undeliverable, "notifications.user.a%252": undeliverable, "notifications.user.a.b": undeliverable, "notifications.user.alice%2Eb": undeliverable,
+		"notifications.other": undeliverable, "other.x": undeliverable, "/notifications.broadcast": undeliverable, "../publish": bad, "notifications.broadcast/": undeliverable, "tidemark": undeliverable,
+	} {
+		out = append(out, post("a body to "+subject, "/publish/"+subject, "x", want))
+	}
+	for name, header := range map[string][]string{
+		"reserved type":            {"Event-Type", "tidemark.close"},
+		"two types":                {"Event-Type", "a", "event-type", "b"},
+		"type of EventSource":      {"ce-type", "error"},
+		"reserved type of ce-":     {"CE-TYPE", "tidemark.revoked"},
+		"reserved type, encoded":   {"ce-type", "tidemark%2Eclose"},
+		"reserved type, quoted":    {"ce-type", `"tidemark.close"`},
+		"reserved type beside own": {"ce-type", "tidemark.close", "Event-Type", "fine"},
+		"lines in a type":          {"ce-type", "a%0D%0ANats-Rollup:%20all"},
+		"lines in an id":           {"ce-id", "a%0ANats-Rollup:%20all"},
+		"lines in an attribute":    {"ce-x", "a%0d%0aNats-TTL: 1"},
+		"NUL in an attribute":      {"ce-x", "%00"},
+		"attribute twice":          {"ce-x", "1", "Ce-X", "2"},
+		"attribute not UTF-8":      {"ce-x", "%C3%28"},
+		"attribute cut":            {"ce-x", "%"},
+		"attribute that is a name": {"ce-nats-rollup", "all"},
+		"id too long":              {"ce-source", "s", "ce-id", strings.Repeat("i", 257)},
+		"lifetime of nothing":      {"Nats-TTL", "0"},
+		"lifetime below zero":      {"Nats-TTL", "-1"},
+		"lifetime without end":     {"Nats-TTL", "never"},
+		"lifetime beyond numbers":  {"Nats-TTL", "99999999999999999999"},
+		"two lifetimes":            {"Nats-TTL", "1h", "nats-ttl", "1s"},
+		"two content types":        {"Content-Type", "a/b", "Content-Type", "c/d"},
+		"content type not UTF-8":   {"Content-Type", "a/\xff"},
+	} {
+		out = append(out,
+			post("a body with "+name, "/publish/notifications.broadcast", "x", bad, header...),
+			post("a body for a user with "+name, "/publish?user=x", "x", bad, header...))
+	}
+	for name, header := range map[string][]string{
+		"a rollup":            {"Nats-Rollup", "all"},
+		"a rollup by ce-":     {"ce-rollup", "all"},
+		"an expected stream":  {"Nats-Expected-Stream", "OTHER"},
+		"an expected message": {"Nats-Expected-Last-Msg-Id", "x"},
+		"a message id":        {"Nats-Msg-Id", "x"},
+		"a schedule":          {"Nats-Schedule", "@at 2030-01-01T00:00:00Z", "Nats-Schedule-Target", "tidemark.revoke"},
+		"an increment":        {"Nats-Incr", "+1"},
+	} {
+		a := post("a body with "+name, "/publish/notifications.user.nobody", "x", streams, header...)
+		a.stored = 1
+		out = append(out, a)
+	}
+	return append(out,
+		post("a body without data", "/publish/notifications.broadcast", "", bad),
+		post("a body not UTF-8", "/publish/notifications.broadcast", "\xff", bad),
+		post("a body too long", "/publish/notifications.broadcast", strings.Repeat("x", 1<<20+1), tooLarge),
+		post("a body from a foreign page", "/publish/notifications.broadcast", "x", forbidden, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"),
+		post("a body to an encoded path", "/publish%2Fnotifications.broadcast", "x", []int{404}),
+		attack{name: "publish a body by GET", path: "/publish/notifications.broadcast", want: []int{405}},
+		attack{name: "publish a body by PUT", method: http.MethodPut, path: "/publish/notifications.broadcast", body: "x", want: []int{405}},
+		attack{name: "publish a body with a path of NUL", raw: "POST /publish/notifications.\x00 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", want: bad, plain: true},
 	)
 }

@@ -23,7 +23,7 @@ func underBase(base string, next http.Handler) http.Handler {
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
 			}
-			http.Redirect(w, r, to, http.StatusPermanentRedirect)
+			http.Redirect(w, r, to, http.StatusPermanentRedirect) //nolint:gosec // G710: the path is the configured one
 		default:
 			feedhttp.WriteProblem(w, feedhttp.Problem{Status: http.StatusNotFound,
 				Detail: fmt.Sprintf("nothing is served at %s; everything is below %s/ (http.base_path)", r.URL.Path, base)})

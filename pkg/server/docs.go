@@ -78,8 +78,16 @@ func (s *Server) openAPI() ([]byte, error) {
 			paths[path] = map[string]any{"get": get}
 		}
 	}
+	for i, path := range s.identityPaths() {
+		get := maps.Clone(paths["/identity"].(map[string]any)["get"].(map[string]any))
+		if path != "/identity" {
+			get["operationId"] = fmt.Sprintf("identity-%d", i+1)
+		}
+		paths[path] = map[string]any{"get": get}
+	}
 	if !s.opts.Publish.Enabled {
 		delete(paths, "/publish")
+		delete(paths, "/publish/{subject}")
 		delete(paths, "/api/events/send-message")
 	}
 	return json.Marshal(doc)

@@ -35,6 +35,14 @@ func (r *rig) document() *openapi3.T {
 
 var echoParam = regexp.MustCompile(`:(\w+)`)
 
+// describedPath is a path of Echo as OpenAPI has it.
+func describedPath(path string) string {
+	if path == "/publish/*" {
+		return "/publish/{subject}"
+	}
+	return echoParam.ReplaceAllString(path, "{$1}")
+}
+
 // TestDocumentHasEveryRoute: what is served is in it, and what is in it is served.
 func TestDocumentHasEveryRoute(t *testing.T) {
 	pages := []string{"/", "/metrics", "/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/console/*", "/client.js", "/client.d.ts"}
@@ -43,7 +51,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 			r := newRig(t, func(o *server.Options) { withDocs(o); o.Publish.Enabled = publish })
 			var served []string
 			for _, path := range r.srv.Served() {
-				if path = echoParam.ReplaceAllString(path, "{$1}"); !slices.Contains(pages, path) && !slices.Contains(served, path) {
+				if path = describedPath(path); !slices.Contains(pages, path) && !slices.Contains(served, path) {
 					served = append(served, path)
 				}
 			}

@@ -17,7 +17,7 @@ const readyTimeout = 2 * time.Second
 
 // Health is the answer of /healthz and /readyz.
 type Health struct {
-	// Status is ok, degraded (events are read, but not stored) or unavailable.
+	// Status is ok, degraded (events are read, but not stored, or revocations are not) or unavailable.
 	Status string            `json:"status"`
 	Checks map[string]string `json:"checks,omitempty"`
 	// Streams are the open ones; Replays are those of them that catch up from the log.
@@ -155,6 +155,7 @@ func (s *Server) health(ctx context.Context) Health {
 		}
 		h.Windows[name] = windowOf(f)
 	}
+	s.checkRevocations(&h)
 	s.checkStore(&h)
 	if s.presence != nil {
 		status := s.presence.Status()
@@ -192,9 +193,13 @@ func (s *Server) checkStore(h *Health) {
 	h.Checks["store"] = "ok"
 	if err := s.embedded.Err(); err != nil {
 		h.Checks["store"] = err.Error()
-		if h.Status == "ok" {
-			h.Status = "degraded"
-		}
+		h.degrade()
+	}
+}
+
+func (h *Health) degrade() {
+	if h.Status == "ok" {
+		h.Status = "degraded"
 	}
 }
 

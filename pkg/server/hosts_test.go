@@ -26,13 +26,13 @@ func TestHosts_NameNotServed_IsRefusedAtEveryRoute(t *testing.T) {
 			"rebound.example": false, "example.com": false, "192.0.2.1:80": false,
 			"localhost:8080": true, "events.example.com": true, "x.app.example.com:443": true,
 		} {
-			resp, body := r.ask("HEAD", url, "", "Host", host)
+			resp, _ := r.ask("HEAD", url, "", "Host", host)
 			if got := resp.StatusCode == http.StatusMisdirectedRequest; got == ok {
 				t.Errorf("%s for %s: %d", url, host, resp.StatusCode)
 			}
 			if !ok {
 				refused++
-				resp, body = r.ask("GET", url, "", "Host", host)
+				resp, body := r.ask("GET", url, "", "Host", host)
 				refused++
 				if resp.StatusCode != http.StatusMisdirectedRequest || !strings.Contains(string(body), "http.hosts") {
 					t.Errorf("GET %s for %s: %d %s", url, host, resp.StatusCode, body)

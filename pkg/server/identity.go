@@ -93,7 +93,3 @@ func (s *Server) openPublishers() error {
 	}
 	return nil
 }
-
-// RevokeSubject is where revocations are published, as auth.ParseRevocation reads them. Every
-// node that is connected hears them; who may publish there is for NATS to say.
-const RevokeSubject = "tidemark.revoke"

@@ -236,7 +236,7 @@ func (s *Server) scheduleRecreation(k *keptStream) {
 
 // postpone sets the time of the next attempt. The jitter keeps nodes from trying all at once.
 func (k *keptStream) postpone() {
-	k.next = time.Now().Add(k.wait + rand.N(k.wait/2))
+	k.next = time.Now().Add(k.wait + rand.N(k.wait/2)) //nolint:gosec // G404: spreads nodes, nothing secret
 	k.wait = min(2*k.wait, recreateLast)
 }
 

@@ -18,6 +18,7 @@ func (s *Server) operatorRoutes(g *echo.Group) {
 	g.GET("/status", func(c echo.Context) error { return c.JSON(http.StatusOK, s.fullHealth(c.Request().Context())) })
 	g.GET("/connections", s.ownConnections)
 	g.POST("/connections/:id/close", s.closeConnection)
+	g.POST("/revoke", s.postRevoke)
 	g.GET("/feeds", s.feedStates)
 	g.GET("/drain", s.getDrain)
 	g.POST("/drain", s.postDrain)

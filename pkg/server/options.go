@@ -109,6 +109,9 @@ type AuthOptions struct {
 	Identity []string
 	JWT      auth.JWTOptions
 	Header   auth.HeaderOptions
+	// TagKey is the key of the tags of GET /identity, with auth.MinTagKey bytes at least and the
+	// same at all nodes. When empty, the nodes share one in the metadata of RevocationStream.
+	TagKey []byte
 }
 
 // FeedOptions are one stream at some paths.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,14 +15,36 @@ import (
 
 // revocations is what the node does about revocations beside remembering them.
 type revocations struct {
+	state revocationState
+
+	mu               sync.Mutex    // messages come from the stream and from the subscription
 	applied, invalid atomic.Uint64 // messages
 	invalidLog       logLimit
 	fullLog          logLimit
 }
 
-// hearRevocations ends the streams that a revocation is about, and keeps its token out.
-func (s *Server) hearRevocations(context.Context) error {
-	sub, err := s.nats.Subscribe(RevokeSubject, func(m *nats.Msg) { s.applyRevocation(m.Data) })
+// revocationSource is how a message on RevokeSubject reached the node. Most do twice: at once by the
+// subscription, and when they are stored by the stream, which counts them.
+type revocationSource uint8
+
+const (
+	notStored  revocationSource = iota // by the subscription alone
+	published                          // by the subscription; the stream follows
+	stored                             // by the stream
+	storedOnce                         // by the stream, from before it was followed
+)
+
+// subscribeRevocations applies what is published at once, also where the stream is missing, full, or
+// cannot be read by this node.
+func (s *Server) subscribeRevocations(context.Context) error {
+	sub, err := s.nats.Subscribe(RevokeSubject, func(m *nats.Msg) {
+		source := published
+		size := m.Size() - len(m.Subject) - len(m.Reply)
+		if phase, _ := s.revocations.state.get(); phase != revocationsFollowed || size > maxRevocationSize {
+			source = notStored
+		}
+		s.applyRevocation(m.Data, time.Now(), source)
+	})
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", RevokeSubject, err)
 	}
@@ -29,29 +52,49 @@ func (s *Server) hearRevocations(context.Context) error {
 	return nil
 }
 
-func (s *Server) applyRevocation(message []byte) {
+// applyRevocation applies a message that was published at a time.
+func (s *Server) applyRevocation(message []byte, at time.Time, source revocationSource) {
+	s.revocations.mu.Lock()
+	defer s.revocations.mu.Unlock()
 	now := time.Now()
 	rev, err := auth.ParseRevocation(message)
 	if err != nil {
-		s.revocations.invalid.Add(1)
-		if n, ok := s.revocations.invalidLog.allow(now, 1); ok {
-			s.opts.Logger.Warn("invalid revocation message; ignored", "subject", RevokeSubject, "count", n, "error", err)
-		}
+		s.invalidRevocation(now, err, source)
 		return
 	}
-	dropped := s.revoked.Add(rev, now) // first, so that nobody slips in behind it
+	if age := now.Sub(at); age > 0 && age < revocationFresh {
+		at = now
+	}
+	dropped := s.revoked.Add(rev, at) // first, so that no connection is let in after the loop
 	n := 0
 	for _, h := range s.streams {
-		n += h.Revoke(rev, now)
+		n += h.Revoke(rev, at)
 	}
-	s.revocations.applied.Add(1)
-	s.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "streams", n)
+	if source != published {
+		s.revocations.applied.Add(1)
+	}
+	switch {
+	case n > 0 || source == notStored:
+		s.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "streams", n)
+	case source == stored:
+		s.opts.Logger.Info("revocation stored", "user", rev.User, "token", rev.Token)
+	}
 	if dropped == 0 {
 		return
 	}
 	if total, ok := s.revocations.fullLog.allow(now, dropped); ok {
 		s.opts.Logger.Error("revocation list full; oldest revocations forgotten, and their tokens accepted again until they expire: shorten the life of tokens, or revoke fewer",
 			"forgotten", total, "remembered", s.revoked.Status().Remembered)
+	}
+}
+
+func (s *Server) invalidRevocation(now time.Time, err error, source revocationSource) {
+	if source == published {
+		return
+	}
+	s.revocations.invalid.Add(1)
+	if n, ok := s.revocations.invalidLog.allow(now, 1); ok {
+		s.opts.Logger.Warn("invalid revocation message; ignored", "subject", RevokeSubject, "count", n, "error", err)
 	}
 }
 

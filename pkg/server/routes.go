@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -17,7 +18,7 @@ import (
 
 // Headers that pages of other origins may send.
 // sentry-trace, baggage and X-Requested-With are added by monitoring and request libraries to every request of a page.
-var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "traceparent", "tracestate", "sentry-trace", "baggage", "X-Requested-With"}
+var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "Event-Type", "Nats-TTL", "traceparent", "tracestate", "sentry-trace", "baggage", "X-Requested-With"}
 
 // reading are the methods of what is only looked at.
 var reading = []string{http.MethodGet, http.MethodHead}
@@ -44,6 +45,7 @@ func (s *Server) routes(context.Context) (err error) {
 			e.Any(path, h)
 		}
 	}
+	s.identityRoutes(e)
 	s.connectionRoutes(e)
 	if err := s.publishRoutes(e); err != nil {
 		return err
@@ -69,7 +71,7 @@ func (s *Server) subscribe(f FeedOptions) http.Handler {
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
 		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow},
 		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
-		Identify: s.reader, Check: s.revoked.Check,
+		Identify: s.reader, Check: s.revoked.Check, Tag: s.tag,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
 		Logger: s.opts.Logger.With("feed", f.Name),
@@ -85,6 +87,21 @@ const (
 )
 
 var publishPaths = []string{"/publish", "/api/events/send-message"}
+
+// publishBodyPath begins the paths of events whose subject is in the path.
+const publishBodyPath = "/publish/"
+
+// withSubject gives a request the path value "subject", from its path as net/http has decoded it.
+func withSubject(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.SetPathValue("subject", strings.TrimPrefix(r.URL.Path, publishBodyPath))
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isPublishPath(path string) bool {
+	return slices.Contains(publishPaths, path) || strings.HasPrefix(path, publishBodyPath)
+}
 
 func (s *Server) publishRoutes(e *echo.Echo) error {
 	if !s.opts.Publish.Enabled {
@@ -105,6 +122,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		return err
 	}
 	e.Any("/publish", echo.WrapHandler(guard(s.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
+	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))
 	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
 	return nil
 }
@@ -142,7 +160,7 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 		p.Status, p.Detail = he.Code, http.StatusText(he.Code)
 		if p.Status == http.StatusNotFound {
 			p.Detail = "nothing is served at " + c.Request().URL.Path
-			if !s.opts.Publish.Enabled && slices.Contains(publishPaths, c.Request().URL.Path) {
+			if !s.opts.Publish.Enabled && isPublishPath(c.Request().URL.Path) {
 				p.Detail = "publishing over HTTP is off at this node; set publish.keys or auth.jwt.publish_claim, or start it with --dev to try it on this machine"
 			}
 		}

@@ -44,6 +44,7 @@ type Server struct {
 	watcher     auth.Source   // who may read who is connected
 	revoked     auth.Revocations
 	revocations revocations
+	tags        auth.Tagger
 	embedded    *natsd.Server // nil with a NATS server of its own
 	nats        *nats.Conn
 	tails       *nats.Conn         // of the tails, and requests about their streams
@@ -82,7 +83,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetlog.Log{}, readers: make(chan struct{}, maxReaders)}
 	s.kept = newKeptStreams(s.opts.Streams)
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
-	s.opts.NATS.Denied = s.microDenied
+	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.state.denied(err) }
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
 	s.openSecurityLog()
@@ -95,8 +96,8 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.routes,
-		s.hearRevocations, s.announce,
+		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
+		s.subscribeRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -142,11 +143,15 @@ func (s *Server) connect(ctx context.Context) (err error) {
 	if s.js, err = jetlog.NewJetStream(s.nats, s.opts.Domain, s.opts.APIPrefix); err != nil {
 		return err
 	}
+	s.openDelivery()
 	var streams []string
 	for _, f := range s.opts.Feeds {
 		streams = append(streams, f.Stream)
 	}
-	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Streams: streams, Expected: s.kept.expected}); err != nil {
+	if s.publish, err = jetlog.NewPublisher(s.nats, jetlog.PublisherOptions{
+		Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
+		Streams: streams, Expected: s.kept.expected, Routes: s.delivery.Routes, Misrouted: s.delivery.Outdated,
+	}); err != nil {
 		return err
 	}
 	s.onClose(s.publish.Close)
@@ -171,7 +176,6 @@ func (s *Server) openTraces(context.Context) (err error) {
 
 // openFeeds gives each stream that a feed names one tail and window.
 func (s *Server) openFeeds(context.Context) error {
-	s.openDelivery()
 	scans := jetlog.NewScanQueue()
 	s.budget = feed.NewReplayBudget(s.opts.ReplayBytes)
 	for _, f := range s.opts.Feeds {
@@ -215,6 +219,8 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { s.provision(inner) })
+	parts.Go(func() { s.returnMemory(inner) })
+	parts.Go(func() { s.followRevocations(inner) })
 	if s.presence != nil {
 		parts.Go(func() { s.presence.Run(inner) })
 	}

@@ -37,7 +37,7 @@ func (s sockets) get(from, path string) (net.Conn, int) {
 func (s sockets) again(c net.Conn, path string) int {
 	s.Helper()
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+	_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return 0
@@ -95,11 +95,13 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 
 func TestSockets_AddressOfATrustedProxy_MayTakeAll(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
+		withAdmin(o)
 		o.Sockets = server.SocketLimits{All: 12}
 		o.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}
 	})
 	s := sockets{t, r.srv.Addr().String()}
 	http.DefaultClient.CloseIdleConnections()
+	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 0, `sockets{state="busy"}`: 0})
 	for i := range 12 {
 		if _, status := s.get("127.0.0.9", "/events"); status != http.StatusOK {
 			t.Fatalf("stream %d: %d", i, status)

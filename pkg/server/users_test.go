@@ -81,6 +81,9 @@ var publishDoors = []struct {
 	{"raw", func(r *rig, user, _, data string) error {
 		return r.stored("/publish?user="+url.QueryEscape(user), data)
 	}},
+	{"path", func(r *rig, _, subject, data string) error {
+		return r.stored("/publish/"+url.PathEscape(subject), data)
+	}},
 	{"send-message", func(r *rig, user, _, data string) error {
 		return r.stored("/api/events/send-message", asJSON(map[string]string{"userId": user, "message": data}))
 	}},

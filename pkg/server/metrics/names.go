@@ -13,7 +13,7 @@ var (
 	idleSocketsClosed    = define(counter, "idle_sockets_closed_total", "Idle sockets that were closed to make room for new ones, because a limit was reached.")
 	revocations          = define(gauge, "revocations", "Revocations that the node remembers.")
 	revocationsForgotten = define(counter, "revocations_forgotten_total", "Revocations that were forgotten before their time, because their list was full: their tokens are accepted again until they expire.")
-	revocationMessages   = define(counter, "revocation_messages_total", "Messages on tidemark.revoke. invalid ones were ignored.", "result")
+	revocationMessages   = define(counter, "revocation_messages_total", "Messages on tidemark.revoke, with those that a node reads when it starts. invalid ones were ignored.", "result")
 	untrusted            = define(counter, "untrusted_headers_total", "Requests whose identity headers were not believed, as their sender is none of http.trusted_proxies; missing without auth.identity header.")
 
 	deliveredEvents = define(counter, "delivered_events_total", "Events handed to connections. live: stored while the client was connected. missed: stored before it connected, and caught up on.", "feed", "kind")

@@ -99,6 +99,9 @@ func tellResults(span trace.Span, results []feed.Result) {
 	}
 	if len(results) > 0 {
 		last := results[len(results)-1].Ack
-		span.SetAttributes(attribute.String("messaging.destination.name", last.Stream), attribute.String("tidemark.position", last.Position.String()))
+		span.SetAttributes(attribute.String("messaging.destination.name", last.Stream))
+		if !last.Sourced {
+			span.SetAttributes(attribute.String("tidemark.position", last.Position.String()))
+		}
 	}
 }

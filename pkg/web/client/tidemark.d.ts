@@ -52,8 +52,9 @@ export interface Options {
    */
   token?: string | ((reason?: TokenReason) => string | undefined | Promise<string | undefined>);
   /**
-   * Whose position it is: one user must not take up another's on the same machine. Without it
-   * the token's `sub`, which is not verified here.
+   * A further part of the key of stored positions and shared connections. Accounts on the same
+   * machine are kept apart without it, by the tag that the server gives each (`GET /identity`,
+   * beside the feed); where the server has none, by this, else by the token's `sub`.
    */
   identity?: string;
   /** More request headers. EventSource sends none. */
@@ -139,6 +140,10 @@ export interface Open {
   /** About how many events come first, to catch up. */
   pending: number;
   subjects: string[];
+  /** An opaque tag of the account that the connection is for; see `GET /identity`. */
+  identity?: string;
+  /** The client's position was that of another account, and was ignored. */
+  identity_changed?: boolean;
 }
 
 export interface Gap {

@@ -204,7 +204,9 @@ function newTask() {
 // new, it was asleep, its handler is slow) catches up over a connection of its own until it
 // is level with what is posted.
 async function share({ self, follow, deliver, setState, idleTimeout }) {
-  const channel = new BroadcastChannel(self.key), member = newTask();
+  const { key } = self, channel = new BroadcastChannel(key), member = newTask();
+  // The client was closed, or is another account's now.
+  const over = () => self.closed || self.key !== key;
   let box = mailbox(), seen = self.position, level = true, catching, leading, alone, at, steal, candidate, silence = stopwatch();
 
   const lag = () => {
@@ -222,7 +224,7 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
     if (catching) catching.stop();
   };
   const receive = ({ hello, state, more, before, event }) => {
-    if (self.closed) return;
+    if (over()) return;
     silence = stopwatch();
     if (hello) return leading && post({});
     setState(state, more);
@@ -246,13 +248,13 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
   }, (state, more) => post({ state, more: more && { delay: more.delay, error: { message: more.error.message } } }));
 
   const seekLead = async () => {
-    while (!self.closed) {
+    while (!over()) {
       if (self.asleep) await member.wait(0);
       const task = newTask(), options = steal ? { steal } : { signal: (candidate = new AbortController()).signal };
       steal = false;
       try {
-        await navigator.locks.request(self.key, options, () => {
-          if (self.closed || self.asleep) return;
+        await navigator.locks.request(key, options, () => {
+          if (over() || self.asleep) return;
           leading = task;
           at = level ? seen : self.position;
           return lead(task);
@@ -279,7 +281,10 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
   member.abort = () => {
     if (candidate) candidate.abort();
     if (leading) leading.stop();
-    if (self.closed) box.end();
+    if (over()) {
+      if (catching) catching.stop();
+      box.end();
+    }
   };
   member.check = () => {
     silence = stopwatch();
@@ -287,17 +292,19 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
   };
 
   self.tasks.add(member);
+  self.leave = member.stop;
   const sought = seekLead();
   member.check();
   try {
-    while (!self.closed) {
+    while (!over()) {
       if (!level) await catchUp();
       else for await (const event of box) {
         await deliver(event);
-        if (self.closed) break;
+        if (over()) break;
       }
     }
   } finally {
+    self.tasks.delete(member);
     clearInterval(timer);
     await sought;
     channel.close();
@@ -317,7 +324,7 @@ export function connect(address, options = {}) {
     [...subjects].sort().map(s => pair('subject', s)).concat(only ? 'only=1' : []));
   const self = { tasks: new Set(), state: undefined, position: undefined, key: undefined, closed: false, asleep: false };
   const unlisten = [], handling = newTask();
-  let bearer, reason, storage = 'storage' in options ? options.storage : localStorage();
+  let bearer, reason, tag, storage = 'storage' in options ? options.storage : localStorage();
 
   const tell = (handler, ...args) => {
     try {
@@ -349,9 +356,36 @@ export function connect(address, options = {}) {
   const authorize = async () => {
     if (!bearer) bearer = typeof token === 'function' ? await token(reason) : token;
     if (self.key) return;
-    const key = 'tidemark ' + (identity || subjectOf(bearer) || '') + ' ' + url;
+    if (tag === undefined) tag = await account();
+    const key = ['tidemark', [identity || (tag ? '' : subjectOf(bearer)), tag].filter(Boolean).join(' '), url].join(' ');
     self.position = await stored(s => s.getItem(key)) || undefined;
     self.key = key;
+  };
+  // The server's tag of the account: beside the feed, and with what its requests carry. Without one
+  // (an older server) accounts are told apart by the option and the token.
+  const account = async () => {
+    const ask = fetch || globalThis.fetch;
+    if (!ask) return '';
+    const late = new AbortController(), timer = setTimeout(() => late.abort(), idleTimeout);
+    try {
+      const response = await ask(url.replace(/[^/?]*(\?|$)/, 'identity$1'), { headers: authorized({ Accept: 'application/json' }), credentials, signal: late.signal, cache: 'no-store' });
+      if (response.ok) return (await response.json()).identity || '';
+      const error = await refusal(response);
+      if (error.final && error.status !== 401) return '';
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  const authorized = more => ({ ...more, ...headers, ...bearer && { Authorization: 'Bearer ' + bearer } });
+  // Another account has signed in. Its connection must not go on from the position of the first
+  // one, nor be shared with its tabs.
+  const checkAccount = ({ identity: now }) => {
+    if (!tag || !now || now === tag) return;
+    tag = now;
+    self.key = undefined;
+    if (self.leave) self.leave();
+    throw fail('another account has signed in');
   };
   // Another tab with the same key may be further.
   const save = event => stored(async s => {
@@ -440,6 +474,7 @@ export function connect(address, options = {}) {
       for await (const event of (fetch ? viaFetch : viaEventSource)(requestFor(at(), { ...end, beat, signal: over.signal }))) {
         if (cause) break;
         reading = false;
+        if (event.type === 'tidemark.open') checkAccount(JSON.parse(event.data));
         await take(event);
         if (event.type === 'tidemark.close') leave(JSON.parse(event.data), end, task);
         if (cause) break;
@@ -456,12 +491,12 @@ export function connect(address, options = {}) {
   };
 
   const requestFor = (start, more) => {
-    const pairs = ['heartbeat=event'], sent = { Accept: 'text/event-stream', ...headers };
+    const pairs = ['heartbeat=event'], sent = authorized({ Accept: 'text/event-stream' });
     if (!start && from) pairs.push(pair('from', from));
     if (!fetch && start) pairs.push(pair('last_event_id', start));
+    if (start && tag) pairs.push(pair('identity', tag));
     if (!fetch && bearer) pairs.push(pair('access_token', bearer));
     if (start) sent['Last-Event-ID'] = start;
-    if (bearer) sent.Authorization = 'Bearer ' + bearer;
     return { fetch, EventSource, url: join(url, pairs), headers: sent, credentials, types, ...more };
   };
 
@@ -505,15 +540,24 @@ export function connect(address, options = {}) {
     if (!shared || !globalThis.BroadcastChannel || !(globalThis.navigator || '').locks) {
       return follow(newTask(), () => self.position, deliver, setState);
     }
-    for (let pause = 0; !self.closed && !self.key;) {
+    for (let pause = 0, refused; !self.closed;) {
       try {
         await authorize();
       } catch (error) {
-        setState('waiting', { error, delay: pause = backoff(pause, 0) });
+        if (error.status === 401) {
+          if (refused || typeof token !== 'function') throw error;
+          bearer = '';
+          reason = refused = 'refused';
+          continue;
+        }
+        setState('waiting', { error, delay: pause = backoff(pause, error.asked) });
         await handling.wait(pause);
+        continue;
       }
+      refused = '';
+      if (!self.closed) await share({ self, follow, deliver, setState, idleTimeout });
+      if (!self.closed) await handling.wait(pause = backoff(pause, 0)); // another account
     }
-    if (!self.closed) await share({ self, follow, deliver, setState, idleTimeout });
   };
 
   self.tasks.add(handling);

@@ -20,6 +20,7 @@ func (w *world) end() {
 	if w.missing {
 		w.replace()
 	}
+	w.copyMore(len(w.origin))
 	if len(w.violations) == 0 {
 		w.settle()
 		for _, subject := range subjects {
@@ -38,22 +39,21 @@ func (w *world) end() {
 
 // catchUp gives every client all that it takes, and fails those for which nothing helps.
 func (w *world) catchUp() {
-	for begun := time.Now(); ; w.store.Calm() {
-		behind := w.round()
-		if len(w.violations) > 0 {
-			return
+	for range 2 { // what comes after the end would be too much
+		for begun := time.Now(); ; w.store.Calm() {
+			behind := w.round()
+			if len(w.violations) > 0 {
+				return
+			}
+			if behind == "" {
+				break
+			}
+			if time.Since(begun) > patience {
+				w.bad("calm: " + behind)
+				return
+			}
 		}
-		if behind == "" {
-			break
-		}
-		if time.Since(begun) > patience {
-			w.bad("calm: " + behind)
-			return
-		}
-	}
-	w.store.Calm()
-	if behind := w.round(); behind != "" { // what comes after the end would be too much
-		w.bad("calm: caught up, and then " + behind)
+		w.store.Calm()
 	}
 	for _, c := range w.clients {
 		c.obs.end(c.sub.Position())
@@ -119,7 +119,7 @@ func (w *world) stopNodes() {
 			continue
 		}
 		select {
-		case <-n.ended:
+		case n.err = <-n.ended:
 		case <-time.After(patience):
 			w.bad(fmt.Sprintf("node %d: the feed does not stop", n.id))
 		}

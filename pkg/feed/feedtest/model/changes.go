@@ -14,6 +14,8 @@ func (w *world) change(kind opKind, rng *rand.Rand) {
 		for range 1 + rng.IntN(4) {
 			w.publish(rng)
 		}
+	case opCopy:
+		w.copyMore(1 + rng.IntN(6))
 	case opTrim:
 		w.trim(rng)
 	case opDelete:
@@ -33,8 +35,29 @@ func (w *world) change(kind opKind, rng *rand.Rand) {
 }
 
 func (w *world) publish(rng *rand.Rand) {
-	w.publishOn(oneOf(rng, subjects...), rng.IntN(w.p.Large+1))
+	subject, size := oneOf(rng, subjects...), rng.IntN(w.p.Large+1)
+	if w.p.Mirror && len(w.nodes) > 0 {
+		w.note("the origin stores an event on %s", subject)
+		w.origin = append(w.origin, queued{subject, size})
+		w.store.(mirror).SetCopy(feed.CopyBehind)
+		return
+	}
+	w.publishOn(subject, size)
 }
+
+// copyMore lets the mirror store up to n events that its origin has.
+func (w *world) copyMore(n int) {
+	for ; n > 0 && len(w.origin) > 0; n-- {
+		w.publishOn(w.origin[0].subject, w.origin[0].size)
+		w.origin = w.origin[1:]
+	}
+	if m, ok := w.store.(mirror); ok && w.p.Mirror && len(w.origin) == 0 {
+		m.SetCopy(feed.CopyLevel)
+	}
+}
+
+// newest is the last sequence that a client may have: the origin's, where there is one.
+func (w *world) newest() uint64 { return w.rec.current.last + uint64(len(w.origin)) }
 
 func (w *world) publishOn(subject string, size int) {
 	e := &event{subject: subject, sent: time.Now()}
@@ -82,7 +105,7 @@ func (w *world) purgeSubject(rng *rand.Rand) {
 
 // replace removes the stream, or makes one where there is none.
 func (w *world) replace() {
-	w.rec.disturbed = time.Now()
+	w.disturbed()
 	if !w.missing {
 		w.note("remove the stream")
 		w.lost(func(seen map[int]uint64) {
@@ -103,7 +126,7 @@ func (w *world) restore(kind opKind) {
 	if len(w.rec.backups) == 0 {
 		return
 	}
-	w.rec.disturbed = time.Now()
+	w.disturbed()
 	floor := w.rec.backups[len(w.rec.backups)-1].last
 	w.note("%s to %d", kind, floor)
 	w.lost(func(seen map[int]uint64) {

@@ -94,7 +94,7 @@ func (c *client) open(opts feed.SubscribeOptions, tryFirst bool) {
 	})
 }
 
-// subscribe asks until there is a stream, as the HTTP handler does.
+// subscribe retries until there is a stream, as the HTTP handler does.
 func (c *client) subscribe(opts feed.SubscribeOptions) (*feed.Subscription, error) {
 	for {
 		sub, err := c.node.feed.Subscribe(c.ctx, opts)
@@ -258,7 +258,7 @@ func (w *world) drawStart(rng *rand.Rand) (start, feed.Start) {
 		s.kind, s.text, s.time = "time", d.String()+" ago", now.Add(-d)
 		of, _ = feed.ParseFrom(d.String(), now)
 	case n == 6:
-		seq := 1 + rng.Uint64N(w.rec.current.last+3)
+		seq := 1 + rng.Uint64N(w.newest()+w.beyond())
 		s.kind, s.text, s.named, s.madeUp = "seq", fmt.Sprint("sequence ", seq), feed.Position{Seq: seq - 1}, true
 		of, _ = feed.ParseFrom(fmt.Sprint(seq), now)
 	case n == 7:
@@ -281,7 +281,7 @@ func (w *world) drawPlace(rng *rand.Rand) (at place, madeUp bool) {
 		return w.places[rng.IntN(len(w.places))], false
 	}
 	at = place{epoch: w.rec.current.epoch, order: w.rec.order, tick: w.rec.tick}
-	at.seq = rng.Uint64N(w.rec.current.last + 3)
+	at.seq = rng.Uint64N(w.newest() + w.beyond())
 	switch rng.IntN(6) {
 	case 0:
 		at.epoch = ""
@@ -289,4 +289,13 @@ func (w *world) drawPlace(rng *rand.Rand) (at place, madeUp bool) {
 		at.epoch = "zzzzzz"
 	}
 	return at, true
+}
+
+// beyond is how far beyond the end positions are made up. A mirror waits for those that it has not
+// reached, without end.
+func (w *world) beyond() uint64 {
+	if w.p.Mirror {
+		return 1
+	}
+	return 3
 }

@@ -9,7 +9,7 @@
 // frames, number of nodes, which kinds of events occur) and the operations. Each operation has
 // random numbers of its own, so that a shorter list of operations replays in the same way and a
 // failure can be reduced. Operations change the stream (publish, trim, delete, purge a subject,
-// recreate, remove, back up, restore, roll back), the way to it (outages, consumers lost, calls
+// recreate, remove, back up, restore, roll back, copy from an origin), the way to it (outages, consumers lost, calls
 // of the log held before or after the answer) and the clients (open with every kind of start,
 // poll, leave in the middle of anything). Clients poll at random, only when woken, or block in
 // Next; they resume from positions that other clients were given, also on another node.
@@ -37,10 +37,20 @@
 //   - Removal (where [Kind.RemovedWithin] is set): what was deleted or trimmed longer ago is not
 //     delivered, unless the way to the stream was disturbed.
 //
-// # What cannot be checked
+// # What is not checked
 //
-// Where sequences were used twice within one epoch, docs/DESIGN.md excepts positions beyond what
-// a node had seen when that happened; so does the model. `from=last` and the other starts that
-// name no position claim nothing about events that were removed before the connection opened,
-// and `from=last` nothing about those removed during its first replay.
+//   - Where sequences were used twice within one epoch, docs/DESIGN.md excepts positions beyond what
+//     a node had read when that happened; so does the model.
+//   - Events that were deleted and that a restored disk brings back: a deletion that is taken back
+//     may hide another one, as the stream shows as many as before.
+//   - Starts that name no position claim nothing about events that were removed before the
+//     connection opened, and `from=last` nothing about those removed or superseded during its replay.
+//   - Mirrors on JetStream, replicas that lag in a real cluster, and the time that anything takes.
+//
+// # Running it
+//
+// `go test` plays a number of histories that takes some seconds. TIDEMARK_MODEL_SEED,
+// TIDEMARK_MODEL_HISTORIES and TIDEMARK_MODEL_DURATION choose others, TIDEMARK_MODEL_FAILURES how many
+// failures end a run; `task model` plays for an hour. A history in memory plays the same each time; one on
+// JetStream has the same operations, at times of its own.
 package model

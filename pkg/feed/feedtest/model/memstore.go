@@ -15,12 +15,15 @@ import (
 // its own, and plays the same each time.
 func InMemory(command string, histories int) Kind {
 	return Kind{
-		Command: command, Histories: histories, Bubble: synctest.Test,
+		Command: command, Histories: histories, Bubble: synctest.Test, RemovedWithin: 2 * time.Second,
 		Open: func(_ testing.TB, p Profile) Store {
 			log := feedtest.NewMemLog()
 			log.ReadBatch = p.ReadBatch
 			if p.ChosenEpoch {
 				log.ChooseEpoch("chosen")
+			}
+			if p.Mirror {
+				log.SetCopy(feed.CopyLevel)
 			}
 			return &memStore{MemLog: log}
 		},

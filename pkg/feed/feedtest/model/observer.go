@@ -31,7 +31,8 @@ type Observer struct {
 	latest        latestOnly
 	beat          feed.Position // the last that position was given
 	delivered     int
-	removedWithin time.Duration // see Kind.RemovedWithin
+	reasons       map[feed.Reason]int // of gaps
+	removedWithin time.Duration       // see Kind.RemovedWithin
 }
 
 // place is how far a connection is: everything at or below the sequence that was stored up to
@@ -150,7 +151,7 @@ func (o *Observer) missing(e *event, where string) {
 	if e.void > 0 || e.broughtBack() || o.leftOut(e) {
 		return
 	}
-	if e.seq <= o.at.seq || o.rec.lines[o.at.epoch].reused(e) { // a gap was received, or is once the node knows
+	if e.seq <= o.at.seq || o.rec.lines[o.at.epoch].reused(e) { // a gap was received, or is once the node has noticed
 		o.replaced = append(o.replaced, e)
 		return
 	}
@@ -158,7 +159,7 @@ func (o *Observer) missing(e *event, where string) {
 		if s.to < o.asked {
 			continue
 		}
-		if !o.start.claims() && s.from <= o.opened || o.announced(s.from) {
+		if !o.start.claims() && s.from <= o.opened || o.announced(s.from) || o.rec.lines[o.at.epoch].broughtBack() {
 			return
 		}
 		o.bad("%d-%s (%d) was removed at %d and passed over %s without a gap since; gaps at %v", e.seq, o.at.epoch, e.order, s.from, where, o.gaps)

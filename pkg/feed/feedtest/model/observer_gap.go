@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/feed"
 )
 
-// gap checks a gap: that it has a cause, that it tells the truth, and that it passes nothing
+// gap checks a gap: that it has a cause, that its fields are true, and that it passes nothing
 // over that is stored.
 func (o *Observer) gap(g *feed.Gap) {
 	l := o.rec.lines[g.Continues.Epoch]
@@ -27,6 +27,7 @@ func (o *Observer) gap(g *feed.Gap) {
 		maps.DeleteFunc(o.seen, func(_ int, seq uint64) bool { return seq > g.Continues.Seq || g.Reason == feed.NewEpoch })
 	}
 	o.gaps = append(o.gaps, o.rec.tick)
+	o.reasons[g.Reason]++
 	o.move(place{g.Continues.Seq, g.Continues.Epoch, o.rec.order, l.oldest(g.Continues.Seq, o.rec.tick)})
 	o.beat = feed.Position{}
 	o.blind = slices.ContainsFunc(l.lost, func(e lostEnd) bool { // it may have been found before the loss
@@ -54,12 +55,12 @@ func (o *Observer) cause(g *feed.Gap, l *line) {
 	switch g.Reason {
 	case feed.Trimmed:
 		caused = slices.ContainsFunc(l.bounds, func(b bounds) bool { return b.first > requested.Seq+1 }) // the node may have looked before
-	case feed.Future:
-		caused = slices.ContainsFunc(l.since(min(o.asked, l.lostSince(0))), func(b bounds) bool { return b.last < requested.Seq }) || // the node may have looked before
+	case feed.Future: // a mirror is waited for: no position is beyond the end of its origin
+		caused = !o.rec.copied && (slices.ContainsFunc(l.since(min(o.asked, l.lostSince(0))), func(b bounds) bool { return b.last < requested.Seq }) || // the node may have looked before
 			slices.ContainsFunc(l.lost, func(e lostEnd) bool {
 				return e.floor <= requested.Seq && (e.tick > o.asked || requested.Seq <= e.last) ||
 					e.tick > o.asked && g.Continues.Seq > requested.Seq // it answers for losses before that, too
-			})
+			}))
 	case feed.NewEpoch:
 		caused = g.Continues.Epoch != requested.Epoch || slices.ContainsFunc(l.lost, func(e lostEnd) bool { return e.born && e.tick > o.start.noticed })
 	case feed.Possible:
@@ -129,6 +130,10 @@ func (l *line) oldest(seq uint64, now int) int {
 func (e *event) broughtBack() bool {
 	return slices.ContainsFunc(e.absent, func(s span) bool { return s.to != always })
 }
+
+// broughtBack reports that deletions were taken back: the stream may show as many as before, and has
+// others.
+func (l *line) broughtBack() bool { return slices.ContainsFunc(l.events, (*event).broughtBack) }
 
 // absentSince reports that the event was not there at some time from a tick to now.
 func (e *event) absentSince(tick int) bool {

@@ -57,6 +57,9 @@ func (o *Observer) open(opening feed.Opening, exact bool) {
 		if opening.Position.Seq > l.maxLast(0) { // of the present incarnation, or of one that the node still follows
 			o.bad("from=%s opens at %s, beyond the end", o.start.kind, opening.Position)
 		}
+		if o.start.kind == "last" {
+			o.openLast(opening, l)
+		}
 		if opening.Gap != nil && o.start.kind == "new" {
 			o.bad("from=new opens with a gap: %+v", opening.Gap)
 		}
@@ -99,6 +102,9 @@ func (o *Observer) openAt(opening feed.Opening) {
 	o.at = place{named.Seq, named.Epoch, o.start.order, o.start.tick}
 	if o.start.madeUp { // it claims what is stored below it by now, too
 		o.at.order, o.at.tick = o.rec.order, o.asked
+		if l := o.rec.lines[named.Epoch]; l != nil {
+			o.at.tick = l.oldest(named.Seq, o.asked)
+		}
 	}
 	o.blind = o.rec.replacedUnseen(o.at, o.node)
 	continued := opening.Gap == nil || opening.Gap.Reason == feed.Possible
@@ -152,6 +158,19 @@ func (o *Observer) openingPending(opening feed.Opening, l *line, exact bool) {
 	}
 	if exact && opening.Pending != now {
 		o.bad("opens with %d pending, and %d are stored after %s", opening.Pending, now, opening.Position)
+	}
+}
+
+// openLast checks that the latest event of each subject is yet to come.
+func (o *Observer) openLast(opening feed.Opening, l *line) {
+	if l.lostSince(o.asked) != always {
+		return
+	}
+	for _, e := range l.events {
+		there := e.present() && !e.absentSince(o.asked) && e.stored < o.asked
+		if there && o.matches(e.subject) && e.seq <= opening.Position.Seq && !o.leftOut(e) {
+			o.bad("from=last opens at %s, after %d, which is the latest of %s", opening.Position, e.seq, e.subject)
+		}
 	}
 }
 

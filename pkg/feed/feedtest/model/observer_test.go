@@ -25,14 +25,14 @@ func newStory(n int, resume uint64) *story {
 		s.publish("notifications.a")
 	}
 	s.connect(start{
-		kind: "resume", named: feed.Position{Seq: resume, Epoch: "e1"}, order: int(resume), tick: s.rec.tick, text: "resume", //nolint:gosec // small
+		kind: "resume", named: feed.Position{Seq: resume, Epoch: "e1"}, order: int(resume), tick: s.rec.tick, text: "resume",
 	}, "notifications.a")
 	return s
 }
 
 func (s *story) connect(st start, filters ...string) {
 	s.Observer = &Observer{
-		rec: s.rec, filters: filters, start: st, asked: s.rec.tick, seen: map[int]uint64{}, removedWithin: 2 * time.Second,
+		rec: s.rec, filters: filters, start: st, asked: s.rec.tick, seen: map[int]uint64{}, reasons: map[feed.Reason]int{}, removedWithin: 2 * time.Second,
 		report: func(v string) { s.violations = append(s.violations, v) },
 	}
 }
@@ -254,6 +254,11 @@ func TestObserver_FalsifiedDeliveries_AreFound(t *testing.T) {
 			s.rec.tick++
 			s.asked = s.rec.tick
 			s.open(feed.Opening{ID: "2-e1", Position: at(2), Pending: 3}, true)
+		}},
+		{"from last, behind the latest", "which is the latest of notifications.a", func(s *story) {
+			s.rec.tick++
+			s.connect(start{kind: "last"}, "notifications.a")
+			s.open(feed.Opening{ID: "5-e1", Position: at(5)}, false)
 		}},
 		{"from last, without the latest", "passed over before 6-e1", func(s *story) {
 			s.connect(start{kind: "last"}, "notifications.a", "notifications.b")

@@ -29,6 +29,9 @@ type Profile struct {
 	Recreate, Missing bool
 	// Outages cut nodes off, Disturb loses consumers and the like.
 	Outages, Disturb bool
+	// Mirror makes the stream a copy that lags behind its origin: clients come with positions that it
+	// has not reached. Its incarnation does not change.
+	Mirror bool
 	// Large is the size of the largest events in bytes.
 	Large int
 }
@@ -51,6 +54,10 @@ func newProfile(seed uint64) Profile {
 		Retention: often(), Deletions: often(), Recreate: seldom(), Missing: seldom(),
 		Outages: often(), Disturb: often(), Large: oneOf(rng, 0, 50, 1000),
 	}
+	if rand.New(rand.NewPCG(seed, 5)).IntN(8) == 0 { //nolint:gosec // a seed reproduces it
+		p.Mirror = true
+		p.ChosenEpoch, p.Rollback, p.Restore, p.Recreate, p.Missing = true, false, false, false, false
+	}
 	return p
 }
 
@@ -69,6 +76,7 @@ func (p Profile) String() string {
 	add("deletions", p.Deletions)
 	add("recreate", p.Recreate)
 	add("missing", p.Missing)
+	add("mirror", p.Mirror)
 	add("outages", p.Outages)
 	add("disturb", p.Disturb)
 	f := p.Feed
@@ -99,6 +107,7 @@ const (
 	opRelease      opKind = "release"
 	opPause        opKind = "pause"
 	opOpen         opKind = "open"
+	opCopy         opKind = "copy"
 	opTurn         opKind = "turn"
 	opLeave        opKind = "leave"
 )
@@ -147,5 +156,6 @@ func (p Profile) weights() []weighted {
 	add(p.Restore, opRestore, 2)
 	add(p.Outages, opReach, 5)
 	add(p.Disturb, opDisturb, 3)
+	add(p.Mirror, opCopy, 12)
 	return list
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Record is what the model knows of the stream: every event that was ever stored, and when it
+// Record is the reference: every event of the stream that was ever stored, and when it
 // was there. Time is counted in changes of the record (ticks).
 type Record struct {
 	tick    int

@@ -60,10 +60,10 @@ func (r *run) configure() {
 		r.first = r.number(envSeed, text)
 	}
 	if text := os.Getenv(envHistories); text != "" {
-		r.left = int(r.number(envHistories, text)) //nolint:gosec // as many as somebody asks for
+		r.left = int(r.number(envHistories, text)) //nolint:gosec // as many as the user wants
 	}
 	if text := os.Getenv(envFailures); text != "" {
-		r.maxFailures = int(r.number(envFailures, text)) //nolint:gosec // as many as somebody asks for
+		r.maxFailures = int(r.number(envFailures, text)) //nolint:gosec // as many as the user wants
 	}
 	if text := os.Getenv(envDuration); text != "" {
 		d, err := time.ParseDuration(text)

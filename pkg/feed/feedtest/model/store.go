@@ -2,6 +2,7 @@ package model
 
 import (
 	"testing"
+	"time"
 
 	"github.com/tidemark/tidemark/pkg/feed"
 )
@@ -36,13 +37,16 @@ type Store interface {
 	Disturb(pick int) string
 
 	// Settle waits until the nodes have done what they can, or for a moment where that cannot be
-	// told.
+	// observed.
 	Settle()
 	// Calm blocks for a while in which nothing happens.
 	Calm()
 	// Leaks says what the nodes hold although they have ended; empty for nothing.
 	Leaks() string
 }
+
+// mirror is a Store that can be a copy of another stream.
+type mirror interface{ SetCopy(feed.Copy) }
 
 // Kind is a kind of Store, and how the model is run on it.
 type Kind struct {
@@ -57,9 +61,9 @@ type Kind struct {
 	// Bubble runs a history; nil for in the caller's goroutine. The in-memory store needs a
 	// synctest bubble.
 	Bubble func(t *testing.T, history func(t *testing.T))
-	// RemovedWithin is a time in seconds after which nothing that was removed is delivered any
-	// more; 0 does not check it.
-	RemovedWithin int
+	// RemovedWithin is the time after which nothing that was removed is delivered any more, as long
+	// as the nodes reach the stream; 0 does not check it.
+	RemovedWithin time.Duration
 	// Parallel is how many histories run at once; 1 when zero.
 	Parallel int
 }

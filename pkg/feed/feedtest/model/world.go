@@ -24,12 +24,19 @@ type world struct {
 	opened  int
 	places  []place // positions to resume from
 	missing bool    // there is no stream
+	origin  []queued
 
 	step       int
 	trace      []string
 	violations []string
 	delivered  int
 	gaps       map[feed.Reason]int
+}
+
+// queued is an event that the origin of a mirror has stored, and the mirror has not.
+type queued struct {
+	subject string
+	size    int
 }
 
 // node is one feed over the stream.
@@ -50,6 +57,7 @@ type node struct {
 func play(t *testing.T, kind Kind, p Profile, ops []op) *world {
 	w := &world{p: p, kind: kind, store: kind.Open(t, p), gates: &gates{open: !p.Gated}, gaps: map[feed.Reason]int{}}
 	w.rec = newRecord(w.store.Epoch())
+	w.rec.copied = p.Mirror
 	w.note("%s", p)
 	rng := rand.New(rand.NewPCG(p.Seed, 3)) //nolint:gosec // a seed reproduces it
 	for range rng.IntN(12) {
@@ -130,7 +138,7 @@ func (n *node) alive() {
 	}
 }
 
-// caughtUp reports that the node knows all that is stored, and can be asked.
+// caughtUp reports that the node has read all that is stored, and reaches the stream.
 func (n *node) caughtUp() bool {
 	if n.w.p.Gated || n.down || n.w.missing {
 		return false
@@ -140,7 +148,7 @@ func (n *node) caughtUp() bool {
 }
 
 // seen is up to where each node's tail has read the present line, and so notices what replaces it.
-// At a deleted event the feed follows from another place, and no longer knows what it had read.
+// At a deleted event the feed may follow from another place, and forget what it had read.
 func (w *world) seen() map[int]uint64 {
 	seen := map[int]uint64{}
 	for _, n := range w.nodes {
@@ -181,7 +189,7 @@ func (w *world) apply(o op) {
 	case opDisturb:
 		if what := w.store.Disturb(rng.IntN(1000)); what != "" {
 			w.note("%s", what)
-			w.rec.disturbed = time.Now()
+			w.disturbed()
 		}
 		return
 	case opPause:
@@ -210,9 +218,15 @@ func (w *world) reach(n *node) {
 	n.down = !n.down
 	w.note("node %d reaches the stream: %v", n.id, !n.down)
 	w.store.SetReachable(n.id, !n.down)
+	w.disturbed()
+}
+
+// disturbed notes that the nodes may be late with what happens to the stream: for as long as one of them
+// cannot reach it, and from now on.
+func (w *world) disturbed() {
 	w.rec.disturbed = time.Now()
-	if n.down {
-		w.rec.disturbed = time.Now().Add(1 << 40) // until it is up again
+	if slices.ContainsFunc(w.nodes, func(n *node) bool { return n.down }) {
+		w.rec.disturbed = time.Now().Add(365 * 24 * time.Hour)
 	}
 }
 
@@ -242,8 +256,8 @@ func (w *world) openClient(rng *rand.Rand) {
 		w: w, name: fmt.Sprint("client ", w.opened), node: n, mode: clientMode(rng.IntN(3)), results: make(chan func(), 1), //nolint:gosec // below 3
 	}
 	c.obs = &Observer{
-		rec: w.rec, node: n.id, filters: oneOf(rng, filterSets...), start: st, asked: w.rec.tick, seen: map[int]uint64{},
-		removedWithin: time.Duration(w.kind.RemovedWithin) * time.Second,
+		rec: w.rec, node: n.id, filters: oneOf(rng, filterSets...), start: st, asked: w.rec.tick, seen: map[int]uint64{}, reasons: map[feed.Reason]int{},
+		removedWithin: w.kind.RemovedWithin,
 		report:        func(v string) { w.bad(c.name + ": " + v) }, reached: w.remember,
 	}
 	if w.p.Gated {
@@ -283,4 +297,7 @@ func (w *world) leaveClient(rng *rand.Rand) {
 func (w *world) finish(c *client) {
 	c.leave()
 	w.delivered += c.obs.delivered
+	for why, n := range c.obs.reasons {
+		w.gaps[why] += n
+	}
 }

@@ -7,10 +7,15 @@ import { setTimeout } from 'node:timers/promises';
 const { connect } = await import(process.env.TIDEMARK_CLIENT ?? '../tidemark.js');
 
 // Serves HTTP until the test ends. Each request goes to the next of the handlers, the last
-// one takes all others; `requests` are those that came.
+// one takes all others; `requests` are those that came. Requests for the account's tag go to
+// `identity` of the first argument, if that is an object, and are in `asked`.
 export async function serve(t, ...handlers) {
-  const requests = [];
+  const requests = [], asked = [], { identity = problem(404) } = typeof handlers[0] === 'object' ? handlers.shift() : {};
   const server = createServer((req, res) => {
+    if (/^\/identity(\?|$)/.test(req.url)) {
+      asked.push(req);
+      return identity(res, req);
+    }
     requests.push(req);
     (handlers.length > 1 ? handlers.shift() : handlers[0])(res, req);
   });
@@ -20,7 +25,7 @@ export async function serve(t, ...handlers) {
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${server.address().port}/events`, requests };
+  return { url: `http://127.0.0.1:${server.address().port}/events`, requests, asked };
 }
 
 // A handler that answers with a stream and leaves it open.
@@ -93,5 +98,5 @@ export function pieces(chunks, { end = true } = {}) {
 }
 
 // A fetch that gives each answer once, and then none until it is aborted.
-export const answers = (...responses) => (_, { signal }) => responses.shift() ??
+export const answers = (...responses) => (url, { signal }) => /\/identity(\?|$)/.test(url) ? new Response('', { status: 404 }) : responses.shift() ??
   new Promise((_, fail) => { signal.addEventListener('abort', () => fail(signal.reason)); });

@@ -1,0 +1,35 @@
+package server
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+)
+
+// A storm of replays whose clients do not read leaves several times limits.replay_bytes of garbage, and
+// the runtime keeps that memory for minutes: nothing allocates any more that would make it collect. It
+// is returned once at least suspendedStorm replays were suspended and most of the budget is free. That
+// is looked at every stormPause, so that it costs one collection in that time at most.
+const (
+	suspendedStorm = 50
+	stormPause     = 10 * time.Second
+)
+
+// returnMemory blocks until ctx ends.
+func (s *Server) returnMemory(ctx context.Context) {
+	tick := time.NewTicker(stormPause)
+	defer tick.Stop()
+	for returned := uint64(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		b := s.budget.Status()
+		if b.Suspended >= returned+suspendedStorm && b.Waiting == 0 && b.Used < b.Limit/4 {
+			returned = b.Suspended
+			debug.FreeOSMemory()
+			s.opts.Logger.Debug("memory of suspended replays returned to the system", "suspended", b.Suspended)
+		}
+	}
+}
