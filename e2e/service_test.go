@@ -27,7 +27,7 @@ type service struct {
 // serve starts a service with more flags, and waits until it is ready.
 func serve(t *testing.T, flags ...string) *service {
 	t.Helper()
-	return serveAt(t, freeAddr(t), flags...)
+	return serveAt(t, freeAddr(t), append([]string{"--dev"}, flags...)...)
 }
 
 func serveAt(t *testing.T, httpAddr string, flags ...string) *service {
@@ -40,7 +40,7 @@ func serveAt(t *testing.T, httpAddr string, flags ...string) *service {
 	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--http.tls.") }) {
 		s.scheme = "https"
 	}
-	s.args = append([]string{"serve", "--dev", "--http.addr", s.httpAddr, "--sse.retry=100ms"}, flags...)
+	s.args = append([]string{"serve", "--http.addr", s.httpAddr, "--sse.retry=100ms"}, flags...)
 	s.start()
 	s.awaitReady()
 	return s
