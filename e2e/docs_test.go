@@ -37,7 +37,7 @@ func (b *browser) testDocs(t *testing.T) {
 	}
 	run(page, chromedp.Navigate(s.url("/docs")))
 	page.await(`document.querySelectorAll('.opblock').length >= 9`)
-	run(page, chromedp.Click(`document.querySelector('[data-path="/events"]').closest('.opblock').querySelector('.opblock-summary-control')`, chromedp.ByJSPath))
+	run(page, chromedp.Click(`#operations-feeds-subscribe-notifications-1 .opblock-summary-control`))
 	page.await(`document.querySelector('.opblock.is-open .parameters') !== null`)
 	page.await(`document.body.textContent.includes('Last-Event-ID')`)
 	if dir := os.Getenv("TIDEMARK_SCREENSHOTS"); dir != "" {
