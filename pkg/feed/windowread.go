@@ -12,8 +12,8 @@ const joinAtOnce = 16
 // match, however much lies between. Wildcards cost a look at each frame.
 //
 // Frames are matched after the feed was unlocked again. Matching a stretch while it is locked takes
-// 100 µs, which would do, if the thread that holds the lock were never interrupted: on a busy
-// machine a live event waited for 20 ms beside one client that resumed over and over.
+// 100 µs, and on a busy machine a live event then waited up to 20 ms beside one client that resumed
+// over and over, perhaps because the thread that held the lock lost its processor.
 type windowReader struct {
 	set filterSet
 	buf []*Frame // a stretch, nil without wildcards
