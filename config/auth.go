@@ -8,8 +8,10 @@ import (
 )
 
 // OnLoopback reports whether http.addr can be reached from this machine alone.
-func (c Config) OnLoopback() bool {
-	host, _, err := net.SplitHostPort(c.HTTP.Addr)
+func (c Config) OnLoopback() bool { return onLoopback(c.HTTP.Addr) }
+
+func onLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
 		return false
 	}
@@ -55,6 +57,7 @@ func (c Config) validateAuth(p *problems) {
 		}
 	}
 	c.validateReach(p)
+	c.validateStoreReach(p)
 	c.Auth.JWT.validate(p, c.hasSource("jwt"))
 	for _, pair := range c.Auth.Header.Vars {
 		checkPair(p, "auth.header.vars", pair, "city=X-City")
@@ -65,6 +68,15 @@ func (c Config) validateAuth(p *problems) {
 	if _, err := c.HTTP.Proxies(); err != nil {
 		p.add("http.trusted_proxies", "%v", err)
 	}
+}
+
+// validateStoreReach keeps the embedded NATS server, which has no login, from being open by mistake:
+// a client of it reads and publishes everything, and ends any connection by a revocation.
+func (c Config) validateStoreReach(p *problems) {
+	if c.NATS.URL != "" || c.Insecure || !isAddr(c.NATS.Embedded.Addr) || onLoopback(c.NATS.Embedded.Addr) {
+		return
+	}
+	p.add("nats.embedded.addr", "%s can be reached from other machines, and the embedded server has no login; keep it on loopback, use a NATS server with users by nats.url, or start with --insecure", c.NATS.Embedded.Addr)
 }
 
 // validateReach compares who can connect with who would be let in.
