@@ -73,9 +73,10 @@ func rawAttacks() (out []attack) {
 	add("DELETE", "DELETE /events?user=mallory"+end, []int{405}, false)
 	add("a method of its own", "STEAL /events"+end, []int{405}, false)
 	add("a target that is a star", "GET *"+end, []int{400, 404}, false)
+	add("path of a publish without a subject", "GET /publish/"+end, []int{405}, false)
 	for _, path := range []string{
 		"/events%00", "/events%2f", "/%2fevents", "/events/", "//events", "/./events", "/x/../events", "/events/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/EVENTS", "/events;user=alice",
-		"/events%3Fuser=alice", "/debug/pprof/", "/metrics%00", "/.git/config", "/events\xff", "/publish/", "/publish%20", "/healthz%0d%0a",
+		"/events%3Fuser=alice", "/debug/pprof/", "/metrics%00", "/.git/config", "/events\xff", "/publish%20", "/healthz%0d%0a",
 	} {
 		add("path "+path, "GET "+path+end, []int{404, 400}, false)
 	}
