@@ -104,7 +104,11 @@ func TestReplay_BudgetIsUsed_Waits(t *testing.T) {
 			}
 			second := two.subscribe(t, from("all"))
 			read := make(chan error, 1)
-			go func() { read <- second.until(two.ctx, 10) }()
+			go func() {
+				err := second.until(two.ctx, 10)
+				_, _, sent := second.sub.Poll(1) // the last were sent: the first waits for their bytes
+				read <- errors.Join(err, sent)
+			}()
 			synctest.Wait()
 			if s := budget.Status(); s.Waiting != 1 || s.Used > s.Limit || len(second.seqs) > 0 {
 				t.Fatalf("%+v, and %d events were read", s, len(second.seqs))
@@ -122,9 +126,6 @@ func TestReplay_BudgetIsUsed_Waits(t *testing.T) {
 				first.sub.Close()
 			}
 			if err := <-read; err != nil {
-				t.Error(err)
-			}
-			if _, _, err := second.sub.Poll(1); err != nil { // the last were sent
 				t.Error(err)
 			}
 			second.want(t, texts(span(1, 10))...)

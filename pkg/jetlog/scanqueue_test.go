@@ -38,6 +38,7 @@ func TestScanQueue_TurnsComeInOrder(t *testing.T) {
 		}
 		release()
 		time.Sleep(time.Minute)
+		synctest.Wait() // all have returned
 		if !slices.Equal(order, []int{0, 1, 2, 3, 4}) {
 			t.Errorf("admitted in the order %v", order)
 		}
