@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -93,11 +94,18 @@ func TestHints_NATSLogin_IsNotPrinted(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	host := strings.TrimPrefix(url, "nats://")
 	for _, with := range []string{"nats://alice:hunter2@" + host, "nats://hunter2@" + host, "alice:hunter2@" + host, url + ",nats://alice:hunter2@127.0.0.1:1"} {
-		r := startNode(t, options(t, with))
+		srv, err := server.New(t.Context(), options(t, with))
+		if err != nil {
+			t.Fatal(err)
+		}
 		var out strings.Builder
-		if err := r.srv.Hints(&out); err != nil || strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), host) {
+		if err := srv.Hints(&out); err != nil || strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), host) {
 			t.Errorf("%s: %v %s", with, err, out.String())
 		}
-		r.stop()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := srv.Run(ended); err != nil { // which cleans up
+			t.Error(err)
+		}
 	}
 }
