@@ -22,7 +22,7 @@ type Action string
 const (
 	Login    Action = "login"    // to open a connection as somebody
 	Publish  Action = "publish"  // to store an event
-	Presence Action = "presence" // to read who is connected
+	Presence Action = "presence" // to list connections
 	Operate  Action = "operate"  // to use the admin API
 	Connect  Action = "connect"  // to open a connection within the limits
 	Host     Action = "host"     // to be served at a host name

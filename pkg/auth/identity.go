@@ -32,7 +32,7 @@ type Identity struct {
 	// TokenID is what a revocation may name beside the user: a token's claim jti, or the name
 	// of an API key. Empty when there is none. It is no token of a subject: it may hold dots.
 	TokenID string
-	// Publisher names who publishes, and is the same in a renewed token: a token's claim sub (where it
+	// Publisher names the publisher, and is the same in a renewed token: a token's claim sub (where it
 	// has none, its user, else its id), or the name of an API key. Empty when there is none.
 	Publisher string
 	// Issued is when a token was made, so that a revocation may spare younger ones; zero when

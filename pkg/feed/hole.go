@@ -78,7 +78,7 @@ func (f *Feed) announceHolesLocked() {
 // unannounced is a hole that was not announced to all, and where the tail was before it.
 type unannounced struct{ round, before uint64 }
 
-// maxUnannounced bounds the holes that are told apart. There are many in a second where a stream
+// maxUnannounced bounds the holes that are kept apart. There are many in a second where a stream
 // replaces its events faster than the tail reads them.
 const maxUnannounced = 64
 

@@ -88,7 +88,7 @@ func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 		r.publish(40, "n.a")
 		r.Delete(35)
 		synctest.Wait()
-		c := r.subscribe(t, feed.Resume("10-e1"), "n.a") // told of 35
+		c := r.subscribe(t, feed.Resume("10-e1"), "n.a") // it knows of 35
 		c.step(t, r.ctx)
 		c.log, c.gaps = nil, nil
 		log.broken = func() { r.Delete(20) } // at the next batch, which fails

@@ -219,7 +219,7 @@ func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 }
 
 // A stream loses its end twice. Positions that only the first loss concerned are those of the second
-// events by then, and a client that goes back is told why.
+// events by then, and a client that resumes receives the reason.
 func TestReset_EndLostTwiceBeforeThePoll_GoesBackAsFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil, feed.Options{})

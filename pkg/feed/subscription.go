@@ -195,7 +195,7 @@ func (s *Subscription) holdLocked() {
 }
 
 // take settles what was returned before, and returns what is pending, then the jump that
-// follows it. wait says that nothing more is there until the Waker is told.
+// follows it. wait reports that nothing more is there until the Waker is called.
 func (s *Subscription) take(room int) (d Delivery, wait bool, err error) {
 	s.feed.expireDue()
 	s.mu.Lock()

@@ -13,7 +13,7 @@ const (
 	RefusedReplays                       // Limits.Replays
 	RefusedConnectRate                   // Limits.ConnectsPerSecond
 	RefusedPublishRate                   // Limits.PublishesPerSecond
-	RefusedDraining                      // told to come back, to another node: Subscribe.Drain
+	RefusedDraining                      // closed with a retry, for another node: Subscribe.Drain
 	RefusedElsewhere                     // answered 503, for the proxy to ask another node: NextUpstream
 	RefusedLast                          // Limits.LastWaiting
 	RefusedLastPerUser                   // Limits.LastWaitingPerUser

@@ -23,7 +23,7 @@ const maxHead = 16 << 10
 // loop has it until it is, then the goroutine that answers.
 type arrival struct {
 	front      *frontListener
-	owner      *socketOwner // that counts it; released once, by whoever has the socket
+	owner      *socketOwner // that counts it; the holder of the socket releases it once
 	from       netip.AddrPort
 	fd         int32
 	generation uint32

@@ -116,7 +116,7 @@ func (s *Server) mayWatch(r *http.Request) (auth.Identity, error) {
 	return id, err
 }
 
-// refusedWatcher is the refusal of a request to read who is connected.
+// refusedWatcher is the refusal of a request to list connections.
 type refusedWatcher struct {
 	id auth.Identity
 	error
