@@ -42,10 +42,10 @@ func (s *Subscription) lostIn(ctx context.Context, read Batch) (gap *Gap, same b
 
 // deletedIn looks for deletions from the inside of what is left of a replay, where the stream
 // shows that there are others than were announced. Deletions that have left at the front do not
-// make up for as many new ones.
+// make up for as many new ones, and neither do those that were undone where the stream lost its end.
 func (s *Subscription) deletedIn(ctx context.Context, now State) (deleted, same bool, err error) {
 	r := &s.replay
-	if now.Deleted == 0 || now.Deleted == r.known.Deleted && now.FirstSeq == r.known.FirstSeq {
+	if now.Deleted == 0 || now.Deleted == r.known.Deleted && now.FirstSeq == r.known.FirstSeq && now.LastSeq >= r.known.LastSeq {
 		return false, true, nil
 	}
 	from := max(s.cursor+1, now.FirstSeq)

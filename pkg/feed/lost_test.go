@@ -350,3 +350,28 @@ func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
 		c.want(t, "5") // what lies before the opening is not delivered after it
 	})
 }
+
+// A stream that loses its end takes deletions there back. As many new ones elsewhere leave the number
+// of deletions as it was.
+func TestReplay_DeletionTakenBackWithTheEnd_AnnouncesTheNewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := hookRigUnarmed(t)
+		r.Delete(10)
+		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
+		c.step(t, r.ctx) // 1 2 3
+		c.step(t, r.ctx) // 4 5 6
+		r.Rollback(9)
+		r.Delete(8)
+		c.drain(t, r)
+		announced := false
+		for _, entry := range c.log {
+			announced = announced || entry == "gap:possible"
+			if entry == "9" && !announced {
+				t.Errorf("8 was passed over without a gap: %v", c.log)
+			}
+			if entry == "6" {
+				announced = false // what was announced before says nothing of it
+			}
+		}
+	})
+}
