@@ -86,15 +86,11 @@ func redactURL(url string) string {
 	} else {
 		scheme += "://"
 	}
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 { // a password may hold a slash or a question mark
+		scheme, rest = scheme+redacted, rest[at:]
+	}
 	base, query, hasQuery := strings.Cut(rest, "?")
-	authority, path, hasPath := strings.Cut(base, "/")
-	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
-		authority = redacted + authority[at:]
-	}
-	url = scheme + authority
-	if hasPath {
-		url += "/" + path
-	}
+	url = scheme + base
 	if hasQuery {
 		pairs := strings.Split(query, "&")
 		for i, pair := range pairs {

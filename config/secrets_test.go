@@ -29,7 +29,7 @@ func TestCheckSecretFile(t *testing.T) {
 // not printed.
 func TestPrint_URLs_HideLogins(t *testing.T) {
 	cfg := Default()
-	cfg.NATS.URL = "nats://alice:hunter2@a:4222,tls://hunter2@b:4222,bob:hunter2@c"
+	cfg.NATS.URL = "nats://alice:hunter2@a:4222,tls://hunter2@b:4222,bob:hunter2@c,nats://dave:hunter2/x?y@d:4222"
 	cfg.Auth.JWT.JWKSURL = "https://carol:hunter2@issuer.example/keys?token=hunter2&kid=hunter2#x"
 	cfg.Traces.Endpoint = "https://:hunter2@collector.example/v1/traces"
 	var out strings.Builder
@@ -39,7 +39,7 @@ func TestPrint_URLs_HideLogins(t *testing.T) {
 	if strings.Contains(out.String(), "hunter2") {
 		t.Errorf("%s", out.String())
 	}
-	for _, want := range []string{"@a:4222,", "@b:4222", "@c", "@issuer.example/keys?token=", "@collector.example/v1/traces"} {
+	for _, want := range []string{"@a:4222,", "@b:4222", "@c", "@d:4222", "@issuer.example/keys?token=", "@collector.example/v1/traces"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in %s", want, out.String())
 		}

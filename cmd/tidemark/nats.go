@@ -44,9 +44,9 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	case err == nil:
 		return nc, nil
 	case errors.Is(err, nats.ErrNoServers): // which says no more than the rest of the line
-		return nil, fmt.Errorf("NATS is not reached at %s: %s", withoutLogin(opts.URL), advice)
+		return nil, fmt.Errorf("NATS is not reached at %s: %s", jetlog.WithoutLogin(opts.URL), advice)
 	}
-	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", withoutLogin(opts.URL), err, advice)
+	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", jetlog.WithoutLogin(opts.URL), err, advice)
 }
 
 // logNATSSource logs what the nats command's variables and contexts are used for, and which are
@@ -54,7 +54,7 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 func logNATSSource(logger *slog.Logger, n config.NATS) {
 	if len(n.Source.Used) > 0 {
 		logger.Info("NATS settings come from the nats command; no embedded server is started",
-			"from", strings.Join(n.Source.Used, ", "), "url", withoutLogin(n.URL))
+			"from", strings.Join(n.Source.Used, ", "), "url", jetlog.WithoutLogin(n.URL))
 	}
 	if len(n.Source.Ignored) > 0 {
 		logger.Warn("variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)
@@ -74,17 +74,4 @@ func reachable(addr string) (string, error) {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port), nil
-}
-
-// withoutLogin is a list of URLs as a message may show it.
-func withoutLogin(urls string) string {
-	parts := strings.Split(urls, ",")
-	for i, part := range parts {
-		scheme, rest, found := strings.Cut(part, "://")
-		if !found {
-			scheme, rest = "nats", part
-		}
-		parts[i] = scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
-	}
-	return strings.Join(parts, ",")
 }

@@ -126,10 +126,3 @@ func TestReachable(t *testing.T) {
 		}
 	}
 }
-
-func TestWithoutLogin(t *testing.T) {
-	in := "nats://a:1,tls://me:p@ss@b:2,token@c"
-	if got, want := withoutLogin(in), "nats://a:1,tls://b:2,nats://c"; got != want {
-		t.Errorf("%q is shown as %q, want %q", in, got, want)
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -235,4 +236,19 @@ func (o ConnectOptions) notices(log *slog.Logger, failed *attempts) []nats.Optio
 			log.Warn("NATS reports an error", "error", err, "subject", subject)
 		}),
 	}
+}
+
+// WithoutLogin returns a list of server URLs by comma as messages may show it: without users,
+// passwords and tokens. Everything up to the last @ of a URL counts as its login, since a password
+// may hold a slash.
+func WithoutLogin(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		scheme, rest, found := strings.Cut(strings.TrimSpace(part), "://")
+		if !found {
+			scheme, rest = "nats", scheme
+		}
+		parts[i] = scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
+	}
+	return strings.Join(parts, ",")
 }

@@ -5,7 +5,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strings"
+
+	"github.com/tidemark/tidemark/pkg/jetlog"
 )
 
 // Hints writes what to try first, with the addresses that are really bound. What this node
@@ -58,14 +59,14 @@ func (s *Server) adminHint() string {
 
 func (s *Server) natsLine() string {
 	if s.embedded == nil {
-		return "with the NATS server " + withoutLogin(s.opts.NATS.URL)
+		return "with the NATS server " + jetlog.WithoutLogin(s.opts.NATS.URL)
 	}
 	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.embedded.ClientURL(), s.opts.Embedded.Dir)
 }
 
 // natsFlag is what the nats CLI needs where the server is not at its default.
 func (s *Server) natsFlag() string {
-	url := withoutLogin(s.opts.NATS.URL)
+	url := jetlog.WithoutLogin(s.opts.NATS.URL)
 	if s.embedded != nil {
 		url = s.embedded.ClientURL()
 	}
@@ -73,27 +74,6 @@ func (s *Server) natsFlag() string {
 		return ""
 	}
 	return " -s " + url
-}
-
-// withoutLogin leaves the user and password, or the token, of each URL of a list out.
-func withoutLogin(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, u := range list {
-		scheme, rest, ok := strings.Cut(u, "://")
-		if !ok {
-			scheme, rest = "", u
-		}
-		authority, path, hasPath := strings.Cut(rest, "/")
-		rest = authority[strings.LastIndexByte(authority, '@')+1:]
-		if hasPath {
-			rest += "/" + path
-		}
-		if ok {
-			rest = scheme + "://" + rest
-		}
-		list[i] = strings.TrimSpace(rest)
-	}
-	return strings.Join(list, ",")
 }
 
 // baseURL is where this machine reaches the server.

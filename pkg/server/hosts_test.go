@@ -93,7 +93,7 @@ func TestBasePath_EveryRouteLiesBelow(t *testing.T) {
 func TestHints_NATSLogin_IsNotPrinted(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	host := strings.TrimPrefix(url, "nats://")
-	for _, with := range []string{"nats://alice:hunter2@" + host, "nats://hunter2@" + host, "alice:hunter2@" + host, url + ",nats://alice:hunter2@127.0.0.1:1"} {
+	for _, with := range []string{"nats://alice:hunter2@" + host, "nats://hunter2@" + host, "nats://alice:hunter2%2Fx@" + host, "alice:hunter2@" + host, url + ",nats://alice:hunter2@127.0.0.1:1"} {
 		srv, err := server.New(t.Context(), options(t, with))
 		if err != nil {
 			t.Fatal(err)

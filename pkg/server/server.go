@@ -41,7 +41,7 @@ type Server struct {
 	reader      auth.Source
 	publisher   auth.Source   // nil where everybody may publish
 	keys        *auth.APIKeys // nil without
-	watcher     auth.Source   // who may read who is connected
+	watcher     auth.Source   // of requests to list connections
 	revoked     auth.Revocations
 	revocations revocations
 	tags        auth.Tagger

@@ -362,7 +362,7 @@ export function connect(address, options = {}) {
     self.key = key;
   };
   // The server's tag of the account: beside the feed, and with what its requests carry. Without one
-  // (an older server) accounts are told apart by the option and the token.
+  // (an older server) the option and the token separate accounts.
   const account = async () => {
     const ask = fetch || globalThis.fetch;
     if (!ask) return '';
