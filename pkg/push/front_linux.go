@@ -204,8 +204,9 @@ func (f *frontListener) fail(err error) {
 func (f *frontListener) give(fd int32, owner *socketOwner, read []byte) {
 	file := os.NewFile(uintptr(fd), "connection")
 	inner, err := net.FileConn(file) // which has a descriptor of its own
-	if noDescriptors(err) {
-		f.front.Sockets.closeIdle()
+	// More than once: accept4 takes a descriptor also where no connection waits, and another
+	// acceptor that does so may use the one that has just become free.
+	for noDescriptors(err) && f.front.Sockets.closeIdle() {
 		inner, err = net.FileConn(file)
 	}
 	_ = file.Close()

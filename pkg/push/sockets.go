@@ -171,10 +171,10 @@ func (s *Sockets) evictLocked(from *idleList) *httpConn {
 }
 
 // closeIdle closes the socket that has been idle longest, because the process has no descriptor
-// left though no limit is reached.
-func (s *Sockets) closeIdle() {
+// left though no limit is reached. It returns false if no socket is idle.
+func (s *Sockets) closeIdle() bool {
 	if s == nil {
-		return
+		return false
 	}
 	s.mu.Lock()
 	c := s.evictLocked(&s.idle)
@@ -182,6 +182,7 @@ func (s *Sockets) closeIdle() {
 	if c != nil {
 		_ = c.Conn.Close()
 	}
+	return c != nil
 }
 
 // release takes a socket of the owner out of the count. It is called once for each acquire.
