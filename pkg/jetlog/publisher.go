@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,9 +50,14 @@ type Publisher struct {
 	opts   PublisherOptions
 	epochs *epochs
 	counts publishCounts
+
+	closing sync.Once
+	closed  chan struct{}
 }
 
 var _ feed.Publisher = (*Publisher)(nil)
+
+var errPublisherClosed = errors.New("the publisher is closed")
 
 // NewPublisher publishes over nc, which stays the caller's. The caller closes the Publisher.
 func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
@@ -69,7 +75,7 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 		return nil, fmt.Errorf("jetlog: %w", err)
 	}
 	a := api{nc: nc, prefix: prefix, timeout: opts.AckTimeout, link: watch(nc)}
-	return &Publisher{api: a, js: js, opts: opts, epochs: newEpochs(a, opts.EpochTTL)}, nil
+	return &Publisher{api: a, js: js, opts: opts, epochs: newEpochs(a, opts.EpochTTL), closed: make(chan struct{})}, nil
 }
 
 func (o PublisherOptions) withDefaults() PublisherOptions {
@@ -100,10 +106,14 @@ func NewJetStream(nc *nats.Conn, domain, apiPrefix string, options ...jetstream.
 	return jetstream.New(nc, options...)
 }
 
-// Close gives up the subscription for acknowledgements. Publishes under way fail.
+// Close makes publishes under way and later ones fail. The subscription for acknowledgements ends
+// with the connection: nats.go 1.55 leaves a goroutine behind if its CleanupPublisher is called
+// soon after the first publish.
 func (p *Publisher) Close() {
-	p.js.CleanupPublisher()
-	p.api.link.close()
+	p.closing.Do(func() {
+		close(p.closed)
+		p.api.link.close()
+	})
 }
 
 // Publish implements feed.Publisher. Messages of one call are stored in their order; one
@@ -152,6 +162,11 @@ func (p *Publisher) send(ctx context.Context, msg routed) (jetstream.PubAckFutur
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: it was not sent: %w", feed.ErrNotStored, context.Cause(ctx))
 	}
+	select {
+	case <-p.closed:
+		return nil, notSent(msg.Subject, errPublisherClosed)
+	default:
+	}
 	if !p.api.nc.IsConnected() {
 		return nil, notSent(msg.Subject, fmt.Errorf("NATS is %s", strings.ToLower(p.api.nc.Status().String())))
 	}
@@ -194,6 +209,8 @@ func (p *Publisher) await(ctx context.Context, msg routed, future jetstream.PubA
 		return feed.Result{Ack: p.ack(ctx, msg, ack, before)}
 	case err := <-future.Err():
 		return feed.Result{Err: p.explain(ctx, msg.Subject, err)}
+	case <-p.closed:
+		return feed.Result{Err: p.explain(ctx, msg.Subject, errPublisherClosed)}
 	case <-ctx.Done():
 		return feed.Result{Err: context.Cause(ctx)}
 	}

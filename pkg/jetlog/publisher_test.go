@@ -205,3 +205,32 @@ func TestPublishEpochOfRecreatedStream(t *testing.T) {
 		}
 	}
 }
+
+// A publish whose acknowledgement never comes must not keep a node from ending.
+func TestPublisher_Closed_FailsPublishesUnderWay(t *testing.T) {
+	s := newStand(t)
+	p, err := jetlog.NewPublisher(s.connect(), jetlog.PublisherOptions{AckTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, err := s.nc.SubscribeSync("silent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan feed.Result, 1)
+	go func() { result <- p.Publish(s.ctx(), feed.Message{Subject: "silent", Data: []byte("{}")})[0] }()
+	if _, err := sent.NextMsgWithContext(s.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	p.Close() // again
+	if err := (<-result).Err; !errors.Is(err, feed.ErrUnavailable) || errors.Is(err, feed.ErrNotStored) {
+		t.Errorf("under way: %v", err)
+	}
+	if err := p.Publish(s.ctx(), feed.Message{Subject: "silent"})[0].Err; !errors.Is(err, feed.ErrUnavailable) || !errors.Is(err, feed.ErrNotStored) {
+		t.Errorf("after Close: %v", err)
+	}
+}
