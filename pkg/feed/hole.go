@@ -198,7 +198,10 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	case s.epoch != f.epoch || !sameBirth(s.born, f.born): // the gap that follows answers for all
 		s.missed = false
 		s.dropPendingLocked()
-	case len(s.pending) > 0 && s.pending[0].Seq < f.floor.Load():
+		if s.jump != nil && s.jump.gap != nil {
+			s.jump.gap.Requested = Position{s.cursor, s.epoch}.String()
+		}
+	case len(s.pending) > 0 && (s.pending[0].Seq < f.floor.Load() || s.jump.overdue()):
 		if s.live {
 			f.index.remove(s)
 		}

@@ -167,6 +167,41 @@ func TestDeletesDuringAReplay(t *testing.T) {
 	})
 }
 
+// A slow client must not get events that were removed with their stream, or with its end, long ago.
+func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
+	for name, remove := range map[string]func(*rig) (want []string){
+		"recreated": func(r *rig) []string {
+			r.Recreate()
+			r.publish(1, "n.a")
+			return []string{"gap:epoch", "1", "2"}
+		},
+		"rolled back": func(r *rig) []string {
+			r.Rollback(8)
+			r.publish(1, "n.a")
+			return []string{"gap:future", "10"} // 9 came before the tail noticed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, nil, feed.Options{})
+				r.publish(10, "n.a")
+				slow := r.subscribe(t, feed.Resume("10-e1"), "n.a")
+				slow.drain(t, r)
+				r.publish(2, "n.a") // wait for it
+				synctest.Wait()
+				want := remove(r)
+				time.Sleep(4 * time.Second) // the tail notices
+				r.publish(1, "n.a")
+				slow.drain(t, r)
+				slow.want(t, want...)
+				if got := slow.gaps[0].Requested; got != "10-e1" {
+					t.Errorf("the gap names %s", got)
+				}
+			})
+		})
+	}
+}
+
 // TestRecreation replaces the stream under clients that are live, pending and replaying.
 func TestRecreation(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
@@ -183,7 +218,7 @@ func TestRecreation(t *testing.T) {
 		r.publish(3, "n.a")
 		synctest.Wait()
 		fresh := append([]string{"gap:epoch"}, texts(span(1, 3))...)
-		for _, c := range []*client{live, pending, replaying} {
+		for _, c := range []*client{pending, live, replaying} { // pending first: draining takes a second
 			c.drain(t, r)
 		}
 		live.want(t, append([]string{"11"}, fresh...)...)

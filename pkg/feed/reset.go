@@ -1,10 +1,24 @@
 package feed
 
+import "time"
+
 // jump moves a subscription to where it continues after a reset of the tail.
 type jump struct {
 	gap  *Gap // nil where it lost nothing; gap.Continues is to
 	to   Position
 	born int64
+	// removed is when the tail noticed that pending events may no longer be stored: the stream was
+	// recreated, or lost its end. Zero where that does not concern them.
+	removed time.Time
+}
+
+// removedFor is how long such events are still sent. With the time that the tail
+// takes to notice it, that is within two seconds of the removal.
+const removedFor = time.Second
+
+// overdue reports that pending events must not be sent any more before the jump.
+func (j *jump) overdue() bool {
+	return j != nil && !j.removed.IsZero() && time.Since(j.removed) > removedFor
 }
 
 // reset informs the subscription that the tail continues after seq behind a loss, having
@@ -40,7 +54,11 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
 	defer s.signal()
-	return s.jumpLocked(gap, at, loss.State.Born)
+	leave = s.jumpLocked(gap, at, loss.State.Born)
+	if (!same || loss.rewound()) && s.jump.removed.IsZero() {
+		s.jump.removed = time.Now()
+	}
+	return leave
 }
 
 // nextLocked is where the subscription continues once it has returned what is pending.
@@ -58,13 +76,14 @@ func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool
 	if s.live && len(s.pending) == 0 {
 		s.cursor = max(s.cursor, to.Seq) // until the gap is taken, Position does not fall
 	}
+	var removed time.Time
 	if s.jump != nil {
-		gap = s.jump.gap.merge(gap)
+		gap, removed = s.jump.gap.merge(gap), s.jump.removed
 	}
 	if gap != nil {
 		to = gap.Continues
 	}
-	s.jump = &jump{gap: gap, to: to, born: born}
+	s.jump = &jump{gap: gap, to: to, born: born, removed: removed}
 	leave, s.live = s.live, false
 	return leave
 }

@@ -200,7 +200,7 @@ func (s *Subscription) take(room int) (d Delivery, wait bool, err error) {
 	s.feed.expireDue()
 	s.mu.Lock()
 	s.inHand = false
-	if s.missed || s.removals != s.feed.removals.Load() || len(s.pending) > 0 && s.pending[0].Seq < s.feed.floor.Load() {
+	if s.missed || s.removals != s.feed.removals.Load() || len(s.pending) > 0 && (s.pending[0].Seq < s.feed.floor.Load() || s.jump.overdue()) {
 		s.mu.Unlock()
 		return s.takeWithout(room)
 	}
