@@ -138,9 +138,10 @@ func (n *node) alive() {
 	}
 }
 
-// caughtUp reports that the node has read all that is stored, and reaches the stream.
+// caughtUp reports that the node has read all that is stored, and reaches the stream. Where the stream
+// lost its end and has grown again, sequences do not show that, so that it reports false.
 func (n *node) caughtUp() bool {
-	if n.w.p.Gated || n.down || n.w.missing {
+	if n.w.p.Gated || n.down || n.w.missing || len(n.w.rec.current.lost) > 0 {
 		return false
 	}
 	st := n.feed.Status()
