@@ -22,19 +22,20 @@ type Feed struct {
 	ready chan struct{} // closed once the stream was reached and the window is filled
 	done  chan struct{} // closed when Run has returned
 
-	mu      sync.RWMutex
-	epoch   string
-	born    int64  // State.Born
-	first   uint64 // State.FirstSeq, of the last state
-	reused  reusedRange
-	window  *window
-	index   index
-	subs    slots.Set[Subscription]
-	resets  uint64 // how often the sequences may have changed their meaning
-	lost    error  // why the log is out of reach; nil while it is followed
-	lostAt  time.Time
-	matched []*Subscription
-	read    Mark // the event that the tail has read last; only Run uses it
+	mu       sync.RWMutex
+	epoch    string
+	born     int64  // State.Born
+	first    uint64 // State.FirstSeq, of the last state
+	reused   reusedRange
+	resetEnd uint64 // the stream's last sequence at the last reset, which the tail may still have to reach
+	window   *window
+	index    index
+	subs     slots.Set[Subscription]
+	resets   uint64 // how often the sequences may have changed their meaning
+	lost     error  // why the log is out of reach; nil while it is followed
+	lostAt   time.Time
+	matched  []*Subscription
+	read     Mark // the event that the tail has read last; only Run uses it
 
 	ahead ahead
 
@@ -215,7 +216,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	defer f.mu.Unlock()
 	f.announceHolesLocked()
 	reached := Position{f.window.high, f.epoch}
-	f.reused = f.reused.after(f.epoch, loss)
+	f.reused, f.resetEnd = f.reused.after(f.epoch, loss), loss.State.LastSeq
 	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
 	f.window.reset(seq)
 	f.holes = f.holes[:0]

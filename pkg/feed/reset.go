@@ -109,7 +109,7 @@ func (s *Subscription) finishOpening(named bool) {
 	}
 	at, state, high := Position{s.cursor, s.epoch}, f.lastStateLocked(), f.window.high
 	switch {
-	case rewound && s.cursor > high: // what the tail reads next is new to the client
+	case rewound && s.cursor > max(high, f.resetEnd): // what the tail reads next is new to the client
 		s.jumpLocked(newGap(Future, at.String(), state, high), at, s.born)
 	case s.opening.Gap == nil:
 		s.opening.Gap = newGap(Possible, at.String(), state, s.cursor)
