@@ -19,8 +19,9 @@ type Feed struct {
 	log  Log
 	opts Options
 
-	ready chan struct{} // closed once the stream was reached and the window is filled
-	done  chan struct{} // closed when Run has returned
+	ready   chan struct{} // closed once the stream was reached and the window is filled
+	opening sync.Once     // closes it
+	done    chan struct{} // closed when Run has returned
 
 	mu       sync.RWMutex
 	epoch    string

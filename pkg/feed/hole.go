@@ -201,7 +201,7 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 		if s.jump != nil && s.jump.gap != nil {
 			s.jump.gap.Requested = Position{s.cursor, s.epoch}.String()
 		}
-	case len(s.pending) > 0 && (s.pending[0].Seq < f.floor.Load() || s.jump.overdue()):
+	case len(s.pending) > 0 && (s.pending[0].Seq < f.floor.Load() || s.staleLocked()):
 		if s.live {
 			f.index.remove(s)
 		}

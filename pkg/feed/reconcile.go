@@ -46,6 +46,7 @@ func every(ctx context.Context, pause time.Duration, do func(context.Context)) {
 // an outage.
 func (f *Feed) poll(ctx context.Context) {
 	if !f.isReady() {
+		f.pollReady(ctx)
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, leaderTimeout)
@@ -65,6 +66,23 @@ func (f *Feed) poll(ctx context.Context) {
 	f.lookAhead(state)
 	f.clock.set(state.Time)
 	f.reconcile(ctx, state)
+}
+
+// pollReady opens the feed where the stream lost its end while the window was being filled: the end
+// that the tail waits for may never come.
+func (f *Feed) pollReady(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, leaderTimeout)
+	state, err := f.log.State(bounded)
+	cancel()
+	if err != nil {
+		return
+	}
+	f.mu.RLock()
+	same, high := state.Epoch == f.epoch && sameBirth(state.Born, f.born), f.window.high
+	f.mu.RUnlock()
+	if same {
+		f.openAt(state.LastSeq, high)
+	}
 }
 
 // missingPolls is how often in a row a stream must be missing to count as deleted. A server that has

@@ -7,18 +7,22 @@ type jump struct {
 	gap  *Gap // nil where it lost nothing; gap.Continues is to
 	to   Position
 	born int64
-	// removed is when the tail noticed that pending events may no longer be stored: the stream was
-	// recreated, or lost its end. Zero where that does not concern them.
-	removed time.Time
 }
 
-// removedFor is how long such events are still sent. With the time that the tail
-// takes to notice it, that is within two seconds of the removal.
-const removedFor = time.Second
+// staleFor is how long pending events that may no longer be stored are still sent to clients that
+// read. With the time that the tail takes to notice it, that is within two seconds of their removal.
+const staleFor = 100 * time.Millisecond
 
-// overdue reports that pending events must not be sent any more before the jump.
-func (j *jump) overdue() bool {
-	return j != nil && !j.removed.IsZero() && time.Since(j.removed) > removedFor
+// markStaleLocked records that the stream was recreated, or lost its end, while events were pending.
+func (s *Subscription) markStaleLocked() {
+	if len(s.pending) > 0 && s.staleSince == 0 {
+		s.staleSince = time.Since(clockBase)
+	}
+}
+
+// staleLocked reports that pending events must not be sent any more.
+func (s *Subscription) staleLocked() bool {
+	return s.staleSince != 0 && time.Since(clockBase)-s.staleSince > staleFor
 }
 
 // reset informs the subscription that the tail continues after seq behind a loss, having
@@ -42,6 +46,9 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 		at.Seq = max(s.offered, reached.Seq)
 	}
 	same := at.Epoch == loss.State.Epoch && sameBirth(born, loss.State.Born)
+	if !same || loss.rewound() {
+		s.markStaleLocked()
+	}
 	var gap *Gap
 	switch {
 	case !s.live && (!same || !loss.rewound()), same && !loss.rewound() && at.Seq >= seq:
@@ -54,11 +61,7 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
 	defer s.signal()
-	leave = s.jumpLocked(gap, at, loss.State.Born)
-	if (!same || loss.rewound()) && s.jump.removed.IsZero() {
-		s.jump.removed = time.Now()
-	}
-	return leave
+	return s.jumpLocked(gap, at, loss.State.Born)
 }
 
 // nextLocked is where the subscription continues once it has returned what is pending.
@@ -76,14 +79,13 @@ func (s *Subscription) jumpLocked(gap *Gap, to Position, born int64) (leave bool
 	if s.live && len(s.pending) == 0 {
 		s.cursor = max(s.cursor, to.Seq) // until the gap is taken, Position does not fall
 	}
-	var removed time.Time
 	if s.jump != nil {
-		gap, removed = s.jump.gap.merge(gap), s.jump.removed
+		gap = s.jump.gap.merge(gap)
 	}
 	if gap != nil {
 		to = gap.Continues
 	}
-	s.jump = &jump{gap: gap, to: to, born: born, removed: removed}
+	s.jump = &jump{gap: gap, to: to, born: born}
 	leave, s.live = s.live, false
 	return leave
 }

@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Delivery is what a subscription has to send next: a gap, frames after it, or both.
@@ -44,11 +45,12 @@ type Subscription struct {
 	offered      uint64   // everything that matches up to here was returned or is pending
 	pending      []*Frame
 	pendingBytes int
-	spare        []*Frame // the slice that was returned last
-	jump         *jump    // what follows once pending is empty
-	verified     uint64   // Feed.resets when cursor was found to lie within the stream
-	announced    uint64   // the round up to which deletions were announced, or concern it no more
-	removals     uint64   // Feed.removals when pending was last compared with it
+	staleSince   time.Duration // after clockBase, when pending events may have been removed with their stream; 0 for not
+	spare        []*Frame      // the slice that was returned last
+	jump         *jump         // what follows once pending is empty
+	verified     uint64        // Feed.resets when cursor was found to lie within the stream
+	announced    uint64        // the round up to which deletions were announced, or concern it no more
+	removals     uint64        // Feed.removals when pending was last compared with it
 }
 
 // State says how a subscription gets its frames.
@@ -200,7 +202,7 @@ func (s *Subscription) take(room int) (d Delivery, wait bool, err error) {
 	s.feed.expireDue()
 	s.mu.Lock()
 	s.inHand = false
-	if s.missed || s.removals != s.feed.removals.Load() || len(s.pending) > 0 && (s.pending[0].Seq < s.feed.floor.Load() || s.jump.overdue()) {
+	if s.missed || s.removals != s.feed.removals.Load() || len(s.pending) > 0 && (s.pending[0].Seq < s.feed.floor.Load() || s.staleLocked()) {
 		s.mu.Unlock()
 		return s.takeWithout(room)
 	}
@@ -293,6 +295,7 @@ func (s *Subscription) offer(f *Frame) offered {
 	}
 	if len(s.pending) == 0 {
 		s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
+		s.staleSince = 0
 	}
 	s.pending = append(s.pending, f)
 	s.pendingBytes += f.size

@@ -124,7 +124,7 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 // openAt lets subscribers in once the window has reached what was stored at the start.
 func (f *Feed) openAt(last, reached uint64) {
 	if !f.isReady() && reached >= last {
-		close(f.ready)
+		f.opening.Do(func() { close(f.ready) })
 	}
 }
 
