@@ -94,6 +94,7 @@ var house = map[string]struct {
 	"internal/slots":          {},
 	"internal/seclog":         {},
 	"internal/hostname":       {},
+	"internal/filelimit":      {others: []string{"golang.org/x/sys"}},
 	"internal/netaddr":        {},
 	"pkg/sse":                 {},
 	"pkg/client":              {ours: []string{"pkg/sse"}},
