@@ -116,6 +116,9 @@ func CheckAPI(domain, prefix string) error {
 	return err
 }
 
+// APISubject returns the beginning of the subjects of a JetStream API, with the dot.
+func APISubject(domain, prefix string) (string, error) { return apiPrefix(domain, prefix) }
+
 // apiPrefix returns the beginning of API subjects, with the dot.
 func apiPrefix(domain, prefix string) (string, error) {
 	switch {
