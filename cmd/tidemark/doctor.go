@@ -21,6 +21,7 @@ import (
 
 type doctorFlags struct {
 	url, origin   string
+	ca            string
 	headers       []string
 	publish, json bool
 	timeout       time.Duration
@@ -50,6 +51,7 @@ is a problem. Nothing is stored, unless --publish is given; a NATS server logs w
 	f.StringVar(&flags.url, "url", "", "check the way to this public `url` of a feed, too")
 	f.StringArrayVar(&flags.headers, "header", nil, "send this `'Name: value'` to the public URL; repeatable")
 	f.StringVar(&flags.origin, "origin", "", "check that pages of this `origin` may read; the first of http.cors.origins by default")
+	f.StringVar(&flags.ca, "ca", "", "trust the authorities in this PEM `file` for the public URL, too")
 	f.BoolVar(&flags.publish, "publish", false, "store one event, which expires after a minute, and measure its way to the public URL")
 	f.BoolVar(&flags.json, "json", false, "print the findings as a JSON object")
 	f.DurationVar(&flags.timeout, "timeout", doctor.DefaultTimeout, "end after this `duration`")
@@ -94,10 +96,10 @@ func (f doctorFlags) options() (opts doctor.Options, err error) {
 			return opts, usageError{fmt.Errorf("%s: it must be an http or https URL, such as https://events.example.com/events", name)}
 		}
 	}
-	if f.url == "" && (f.publish || f.origin != "" || len(header) > 0) {
-		return opts, usageError{errors.New("--header, --origin and --publish need --url")}
+	if f.url == "" && (f.publish || f.origin+f.ca != "" || len(header) > 0) {
+		return opts, usageError{errors.New("--header, --origin, --ca and --publish need --url")}
 	}
-	return doctor.Options{URL: f.url, Header: http.Header(header), Origin: f.origin, Publish: f.publish, Timeout: f.timeout}, nil
+	return doctor.Options{URL: f.url, Header: http.Header(header), Origin: f.origin, CAFile: f.ca, Publish: f.publish, Timeout: f.timeout}, nil
 }
 
 // describeNode completes options with the configuration of the node, as far as it can be read.

@@ -28,7 +28,7 @@ func (d *doctor) judgeClock(c *check, other string, offset, within time.Duration
 	if offset < 0 {
 		direction = "behind"
 	}
-	offset, within = offset.Abs().Round(time.Millisecond), within.Round(time.Millisecond)
+	offset, within = offset.Abs().Round(time.Millisecond), max(within.Round(time.Millisecond), time.Millisecond)
 	const synchronise = "synchronise the clocks of both machines (NTP)"
 	switch {
 	case d.JWT != nil && least > d.Config.Auth.JWT.Leeway:

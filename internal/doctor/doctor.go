@@ -39,6 +39,8 @@ type Options struct {
 	URL    string
 	Header http.Header
 	Origin string
+	// CAFile (PEM) is trusted for URL besides the system's authorities.
+	CAFile string
 	// Publish stores one event, which expires, and measures how long it takes through URL.
 	Publish bool
 

@@ -42,7 +42,11 @@ func (d *doctor) checkExposure() []Finding {
 func (d *doctor) proxied() bool {
 	u, err := url.Parse(d.URL)
 	own, ownErr := url.Parse(d.NodeURL)
-	return d.URL != "" && err == nil && ownErr == nil && u.Host != own.Host
+	if d.URL == "" || err != nil || ownErr != nil {
+		return false
+	}
+	direct := u.Host == own.Host || u.Hostname() == "localhost" && u.Port() == own.Port()
+	return !direct
 }
 
 // checkHosts covers proxies that pass the host of the request on, as nginx with $http_host does.

@@ -22,6 +22,9 @@ func (d *doctor) checkStore(ctx context.Context) []Finding {
 		c.skip("nats.url names a server, which has its own store")
 		return c.found
 	}
+	if dir == "" {
+		return nil // checkConfig has it
+	}
 	info, err := os.Stat(dir)
 	exists := err == nil
 	switch {

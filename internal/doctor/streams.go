@@ -30,7 +30,7 @@ func (d *doctor) checkStream(nc *nats.Conn, a streamAnswer) []Finding {
 	checkReplicas(c, nc, a.info)
 	checkCopies(c, a.info)
 	if c.fine() {
-		c.ok("%d events, %s, %d replicas", a.info.State.Msgs, size(a.info.State.Bytes), max(cfg.Replicas, 1))
+		c.ok("events: %d, size: %s, replicas: %d", a.info.State.Msgs, size(a.info.State.Bytes), max(cfg.Replicas, 1))
 	}
 	return c.found
 }
@@ -217,7 +217,7 @@ func (d *doctor) checkRevocations(a streamAnswer) []Finding {
 	case keep > 0 && a.info.Config.MaxAge > 0 && a.info.Config.MaxAge < keep:
 		c.warn("streams.apply, or max_age of the stream", "revocations are kept for %s, and tokens last for %s (auth.jwt.max_lifetime)", a.info.Config.MaxAge, keep)
 	default:
-		c.ok("%d revocations are stored", a.info.State.Msgs)
+		c.ok("stored revocations: %d", a.info.State.Msgs)
 	}
 	return c.found
 }

@@ -3,11 +3,13 @@ package doctor
 import (
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +25,7 @@ const promptly = 6 * time.Second
 
 // What to change where a proxy holds events back.
 const (
-	bufferingOff = "turn buffering off for the feed's paths: nginx proxy_buffering off (and no proxy_ignore_headers X-Accel-Buffering), " +
+	bufferingOff = "turn buffering off for the feed's paths: nginx proxy_buffering off, proxy_http_version 1.1 (and no proxy_ignore_headers X-Accel-Buffering), " +
 		"Caddy flush_interval -1, Apache flushpackets=on; no caching or transforming CDN in front"
 	gzipOff     = "leave text/event-stream uncompressed: nginx gzip off (or gzip_types without it) for the feed's paths"
 	readTimeout = "a read timeout of more than two heartbeats (sse.heartbeat): nginx proxy_read_timeout 45s"
@@ -39,7 +41,12 @@ func (d *doctor) checkURL(ctx context.Context, nc *nats.Conn) []Finding {
 	target, event := d.target(nc)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	transport := &http.Transport{ForceAttemptHTTP2: true, DisableCompression: true}
+	roots, err := d.authorities()
+	if err != nil {
+		c.problem("--ca", "the authorities cannot be read: %v", err)
+		return c.found
+	}
+	transport := &http.Transport{ForceAttemptHTTP2: true, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
 	v := &visit{doctor: d, check: c, client: &http.Client{Transport: transport}, target: target}
 	if v.open(ctx, cancel) {
@@ -48,6 +55,25 @@ func (d *doctor) checkURL(ctx context.Context, nc *nats.Conn) []Finding {
 		v.watch(ctx, event)
 	}
 	return append(c.found, v.clock...)
+}
+
+// authorities are nil for those of the system alone.
+func (d *doctor) authorities() (*x509.CertPool, error) {
+	if d.CAFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(d.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New(d.CAFile + " has no certificate in PEM")
+	}
+	return pool, nil
 }
 
 // visit is one connection to the public URL.
@@ -156,7 +182,7 @@ func requestAdvice(err error) string {
 	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
 	case authority:
-		return "the certificate's chain (nginx ssl_certificate with intermediates); SSL_CERT_FILE names an authority of your own"
+		return "the certificate's chain (nginx ssl_certificate with intermediates); --ca (or SSL_CERT_FILE) names an authority of your own"
 	case host:
 		return "a certificate for this host name (nginx ssl_certificate, http.tls.cert)"
 	case invalid:
@@ -334,7 +360,9 @@ func (v *visit) watch(ctx context.Context, event *testEvent) {
 		for range parts { // until the reader has ended
 		}
 	}()
-	text, ended, err := await(ctx, parts, promptly, func(s string) bool { return strings.Contains(s, "tidemark.open") || strings.Contains(s, "tidemark.close") })
+	text, ended, err := await(ctx, parts, promptly, func(s string) bool {
+		return strings.Contains(s, "tidemark.open") || strings.Contains(s, "tidemark.close")
+	})
 	switch {
 	case strings.Contains(text, "tidemark.close"):
 		v.problem("limits, and /readyz of the node", "the node closed the connection: %s", strings.Join(strings.Fields(text), " "))
