@@ -18,7 +18,7 @@ import (
 func (d *doctor) checkStream(nc *nats.Conn, a streamAnswer) []Finding {
 	c := &check{name: "stream " + a.name}
 	if a.info == nil {
-		d.missing(c, a)
+		d.missing(c, nc, a)
 		return c.found
 	}
 	cfg := a.info.Config
@@ -35,8 +35,11 @@ func (d *doctor) checkStream(nc *nats.Conn, a streamAnswer) []Finding {
 	return c.found
 }
 
-func (d *doctor) missing(c *check, a streamAnswer) {
+func (d *doctor) missing(c *check, nc *nats.Conn, a streamAnswer) {
+	want, _ := d.definition(a.name)
 	switch {
+	case errors.Is(a.err, jetstream.ErrStreamNotFound) && want.Replicas > 1 && nc.ConnectedClusterName() == "":
+		c.problem("streams.replicas: 1, or a cluster of NATS servers", "the stream cannot be created with %d replicas, as the NATS server is not in a cluster", want.Replicas)
 	case errors.Is(a.err, jetstream.ErrStreamNotFound) && d.defined(a.name):
 		c.warn("start a node, or `tidemark stream apply`", "the stream does not exist yet; a node creates it where it may")
 	case errors.Is(a.err, jetstream.ErrStreamNotFound):
