@@ -116,7 +116,7 @@ func (s *Server) revocationsFailed(err error) (unstored bool) {
 	_, denied := errors.AsType[deniedError](err)
 	unstored = denied || errors.Is(err, errOtherStream) || refusedForGood(err)
 	if !unstored {
-		if s.revocations.state.set(revocationsWaiting, err.Error()) {
+		if s.revocations.state.set(revocationsWaiting, err.Error()) && !jetlog.NotConnected(err) {
 			s.opts.Logger.Warn("waiting for the stream of revocations", "error", err)
 		}
 		return false
@@ -157,7 +157,7 @@ func (s *Server) readRevocations(ctx context.Context) (err error) {
 	if err := s.openRevocationStream(opening); err != nil {
 		return err
 	}
-	log, err := jetlog.Open(s.nats, jetlog.Options{Stream: RevocationStream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, FollowBytes: 1 << 20, Logger: s.opts.Logger.With("stream", RevocationStream)})
+	log, err := jetlog.Open(s.nats, jetlog.Options{Stream: RevocationStream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, FollowBytes: 1 << 20, Logger: s.opts.Logger})
 	if err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func (s *Server) openFeeds(context.Context) error {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
@@ -204,6 +204,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Run serves until ctx ends or a part fails, and returns once everything has stopped. It
 // returns nil when it was ctx that ended it.
 func (s *Server) Run(ctx context.Context) error {
+	s.logServing()
 	var parts sync.WaitGroup
 	// The feeds outlive ctx: clients are told to come back before their feed stops.
 	inner, stop := context.WithCancelCause(context.WithoutCancel(ctx))

@@ -3,6 +3,7 @@ package server
 import (
 	"net/netip"
 
+	"github.com/tidemark/tidemark/internal/filelimit"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/feedhttp"
 	"github.com/tidemark/tidemark/pkg/push"
@@ -15,10 +16,10 @@ const adminSockets = 64
 func (s *Server) openSockets() {
 	limits := s.opts.Sockets
 	if limits.All == 0 {
-		limits.All = socketsFor(fileLimit())
+		limits.All = filelimit.Sockets(filelimit.Current())
 	}
 	if limits.PerAddress == 0 {
-		limits.PerAddress = perAddressFor(limits.All, manySockets)
+		limits.PerAddress = filelimit.PerAddress(limits.All, filelimit.ManySockets)
 	}
 	trusted := s.opts.HTTP.TrustedProxies
 	s.sockets = push.NewSockets(push.SocketOptions{
@@ -32,10 +33,10 @@ func (s *Server) openSockets() {
 // streamLimits returns the limits with their defaults, which follow from the limit of open files.
 func streamLimits(limits feedhttp.Limits) feedhttp.Limits {
 	if limits.Streams == 0 {
-		limits.Streams = streamsFor(fileLimit())
+		limits.Streams = filelimit.Streams(filelimit.Current())
 	}
 	if limits.PerAddress == 0 {
-		limits.PerAddress = perAddressFor(limits.Streams, manyStreams)
+		limits.PerAddress = filelimit.PerAddress(limits.Streams, filelimit.ManyStreams)
 	}
 	return limits
 }

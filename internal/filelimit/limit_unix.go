@@ -1,12 +1,12 @@
 //go:build unix
 
-package server
+package filelimit
 
 import "golang.org/x/sys/unix"
 
-// fileLimit is how many files this process may open; 0 when that is not known. Go has raised
+// Current is how many files this process may open; 0 when that is not known. Go has raised
 // the soft limit to the hard one.
-func fileLimit() uint64 {
+func Current() uint64 {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		return 0

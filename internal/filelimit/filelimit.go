@@ -1,4 +1,6 @@
-package server
+// Package filelimit derives how many sockets and connections a process may serve from its limit of
+// open files. The server enforces the numbers, and tidemark doctor explains them.
+package filelimit
 
 import "math"
 
@@ -9,17 +11,17 @@ const (
 	reservedSockets = 256
 )
 
-// socketsFor is how many sockets of clients there may be under a limit of open files; 0 for any
+// Sockets is how many sockets of clients there may be under a limit of open files; 0 for any
 // number. Beyond it new connections would wait in the kernel without an answer.
-func socketsFor(files uint64) int {
+func Sockets(files uint64) int {
 	if files == 0 || files > math.MaxInt32 {
 		return 0
 	}
 	return int(max(files/4*3, files-min(files, reservedFiles)))
 }
 
-// streamsFor is how many streams there may be among them.
-func streamsFor(files uint64) int {
+// Streams is how many streams there may be among them.
+func Streams(files uint64) int {
 	if files == 0 || files > math.MaxInt32 {
 		return 0
 	}
@@ -30,13 +32,13 @@ func streamsFor(files uint64) int {
 // all of their old sockets are gone. They have some sockets beyond their streams: for other requests, and to receive that
 // the address has all the streams that it may have.
 const (
-	manyStreams = 13_000
-	manySockets = 14_000
+	ManyStreams = 13_000
+	ManySockets = 14_000
 )
 
-// perAddressFor is how many of all one address may have by default: half, so that it cannot shut
+// PerAddress is how many of all one address may have by default: half, so that it cannot shut
 // out the others, but where a quarter is left for them at least many. 0 is any number.
-func perAddressFor(all, many int) int {
+func PerAddress(all, many int) int {
 	half := (all + 1) / 2
 	if all/4*3 >= many {
 		return max(half, many)

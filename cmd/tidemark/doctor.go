@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/doctor"
+	"github.com/tidemark/tidemark/pkg/server"
+)
+
+type doctorFlags struct {
+	url, origin   string
+	ca            string
+	headers       []string
+	publish, json bool
+	timeout       time.Duration
+}
+
+func newDoctor() *cobra.Command {
+	var flags doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check the configuration, NATS, and the way through a proxy; say what to change",
+		Long: `Check a node's configuration and what surrounds it: files, the limit of open files, the store of the
+embedded NATS server, a node that runs, NATS and its permissions, the streams, and clocks. Run it on the
+machine of a node with the same file, variables and flags as serve, beside the node or without one.
+
+With --url it opens a feed through its public URL, as a browser does, and finds a proxy that buffers,
+compresses, caches, or ends quiet connections. That takes as long as a heartbeat (sse.heartbeat).
+
+Each line is ok, warning, problem or skipped, with what to change below it. The exit status is 1 if there
+is a problem. Nothing is stored, unless --publish is given; a NATS server logs what it does not permit.`,
+		Example: `  tidemark doctor --config tidemark.yaml
+  tidemark doctor --url https://events.example.com/events
+  tidemark doctor --url https://events.example.com/events --header 'Authorization: Bearer ...' --json`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return examine(cmd, flags) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.url, "url", "", "check the way to this public `url` of a feed, too")
+	f.StringArrayVar(&flags.headers, "header", nil, "send this `'Name: value'` to the public URL; repeatable")
+	f.StringVar(&flags.origin, "origin", "", "check that pages of this `origin` may read; the first of http.cors.origins by default")
+	f.StringVar(&flags.ca, "ca", "", "trust the authorities in this PEM `file` for the public URL, too")
+	f.BoolVar(&flags.publish, "publish", false, "store one event, which expires after a minute, and measure its way to the public URL")
+	f.BoolVar(&flags.json, "json", false, "print the findings as a JSON object")
+	f.DurationVar(&flags.timeout, "timeout", doctor.DefaultTimeout, "end after this `duration`")
+	bindConfig(cmd)
+	return cmd
+}
+
+func examine(cmd *cobra.Command, flags doctorFlags) error {
+	opts, err := flags.options()
+	if err != nil {
+		return err
+	}
+	describeNode(&opts, cmd.Flags())
+	report := doctor.Run(cmd.Context(), opts)
+	if err := cmd.Context().Err(); err != nil {
+		return errors.New("stopped before the checks ended")
+	}
+	if flags.json {
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		err = enc.Encode(report)
+	} else {
+		err = printReport(cmd.OutOrStdout(), report)
+	}
+	if err == nil && report.Status == doctor.Problem {
+		return errSilent
+	}
+	return err
+}
+
+// options are those that only doctor has.
+func (f doctorFlags) options() (opts doctor.Options, err error) {
+	if f.timeout <= 0 {
+		return opts, usageError{errors.New("--timeout must be above zero")}
+	}
+	header, err := parseHeaders(f.headers)
+	if err != nil {
+		return opts, err
+	}
+	for name, text := range map[string]string{"--url": f.url, "--origin": f.origin} {
+		if u, err := url.Parse(text); text != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			return opts, usageError{fmt.Errorf("%s: it must be an http or https URL, such as https://events.example.com/events", name)}
+		}
+	}
+	if f.url == "" && (f.publish || f.origin+f.ca != "" || len(header) > 0) {
+		return opts, usageError{errors.New("--header, --origin, --ca and --publish need --url")}
+	}
+	return doctor.Options{URL: f.url, Header: http.Header(header), Origin: f.origin, CAFile: f.ca, Publish: f.publish, Timeout: f.timeout}, nil
+}
+
+// describeNode completes options with the configuration of the node, as far as it can be read.
+func describeNode(opts *doctor.Options, flags *pflag.FlagSet) {
+	cfg, err := config.Load(config.Options{Flags: flags, Serve: true})
+	opts.ConfigErr, opts.Usable = err, err == nil
+	if err != nil {
+		if cfg, err = config.Load(config.Options{Flags: flags, Serve: true, Unchecked: true}); err != nil {
+			return
+		}
+		opts.Usable = true
+	}
+	opts.Config, opts.NATS, opts.Version = cfg, natsOptions(cfg), version()
+	opts.RevocationStream, opts.RevokeSubject, opts.StatusSubject = server.RevocationStream, server.RevokeSubject, server.StatusSubject
+	opts.NodeURL, opts.AdminURL, opts.EmbeddedURL = nodeAddresses(cfg, flags)
+	if opts.ConfigErr != nil {
+		return // what follows would report the same again
+	}
+	discard := slog.New(slog.DiscardHandler)
+	node, err := serverOptions(cfg, discard)
+	opts.ConfigErr = err
+	opts.Streams, _ = definitions(cfg) // of which ConfigErr has the error
+	if slices.Contains(cfg.Auth.Identity, "jwt") && err == nil {
+		opts.JWT = &node.Auth.JWT
+		opts.JWT.Logger = discard
+	}
+}
+
+// nodeAddresses are empty where they are not known.
+func nodeAddresses(cfg config.Config, flags *pflag.FlagSet) (node, admin, nats string) {
+	node, _ = ownURL(flags)
+	if addr, _ := cfg.Admin.Listen(); addr != "" {
+		if addr, err := reachable(addr); err == nil {
+			admin = "http://" + addr
+		}
+	}
+	if addr, err := reachable(cfg.NATS.Embedded.Addr); err == nil {
+		nats = "nats://" + addr
+	}
+	return node, admin, nats
+}
+
+// printReport writes a line for each finding, and below it what to change.
+func printReport(out io.Writer, report doctor.Report) error {
+	counts := map[doctor.Status]int{}
+	for _, f := range report.Findings {
+		counts[f.Status]++
+		if _, err := fmt.Fprintf(out, "%-8s %s: %s\n", f.Status, printable(f.Check), printable(f.Detail)); err != nil {
+			return err
+		}
+		if f.Change == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "%-8s change %s\n", "", printable(f.Change)); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(out, "\n%d problems, %d warnings, %d ok, %d skipped\n", counts[doctor.Problem], counts[doctor.Warning], counts[doctor.OK], counts[doctor.Skipped])
+	return err
+}

@@ -1,0 +1,89 @@
+package doctor
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+)
+
+// testEvent is what Options.Publish stores, under a subject that nobody else is meant to ask for.
+type testEvent struct {
+	nc              *nats.Conn
+	stream, subject string
+	mark            string // its data
+}
+
+// eventTTL is how long the stream keeps the event where it allows that (allow_msg_ttl).
+const eventTTL = "1m"
+
+// late is how long an event may take. Buffers that are emptied now and then hold it for seconds.
+const late = 2 * time.Second
+
+// newEvent chooses a subject that a connection may ask for. It returns nil where nothing is to be
+// published.
+func (d *doctor) newEvent(nc *nats.Conn, path string) *testEvent {
+	name, known := d.feedOf(path)
+	if !d.Publish || nc == nil || !known {
+		return nil
+	}
+	f := d.Config.Feeds[name]
+	for _, template := range f.Allow {
+		subject, ok := plainSubject(template)
+		if !ok || strings.Contains(template, "{") || !slices.Contains(strings.Split(subject, "."), probeToken) {
+			continue
+		}
+		if feed.CheckSubject(subject) == nil {
+			return &testEvent{nc: nc, stream: f.Stream, subject: subject, mark: probeToken + "-" + rand.Text()}
+		}
+	}
+	return nil
+}
+
+// awaitEvent reports whether the connection can still be watched.
+func (v *visit) awaitEvent(ctx context.Context, parts <-chan arrival, event *testEvent) bool {
+	if err := v.publish(ctx, event); err != nil {
+		v.warn("the permission to publish (see permissions), or leave out --publish", "no event could be published: %v", err)
+		return true
+	}
+	begun := time.Now()
+	_, ended, err := await(ctx, parts, promptly, func(s string) bool { return strings.Contains(s, event.mark) })
+	took := time.Since(begun)
+	switch {
+	case ended:
+		v.problem("the log of the proxy and of the node", "the connection ended before a published event arrived: %v", err)
+		return false
+	case took > late:
+		v.problem(bufferingOff, "a published event did not arrive within %s", took.Round(time.Millisecond))
+	default:
+		v.ok("a published event arrived after %s", took.Round(time.Millisecond))
+	}
+	return true
+}
+
+func (v *visit) publish(ctx context.Context, event *testEvent) error {
+	js, err := jetlog.NewJetStream(event.nc, v.Config.NATS.Domain, v.Config.NATS.APIPrefix)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, infoTimeout)
+	defer cancel()
+	stream, err := js.Stream(ctx, event.stream)
+	if err != nil {
+		return err
+	}
+	m := nats.NewMsg(event.subject)
+	m.Data = []byte(event.mark)
+	m.Header.Set(nats.ExpectedStreamHdr, event.stream)
+	if stream.CachedInfo().Config.AllowMsgTTL {
+		m.Header.Set("Nats-TTL", eventTTL)
+	}
+	_, err = js.PublishMsg(ctx, m)
+	return err
+}

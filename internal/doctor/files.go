@@ -1,0 +1,42 @@
+package doctor
+
+import (
+	"fmt"
+
+	"github.com/tidemark/tidemark/internal/filelimit"
+)
+
+// fewConnections is what a node should serve at least: below it the limit of open files is a mistake
+// rather than a choice.
+const fewConnections = 1000
+
+const raiseFiles = "raise the limit: LimitNOFILE= of the systemd unit, ulimits.nofile in Compose, ulimit -n of a shell"
+
+// checkOpenFiles compares the limit of open files with the sockets and connections that are configured.
+// That of a running node counts; doctor's own may be another one.
+func (d *doctor) checkOpenFiles() []Finding {
+	c := &check{name: "open files"}
+	limit, whose := filelimit.Current(), "of this shell"
+	if d.node.files > 0 {
+		limit, whose = d.node.files, "of the running node"
+	}
+	sockets, connections := filelimit.Sockets(limit), filelimit.Streams(limit)
+	if sockets == 0 {
+		c.ok("no limit is known on this system")
+		return c.found
+	}
+	own := d.Config
+	if n := own.Sockets.All; n > sockets {
+		c.problem(fmt.Sprintf("lower limits.sockets to %d, or %s", sockets, raiseFiles), "limits.sockets is %d, and the limit %s, %d, allows %d", n, whose, limit, sockets)
+	}
+	if n := own.Limits.Streams; n > connections {
+		c.problem(fmt.Sprintf("lower limits.streams to %d, or %s", connections, raiseFiles), "limits.streams is %d, and the limit %s, %d, allows %d", n, whose, limit, connections)
+	}
+	if own.Limits.Streams == 0 && connections < fewConnections {
+		c.warn(raiseFiles, "the limit %s, %d, allows %d sockets and %d connections", whose, limit, sockets, connections)
+	}
+	if c.fine() {
+		c.ok("the limit %s, %d, allows %d sockets and %d connections", whose, limit, sockets, connections)
+	}
+	return c.found
+}

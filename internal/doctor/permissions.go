@@ -1,0 +1,215 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/pkg/feed"
+)
+
+// probeToken stands in subjects for what does not exist.
+const probeToken = "tidemark-doctor"
+
+// expectNowhere makes every stream refuse the message, so that none stores it.
+var expectNowhere = nats.Header{nats.ExpectedStreamHdr: {probeToken}}
+
+// operation is something that a node does in NATS and that needs a permission.
+type operation struct {
+	subscribe bool   // else publish
+	subject   string // that is tried
+	permit    string // the permission, as docs/SECURITY.md has it
+	without   string // what does not work without it
+	vital     bool   // nothing works without it, or what is configured does not
+	header    nats.Header
+	body      string
+}
+
+func publishing(permit, subject, without string, vital bool) operation {
+	return operation{subject: subject, permit: permit, without: without, vital: vital}
+}
+
+// operations are those of this configuration. exists reports which streams are there: those that are
+// missing have to be created.
+func (d *doctor) operations(api string, exists func(stream string) bool) []operation {
+	var all []operation
+	for _, stream := range d.feedStreams() {
+		all = append(all, d.readOperations(api, stream)...)
+		if d.defined(stream) && !exists(stream) {
+			all = append(all, publishing(api+"STREAM.CREATE."+stream, api+"STREAM.CREATE."+stream, "the stream is missing and cannot be created; create it yourself", true))
+		}
+		if d.Config.Streams.Apply && d.defined(stream) {
+			all = append(all, publishing(api+"STREAM.UPDATE."+stream, api+"STREAM.UPDATE."+stream, "streams.apply changes no stream", false))
+		}
+	}
+	all = append(all, d.revocationOperations(api, exists)...)
+	if d.Config.PublishEnabled() {
+		all = append(all, d.publishOperations(api)...)
+	}
+	if d.Config.Presence.Enabled {
+		all = append(all, d.presenceOperations(api, exists)...)
+	}
+	if d.Config.Node.Micro {
+		all = append(all,
+			operation{subscribe: true, subject: "$SRV.PING", permit: "$SRV.>", without: "nats micro does not show the node (node.micro)"},
+			operation{subscribe: true, subject: d.StatusSubject, permit: d.StatusSubject, without: "tidemark status --all does not show the node (node.micro)"})
+	}
+	return all
+}
+
+// readOperations have empty or odd bodies where a body would create something.
+func (d *doctor) readOperations(api, stream string) []operation {
+	get := publishing(api+"STREAM.MSG.GET."+stream, api+"STREAM.MSG.GET."+stream, "connections that resume or start at a time wait for ever", true)
+	get.body = `{"seq":1}`
+	return []operation{
+		publishing(api+"STREAM.INFO."+stream, api+"STREAM.INFO."+stream, "the node never becomes ready", true),
+		get,
+		publishing(api+"CONSUMER.CREATE."+stream+".>", api+"CONSUMER.CREATE."+stream+"."+probeToken+"."+probeToken, "no events are read", true),
+		publishing(api+"CONSUMER.MSG.NEXT."+stream+".*", api+"CONSUMER.MSG.NEXT."+stream+"."+probeToken, "no events are read", true),
+		publishing(api+"CONSUMER.DELETE."+stream+".*", api+"CONSUMER.DELETE."+stream+"."+probeToken, "consumers of replays stay for 30 s", false),
+	}
+}
+
+func (d *doctor) revocationOperations(api string, exists func(string) bool) []operation {
+	const lost = "revocations are lost when a node restarts"
+	s := d.RevocationStream
+	all := []operation{
+		{subscribe: true, subject: d.RevokeSubject, permit: d.RevokeSubject, without: "revocations arrive a moment later, or not at all"},
+		publishing(api+"STREAM.INFO."+s, api+"STREAM.INFO."+s, lost, false),
+		publishing(api+"CONSUMER.CREATE."+s+".>", api+"CONSUMER.CREATE."+s+"."+probeToken+"."+d.RevokeSubject, lost, false),
+		publishing(api+"CONSUMER.MSG.NEXT."+s+".*", api+"CONSUMER.MSG.NEXT."+s+"."+probeToken, lost, false),
+		publishing(api+"CONSUMER.DELETE."+s+".*", api+"CONSUMER.DELETE."+s+"."+probeToken, "its consumer stays for 30 s when the node stops", false),
+	}
+	if !exists(s) {
+		all = append(all, publishing(api+"STREAM.CREATE."+s, api+"STREAM.CREATE."+s, lost+"; create the stream yourself, with the subject "+d.RevokeSubject, false))
+	}
+	return all
+}
+
+// publishOperations try one subject for each template of the feeds, which no stream stores.
+func (d *doctor) publishOperations(api string) []operation {
+	all := []operation{publishing(api+"STREAM.NAMES", api+"STREAM.NAMES", "a subject that no stream stores is answered with 503 after a wait, not with 422", false)}
+	for _, f := range d.Config.Feeds {
+		for _, text := range slices.Concat(f.Subjects, f.Allow) {
+			if subject, ok := plainSubject(text); ok {
+				all = append(all, operation{subject: subject, permit: subject + " (such as " + text + ")", without: "POST /publish answers 503 for it", vital: true, header: expectNowhere})
+			}
+		}
+	}
+	return all
+}
+
+func (d *doctor) presenceOperations(api string, exists func(string) bool) []operation {
+	const off = "GET /connections answers 503"
+	bucket := d.Config.Presence.Bucket
+	stream := "KV_" + bucket
+	direct := publishing(api+"DIRECT.GET."+stream, api+"DIRECT.GET."+stream, off, true)
+	direct.body = `{"seq":1}`
+	all := []operation{publishing(api+"STREAM.INFO."+stream, api+"STREAM.INFO."+stream, off, true), direct}
+	if d.Config.NATS.Domain == "" && d.Config.NATS.APIPrefix == "" {
+		all = append(all, operation{subject: "$KV." + bucket + "." + probeToken, permit: "$KV." + bucket + ".>", without: off, vital: true, header: expectNowhere})
+	}
+	if !exists(stream) {
+		all = append(all,
+			publishing(api+"INFO", api+"INFO", off+", as its bucket cannot be created; create it yourself", true),
+			publishing(api+"STREAM.CREATE."+stream, api+"STREAM.CREATE."+stream, off+", as its bucket cannot be created; create it yourself", true))
+	}
+	if events := d.Config.Presence.Events; events != "" {
+		all = append(all, operation{subject: events + "." + probeToken, permit: events + ".>", without: "presence.events publishes nothing", header: expectNowhere})
+	}
+	return all
+}
+
+// plainSubject puts the probe's token in place of variables and wildcards.
+func plainSubject(template string) (string, bool) {
+	tokens := strings.Split(template, ".")
+	for i, tok := range tokens {
+		if tok == "*" || tok == ">" || strings.HasPrefix(tok, "{") {
+			tokens[i] = probeToken
+		}
+	}
+	subject := strings.Join(tokens, ".")
+	return subject, feed.CheckSubject(subject) == nil
+}
+
+// checkPermissions tries each operation once, one after the other: a violation names its subject alone.
+func (d *doctor) checkPermissions(ctx context.Context, nc *nats.Conn, all []operation) []Finding {
+	c := &check{name: "permissions"}
+	inbox := nc.NewInbox()
+	answers, err := nc.SubscribeSync(inbox + ".*")
+	if err == nil {
+		defer func() { _ = answers.Unsubscribe() }()
+		err = violation(ctx, nc, inbox+".*")
+	}
+	if err != nil {
+		c.problem(permit("subscribe", "_INBOX.*.*")+", or name another prefix in nats.inbox_prefix", "inboxes cannot be subscribed to, so that no answer arrives: %v", err)
+		return c.found
+	}
+	for _, op := range all {
+		denied := op.try(ctx, nc, inbox+".answer")
+		switch {
+		case denied == nil:
+		case !errors.Is(denied, nats.ErrPermissionViolation):
+			c.skip("not all permissions were tried: %v", denied)
+			return c.found
+		case op.vital:
+			c.problem(permit(op.kind(), op.permit), "%s %s is not permitted: %s", op.kind(), op.subject, op.without)
+		default:
+			c.warn(permit(op.kind(), op.permit), "%s %s is not permitted: %s", op.kind(), op.subject, op.without)
+		}
+	}
+	if c.fine() {
+		c.ok("all %d operations of this configuration are permitted", len(all))
+	}
+	return c.found
+}
+
+func permit(kind, subject string) string {
+	return fmt.Sprintf("permit the node's user to %s %q (docs/SECURITY.md has the list)", kind, subject)
+}
+
+func (op operation) kind() string {
+	if op.subscribe {
+		return "subscribe"
+	}
+	return "publish"
+}
+
+// try returns a permission violation, another error, or nil. It waits for no answer.
+func (op operation) try(ctx context.Context, nc *nats.Conn, inbox string) error {
+	if op.subscribe {
+		sub, err := nc.SubscribeSync(op.subject)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = sub.Unsubscribe() }()
+		return violation(ctx, nc, op.subject)
+	}
+	m := &nats.Msg{Subject: op.subject, Reply: inbox, Header: op.header, Data: []byte(op.body)}
+	if err := nc.PublishMsg(m); err != nil {
+		return err
+	}
+	return violation(ctx, nc, op.subject)
+}
+
+// probeTimeout bounds one operation.
+const probeTimeout = 2 * time.Second
+
+// violation waits until the server has processed what was sent, and returns its violation of subject:
+// a server sends it before the answer to the ping.
+func violation(ctx context.Context, nc *nats.Conn, subject string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if err := nc.FlushWithContext(ctx); err != nil {
+		return err
+	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"`+subject+`"`) {
+		return err
+	}
+	return nil
+}
