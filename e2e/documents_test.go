@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // TestDocumentsRun types the sh blocks of docs that follow a comment `<!-- run -->`, each page
@@ -31,10 +32,14 @@ func TestDocumentsRun(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
-			operators := freeAddr(t)
-			s, dir := serve(t, "--admin.addr", operators), t.TempDir()
+			d := &reader{t: t, operators: freeAddr(t), dir: t.TempDir()}
+			flags := []string{"--admin.addr", d.operators}
+			if strings.Contains(strings.Join(lines, "\n"), "$KEY") {
+				flags = append(flags, "--presence.enabled", "--publish.keys", d.makeKey())
+			}
+			d.service = serve(t, flags...)
 			for _, line := range lines {
-				typeLine(t, s, operators, dir, line)
+				d.typeLine(line)
 			}
 		})
 	}
@@ -61,18 +66,53 @@ func blockLines(t *testing.T, page, mark string) (lines []string) {
 	return lines
 }
 
-// typeLine runs a line as written, but for the addresses: `tidemark` is the command that the
-// tests built.
-func typeLine(t *testing.T, s *service, operators, dir, line string) {
+// reader is somebody who types the lines of a page.
+type reader struct {
+	t         *testing.T
+	service   *service
+	operators string // admin.addr
+	dir       string
+	key       string // in $KEY, where the page has it; it may publish and list connections
+}
+
+// makeKey returns the file that the node knows the key by.
+func (d *reader) makeKey() (file string) {
+	d.t.Helper()
+	key, line, err := auth.NewAPIKey("reader", "notifications.>", auth.PresenceRight)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.key, file = key, filepath.Join(d.dir, "keys")
+	if err := os.WriteFile(file, []byte(line+"\n"), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	return file
+}
+
+// shell is what the lines are typed into: `tidemark` is the command that the tests built, and curl fails
+// where it is answered with an error, unless that is about something that is not there.
+const shell = `
+tidemark() { "$COMMAND_UNDER_TEST" "$@"; }
+curl() {
+	command curl -sS -o answer -w '%{http_code}' "$@" >status
+	ended=$?
+	cat answer
+	case $(cat status) in 2*|404) return $ended ;; *) return 22 ;; esac
+}
+`
+
+// typeLine runs a line as written, but for the addresses.
+func (d *reader) typeLine(line string) {
+	t, s := d.t, d.service
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	script := strings.NewReplacer("127.0.0.1:8080", s.httpAddr, config.DefaultAdminAddr, operators).Replace(unhurried(line))
-	cmd := exec.CommandContext(ctx, "sh", "-c", `tidemark() { "$COMMAND_UNDER_TEST" "$@"; }`+"\n"+script)
-	cmd.Dir = dir
+	script := strings.NewReplacer("127.0.0.1:8080", s.httpAddr, config.DefaultAdminAddr, d.operators).Replace(unhurried(line))
+	cmd := exec.CommandContext(ctx, "sh", "-c", shell+script)
+	cmd.Dir = d.dir
 	cmd.Env = append(topology.Environment(), "NATS_URL=nats://"+s.natsAddr,
-		"TIDEMARK_NATS_EMBEDDED_ADDR="+s.natsAddr, "TIDEMARK_HTTP_ADDR="+s.httpAddr, "TIDEMARK_ADMIN_ADDR="+operators)
-	cmd.Env = append(cmd.Env, "COMMAND_UNDER_TEST="+command(t))
+		"TIDEMARK_NATS_EMBEDDED_ADDR="+s.natsAddr, "TIDEMARK_HTTP_ADDR="+s.httpAddr, "TIDEMARK_ADMIN_ADDR="+d.operators)
+	cmd.Env = append(cmd.Env, "COMMAND_UNDER_TEST="+command(t), "KEY="+d.key, "NODE="+s.url(""))
 	topology.Bind(cmd)
 	out, err := cmd.CombinedOutput()
 	if status := cmd.ProcessState.ExitCode(); status != 0 && (status != curlTimeout || !strings.Contains(line, " -m ")) {
