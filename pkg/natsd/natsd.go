@@ -166,7 +166,11 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 	if s.srv == nil {
 		return nil, errors.New("the embedded nats-server is being started anew")
 	}
-	return s.srv.InProcessConn()
+	conn, err := s.srv.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return newInProcessConn(conn), nil
 }
 
 // Stop ends the server, blocks until it has ended, and frees the store directory. Clients

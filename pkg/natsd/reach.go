@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -64,15 +65,21 @@ func needsLogin(so *resolved) bool {
 	return hasLogins(so.Options) && !open
 }
 
-// onlySystemAccount is a configuration with which nats-server lets everybody in who is not of the
-// system account.
+// onlySystemAccount reports whether the file has users of the system account alone. nats-server then
+// lets in all clients without a login, as users of the global account.
 func onlySystemAccount(so *resolved) bool {
-	if so.SystemAccount == "" || so.authBlock {
+	if so.authBlock {
 		return false
 	}
-	return !slices.ContainsFunc(so.Accounts, func(a *server.Account) bool {
-		return a.Name != so.SystemAccount && a.Name != server.DEFAULT_GLOBAL_ACCOUNT
-	})
+	system := cmp.Or(so.SystemAccount, server.DEFAULT_SYSTEM_ACCOUNT)
+	found := false
+	for _, a := range so.Accounts {
+		if a.Name != system && a.Name != server.DEFAULT_GLOBAL_ACCOUNT {
+			return false
+		}
+		found = found || a.Name == system
+	}
+	return found
 }
 
 // checkReach refuses listeners of a file that other machines reach without a login. Without a file
