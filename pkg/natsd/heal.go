@@ -91,7 +91,7 @@ func (s *Server) current() (*resolved, error) {
 	s.mu.Lock()
 	opts, login := s.opts, s.login
 	s.mu.Unlock()
-	return opts.resolve(login)
+	return resolveAgain(opts, login)
 }
 
 // hasRoom tries whether healRoom bytes can be written to the disk of dir.

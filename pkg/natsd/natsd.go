@@ -44,6 +44,7 @@ type Server struct {
 	err error          // of the last attempt at that
 
 	login        *nodeLogin // nil where the node connects without one, or with its own
+	users        []User     // for the next Reload
 	addr         string     // bound
 	needsLogin   bool
 	lateAccounts bool
@@ -65,7 +66,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		dir.release()
 		return nil, err
 	}
-	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger), login: so.login, needsLogin: needsLogin(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil}
+	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger), login: so.login, users: opts.Users, needsLogin: needsLogin(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil}
 	random := so.Port == server.RANDOM_PORT
 	opts.logOverrides(so, s.log.to)
 	opts.logReach(so, s.log.to)
