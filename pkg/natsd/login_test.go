@@ -320,3 +320,19 @@ func TestAddr_FromFile_WhereKeyIsEmpty(t *testing.T) {
 		t.Errorf("%s, want %s", srv.ClientURL(), want)
 	}
 }
+
+// Strangers cannot fill the log.
+func TestLogins_ManyRefused_LogIsBounded(t *testing.T) {
+	const attempts = 60
+	var out testkit.Log
+	srv := start(t, natsd.Options{Dir: t.TempDir(), Users: []natsd.User{{Name: "a", PasswordHash: hash(t, "p"), Publish: []string{">"}}}, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	for range attempts {
+		if !refused(t, srv.ClientURL(), nats.UserInfo("a", "wrong")) {
+			t.Fatal("it is let in")
+		}
+	}
+	srv.Stop()
+	if n := strings.Count(out.String(), "authentication error"); n < 1 || n > attempts/2 {
+		t.Errorf("%d lines of %d refused logins:\n%s", n, attempts, out.String())
+	}
+}

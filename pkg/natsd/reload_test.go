@@ -27,11 +27,11 @@ func TestReload_UsersOfFile_TakeEffect(t *testing.T) {
 		t.Error("the user who is gone is let in")
 	}
 	testkit.Eventually(t, waitTimeout, "the client of a user who is gone to be disconnected", goes.IsClosed)
-	if !stays.IsConnected() || stays.Reconnects != 0 {
+	if !stays.IsConnected() || stays.Stats().Reconnects != 0 {
 		t.Error("a client whose user stays was disconnected")
 	}
-	if err := published(t, js, "s.1"); err != nil || js.Conn().Reconnects != 0 {
-		t.Errorf("the node: %v, %d reconnects", err, js.Conn().Reconnects)
+	if err := published(t, js, "s.1"); err != nil || js.Conn().Stats().Reconnects != 0 {
+		t.Errorf("the node: %v, %d reconnects", err, js.Conn().Stats().Reconnects)
 	}
 }
 
@@ -70,8 +70,8 @@ func TestReload_UsersOfOptions_TakeEffect(t *testing.T) {
 	if !stays.IsConnected() {
 		t.Error("a client whose user stays was disconnected")
 	}
-	if err := published(t, js, "s.1"); err != nil || js.Conn().Reconnects != 0 {
-		t.Errorf("the node: %v, %d reconnects", err, js.Conn().Reconnects)
+	if err := published(t, js, "s.1"); err != nil || js.Conn().Stats().Reconnects != 0 {
+		t.Errorf("the node: %v, %d reconnects", err, js.Conn().Stats().Reconnects)
 	}
 	srv.SetUsers(nil)
 	if err := srv.Reload(); err == nil || !strings.Contains(err.Error(), "restart") || !refused(t, srv.ClientURL()) {
