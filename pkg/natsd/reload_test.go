@@ -103,3 +103,17 @@ func TestReload_CannotChange_SaysSoAndKeepsEverything(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A reload by nats-server itself would drop what is set over the file, the login of the node among it.
+func TestReload_ByRequestToSystemAccount_IsRefused(t *testing.T) {
+	srv := start(t, natsd.Options{Dir: t.TempDir(), Account: "A", ConfigFile: writeFile(t, `accounts { A { jetstream: enabled }, SYS { users: [ {user: s, password: p} ] } }, system_account: SYS`)})
+	js := node(t, srv)
+	sys := client(t, srv, "s", "p")
+	answer, err := sys.Request("$SYS.REQ.SERVER."+sys.ConnectedServerId()+".RELOAD", nil, waitTimeout)
+	if err != nil || !strings.Contains(string(answer.Data), "error") {
+		t.Errorf("%v, %s", err, answer.Data)
+	}
+	if err := published(t, js, "s.1"); err != nil {
+		t.Error(err)
+	}
+}
