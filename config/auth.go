@@ -66,13 +66,15 @@ func (c Config) validateAuth(p *problems) {
 	}
 }
 
-// validateStoreReach keeps the embedded NATS server, which has no login, from being open by mistake:
-// a client of it reads and publishes everything, and ends any connection by a revocation.
+// validateStoreReach keeps an embedded NATS server without a login from being open by mistake:
+// a client of it reads and publishes everything, and ends any connection by a revocation. Whether a
+// file of nats.embedded.config has a login is seen when it is read.
 func (c Config) validateStoreReach(p *problems) {
-	if c.NATS.URL != "" || c.Insecure || !isAddr(c.NATS.Embedded.Addr) || onLoopback(c.NATS.Embedded.Addr) {
+	e := c.NATS.Embedded
+	if c.NATS.URL != "" || c.Insecure || len(e.Users) > 0 || e.Config != "" || !isAddr(e.Addr) || onLoopback(e.Addr) {
 		return
 	}
-	p.add("nats.embedded.addr", "%s can be reached from other machines, and the embedded server has no login; keep it on loopback, use a NATS server with users by nats.url, or start with --insecure", c.NATS.Embedded.Addr)
+	p.add("nats.embedded.addr", "%s can be reached from other machines, and the embedded server has no login; set nats.embedded.users or nats.embedded.config, keep it on loopback, use a NATS server with users by nats.url, or start with --insecure", e.Addr)
 }
 
 // validateReach compares who can connect with who would be let in.

@@ -143,9 +143,23 @@ type NATSTLS struct {
 
 // Embedded is nats.embedded.*: the server that runs inside when there is no nats.url.
 type Embedded struct {
-	Addr string
-	Dir  string
-	Sync Sync
+	Addr    string // host:port; empty is that of Config, else DefaultEmbeddedAddr
+	Dir     string
+	Sync    Sync
+	Config  string // a configuration file of nats-server
+	Account string // of Config, which the node logs in to
+	Users   []EmbeddedUser
+}
+
+// DefaultEmbeddedAddr is where NATS clients connect where nothing names an address.
+const DefaultEmbeddedAddr = "127.0.0.1:4222"
+
+// EmbeddedUser is one of nats.embedded.users: a NATS client with a password.
+type EmbeddedUser struct {
+	Name         string
+	PasswordHash string   // bcrypt
+	Publish      []string // subjects, with wildcards, that it may publish to; empty for none
+	Subscribe    []string // subjects that it may subscribe to; empty is _INBOX.>, which answers need
 }
 
 // Streams is streams.*: the definitions of streams.
@@ -289,7 +303,7 @@ func Default() Config {
 		Admin: Admin{Addr: AdminAuto},
 		NATS: NATS{
 			Name:     "tidemark",
-			Embedded: Embedded{Addr: "127.0.0.1:4222", Dir: "./data/nats", Sync: SyncAlways},
+			Embedded: Embedded{Dir: "./data/nats", Sync: SyncAlways, Users: []EmbeddedUser{}},
 		},
 		Auth: Auth{
 			Identity: []string{},

@@ -70,7 +70,7 @@ func TestReferenceEqualsTheDefaultsAndHasEveryKey(t *testing.T) {
 	delete(tree, "feeds")
 	got := make(map[string]any)
 	flatten("", tree, got)
-	want := slices.Sorted(slices.Values(keyNames()))
+	want := slices.Sorted(slices.Values(append(keyNames(), usersKey)))
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
 		t.Errorf("-keys +tidemark.yaml:\n%s", diff)
 	}
@@ -106,7 +106,7 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		"http.cors.credentials": "true", "http.shutdown_timeout": "1m", "http.cors.headers": "X-A, X-B", "http.hosts": "a.example, *.b.example", "http.base_path": "/t", "http.drain_delay": "2s", "nats.url": "tls://n:4222", "nats.name": "n",
 		"nats.credentials": "f", "nats.nkey": "", "nats.user": "", "nats.password": "", "nats.token": "",
 		"nats.context": "", "nats.domain": "d", "nats.api_prefix": "", "nats.inbox_prefix": "i.x", "nats.tls.handshake_first": "true", "streams.max_bytes": "2MiB", "nats.tls.ca": "a", "nats.tls.cert": "c", "nats.tls.key": "k", "nats.embedded.addr": ":8", "nats.embedded.dir": "/d",
-		"nats.embedded.sync": "3m", "streams.dir": "s", "streams.replicas": "3", "streams.apply": "true", "sse.retry": "3s", "sse.heartbeat": "4s",
+		"nats.embedded.sync": "3m", "nats.embedded.config": "nats.conf", "nats.embedded.account": "", "streams.dir": "s", "streams.replicas": "3", "streams.apply": "true", "sse.retry": "3s", "sse.heartbeat": "4s",
 		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.sockets": "20", "limits.sockets_per_address": "21", "limits.replays": "15", "limits.replay_bytes": "7MiB",
 		"limits.last_subjects": "20", "limits.last_waiting": "21", "limits.last_waiting_per_user": "22", "limits.last_waiting_per_address": "23",
 		"limits.connects_per_second": "16", "limits.connects_burst": "17", "limits.publishes_per_second": "18", "limits.publishes_burst": "19",

@@ -35,6 +35,9 @@ func envHint(name string, known []string) string {
 	if strings.HasPrefix(name, EnvPrefix+"FEEDS") {
 		return "; feeds are set in the file alone"
 	}
+	if strings.HasPrefix(name, EnvPrefix+"NATS_EMBEDDED_USERS") {
+		return "; users of the embedded server are set in the file alone"
+	}
 	return didYouMean(name, known)
 }
 

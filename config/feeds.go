@@ -26,9 +26,15 @@ func readFeed(key string, value any, p *problems) Feed {
 		"paths": &f.Paths, "stream": &f.Stream, "subjects": &f.Subjects, "allow": &f.Allow,
 		"replay": (*string)(&f.Replay),
 	}
+	readFields(key, "paths, stream, subjects and allow", value, fields, p)
+	return f
+}
+
+// readFields assigns the values of a mapping, which has those that are named, to fields by name.
+func readFields(key, names string, value any, fields map[string]any, p *problems) {
 	tree, ok := value.(map[string]any)
 	if !ok {
-		p.add(key, "it must be a mapping with paths, stream, subjects and allow")
+		p.add(key, "it must be a mapping with %s", names)
 	}
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		field, known := fields[name]
@@ -40,5 +46,4 @@ func readFeed(key string, value any, p *problems) Feed {
 			p.add(key+"."+name, "%w", err)
 		}
 	}
-	return f
 }

@@ -12,10 +12,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// fileValues is what a file sets: scalars by key, and feeds, nil when it has none.
+// fileValues is what a file sets: scalars by key, and feeds and users, nil when it has none.
 type fileValues struct {
 	values map[string]any
 	feeds  map[string]Feed
+	users  []EmbeddedUser // of nats.embedded
 }
 
 func readFile(name string, p *problems) (fileValues, error) {
@@ -33,6 +34,11 @@ func readFile(name string, p *problems) (fileValues, error) {
 	}
 	delete(tree, "feeds")
 	flatten("", tree, file.values)
+	if users := file.values[usersKey]; users != nil {
+		p.from(usersKey, name)
+		file.users = readUsers(users, p)
+	}
+	delete(file.values, usersKey)
 	for _, key := range slices.Sorted(maps.Keys(file.values)) {
 		p.from(key, name)
 		// A key with nothing behind it is not set.
@@ -81,7 +87,7 @@ func checkKey(key string, value any, p *problems) (known bool) {
 			p.add(key, "%v stands where a mapping of keys belongs", value)
 		}
 	default:
-		p.add(key, "there is no such key%s", didYouMean(key, append(names, "feeds")))
+		p.add(key, "there is no such key%s", didYouMean(key, append(names, "feeds", usersKey)))
 	}
 	return false
 }

@@ -48,9 +48,11 @@ var keys = []key{
 	{name: "nats.tls.cert", usage: "client certificate for NATS (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.Cert }},
 	{name: "nats.tls.key", usage: "key of the client certificate (PEM `file`)", field: func(c *Config) any { return &c.NATS.TLS.Key }},
 	{name: "nats.tls.handshake_first", usage: "start TLS before the NATS server sends its INFO", field: func(c *Config) any { return &c.NATS.TLS.HandshakeFirst }},
-	{name: "nats.embedded.addr", usage: "embedded server: take NATS clients at `host:port`", field: func(c *Config) any { return &c.NATS.Embedded.Addr }},
+	{name: "nats.embedded.addr", usage: "embedded server: accept NATS clients at `host:port`; empty is that of nats.embedded.config, else 127.0.0.1:4222", field: func(c *Config) any { return &c.NATS.Embedded.Addr }},
 	{name: "nats.embedded.dir", usage: "embedded server: store streams in this `directory`", field: func(c *Config) any { return &c.NATS.Embedded.Dir }},
 	{name: "nats.embedded.sync", usage: "embedded server: sync to disk `always` or at an interval", field: func(c *Config) any { return &c.NATS.Embedded.Sync }},
+	{name: "nats.embedded.config", usage: "embedded server: load this nats-server configuration `file` first", field: func(c *Config) any { return &c.NATS.Embedded.Config }},
+	{name: "nats.embedded.account", usage: "embedded server: `account` of nats.embedded.config that the node uses and that has the streams", field: func(c *Config) any { return &c.NATS.Embedded.Account }},
 
 	{name: "dev", usage: "try things out on this machine: ?user= names the user, publishing needs no key", field: func(c *Config) any { return &c.Dev }},
 	{name: "insecure", usage: "let everybody in beyond loopback, too", field: func(c *Config) any { return &c.Insecure }},

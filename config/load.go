@@ -50,8 +50,12 @@ func Load(opts Options) (Config, error) {
 	if file.feeds != nil {
 		cfg.Feeds = file.feeds
 	}
+	if len(file.users) > 0 {
+		cfg.NATS.Embedded.Users = file.users
+		cfg.NATS.Source.UsersFile = p.origin(usersKey)
+	}
 	if !opts.Unchecked {
-		cfg.validate(&p)
+		cfg.validate(&p, opts.Serve)
 	}
 	if err := p.err(); err != nil {
 		return Config{}, err

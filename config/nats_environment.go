@@ -13,6 +13,8 @@ type NATSSource struct {
 	// Ignored names the variables that were set and not used, and Why.
 	Ignored []string
 	Why     string
+	// UsersFile is the file that sets nats.embedded.users.
+	UsersFile string
 }
 
 // variables are an environment as KEY=value. Of two of one name the later counts.
@@ -45,6 +47,8 @@ func (v variables) natsSet() (names []string) {
 // These rank below every key of nats.* that is set: they neither replace a server nor give a login
 // to another server than theirs. serve has the embedded server by default, which they replace only
 // where nothing says that it is in use: no key of nats.embedded is set, and its store does not exist.
+// A login without a server is that of a command at the embedded server, but never of the node: that
+// of the node must not change with the environment of a shell.
 func (n *NATS) fromEnvironment(env variables, serve bool, p *problems) {
 	set := env.natsSet()
 	if n.Context != "" {
@@ -60,7 +64,7 @@ func (n *NATS) fromEnvironment(env variables, serve bool, p *problems) {
 	case n.URL != "" && names:
 		n.Source.ignore(set, "nats.url is set")
 		return
-	case n.URL == "" && !names:
+	case n.URL == "" && !names && serve:
 		n.Source.ignore(set, "neither nats.url nor NATS_URL is set, and the embedded server is used")
 		return
 	case n.URL == "" && serve && why != "":
@@ -73,7 +77,7 @@ func (n *NATS) fromEnvironment(env variables, serve bool, p *problems) {
 		p.add("nats.context", "%w", err)
 		return
 	}
-	if n.URL == "" {
+	if n.URL == "" && names {
 		p.from("nats.url", strings.Join(set, ", "))
 	}
 	n.complete(theirs)
@@ -88,7 +92,8 @@ func (s *NATSSource) ignore(names []string, why string) {
 
 // embeddedInUse returns why the embedded server counts as in use; empty where nothing says so.
 func (n *NATS) embeddedInUse() string {
-	if n.Embedded != Default().NATS.Embedded {
+	d, e := Default().NATS.Embedded, n.Embedded
+	if e.Addr != d.Addr || e.Dir != d.Dir || e.Sync != d.Sync || e.Config != "" || e.Account != "" || len(e.Users) > 0 {
 		return "nats.embedded is set"
 	}
 	if _, err := os.Stat(n.Embedded.Dir); err == nil {
@@ -138,7 +143,7 @@ func (v variables) natsSettings() (n NATS, err error) {
 // complete takes from other what n does not set. A login is taken as a whole, and so is a
 // certificate with its key.
 func (n *NATS) complete(other NATS) {
-	if !n.hasLogin() {
+	if !n.HasLogin() {
 		n.Credentials, n.NKey, n.User, n.Password, n.Token = other.Credentials, other.NKey, other.User, other.Password, other.Token
 	}
 	if n.TLS.TLSPair == (TLSPair{}) {
@@ -157,7 +162,8 @@ func (n *NATS) complete(other NATS) {
 	n.TLS.HandshakeFirst = n.TLS.HandshakeFirst || other.TLS.HandshakeFirst
 }
 
-func (n *NATS) hasLogin() bool {
+// HasLogin reports whether a login is set.
+func (n *NATS) HasLogin() bool {
 	return n.Credentials != "" || n.NKey != "" || n.User != "" || n.Password != "" || n.Token != ""
 }
 

@@ -68,7 +68,8 @@ func TestNATSVariables_RankBelowConfiguration(t *testing.T) {
 		"a login alone":        {Options{File: file(t, "nats: {url: nats://f}"), Environ: []string{"NATS_CREDS=c"}}, "nats://f", "c", true, false},
 		"a login of the file":  {Options{File: file(t, "nats: {url: nats://f, credentials: d}"), Environ: []string{"NATS_USER=u", "NATS_PASSWORD=p"}}, "nats://f", "d", true, false},
 		"a domain by a flag":   {Options{Flags: flags(t, "--nats.domain", "hub"), Environ: []string{"NATS_URL=nats://e"}}, "nats://e", "", true, false},
-		"no server":            {Options{Environ: []string{"NATS_CREDS=c"}}, "", "", false, true},
+		"serve, no server":     {Options{Environ: []string{"NATS_CREDS=c"}, Serve: true}, "", "", false, true},
+		"embedded, a command":  {Options{Environ: []string{"NATS_CREDS=c"}}, "", "c", true, false},
 	} {
 		n := load(t, c.opts).NATS
 		if n.URL != c.url || n.Credentials != c.login || n.Password != "" {
@@ -176,7 +177,7 @@ func TestValidate_JetStreamPrefixes(t *testing.T) {
 		"embedded has no TLS":     {"nats: {tls: {handshake_first: true}}", "handshake_first.*set nats.url"},
 		"streams.max_bytes small": {"streams: {max_bytes: 1KiB}", "streams.max_bytes"},
 	} {
-		_, err := Load(Options{File: file(t, c.yaml), Environ: []string{}})
+		_, err := Load(Options{File: file(t, c.yaml), Environ: []string{}, Serve: true})
 		before, after, _ := strings.Cut(c.want, ".*")
 		if err == nil || !strings.Contains(err.Error(), before) || !strings.Contains(err.Error(), after) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)

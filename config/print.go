@@ -14,15 +14,18 @@ import (
 // redacted stands in the place of a secret that is set.
 const redacted = "REDACTED"
 
-// Print writes the configuration as YAML that Load reads, with secrets redacted: passwords
-// and tokens, also those within nats.url.
+// Print writes the configuration as YAML that Load reads, with secrets redacted: passwords, tokens
+// and hashes of passwords, also those within nats.url. Load refuses a hash that is redacted.
 func (c Config) Print(w io.Writer) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	for _, k := range keys {
 		put(root, strings.Split(k.name, "."), c.value(k))
 		// Where the reference has them: between the streams and what is said about them.
-		if k.name == "streams.apply" {
+		switch k.name {
+		case "streams.apply":
 			putFeeds(root, c.Feeds)
+		case "nats.embedded.account":
+			putUsers(root, c.NATS.Embedded.Users)
 		}
 	}
 	enc := yaml.NewEncoder(w)
@@ -118,6 +121,14 @@ func putFeeds(root *yaml.Node, feeds map[string]Feed) {
 	}
 }
 
+func putUsers(root *yaml.Node, users []EmbeddedUser) {
+	list := make([]map[string]any, len(users))
+	for i, u := range users {
+		list[i] = map[string]any{"name": u.Name, "password_hash": redacted, "publish": u.Publish, "subscribe": u.Subscribe}
+	}
+	put(root, strings.Split(usersKey, "."), list)
+}
+
 // put adds a value below the mappings of path, which it creates in order.
 func put(node *yaml.Node, path []string, value any) {
 	if len(path) > 1 {
@@ -125,7 +136,7 @@ func put(node *yaml.Node, path []string, value any) {
 		return
 	}
 	if err := child(node, path[0]).Encode(value); err != nil { //nolint:gosec // a path has a name at least
-		panic(err) // only strings, numbers, booleans and lists of strings come here
+		panic(err) // only strings, numbers, booleans, and lists and mappings of them come here
 	}
 }
 

@@ -21,8 +21,10 @@ func (p *problems) add(key, format string, args ...any) {
 }
 
 func (p *problems) origin(key string) string {
-	if strings.HasPrefix(key, "feeds.") {
-		key = "feeds"
+	for _, section := range []string{"feeds", usersKey} {
+		if strings.HasPrefix(key, section) {
+			key = section
+		}
 	}
 	return p.origins[key]
 }

@@ -13,6 +13,9 @@ func (c Config) SecretFiles() map[string]string {
 		"auth.jwt.secret_file": c.Auth.JWT.SecretFile, "log.users_key": c.Log.UsersKey, "auth.tag_key": c.Auth.TagKey,
 		"nats.credentials": c.NATS.Credentials, "nats.nkey": c.NATS.NKey, "nats.tls.key": c.NATS.TLS.Key,
 	}
+	if len(c.NATS.Embedded.Users) > 0 {
+		files[usersKey] = c.NATS.Source.UsersFile
+	}
 	for key, file := range files {
 		if file == "" {
 			delete(files, key)

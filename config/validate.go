@@ -15,14 +15,15 @@ import (
 // the network. What Load returns is valid.
 func (c Config) Validate() error {
 	var p problems
-	c.validate(&p)
+	c.validate(&p, true)
 	return p.err()
 }
 
-func (c Config) validate(p *problems) {
+// validate leaves out for a command, which starts no server, how the node logs in to the embedded one.
+func (c Config) validate(p *problems, serve bool) {
 	c.HTTP.validate(p)
 	c.Admin.validate(c.HTTP.Addr, p)
-	c.NATS.validate(p)
+	c.NATS.validate(p, serve)
 	validateFeeds(c.Feeds, p)
 	c.validateAuth(p)
 	c.Streams.validate(p)
@@ -112,7 +113,7 @@ func checkOrigin(p *problems, origin string) {
 	}
 }
 
-func (n NATS) validate(p *problems) {
+func (n NATS) validate(p *problems, serve bool) {
 	n.TLS.validate(p, "nats.tls")
 	n.checkLogin(p)
 	n.checkJetStream(p)
@@ -121,33 +122,13 @@ func (n NATS) validate(p *problems) {
 	}
 	if n.URL == "" {
 		n.validateEmbedded(p)
+		if serve && n.Embedded.Config == "" {
+			n.validateNoLogin(p)
+		}
 		return
 	}
 	for part := range strings.SplitSeq(n.URL, ",") {
 		checkServerURL(p, strings.TrimSpace(part))
-	}
-}
-
-func (n NATS) validateEmbedded(p *problems) {
-	checkAddr(p, "nats.embedded.addr", n.Embedded.Addr)
-	if n.Embedded.Dir == "" {
-		p.add("nats.embedded.dir", "it is empty; name a directory, or set nats.url to use another server")
-	}
-	if n.Embedded.Sync < 0 {
-		p.add("nats.embedded.sync", "it must be always or a duration above zero")
-	}
-	for _, s := range n.remote() {
-		if s.value != "" && s.key != "nats.tls.key" { // its certificate is enough
-			p.add(s.key, "the embedded server has no login and no TLS; set nats.url too, or drop this")
-		}
-	}
-	if n.TLS.HandshakeFirst {
-		p.add("nats.tls.handshake_first", "the embedded server has no TLS; set nats.url too, or drop this")
-	}
-	for _, s := range []setting{{"nats.domain", n.Domain}, {"nats.api_prefix", n.APIPrefix}} {
-		if s.value != "" {
-			p.add(s.key, "the embedded server has the API of JetStream under its usual name; set nats.url too, or drop this")
-		}
 	}
 }
 

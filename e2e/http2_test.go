@@ -71,12 +71,18 @@ func wantProtocol(t *testing.T, responses iter.Seq2[network.EventResponseReceive
 // selfSigned writes a certificate for 127.0.0.1 and its key.
 func selfSigned(t *testing.T) (cert, key string) {
 	t.Helper()
+	return selfSignedFor(t, net.IPv4(127, 0, 0, 1))
+}
+
+// selfSignedFor writes a certificate for an address and its key.
+func selfSignedFor(t *testing.T, addr net.IP) (cert, key string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{addr},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	certDER, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)

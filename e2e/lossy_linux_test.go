@@ -2,9 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -12,50 +10,25 @@ import (
 	"time"
 )
 
-// lossyLink is a cable between this machine and a network namespace that drops packets at
-// random, carries little, and can be unplugged. Kernels without netem can do as much.
-type lossyLink struct {
-	t         *testing.T
-	namespace string
-	here      string // the interface on this side
-	net       string // the addresses of the link
-	addr      string // that of this side
-}
+// lossyLink is a cable to another network that drops packets at random, carries little, and can be
+// unplugged. Kernels without netem can do as much.
+type lossyLink struct{ *otherNetwork }
 
 const (
 	lossPercent = 8
 	linkRate    = "1mbit"
 )
 
-// newLossyLink needs root and the tools; without them the test is skipped.
+// newLossyLink needs two more tools; without them the test is skipped.
 func newLossyLink(t *testing.T) *lossyLink {
 	t.Helper()
-	for _, tool := range []string{"ip", "tc", "nft"} {
+	for _, tool := range []string{"tc", "nft"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("no %s was found: a lossy link is not tried", tool)
 		}
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("only root makes network namespaces: a lossy link is not tried")
-	}
-	id := rand.IntN(1 << 14)
-	l := &lossyLink{t: t, namespace: fmt.Sprint("tidemark-", id), here: fmt.Sprint("tmk", id)}
-	base := fmt.Sprintf("10.%d.%d.", 64+id>>8, id&0xff)
-	l.net, l.addr = base+"0/30", base+"1"
-	if out, err := exec.Command("ip", "netns", "add", l.namespace).CombinedOutput(); err != nil {
-		t.Skipf("no network namespace can be made here, a lossy link is not tried: %s", out)
-	}
-	t.Cleanup(func() { l.run("ip netns del " + l.namespace) }) // takes the cable with it
-	l.run("ip link add " + l.here + " type veth peer name far netns " + l.namespace)
-	l.run("ip addr add " + l.addr + "/30 dev " + l.here)
-	l.run("ip link set " + l.here + " up")
-	l.run("ip -n " + l.namespace + " addr add " + base + "2/30 dev far")
-	l.run("ip -n " + l.namespace + " link set far up")
-	return l
+	return &lossyLink{newOtherNetwork(t)}
 }
-
-// inside is what runs a command at the far end.
-func (l *lossyLink) inside() []string { return []string{"ip", "netns", "exec", l.namespace} }
 
 // worsen makes the link slow and lossy, in both directions.
 func (l *lossyLink) worsen() {
@@ -67,16 +40,6 @@ func (l *lossyLink) worsen() {
 		l.run(in + " nft add chain ip loss " + hook + " { type filter hook " + hook + " priority 0 ; }")
 		l.run(fmt.Sprintf("%s nft add rule ip loss %s numgen random mod 100 < %d counter drop", in, hook, lossPercent))
 	}
-}
-
-func (l *lossyLink) run(line string) (out string) {
-	l.t.Helper()
-	args := strings.Fields(line)
-	b, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-	if err != nil {
-		l.t.Errorf("%s: %v\n%s", line, err, b)
-	}
-	return string(b)
 }
 
 // TestLossyLink: clients behind a link that loses every twelfth packet, carries a megabit,

@@ -27,6 +27,9 @@ func newConfig() *cobra.Command {
 			if _, err := definitions(cfg); err != nil { // the files that it names count too
 				return err
 			}
+			if err := checkEmbedded(cfg); err != nil {
+				return err
+			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok")
 			return err
 		}),

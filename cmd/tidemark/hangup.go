@@ -52,14 +52,22 @@ type hangup struct {
 	node   atomic.Pointer[server.Server] // once there is one
 }
 
-// reload takes log.level from the configuration as it is now, and no other key: what a feed or a
-// limit is holds for clients that are connected. The files that the configuration named at the
+// reload takes log.level and nats.embedded.users from the configuration as it is now, and no other
+// key: what a feed or a limit is holds for clients that are connected. The files that the configuration named at the
 // start are read again too. What is wrong is logged and stays as it was.
 func (h *hangup) reload(ctx context.Context) {
-	h.reloadLevel()
+	cfg, err := config.Load(config.Options{Flags: h.flags, Serve: true})
+	if err != nil {
+		h.logger.Error("the configuration cannot be read again; the level of the log and the users of the embedded server stay", "error", err)
+	} else {
+		h.setLevel(cfg.Log.Level)
+	}
 	node := h.node.Load()
 	if node == nil {
 		return // it will read its files
+	}
+	if err == nil {
+		node.SetEmbeddedUsers(embeddedUsers(cfg))
 	}
 	if err := node.Reload(ctx); err != nil {
 		h.logger.Error("not everything was read again; what could not be stays as it was", "error", err)
@@ -68,14 +76,9 @@ func (h *hangup) reload(ctx context.Context) {
 	h.logger.Warn("certificate and keys were read again")
 }
 
-func (h *hangup) reloadLevel() {
-	cfg, err := config.Load(config.Options{Flags: h.flags, Serve: true})
-	if err != nil {
-		h.logger.Error("the level of the log stays: the configuration cannot be read again", "error", err)
-		return
-	}
+func (h *hangup) setLevel(level string) {
 	before := h.level.String()
-	if err := h.level.Set(cfg.Log.Level); err != nil {
+	if err := h.level.Set(level); err != nil {
 		h.logger.Error("the level of the log stays", "error", err)
 		return
 	}

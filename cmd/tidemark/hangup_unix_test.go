@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/pflag"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/internal/testkit"
@@ -82,19 +85,7 @@ func TestHangupReadsKeys(t *testing.T) {
 	if err := os.WriteFile(keys, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := &testkit.Log{}
-	logger := slog.New(slog.NewTextHandler(log, nil))
-	level, err := server.ParseLogLevel("info")
-	if err != nil {
-		t.Fatal(err)
-	}
-	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
-	config.BindFlags(flags)
-	h := &hangup{level: level, logger: logger, flags: flags}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer onHangup(func() { h.reload(ctx) })()
-	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, cfg, logger, h, io.Discard) }()
+	log := serveForHangup(t, cfg)
 	hang := func(text, want string) {
 		t.Helper()
 		if err := os.WriteFile(keys, []byte(text), 0o600); err != nil {
@@ -105,14 +96,93 @@ func TestHangupReadsKeys(t *testing.T) {
 		}
 		awaitLog(t, log, want)
 	}
-	for h.node.Load() == nil {
-		time.Sleep(10 * time.Millisecond)
-	}
 	hang("no key", "publish.keys: ")
 	hang("# none", "were read again")
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+}
+
+// serveForHangup runs a node until the end of the test, and returns its log.
+func serveForHangup(t *testing.T, cfg config.Config, args ...string) *testkit.Log {
+	t.Helper()
+	log := &testkit.Log{}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	level, err := server.ParseLogLevel("info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	config.BindFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	h := &hangup{level: level, logger: logger, flags: flags}
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := onHangup(func() { h.reload(ctx) })
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, cfg, logger, h, io.Discard) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		stop()
+	})
+	testkit.Eventually(t, 30*time.Second, "a node", func() bool { return h.node.Load() != nil })
+	return log
+}
+
+// TestHangup_EmbeddedUsers_TakeEffect changes a password while clients are connected.
+func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
+	if atTerminal() {
+		t.Skip("at a terminal SIGHUP ends the process")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tidemark.yaml")
+	addr, err := testkit.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(passwords map[string]string) {
+		t.Helper()
+		text := "http: {addr: '127.0.0.1:0'}\nadmin: {addr: 'off'}\nnats:\n  embedded:\n    addr: " + addr + "\n    dir: " + dir + "\n    users:\n"
+		for name, password := range passwords {
+			hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += "      - {name: " + name + ", password_hash: '" + string(hash) + "', publish: ['>']}\n"
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(map[string]string{"orders": "first"})
+	cfg, err := config.Load(config.Options{File: file, Serve: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := serveForHangup(t, cfg, "--config", file)
+	login := func(user, password string) error {
+		nc, err := nats.Connect(addr, nats.UserInfo(user, password))
+		if err == nil {
+			nc.Close()
+		}
+		return err
+	}
+	if err := login("orders", "first"); err != nil {
+		t.Fatal(err)
+	}
+	write(map[string]string{"orders": "second", "billing": "third"})
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	awaitLog(t, log, "certificate and keys were read again")
+	for user, password := range map[string]string{"orders": "second", "billing": "third"} {
+		if err := login(user, password); err != nil {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+	if err := login("orders", "first"); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("the password from before: %v", err)
 	}
 }
 

@@ -30,7 +30,7 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 		advice = "check " + strings.Join(from, ", ") + ", and that the server runs"
 	}
 	if opts.URL == "" {
-		addr, err := reachable(cfg.NATS.Embedded.Addr)
+		addr, err := embeddedAddr(cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -45,6 +45,8 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 		return nc, nil
 	case errors.Is(err, nats.ErrNoServers): // which says no more than the rest of the line
 		return nil, fmt.Errorf("NATS is not reached at %s: %s", jetlog.WithoutLogin(opts.URL), advice)
+	case errors.Is(err, nats.ErrAuthorization):
+		return nil, fmt.Errorf("NATS refuses the login at %s: %w; set NATS_USER and NATS_PASSWORD, NATS_CREDS or NATS_NKEY, or the keys of nats.*", jetlog.WithoutLogin(opts.URL), err)
 	}
 	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", jetlog.WithoutLogin(opts.URL), err, advice)
 }

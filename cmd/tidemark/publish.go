@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/config"
@@ -96,18 +99,41 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 		return feed.Ack{}, err
 	}
 	defer nc.Close()
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrPermissionViolation) { // reported apart from the publish, which would wait
+			refuse(permissionError{err})
+		}
+	})
 	publisher, err := jetlog.NewPublisher(nc, jetlog.PublisherOptions{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
 	if err != nil {
 		return feed.Ack{}, err
 	}
 	defer publisher.Close()
 	result := publisher.Publish(ctx, msg)[0]
-	return result.Ack, explain(ctx, result.Err)
+	return result.Ack, explain(ctx, msg.Subject, result.Err)
+}
+
+// permissionError is of a subject that the user may not use: that of the event, that of its answer, or
+// that of the API that has the epoch of its position. The last one comes after the event was stored,
+// and is not an error of the publish.
+type permissionError struct{ error }
+
+func (e permissionError) explain(subject string) error {
+	stored := "the event may be stored or not"
+	if strings.Contains(e.Error(), "Publish to "+strconv.Quote(subject)) {
+		stored = "the event is not stored"
+	}
+	return fmt.Errorf("%s, as the NATS user lacks a permission: %w", stored, e.error)
 }
 
 // explain says what to do about it.
-func explain(ctx context.Context, err error) error {
+func explain(ctx context.Context, subject string, err error) error {
+	denied, isDenied := errors.AsType[permissionError](context.Cause(ctx))
 	switch {
+	case err != nil && isDenied:
+		return denied.explain(subject)
 	case errors.Is(err, feed.ErrSubjectNotStored):
 		return fmt.Errorf("%w; `tidemark stream ls` shows what the streams take", err)
 	case errors.Is(err, feed.ErrFull):

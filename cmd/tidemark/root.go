@@ -24,7 +24,7 @@ The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
   tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}, newServe(), newPublish(), newSubscribe(), newSubject(), newStream(), newConfig(), newBench(), newToken(), newHealth(), newDoctor(), newStatus(), newTop(), newDrain(), newVersion())
+	}, newServe(), newPublish(), newSubscribe(), newSubject(), newStream(), newConfig(), newBench(), newToken(), newNATSPassword(), newHealth(), newDoctor(), newStatus(), newTop(), newDrain(), newVersion())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/nats-io/nats.go/jetstream"
@@ -46,15 +45,29 @@ func newServe() *cobra.Command {
 		logNATSSource(logger, cfg.NATS)
 		collectRarely()
 		boundMemory(logger, memlimit.FromCgroup)
-		for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
-			if err := config.CheckSecretFile(key, cfg.SecretFiles()[key]); err != nil {
-				logger.Warn("a secret is readable by others", "error", err)
-			}
-		}
+		warnOfSecrets(cfg, logger)
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
 		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())
 	})
+}
+
+// warnOfSecrets logs which files with secrets every user of the machine can read.
+func warnOfSecrets(cfg config.Config, logger *slog.Logger) {
+	warn := func(key, file string) {
+		if err := config.CheckSecretFile(key, file); err != nil {
+			logger.Warn("a secret is readable by others", "error", err)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
+		warn(key, cfg.SecretFiles()[key])
+	}
+	if cfg.NATS.URL != "" || cfg.NATS.Embedded.Config == "" {
+		return
+	}
+	for _, file := range natsd.SecretFiles(cfg.NATS.Embedded.Config) {
+		warn("nats.embedded.config", file)
+	}
 }
 
 func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, h *hangup, stdout io.Writer) error {
@@ -103,11 +116,8 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		Dev:   cfg.Dev,
 		Auth:  authentication,
 		NATS:  natsOptions(cfg), Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix,
-		Embedded: natsd.Options{
-			Addr: cfg.NATS.Embedded.Addr, Dir: cfg.NATS.Embedded.Dir,
-			SyncInterval: time.Duration(cfg.NATS.Embedded.Sync),
-		},
-		Streams: configs, ApplyStreams: cfg.Streams.Apply,
+		Embedded: embeddedOptions(cfg),
+		Streams:  configs, ApplyStreams: cfg.Streams.Apply,
 		Feeds: feeds,
 		SSE: server.SSEOptions{
 			Retry: cfg.SSE.Retry, Heartbeat: cfg.SSE.Heartbeat, WriteTimeout: cfg.SSE.WriteTimeout,

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 const (
@@ -70,11 +72,11 @@ func (s *Server) end() {
 // startAnew leaves no server where that fails, so that it is tried again.
 func (s *Server) startAnew(ctx context.Context) {
 	log := newLogger(s.opts.Logger)
-	so, err := s.opts.resolve()
-	if err != nil {
-		return // it was right before
+	var srv *server.Server
+	so, err := s.current()
+	if err == nil { // the file was right before, but may have changed
+		srv, err = run(ctx, so.Options, log)
 	}
-	srv, err := run(ctx, so, log)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err = err; err != nil {
@@ -82,6 +84,14 @@ func (s *Server) startAnew(ctx context.Context) {
 		return
 	}
 	s.srv, s.log = srv, log
+}
+
+// current resolves the options as they are now.
+func (s *Server) current() (*resolved, error) {
+	s.mu.Lock()
+	opts, login := s.opts, s.login
+	s.mu.Unlock()
+	return resolveAgain(opts, login)
 }
 
 // hasRoom tries whether healRoom bytes can be written to the disk of dir.

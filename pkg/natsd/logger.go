@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // logger hands the server's messages to slog, and keeps what the server calls fatal:
@@ -16,13 +20,16 @@ type logger struct {
 	mu     sync.Mutex
 	fatals []error
 	write  error // the first that the store met
+
+	connErrors *rate.Limiter
+	unwritten  int // errors of connections since the last one that was written
 }
 
 func newLogger(to *slog.Logger) *logger {
 	if to == nil {
 		to = slog.New(slog.DiscardHandler)
 	}
-	return &logger{to: to}
+	return &logger{to: to, connErrors: rate.NewLimiter(rate.Every(connErrorInterval), connErrorBurst)}
 }
 
 func (l *logger) Noticef(format string, v ...any) { l.to.Debug(message(format, v)) }
@@ -32,6 +39,10 @@ func (l *logger) Warnf(format string, v ...any)   { l.to.Warn(message(format, v)
 // upon which the stream takes nothing more until a restart (nats-server 2.15.2).
 func (l *logger) Errorf(format string, v ...any) {
 	text := message(format, v)
+	if byConnection.MatchString(text) {
+		l.warnOfConnection(text)
+		return
+	}
 	l.to.Error(text)
 	if !strings.Contains(text, "ritical write error") {
 		return
@@ -41,6 +52,34 @@ func (l *logger) Errorf(format string, v ...any) {
 	if l.write == nil {
 		l.write = errors.New(text)
 	}
+}
+
+// byConnection are errors of one connection, such as a login that is refused or a permission that is
+// missing: of a client, over WebSocket or MQTT, or of a leaf node.
+var byConnection = regexp.MustCompile(` - [cwml]id:\d+ - `)
+
+// Strangers must not fill the log: of errors of connections this many are written at once, and then
+// one in a while.
+const (
+	connErrorBurst    = 10
+	connErrorInterval = 6 * time.Second
+)
+
+func (l *logger) warnOfConnection(text string) {
+	l.mu.Lock()
+	if !l.connErrors.Allow() {
+		l.unwritten++
+		l.mu.Unlock()
+		return
+	}
+	unwritten := l.unwritten
+	l.unwritten = 0
+	l.mu.Unlock()
+	if unwritten > 0 {
+		l.to.Warn(text, "similar_not_logged", unwritten)
+		return
+	}
+	l.to.Warn(text)
 }
 
 func (l *logger) writeError() error {

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -41,13 +42,19 @@ type Server struct {
 	mu  sync.Mutex
 	srv *server.Server // nil while it is started anew
 	err error          // of the last attempt at that
+
+	login        *nodeLogin // nil where the node connects without one, or with its own
+	users        []User     // for the next Reload
+	addr         string     // bound
+	needsLogin   bool
+	lateAccounts bool
 }
 
 // Start runs a server and blocks until it is ready. The recovery of a large store takes a
 // while: when ctx ends meanwhile, Start still waits for the end of it, since a store that
 // is shut down in the middle of its recovery recovers more slowly the next time.
 func Start(ctx context.Context, opts Options) (*Server, error) {
-	so, err := opts.resolve()
+	so, err := opts.resolve(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -55,16 +62,22 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := probeAddr(so); err != nil {
+	if err := probeAddr(so.Options); err != nil {
 		dir.release()
 		return nil, err
 	}
-	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger)}
-	if s.srv, err = run(ctx, so, s.log); err != nil {
+	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger), login: so.login, users: opts.Users, needsLogin: needsLogin(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil}
+	random := so.Port == server.RANDOM_PORT
+	opts.logOverrides(so, s.log.to)
+	opts.logReach(so, s.log.to)
+	if s.srv, err = run(ctx, so.Options, s.log); err != nil {
 		dir.release()
 		return nil, err
 	}
-	s.opts.Addr = s.srv.Addr().String() // also after it was started anew
+	s.addr = s.srv.Addr().String()
+	if bound, ok := s.srv.Addr().(*net.TCPAddr); ok && random {
+		s.opts.Addr = net.JoinHostPort(so.Host, strconv.Itoa(bound.Port)) // also after it was started anew
+	}
 	ctx, s.stopped = context.WithCancel(context.WithoutCancel(ctx))
 	s.healing.Go(func() { s.heal(ctx) })
 	return s, nil
@@ -119,13 +132,33 @@ func probeAddr(so *server.Options) error {
 	return l.Close()
 }
 
+// NeedsLogin reports whether clients need a login.
+func (s *Server) NeedsLogin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.needsLogin
+}
+
+// LateAccounts reports whether accounts and users come from elsewhere than the configuration: from
+// the resolver of an operator, or from an auth callout. They may come after the start.
+func (s *Server) LateAccounts() bool { return s.lateAccounts }
+
 // ClientURL is where NATS clients of the same machine connect, such as
 // nats://127.0.0.1:4222.
-func (s *Server) ClientURL() string { return "nats://" + s.opts.Addr }
+func (s *Server) ClientURL() string { return "nats://" + s.addr }
 
-// InProcess makes nats.Connect reach this server through memory instead of a socket. The
-// URL given to nats.Connect is not used then.
-func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s) }
+// InProcess makes nats.Connect reach this server through memory instead of a socket, and log in
+// unless Options.NodeLogin is set. The URL given to nats.Connect is not used then.
+func (s *Server) InProcess() nats.Option {
+	return func(o *nats.Options) error {
+		if s.login != nil {
+			if err := s.login.option()(o); err != nil {
+				return err
+			}
+		}
+		return nats.InProcessServer(s)(o)
+	}
+}
 
 // InProcessConn implements nats.InProcessConnProvider.
 func (s *Server) InProcessConn() (net.Conn, error) {
@@ -134,7 +167,11 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 	if s.srv == nil {
 		return nil, errors.New("the embedded nats-server is being started anew")
 	}
-	return s.srv.InProcessConn()
+	conn, err := s.srv.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return newInProcessConn(conn), nil
 }
 
 // Stop ends the server, blocks until it has ended, and frees the store directory. Clients

@@ -99,10 +99,14 @@ func (s *Server) natsFlag() string {
 	if s.embedded != nil {
 		url = s.embedded.ClientURL()
 	}
-	if url == "nats://127.0.0.1:4222" {
-		return ""
+	flag := ""
+	if url != "nats://127.0.0.1:4222" {
+		flag = " -s " + url
 	}
-	return " -s " + url
+	if s.embedded != nil && s.embedded.NeedsLogin() {
+		flag += " --user USER --password PASSWORD"
+	}
+	return flag
 }
 
 // baseURL is where this machine reaches the server.

@@ -29,6 +29,9 @@ func (s *Server) Reload(ctx context.Context) error {
 			failed = append(failed, fmt.Errorf("auth.jwt: %w", err))
 		}
 	}
+	if s.embedded != nil {
+		failed = append(failed, s.embedded.Reload())
+	}
 	return errors.Join(failed...)
 }
 

@@ -138,10 +138,17 @@ func (r *rig) connect(url string) {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(nc.Close)
-	r.nc = nc
-	if r.js, err = jetstream.New(nc); err != nil {
+	r.useConn(nc)
+}
+
+// useConn lets r publish by a connection.
+func (r *rig) useConn(nc *nats.Conn) {
+	r.t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.nc, r.js = nc, js
 }
 
 func (r *rig) awaitReady() {

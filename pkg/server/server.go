@@ -124,18 +124,6 @@ func (s *Server) startEngine(context.Context) (err error) {
 	return nil
 }
 
-func (s *Server) startNATS(ctx context.Context) (err error) {
-	if s.opts.NATS.URL != "" {
-		return nil
-	}
-	if s.embedded, err = natsd.Start(ctx, s.opts.Embedded); err != nil {
-		return err
-	}
-	s.onClose(s.embedded.Stop)
-	s.opts.NATS.InProcess = s.embedded.InProcess()
-	return nil
-}
-
 func (s *Server) connect(ctx context.Context) (err error) {
 	if err := s.connectNATS(ctx); err != nil {
 		return err

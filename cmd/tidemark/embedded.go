@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/pkg/natsd"
+)
+
+func embeddedOptions(cfg config.Config) natsd.Options {
+	e := cfg.NATS.Embedded
+	return natsd.Options{
+		Addr: e.Addr, Dir: e.Dir, SyncInterval: time.Duration(e.Sync),
+		ConfigFile: e.Config, Users: embeddedUsers(cfg), Account: e.Account, Insecure: cfg.Insecure,
+	}
+}
+
+func embeddedUsers(cfg config.Config) []natsd.User {
+	users := make([]natsd.User, len(cfg.NATS.Embedded.Users))
+	for i, u := range cfg.NATS.Embedded.Users {
+		users[i] = natsd.User(u)
+	}
+	return users
+}
+
+// checkEmbedded reads the file of nats.embedded.config where the embedded server is used.
+func checkEmbedded(cfg config.Config) error {
+	if cfg.NATS.URL != "" {
+		return nil
+	}
+	opts := embeddedOptions(cfg)
+	opts.NodeLogin = cfg.NATS.HasLogin()
+	return opts.Check()
+}
+
+// embeddedAddr is where this machine connects to the embedded server of a `tidemark serve` that runs.
+func embeddedAddr(cfg config.Config) (string, error) {
+	addr, err := embeddedOptions(cfg).ClientAddr()
+	if err != nil {
+		return "", fmt.Errorf("where the embedded server listens is not known; set nats.embedded.addr or nats.url: %w", err)
+	}
+	return reachable(addr)
+}

@@ -1,0 +1,78 @@
+package natsd
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// inProcessConn is the end of a pipe that a client has. Until the server has answered the login,
+// writes do not wait for it to read: a server that refuses a login stops reading, and its answer
+// waits until the client reads. The client would wait for 10 s and then report a closed pipe.
+type inProcessConn struct {
+	net.Conn
+	answered atomic.Bool // a read came after the first write
+	wrote    atomic.Bool
+
+	login   chan []byte   // what is written before the answer
+	ended   chan struct{} // closed when nothing more comes to login
+	end     sync.Once     // closes ended
+	written chan struct{} // closed when all of login is written, or cannot be
+}
+
+// maxLogin is how many writes a client makes before it reads the answer; nats.go makes two.
+const maxLogin = 16
+
+func newInProcessConn(pipe net.Conn) *inProcessConn {
+	c := &inProcessConn{Conn: pipe, login: make(chan []byte, maxLogin), ended: make(chan struct{}), written: make(chan struct{})}
+	go c.writeLogin() // ends with the answer or the connection
+	return c
+}
+
+func (c *inProcessConn) writeLogin() {
+	defer close(c.written)
+	for {
+		select {
+		case b := <-c.login:
+			if _, err := c.Conn.Write(b); err != nil {
+				return // the pipe is closed, which later writes report
+			}
+		case <-c.ended:
+			if len(c.login) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// Write is called by one goroutine at a time, as nats.go does.
+func (c *inProcessConn) Write(b []byte) (int, error) {
+	if !c.answered.Load() {
+		c.wrote.Store(true)
+		select {
+		case c.login <- bytes.Clone(b):
+			return len(b), nil
+		case <-c.written:
+		}
+	}
+	c.endLogin()
+	<-c.written
+	return c.Conn.Write(b)
+}
+
+func (c *inProcessConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.wrote.Load() {
+		c.answered.Store(true)
+	}
+	return n, err
+}
+
+func (c *inProcessConn) Close() error {
+	err := c.Conn.Close()
+	c.endLogin()
+	return err
+}
+
+func (c *inProcessConn) endLogin() { c.end.Do(func() { close(c.ended) }) }

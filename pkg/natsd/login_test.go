@@ -1,0 +1,338 @@
+package natsd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/tidemark/tidemark/internal/testkit"
+	"github.com/tidemark/tidemark/pkg/natsd"
+)
+
+const waitTimeout = 20 * time.Second
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "nats.conf")
+	rewriteFile(t, name, text)
+	return name
+}
+
+func rewriteFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hash(t *testing.T, password string) string {
+	t.Helper()
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(h)
+}
+
+// node connects as a node does, and stores a stream.
+func node(t *testing.T, srv *natsd.Server, opts ...nats.Option) jetstream.JetStream {
+	t.Helper()
+	js := connect(t, "", append(opts, srv.InProcess())...)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// refused reports whether the server refuses a login.
+func refused(t *testing.T, url string, opts ...nats.Option) bool {
+	t.Helper()
+	nc, err := nats.Connect(url, opts...)
+	if err == nil {
+		nc.Close()
+		return false
+	}
+	if !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("not a refusal: %v", err)
+	}
+	return true
+}
+
+// published reports whether a client may publish to a subject of the stream, and have the answer.
+func published(t *testing.T, js jetstream.JetStream, subject string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := js.Publish(ctx, subject, nil)
+	return err
+}
+
+func TestUsers_Login_PerPasswordAndPermission(t *testing.T) {
+	srv := start(t, natsd.Options{Dir: t.TempDir(), Users: []natsd.User{
+		{Name: "orders", PasswordHash: hash(t, "right"), Publish: []string{"s.orders.>"}},
+		{Name: "ops", PasswordHash: strings.Replace(hash(t, "ops"), "$2a", "$2y", 1), Publish: []string{">"}, Subscribe: []string{">"}},
+		{Name: "reader", PasswordHash: hash(t, "reader"), Subscribe: []string{"s.>", "_INBOX.>"}},
+	}})
+	if !srv.NeedsLogin() {
+		t.Error("it reports that clients need no login")
+	}
+	node(t, srv)
+	url := srv.ClientURL()
+	for name, opts := range map[string][]nats.Option{
+		"no login": nil, "wrong password": {nats.UserInfo("orders", "wrong")}, "unknown user": {nats.UserInfo("nobody", "right")},
+		"the hash as password": {nats.UserInfo("orders", hash(t, "right"))}, "empty password": {nats.UserInfo("orders", "")}, "token": {nats.Token("right")},
+	} {
+		if !refused(t, url, opts...) {
+			t.Errorf("%s: it is let in", name)
+		}
+	}
+	quiet := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+	orders := connect(t, url, nats.UserInfo("orders", "right"), quiet)
+	if err := published(t, orders, "s.orders.1"); err != nil {
+		t.Errorf("orders cannot publish: %v", err)
+	}
+	if err := published(t, orders, "s.other.1"); err == nil {
+		t.Error("orders can publish to a subject that is not its own")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := orders.DeleteStream(ctx, "S"); err == nil {
+		t.Error("orders can delete the stream")
+	}
+	if err := published(t, connect(t, url, nats.UserInfo("reader", "reader"), quiet), "s.orders.2"); err == nil {
+		t.Error("a reader can publish")
+	}
+	if err := published(t, connect(t, url, nats.UserInfo("ops", "ops")), "s.other.2"); err != nil {
+		t.Errorf("ops cannot publish: %v", err)
+	}
+}
+
+// The login of the node works through memory alone, and is not one of the users.
+func TestNodeLogin_EveryKindOfFile_NodeStoresAndStrangersDoNot(t *testing.T) {
+	for name, c := range map[string]struct {
+		conf   string
+		opts   natsd.Options
+		client nats.Option // that is let in
+	}{
+		"one user":        {`authorization { user: a, password: p }`, natsd.Options{}, nats.UserInfo("a", "p")},
+		"a token":         {`authorization { token: p }`, natsd.Options{}, nats.Token("p")},
+		"a hashed token":  {`authorization { token: "` + hash(t, "p") + `" }`, natsd.Options{}, nats.Token("p")},
+		"users":           {`authorization { users: [ {user: a, password: "` + hash(t, "p") + `"} ] }`, natsd.Options{}, nats.UserInfo("a", "p")},
+		"accounts":        {`accounts { A { jetstream: enabled, users: [ {user: a, password: p} ] }, B { users: [ {user: b, password: p} ] } }`, natsd.Options{Account: "A"}, nats.UserInfo("b", "p")},
+		"system account":  {`accounts { A { jetstream: enabled, users: [ {user: a, password: p} ] }, SYS { users: [ {user: s, password: p} ] } }, system_account: SYS`, natsd.Options{Account: "A"}, nats.UserInfo("s", "p")},
+		"user and users":  {`authorization { user: a, password: p }`, natsd.Options{Users: []natsd.User{{Name: "u", PasswordHash: hash(t, "u"), Publish: []string{">"}}}}, nats.UserInfo("a", "p")},
+		"token and users": {`authorization { token: p }`, natsd.Options{Users: []natsd.User{{Name: "u", PasswordHash: hash(t, "u"), Publish: []string{">"}}}}, nats.Token("p")},
+		"users of an account": {`accounts { A { jetstream: enabled } }`,
+			natsd.Options{Account: "A", Users: []natsd.User{{Name: "u", PasswordHash: hash(t, "u"), Publish: []string{">"}}}}, nats.UserInfo("u", "u")},
+		"users beside the system's": {`accounts { SYS { users: [ {user: s, password: p} ] } }, system_account: SYS`,
+			natsd.Options{Users: []natsd.User{{Name: "u", PasswordHash: hash(t, "u"), Publish: []string{">"}}}}, nats.UserInfo("u", "u")},
+		"an auth callout": {`authorization { users: [ {user: c, password: p} ], auth_callout { issuer: ` + accountKey(t) + `, auth_users: [ c ] } }`, natsd.Options{}, nats.UserInfo("c", "p")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.opts.Dir, c.opts.ConfigFile = t.TempDir(), writeFile(t, c.conf)
+			srv := start(t, c.opts)
+			js := node(t, srv)
+			if err := published(t, js, "s.1"); err != nil {
+				t.Errorf("the node cannot publish: %v", err)
+			}
+			if refused(t, srv.ClientURL(), c.client) {
+				t.Error("a client with the right login is refused")
+			}
+			if !srv.NeedsLogin() {
+				t.Error("it reports that clients need no login")
+			}
+			nc, err := nats.Connect(srv.ClientURL(), nats.MaxReconnects(-1), nats.Timeout(5*time.Second))
+			if err == nil {
+				nc.Close()
+				t.Error("a client without a login is let in")
+			}
+			// The key of the node over a socket: the server knows it for connections through memory.
+			var login nats.Options
+			if err := srv.InProcess()(&login); err != nil {
+				t.Fatal(err)
+			}
+			if nc, err := nats.Connect(srv.ClientURL(), nats.Nkey(login.Nkey, login.SignatureCB), nats.Timeout(5*time.Second)); err == nil {
+				nc.Close()
+				t.Error("the login of the node works from outside")
+			}
+		})
+	}
+}
+
+func TestNodeLogin_OfItsOwn_CountsPerAccount(t *testing.T) {
+	conf := writeFile(t, `accounts {
+		A { jetstream: enabled, users: [ {user: node, password: p} ] }
+		B { jetstream: enabled, users: [ {user: b, password: p} ] }
+	}`)
+	srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: conf, NodeLogin: true})
+	node(t, srv, nats.UserInfo("node", "p"))
+	if _, err := connect(t, srv.ClientURL(), nats.UserInfo("node", "p")).Stream(t.Context(), "S"); err != nil {
+		t.Errorf("the account of the node has no stream: %v", err)
+	}
+	if _, err := connect(t, srv.ClientURL(), nats.UserInfo("b", "p")).Stream(t.Context(), "S"); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("another account sees the stream of the node: %v", err)
+	}
+	if !refused(t, "", srv.InProcess()) {
+		t.Error("the node is let in without its login")
+	}
+}
+
+func TestConfigFile_CannotWork_NamesKeyFileAndLine(t *testing.T) {
+	h := hash(t, "p")
+	users := []natsd.User{{Name: "u", PasswordHash: h, Publish: []string{"s.>"}}}
+	for name, c := range map[string]struct {
+		conf string
+		opts natsd.Options
+		want []string
+	}{
+		"syntax":               {"port: 4222\naccounts {\n  A { users: [ }\n}", natsd.Options{}, []string{"nats.embedded.config: ", "nats.conf:3"}},
+		"unknown directive":    {"\n\nprot: 4222", natsd.Options{}, []string{"nats.embedded.config: ", "nats.conf:3:", `unknown field "prot"`}},
+		"wrong kind":           {"port: many", natsd.Options{}, []string{"nats.embedded.config: ", "nats.conf:1:"}},
+		"missing certificate":  {"tls {\n cert_file: nosuch.pem, key_file: nosuch.key }", natsd.Options{}, []string{"nats.embedded.config: ", "nosuch.pem"}},
+		"missing include":      {"include nosuch.conf", natsd.Options{}, []string{"nats.embedded.config: ", "nats.conf", "nosuch.conf"}},
+		"missing variable":     {"\nport: $NOSUCH_PORT", natsd.Options{}, []string{"nats.embedded.config: ", "nats.conf", "line 2", "NOSUCH_PORT"}},
+		"two errors":           {"prot: 1\nhsot: a", natsd.Options{}, []string{"nats.conf:1:", "nats.conf:2:"}},
+		"accounts, none named": {"accounts { B { jetstream: enabled }, A { jetstream: enabled } }", natsd.Options{}, []string{"nats.embedded.account: ", "(A, B)"}},
+		"unknown account":      {"accounts { A { jetstream: enabled } }", natsd.Options{Account: "X"}, []string{"nats.embedded.account: ", `"X"`, "A"}},
+		"system account":       {"accounts { A {}, SYS {} }, system_account: SYS", natsd.Options{Account: "SYS"}, []string{"nats.embedded.account: ", "system account"}},
+		"a user twice":         {"authorization { users: [ {user: u, password: p} ] }", natsd.Options{Users: users}, []string{"nats.embedded.users: ", `"u"`}},
+		"users, own login":     {"accounts { A { jetstream: enabled } }", natsd.Options{Users: users, NodeLogin: true}, []string{"nats.embedded.users: "}},
+		"plain password":       {"", natsd.Options{Users: []natsd.User{{Name: "u", PasswordHash: "hunter2"}}}, []string{"nats.embedded.users: ", "bcrypt", "tidemark nats-password"}},
+		"wrong permission":     {"", natsd.Options{Users: []natsd.User{{Name: "u", PasswordHash: h, Publish: []string{"a..b"}}}}, []string{"permissions", `"u"`}},
+		"domain twice":         {"jetstream { domain: 'a.b' }", natsd.Options{}, []string{"domain"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.opts.Dir, c.opts.Addr = t.TempDir(), "127.0.0.1:0"
+			if c.conf != "" {
+				c.opts.ConfigFile = writeFile(t, c.conf)
+			}
+			srv, err := natsd.Start(t.Context(), c.opts)
+			if err == nil {
+				srv.Stop()
+				t.Fatal("it started")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not mention %q: %v", want, err)
+				}
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error has the password: %v", err)
+			}
+		})
+	}
+	err := natsd.Options{Dir: t.TempDir(), ConfigFile: "nosuch.conf"}.Check()
+	if err == nil || !strings.Contains(err.Error(), "nats.embedded.config: open nosuch.conf") {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestConfigFile_Overridden_IsLoggedWithPlaceAndKey(t *testing.T) {
+	dir := t.TempDir()
+	conf := writeFile(t, fmt.Sprintf(`
+listen: "127.0.0.1:1"
+server_name: harbour
+max_payload: 2MB
+log_file: "%s/nats.log"
+debug: true
+jetstream {
+  store_dir: "/nosuch"
+  sync_interval: "3m"
+  domain: edge
+}
+`, dir))
+	var out testkit.Log
+	srv := start(t, natsd.Options{Dir: dir, ConfigFile: conf, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	for directive, want := range map[string]string{
+		"listen": conf + ":2 value=127.0.0.1:1 by=nats.embedded.addr", "log_file": conf + ":5 ", "debug": conf + ":6 value=true",
+		"jetstream.store_dir": conf + ":8 value=/nosuch by=nats.embedded.dir", "jetstream.sync_interval": conf + ":9 value=3m by=nats.embedded.sync",
+	} {
+		if want = "directive=" + directive + " at=" + want; !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if n := strings.Count(out.String(), "is overridden"); n != 5 {
+		t.Errorf("%d directives are logged, want 5:\n%s", n, out.String())
+	}
+	nc, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if nc.ConnectedServerName() != "harbour" || nc.MaxPayload() != 2<<20 {
+		t.Errorf("what nothing overrides does not count: server %s, payload %d", nc.ConnectedServerName(), nc.MaxPayload())
+	}
+	js := connect(t, "", srv.InProcess())
+	if info, err := js.AccountInfo(t.Context()); err != nil || info.Domain != "edge" {
+		t.Errorf("domain %v, %v", info, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "jetstream")); err != nil {
+		t.Errorf("the store is not in nats.embedded.dir: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "nats.log")); err == nil {
+		t.Error("log_file is written")
+	}
+}
+
+func TestConfigFile_JetStreamOff_IsOn(t *testing.T) {
+	for _, conf := range []string{"jetstream: disabled", "jetstream: false", "jetstream { enabled: false }"} {
+		var out testkit.Log
+		srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: writeFile(t, conf), Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		node(t, srv)
+		if !strings.Contains(out.String(), "is overridden") {
+			t.Errorf("%s: nothing is logged:\n%s", conf, out.String())
+		}
+	}
+}
+
+// What nothing names keeps a server on loopback, and what the file names counts where the key is empty.
+func TestAddr_FromFile_WhereKeyIsEmpty(t *testing.T) {
+	free, err := testkit.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(free, ":")
+	for conf, want := range map[string]string{
+		"port: " + port: "127.0.0.1:" + port, "host: localhost": "localhost:4222", "": "127.0.0.1:4222",
+		"listen: '127.0.0.1:" + port + "'": "127.0.0.1:" + port, "port: 7, host: '10.0.0.1'": "10.0.0.1:7",
+	} {
+		addr, err := natsd.Options{ConfigFile: writeFile(t, conf+"\nserver_name: a")}.ClientAddr()
+		if err != nil || addr != want {
+			t.Errorf("%s: %s, %v; want %s", conf, addr, err, want)
+		}
+	}
+	srv, err := natsd.Start(t.Context(), natsd.Options{Dir: t.TempDir(), ConfigFile: writeFile(t, "port: "+port)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Stop()
+	if want := "nats://127.0.0.1:" + port; srv.ClientURL() != want {
+		t.Errorf("%s, want %s", srv.ClientURL(), want)
+	}
+}
+
+// Strangers cannot fill the log.
+func TestLogins_ManyRefused_LogIsBounded(t *testing.T) {
+	const attempts = 60
+	var out testkit.Log
+	srv := start(t, natsd.Options{Dir: t.TempDir(), Users: []natsd.User{{Name: "a", PasswordHash: hash(t, "p"), Publish: []string{">"}}}, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	for range attempts {
+		if !refused(t, srv.ClientURL(), nats.UserInfo("a", "wrong")) {
+			t.Fatal("it is let in")
+		}
+	}
+	srv.Stop()
+	if n := strings.Count(out.String(), "authentication error"); n < 1 || n > attempts/2 {
+		t.Errorf("%d lines of %d refused logins:\n%s", n, attempts, out.String())
+	}
+}

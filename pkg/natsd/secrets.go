@@ -1,0 +1,50 @@
+package natsd
+
+import (
+	"os"
+	"slices"
+	"strings"
+)
+
+// SecretFiles returns the files that have secrets among file and what it includes and names:
+// passwords, tokens, keys and credentials. What cannot be read is left to Start.
+func SecretFiles(file string) []string {
+	f, err := readConfigFile(file)
+	if err != nil {
+		return nil
+	}
+	files := make(map[string]bool)
+	for _, d := range f.directives {
+		value, ok := d.value.(string)
+		if !ok || value == "" {
+			continue
+		}
+		name := d.path[strings.LastIndexByte(d.path, '.')+1:]
+		switch {
+		case slices.Contains([]string{"key_file", "credentials", "creds"}, name), name == "nkey" && strings.HasPrefix(d.path, "leaf"):
+			files[value] = true
+		case isSecret(name, value) && contains(d.file, value):
+			files[d.file] = true
+		}
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func isSecret(name, value string) bool {
+	if _, rest, ok := strings.Cut(value, "://"); ok {
+		login, _, ok := strings.Cut(rest, "@")
+		return ok && strings.Contains(login, ":")
+	}
+	return slices.Contains([]string{"pass", "password", "token", "key", "ek", "encryption_key", "prev_key", "prev_ek", "prev_encryption_key", "seed", "xkey"}, name)
+}
+
+// contains is false for a value that the file takes from a variable of the environment.
+func contains(file, value string) bool {
+	text, err := os.ReadFile(file)
+	return err == nil && strings.Contains(string(text), value)
+}
