@@ -29,6 +29,7 @@ func TestClientLibrary(t *testing.T) {
 	t.Run("no storage", e.testNoStorage)
 	t.Run("ten tabs", e.testTenTabs)
 	t.Run("tabs that lag", e.testLag)
+	t.Run("two accounts", e.testTwoAccounts)
 }
 
 // app serves a page that follows feeds with the client library, from an origin of its own. A
