@@ -41,18 +41,29 @@ func TestGateways(t *testing.T) {
 			t.Run("probes and publishers", c.testOpenPaths)
 		})
 	}
+	g.Nodes[0].Kill()
+	for name, url := range g.urls {
+		c := &gatewayClient{gateways: g, url: url, name: name}
+		t.Run(name+" with one node of two", c.testServed)
+	}
+	g.Nodes[1].Kill()
+	for name, url := range g.urls {
+		c := &gatewayClient{gateways: g, url: url, name: name}
+		t.Run(name+" without a node", c.testRetried)
+	}
+	for _, n := range g.Nodes {
+		restart(t, n.Process)
+		eventually(t, n.Name()+" is ready", func() bool { return status(n.URL+"/readyz") == http.StatusOK })
+	}
+	for name, url := range g.urls {
+		c := &gatewayClient{gateways: g, url: url, name: name}
+		eventually(t, name+" has nodes again", func() bool { return status(url+"/readyz") == http.StatusOK })
+		t.Run(name+" with all nodes back", c.testServed)
+	}
 	g.login.stop()
 	for name, url := range g.urls {
 		c := &gatewayClient{gateways: g, url: url, name: name}
 		t.Run(name+" without its login service", c.testRetried)
-	}
-	g.login = newLoginService(t)
-	for _, n := range g.Nodes {
-		n.Kill()
-	}
-	for name, url := range g.urls {
-		c := &gatewayClient{gateways: g, url: url, name: name}
-		t.Run(name+" without a node", c.testRetried)
 	}
 }
 
@@ -305,6 +316,16 @@ func (c *gatewayClient) testOpenPaths(t *testing.T) {
 	if asked := len(c.login.received()); asked > 0 {
 		t.Errorf("the login service received %d requests", asked)
 	}
+}
+
+// testServed: clients are not sent to a node that is down, or do not notice.
+func (c *gatewayClient) testServed(t *testing.T) {
+	cookie := c.login.logIn("frank", time.Hour)
+	for range 20 {
+		conn, _ := c.open(t, http.Header{"Cookie": {cookie}})
+		defer conn.body.Close()
+	}
+	c.publish(t, "frank", "by some node")
 }
 
 // testRetried: an EventSource must come back, so it receives a stream that ends.
