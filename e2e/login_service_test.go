@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,6 +75,13 @@ func (s *loginService) logIn(user string, lasts time.Duration) string {
 	id := fmt.Sprint("s", len(s.sessions))
 	s.sessions[id] = session{user: user, expires: time.Now().Add(lasts).Truncate(time.Second)}
 	return "session=" + id
+}
+
+// ends returns the end of the session that logIn returned.
+func (s *loginService) ends(cookie string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[strings.TrimPrefix(cookie, "session=")].expires
 }
 
 // received returns the headers of the requests so far, and forgets them.

@@ -125,3 +125,23 @@ func TestHeaderIgnored_OfAnotherPeer_IsReported(t *testing.T) {
 		t.Errorf("reported %q", reported)
 	}
 }
+
+// FuzzHeaderGrant: whatever a gateway sends, an identity has a user that fits a subject and an end that
+// lies ahead, or the request is refused.
+func FuzzHeaderGrant(f *testing.F) {
+	for _, expires := range []string{"1764237600", "99999999999", "4000000000.5", "2100-01-01T00:00:00Z", "1764237600000", "never", "", "-1"} {
+		f.Add("alice.b%40example.com", expires)
+		f.Add("100%", expires)
+	}
+	source := auth.Header(auth.HeaderOptions{Expires: "X-User-Expires", PercentEncoded: true, Trusted: auth.Everyone()})
+	f.Fuzz(func(t *testing.T, user, expires string) {
+		r := from("10.0.0.7:1")
+		r.Header["X-User"], r.Header["X-User-Expires"] = []string{user}, []string{expires}
+		checkIdentity(t, "header", source.Identify, r)
+		id, err := source.Identify(r)
+		checkRefusal(t, err)
+		if err == nil && (!time.Now().Before(id.Expires) || id.Expires.Unix() > 100_000_000_000 || id.User() == "") {
+			t.Errorf("%q until %q: %+v", user, expires, id)
+		}
+	})
+}

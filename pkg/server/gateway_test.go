@@ -26,7 +26,7 @@ func byHeader(gateway string, log *testkit.Log) func(*server.Options) {
 
 func TestHeaderGrant_WhenItEnds_ConnectionIsClosed(t *testing.T) {
 	r := newRig(t, byHeader("127.0.0.1", &testkit.Log{}))
-	end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	end := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	grants := map[string]*listener{
 		"Unix seconds": r.listenAs("/events", "X-User", "42", "X-User-Expires", fmt.Sprint(end.Unix())),
 		"RFC 3339":     r.listenAs("/events", "X-User", "42", "X-User-Expires", end.UTC().Format(time.RFC3339)),
