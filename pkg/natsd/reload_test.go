@@ -1,6 +1,10 @@
 package natsd_test
 
 import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -110,10 +114,28 @@ func TestReload_ByRequestToSystemAccount_IsRefused(t *testing.T) {
 	js := node(t, srv)
 	sys := client(t, srv, "s", "p")
 	answer, err := sys.Request("$SYS.REQ.SERVER."+sys.ConnectedServerId()+".RELOAD", nil, waitTimeout)
-	if err != nil || !strings.Contains(string(answer.Data), "error") {
+	if err != nil || !strings.Contains(string(answer.Data), "can only reload config when a file is provided") {
 		t.Errorf("%v, %s", err, answer.Data)
 	}
 	if err := published(t, js, "s.1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A reload of nats-server would replace the logger.
+func TestReload_LogDirectives_LogStaysThatOfNode(t *testing.T) {
+	file, logFile := writeFile(t, "server_name: a"), filepath.Join(t.TempDir(), "nats.log")
+	var out testkit.Log
+	srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: file, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	rewriteFile(t, file, fmt.Sprintf("server_name: a\nlog_file: %q\ndebug: true\ntrace: true", logFile))
+	if err := srv.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	node(t, srv)
+	if _, err := os.Stat(logFile); err == nil {
+		t.Error("log_file is written")
+	}
+	if !strings.Contains(out.String(), "directive=log_file") {
+		t.Errorf("nothing is logged of the directive:\n%s", out.String())
 	}
 }
