@@ -14,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
-// A node and a client stay connected over a reload, and a user who is gone does not.
+// The node and a client stay connected over a reload, and the client of a removed user does not.
 func TestReload_UsersOfFile_TakeEffect(t *testing.T) {
 	file := writeFile(t, `authorization { users: [ {user: a, password: p}, {user: b, password: p} ] }`)
 	srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: file})
@@ -28,9 +28,9 @@ func TestReload_UsersOfFile_TakeEffect(t *testing.T) {
 		t.Error("the new user is refused")
 	}
 	if !refused(t, srv.ClientURL(), nats.UserInfo("b", "p")) {
-		t.Error("the user who is gone is let in")
+		t.Error("the removed user is let in")
 	}
-	testkit.Eventually(t, waitTimeout, "the client of a user who is gone to be disconnected", goes.IsClosed)
+	testkit.Eventually(t, waitTimeout, "the client of the removed user to be disconnected", goes.IsClosed)
 	if !stays.IsConnected() || stays.Stats().Reconnects != 0 {
 		t.Error("a client whose user stays was disconnected")
 	}
