@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 )
 
-// passwordCost takes about a tenth of a second at each login, and is what the nats command uses.
+// passwordCost takes a tenth of a second or more at each login, and is what the nats command uses.
 const passwordCost = 11
 
 // maxPassword is what bcrypt can hash, in bytes.

@@ -51,7 +51,7 @@ func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		testkit.Eventually(t, 20*time.Second, fmt.Sprint("the node to log in again, ", i+1), func() bool {
-			return node.IsConnected() && node.Stats().Reconnects == uint64(i+1) //nolint:gosec // few
+			return node.IsConnected() && node.Stats().Reconnects == uint64(i+1)
 		})
 		client, err := nats.Connect(url, nats.UserInfo("a", "p"))
 		if err != nil {

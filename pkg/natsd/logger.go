@@ -58,8 +58,8 @@ func (l *logger) Errorf(format string, v ...any) {
 // missing: of a client, over WebSocket or MQTT, or of a leaf node.
 var byConnection = regexp.MustCompile(` - [cwml]id:\d+ - `)
 
-// Strangers must not fill the log: of errors of connections this many are written at once, and then
-// one in a while.
+// Clients without a login must not fill the log: of errors of connections, connErrorBurst are written
+// at once, and then one per connErrorInterval.
 const (
 	connErrorBurst    = 10
 	connErrorInterval = 6 * time.Second

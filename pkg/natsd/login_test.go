@@ -321,7 +321,7 @@ func TestAddr_FromFile_WhereKeyIsEmpty(t *testing.T) {
 	}
 }
 
-// Strangers cannot fill the log.
+// Refused logins cannot fill the log.
 func TestLogins_ManyRefused_LogIsBounded(t *testing.T) {
 	const attempts = 60
 	var out testkit.Log

@@ -10,6 +10,10 @@
 //   - A store that could not be written, as the disk was full, goes on by itself once it can
 //     be: the server, which would refuse all further messages, is started anew then. Clients
 //     see their connection closed, and reconnect.
+//   - A configuration file of nats-server is loaded first, and the options override it, each with a
+//     warning. No listener of it that other machines reach is open without a login, unless
+//     Options.Insecure is set.
+//   - Where clients need a login, InProcess has one of its own, which works through memory alone.
 //   - Stop returns when every goroutine, file and socket of the server is gone.
 //
 // The server installs no signal handlers and never exits the process.

@@ -1,6 +1,10 @@
 package natsd_test
 
 import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
-// A node and a client stay connected over a reload, and a user who is gone does not.
+// The node and a client stay connected over a reload, and the client of a removed user does not.
 func TestReload_UsersOfFile_TakeEffect(t *testing.T) {
 	file := writeFile(t, `authorization { users: [ {user: a, password: p}, {user: b, password: p} ] }`)
 	srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: file})
@@ -24,9 +28,9 @@ func TestReload_UsersOfFile_TakeEffect(t *testing.T) {
 		t.Error("the new user is refused")
 	}
 	if !refused(t, srv.ClientURL(), nats.UserInfo("b", "p")) {
-		t.Error("the user who is gone is let in")
+		t.Error("the removed user is let in")
 	}
-	testkit.Eventually(t, waitTimeout, "the client of a user who is gone to be disconnected", goes.IsClosed)
+	testkit.Eventually(t, waitTimeout, "the client of the removed user to be disconnected", goes.IsClosed)
 	if !stays.IsConnected() || stays.Stats().Reconnects != 0 {
 		t.Error("a client whose user stays was disconnected")
 	}
@@ -110,10 +114,28 @@ func TestReload_ByRequestToSystemAccount_IsRefused(t *testing.T) {
 	js := node(t, srv)
 	sys := client(t, srv, "s", "p")
 	answer, err := sys.Request("$SYS.REQ.SERVER."+sys.ConnectedServerId()+".RELOAD", nil, waitTimeout)
-	if err != nil || !strings.Contains(string(answer.Data), "error") {
+	if err != nil || !strings.Contains(string(answer.Data), "can only reload config when a file is provided") {
 		t.Errorf("%v, %s", err, answer.Data)
 	}
 	if err := published(t, js, "s.1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A reload of nats-server would replace the logger.
+func TestReload_LogDirectives_LogStaysThatOfNode(t *testing.T) {
+	file, logFile := writeFile(t, "server_name: a"), filepath.Join(t.TempDir(), "nats.log")
+	var out testkit.Log
+	srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: file, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	rewriteFile(t, file, fmt.Sprintf("server_name: a\nlog_file: %q\ndebug: true\ntrace: true", logFile))
+	if err := srv.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	node(t, srv)
+	if _, err := os.Stat(logFile); err == nil {
+		t.Error("log_file is written")
+	}
+	if !strings.Contains(out.String(), "directive=log_file") {
+		t.Errorf("nothing is logged of the directive:\n%s", out.String())
 	}
 }

@@ -31,6 +31,11 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 	return s.checkEmbedded(ctx)
 }
 
+// ownsStore reports whether the streams are in the embedded server, and not behind a leaf node of it.
+func (s *Server) ownsStore() bool {
+	return s.embedded != nil && s.opts.Domain == "" && s.opts.APIPrefix == ""
+}
+
 // embeddedTimeout bounds the check of the login; the server is in this process.
 const embeddedTimeout = 5 * time.Second
 
@@ -59,8 +64,8 @@ func (s *Server) tryEmbedded(ctx context.Context) error {
 		return fmt.Errorf("nats.embedded.config: the server refuses the login of the node (%s): %w", loginKey(opts), err)
 	}
 	defer nc.Close()
-	if s.opts.Domain != "" || s.opts.APIPrefix != "" {
-		return nil // the streams may be behind a leaf node that is not connected yet
+	if !s.ownsStore() {
+		return nil // the leaf node may not be connected yet
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -111,7 +111,7 @@ func (s *Server) keepLongEnough(ctx context.Context, cfg jetstream.StreamConfig)
 		return
 	}
 	log := s.opts.Logger.With("stream", RevocationStream, "max_age", cfg.MaxAge.String(), "needed", s.revoked.Keep.String())
-	if s.embedded == nil && !s.opts.ApplyStreams {
+	if !s.ownsStore() && !s.opts.ApplyStreams {
 		log.Warn("stream of revocations forgets them before their tokens expire: set streams.apply, or change its max_age")
 		return
 	}
