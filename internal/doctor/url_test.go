@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -292,6 +293,7 @@ func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	secure, ca := certificates(t)
 	srv := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(p.node))
 	srv.TLS = &tls.Config{Certificates: secure.Certificates, MinVersion: tls.VersionTLS12}
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // refused certificates are what is tested
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	opts := p.settings(t, srv.URL+"/events")
