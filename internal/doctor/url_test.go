@@ -287,7 +287,7 @@ func redirecting(next http.Handler) http.Handler {
 	})
 }
 
-// TestURL_TLS_NamesCertificateAndProtocol: a certificate that nobody knows, and HTTP/1.1 alone.
+// TestURL_TLS_NamesCertificateAndProtocol: an unknown certificate, and HTTP/1.1 alone.
 func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	p := startPublic(t, nil)
 	secure, ca := certificates(t)
