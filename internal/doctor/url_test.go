@@ -305,6 +305,25 @@ func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	want(t, doctor.Run(t.Context(), opts), doctor.Warning, "public url", "HTTP/1.1", "http2 on")
 }
 
+// TestURL_HTTP2_IsOK: the proxy as it should be.
+func TestURL_HTTP2_IsOK(t *testing.T) {
+	p := startPublic(t, nil)
+	secure, ca := certificates(t)
+	pass := httputil.NewSingleHostReverseProxy(p.node)
+	pass.FlushInterval = -1
+	pass.Transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	srv := httptest.NewUnstartedServer(pass)
+	srv.TLS, srv.EnableHTTP2 = secure, true
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	opts := p.settings(t, srv.URL+"/events")
+	opts.CAFile = ca
+	report := doctor.Run(t.Context(), opts)
+	want(t, report, doctor.OK, "public url", "over HTTP/2.0")
+	want(t, report, doctor.OK, "public url", "next bytes")
+	wantNone(t, report, "public url")
+}
+
 // TestURL_Closed_SaysWhy: limits of the node.
 func TestURL_Closed_SaysWhy(t *testing.T) {
 	p := startPublic(t, func(o *server.Options) { o.Limits.Streams = 1 })
