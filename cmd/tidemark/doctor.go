@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -99,7 +98,7 @@ func (f doctorFlags) options() (opts doctor.Options, err error) {
 	if f.url == "" && (f.publish || f.origin+f.ca != "" || len(header) > 0) {
 		return opts, usageError{errors.New("--header, --origin, --ca and --publish need --url")}
 	}
-	return doctor.Options{URL: f.url, Header: http.Header(header), Origin: f.origin, CAFile: f.ca, Publish: f.publish, Timeout: f.timeout}, nil
+	return doctor.Options{URL: f.url, Header: header, Origin: f.origin, CAFile: f.ca, Publish: f.publish, Timeout: f.timeout}, nil
 }
 
 // describeNode completes options with the configuration of the node, as far as it can be read.

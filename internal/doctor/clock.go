@@ -17,12 +17,12 @@ func (d *doctor) checkClock(answers []streamAnswer) []Finding {
 		return c.found
 	}
 	best := slices.MinFunc(answers, func(a, b streamAnswer) int { return int(a.within - b.within) })
-	d.judgeClock(c, "the NATS server", best.offset, best.within)
+	d.compareClock(c, "the NATS server", best.offset, best.within)
 	return c.found
 }
 
-// judgeClock reports an offset that is known up to within.
-func (d *doctor) judgeClock(c *check, other string, offset, within time.Duration) {
+// compareClock reports an offset that is known up to within.
+func (d *doctor) compareClock(c *check, other string, offset, within time.Duration) {
 	least := max(offset.Abs()-within, 0)
 	direction := "ahead of"
 	if offset < 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// TestJudgeClock_Offset_CountsBeyondWhatIsKnown: an answer that took long proves little.
-func TestJudgeClock_Offset_CountsBeyondWhatIsKnown(t *testing.T) {
+// TestCompareClock_Offset_CountsBeyondWhatIsKnown: an answer that took long proves little.
+func TestCompareClock_Offset_CountsBeyondWhatIsKnown(t *testing.T) {
 	for name, c := range map[string]struct {
 		offset, within time.Duration
 		tokens         bool
@@ -28,7 +28,7 @@ func TestJudgeClock_Offset_CountsBeyondWhatIsKnown(t *testing.T) {
 			d.JWT = new(auth.JWTOptions)
 		}
 		found := &check{name: "clock"}
-		d.judgeClock(found, "the server", c.offset, c.within)
+		d.compareClock(found, "the server", c.offset, c.within)
 		if len(found.found) != 1 || found.found[0].Status != c.want || (c.want == OK) != (found.found[0].Change == "") {
 			t.Errorf("%s: %+v, want %s", name, found.found, c.want)
 		}

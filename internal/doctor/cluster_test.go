@@ -11,6 +11,7 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/internal/doctor"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -67,16 +68,18 @@ func TestCluster_Replicas_AreCompared(t *testing.T) {
 	want(t, report, doctor.OK, "nats", "cluster events")
 	want(t, report, doctor.Warning, "stream NOTIFICATIONS", "one replica", "streams.replicas: 3")
 
-	cfg.Replicas = 3
-	attempt("the stream has three replicas", func(ctx context.Context) error {
-		_, err := js.UpdateStream(ctx, cfg)
+	// A stream of its own: nats-server leaves goroutines behind where one is scaled up and then shut down.
+	cfg.Name, cfg.Subjects, cfg.Replicas = "REPLICATED", []string{"replicated.>"}, 3
+	attempt("the cluster takes a stream with three replicas", func(ctx context.Context) error {
+		_, err := js.CreateStream(ctx, cfg)
 		return err
 	})
 	opts := settings(t, urls[0])
-	opts.Streams[0].Replicas = 3
+	opts.Streams = []jetstream.StreamConfig{cfg}
+	opts.Config.Feeds = map[string]config.Feed{"replicated": {Paths: []string{"/events"}, Stream: cfg.Name, Subjects: cfg.Subjects}}
 	has := func(status doctor.Status, part string) func() bool {
 		return func() bool {
-			return strings.Contains(lines(doctor.Run(t.Context(), opts), "stream NOTIFICATIONS"), string(status)+" stream NOTIFICATIONS: "+part)
+			return strings.Contains(lines(doctor.Run(t.Context(), opts), "stream REPLICATED"), string(status)+" stream REPLICATED: "+part)
 		}
 	}
 	testkit.Eventually(t, waitTimeout, "all replicas are current", has(doctor.OK, "events: 0"))

@@ -41,7 +41,7 @@ func split(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // a wrapped list is one message
+	joined, ok := err.(interface{ Unwrap() []error }) // a wrapped list is one message
 	if !ok {
 		return []error{err}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/jetlog"
 )
 
-// testEvent is what Options.Publish stores, under a subject that nobody else is meant to ask for.
+// testEvent is what Options.Publish stores, under a subject of its own.
 type testEvent struct {
 	nc              *nats.Conn
 	stream, subject string

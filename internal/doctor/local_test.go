@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/doctor"
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/pkg/server"
 )
@@ -52,6 +53,14 @@ func TestConfig_Files_AreExamined(t *testing.T) {
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "expired", "http.tls.cert")
 	opts.Config.HTTP.TLS.Key = keys
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "cannot be used", "http.tls.key")
+}
+
+func TestConfig_IssuerIsAway_NamesItsURL(t *testing.T) {
+	opts := settings(t, "nats://127.0.0.1:1")
+	opts.JWT = &auth.JWTOptions{JWKSURL: opts.NodeURL + "/jwks.json"} // where nothing listens
+	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "keys of tokens", "auth.jwt.jwks_url")
+	opts.JWT = &auth.JWTOptions{SecretFile: filepath.Join(t.TempDir(), "nowhere")}
+	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "nowhere", "auth.jwt")
 }
 
 func TestStore_Directory_IsExamined(t *testing.T) {

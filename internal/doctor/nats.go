@@ -142,7 +142,7 @@ func connectAdvice(err error) string {
 		return "nats.url: use a host name of the server's certificate"
 	case invalid || has("certificate has expired"):
 		return "renew the server's certificate, and compare the clocks"
-	case has("certificate required", "bad certificate"):
+	case has("certificate required", "bad certificate", "closed by remote after tls handshake"): // with TLS 1.3 the refusal comes late
 		return "nats.tls.cert and nats.tls.key: the server requires a client certificate that it trusts"
 	case has("first record does not look like a tls handshake"):
 		return "nats.tls.handshake_first: the server does not start with TLS"

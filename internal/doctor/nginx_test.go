@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidemark/tidemark/internal/doctor"
 	"github.com/tidemark/tidemark/internal/testkit"
+	"github.com/tidemark/tidemark/pkg/server"
 )
 
 // startNginx runs nginx with lines for its location, and returns its URL.
@@ -65,7 +67,8 @@ const modern = `proxy_http_version 1.1; proxy_set_header Connection ""; `
 // TestURL_Nginx_NamesDirective has the defects of real configurations.
 func TestURL_Nginx_NamesDirective(t *testing.T) {
 	t.Parallel()
-	p := startPublic(t, nil)
+	const heartbeat = 2 * time.Second
+	p := startPublic(t, func(o *server.Options) { o.SSE.Heartbeat = heartbeat })
 	for name, c := range map[string]struct {
 		location string
 		status   doctor.Status
@@ -74,13 +77,15 @@ func TestURL_Nginx_NamesDirective(t *testing.T) {
 		"as documented":  {modern + "proxy_buffering off; proxy_read_timeout 45s;", doctor.OK, []string{"next bytes"}},
 		"buffers":        {"proxy_ignore_headers X-Accel-Buffering;", doctor.Problem, []string{"proxy_buffering off", "X-Accel-Buffering"}},
 		"compresses":     {modern + "proxy_buffering off; gzip on; gzip_types text/event-stream; gzip_min_length 0; gzip_http_version 1.0; gzip_proxied any;", doctor.Warning, []string{"gzip off"}},
-		"reads too long": {modern + "proxy_buffering off; proxy_read_timeout 300ms;", doctor.Problem, []string{"proxy_read_timeout"}},
+		"reads too long": {modern + "proxy_buffering off; proxy_read_timeout 1500ms;", doctor.Problem, []string{"proxy_read_timeout"}},
 		"adds a header":  {modern + "proxy_buffering off; add_header Access-Control-Allow-Origin *;", doctor.Problem, []string{"add_header Access-Control-Allow-Origin"}},
 		"expires":        {modern + "proxy_buffering off; proxy_hide_header Cache-Control; add_header Cache-Control public;", doctor.Problem, []string{"Cache-Control"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			report := doctor.Run(t.Context(), p.settings(t, p.startNginx(t, c.location)))
+			opts := p.settings(t, p.startNginx(t, c.location))
+			opts.Config.SSE.Heartbeat = heartbeat
+			report := doctor.Run(t.Context(), opts)
 			want(t, report, c.status, "public url", c.parts...)
 			if c.status == doctor.OK {
 				wantNone(t, report, "public url")

@@ -127,7 +127,7 @@ func usedBytes(ctx context.Context, dir string) (sum uint64) {
 			return nil //nolint:nilerr // what cannot be read does not count
 		}
 		if info, err := entry.Info(); err == nil && info.Size() > 0 {
-			sum += uint64(info.Size())
+			sum += uint64(info.Size()) //nolint:gosec // it is above zero
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -286,12 +287,13 @@ func redirecting(next http.Handler) http.Handler {
 	})
 }
 
-// TestURL_TLS_NamesCertificateAndProtocol: a certificate that nobody knows, and HTTP/1.1 alone.
+// TestURL_TLS_NamesCertificateAndProtocol: an unknown certificate, and HTTP/1.1 alone.
 func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	p := startPublic(t, nil)
 	secure, ca := certificates(t)
 	srv := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(p.node))
 	srv.TLS = &tls.Config{Certificates: secure.Certificates, MinVersion: tls.VersionTLS12}
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // refused certificates are what is tested
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	opts := p.settings(t, srv.URL+"/events")
@@ -301,6 +303,25 @@ func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "public url", "host name")
 	opts.URL = srv.URL + "/events"
 	want(t, doctor.Run(t.Context(), opts), doctor.Warning, "public url", "HTTP/1.1", "http2 on")
+}
+
+// TestURL_HTTP2_IsOK: the proxy as it should be.
+func TestURL_HTTP2_IsOK(t *testing.T) {
+	p := startPublic(t, nil)
+	secure, ca := certificates(t)
+	pass := httputil.NewSingleHostReverseProxy(p.node)
+	pass.FlushInterval = -1
+	pass.Transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	srv := httptest.NewUnstartedServer(pass)
+	srv.TLS, srv.EnableHTTP2 = secure, true
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	opts := p.settings(t, srv.URL+"/events")
+	opts.CAFile = ca
+	report := doctor.Run(t.Context(), opts)
+	want(t, report, doctor.OK, "public url", "over HTTP/2.0")
+	want(t, report, doctor.OK, "public url", "next bytes")
+	wantNone(t, report, "public url")
 }
 
 // TestURL_Closed_SaysWhy: limits of the node.

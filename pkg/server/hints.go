@@ -93,9 +93,9 @@ func (s *Server) natsLine() string {
 	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.embedded.ClientURL(), s.opts.Embedded.Dir)
 }
 
-// natsFlag is what the nats CLI needs where the server is not at its default.
+// natsFlag is what the nats CLI needs where the server is not at its default. One of several is enough.
 func (s *Server) natsFlag() string {
-	url := jetlog.WithoutLogin(s.opts.NATS.URL)
+	url, _, _ := strings.Cut(jetlog.WithoutLogin(s.opts.NATS.URL), ",")
 	if s.embedded != nil {
 		url = s.embedded.ClientURL()
 	}

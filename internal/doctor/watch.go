@@ -1,0 +1,129 @@
+package doctor
+
+import (
+	"compress/gzip"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// arrival is a part of the response, or its end.
+type arrival struct {
+	text string
+	err  error
+}
+
+// arrivals reads the response until it ends or its context does.
+func (v *visit) arrivals(ctx context.Context) <-chan arrival {
+	parts := make(chan arrival)
+	go func() {
+		defer close(parts)
+		body, err := decoded(v.resp)
+		buf := make([]byte, 16<<10)
+		for {
+			n := 0
+			if err == nil {
+				n, err = body.Read(buf)
+			}
+			select {
+			case parts <- arrival{string(buf[:n]), err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return parts
+}
+
+func decoded(resp *http.Response) (io.Reader, error) {
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		return gzip.NewReader(resp.Body)
+	}
+	return resp.Body, nil
+}
+
+// watch waits for the opening event, for an event of its own where it may publish one, and for the
+// heartbeat.
+func (v *visit) watch(ctx context.Context, event *testEvent) {
+	ctx, cancel := context.WithCancel(ctx)
+	parts := v.arrivals(ctx)
+	defer func() {
+		cancel()
+		_ = v.resp.Body.Close()
+		for range parts { // until the reader has ended
+		}
+	}()
+	text, ended, err := await(ctx, parts, promptly, func(s string) bool {
+		return strings.Contains(s, "tidemark.open") || strings.Contains(s, "tidemark.close")
+	})
+	switch {
+	case strings.Contains(text, "tidemark.close"):
+		v.problem("limits, and /readyz of the node", "the node closed the connection: %s", strings.Join(strings.Fields(text), " "))
+		return
+	case strings.Contains(text, "no node answers"):
+		v.problem("start a node; the proxy's upstream must be http.addr", "the proxy reaches no node")
+		return
+	case ended:
+		v.problem("the log of the proxy and of the node", "the response ended before it began: %v", err)
+		return
+	case !strings.Contains(text, "tidemark.open"):
+		v.problem(bufferingOff, "the proxy holds the stream back: the head of the response arrived, and no event within %s", promptly)
+		return
+	}
+	v.ok("the first event arrived %s after the request, over %s", time.Since(v.begun).Round(time.Millisecond), v.resp.Proto)
+	if event != nil && !v.awaitEvent(ctx, parts, event) {
+		return
+	}
+	v.awaitHeartbeat(ctx, parts)
+}
+
+// await collects text until it has what is wanted, for some time at most.
+func await(ctx context.Context, parts <-chan arrival, most time.Duration, has func(string) bool) (text string, ended bool, err error) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for {
+		select {
+		case part, more := <-parts:
+			text += part.text
+			if has(text) {
+				return text, false, nil
+			}
+			if !more || part.err != nil {
+				return text, true, part.err
+			}
+		case <-timer.C:
+			return text, false, nil
+		case <-ctx.Done():
+			return text, false, ctx.Err()
+		}
+	}
+}
+
+// awaitHeartbeat waits for what a node sends on a connection without events.
+func (v *visit) awaitHeartbeat(ctx context.Context, parts <-chan arrival) {
+	heartbeat := v.Config.SSE.Heartbeat
+	if !v.Usable {
+		heartbeat = 15 * time.Second
+	}
+	most := heartbeat + promptly
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < heartbeat+time.Second {
+		v.skip("the heartbeat (sse.heartbeat, %s) was not waited for; raise --timeout", heartbeat)
+		return
+	}
+	begun := time.Now()
+	text, ended, err := await(ctx, parts, most, func(s string) bool { return s != "" })
+	waited := time.Since(begun).Round(100 * time.Millisecond)
+	switch {
+	case text != "":
+		v.ok("the connection stayed open, and its next bytes arrived after %s (sse.heartbeat %s)", waited, heartbeat)
+	case ended:
+		v.problem(readTimeout, "the connection ended after %s without a byte, before the heartbeat (sse.heartbeat %s): %v", waited, heartbeat, err)
+	default:
+		v.problem(bufferingOff, "the first event arrived, and no heartbeat within %s (sse.heartbeat %s): small parts are held back", waited, heartbeat)
+	}
+}
