@@ -28,6 +28,7 @@ streams.max_bytes that of their max_bytes. "missing" is a stream that the server
 		streamCommand("ls", "List the streams and what they hold", listStreams),
 		streamCommand("check", "Compare the server's streams with their definitions; exit 1 if any differs", checkStreams),
 		streamCommand("apply", "Create what is missing and change what differs", applyStreams),
+		newStreamBackup(), newStreamRestore(),
 	)
 }
 
