@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts systemd as process 1 of a PID namespace: systemd.sh DIR NAME, run by
 # `unshare --pid --mount --ipc --uts --fork`. What the services and their administrator write goes to
-# memory and is gone with the namespaces: /etc, /usr/local/bin and /var/lib are the machine's with a
+# memory and is gone with the namespaces: /etc, /usr/local/bin and /var are the machine's with a
 # layer over them. DIR is seen from both sides. The network is the machine's. None of the machine's
 # units is started, because they would change the machine: the unit path has those of DIR/units alone.
 set -e
@@ -11,14 +11,17 @@ mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/dir /run/layers
 mount --bind "$dir" /run/dir
-for top in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$top"; done
-mkdir -p "$dir"
-mount --bind /run/dir "$dir"
-for top in /etc /usr/local/bin /var/lib; do
+for top in /etc /usr/local/bin /var; do
 	layer=/run/layers$top
 	mkdir -p "$layer/upper" "$layer/work"
 	mount -t overlay -o "lowerdir=$top,upperdir=$layer/upper,workdir=$layer/work" overlay "$top"
 done
+for top in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$top"; done
+mkdir -p "$dir"
+mount --bind /run/dir "$dir"
+# What services store is on a disk, and not part of the memory that they may use.
+mkdir -p -m 700 /var/lib/private "$dir/state"
+mount --bind "$dir/state" /var/lib/private
 mount -t tmpfs -o mode=755 tmpfs /etc/systemd/system
 cp "$dir"/units/* /etc/systemd/system/
 
