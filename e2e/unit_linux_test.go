@@ -12,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/tidemark/tidemark/e2e/topology"
 )
 
 const unitFile = "../config/systemd/tidemark.service"
@@ -259,12 +257,13 @@ func testUnitMemory(t *testing.T, u *unitService) {
 		t.Skipf("the memory of a service cannot be limited here: MemoryMax is %s", limit)
 	}
 	pid := u.property("MainPID")
+	eventually(t, "the publisher connects again", u.p.js.Conn().IsConnected)
 	reader := follow(t, "reader", u.url("/events?user=99&from=all"), 0)
 	reader.awaitOpen(1)
 	text := strings.Repeat("~", size)
 	for n := 1; n <= events; n++ {
 		if _, err := u.p.js.PublishAsync("notifications.user.99", fmt.Append(nil, n, " ", text)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("event %d: %v", n, err)
 		}
 		if n%500 == 0 {
 			<-u.p.js.PublishAsyncComplete()
@@ -287,20 +286,4 @@ func (f *follower) disconnects() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.losses
-}
-
-// stamped builds the command with a version.
-func stamped(t *testing.T, version string) string {
-	t.Helper()
-	root, err := topology.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := filepath.Join(t.TempDir(), "tidemark")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.stampVersion="+version, "-o", to, "./cmd/tidemark")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return to
 }
