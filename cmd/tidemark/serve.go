@@ -47,6 +47,7 @@ func newServe() *cobra.Command {
 		logNATSSource(logger, cfg.NATS)
 		collectRarely()
 		boundMemory(logger, memlimit.FromCgroup)
+		checkBudgets(logger, cfg)
 		for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
 			if err := config.CheckSecretFile(key, cfg.SecretFiles()[key]); err != nil {
 				logger.Warn("a secret is readable by others", "error", err)
