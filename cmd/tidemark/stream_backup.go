@@ -12,7 +12,6 @@ import (
 
 	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/internal/streambackup"
-	"github.com/tidemark/tidemark/pkg/jetlog"
 	"github.com/tidemark/tidemark/pkg/server"
 )
 
@@ -31,15 +30,11 @@ those of "nats stream backup".`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
-		nc, err := connect(cmd.Context(), cfg)
+		js, err := connectJetStream(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
-		defer nc.Close()
-		js, err := jetlog.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
-		if err != nil {
-			return err
-		}
+		defer js.Conn().Close()
 		names := args[1:]
 		if len(names) == 0 {
 			if names, err = streamsToBackUp(cfg); err != nil {

@@ -90,11 +90,11 @@ type restoreTarget struct {
 // embedded server is a free one: publishers do not find it before the restore is complete.
 func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer) (restoreTarget, error) {
 	if cfg.NATS.URL != "" {
-		nc, err := connect(ctx, cfg)
+		js, err := connectJetStream(ctx, cfg)
 		if err != nil {
 			return restoreTarget{}, err
 		}
-		return newRestoreTarget(nc, cfg, jetlog.WithoutLogin(cfg.NATS.URL), nc.Close)
+		return restoreTarget{js, jetlog.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	embedded, err := natsd.Start(ctx, natsd.Options{
@@ -108,14 +108,11 @@ func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer)
 		embedded.Stop()
 		return restoreTarget{}, err
 	}
-	return newRestoreTarget(nc, cfg, cfg.NATS.Embedded.Dir, func() { nc.Close(); embedded.Stop() })
-}
-
-func newRestoreTarget(nc *nats.Conn, cfg config.Config, name string, closeAll func()) (restoreTarget, error) {
-	js, err := jetlog.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	closeAll := func() { nc.Close(); embedded.Stop() }
+	js, err := jetstream.New(nc)
 	if err != nil {
 		closeAll()
 		return restoreTarget{}, err
 	}
-	return restoreTarget{js, name, closeAll}, nil
+	return restoreTarget{js, cfg.NATS.Embedded.Dir, closeAll}, nil
 }
