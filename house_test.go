@@ -120,6 +120,7 @@ var house = map[string]struct {
 	"e2e/topology":            {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
 	"pkg/web":                 {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
 	"pkg/server/traces":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots", "internal/netaddr", "pkg/feedhttp", "pkg/jetlog", "internal/subject"}, others: []string{"any"}},
+	"internal/streambackup":   {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
 	"streams":                 {others: []string{"github.com/nats-io/nats.go"}},
 	"config":                  {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/hostname", "pkg/presence", "internal/subject"}, others: []string{"any"}},
 	"pkg/feed/feedtest/model": {ours: []string{"pkg/sse", "pkg/feed", "pkg/feed/feedtest", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},

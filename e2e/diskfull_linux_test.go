@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -82,7 +84,8 @@ func streamDir(t *testing.T, cfg jetstream.StreamConfig) (dir string) {
 // read; once there is room, all goes on without a restart.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	const before, total = 210, 420
+	const before = 210
+	total := 420
 	disk := t.TempDir()
 	if err := mountDisk(t, disk); err != nil {
 		t.Skip(err)
@@ -103,9 +106,14 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("%d events were acknowledged on a full disk", last)
 	}
 	follow(t, "reads while nothing is stored", s.url("/events?user=42&from=all"), 0).wantExactly(numbersOf(me, last))
+	s.wantPublishRefused()
+	s.wantWritable(0)
 	free()
 	publishing.Wait()
-	live.wantExactly(numbersOf(me, total))
+	eventually(t, "a publisher over HTTP is served again", func() bool { status, _ := s.post("notifications.user.44"); return status == http.StatusOK })
+	total++
+	s.wantWritable(1)
+	live.wantExactly(numbersOf(me, 420))
 	p.checkStored(total)
 	eventually(t, "all is well", func() bool { return s.storeSays(http.StatusOK, "ok") })
 }
@@ -127,4 +135,45 @@ func (s *service) storeSays(status int, want string) bool {
 		s.t.Logf("/readyz: %s", h.Checks["store"])
 	}
 	return resp.StatusCode == status && h.Status == want
+}
+
+// post publishes an event over HTTP.
+func (s *service) post(subject string) (status int, answer string) {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"subject":%q,"data":"x","id":"over-http"}`, subject)
+	resp, err := direct.Post(s.url("/publish"), "application/json", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(raw)
+}
+
+// wantPublishRefused: a publisher over HTTP is answered that the event is not, or may not be, stored.
+func (s *service) wantPublishRefused() {
+	s.t.Helper()
+	status, answer := s.post("notifications.user.44")
+	s.t.Logf("POST /publish: %d %s", status, answer)
+	if status != http.StatusServiceUnavailable && status != http.StatusInsufficientStorage || !strings.Contains(answer, `"outcome"`) {
+		s.t.Errorf("POST /publish is answered %d %s", status, answer)
+	}
+}
+
+// wantWritable looks at the metric of the embedded store.
+func (s *service) wantWritable(want int) {
+	s.t.Helper()
+	line := fmt.Sprintf("\ntidemark_store_writable %d\n", want)
+	eventually(s.t, "the metric"+line, func() bool {
+		resp, err := direct.Get(s.url("/metrics"))
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		return err == nil && strings.Contains(string(raw), line)
+	})
 }

@@ -22,6 +22,7 @@ type service struct {
 	args               []string
 	log                *os.File
 	dir                string
+	binary             string // the command; that of the checkout when empty
 }
 
 // serve starts a service with more flags, and waits until it is ready.
@@ -49,7 +50,10 @@ func serveAt(t *testing.T, httpAddr string, flags ...string) *service {
 // start begins a life of the service and does not wait for it.
 func (s *service) start() {
 	s.t.Helper()
-	cmd := exec.Command(command(s.t), s.args...)
+	if s.binary == "" {
+		s.binary = command(s.t)
+	}
+	cmd := exec.Command(s.binary, s.args...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{
 		"TIDEMARK_NATS_EMBEDDED_ADDR=" + s.natsAddr, "TIDEMARK_NATS_EMBEDDED_DIR=" + filepath.Join(s.dir, "nats"),

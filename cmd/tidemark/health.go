@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,7 +19,7 @@ import (
 func newHealth() *cobra.Command {
 	var url string
 	var ready bool
-	var timeout time.Duration
+	var timeout, wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask a node whether it lives; exit 1 if not",
@@ -27,14 +29,16 @@ no other program. Without --url it asks the node that http.addr and http.tls des
 machine.
 
 What restarts a node that fails should not use --ready: while NATS is away no node is ready, and
-a restart would only cut the clients off that wait.`,
-		Example: "  tidemark health\n  tidemark health --ready --url https://events.example.com",
+a restart would only cut the clients off that wait. With --wait the command repeats the request until
+the node answers that it lives, or is ready, and fails when that time is over: for scripts that start a node.`,
+		Example: "  tidemark health\n  tidemark health --ready --wait 30s\n  tidemark health --ready --url https://events.example.com",
 		Args:    arguments(cobra.NoArgs),
 	}
 	f := cmd.Flags()
 	f.StringVar(&url, "url", "", "ask the node at this `url`, without a path")
 	f.BoolVar(&ready, "ready", false, "ask whether clients should be sent there")
 	f.DurationVar(&timeout, "timeout", 3*time.Second, "wait this `duration` for the answer")
+	f.DurationVar(&wait, "wait", 0, "repeat a request that fails for this `duration`")
 	bindConfig(cmd, "http.addr", "http.tls.")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		own := url == ""
@@ -48,11 +52,35 @@ a restart would only cut the clients off that wait.`,
 		if ready {
 			path = "/readyz"
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-		defer cancel()
-		return health(ctx, url+path, own, cmd.OutOrStdout())
+		return awaitHealth(cmd.Context(), wait, cmd.OutOrStdout(), func(out io.Writer) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			return health(ctx, url+path, own, out)
+		})
 	}
 	return cmd
+}
+
+// healthPause is between two requests.
+const healthPause = 200 * time.Millisecond
+
+// awaitHealth repeats a request until it succeeds, its usage is wrong, or the time to wait is over. It prints
+// the last answer.
+func awaitHealth(ctx context.Context, wait time.Duration, out io.Writer, request func(io.Writer) error) error {
+	over := time.Now().Add(wait)
+	for {
+		var answer bytes.Buffer
+		err := request(&answer)
+		if _, wrong := errors.AsType[usageError](err); err == nil || wrong || !time.Now().Before(over) {
+			_, printErr := answer.WriteTo(out)
+			return errors.Join(err, printErr)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(healthPause):
+		}
+	}
 }
 
 // ownURL is where this machine reaches the node that the configuration describes. The rest of

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"github.com/tidemark/tidemark/config"
 )
 
 // boundBy returns the memory limit that a control group with a limit leads to, and what was logged.
@@ -54,5 +56,31 @@ func TestBoundMemory_Environment_IsKept(t *testing.T) {
 	got, log := boundBy(t, func() (uint64, error) { return 1_000_000_000, nil })
 	if got != math.MaxInt64 || !strings.Contains(log, "123MiB") {
 		t.Errorf("the limit is %d; logged %q", got, log)
+	}
+}
+
+func TestCheckBudgets_LimitBelowWhatIsNeeded_Warns(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	cfg := config.Config{Feeds: map[string]config.Feed{"a": {Stream: "ONE"}, "b": {Stream: "ONE"}, "c": {Stream: "TWO"}}}
+	cfg.Window.Bytes, cfg.Limits.ReplayBytes = 30<<20, 40<<20 // 100 MiB with both windows
+	for _, c := range []struct {
+		url   string
+		limit int64
+		want  bool
+	}{
+		{"", math.MaxInt64, false},
+		{"", 228 << 20, false},
+		{"", 228<<20 - 1, true},
+		{"nats://127.0.0.1:4222", 100 << 20, false},
+		{"nats://127.0.0.1:4222", 100<<20 - 1, true},
+	} {
+		cfg.NATS.URL = c.url
+		debug.SetMemoryLimit(c.limit)
+		var log bytes.Buffer
+		checkBudgets(slog.New(slog.NewTextHandler(&log, nil)), cfg)
+		if warned := strings.Contains(log.String(), "lower window.bytes and limits.replay_bytes"); warned != c.want {
+			t.Errorf("with a limit of %d and nats.url %q it warns: %t, want %t: %s", c.limit, c.url, warned, c.want, log.String())
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/config"
 	"github.com/tidemark/tidemark/pkg/jetlog"
@@ -49,6 +50,21 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 		return nil, fmt.Errorf("NATS refuses the login at %s: %w; set NATS_USER and NATS_PASSWORD, NATS_CREDS or NATS_NKEY, or the keys of nats.*", jetlog.WithoutLogin(opts.URL), err)
 	}
 	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", jetlog.WithoutLogin(opts.URL), err, advice)
+}
+
+// connectJetStream is connect for the streams that the configuration describes. The caller closes the
+// connection: js.Conn().Close().
+func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStream, error) {
+	nc, err := connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetlog.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return js, nil
 }
 
 // logNATSSource logs what the nats command's variables and contexts are used for, and which are

@@ -46,6 +46,7 @@ func newServe() *cobra.Command {
 		collectRarely()
 		boundMemory(logger, memlimit.FromCgroup)
 		warnOfSecrets(cfg, logger)
+		checkBudgets(logger, cfg)
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
 		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())

@@ -28,6 +28,7 @@ streams.max_bytes that of their max_bytes. "missing" is a stream that the server
 		streamCommand("ls", "List the streams and what they hold", listStreams),
 		streamCommand("check", "Compare the server's streams with their definitions; exit 1 if any differs", checkStreams),
 		streamCommand("apply", "Create what is missing and change what differs", applyStreams),
+		newStreamBackup(), newStreamRestore(),
 	)
 }
 
@@ -53,15 +54,11 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 		if err != nil {
 			return err
 		}
-		nc, err := connect(cmd.Context(), cfg)
+		js, err := connectJetStream(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
-		defer nc.Close()
-		js, err := jetlog.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
-		if err != nil {
-			return err
-		}
+		defer js.Conn().Close()
 		return run(streamsTask{cmd.Context(), js, defs, cmd.OutOrStdout(), asJSON})
 	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
 }

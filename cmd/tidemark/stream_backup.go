@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/streambackup"
+	"github.com/tidemark/tidemark/pkg/server"
+)
+
+func newStreamBackup() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "backup DIR [STREAM...]",
+		Short: "Back up streams to a directory, while publishers and clients continue",
+		Long: `Back up streams to new directories DIR/STREAM: those named, or all streams of the definitions
+and ` + server.RevocationStream + `, as far as the server has them. Publishers and clients continue while the
+backup is made. A backup holds the events, the configuration of the stream, and no consumers. Its files are
+those of "nats stream backup".`,
+		Example: `  tidemark stream backup /backup/$(date +%F)
+  tidemark stream backup backup NOTIFICATIONS --nats.url nats://127.0.0.1:4222`,
+		Args: arguments(cobra.MinimumNArgs(1)),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
+		js, err := connectJetStream(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		defer js.Conn().Close()
+		names := args[1:]
+		if len(names) == 0 {
+			if names, err = streamsToBackUp(cfg); err != nil {
+				return err
+			}
+		}
+		sums := []streambackup.Summary{} // null would be no array
+		for _, name := range names {
+			sum, err := streambackup.Backup(cmd.Context(), js, name, args[0])
+			if errors.Is(err, jetstream.ErrStreamNotFound) && len(args) == 1 {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			sums = append(sums, sum)
+		}
+		if len(sums) == 0 {
+			return fmt.Errorf("the server has none of the streams of the definitions; name the streams, or check nats.url")
+		}
+		return printSummaries(cmd.OutOrStdout(), sums, asJSON, "backed up to")
+	}, "nats.", "streams.dir")
+}
+
+// streamsToBackUp are those whose loss clients or operators would notice.
+func streamsToBackUp(cfg config.Config) ([]string, error) {
+	defs, err := loadDefinitions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, def := range defs {
+		names = append(names, def.Name)
+	}
+	return append(names, server.RevocationStream), nil
+}
+
+func printSummaries(out io.Writer, sums []streambackup.Summary, asJSON bool, verb string) error {
+	if asJSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(sums)
+	}
+	for _, s := range sums {
+		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", s.Stream, verb, filepath.Clean(s.Dir), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/streambackup"
+	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/pkg/natsd"
+)
+
+func newStreamRestore() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "restore DIR",
+		Short: "Restore streams from a backup, with all nodes stopped",
+		Long: `Restore the streams of a backup: all that DIR holds, or the one that DIR is. Stop all nodes first: a
+node creates the streams that it misses, and an existing stream is not changed. Without nats.url the streams are
+written to the embedded server's directory (nats.embedded.dir), which no process may use at that time.
+
+Events that were stored after the backup are lost, and their sequences are given again. Each restored stream
+therefore has a new epoch: every client that comes back receives tidemark.gap with the reason "epoch", and then all
+events of the stream that it may read. To move a store without that, move its directory instead.`,
+		Example: `  tidemark stream restore /backup/2026-11-21
+  tidemark stream restore backup/NOTIFICATIONS --nats.url nats://127.0.0.1:4222`,
+		Args: arguments(cobra.ExactArgs(1)),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
+		dirs, err := streambackup.Find(args[0])
+		if err != nil {
+			return err
+		}
+		change, err := restoreOptions(cfg)
+		if err != nil {
+			return err
+		}
+		target, err := openRestoreTarget(cmd.Context(), cfg, cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		defer target.close()
+		sums := []streambackup.Summary{}
+		for _, dir := range dirs {
+			sum, err := streambackup.Restore(cmd.Context(), target.js, dir, change)
+			if err != nil {
+				return err
+			}
+			sums = append(sums, sum)
+		}
+		return printSummaries(cmd.OutOrStdout(), sums, asJSON, "restored to "+target.name+" from")
+	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
+}
+
+func restoreOptions(cfg config.Config) (streambackup.RestoreOptions, error) {
+	defs, err := loadDefinitions(cfg)
+	if err != nil {
+		return streambackup.RestoreOptions{}, err
+	}
+	epochs := make(map[string]string)
+	for _, def := range defs {
+		epochs[def.Name] = def.Config.Metadata["tidemark.epoch"]
+	}
+	change := streambackup.RestoreOptions{
+		Replicas: cfg.Streams.Replicas, MaxBytes: int64(cfg.Streams.MaxBytes),
+		Epoch: func(stream string) string { return epochs[stream] },
+	}
+	if cfg.NATS.URL == "" {
+		change.Replicas = 1 // the embedded server is alone, wherever the backup is from
+	}
+	return change, nil
+}
+
+// restoreTarget is the server that streams are restored to.
+type restoreTarget struct {
+	js    jetstream.JetStream
+	name  string
+	close func()
+}
+
+// openRestoreTarget connects to nats.url, or starts the embedded server on its directory. The port of the
+// embedded server is a free one: publishers do not find it before the restore is complete.
+func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer) (restoreTarget, error) {
+	if cfg.NATS.URL != "" {
+		js, err := connectJetStream(ctx, cfg)
+		if err != nil {
+			return restoreTarget{}, err
+		}
+		return restoreTarget{js, jetlog.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	embedded, err := natsd.Start(ctx, natsd.Options{
+		Addr: "127.0.0.1:0", Dir: cfg.NATS.Embedded.Dir, SyncInterval: time.Duration(cfg.NATS.Embedded.Sync), Logger: logger,
+	})
+	if err != nil {
+		return restoreTarget{}, fmt.Errorf("restore without nats.url needs the directory of the embedded server: %w", err)
+	}
+	nc, err := nats.Connect("", embedded.InProcess())
+	if err != nil {
+		embedded.Stop()
+		return restoreTarget{}, err
+	}
+	closeAll := func() { nc.Close(); embedded.Stop() }
+	js, err := jetstream.New(nc)
+	if err != nil {
+		closeAll()
+		return restoreTarget{}, err
+	}
+	return restoreTarget{js, cfg.NATS.Embedded.Dir, closeAll}, nil
+}

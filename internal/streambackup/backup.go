@@ -1,0 +1,142 @@
+package streambackup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Summary describes a backup or a restored stream.
+type Summary struct {
+	Stream   string `json:"stream"`
+	Dir      string `json:"dir"`
+	Messages uint64 `json:"messages"`
+	FirstSeq uint64 `json:"first_seq"`
+	LastSeq  uint64 `json:"last_seq"`
+}
+
+// Backup writes a stream, without its consumers, to the new directory parent/STREAM. It blocks until
+// all is on the disk, ctx ends, or the server sends nothing for 30 seconds. An existing directory of
+// that name is an error, and so is a stream that the server does not have
+// ([jetstream.ErrStreamNotFound]). The summary counts what the stream held when the backup began;
+// the backup may hold messages that were stored after that.
+func Backup(ctx context.Context, js jetstream.JetStream, stream, parent string) (Summary, error) {
+	dir := filepath.Join(parent, stream)
+	if exists(dir) {
+		return Summary{}, fmt.Errorf("backup of stream %s: %s exists; name another directory", stream, dir)
+	}
+	if _, err := js.Stream(ctx, stream); err != nil { // which checks the name, too
+		return Summary{}, fmt.Errorf("backup of stream %s: %w", stream, err)
+	}
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return Summary{}, err
+	}
+	partial, err := os.MkdirTemp(parent, "."+stream+"-partial-")
+	if err != nil {
+		return Summary{}, err
+	}
+	defer os.RemoveAll(partial)
+	m, err := download(ctx, js, stream, partial)
+	if err == nil {
+		err = commit(partial, dir)
+	}
+	if err != nil {
+		return Summary{}, fmt.Errorf("backup of stream %s: %w", stream, err)
+	}
+	return Summary{Stream: stream, Dir: dir, Messages: m.State.Messages, FirstSeq: m.State.FirstSeq, LastSeq: m.State.LastSeq}, nil
+}
+
+// download writes both files of a backup.
+func download(ctx context.Context, js jetstream.JetStream, stream, dir string) (metadata, error) {
+	nc := js.Conn()
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return metadata{}, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	// The server has at most a window of some MiB on the way.
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return metadata{}, err
+	}
+	said, err := begin(ctx, js, stream, inbox)
+	if err != nil {
+		return metadata{}, err
+	}
+	if err := receive(ctx, sub, filepath.Join(dir, archiveFile)); err != nil {
+		return metadata{}, err
+	}
+	if old, err := keepsEpoch(filepath.Join(dir, archiveFile)); err != nil {
+		return metadata{}, err
+	} else if old {
+		if err := os.Rename(filepath.Join(dir, archiveFile), filepath.Join(dir, oldArchiveFile)); err != nil {
+			return metadata{}, err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, metadataFile), said, 0o600); err != nil {
+		return metadata{}, err
+	}
+	return readMetadata(dir)
+}
+
+// begin requests a backup, and returns what the server says of the stream.
+func begin(ctx context.Context, js jetstream.JetStream, stream, inbox string) ([]byte, error) {
+	body, err := json.Marshal(map[string]any{"deliver_subject": inbox, "no_consumers": true, "chunk_size": chunkSize})
+	if err != nil {
+		return nil, err
+	}
+	wait, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	var said struct {
+		Config json.RawMessage `json:"config"`
+		State  json.RawMessage `json:"state"`
+	}
+	if err := request(wait, js.Conn(), apiSubject(js, "STREAM.SNAPSHOT."+stream), body, &said); err != nil {
+		return nil, stalled(ctx, err, requestTimeout)
+	}
+	return json.MarshalIndent(said, "", "  ")
+}
+
+// receive writes what the server sends until it says that this was all.
+func receive(ctx context.Context, sub *nats.Subscription, name string) (err error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for {
+		wait, cancel := context.WithTimeout(ctx, stallTimeout)
+		msg, err := sub.NextMsgWithContext(wait)
+		cancel()
+		if err != nil {
+			return stalled(ctx, err, stallTimeout)
+		}
+		if len(msg.Data) == 0 {
+			return ended(msg)
+		}
+		// Before the write, as the server gives up when it hears nothing for two seconds.
+		if msg.Reply != "" {
+			if err := msg.Respond(nil); err != nil {
+				return err
+			}
+		}
+		if _, err := f.Write(msg.Data); err != nil {
+			return err
+		}
+	}
+}
+
+// ended reports whether the last message of a backup says that all was sent.
+func ended(msg *nats.Msg) error {
+	if status := msg.Header.Get("Status"); status != "" && status != "204" {
+		return fmt.Errorf("the server ended it: %s %s: %w", status, msg.Header.Get("Description"), io.ErrUnexpectedEOF)
+	}
+	return nil
+}
