@@ -157,7 +157,7 @@ func (s *Server) readRevocations(ctx context.Context) (err error) {
 	if err := s.openRevocationStream(opening); err != nil {
 		return err
 	}
-	log, err := jetlog.Open(s.nats, jetlog.Options{Stream: RevocationStream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, FollowBytes: 1 << 20, Logger: s.opts.Logger.With("stream", RevocationStream)})
+	log, err := jetlog.Open(s.nats, jetlog.Options{Stream: RevocationStream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, FollowBytes: 1 << 20, Logger: s.opts.Logger})
 	if err != nil {
 		return err
 	}

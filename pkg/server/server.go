@@ -182,7 +182,7 @@ func (s *Server) openFeeds(context.Context) error {
 		if s.feeds[f.Stream] != nil {
 			continue
 		}
-		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger.With("stream", f.Stream)})
+		log, err := jetlog.Open(s.tails, jetlog.Options{Stream: f.Stream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger})
 		if err != nil {
 			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
 		}
