@@ -25,8 +25,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Deadline: time.Now().Add(8 * time.Minute),
 		Setup: freshPorts,
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits},
+		Cmds:  scriptCommands,
 	})
+}
+
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"await": await, "await-text": awaitText, "exits": exits, "screen": screen, "columns": columns,
 }
 
 // freshPorts gives each script addresses of its own, in the variables that configure them.

@@ -135,9 +135,13 @@ func (l *Log) retry(ctx context.Context, try func() error) error {
 	}
 }
 
+// logRetry leaves out requests that fail as there is no connection, of which [Connect] logs.
 func (l *Log) logRetry(err error) {
+	if NotConnected(err) {
+		return
+	}
 	if n, ok := l.retries.allow(); ok {
-		l.opts.Logger.Warn("JetStream is asked again", "stream", l.opts.Stream, "error", err, "times", n)
+		l.opts.Logger.Warn("JetStream is asked again", "error", err, "times", n)
 	}
 }
 

@@ -72,6 +72,10 @@ func isNoCause(err error) bool {
 	return err == nil || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
+// NotConnected reports that a request failed because there is no connection at all, so that another
+// line of the log has the reason.
+func NotConnected(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded) }
+
 // LastError returns the last error of the connection that says why it is not there; nil where it is
 // connected or no such error is known.
 func LastError(nc *nats.Conn) error {

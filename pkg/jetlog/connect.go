@@ -42,6 +42,9 @@ type ConnectOptions struct {
 	// Wait makes Connect block until the connection stands or its context ends. Otherwise
 	// the connection is made in the background for as long as it takes.
 	Wait bool
+	// Secondary is for a further connection of a process to the same servers: it logs its beginning at
+	// debug, as the line of the first connection is enough.
+	Secondary bool
 	// Bulk is for a connection that replays read over: the answer to a ping waits behind what they have
 	// requested, and may take some seconds before the server counts as lost.
 	Bulk bool
@@ -103,7 +106,7 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 	failed.watch(nc)
 	if !nc.IsConnected() {
 		// The cause comes in a line of its own: it is known only after the next attempt.
-		log.Warn("NATS is not reached yet; waiting for it", "url", redacted(nc))
+		log.Log(ctx, opts.beginning(slog.LevelWarn), "NATS is not reached yet; waiting for it", "url", redacted(nc))
 	}
 	if opts.Wait {
 		return awaitConnected(ctx, nc)
@@ -191,6 +194,15 @@ func once(ctx context.Context) []nats.Option {
 	return options
 }
 
+// beginning is the level of the lines about a first connection. One through memory cannot fail, so that
+// its line has no news.
+func (o ConnectOptions) beginning(level slog.Level) slog.Level {
+	if o.Secondary || o.InProcess != nil {
+		return slog.LevelDebug
+	}
+	return level
+}
+
 // reached says what a connection has reached. One through memory has no address, though
 // nats.go would name its default.
 func (o ConnectOptions) reached(nc *nats.Conn) string {
@@ -205,7 +217,7 @@ func (o ConnectOptions) notices(log *slog.Logger, failed *attempts) []nats.Optio
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed.report(err) }),
 		nats.ConnectHandler(func(nc *nats.Conn) {
 			failed.connected()
-			log.Info("connected to NATS", "url", o.reached(nc), "server", nc.ConnectedServerName())
+			log.Log(context.Background(), o.beginning(slog.LevelInfo), "connected to NATS", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if nc.IsClosed() { // by us

@@ -64,7 +64,7 @@ func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) 
 		f.failures++
 		f.abandoned(err)
 		f.log.counts.tails.Add(1)
-		f.log.opts.Logger.Debug("the tail gets another consumer", "stream", f.log.opts.Stream, "next", f.next, "error", err)
+		f.log.opts.Logger.Debug("the tail gets another consumer", "next", f.next, "error", err)
 	}
 }
 

@@ -79,7 +79,7 @@ func (p *puller) refused(text string) error {
 	l := p.log
 	l.counts.refusals.Add(1)
 	if n, ok := l.refusals.allow(); ok {
-		l.opts.Logger.Warn("pull request refused", "stream", l.opts.Stream, "consumer", p.consumer, "status", text, "times", n)
+		l.opts.Logger.Warn("pull request refused", "consumer", p.consumer, "status", text, "times", n)
 	}
 	return fmt.Errorf("the pull request was refused: %s", text)
 }
@@ -126,7 +126,7 @@ func (l *Log) within(create createFunc) createFunc {
 			return made, err
 		}
 		l.opts.Logger.Info("the stream's consumer_limits bound the inactive threshold of consumers",
-			"stream", l.opts.Stream, "inactive_threshold", lower.InactiveThreshold.String())
+			"inactive_threshold", lower.InactiveThreshold.String())
 		return create(ctx, lower)
 	}
 }

@@ -112,7 +112,7 @@ func (l *Log) eventType(msg *nats.Msg) string {
 		return typ
 	}
 	if n, ok := l.badTypes.allow(); ok {
-		l.opts.Logger.Warn("an event is delivered without its type", "stream", l.opts.Stream, "subject", msg.Subject, "error", err, "times", n)
+		l.opts.Logger.Warn("an event is delivered without its type", "subject", msg.Subject, "error", err, "times", n)
 	}
 	return ""
 }

@@ -24,8 +24,8 @@ type Options struct {
 	// Replays is the connection over which replays get their events; the one of Open when nil. On
 	// another one they neither delay the tail nor take it along when the server disconnects it.
 	Replays *nats.Conn
-	// Logger receives retries and event types that are dropped, at a limited rate; nil discards.
-	// Each line has the field stream.
+	// Logger receives retries and event types that are dropped, at a limited rate, each line with the
+	// field stream; nil discards.
 	Logger *slog.Logger
 	// Trace gives events that Follow yields their feed.Trace: those alone that have a sampled
 	// traceparent (W3C Trace Context). It may return nil, and must return at once. Nil looks at no
@@ -85,6 +85,7 @@ func (o Options) resolve() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Logger = o.Logger.With("stream", o.Stream)
 	return o.withDefaults(), nil
 }
 

@@ -57,6 +57,6 @@ func (f *follower) logStale(late time.Duration) {
 	l := f.log
 	if n, ok := l.lates.allow(); ok {
 		l.opts.Logger.Warn("the replica that the tail reads is behind the stream's leader; another is tried",
-			"stream", l.opts.Stream, "at", f.next-1, "leader", f.probe.last, "late", late.String(), "times", n)
+			"at", f.next-1, "leader", f.probe.last, "late", late.String(), "times", n)
 	}
 }

@@ -240,7 +240,7 @@ func (r *reader) broken(cause error) {
 	if r.failures >= maxSilent {
 		r.log.logRetry(cause)
 	}
-	r.log.opts.Logger.Debug("a replay gets another consumer", "stream", r.log.opts.Stream, "after", r.cursor, "error", cause)
+	r.log.opts.Logger.Debug("a replay gets another consumer", "after", r.cursor, "error", cause)
 }
 
 // fetch reads events until the request under way has brought all that it will, or the

@@ -192,5 +192,5 @@ func (l *Log) checkMirror(info *streamInfo) {
 		return
 	}
 	l.opts.Logger.Warn("the stream is a mirror without an epoch: who comes from its origin, or goes there, meets a gap; "+
-		"set tidemark.epoch to the same value in the metadata of both", "stream", l.opts.Stream, "origin", info.Config.Mirror.Name)
+		"set tidemark.epoch to the same value in the metadata of both", "origin", info.Config.Mirror.Name)
 }

@@ -40,6 +40,6 @@ func (f *follower) checkSuitable(ctx context.Context) error {
 
 func (l *Log) checkSchedules(info *streamInfo) {
 	if info.Config.Schedules {
-		l.opts.Logger.Warn(ScheduleAdvice, "stream", l.opts.Stream, "field", "allow_msg_schedules")
+		l.opts.Logger.Warn(ScheduleAdvice, "field", "allow_msg_schedules")
 	}
 }

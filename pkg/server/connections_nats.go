@@ -23,7 +23,7 @@ func (s *Server) connectNATS(ctx context.Context) (err error) {
 		opts := s.opts.NATS
 		if c.suffix != "" {
 			opts.Name = cmp.Or(opts.Name, "tidemark") + "-" + c.suffix
-			opts.Bulk = c.to == &s.replays
+			opts.Bulk, opts.Secondary = c.to == &s.replays, true
 			opts.Logger, opts.Denied = opts.Logger.With("connection", c.suffix), nil
 		}
 		if *c.to, err = jetlog.Connect(ctx, opts); err != nil {

@@ -1,34 +1,70 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/tidemark/tidemark/pkg/jetlog"
 )
 
 // Hints writes what to try first, with the addresses that are really bound. What this node
-// refuses is not among it; how to have it is.
+// refuses is not among it; how to have it is. With the lines of the log at a start it stays within
+// a screen of 24 lines. The line "serving" of the log has the same facts; see logServing.
 func (s *Server) Hints(w io.Writer) error {
 	base := s.baseURL()
-	_, err := fmt.Fprintf(w, "\nTidemark serves %s\n%s\n\n%s%s%s%s\n", base, s.natsLine(), s.tryHints(base), s.consoleHint(base), s.adminHint(), s.identityHint())
+	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s\n\n%s%s\n", base, s.consoleHint(), s.natsLine(), s.commands(base), s.identityHint())
 	return err
 }
 
-// tryHints are commands for a user where ?user= is trusted, else for everybody.
-func (s *Server) tryHints(base string) string {
+// logServing is the one line about what this node is and where, for who reads the log alone.
+func (s *Server) logServing() {
+	fields := []any{"node", s.opts.Node.Name, "version", cmp.Or(s.opts.Node.Version, "unknown"), "http", s.baseURL()}
+	if s.adminListener != nil {
+		fields = append(fields, "admin", "http://"+here(s.AdminAddr()))
+	}
+	if s.embedded != nil {
+		fields = append(fields, "nats", s.embedded.ClientURL(), "dir", s.opts.Embedded.Dir)
+	} else {
+		fields = append(fields, "nats", jetlog.WithoutLogin(s.opts.NATS.URL))
+	}
+	s.opts.Logger.Info("serving", append(fields, "identity", s.identities())...)
+}
+
+// identities are the sources of identities, or what an empty list means.
+func (s *Server) identities() string {
+	switch {
+	case len(s.opts.Auth.Identity) > 0:
+		return strings.Join(s.opts.Auth.Identity, ",")
+	case s.opts.Dev:
+		return "dev"
+	}
+	return "none"
+}
+
+// commands are those to type first, for a user where ?user= is trusted, else for everybody.
+func (s *Server) commands(base string) string {
 	query, subject := "", broadcastSubject
 	if s.takesUsers() {
 		query, subject = "?user=42", "notifications.user.42"
 	}
-	hints := fmt.Sprintf("  listen       curl -N '%s%s%s'\n  publish      nats pub %s '{\"text\":\"hi\"}' -H Event-Type:greeting%s\n",
-		base, s.eventPath(), query, subject, s.natsFlag())
-	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
-		hints += fmt.Sprintf("  or           curl %s/publish -d '{\"subject\":\"%s\",\"event\":\"greeting\",\"data\":{\"text\":\"hi\"}}'\n", base, subject)
+	var hints strings.Builder
+	hint := func(what, format string, args ...any) {
+		fmt.Fprintf(&hints, "  %-8s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	return hints
+	hint("listen", "curl -N '%s%s%s'", base, s.eventPath(), query)
+	hint("publish", "nats pub %s hi%s", subject, s.natsFlag())
+	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
+		hint("or", "curl %s%s%s -d hi", base, publishBodyPath, subject)
+	}
+	if s.adminListener != nil {
+		hint("operate", "tidemark status http://%s", here(s.AdminAddr()))
+	}
+	hint("check", "tidemark doctor, with the configuration of this node")
+	return hints.String()
 }
 
 // identityHint says what a node without identities lacks.
@@ -37,24 +73,17 @@ func (s *Server) identityHint() string {
 		return ""
 	}
 	return `
-Without auth.identity every connection receives broadcasts alone. To try users and publishing over HTTP on
-this machine, start with --dev. In production set auth.identity (jwt or header) and publish.keys.
+Without auth.identity each connection receives broadcasts only. To try users
+and publishing over HTTP on this machine, start with --dev. In production set
+auth.identity (jwt or header) and publish.keys.
 `
 }
 
-func (s *Server) consoleHint(base string) string {
+func (s *Server) consoleHint() string {
 	if !s.opts.Console {
 		return ""
 	}
-	return "  in a browser " + base + "/\n"
-}
-
-func (s *Server) adminHint() string {
-	if s.adminListener == nil {
-		return ""
-	}
-	base := "http://" + here(s.AdminAddr())
-	return "  operate      tidemark status " + base + "   (" + base + "/metrics)\n"
+	return "/ (open it in a browser)"
 }
 
 func (s *Server) natsLine() string {

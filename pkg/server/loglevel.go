@@ -57,6 +57,29 @@ func (h levelHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= h.level.Level()
 }
 
+// Handle leaves out fields without a value, such as the error of a connection that the server closed
+// without one: "error": null in a line reads like a defect.
+func (h levelHandler) Handle(ctx context.Context, r slog.Record) error {
+	empty := false
+	r.Attrs(func(a slog.Attr) bool {
+		empty = isNil(a)
+		return !empty
+	})
+	if !empty {
+		return h.Handler.Handle(ctx, r)
+	}
+	clean := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		if !isNil(a) {
+			clean.AddAttrs(a)
+		}
+		return true
+	})
+	return h.Handler.Handle(ctx, clean)
+}
+
+func isNil(a slog.Attr) bool { return a.Value.Kind() == slog.KindAny && a.Value.Any() == nil }
+
 func (h levelHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return levelHandler{h.Handler.WithAttrs(attrs), h.level}
 }

@@ -19,7 +19,6 @@ func (s *Server) nameNode(context.Context) error {
 	if err := presence.CheckNode(node.Name); err != nil {
 		return fmt.Errorf("node.name: %w", err)
 	}
-	s.opts.Logger.Info("this node", "node", node.Name)
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (s *Server) provision(ctx context.Context) {
 			}
 			why := err.Error()
 			s.provisioned.Store(&why)
-			if why != told { // once, not at each attempt of a long outage
+			if why != told && !jetlog.NotConnected(err) { // once, not at each attempt of a long outage
 				s.opts.Logger.Warn("waiting to look after a stream", "stream", want.Name, "error", err)
 				told = why
 			}

@@ -116,7 +116,7 @@ func (s *Server) revocationsFailed(err error) (unstored bool) {
 	_, denied := errors.AsType[deniedError](err)
 	unstored = denied || errors.Is(err, errOtherStream) || refusedForGood(err)
 	if !unstored {
-		if s.revocations.state.set(revocationsWaiting, err.Error()) {
+		if s.revocations.state.set(revocationsWaiting, err.Error()) && !jetlog.NotConnected(err) {
 			s.opts.Logger.Warn("waiting for the stream of revocations", "error", err)
 		}
 		return false

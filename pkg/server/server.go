@@ -204,6 +204,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Run serves until ctx ends or a part fails, and returns once everything has stopped. It
 // returns nil when it was ctx that ended it.
 func (s *Server) Run(ctx context.Context) error {
+	s.logServing()
 	var parts sync.WaitGroup
 	// The feeds outlive ctx: clients are told to come back before their feed stops.
 	inner, stop := context.WithCancelCause(context.WithoutCancel(ctx))
