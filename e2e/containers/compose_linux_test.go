@@ -29,9 +29,10 @@ func TestCompose(t *testing.T) {
 	rounds := 1
 	if mode == "full" {
 		rounds = 4
+		t.Run("profiles, each runs", p.testProfiles)
 	}
-	for range rounds {
-		t.Run("node killed, clients go to others", func(t *testing.T) { p.testKillNode(t, c) })
+	for round := range rounds {
+		t.Run("node killed, clients go to others", func(t *testing.T) { p.testKillNode(t, c, round) })
 		t.Run("node dies, the engine starts it again", func(t *testing.T) { p.testNodeDies(t, c) })
 		t.Run("NATS server killed, the others serve", func(t *testing.T) { p.testKillNATS(t, c) })
 	}
@@ -88,9 +89,9 @@ func (p *project) testResume(t *testing.T) {
 	}
 }
 
-func (p *project) testKillNode(t *testing.T, c *counting) {
+func (p *project) testKillNode(t *testing.T, c *counting, round int) {
 	nodes := p.containers("tidemark")
-	c.during(t, "docker kill of a node", func() { p.docker("kill", nodes[0]) })
+	c.during(t, "docker kill of a node", func() { p.docker("kill", nodes[round%len(nodes)]) })
 	p.compose("up", "-d", "--no-build", "--wait")
 	if got := p.containers("tidemark"); len(got) != 3 {
 		t.Errorf("nodes: %v", got)
@@ -121,8 +122,37 @@ func (p *project) testKillNATS(t *testing.T, c *counting) {
 	}
 }
 
+// testProfiles runs what is not up by default, as far as there are images.
+func (p *project) testProfiles(t *testing.T) {
+	out := p.compose("--profile", "bench", "run", "--rm", "--no-deps", "bench", "load", "--url", "http://nginx:8080/events",
+		"--publish", "nats://nats-1:4222", "--conns", "200", "--rate", "20", "--for", "5s")
+	t.Log(out)
+	p.compose("--profile", "websocket", "up", "-d", "--no-build", "websocket")
+	address := p.compose("port", "websocket", "8090")
+	testkit.Eventually(t, recovery, "NATS over WebSocket answers", func() bool {
+		resp, err := http.Get("http://" + address) // no upgrade: 400
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusBadRequest
+	})
+	p.compose("--profile", "observability", "up", "-d", "--no-build", "prometheus")
+	testkit.Eventually(t, recovery, "Prometheus scrapes three nodes", func() bool {
+		out, err := p.run(time.Minute, "docker", "compose", "exec", "-T", "prometheus", "wget", "-q", "-O", "-",
+			"http://127.0.0.1:9090/api/v1/query?query=sum(up{job=\"tidemark\"})")
+		return err == nil && strings.Contains(out, `"3"`)
+	})
+}
+
 func (p *project) testRestartNginx(t *testing.T, c *counting) {
 	id := p.containers("nginx")[0]
+	if mode == "full" {
+		c.during(t, "kill and start of nginx", func() {
+			p.docker("kill", id)
+			p.compose("up", "-d", "--no-build", "--wait", "nginx")
+		})
+	}
 	c.during(t, "stop and start of nginx", func() {
 		p.compose("stop", "nginx")
 		if code := p.inspect(id).State.ExitCode; code != 0 {

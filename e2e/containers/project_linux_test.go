@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +40,7 @@ type project struct {
 func newProject(t *testing.T) *project {
 	t.Helper()
 	needEngine(t)
-	ports, err := testkit.FreePorts(2)
+	ports, err := testkit.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +49,7 @@ func newProject(t *testing.T) *project {
 		http: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), https: fmt.Sprintf("https://127.0.0.1:%d", ports[1]),
 	}
 	p.environ = append(os.Environ(), "COMPOSE_PROJECT_NAME="+p.name, "COMPOSE_FILE=compose.yaml", "COMPOSE_PROGRESS=plain",
-		fmt.Sprint("FRONT_HTTP_PORT=", ports[0]), fmt.Sprint("FRONT_HTTPS_PORT=", ports[1]), "FRONT_NET="+p.net,
+		fmt.Sprint("FRONT_HTTP_PORT=", ports[0]), fmt.Sprint("FRONT_HTTPS_PORT=", ports[1]), "FRONT_NET="+p.net, fmt.Sprint("WEBSOCKET_PORT=", ports[2]),
 		fmt.Sprint("NOFILE=", openFiles(t)))
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -127,55 +126,4 @@ func (p *project) inspect(id string) (c container) {
 		p.t.Fatalf("docker inspect %s: %v", id, err)
 	}
 	return found[0]
-}
-
-// buildImage makes tidemark:local, with a label that tells one build from another.
-func (p *project) buildImage(label string) {
-	p.t.Helper()
-	if mode == "full" && label == "" {
-		p.compose("build", "tidemark")
-		return
-	}
-	context := p.t.TempDir()
-	certificates, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(context, "out/data"), 0o750); err != nil {
-		p.t.Fatal(err)
-	}
-	writeFile(p.t, filepath.Join(context, "Dockerfile"), lastStage(p.t))
-	writeFile(p.t, filepath.Join(context, "etc/ssl/certs/ca-certificates.crt"), certificates)
-	if out, err := p.run(5*time.Minute, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-o", filepath.Join(context, "out/tidemark"), "./cmd/tidemark"); err != nil {
-		p.t.Fatalf("%v\n%s", err, out)
-	}
-	p.docker("build", "-q", "-t", "tidemark:local", "--label", "build="+label, context)
-}
-
-// lastStage is the Dockerfile with its first stage replaced by files of the context.
-func lastStage(t *testing.T) []byte {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, last, found := strings.Cut(string(content), "\nFROM scratch\n")
-	if !found {
-		t.Fatal("the Dockerfile has no stage FROM scratch")
-	}
-	return []byte("FROM scratch AS build\nCOPY . /\nFROM scratch\n" + last)
-}
-
-// writeFile makes a file that users of a container can read, too.
-func writeFile(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // certificates and a Dockerfile are no secrets
-		t.Fatal(err)
-	}
 }
