@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -59,12 +60,7 @@ func (c Config) validateAuth(p *problems) {
 	c.validateReach(p)
 	c.validateStoreReach(p)
 	c.Auth.JWT.validate(p, c.hasSource("jwt"))
-	for _, pair := range c.Auth.Header.Vars {
-		checkPair(p, "auth.header.vars", pair, "city=X-City")
-	}
-	if c.hasSource("header") && len(c.HTTP.TrustedProxies) == 0 {
-		p.add("http.trusted_proxies", "it is empty, so that no header would be believed; name the addresses of the gateway that sets them, such as 10.0.0.0/8")
-	}
+	c.Auth.Header.validate(p, c.hasSource("header"))
 	if _, err := c.HTTP.Proxies(); err != nil {
 		p.add("http.trusted_proxies", "%v", err)
 	}
@@ -124,6 +120,47 @@ func (j JWT) validate(p *problems, used bool) {
 	atLeastDuration(p, "auth.jwt.max_lifetime", j.MaxLifetime, 0)
 }
 
+// validate checks auth.header.*. An empty list of gateways is an error where headers are used: no
+// address is a gateway until an operator says so, a proxy that only forwards addresses neither.
+func (h AuthHeader) validate(p *problems, used bool) {
+	oneOf(p, "auth.header.encoding", string(h.Encoding), string(EncodingNone), string(EncodingPercent))
+	for _, pair := range h.Vars {
+		checkPair(p, "auth.header.vars", pair, "city=X-City")
+	}
+	if used && len(h.Trusted) == 0 {
+		p.add("auth.header.trusted", "it is empty, so that the headers would always be ignored; name the addresses of the gateway that sets them, such as 10.0.0.7 (http.trusted_proxies does not count here)")
+	}
+	if _, err := h.Gateways(); err != nil {
+		p.add("auth.header.trusted", "%v", err)
+	}
+	h.validateNames(p)
+}
+
+// validateNames refuses names that no header can have, and one header for two purposes.
+func (h AuthHeader) validateNames(p *problems) {
+	vars := Pairs(h.Vars)
+	names := []struct{ key, name string }{{"auth.header.user", h.User}, {"auth.header.expires", h.Expires}}
+	for _, variable := range slices.Sorted(maps.Keys(vars)) {
+		names = append(names, struct{ key, name string }{"auth.header.vars", vars[variable]})
+	}
+	for _, n := range names {
+		switch {
+		case n.name == "":
+		case !isHeaderName(n.name):
+			p.add(n.key, "%q is not the name of a header; write it like X-User", n.name)
+		case n.key != "auth.header.expires" && strings.EqualFold(n.name, h.Expires):
+			p.add("auth.header.expires", "%s has the end of the grant and a value of the identity (%s); use two headers", n.name, n.key)
+		}
+	}
+}
+
+// isHeaderName reports whether a name has the characters of an HTTP token (RFC 9110, section 5.6.2).
+func isHeaderName(name string) bool {
+	return name != "" && strings.IndexFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	}) < 0
+}
+
 func checkPair(p *problems, key, pair, example string) {
 	if name, value, ok := strings.Cut(pair, "="); !ok || name == "" || value == "" {
 		p.add(key, "%q is no pair; write it like %s", pair, example)
@@ -140,10 +177,16 @@ func Pairs(list []string) map[string]string {
 	return m
 }
 
-// Proxies reads http.trusted_proxies: CIDRs, or addresses that stand for themselves.
-func (h HTTP) Proxies() ([]netip.Prefix, error) {
-	prefixes := make([]netip.Prefix, 0, len(h.TrustedProxies))
-	for _, text := range h.TrustedProxies {
+// Proxies reads http.trusted_proxies.
+func (h HTTP) Proxies() ([]netip.Prefix, error) { return prefixes(h.TrustedProxies) }
+
+// Gateways reads auth.header.trusted.
+func (h AuthHeader) Gateways() ([]netip.Prefix, error) { return prefixes(h.Trusted) }
+
+// prefixes reads a list of CIDRs and addresses, where an address stands for itself.
+func prefixes(list []string) ([]netip.Prefix, error) {
+	prefixes := make([]netip.Prefix, 0, len(list))
+	for _, text := range list {
 		if addr, err := netip.ParseAddr(text); err == nil {
 			prefixes = append(prefixes, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
 			continue

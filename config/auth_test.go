@@ -41,10 +41,26 @@ func TestValidateAuth(t *testing.T) {
 		"keys at two places":          {func(c *Config) { jwt(c); c.Auth.JWT.JWKSURL = "https://a" }, "auth.jwt: 2 "},
 		"keys for nothing":            {func(c *Config) { c.Auth.JWT.JWKSFile = "k" }, "auth.identity: "},
 		"claim without variable":      {func(c *Config) { c.Auth.JWT.Claims = []string{"sub"} }, "auth.jwt.claims: "},
-		"header from nobody":          {func(c *Config) { c.Auth.Identity = []string{"header"} }, "http.trusted_proxies: "},
+		"header without gateways":     {func(c *Config) { c.Auth.Identity = []string{"header"} }, "auth.header.trusted: "},
 		"header": {func(c *Config) {
-			c.Auth.Identity, c.HTTP.TrustedProxies = []string{"header"}, []string{"10.0.0.0/8", "::1"}
+			c.Auth.Identity, c.Auth.Header.Trusted = []string{"header"}, []string{"10.0.0.0/8", "::1"}
 		}, ""},
+		"header from a proxy that is no gateway": {func(c *Config) {
+			c.Auth.Identity, c.HTTP.TrustedProxies = []string{"header"}, []string{"10.0.0.0/8"}
+		}, "auth.header.trusted: "},
+		"gateway by name":      {func(c *Config) { c.Auth.Header.Trusted = []string{"gateway"} }, "auth.header.trusted: "},
+		"gateway of no width":  {func(c *Config) { c.Auth.Header.Trusted = []string{"10.0.0.0/33"} }, "auth.header.trusted: "},
+		"unknown encoding":     {func(c *Config) { c.Auth.Header.Encoding = "base64" }, "auth.header.encoding: "},
+		"percent":              {func(c *Config) { c.Auth.Header.Encoding = EncodingPercent }, ""},
+		"expires":              {func(c *Config) { c.Auth.Header.Expires = "X-User-Expires" }, ""},
+		"expires is no header": {func(c *Config) { c.Auth.Header.Expires = "X User" }, "auth.header.expires: "},
+		"expires with a colon": {func(c *Config) { c.Auth.Header.Expires = "X-User-Expires:" }, "auth.header.expires: "},
+		"user is no header":    {func(c *Config) { c.Auth.Header.User = "Benutzer-ü" }, "auth.header.user: "},
+		"variable's header":    {func(c *Config) { c.Auth.Header.Vars = []string{"city=X City"} }, "auth.header.vars: "},
+		"expires is the user":  {func(c *Config) { c.Auth.Header.Expires = "x-user" }, "auth.header.expires: "},
+		"expires is a variable": {func(c *Config) {
+			c.Auth.Header.Vars, c.Auth.Header.Expires = []string{"city=X-City"}, "X-City"
+		}, "auth.header.expires: "},
 		"no address":        {func(c *Config) { c.HTTP.TrustedProxies = []string{"gateway"} }, "http.trusted_proxies: "},
 		"anybody publishes": {func(c *Config) { c.HTTP.Addr = outside; jwt(c); c.Publish.Enabled = On }, "publish.enabled: "},
 		"keys publish":      {func(c *Config) { c.HTTP.Addr = outside; jwt(c); c.Publish.Enabled, c.Publish.Keys = On, "k" }, ""},

@@ -69,11 +69,23 @@ type JWT struct {
 	PresenceClaim string // a claim that is true for who may read who is connected
 }
 
-// AuthHeader is auth.header.*: headers of a gateway, believed from http.trusted_proxies alone.
+// AuthHeader is auth.header.*: headers with an identity, trusted from the gateways in Trusted alone.
 type AuthHeader struct {
-	User string
-	Vars []string // variable=Header, such as city=X-City
+	User     string
+	Vars     []string       // variable=Header, such as city=X-City
+	Expires  string         // the header with the end of the grant; empty for grants without an end
+	Encoding HeaderEncoding // of the values of User and Vars
+	Trusted  []string       // CIDRs or addresses of the gateways
 }
+
+// HeaderEncoding is auth.header.encoding: how a gateway writes values.
+type HeaderEncoding string
+
+// EncodingNone uses values as they are; EncodingPercent decodes %2E and the like.
+const (
+	EncodingNone    HeaderEncoding = "none"
+	EncodingPercent HeaderEncoding = "percent"
+)
 
 // HTTP is http.*: where clients connect.
 type HTTP struct {
@@ -82,7 +94,7 @@ type HTTP struct {
 	CORS            CORS
 	Hosts           []string      // host names that requests may be for; empty is localhost on loopback, any beyond
 	BasePath        string        // that all paths lie below; empty for none
-	TrustedProxies  []string      // CIDRs or addresses of those whose headers are believed
+	TrustedProxies  []string      // CIDRs or addresses of proxies, whose X-Forwarded-For names the client
 	ShutdownTimeout time.Duration // how long requests may take to end; streams are told at once
 	DrainDelay      DrainDelay    // how long /readyz reports 503 before connections are closed
 }
@@ -282,7 +294,7 @@ func Default() Config {
 		Auth: Auth{
 			Identity: []string{},
 			JWT:      JWT{Algorithms: []string{}, Audience: []string{}, Leeway: 30 * time.Second, Claims: []string{"user=sub"}},
-			Header:   AuthHeader{User: "X-User", Vars: []string{}},
+			Header:   AuthHeader{User: "X-User", Vars: []string{}, Encoding: EncodingNone, Trusted: []string{}},
 		},
 		Feeds: map[string]Feed{"notifications": {
 			Paths:    []string{"/events", "/sse-notifications", "/api/events/subscribe"},

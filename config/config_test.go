@@ -116,7 +116,7 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.max_lifetime": "24h", "auth.jwt.cookie": "c", "auth.jwt.query": "true",
 		"auth.jwt.claims": "user=sub,city=address.city", "auth.jwt.widen_claim": "w", "auth.jwt.narrow_claim": "n", "auth.jwt.publish_claim": "p", "auth.jwt.presence_claim": "pr",
 		"node.name": "n1", "node.micro": "false", "presence.enabled": "true", "presence.bucket": "B", "presence.ttl": "9s", "presence.replicas": "3", "presence.events": "t.p",
-		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "auth.tag_key": "tk", "publish.keys": "keys", "publish.enabled": "false", "publish.subjects": "stream", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "console.enabled": "false", "docs.enabled": "false", "traces.endpoint": "http://c:4318/v1/traces", "traces.sample": "0.5", "traces.rate": "7", "log.level": "debug", "log.format": "json", "log.users": "hash", "log.users_key": "uk",
+		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "auth.header.expires": "X-U-Expires", "auth.header.encoding": "percent", "auth.header.trusted": "10.0.0.7,10.1.0.0/16", "auth.tag_key": "tk", "publish.keys": "keys", "publish.enabled": "false", "publish.subjects": "stream", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "console.enabled": "false", "docs.enabled": "false", "traces.endpoint": "http://c:4318/v1/traces", "traces.sample": "0.5", "traces.rate": "7", "log.level": "debug", "log.format": "json", "log.users": "hash", "log.users_key": "uk",
 	}
 	var environ, args, yaml []string
 	for _, k := range keys {

@@ -27,7 +27,7 @@ var keys = []key{
 	{name: "http.cors.headers", usage: "request `headers` that those pages may send besides the known ones, by comma", field: func(c *Config) any { return &c.HTTP.CORS.Headers }},
 	{name: "http.hosts", usage: "serve requests for these host `names` alone, by comma", field: func(c *Config) any { return &c.HTTP.Hosts }},
 	{name: "http.base_path", usage: "serve everything below this `path`", field: func(c *Config) any { return &c.HTTP.BasePath }},
-	{name: "http.trusted_proxies", usage: "believe the headers of these `addresses` or CIDRs, by comma", field: func(c *Config) any { return &c.HTTP.TrustedProxies }},
+	{name: "http.trusted_proxies", usage: "proxies whose X-Forwarded-For names the client: `addresses` or CIDRs, by comma", field: func(c *Config) any { return &c.HTTP.TrustedProxies }},
 	{name: "http.shutdown_timeout", usage: "wait this `duration` for requests to end", field: func(c *Config) any { return &c.HTTP.ShutdownTimeout }},
 	{name: "http.drain_delay", usage: "report 503 at /readyz for this `duration` before connections are closed; auto is 5s, and 0s at a terminal", field: func(c *Config) any { return &c.HTTP.DrainDelay }},
 
@@ -71,8 +71,11 @@ var keys = []key{
 	{name: "auth.jwt.narrow_claim", usage: "`claim` with the only subjects that may be read", field: func(c *Config) any { return &c.Auth.JWT.NarrowClaim }},
 	{name: "auth.jwt.publish_claim", usage: "`claim` with subjects that may be published to", field: func(c *Config) any { return &c.Auth.JWT.PublishClaim }},
 	{name: "auth.jwt.presence_claim", usage: "`claim` that is true for who may read who is connected", field: func(c *Config) any { return &c.Auth.JWT.PresenceClaim }},
-	{name: "auth.header.user", usage: "`header` with the user, set by a trusted proxy", field: func(c *Config) any { return &c.Auth.Header.User }},
+	{name: "auth.header.user", usage: "`header` with the user, set by a gateway", field: func(c *Config) any { return &c.Auth.Header.User }},
 	{name: "auth.header.vars", usage: "fill variables from headers: `variable=Header`, by comma", field: func(c *Config) any { return &c.Auth.Header.Vars }},
+	{name: "auth.header.expires", usage: "`header` with the end of the grant, in Unix seconds or as RFC 3339", field: func(c *Config) any { return &c.Auth.Header.Expires }},
+	{name: "auth.header.encoding", usage: "`encoding` of the values of those headers: none or percent", field: func(c *Config) any { return (*string)(&c.Auth.Header.Encoding) }},
+	{name: "auth.header.trusted", usage: "gateways whose headers name the user: `addresses` or CIDRs, by comma", field: func(c *Config) any { return &c.Auth.Header.Trusted }},
 	{name: "auth.tag_key", usage: "`file` with the key of the tags by which clients tell accounts apart", field: func(c *Config) any { return &c.Auth.TagKey }},
 
 	{name: "streams.dir", usage: "more stream definitions in this `directory`", field: func(c *Config) any { return &c.Streams.Dir }},

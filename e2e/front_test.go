@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +17,7 @@ func TestFront(t *testing.T) {
 	t.Parallel()
 	topo := startTopology(t, topology.Options{NATS: 2, Nodes: 2, Nginx: true})
 	t.Run("who is calling", func(t *testing.T) { testFrontIdentity(t, topo) })
+	t.Run("user of the query", func(t *testing.T) { testFrontQuery(t, topo) })
 
 	topo.Nodes[0].Kill()
 	for range 20 { // also those that nginx sends to the dead one first
@@ -77,6 +80,28 @@ func testFrontIdentity(t *testing.T, topo *topology.Topology) {
 		got := begin(t, c.url, c.header)
 		if got.status != c.status || strings.Contains(got.text, theirs) || strings.Contains(got.text, mine) != (c.want == mine) {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// testFrontQuery: the try-out has the same user for an id that is typed and for one that
+// encodeURIComponent encoded.
+func testFrontQuery(t *testing.T, topo *topology.Topology) {
+	for query, id := range map[string]string{
+		"alice.b@example.com": "alice.b@example.com", "alice.b%40example.com": "alice.b@example.com", "alice%2Eb%40example%2ecom": "alice.b@example.com",
+		"alice+news@example.com": "alice+news@example.com", "CN%3DAlice%20B%2C%20OU%3DPeople": "CN=Alice B, OU=People", "%D0%97%D0%BE%D1%8F": "Зоя",
+		"100%25": "100%", "a%26b%3Dc": "a&b=c", "alice%2540example.com": "alice%40example.com",
+	} {
+		got := begin(t, topo.Nginx.URL+"/events?user="+query, nil)
+		var opened struct{ Subjects []string }
+		_, data, _ := strings.Cut(got.text, "data: ")
+		if err := json.Unmarshal([]byte(strings.SplitN(data, "\n", 2)[0]), &opened); err != nil || !slices.Equal(opened.Subjects, subjectsOf(t, id)) {
+			t.Errorf("?user=%s: %+v, %v, want %q", query, got, err, subjectsOf(t, id))
+		}
+	}
+	for _, query := range []string{"100%", "%zz", "%ff"} {
+		if got := begin(t, topo.Nginx.URL+"/events?user="+query, nil); got.status != http.StatusBadRequest {
+			t.Errorf("?user=%s: %+v", query, got)
 		}
 	}
 }

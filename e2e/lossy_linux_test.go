@@ -87,7 +87,7 @@ func TestLossyLink(t *testing.T) {
 	link := newLossyLink(t)
 	_, port, _ := net.SplitHostPort(freeAddr(t))
 	s := serveAt(t, net.JoinHostPort(link.addr, port), "--sse.heartbeat=1s", "--window.events=100",
-		"--auth.identity=header", "--http.trusted_proxies="+link.net)
+		"--auth.identity=header", "--auth.header.trusted="+link.net)
 	live := subscribeBy(t, link.inside(), s.url("/events"), "--header", "X-User: "+me)
 	others := subscribeBy(t, link.inside(), s.url("/events"), "--header", "X-User: "+other)
 	link.worsen()

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -89,7 +88,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 		return server.Options{}, err
 	}
 	adminAddr, optional := cfg.Admin.Listen()
-	authentication, err := authOptions(cfg, proxies, logger)
+	authentication, err := authOptions(cfg, logger)
 	if err != nil {
 		return server.Options{}, err
 	}
@@ -153,8 +152,12 @@ func traceOptions(cfg config.Traces, getenv func(string) string, logger *slog.Lo
 	return opts
 }
 
-func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger) (server.AuthOptions, error) {
+func authOptions(cfg config.Config, logger *slog.Logger) (server.AuthOptions, error) {
 	j, h := cfg.Auth.JWT, cfg.Auth.Header
+	gateways, err := h.Gateways()
+	if err != nil {
+		return server.AuthOptions{}, fmt.Errorf("auth.header.trusted: %w", err)
+	}
 	opts := server.AuthOptions{
 		Identity: cfg.Auth.Identity,
 		JWT: auth.JWTOptions{
@@ -165,7 +168,10 @@ func authOptions(cfg config.Config, proxies []netip.Prefix, logger *slog.Logger)
 			PresenceClaim: j.PresenceClaim,
 			Logger:        logger.With("part", "auth"),
 		},
-		Header: auth.HeaderOptions{User: h.User, Vars: config.Pairs(h.Vars), Trusted: proxies},
+		Header: auth.HeaderOptions{
+			User: h.User, Vars: config.Pairs(h.Vars), Expires: h.Expires,
+			PercentEncoded: h.Encoding == config.EncodingPercent, Trusted: gateways,
+		},
 	}
 	if slices.Contains(j.Audience, "*") {
 		opts.JWT.Audience, opts.JWT.AnyAudience = nil, true

@@ -137,6 +137,12 @@ func TestNginxTakesTheSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, login := range []string{"", fmt.Sprintf("include %s;", filepath.Join(root(t), "config/nginx/auth-request.conf"))} {
+		testNginxTakesTheSite(t, path, version, login)
+	}
+}
+
+func testNginxTakesTheSite(t *testing.T, path string, version [3]int, login string) {
 	dir := t.TempDir()
 	cert, key, err := certificate(dir)
 	if err != nil {
@@ -146,7 +152,7 @@ func TestNginxTakesTheSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topo := &Topology{opts: Options{Root: root(t)}, Nodes: []*Node{{URL: "http://127.0.0.1:1"}, {URL: "http://127.0.0.1:2"}}}
+	topo := &Topology{opts: Options{Root: root(t), NginxLogin: login}, Nodes: []*Node{{URL: "http://127.0.0.1:1"}, {URL: "http://127.0.0.1:2"}}}
 	vars := topo.front(ports[0], ports[1], version)
 	vars["FRONT_CERT"], vars["FRONT_KEY"] = cert, key
 	if err := renderNginx(filepath.Join(root(t), "config/nginx"), dir, vars); err != nil {

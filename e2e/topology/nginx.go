@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -71,7 +72,7 @@ func (t *Topology) front(http, https int, version [3]int) map[string]string {
 	vars := map[string]string{
 		"FRONT_HTTP": local(http), "FRONT_HTTPS": local(https) + " ssl", "FRONT_HTTP2": "http2 on;",
 		"FRONT_SERVERS": strings.TrimSpace(servers.String()), "FRONT_RESOLVER": "",
-		"FRONT_USER": "include " + filepath.Join(t.opts.Root, "config/nginx/try-user.conf") + ";",
+		"FRONT_LOGIN": cmp.Or(t.opts.NginxLogin, "include try-user.conf;"),
 	}
 	if older(version, [3]int{1, 25, 1}) {
 		vars["FRONT_HTTPS"], vars["FRONT_HTTP2"] = local(https)+" ssl http2", ""
@@ -105,21 +106,26 @@ func nginxVersion(ctx context.Context, path string) (version [3]int, err error) 
 	return version, nil
 }
 
-// renderNginx does for plain processes what the official image does for a container: the main
-// file as it is, and the site from its template.
+// nginxFiles are used as they are. The site includes all but the first.
+var nginxFiles = []string{"nginx.conf", "proxy-headers.conf", "try-user.conf"}
+
+// renderNginx does for plain processes what the official image does for a container: the site from its
+// template, and the other files unchanged.
 func renderNginx(from, to string, vars map[string]string) error {
 	if err := os.MkdirAll(filepath.Join(to, "conf.d"), 0o750); err != nil {
 		return err
 	}
-	main, err := os.ReadFile(filepath.Join(from, "nginx.conf"))
-	if err != nil {
-		return err
+	for _, name := range nginxFiles {
+		content, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, name), content, 0o600); err != nil {
+			return err
+		}
 	}
 	site, err := os.ReadFile(filepath.Join(from, "tidemark.conf.template"))
 	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(to, "nginx.conf"), main, 0o600); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(to, "conf.d/tidemark.conf"), substitute(site, vars), 0o600)

@@ -32,6 +32,7 @@ func (t *Topology) addNodes() error {
 		n := &Node{Process: t.process(name, t.opts.Binaries.Tidemark, "serve", "--config", config), URL: "http://" + local(port)}
 		n.env = []string{
 			"TIDEMARK_HTTP_ADDR=" + local(port), "TIDEMARK_ADMIN_ADDR=off", "TIDEMARK_HTTP_DRAIN_DELAY=0s", "TIDEMARK_HTTP_TRUSTED_PROXIES=" + host,
+			"TIDEMARK_AUTH_HEADER_TRUSTED=" + host, "TIDEMARK_AUTH_HEADER_ENCODING=percent", // nginx passes ?user= on as it was typed
 			"TIDEMARK_NATS_URL=" + url, "TIDEMARK_NATS_NAME=" + name,
 			"TIDEMARK_DEV=true", "TIDEMARK_AUTH_IDENTITY=header,dev,anonymous", fmt.Sprintf("TIDEMARK_STREAMS_REPLICAS=%d", t.opts.NATS),
 		}

@@ -24,6 +24,8 @@ type Options struct {
 	NATS, Nodes int
 	// Nginx starts nginx in front of the nodes.
 	Nginx bool
+	// NginxLogin are the directives that name the user (FRONT_LOGIN); config/nginx/try-user.conf when empty.
+	NginxLogin string
 	// Binaries are what is started.
 	Binaries Binaries
 	// Ports are picked freely where they are 0.

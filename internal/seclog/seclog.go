@@ -26,6 +26,7 @@ const (
 	Operate  Action = "operate"  // to use the admin API
 	Connect  Action = "connect"  // to open a connection within the limits
 	Host     Action = "host"     // to be served at a host name
+	Header   Action = "header"   // to be the user that a header names
 )
 
 const (
@@ -79,7 +80,12 @@ func (l *Log) Close() {
 }
 
 // Refused writes a line for a request that was refused, or counts it. It does not block.
-func (l *Log) Refused(e Event) {
+func (l *Log) Refused(e Event) { l.write("request refused", e) }
+
+// Ignored writes a line for a request of which a part was ignored, or counts it. It does not block.
+func (l *Log) Ignored(e Event) { l.write("identity header ignored", e) }
+
+func (l *Log) write(message string, e Event) {
 	if l == nil || l.logger == nil {
 		return
 	}
@@ -98,7 +104,7 @@ func (l *Log) Refused(e Event) {
 	if omitted > 0 {
 		attrs = append(attrs, slog.Int("omitted", omitted))
 	}
-	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "request refused", attrs...)
+	l.logger.LogAttrs(context.Background(), slog.LevelWarn, message, attrs...)
 }
 
 // Accepted writes a line for an action of an operator. key is the name of the API key; empty for a

@@ -17,13 +17,14 @@ type RefusedRequest struct {
 	Limit    bool // Err is a limit
 }
 
-// report passes a refusal to a hook. Requests that are malformed are not reported.
+// report passes a refusal to a hook. Of malformed requests only those are reported whose identity is
+// what is malformed: they may be attacks, or a gateway that sends something else than it should.
 func report(hook func(RefusedRequest), a *Admission, r *http.Request, id auth.Identity, err error) {
 	if hook == nil {
 		return
 	}
 	denied, isDenied := errors.AsType[*auth.Error](err)
-	isDenied = isDenied && (denied.Status == http.StatusUnauthorized || denied.Status == http.StatusForbidden)
+	isDenied = isDenied && denied.Status >= http.StatusBadRequest && denied.Status < http.StatusInternalServerError
 	_, isRate := errors.AsType[*rateError](err)
 	limit := isRate || errors.Is(err, errRate) || errors.Is(err, errLimit) || errors.Is(err, errOverload)
 	if isDenied || limit {

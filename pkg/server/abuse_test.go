@@ -24,6 +24,7 @@ func TestAbuse(t *testing.T) {
 	}
 	gate, gateAttacks := gatewayNode(t)
 	doors, doorAttacks := doorsNode(t)
+	grants, grantAttacks := grantsNode(t)
 	dev, devAttacks := devNode(t)
 	total := 0
 	nodes := []struct {
@@ -34,6 +35,7 @@ func TestAbuse(t *testing.T) {
 	}{
 		{"gateway", gate, gateAttacks, gate.slowSenders(t)},
 		{"doors", doors, doorAttacks, doors.slowSenders(t)},
+		{"grants", grants, grantAttacks, grants.slowSenders(t)},
 		{"dev", dev, devAttacks, dev.slowSenders(t)},
 	}
 	for _, node := range nodes {
@@ -74,6 +76,7 @@ func gatewayNode(t *testing.T) (*target, []attack) {
 	g := newTarget(t, func(o *server.Options) {
 		o.Auth.Identity = []string{"jwt", "header", "anonymous"}
 		o.Auth.JWT = issuerOptions(t)
+		o.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(addressProxy + "/32")}
 		o.Auth.Header = auth.HeaderOptions{
 			Vars: map[string]string{"city": "X-City"}, Trusted: []netip.Prefix{netip.MustParsePrefix(gateway + "/32")},
 		}
@@ -85,6 +88,7 @@ func gatewayNode(t *testing.T) (*target, []attack) {
 	g.secret(strange)
 	attacks := g.tokenAttacks(t)
 	attacks = append(attacks, headerAttacks()...)
+	attacks = append(attacks, kinAttacks()...)
 	attacks = append(attacks, g.grantAttacks()...)
 	attacks = append(attacks, g.publishAttacks(key, strange)...)
 	return g, attacks

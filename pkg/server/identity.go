@@ -49,7 +49,9 @@ func (s *Server) openSource(name string) (auth.Source, error) {
 	case "jwt":
 		return s.openJWT()
 	case "header":
-		s.headers = auth.Header(s.opts.Auth.Header)
+		opts := s.opts.Auth.Header
+		opts.Ignored = s.ignoredHeaders
+		s.headers = auth.Header(opts)
 		return s.headers.Identify, nil
 	case "dev":
 		return auth.Dev("user"), nil

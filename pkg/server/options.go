@@ -72,8 +72,8 @@ type HTTPOptions struct {
 	// BasePath is a path that all routes of Addr lie below, such as /tidemark: with a leading
 	// slash and without a trailing one. Empty for none.
 	BasePath string
-	// TrustedProxies are believed what X-Forwarded-For says of a client's address. Nobody is
-	// when empty, and all clients of a proxy are one address then.
+	// TrustedProxies are proxies whose X-Forwarded-For names the client's address. When empty, all
+	// clients of a proxy have its address. Gateways that name users are AuthOptions.Header.Trusted.
 	TrustedProxies []netip.Prefix
 	// HeadTimeout bounds the wait for the head of a request; 10 s when zero.
 	HeadTimeout time.Duration

@@ -31,6 +31,14 @@ func (s *Server) refusedRequests(action seclog.Action) func(feedhttp.RefusedRequ
 	}
 }
 
+// ignoredHeaders logs a request whose identity headers do not come from a gateway. The request
+// itself is served as if it had none.
+func (s *Server) ignoredHeaders(r *http.Request) {
+	s.security.Ignored(seclog.Event{
+		Action: seclog.Header, Reason: "the sender is not in auth.header.trusted", Remote: r.RemoteAddr, Path: r.URL.Path,
+	})
+}
+
 // refuseAction answers an error, and logs it where it is about what the caller may do.
 func (s *Server) refuseAction(c echo.Context, action seclog.Action, id auth.Identity, err error) {
 	s.security.Refused(seclog.Event{

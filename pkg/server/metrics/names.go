@@ -14,7 +14,7 @@ var (
 	revocations          = define(gauge, "revocations", "Revocations that the node remembers.")
 	revocationsForgotten = define(counter, "revocations_forgotten_total", "Revocations that were forgotten before their time, because their list was full: their tokens are accepted again until they expire.")
 	revocationMessages   = define(counter, "revocation_messages_total", "Messages on tidemark.revoke, with those that a node reads when it starts. invalid ones were ignored.", "result")
-	untrusted            = define(counter, "untrusted_headers_total", "Requests whose identity headers were not believed, as their sender is none of http.trusted_proxies; missing without auth.identity header.")
+	untrusted            = define(counter, "untrusted_headers_total", "Requests whose identity headers were ignored, since their sender is not in auth.header.trusted; missing without auth.identity header.")
 
 	deliveredEvents = define(counter, "delivered_events_total", "Events handed to connections. live: stored while the client was connected. missed: stored before it connected, and caught up on.", "feed", "kind")
 	deliveredBytes  = define(counter, "delivered_bytes_total", "Bytes handed to connections, control events and heartbeats included, transfer coding and TLS excluded.", "feed")

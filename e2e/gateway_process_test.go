@@ -1,0 +1,139 @@
+package e2e_test
+
+import (
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/pkg/auth"
+)
+
+// gateways are the two nodes, the login service, and the proxies in front of both, each with its file
+// from config/.
+type gateways struct {
+	*topology.Topology
+	login *loginService
+	key   string            // that may publish
+	urls  map[string]string // of the proxies that are installed
+}
+
+// startGateways starts all proxies that are installed.
+func startGateways(t *testing.T) *gateways {
+	t.Helper()
+	key, line, err := auth.NewAPIKey("shop", "notifications.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(keys, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := &gateways{login: newLoginService(t), key: key, urls: map[string]string{}}
+	opts := topology.Options{NATS: 2, Nodes: 2, NodeEnv: func(int) []string {
+		return []string{
+			"TIDEMARK_DEV=false", "TIDEMARK_AUTH_IDENTITY=header", "TIDEMARK_AUTH_HEADER_EXPIRES=X-User-Expires", "TIDEMARK_AUTH_HEADER_ENCODING=none",
+			"TIDEMARK_PUBLISH_KEYS=" + keys, "TIDEMARK_SSE_HEARTBEAT=1s",
+		}
+	}}
+	if _, err := topology.LookNginx(); err == nil {
+		include := renderFile(t, "nginx/auth-request.conf", map[string]string{"127.0.0.1:9090": g.login.addr})
+		opts.Nginx, opts.NginxLogin = true, "include "+include+";"
+	}
+	g.Topology = startTopology(t, opts)
+	if g.Nginx != nil {
+		g.urls["nginx"] = g.Nginx.URL
+	}
+	g.startCaddy(t)
+	g.startHAProxy(t)
+	return g
+}
+
+// addresses are those in the files of the proxies, and those of the test.
+func (g *gateways) addresses(t *testing.T) map[string]string {
+	t.Helper()
+	replaced := map[string]string{"127.0.0.1:9090": g.login.addr}
+	for i, placeholder := range []string{"10.0.0.1:8080", "10.0.0.2:8080"} {
+		node, err := url.Parse(g.Nodes[i].URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaced[placeholder] = node.Host
+	}
+	return replaced
+}
+
+func (g *gateways) startCaddy(t *testing.T) {
+	t.Helper()
+	path, err := exec.LookPath("caddy")
+	if err != nil {
+		return
+	}
+	addr, replaced := freeAddr(t), g.addresses(t)
+	// In clear text, and without the listener for its own API, of which there is one on a machine.
+	replaced["events.example.com {"] = "{\n\tadmin off\n\tauto_https off\n}\nhttp://" + addr + " {"
+	dir := t.TempDir()
+	cmd := exec.Command(path, "run", "--adapter", "caddyfile", "--config", renderFile(t, "caddy/Caddyfile", replaced))
+	cmd.Env = []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}
+	g.urls["Caddy"] = startProxy(t, cmd, addr)
+}
+
+func (g *gateways) startHAProxy(t *testing.T) {
+	t.Helper()
+	path, err := exec.LookPath("haproxy")
+	if err != nil {
+		if path, err = exec.LookPath("/usr/sbin/haproxy"); err != nil {
+			return
+		}
+	}
+	addr, replaced := freeAddr(t), g.addresses(t)
+	replaced["bind :8080"], replaced["maxconn 32000"] = "bind "+addr, "maxconn 1000" // of few descriptors, maybe
+	replaced["/etc/haproxy/login.lua"] = filepath.Join(repository(t), "config/haproxy/login.lua")
+	g.urls["HAProxy"] = startProxy(t, exec.Command(path, "-db", "-f", renderFile(t, "haproxy/haproxy.cfg", replaced)), addr)
+}
+
+func startProxy(t *testing.T, cmd *exec.Cmd, addr string) (url string) {
+	t.Helper()
+	log := output(t, filepath.Join(t.TempDir(), "proxy.log"))
+	p := start(t, cmd, log, log)
+	eventually(t, filepath.Base(cmd.Path)+" passes requests on", func() bool {
+		if p.ended() {
+			t.Fatalf("%s has ended", cmd.Path)
+		}
+		return status("http://"+addr+"/readyz") == 200
+	})
+	return "http://" + addr
+}
+
+func repository(t *testing.T) string {
+	t.Helper()
+	root, err := topology.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// renderFile writes a file of config/ with other addresses. What is to be replaced must be there.
+func renderFile(t *testing.T, name string, replaced map[string]string) (path string) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(repository(t), "config", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(content)
+	for before, after := range replaced {
+		if !strings.Contains(text, before) {
+			t.Fatalf("config/%s does not have %q", name, before)
+		}
+		text = strings.ReplaceAll(text, before, after)
+	}
+	path = filepath.Join(t.TempDir(), filepath.Base(name))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

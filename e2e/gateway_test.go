@@ -1,0 +1,316 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/subject"
+	"github.com/tidemark/tidemark/pkg/sse"
+)
+
+// TestGateways runs nginx, Caddy and HAProxy with their files from config/, each in front of two nodes
+// and of a login service, as clients meet them: the honest ones and the others.
+func TestGateways(t *testing.T) {
+	t.Parallel()
+	g := startGateways(t)
+	for _, name := range []string{"nginx", "Caddy", "HAProxy"} {
+		if g.urls[name] == "" {
+			t.Logf("%s is not installed (apt-get install %s): config/%[2]s is not tried", name, strings.ToLower(name))
+		}
+	}
+	for name, url := range g.urls {
+		c := &gatewayClient{gateways: g, url: url, name: name}
+		t.Run(name, func(t *testing.T) {
+			t.Run("forged headers", c.testForgedHeaders)
+			t.Run("events of a user", c.testEvents)
+			t.Run("session ends", c.testSessionEnds)
+			t.Run("without a session", c.testWithoutSession)
+			t.Run("probes and publishers", c.testOpenPaths)
+		})
+	}
+	g.login.stop()
+	for name, url := range g.urls {
+		c := &gatewayClient{gateways: g, url: url, name: name}
+		t.Run(name+" without its login service", c.testRetried)
+	}
+	g.login = newLoginService(t)
+	for _, n := range g.Nodes {
+		n.Kill()
+	}
+	for name, url := range g.urls {
+		c := &gatewayClient{gateways: g, url: url, name: name}
+		t.Run(name+" without a node", c.testRetried)
+	}
+}
+
+// gatewayClient connects through one proxy.
+type gatewayClient struct {
+	*gateways
+	name, url string
+}
+
+// connection is an event stream that is open.
+type connection struct {
+	t    *testing.T
+	body io.Closer
+	dec  *sse.Decoder
+}
+
+// get sends a request with the headers as they are spelled.
+func (c *gatewayClient) get(t *testing.T, path string, header http.Header) *http.Response {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	resp, err := direct.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+// open opens an event stream, and returns it with the subjects that it has.
+func (c *gatewayClient) open(t *testing.T, header http.Header) (*connection, []string) {
+	t.Helper()
+	resp := c.get(t, "/events", header)
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%v: %s %s", header, resp.Status, body)
+	}
+	conn := &connection{t: t, body: resp.Body, dec: sse.NewDecoder(resp.Body)}
+	ev := conn.next("tidemark.open")
+	var opened struct{ Subjects []string }
+	if err := json.Unmarshal(ev.Data, &opened); err != nil {
+		t.Fatalf("%s: %v", ev.Data, err)
+	}
+	return conn, opened.Subjects
+}
+
+// next returns the next event, which must have a type.
+func (c *connection) next(kind string) sse.Event {
+	c.t.Helper()
+	for {
+		ev, err := c.dec.Next()
+		if err != nil {
+			c.t.Fatalf("no event of type %q: %v", kind, err)
+		}
+		if ev.Type == kind {
+			return ev.Clone()
+		}
+		if !strings.HasPrefix(ev.Type, "tidemark.position") {
+			c.t.Fatalf("got %s %s, want an event %q", ev.Type, ev.Data, kind)
+		}
+	}
+}
+
+// subjectsOf are the subjects of a connection of a user.
+func subjectsOf(t *testing.T, user string) []string {
+	t.Helper()
+	token, err := subject.Encode(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"notifications.broadcast", "notifications.user." + token}
+}
+
+// forgedHeaders are headers with an identity or an address, in the spellings that arrive.
+var forgedHeaders = []string{
+	"X-User", "x-user", "X-USER", "X_User", "X_USER", "x_user", "X-User-Id", "X_User_Id", "X-User-Name", "X-User-Email", "X-Username", "X-Email", "X_Email",
+	"X-User-Expires", "x-user-expires", "X_User_Expires", "X-Auth-User", "X-Auth-Request-User", "X_Auth_Request_User", "X-Auth-Request-Email", "X-Auth-Request-Groups",
+	"X-Auth-Request-Preferred-Username", "X-Auth-Request-Access-Token", "X-Authenticated-User", "X-Forwarded-User", "X_Forwarded_User", "X-Forwarded-Email", "X-Forwarded-Groups",
+	"X-Forwarded-Preferred-Username", "X-Forwarded-Access-Token", "X-Remote-User", "X-WEBAUTH-USER", "Remote-User", "Remote_User", "REMOTE_USER", "Remote-Email", "Remote-Name", "Remote-Groups",
+	"Forwarded", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Original-Url", "X-Rewrite-Url", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP",
+}
+
+// forged is a value that would be seen wherever it arrives. It is a time in the future, too.
+const forged = "2099-09-09T09:09:09Z"
+
+// testForgedHeaders: none of them names the user, and none reaches the login service.
+func (c *gatewayClient) testForgedHeaders(t *testing.T) {
+	mine, nobody := c.login.logIn("bob", time.Hour), c.login.logIn("", time.Hour)
+	c.login.received()
+	for _, name := range append(slices.Clone(forgedHeaders), "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Original-Uri") {
+		if resp := c.get(t, "/events", http.Header{name: {forged}}); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s without a session: %s", name, resp.Status)
+		}
+		// The service accepts the session and names no user: the header of the client must not take its place.
+		if resp := c.get(t, "/events", http.Header{name: {forged}, "Cookie": {nobody}}); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s with a session of no user: %s", name, resp.Status)
+		}
+		conn, subjects := c.open(t, http.Header{name: {forged, forged}, "Cookie": {mine}})
+		if !slices.Equal(subjects, subjectsOf(t, "bob")) {
+			t.Errorf("%s with a session: the connection has %q", name, subjects)
+		}
+		_ = conn.body.Close()
+	}
+	all := http.Header{"Cookie": {nobody}}
+	for _, name := range forgedHeaders {
+		all[name] = []string{forged}
+	}
+	if resp := c.get(t, "/events", all); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("all of them with a session of no user: %s", resp.Status)
+	}
+	for _, header := range c.login.received() {
+		for name, values := range header {
+			if slices.Contains(values, forged) {
+				t.Errorf("the login service received %s of a client", name)
+			}
+		}
+	}
+	c.testTakenAway(t, mine)
+}
+
+// testTakenAway: a client cannot make the proxy drop what it has set, which would be a grant without
+// an end: the connection is the user's, or refused.
+func (c *gatewayClient) testTakenAway(t *testing.T, cookie string) {
+	for _, names := range []string{"X-User", "X-User-Expires", "close, X-User, X-User-Expires", "keep-alive, x-user-expires"} {
+		resp := c.get(t, "/events", http.Header{"Connection": {names}, "Cookie": {cookie}})
+		if resp.StatusCode == http.StatusUnauthorized {
+			t.Logf("Connection: %s: %s", names, resp.Status)
+			continue
+		}
+		text := firstEvent(resp.Body)
+		if resp.StatusCode != http.StatusOK || !strings.Contains(text, `"notifications.user.bob"`) {
+			t.Errorf("Connection: %s: %s %s", names, resp.Status, text)
+		}
+	}
+}
+
+// publish stores an event through the proxy.
+func (c *gatewayClient) publish(t *testing.T, user, data string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+"/publish", strings.NewReader(fmt.Sprintf(`{"user":%q,"data":%q}`, user, data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", c.key)
+	resp, err := direct.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(resp.Body)
+		t.Fatalf("publish: %s %s", resp.Status, body)
+	}
+}
+
+// testEvents: events arrive while the response goes on, are the user's alone, and are there again
+// after a reconnect.
+func (c *gatewayClient) testEvents(t *testing.T) {
+	for _, user := range []string{"alice.b@example.com", "CN=Alice B, OU=People " + c.name, "100% " + c.name} {
+		cookie := c.login.logIn(user, time.Hour)
+		conn, subjects := c.open(t, http.Header{"Cookie": {cookie}})
+		if !slices.Equal(subjects, subjectsOf(t, user)) {
+			t.Errorf("%s: the connection has %q", user, subjects)
+		}
+		last := ""
+		for i := range 5 { // each is received before the next one is published
+			want := fmt.Sprint(c.name, " ", i)
+			c.publish(t, "carol", "not for "+user)
+			c.publish(t, user, want)
+			ev := conn.next("")
+			if string(ev.Data) != want {
+				t.Errorf("%s: got %q, want %q", user, ev.Data, want)
+			}
+			last = string(ev.ID)
+		}
+		_ = conn.body.Close()
+		c.publish(t, user, "missed")
+		conn, _ = c.open(t, http.Header{"Cookie": {cookie}, "Last-Event-Id": {last}})
+		if ev := conn.next(""); string(ev.Data) != "missed" {
+			t.Errorf("%s: resumed with %q", user, ev.Data)
+		}
+		_ = conn.body.Close()
+	}
+}
+
+// testSessionEnds: the connection ends with its session, whatever end the client claims, and the next
+// one is the login service's to decide about.
+func (c *gatewayClient) testSessionEnds(t *testing.T) {
+	const lasts = 3 * time.Second
+	begun := time.Now()
+	cookie := c.login.logIn("dave", lasts)
+	conn, _ := c.open(t, http.Header{"Cookie": {cookie}, "X-User-Expires": {forged}, "X_User_Expires": {forged}})
+	ev := conn.next("tidemark.close")
+	if !strings.Contains(string(ev.Data), `"token-expired"`) {
+		t.Errorf("closed with %s", ev.Data)
+	}
+	if time.Since(begun) < lasts-time.Second {
+		t.Error("closed before the end of the session")
+	}
+	if resp := c.get(t, "/events", http.Header{"Cookie": {cookie}, "Last-Event-Id": {string(ev.ID)}}); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("after the end: %s", resp.Status)
+	}
+	conn, subjects := c.open(t, http.Header{"Cookie": {c.login.logIn("dave", time.Hour)}})
+	if !slices.Equal(subjects, subjectsOf(t, "dave")) {
+		t.Errorf("after another login the connection has %q", subjects)
+	}
+	_ = conn.body.Close()
+}
+
+// testWithoutSession: the answer of the login service reaches the client.
+func (c *gatewayClient) testWithoutSession(t *testing.T) {
+	for _, path := range []string{"/events", "/sse-notifications", "/api/events/subscribe", "/identity"} {
+		for _, cookie := range []string{"", "session=unknown"} {
+			resp := c.get(t, path, http.Header{"Cookie": {cookie}})
+			if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("WWW-Authenticate") != `Session realm="login"` {
+				t.Errorf("%s with %q: %s, WWW-Authenticate %q", path, cookie, resp.Status, resp.Header.Get("WWW-Authenticate"))
+			}
+		}
+	}
+}
+
+// testOpenPaths: these need no session; publishing needs a key all the same.
+func (c *gatewayClient) testOpenPaths(t *testing.T) {
+	c.login.received()
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusOK, "/publish": http.StatusMethodNotAllowed} {
+		if resp := c.get(t, path, nil); resp.StatusCode != want {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	for _, path := range []string{"/publish", "/publish/notifications.broadcast", "/api/events/send-message"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+path, strings.NewReader(`{"subject":"notifications.broadcast","data":"x"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-User", "alice")
+		resp, err := direct.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("POST %s without a key: %s", path, resp.Status)
+		}
+	}
+	if asked := len(c.login.received()); asked > 0 {
+		t.Errorf("the login service received %d requests", asked)
+	}
+}
+
+// testRetried: an EventSource must come back, so it receives a stream that ends.
+func (c *gatewayClient) testRetried(t *testing.T) {
+	cookie := c.login.logIn("erin", time.Hour)
+	eventually(t, "a stream that ends with a retry", func() bool {
+		resp := c.get(t, "/events", http.Header{"Cookie": {cookie}})
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+			t.Fatalf("%s %v: %s, %v", resp.Status, resp.Header, body, err)
+		}
+		return strings.HasPrefix(string(body), "retry: 3000\n") && strings.HasSuffix(string(body), "\n\n")
+	})
+}
