@@ -88,5 +88,5 @@ func writeFile(path string, content []byte) error {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return err
 	}
-	return os.Chmod(path, 0o644) //nolint:gosec // a Dockerfile and certificates of authorities
+	return os.Chmod(path, 0o644)
 }

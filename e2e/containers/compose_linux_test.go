@@ -25,12 +25,12 @@ func TestCompose(t *testing.T) {
 	})
 	t.Run("published in a container, nginx delivers", p.testFirstMinutes)
 	t.Run("position of one node, another resumes", p.testResume)
-	c := p.count(8)
 	rounds := 1
 	if mode == "full" {
 		rounds = 4
 		t.Run("profiles, each runs", p.testProfiles)
 	}
+	c := p.count(8)
 	for round := range rounds {
 		t.Run("node killed, clients go to others", func(t *testing.T) { p.testKillNode(t, c, round) })
 		t.Run("node dies, the engine starts it again", func(t *testing.T) { p.testNodeDies(t, c) })

@@ -92,7 +92,7 @@ func TestImage(t *testing.T) {
 
 func rootsDirectory(t *testing.T) string {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // as mkdir makes it
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if os.Getuid() != 0 {
