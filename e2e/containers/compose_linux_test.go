@@ -36,8 +36,10 @@ func TestCompose(t *testing.T) {
 		t.Run("node dies, the engine starts it again", func(t *testing.T) { p.testNodeDies(t, c) })
 		t.Run("NATS server killed, the others serve", func(t *testing.T) { p.testKillNATS(t, c) })
 	}
+	if mode == "full" {
+		t.Run("scaled, clients stay served", func(t *testing.T) { p.testScale(t, c) })
+	}
 	t.Run("nginx restarted, clients reconnect", func(t *testing.T) { p.testRestartNginx(t, c) })
-	t.Run("scaled, clients stay served", func(t *testing.T) { p.testScale(t, c) })
 	t.Run("nodes replaced, clients go to new ones", func(t *testing.T) { p.testReplace(t, c) })
 	c.check()
 	t.Run("logs, nothing is noise", p.testLogs)
