@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 
 	"github.com/tidemark/tidemark/pkg/jetlog"
@@ -18,9 +17,7 @@ import (
 func (s *Server) Hints(w io.Writer) error {
 	base := s.baseURL()
 	if exec := containerExec(); exec != "" {
-		_, err := fmt.Fprintf(w, "\nTidemark serves %s in this container; from outside, at the address that is published for it\n%s\n\n%s%s\n",
-			base, s.natsLine(), s.containerCommands(base, exec), s.identityHint())
-		return err
+		return s.containerHints(w, exec)
 	}
 	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s\n\n%s%s\n", base, s.consoleHint(), s.natsLine(), s.commands(base), s.identityHint())
 	return err
@@ -73,21 +70,6 @@ func (s *Server) commands(base string) string {
 	return hints.String()
 }
 
-// containerCommands are those to type first outside of this node's container. They run in it, where the
-// image has this command alone, so that they work whatever the engine publishes.
-func (s *Server) containerCommands(base, exec string) string {
-	query, subject := "", broadcastSubject
-	if s.takesUsers() {
-		query, subject = "?user=42", "notifications.user.42"
-	}
-	hints := fmt.Sprintf("  listen   %s tidemark subscribe '%s%s%s'\n  publish  %s tidemark publish %s hi%s\n",
-		exec, base, s.eventPath(), query, exec, subject, s.containerNATSFlag())
-	if s.adminListener != nil {
-		hints += fmt.Sprintf("  operate  %s tidemark status http://%s\n", exec, here(s.AdminAddr()))
-	}
-	return hints + fmt.Sprintf("  check    %s tidemark doctor\n", exec)
-}
-
 // identityHint says what a node without identities lacks.
 func (s *Server) identityHint() string {
 	if len(s.opts.Auth.Identity) > 0 || s.opts.Dev {
@@ -116,29 +98,14 @@ func (s *Server) natsLine() string {
 
 // natsFlag is what the nats CLI needs where the server is not at its default.
 func (s *Server) natsFlag() string {
-	url := s.natsURL()
+	url := jetlog.WithoutLogin(s.opts.NATS.URL)
+	if s.embedded != nil {
+		url = s.embedded.ClientURL()
+	}
 	if url == "nats://127.0.0.1:4222" {
 		return ""
 	}
 	return " -s " + url
-}
-
-// containerNATSFlag is what `tidemark publish` needs in the node's container, where it has the
-// environment of the node but not its flags.
-func (s *Server) containerNATSFlag() string {
-	url := s.natsURL()
-	if url == "nats://127.0.0.1:4222" || os.Getenv("TIDEMARK_NATS_URL") != "" || os.Getenv("TIDEMARK_CONFIG") != "" {
-		return ""
-	}
-	return " --nats.url " + url
-}
-
-// natsURL is where NATS clients connect, without logins.
-func (s *Server) natsURL() string {
-	if s.embedded != nil {
-		return s.embedded.ClientURL()
-	}
-	return jetlog.WithoutLogin(s.opts.NATS.URL)
 }
 
 // baseURL is where this machine reaches the server.
