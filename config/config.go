@@ -317,7 +317,7 @@ func Default() Config {
 			Allow:    []string{"notifications.city.*", "notifications.topic.>"},
 			Replay:   ReplayAuto,
 		}},
-		SSE: SSE{Retry: 2 * time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second, DrainPeriod: 30 * time.Second},
+		SSE: SSE{Retry: time.Second, RetryLater: 20 * time.Second, Heartbeat: 15 * time.Second, WriteTimeout: 30 * time.Second, DrainPeriod: 30 * time.Second},
 		Limits: Limits{
 			Replays: 10_000, ReplayBytes: 32 * MiB,
 			LastSubjects: 10_000,

@@ -21,10 +21,14 @@ func newBackoff(floor, ceil time.Duration) backoff {
 }
 
 // next returns the wait before the next attempt, at least what the server asked for as long
-// as that is within ceil.
+// as that is within ceil. The first one after a success is at most half as long again.
 func (b *backoff) next(asked time.Duration) time.Duration {
 	lo := min(max(b.floor, asked), b.ceil)
-	hi := min(3*max(lo, b.last), b.ceil)
+	hi := 3 * max(lo, b.last)
+	if b.last == 0 && asked >= b.floor {
+		hi = lo + lo/2 // the server draws what it asks for; another wide draw would double the silence
+	}
+	hi = min(hi, b.ceil)
 	b.last = time.Duration(b.between(int64(lo), int64(hi)))
 	return b.last
 }

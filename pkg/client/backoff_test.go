@@ -25,7 +25,8 @@ func TestBackoff(t *testing.T) {
 		{"luck keeps it at the floor", lowest, []time.Duration{0, 0, 0}, []time.Duration{1 * s, 1 * s, 1 * s}},
 		{"no luck triples it up to the cap", highest, []time.Duration{0, 0, 0, 0}, []time.Duration{3 * s, 9 * s, 20 * s, 20 * s}},
 		{"what is asked is the least", lowest, []time.Duration{5 * s, 0, 7 * s}, []time.Duration{5 * s, 1 * s, 7 * s}},
-		{"what is asked is spread too", highest, []time.Duration{2 * s, 0}, []time.Duration{6 * s, 18 * s}},
+		{"what is asked first is spread a little", highest, []time.Duration{2 * s, 0}, []time.Duration{3 * s, 9 * s}},
+		{"what is asked again is spread as the floor", highest, []time.Duration{2 * s, 2 * s}, []time.Duration{3 * s, 9 * s}},
 		{"the cap stands above all", lowest, []time.Duration{time.Hour}, []time.Duration{20 * s}},
 		{"nonsense is not taken", lowest, []time.Duration{-time.Hour}, []time.Duration{1 * s}},
 	}

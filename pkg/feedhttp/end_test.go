@@ -22,7 +22,7 @@ func farewell(t testing.TB, s *stream, reason feedhttp.CloseReason) {
 		t.Errorf("the last event is %q %s, want %s (%s)", last.Type, last.Data, feedhttp.TypeClose, reason)
 	}
 	retry, ok := s.Retry()
-	if !ok || retry.Milliseconds() != c.RetryMS || retry < time.Second || retry > 3*time.Second {
+	if !ok || retry.Milliseconds() != c.RetryMS || retry < 500*time.Millisecond || retry > 1500*time.Millisecond {
 		t.Errorf("retry %v beside %+v", retry, c)
 	}
 	if got := string(last.ID); got < before {

@@ -98,6 +98,25 @@ func TestWire(t *testing.T) {
 	})
 }
 
+// What a connection begins with is what its client waits when the node dies. Only the tidemark.close of
+// clients that are sent away has more.
+func TestRetry_WithoutOptions_IsAboutASecondUntilAClose(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: feedhttp.NewAdmission(feedhttp.Limits{PerUser: 1})}})
+		s, _ := r.opened(t, "", "X-User", "42")
+		if retry, ok := s.Retry(); !ok || retry < 500*time.Millisecond || retry > 1500*time.Millisecond {
+			t.Errorf("a connection begins with retry %v, %v", retry, ok)
+		}
+		away := r.subscribe(t, "", "X-User", "42")
+		if last := away.ended(t); last.Type != feedhttp.TypeClose {
+			t.Errorf("a second connection of the user ends with %q", last.Type)
+		}
+		if retry, ok := away.Retry(); !ok || retry < 10*time.Second || retry > 30*time.Second {
+			t.Errorf("a client that is sent away for a limit has retry %v, %v", retry, ok)
+		}
+	})
+}
+
 func TestRetryIsJittered(t *testing.T) {
 	r := newRig(t, setup{proto: "h2c", opts: feedhttp.SubscribeOptions{Retry: 4 * time.Second}})
 	seen := map[time.Duration]bool{}

@@ -52,9 +52,10 @@ type SubscribeOptions struct {
 	// block. Nil costs nothing.
 	Refused func(RefusedRequest)
 
-	// Retry is what clients are told to wait before they reconnect, each with a jitter of
-	// ±50 %; 2 s when zero. RetryLater is what those are told that are sent away for overload
-	// or a limit; 20 s when zero.
+	// Retry is how long clients wait before they reconnect, each with a jitter of ±50 %; 1 s
+	// when zero. Every connection begins with it, as it is what a client waits whose node dies.
+	// RetryLater is the same in the tidemark.close of clients that are sent away for overload,
+	// a limit or a revocation; 20 s when zero.
 	Retry, RetryLater time.Duration
 	// Heartbeat is the longest silence on a stream; 15 s when zero. Proxies cut silent
 	// connections, many after 60 s.
@@ -70,7 +71,7 @@ type SubscribeOptions struct {
 }
 
 func (o SubscribeOptions) withDefaults() SubscribeOptions {
-	o.Retry = cmp.Or(o.Retry, 2*time.Second)
+	o.Retry = cmp.Or(o.Retry, time.Second)
 	o.RetryLater = cmp.Or(o.RetryLater, 20*time.Second)
 	o.Heartbeat = cmp.Or(o.Heartbeat, 15*time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)

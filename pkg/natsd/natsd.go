@@ -192,14 +192,14 @@ func (s *Server) Stop() {
 // lockDir makes sure that dir exists, can be written to, and is nobody else's.
 func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("nats.embedded.dir: cannot create the store directory %s: %w", dir, err)
+		return nil, storeDirError(dir, err)
 	}
 	lock, err := acquire(dir)
 	if errors.Is(err, errLocked) {
 		return nil, fmt.Errorf("nats.embedded.dir: another process stores its data in %s; stop it or choose another directory", dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("nats.embedded.dir: the store directory %s cannot be written to: %w", dir, err)
+		return nil, storeDirError(dir, err)
 	}
 	return lock, nil
 }

@@ -16,6 +16,9 @@ import (
 // a screen of 24 lines. The line "serving" of the log has the same facts; see logServing.
 func (s *Server) Hints(w io.Writer) error {
 	base := s.baseURL()
+	if exec := containerExec(); exec != "" {
+		return s.containerHints(w, exec)
+	}
 	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s\n\n%s%s\n", base, s.consoleHint(), s.natsLine(), s.commands(base), s.identityHint())
 	return err
 }

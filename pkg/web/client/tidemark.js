@@ -336,10 +336,12 @@ export function connect(address, options = {}) {
     self.state = state;
     tell(onState, state, more);
   };
-  // Decorrelated jitter: clients that lost one server at once come back spread out.
+  // Decorrelated jitter: clients that lost one server at once come back spread out. The first pause that
+  // the server asks for is a draw of its own, and spread by half of it alone.
   const backoff = (last, floor) => {
     const low = Math.min(Math.max(minBackoff, floor), maxBackoff);
-    return low + Math.random() * (Math.min(3 * Math.max(low, last), maxBackoff) - low);
+    const high = !last && floor >= minBackoff ? 1.5 * low : 3 * Math.max(low, last);
+    return low + Math.random() * (Math.min(high, maxBackoff) - low);
   };
 
   // ---- the position
