@@ -1,11 +1,13 @@
 package natsd_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
@@ -88,6 +90,26 @@ func TestReach_OtherListeners_NeedLoginBeyondLoopback(t *testing.T) {
 		err := natsd.Options{Dir: t.TempDir(), ConfigFile: writeFile(t, conf)}.Check()
 		if (err != nil) != (refused != "") || err != nil && (!strings.Contains(err.Error(), refused) || !strings.HasPrefix(err.Error(), "nats.embedded.config: ")) {
 			t.Errorf("%s: %v, want %q", conf, err, refused)
+		}
+	}
+}
+
+func TestReach_ReadableByOthers_IsWarnedOf(t *testing.T) {
+	for host, warned := range map[string]bool{"0.0.0.0": true, "127.0.0.1": false} {
+		free, err := testkit.FreeAddr()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := strings.Cut(free, ":")
+		var out testkit.Log
+		start(t, natsd.Options{
+			Dir: t.TempDir(), Addr: host + ":0", Logger: slog.New(slog.NewTextHandler(&out, nil)),
+			ConfigFile: writeFile(t, "authorization { user: a, password: p }\nhttp: '"+host+":"+port+"'"),
+		})
+		for _, want := range []string{"passwords can be read on the network", "monitoring of the embedded server has no login"} {
+			if strings.Contains(out.String(), want) != warned {
+				t.Errorf("%s: want %q %t in\n%s", host, want, warned, out.String())
+			}
 		}
 	}
 }
