@@ -11,13 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
+	"github.com/tidemark/tidemark/internal/testkit/leaks"
 
 	"github.com/tidemark/tidemark/pkg/natsd"
 	"github.com/tidemark/tidemark/streams"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.VerifyTestMain(m) }
 
 func builtin(t *testing.T) []streams.Definition {
 	t.Helper()

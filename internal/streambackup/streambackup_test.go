@@ -17,14 +17,14 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
+	"github.com/tidemark/tidemark/internal/testkit/leaks"
 
 	"github.com/tidemark/tidemark/internal/streambackup"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.VerifyTestMain(m) }
 
 const stream = "EVENTS"
 

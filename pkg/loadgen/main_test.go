@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/tidemark/tidemark/internal/testkit/leaks"
 )
 
 // The test binary is also a worker, as which the tests start it, or a stand that has workers.
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		_, err := Load(context.Background(), opts)
 		exit(err)
 	}
-	goleak.VerifyTestMain(m)
+	leaks.VerifyTestMain(m)
 }
 
 func exit(err error) {

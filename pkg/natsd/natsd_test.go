@@ -14,12 +14,12 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
+	"github.com/tidemark/tidemark/internal/testkit/leaks"
 
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.VerifyTestMain(m) }
 
 func start(t *testing.T, opts natsd.Options) *natsd.Server {
 	t.Helper()
