@@ -66,7 +66,7 @@ func blockLines(t *testing.T, page, mark string) (lines []string) {
 	return lines
 }
 
-// reader is somebody who types the lines of a page.
+// reader types the lines of a page.
 type reader struct {
 	t         *testing.T
 	service   *service
