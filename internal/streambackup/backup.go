@@ -66,7 +66,7 @@ func download(ctx context.Context, js jetstream.JetStream, stream, dir string) (
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return metadata{}, err
 	}
-	said, err := begin(ctx, js, stream, inbox)
+	reported, err := begin(ctx, js, stream, inbox)
 	if err != nil {
 		return metadata{}, err
 	}
@@ -80,13 +80,13 @@ func download(ctx context.Context, js jetstream.JetStream, stream, dir string) (
 			return metadata{}, err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, metadataFile), said, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, metadataFile), reported, 0o600); err != nil {
 		return metadata{}, err
 	}
 	return readMetadata(dir)
 }
 
-// begin requests a backup, and returns what the server says of the stream.
+// begin requests a backup, and returns what the server reports of the stream.
 func begin(ctx context.Context, js jetstream.JetStream, stream, inbox string) ([]byte, error) {
 	body, err := json.Marshal(map[string]any{"deliver_subject": inbox, "no_consumers": true, "chunk_size": chunkSize})
 	if err != nil {
@@ -94,17 +94,17 @@ func begin(ctx context.Context, js jetstream.JetStream, stream, inbox string) ([
 	}
 	wait, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	var said struct {
+	var reported struct {
 		Config json.RawMessage `json:"config"`
 		State  json.RawMessage `json:"state"`
 	}
-	if err := request(wait, js.Conn(), apiSubject(js, "STREAM.SNAPSHOT."+stream), body, &said); err != nil {
+	if err := request(wait, js.Conn(), apiSubject(js, "STREAM.SNAPSHOT."+stream), body, &reported); err != nil {
 		return nil, stalled(ctx, err, requestTimeout)
 	}
-	return json.MarshalIndent(said, "", "  ")
+	return json.MarshalIndent(reported, "", "  ")
 }
 
-// receive writes what the server sends until it says that this was all.
+// receive writes what the server sends, up to its last message.
 func receive(ctx context.Context, sub *nats.Subscription, name string) (err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -121,7 +121,7 @@ func receive(ctx context.Context, sub *nats.Subscription, name string) (err erro
 		if len(msg.Data) == 0 {
 			return ended(msg)
 		}
-		// Before the write, as the server gives up when it hears nothing for two seconds.
+		// Before the write, as the server ends the backup when it receives nothing for two seconds.
 		if msg.Reply != "" {
 			if err := msg.Respond(nil); err != nil {
 				return err
@@ -133,7 +133,7 @@ func receive(ctx context.Context, sub *nats.Subscription, name string) (err erro
 	}
 }
 
-// ended reports whether the last message of a backup says that all was sent.
+// ended returns an error unless the last message of a backup reports that all was sent.
 func ended(msg *nats.Msg) error {
 	if status := msg.Header.Get("Status"); status != "" && status != "204" {
 		return fmt.Errorf("the server ended it: %s %s: %w", status, msg.Header.Get("Description"), io.ErrUnexpectedEOF)

@@ -20,7 +20,7 @@ const (
 	oldArchiveFile = "stream.tar.s2"
 )
 
-// metadata is what a server says of the stream when a backup begins. Config keeps fields that this
+// metadata is what a server reports of the stream when a backup begins. Config keeps fields that this
 // program does not know.
 type metadata struct {
 	Config map[string]json.RawMessage `json:"config"`

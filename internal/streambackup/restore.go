@@ -18,7 +18,7 @@ const epochKey = "tidemark.epoch"
 // restoreTimeout bounds the server's work after the last part was sent.
 const restoreTimeout = time.Hour
 
-// RestoreOptions change what the backup says of the stream.
+// RestoreOptions change the configuration that the backup has of the stream.
 type RestoreOptions struct {
 	// Replicas and MaxBytes take the place of the backup's where they are not zero.
 	Replicas int
