@@ -64,6 +64,7 @@ func TestImage(t *testing.T) {
 	i := newImage(t)
 	t.Run("a volume, events outlive the container", i.testVolume)
 	t.Run("hints, work as typed", i.testHints)
+	t.Run("drained by a hook, the stop waits for no second delay", i.testDrainThenStop)
 	t.Run("a directory that belongs to root, the error names the owner to set", func(t *testing.T) {
 		contains(t, i.refused(t, "-v", rootsDirectory(t)+":/data"), "nats.embedded.dir", "user 10001", "/data", "chown")
 	})
@@ -168,6 +169,25 @@ func (i image) testHints(t *testing.T) {
 			t.Errorf("%s: %q: %v\n%s", name, command, err, out)
 		}
 	}
+}
+
+// testDrainThenStop is what a preStop hook and the kubelet do.
+func (i image) testDrainThenStop(t *testing.T) {
+	id := i.start(t, "-v", i.volume(t)+":/data", "-e", "TIDEMARK_ADMIN_ADDR=:8081", "-e", "TIDEMARK_HTTP_DRAIN_DELAY=1s")
+	resp, err := http.Get(i.url(t, id) + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	i.docker("exec", id, "tidemark", "drain", "--timeout", "45s")
+	if all, err := io.ReadAll(resp.Body); !strings.Contains(string(all), `"reason":"drain"`) {
+		t.Errorf("the client received %q, %v", all, err)
+	}
+	i.docker("stop", "-t", "60", id)
+	if state := i.inspect(id).State; state.ExitCode != 0 {
+		t.Errorf("docker stop: %+v", state)
+	}
+	contains(t, i.docker("logs", id), `"delay":"0s"`)
 }
 
 // testFewFiles opens more connections than the node has files for.
