@@ -14,8 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/tidemark/tidemark/internal/testkit/leaks"
 
+	"github.com/tidemark/tidemark/internal/testkit/leaks"
 	"github.com/tidemark/tidemark/pkg/natsd"
 )
 

@@ -60,8 +60,8 @@ func TestAbuse(t *testing.T) {
 			node.target.judgeLog(t)
 		})
 	}
-	if t.Logf("%d attacks", total); total < 150 && !t.Failed() {
-		t.Errorf("%d attacks; there were 150 once", total)
+	if t.Logf("%d attacks", total); total < 800 && !t.Failed() {
+		t.Errorf("%d attacks; there were 800 once", total)
 	}
 }
 
