@@ -96,40 +96,40 @@ var house = map[string]struct {
 	"internal/seclog":        {},
 	"internal/hostname":      {},
 	"internal/doctor": {
-		ours: []string{"config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "pkg/feed", "pkg/histogram", "pkg/jetlog",
-			"pkg/natsd", "pkg/presence", "pkg/sse"},
+		ours: []string{"config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore",
+			"internal/natsd", "internal/presence", "pkg/sse"},
 		others: []string{"any"},
 	},
-	"internal/filelimit":      {others: []string{"golang.org/x/sys"}},
-	"internal/netaddr":        {},
-	"pkg/sse":                 {},
-	"pkg/client":              {ours: []string{"pkg/sse"}},
-	"pkg/histogram":           {},
-	"pkg/push":                {ours: []string{"pkg/sse", "internal/netaddr"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
-	"pkg/feed":                {ours: []string{"pkg/sse", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
-	"pkg/feed/feedtest":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
-	"pkg/auth":                {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
-	"pkg/jetlog":              {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
-	"pkg/feedhttp":            {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
-	"pkg/presence":            {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
-	"internal/subject":        {},
-	"internal/delivery":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
-	"pkg/natsd":               {others: []string{"any"}},
-	"pkg/loadgen":             {others: []string{"any"}}, // measures any server: it knows none of ours
-	"pkg/loadgen/report":      {ours: []string{"pkg/loadgen"}, others: []string{"any"}},
-	"pkg/loadgen/overhead":    {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
-	"e2e/topology":            {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
-	"pkg/web":                 {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
-	"pkg/server/traces":       {ours: []string{"pkg/sse", "pkg/feed", "pkg/push", "pkg/auth", "pkg/histogram", "internal/slots", "internal/netaddr", "pkg/feedhttp", "pkg/jetlog", "internal/subject"}, others: []string{"any"}},
-	"internal/streambackup":   {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
-	"streams":                 {others: []string{"github.com/nats-io/nats.go"}},
-	"config":                  {ours: []string{"pkg/sse", "pkg/feed", "pkg/histogram", "internal/slots", "internal/hostname", "pkg/presence", "internal/subject"}, others: []string{"any"}},
-	"pkg/feed/feedtest/model": {ours: []string{"pkg/sse", "pkg/feed", "pkg/feed/feedtest", "pkg/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
+	"internal/filelimit":           {others: []string{"golang.org/x/sys"}},
+	"internal/netaddr":             {},
+	"pkg/sse":                      {},
+	"pkg/client":                   {ours: []string{"pkg/sse"}},
+	"internal/histogram":           {},
+	"internal/engine":              {ours: []string{"pkg/sse", "internal/netaddr"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
+	"internal/feed":                {ours: []string{"pkg/sse", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
+	"internal/feed/feedtest":       {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
+	"pkg/auth":                     {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
+	"internal/jetstore":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/feedhttp":            {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
+	"internal/presence":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/subject":             {},
+	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/natsd":               {others: []string{"any"}},
+	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
+	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},
+	"internal/loadtest/transports": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
+	"internal/testcluster":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
+	"pkg/web":                      {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
+	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/subject"}, others: []string{"any"}},
+	"internal/streambackup":        {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
+	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
+	"config":                       {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/hostname", "internal/presence", "internal/subject"}, others: []string{"any"}},
+	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 
 func TestImportsPointOneWay(t *testing.T) {
 	all := readImports(t)
-	for _, must := range []string{"pkg/feed", "pkg/sse"} {
+	for _, must := range []string{"internal/feed", "pkg/sse"} {
 		if all[must] == nil {
 			t.Errorf("%s was not found; does the test run at the module's root?", must)
 		}
@@ -154,13 +154,13 @@ func TestNobodyLooksUp(t *testing.T) {
 	settings := []string{module + "config", "github.com/spf13"}
 	for pkg, direct := range readImports(t) {
 		for imported := range direct {
-			if pkg != "pkg/server" && !strings.HasPrefix(pkg, "pkg/server/") && within(imported, process) {
-				t.Errorf("%s imports %s, which only pkg/server may", pkg, imported)
+			if pkg != "internal/server" && !strings.HasPrefix(pkg, "internal/server/") && within(imported, process) {
+				t.Errorf("%s imports %s, which only internal/server may", pkg, imported)
 			}
 			if strings.HasPrefix(pkg, "pkg/") && within(imported, settings) {
 				t.Errorf("%s imports %s, which nothing in pkg may", pkg, imported)
 			}
-			if strings.HasPrefix(imported, module+"cmd") || imported == module+"pkg/server" && !strings.HasPrefix(pkg, "cmd/") {
+			if strings.HasPrefix(imported, module+"cmd") || imported == module+"internal/server" && !strings.HasPrefix(pkg, "cmd/") {
 				t.Errorf("%s imports %s, which lies above it", pkg, imported)
 			}
 		}

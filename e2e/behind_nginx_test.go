@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // TestEnginesBehindNginx has all engines at two nodes with nginx before them, which answers also
@@ -15,7 +15,7 @@ func TestEnginesBehindNginx(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
 	f := &frontField{engines: e, origin: app(t, "")}
-	f.Topology = startTopology(t, topology.Options{NATS: 2, Nodes: 2, Nginx: true, NodeEnv: func(int) []string {
+	f.Topology = startTopology(t, testcluster.Options{NATS: 2, Nodes: 2, Nginx: true, NodeEnv: func(int) []string {
 		return []string{"TIDEMARK_HTTP_CORS_ORIGINS=" + f.origin, "TIDEMARK_SSE_RETRY=100ms", "TIDEMARK_SSE_HEARTBEAT=1s"}
 	}})
 	f.p = newProducerAt(t, f.NATSURL())
@@ -26,7 +26,7 @@ func TestEnginesBehindNginx(t *testing.T) {
 // frontField is a topology with the pages that are connected to it.
 type frontField struct {
 	engines
-	*topology.Topology
+	*testcluster.Topology
 	origin string
 	p      *producer
 	last   int // the last number that was published

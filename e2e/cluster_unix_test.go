@@ -14,10 +14,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestClusterCommand runs `go run ./e2e/cluster` (built before): what dies is started again, and
+// TestClusterCommand runs `go run ./cmd/tidemark-cluster` (built before): what dies is started again, and
 // nothing outlives the command, also when it is killed itself.
 func TestClusterCommand(t *testing.T) {
 	t.Parallel()
@@ -51,7 +51,7 @@ func testClusterCommand(t *testing.T, bin string, end func(*process)) {
 	for _, flag := range []string{"node-port", "nats-port", "monitor-port", "cluster-port", "http", "https"} {
 		args = append(args, "--"+flag, "0")
 	}
-	if _, err := topology.LookNginx(); err != nil {
+	if _, err := testcluster.LookNginx(); err != nil {
 		args = append(args, "--no-nginx")
 	}
 	out := output(t, filepath.Join(t.TempDir(), "output"))

@@ -15,7 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/streams"
 )
 

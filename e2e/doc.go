@@ -16,7 +16,7 @@
 //     of the service, with what docs/CLIENTS.md says that a page must add; large, multi-line and
 //     non-ASCII data arrive exact; ten streams to one host live over HTTP/2 through nginx. Client
 //     libraries of others for Node and Go resume, too.
-//   - Three nodes behind nginx over three NATS servers (e2e/topology): whichever of them is killed,
+//   - Three nodes behind nginx over three NATS servers (internal/testcluster): whichever of them is killed,
 //     paused, cut off, replaced, or has a full disk, every client has each event once, in order.
 //   - So do clients behind a link that loses packets, and those of a service whose disk was full.
 //   - The client library in these engines has each event once over reloads, cuts that nobody is

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/testcluster"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -110,10 +110,10 @@ func (d *reader) typeLine(line string) {
 	script := strings.NewReplacer("127.0.0.1:8080", s.httpAddr, config.DefaultAdminAddr, d.operators).Replace(unhurried(line))
 	cmd := exec.CommandContext(ctx, "sh", "-c", shell+script)
 	cmd.Dir = d.dir
-	cmd.Env = append(topology.Environment(), "NATS_URL=nats://"+s.natsAddr,
+	cmd.Env = append(testcluster.Environment(), "NATS_URL=nats://"+s.natsAddr,
 		"TIDEMARK_NATS_EMBEDDED_ADDR="+s.natsAddr, "TIDEMARK_HTTP_ADDR="+s.httpAddr, "TIDEMARK_ADMIN_ADDR="+d.operators)
 	cmd.Env = append(cmd.Env, "COMMAND_UNDER_TEST="+command(t), "KEY="+d.key, "NODE="+s.url(""))
-	topology.Bind(cmd)
+	testcluster.Bind(cmd)
 	out, err := cmd.CombinedOutput()
 	if status := cmd.ProcessState.ExitCode(); status != 0 && (status != curlTimeout || !strings.Contains(line, " -m ")) {
 		t.Fatalf("%s: %v\n%s", line, err, out)

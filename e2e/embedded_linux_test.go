@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // embedded is a service whose embedded NATS server is reached from another network.
@@ -43,7 +43,7 @@ func (e *embedded) publish(t *testing.T, subject, data string, env []string, fla
 	t.Helper()
 	line := slices.Concat(e.inside(), []string{command(t), "publish", subject, data, "--nats.url", "nats://" + e.nats}, flags)
 	cmd := exec.Command(line[0], line[1:]...)
-	cmd.Env = append(topology.Environment(), env...)
+	cmd.Env = append(testcluster.Environment(), env...)
 	b, err := cmd.CombinedOutput()
 	return string(b), err
 }
@@ -155,7 +155,7 @@ func TestEmbedded_WithoutLogin_StaysOnLoopback(t *testing.T) {
 			flags = append(flags, "--nats.embedded.config="+conf)
 		}
 		cmd := exec.Command(command(t), flags...)
-		cmd.Env = topology.Environment()
+		cmd.Env = testcluster.Environment()
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "nats.embedded.") || !strings.Contains(string(out), "--insecure") {
 			t.Errorf("%s: %v\n%s", name, err, out)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
@@ -27,7 +27,7 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	noDisk := mountDisk(t, disk)
-	f := newField(t, topology.Options{Dir: dir})
+	f := newField(t, testcluster.Options{Dir: dir})
 	f.settle()
 	f.p.fill(backlog)
 	f.last = backlog
@@ -41,7 +41,7 @@ func TestFailures(t *testing.T) {
 	f.survive("nginx is killed", func(t *testing.T) { again(t, f.Nginx.Process) })
 	f.survive("the stream's leader is killed", func(t *testing.T) { again(t, f.leader(t).Process) })
 	f.survive("the host of a tail is killed", func(t *testing.T) {
-		var host *topology.NATSServer
+		var host *testcluster.NATSServer
 		eventually(t, "a tail", func() bool {
 			for _, tail := range f.consumers(t, tailPrefix) { // none while they are made anew
 				if on := f.host(t, tail); on != nil {
@@ -55,7 +55,7 @@ func TestFailures(t *testing.T) {
 	f.survive("the host of a replay is killed", f.replayHostDies)
 	f.survive("a follower is paused, and lags", func(t *testing.T) {
 		leader := f.leader(t)
-		i := slices.IndexFunc(f.NATS, func(s *topology.NATSServer) bool { return s != leader })
+		i := slices.IndexFunc(f.NATS, func(s *testcluster.NATSServer) bool { return s != leader })
 		pause(t, f.NATS[i], 3*time.Second)
 	})
 	f.survive("the stream's leader is paused", func(t *testing.T) { pause(t, f.leader(t), 3*time.Second) })
@@ -129,7 +129,7 @@ func (f *field) replayHostDies(t *testing.T) {
 		}
 	}
 	read(10)
-	var host *topology.NATSServer
+	var host *testcluster.NATSServer
 	eventually(t, "the consumer of this client", func() bool {
 		for _, name := range f.consumers(t, replayPrefix) {
 			if !slices.Contains(others, name) {
@@ -153,7 +153,7 @@ func (f *field) replayHostDies(t *testing.T) {
 }
 
 // lead makes a server the stream's leader.
-func (f *field) lead(server *topology.NATSServer) {
+func (f *field) lead(server *testcluster.NATSServer) {
 	f.t.Helper()
 	nc, err := nats.Connect(f.NATSURL())
 	if err != nil {

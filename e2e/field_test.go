@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // field is a topology with clients that stay through whatever happens to it. Node t1 reaches
 // NATS through links that can be cut; node t2 keeps few events in memory.
 type field struct {
 	t *testing.T
-	*topology.Topology
+	*testcluster.Topology
 	clients []fieldClient
 	links   []*proxy
 	p       *producer
@@ -32,7 +32,7 @@ const (
 	backlog     = 4200
 )
 
-func newField(t *testing.T, opts topology.Options) *field {
+func newField(t *testing.T, opts testcluster.Options) *field {
 	t.Helper()
 	f := &field{t: t}
 	opts.Nginx = true
@@ -42,7 +42,7 @@ func newField(t *testing.T, opts topology.Options) *field {
 			fmt.Sprint("TIDEMARK_WINDOW_EVENTS=", []int{500, smallWindow, 65536}[i]),
 		}
 	}
-	opts.NATSURL = func(node int, servers []*topology.NATSServer) string {
+	opts.NATSURL = func(node int, servers []*testcluster.NATSServer) string {
 		var urls []string
 		for _, server := range servers {
 			addr := strings.TrimPrefix(server.ClientURL, "nats://")
@@ -121,7 +121,7 @@ func (f *field) isolate(while func()) {
 	}
 }
 
-func (f *field) leader(t *testing.T) *topology.NATSServer {
+func (f *field) leader(t *testing.T) *testcluster.NATSServer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
 	defer cancel()
@@ -150,7 +150,7 @@ func (f *field) consumers(t *testing.T, prefix string) (names []string) {
 }
 
 // host returns the server of a consumer; nil for one that has gone.
-func (f *field) host(t *testing.T, consumer string) *topology.NATSServer {
+func (f *field) host(t *testing.T, consumer string) *testcluster.NATSServer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
@@ -163,7 +163,7 @@ func (f *field) host(t *testing.T, consumer string) *topology.NATSServer {
 }
 
 // pause stops a server for a while, with its connections open.
-func pause(t *testing.T, s *topology.NATSServer, d time.Duration) {
+func pause(t *testing.T, s *testcluster.NATSServer, d time.Duration) {
 	t.Helper()
 	t.Logf("%s is paused", s.Name())
 	if err := s.Pause(); err != nil {
@@ -176,7 +176,7 @@ func pause(t *testing.T, s *topology.NATSServer, d time.Duration) {
 }
 
 // end asks a process to end, as an operator does, and waits for it.
-func end(t *testing.T, p *topology.Process) {
+func end(t *testing.T, p *testcluster.Process) {
 	t.Helper()
 	if err := p.Term(); err != nil {
 		t.Fatal(err)
@@ -189,14 +189,14 @@ func end(t *testing.T, p *topology.Process) {
 }
 
 // again kills a process and starts it anew.
-func again(t *testing.T, p *topology.Process) {
+func again(t *testing.T, p *testcluster.Process) {
 	t.Helper()
 	t.Logf("%s is killed", p.Name())
 	p.Kill()
 	restart(t, p)
 }
 
-func restart(t *testing.T, p *topology.Process) {
+func restart(t *testing.T, p *testcluster.Process) {
 	t.Helper()
 	if err := p.Start(); err != nil {
 		t.Fatal(err)

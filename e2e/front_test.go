@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // TestFront asks nginx what clients may ask, the honest and the others, while nodes go.
 func TestFront(t *testing.T) {
 	t.Parallel()
-	topo := startTopology(t, topology.Options{NATS: 2, Nodes: 2, Nginx: true})
+	topo := startTopology(t, testcluster.Options{NATS: 2, Nodes: 2, Nginx: true})
 	t.Run("who is calling", func(t *testing.T) { testFrontIdentity(t, topo) })
 	t.Run("user of the query", func(t *testing.T) { testFrontQuery(t, topo) })
 
@@ -60,7 +60,7 @@ func TestFront(t *testing.T) {
 
 // testFrontIdentity: a client is who nginx says, which is nobody for a page of another name,
 // whatever it says itself.
-func testFrontIdentity(t *testing.T, topo *topology.Topology) {
+func testFrontIdentity(t *testing.T, topo *testcluster.Topology) {
 	const mine, theirs = "notifications.user.42", "notifications.user.43"
 	for name, c := range map[string]struct {
 		url    string
@@ -86,7 +86,7 @@ func testFrontIdentity(t *testing.T, topo *topology.Topology) {
 
 // testFrontQuery: the try-out has the same user for an id that is typed and for one that
 // encodeURIComponent encoded.
-func testFrontQuery(t *testing.T, topo *topology.Topology) {
+func testFrontQuery(t *testing.T, topo *testcluster.Topology) {
 	for query, id := range map[string]string{
 		"alice.b@example.com": "alice.b@example.com", "alice.b%40example.com": "alice.b@example.com", "alice%2Eb%40example%2ecom": "alice.b@example.com",
 		"alice+news@example.com": "alice+news@example.com", "CN%3DAlice%20B%2C%20OU%3DPeople": "CN=Alice B, OU=People", "%D0%97%D0%BE%D1%8F": "Зоя",

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // gateways are the two nodes, the login service, and the proxies in front of both, each with its file
 // from config/.
 type gateways struct {
-	*topology.Topology
+	*testcluster.Topology
 	login *loginService
 	key   string            // that may publish
 	urls  map[string]string // of the proxies that are installed
@@ -33,13 +33,13 @@ func startGateways(t *testing.T) *gateways {
 		t.Fatal(err)
 	}
 	g := &gateways{login: newLoginService(t), key: key, urls: map[string]string{}}
-	opts := topology.Options{NATS: 2, Nodes: 2, NodeEnv: func(int) []string {
+	opts := testcluster.Options{NATS: 2, Nodes: 2, NodeEnv: func(int) []string {
 		return []string{
 			"TIDEMARK_DEV=false", "TIDEMARK_AUTH_IDENTITY=header", "TIDEMARK_AUTH_HEADER_EXPIRES=X-User-Expires", "TIDEMARK_AUTH_HEADER_ENCODING=none",
 			"TIDEMARK_PUBLISH_KEYS=" + keys, "TIDEMARK_SSE_HEARTBEAT=1s",
 		}
 	}}
-	if _, err := topology.LookNginx(); err == nil {
+	if _, err := testcluster.LookNginx(); err == nil {
 		include := renderFile(t, "nginx/auth-request.conf", map[string]string{"127.0.0.1:9090": g.login.addr})
 		opts.Nginx, opts.NginxLogin = true, "include "+include+";"
 	}
@@ -110,7 +110,7 @@ func startProxy(t *testing.T, cmd *exec.Cmd, addr string) (url string) {
 
 func repository(t *testing.T) string {
 	t.Helper()
-	root, err := topology.Root()
+	root, err := testcluster.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

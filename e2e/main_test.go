@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 func TestMain(m *testing.M) {
@@ -22,19 +22,19 @@ func TestMain(m *testing.M) {
 }
 
 // build makes the commands, once in a run of the tests.
-var build = sync.OnceValues(func() (topology.Binaries, error) {
+var build = sync.OnceValues(func() (testcluster.Binaries, error) {
 	dir, err := os.MkdirTemp("", "tidemark-e2e")
 	if err != nil {
-		return topology.Binaries{}, err
+		return testcluster.Binaries{}, err
 	}
-	built, err := topology.Build(context.Background(), dir)
+	built, err := testcluster.Build(context.Background(), dir)
 	if err != nil {
 		_ = os.RemoveAll(dir)
 	}
 	return built, err
 })
 
-func binaries(t *testing.T) topology.Binaries {
+func binaries(t *testing.T) testcluster.Binaries {
 	t.Helper()
 	built, err := build()
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
@@ -24,8 +24,8 @@ type process struct {
 func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 	t.Helper()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.Env = append(topology.Environment(), cmd.Env...)
-	topology.Bind(cmd)
+	cmd.Env = append(testcluster.Environment(), cmd.Env...)
+	testcluster.Bind(cmd)
 	return own(t, cmd, func() {})
 }
 
@@ -33,8 +33,8 @@ func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 func startGroup(t *testing.T, cmd *exec.Cmd, out *os.File) *process {
 	t.Helper()
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(topology.Environment(), cmd.Env...)
-	return own(t, cmd, topology.BindGroup(cmd))
+	cmd.Env = append(testcluster.Environment(), cmd.Env...)
+	return own(t, cmd, testcluster.BindGroup(cmd))
 }
 
 // own starts a command, waits for its end, and takes its children away then: later its number

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // topologyPatience is how long a topology may take to become ready. It is generous: six
@@ -18,13 +18,13 @@ const topologyPatience = 3 * time.Minute
 
 // startTopology starts one that is ready, and ends with the test; a process that dies by itself
 // fails it.
-func startTopology(t *testing.T, opts topology.Options) *topology.Topology {
+func startTopology(t *testing.T, opts testcluster.Options) *testcluster.Topology {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the files of the topology are for Unix")
 	}
 	if opts.Nginx {
-		if _, err := topology.LookNginx(); errors.Is(err, topology.ErrNoNginx) {
+		if _, err := testcluster.LookNginx(); errors.Is(err, testcluster.ErrNoNginx) {
 			t.Skip(err)
 		}
 	}
@@ -33,7 +33,7 @@ func startTopology(t *testing.T, opts topology.Options) *topology.Topology {
 	}
 	opts.Binaries = binaries(t)
 	opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
-	topo, err := topology.Start(t.Context(), opts)
+	topo, err := testcluster.Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func startTopology(t *testing.T, opts topology.Options) *topology.Topology {
 	return topo
 }
 
-func awaitTopology(t *testing.T, topo *topology.Topology) {
+func awaitTopology(t *testing.T, topo *testcluster.Topology) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/e2e/topology"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // TestTour types the lines of the README's tour: those of the sh blocks behind a comment
@@ -83,8 +83,8 @@ func (r *tour) run(line string) (output string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", script)
 	cmd.Dir = r.dir
-	cmd.Env = append(topology.Environment(), "NATS_URL=nats://"+r.service.natsAddr, "TIDEMARK_NATS_EMBEDDED_ADDR="+r.service.natsAddr)
-	topology.Bind(cmd)
+	cmd.Env = append(testcluster.Environment(), "NATS_URL=nats://"+r.service.natsAddr, "TIDEMARK_NATS_EMBEDDED_ADDR="+r.service.natsAddr)
+	testcluster.Bind(cmd)
 	out, err := cmd.CombinedOutput()
 	if status := cmd.ProcessState.ExitCode(); status != 0 && (status != curlTimeout || !strings.Contains(line, " -m ")) {
 		r.t.Errorf("%s: %v\n%s", line, err, out)

@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tidemark/tidemark/e2e/topology"
-	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // TestUpgrade_UnderClients_LosesNothing replaces the command of a node with an embedded NATS server by
@@ -72,7 +72,7 @@ func (s *service) version() string {
 // stamped builds the command with a version.
 func stamped(t *testing.T, version string) string {
 	t.Helper()
-	root, err := topology.Root()
+	root, err := testcluster.Root()
 	if err != nil {
 		t.Fatal(err)
 	}

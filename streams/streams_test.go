@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/tidemark/tidemark/internal/testkit/leaks"
 
-	"github.com/tidemark/tidemark/pkg/natsd"
+	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/streams"
 )
 

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/tidemark/tidemark/pkg/loadgen"
-	"github.com/tidemark/tidemark/pkg/loadgen/report"
+	"github.com/tidemark/tidemark/internal/loadtest"
+	"github.com/tidemark/tidemark/internal/loadtest/report"
 )
 
 func newBench() *cobra.Command {
@@ -31,7 +31,7 @@ func newBench() *cobra.Command {
 
 // benchFlags are what every run takes. The defaults fit `tidemark serve`.
 type benchFlags struct {
-	loadgen.Options
+	loadtest.Options
 	pattern string
 	json    bool
 	report  string
@@ -44,7 +44,7 @@ func (f *benchFlags) bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.Sources, "source", nil, "local `addresses` to connect from, in turn, such as 127.0.0.2,127.0.0.3")
 	flags.IntVar(&f.Workers, "workers", 1, "share the connections among `N` processes, each with files (ulimit -n) of its own")
 	flags.DurationVar(&f.Ramp, "ramp", 0, "open the connections over this time")
-	flags.StringVar(&f.pattern, "pattern", string(loadgen.Broadcast), "broadcast, or per-user")
+	flags.StringVar(&f.pattern, "pattern", string(loadtest.Broadcast), "broadcast, or per-user")
 	flags.IntVar(&f.Users, "users", 0, "users of the per-user pattern; 0 is one a connection")
 	flags.StringVar(&f.Publish.URL, "publish", "http://127.0.0.1:8080/publish", "where events are published: http://… (a POST each) or nats://…")
 	flags.StringVar(&f.Publish.Body, "publish-body", "", "the POST's body, with {user} and {payload}; empty fits Tidemark's /publish there, and is the payload alone elsewhere")
@@ -68,11 +68,11 @@ func (f *benchFlags) bind(flags *pflag.FlagSet) {
 }
 
 // resolve fills in what depends on the pattern, for Tidemark's built-in feed.
-func (f *benchFlags) resolve() loadgen.Options {
+func (f *benchFlags) resolve() loadtest.Options {
 	o := f.Options
-	o.Pattern = loadgen.Pattern(f.pattern)
+	o.Pattern = loadtest.Pattern(f.pattern)
 	subject := "notifications.broadcast"
-	if o.Pattern == loadgen.PerUser {
+	if o.Pattern == loadtest.PerUser {
 		subject = "notifications.user.{user}"
 	}
 	if o.Publish.Subject == "" {
@@ -88,7 +88,7 @@ func (f *benchFlags) resolve() loadgen.Options {
 func isTidemarkPublish(url string) bool { return strings.HasSuffix(url, "/publish") }
 
 // benchCommand is one scenario as a command.
-func benchCommand(name, short, example string, run func(context.Context, loadgen.Options) (loadgen.Result, error)) *cobra.Command {
+func benchCommand(name, short, example string, run func(context.Context, loadtest.Options) (loadtest.Result, error)) *cobra.Command {
 	var f benchFlags
 	cmd := &cobra.Command{Use: name, Short: short, Example: example, Args: arguments(cobra.NoArgs)}
 	f.bind(cmd.Flags())
@@ -104,7 +104,7 @@ func benchCommand(name, short, example string, run func(context.Context, loadgen
 			}
 		}
 		progress := report.NewProgress(cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr()))
-		opts.Progress = func(phase string, s loadgen.Sample) { progress.Update(s, phase) }
+		opts.Progress = func(phase string, s loadtest.Sample) { progress.Update(s, phase) }
 		result, err := run(cmd.Context(), opts)
 		progress.Done()
 		if err != nil {
@@ -116,7 +116,7 @@ func benchCommand(name, short, example string, run func(context.Context, loadgen
 }
 
 // tell prints the result; a violation is status 1.
-func (f *benchFlags) tell(w io.Writer, r loadgen.Result) error {
+func (f *benchFlags) tell(w io.Writer, r loadtest.Result) error {
 	if f.report != "" {
 		if err := writeReport(f.report, r); err != nil {
 			return err
@@ -142,7 +142,7 @@ func (f *benchFlags) tell(w io.Writer, r loadgen.Result) error {
 	return nil
 }
 
-func writeReport(path string, r loadgen.Result) error {
+func writeReport(path string, r loadtest.Result) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("--report: %w", err)
@@ -159,30 +159,30 @@ func newBenchLoad() *cobra.Command {
 	return benchCommand("load", "Publish at a rate to many connections, and measure", `  tidemark bench load --conns 5000 --rate 4 --for 30s --pid $(pgrep -f 'tidemark serve')
   tidemark bench load --pattern per-user --conns 10000 --rate 500 --report out.html
   tidemark bench load --conns 5000 --burst 200 --rate 200 --for 5s --publish nats://127.0.0.1:4222
-  tidemark bench load --url http://127.0.0.1:9000/sub --publish http://127.0.0.1:9000/pub --conns 5000`, loadgen.Load)
+  tidemark bench load --url http://127.0.0.1:9000/sub --publish http://127.0.0.1:9000/pub --conns 5000`, loadtest.Load)
 }
 
 func newBenchStorm() *cobra.Command {
 	var missed int
 	cmd := benchCommand("storm", "Cut all connections at once, and time their return", "  tidemark bench storm --conns 10000 --missed 10",
-		func(ctx context.Context, o loadgen.Options) (loadgen.Result, error) {
-			return loadgen.Storm(ctx, loadgen.StormOptions{Options: o, Missed: missed})
+		func(ctx context.Context, o loadtest.Options) (loadtest.Result, error) {
+			return loadtest.Storm(ctx, loadtest.StormOptions{Options: o, Missed: missed})
 		})
 	cmd.Flags().IntVar(&missed, "missed", 10, "events that each client misses")
 	return cmd
 }
 
 func newBenchSoak() *cobra.Command {
-	var opts loadgen.SoakOptions
+	var opts loadtest.SoakOptions
 	var server string
 	cmd := benchCommand("soak", "Let clients come and go while events are published, and count every one", `  tidemark bench soak --conns 1000 --rate 200 --for 1m
   tidemark bench soak --server-cmd 'tidemark serve --dev' --kill-every 10s`,
-		func(ctx context.Context, o loadgen.Options) (loadgen.Result, error) {
+		func(ctx context.Context, o loadtest.Options) (loadtest.Result, error) {
 			opts.Options = o
 			if server != "" {
-				opts.Server = &loadgen.ServerCmd{Command: server}
+				opts.Server = &loadtest.ServerCmd{Command: server}
 			}
-			return loadgen.Soak(ctx, opts)
+			return loadtest.Soak(ctx, opts)
 		})
 	cmd.Flags().Float64Var(&opts.Churn, "churn", 0, "clients a second that something happens to; 0 is a tenth of all")
 	cmd.Flags().DurationVar(&opts.Absence, "absence", 5*time.Second, "the longest that a client stays away, or slow")

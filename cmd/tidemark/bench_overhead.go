@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/pkg/loadgen/overhead"
+	"github.com/tidemark/tidemark/internal/loadtest/transports"
 )
 
 func newBenchOverhead() *cobra.Command {
-	var opts overhead.Options
+	var opts transports.Options
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "overhead",
@@ -42,14 +42,14 @@ takes as long as --idle and the events together, 80 seconds unless told otherwis
 	return cmd
 }
 
-func benchOverhead(cmd *cobra.Command, opts overhead.Options, asJSON bool) error {
+func benchOverhead(cmd *cobra.Command, opts transports.Options, asJSON bool) error {
 	if err := checkOverhead(opts); err != nil {
 		return usageError{err}
 	}
 	if opts.Cookie == 0 {
 		opts.Cookie = -1 // in the options 0 is the default
 	}
-	table, err := overhead.Run(cmd.Context(), opts)
+	table, err := transports.Run(cmd.Context(), opts)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func benchOverhead(cmd *cobra.Command, opts overhead.Options, asJSON bool) error
 }
 
 // checkOverhead refuses what the options would take for a default, and what they refuse.
-func checkOverhead(o overhead.Options) error {
+func checkOverhead(o transports.Options) error {
 	for name, d := range map[string]time.Duration{
 		"idle": o.Idle, "interval": o.Interval, "heartbeat": o.Heartbeat, "hold": o.Hold, "poll-interval": o.PollInterval,
 	} {

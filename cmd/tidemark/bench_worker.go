@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/pkg/loadgen"
+	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
 const benchWorker = "worker"
@@ -21,7 +21,7 @@ func newBenchWorker() *cobra.Command {
 		Args:   arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			signal.Ignore(os.Interrupt) // a terminal's Ctrl-C reaches the run too, which ends its workers
-			return loadgen.RunWorker(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+			return loadtest.RunWorker(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/pkg/natsd"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/natsd"
 )
 
 func embeddedOptions(cfg config.Config) natsd.Options {

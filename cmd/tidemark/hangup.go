@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/server"
 )
 
 // onHangup calls f for each SIGHUP until stop, which waits for a call that is under way. At a

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/pkg/feedhttp"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
 // limits are those that admission enforces.

@@ -8,8 +8,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/server"
 )
 
 // newLogger writes users as log.users says, wherever a part of the process names one.

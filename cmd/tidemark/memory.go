@@ -9,7 +9,7 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
 )
 
 // gcPercent lets the heap grow to three times what is alive before the collector runs. It marks

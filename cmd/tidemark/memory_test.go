@@ -12,7 +12,7 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
 )
 
 // boundBy returns the memory limit that a control group with a limit leads to, and what was logged.

@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
 // natsTimeout bounds what a command waits for NATS, to connect and then to answer.
@@ -40,16 +40,16 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
-	nc, err := jetlog.Connect(ctx, opts)
+	nc, err := jetstore.Connect(ctx, opts)
 	switch {
 	case err == nil:
 		return nc, nil
 	case errors.Is(err, nats.ErrNoServers): // which says no more than the rest of the line
-		return nil, fmt.Errorf("NATS is not reached at %s: %s", jetlog.WithoutLogin(opts.URL), advice)
+		return nil, fmt.Errorf("NATS is not reached at %s: %s", jetstore.WithoutLogin(opts.URL), advice)
 	case errors.Is(err, nats.ErrAuthorization):
-		return nil, fmt.Errorf("NATS refuses the login at %s: %w; set NATS_USER and NATS_PASSWORD, NATS_CREDS or NATS_NKEY, or the keys of nats.*", jetlog.WithoutLogin(opts.URL), err)
+		return nil, fmt.Errorf("NATS refuses the login at %s: %w; set NATS_USER and NATS_PASSWORD, NATS_CREDS or NATS_NKEY, or the keys of nats.*", jetstore.WithoutLogin(opts.URL), err)
 	}
-	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", jetlog.WithoutLogin(opts.URL), err, advice)
+	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", jetstore.WithoutLogin(opts.URL), err, advice)
 }
 
 // connectJetStream is connect for the streams that the configuration describes. The caller closes the
@@ -59,7 +59,7 @@ func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStre
 	if err != nil {
 		return nil, err
 	}
-	js, err := jetlog.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	js, err := jetstore.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -72,7 +72,7 @@ func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStre
 func logNATSSource(logger *slog.Logger, n config.NATS) {
 	if len(n.Source.Used) > 0 {
 		logger.Info("NATS settings come from the nats command; no embedded server is started",
-			"from", strings.Join(n.Source.Used, ", "), "url", jetlog.WithoutLogin(n.URL))
+			"from", strings.Join(n.Source.Used, ", "), "url", jetstore.WithoutLogin(n.URL))
 	}
 	if len(n.Source.Ignored) > 0 {
 		logger.Warn("variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/internal/feed"
 )
 
 // maxPayload is the most that a nats-server takes, however it is configured.

@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/pkg/feed"
-	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
 type publishFlags struct {
@@ -106,7 +106,7 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 			refuse(permissionError{err})
 		}
 	})
-	publisher, err := jetlog.NewPublisher(nc, jetlog.PublisherOptions{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
+	publisher, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
 	if err != nil {
 		return feed.Ack{}, err
 	}

@@ -14,13 +14,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/tracing"
 	"github.com/tidemark/tidemark/pkg/auth"
-	"github.com/tidemark/tidemark/pkg/feed"
-	"github.com/tidemark/tidemark/pkg/jetlog"
-	"github.com/tidemark/tidemark/pkg/natsd"
-	"github.com/tidemark/tidemark/pkg/server"
-	"github.com/tidemark/tidemark/pkg/server/traces"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -151,7 +151,7 @@ func traceOptions(cfg config.Traces, getenv func(string) string, logger *slog.Lo
 	if opts.Endpoint != "" {
 		return opts
 	}
-	env, err := traces.FromEnvironment(getenv)
+	env, err := tracing.FromEnvironment(getenv)
 	if err != nil {
 		logger.Warn("traces are off: a variable of OpenTelemetry cannot be used; correct it, or set traces.endpoint", "error", err)
 		return opts
@@ -202,8 +202,8 @@ func authOptions(cfg config.Config, logger *slog.Logger) (server.AuthOptions, er
 	return opts, nil
 }
 
-func natsOptions(cfg config.Config) jetlog.ConnectOptions {
-	return jetlog.ConnectOptions{
+func natsOptions(cfg config.Config) jetstore.ConnectOptions {
+	return jetstore.ConnectOptions{
 		URL: cfg.NATS.URL, Name: cfg.NATS.Name,
 		CredsFile: cfg.NATS.Credentials, NkeyFile: cfg.NATS.NKey,
 		User: cfg.NATS.User, Password: cfg.NATS.Password, Token: cfg.NATS.Token,

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/config"
-	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -65,21 +65,21 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 
 // streamRow is one stream as ls, check and apply tell it.
 type streamRow struct {
-	Name        string              `json:"name"`
-	State       jetlog.Action       `json:"state"`
-	Subjects    []string            `json:"subjects"`
-	Source      string              `json:"source"`
-	Messages    uint64              `json:"messages"`
-	Bytes       uint64              `json:"bytes"`
-	FirstSeq    uint64              `json:"first_seq"`
-	LastSeq     uint64              `json:"last_seq"`
-	Differences []jetlog.Difference `json:"differences,omitempty"`
+	Name        string                `json:"name"`
+	State       jetstore.Action       `json:"state"`
+	Subjects    []string              `json:"subjects"`
+	Source      string                `json:"source"`
+	Messages    uint64                `json:"messages"`
+	Bytes       uint64                `json:"bytes"`
+	FirstSeq    uint64                `json:"first_seq"`
+	LastSeq     uint64                `json:"last_seq"`
+	Differences []jetstore.Difference `json:"differences,omitempty"`
 }
 
 func (t streamsTask) inspect(def streams.Definition) (streamRow, error) {
-	out, err := jetlog.Inspect(t.ctx, t.js, def.Config)
+	out, err := jetstore.Inspect(t.ctx, t.js, def.Config)
 	row := streamRow{Name: def.Name, State: out.Action, Subjects: def.Config.Subjects, Source: def.Source, Differences: out.Differences}
-	if err != nil || out.Action == jetlog.Missing {
+	if err != nil || out.Action == jetstore.Missing {
 		return row, err
 	}
 	s, err := t.js.Stream(t.ctx, def.Name)
@@ -124,7 +124,7 @@ func checkStreams(t streamsTask) error {
 		return err
 	}
 	for _, r := range rows {
-		if r.State != jetlog.Unchanged {
+		if r.State != jetstore.Unchanged {
 			return errSilent
 		}
 	}
@@ -147,7 +147,7 @@ func applyStreams(t streamsTask) error {
 }
 
 func (t streamsTask) apply(def streams.Definition) (streamRow, error) {
-	out, err := jetlog.Provision(t.ctx, t.js, def.Config, true)
+	out, err := jetstore.Provision(t.ctx, t.js, def.Config, true)
 	if err != nil {
 		return streamRow{}, err
 	}

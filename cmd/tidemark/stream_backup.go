@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/streambackup"
-	"github.com/tidemark/tidemark/pkg/server"
 )
 
 func newStreamBackup() *cobra.Command {

@@ -11,10 +11,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/streambackup"
-	"github.com/tidemark/tidemark/pkg/jetlog"
-	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
 func newStreamRestore() *cobra.Command {
@@ -94,7 +94,7 @@ func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer)
 		if err != nil {
 			return restoreTarget{}, err
 		}
-		return restoreTarget{js, jetlog.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
+		return restoreTarget{js, jetstore.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	embedded, err := natsd.Start(ctx, natsd.Options{

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/internal/server"
 )
 
 func newTop() *cobra.Command {

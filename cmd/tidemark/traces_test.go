@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
 )
 
 func TestTraceOptions_EndpointOfEnvironment_RanksBelowKey(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/internal/feed"
 )
 
 // Options configure New.

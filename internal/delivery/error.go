@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/subject"
-	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // maxListed bounds the subjects that an error names.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/internal/feed"
 )
 
 // failedFor is how long an origin is not looked up after a failure. A lookup that NATS does not

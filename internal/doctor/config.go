@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 

@@ -8,9 +8,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/pkg/auth"
-	"github.com/tidemark/tidemark/pkg/jetlog"
 )
 
 // Options say what to examine.
@@ -22,7 +22,7 @@ type Options struct {
 	// work. Without it all checks but those of the public URL are skipped.
 	Usable bool
 
-	NATS    jetlog.ConnectOptions    // without a URL where the embedded server is used
+	NATS    jetstore.ConnectOptions  // without a URL where the embedded server is used
 	Streams []jetstream.StreamConfig // definitions
 	JWT     *auth.JWTOptions         // nil where auth.identity has no jwt
 	Version string

@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/pkg/feed"
-	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
 // testEvent is what Options.Publish stores, under a subject of its own.
@@ -68,7 +68,7 @@ func (v *visit) awaitEvent(ctx context.Context, parts <-chan arrival, event *tes
 }
 
 func (v *visit) publish(ctx context.Context, event *testEvent) error {
-	js, err := jetlog.NewJetStream(event.nc, v.Config.NATS.Domain, v.Config.NATS.APIPrefix)
+	js, err := jetstore.NewJetStream(event.nc, v.Config.NATS.Domain, v.Config.NATS.APIPrefix)
 	if err != nil {
 		return err
 	}

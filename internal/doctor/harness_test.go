@@ -12,13 +12,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
-	"github.com/tidemark/tidemark/pkg/feed"
-	"github.com/tidemark/tidemark/pkg/jetlog"
-	"github.com/tidemark/tidemark/pkg/natsd"
-	"github.com/tidemark/tidemark/pkg/server"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -43,7 +43,7 @@ func settings(t testing.TB, url string) doctor.Options {
 	}
 	opts := doctor.Options{
 		Config: config.Default(), Usable: true, Streams: []jetstream.StreamConfig{builtin(t)},
-		NATS: jetlog.ConnectOptions{URL: url}, NodeURL: "http://" + addr,
+		NATS: jetstore.ConnectOptions{URL: url}, NodeURL: "http://" + addr,
 		RevocationStream: server.RevocationStream, RevokeSubject: server.RevokeSubject, StatusSubject: server.StatusSubject,
 		Timeout: waitTimeout,
 	}

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/doctor"
+	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
-	"github.com/tidemark/tidemark/pkg/natsd"
-	"github.com/tidemark/tidemark/pkg/server"
 )
 
 func TestConfig_SeveralErrors_EachIsAProblem(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
 // connectTimeout bounds the attempt to reach one server.
@@ -77,7 +77,7 @@ func (d *doctor) connectAll(ctx context.Context, urls []string) []attempt {
 func (d *doctor) connectOne(ctx context.Context, c *check, server string) *nats.Conn {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	shown := jetlog.WithoutLogin(server)
+	shown := jetstore.WithoutLogin(server)
 	if err := dial(ctx, server); err != nil {
 		c.problem("nats.url (nats.embedded.addr without one), and whether the server runs and no firewall is between", "%s is not reached: %v", shown, err)
 		return nil
@@ -85,7 +85,7 @@ func (d *doctor) connectOne(ctx context.Context, c *check, server string) *nats.
 	opts := d.NATS
 	opts.URL, opts.Once, opts.Name = server, true, "tidemark-doctor"
 	begun := time.Now()
-	nc, err := jetlog.Connect(ctx, opts)
+	nc, err := jetstore.Connect(ctx, opts)
 	if err != nil {
 		c.problem(connectAdvice(err), "%s does not accept this node: %v", shown, err)
 		return nil

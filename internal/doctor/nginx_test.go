@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/doctor"
+	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
-	"github.com/tidemark/tidemark/pkg/server"
 )
 
 // startNginx runs nginx with lines for its location, and returns its URL.

@@ -13,9 +13,9 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
-	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/internal/server"
 )
 
 // documentedServer reads the configuration of docs/SECURITY.md; all passwords are "secret".

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/pkg/natsd"
+	"github.com/tidemark/tidemark/internal/natsd"
 )
 
 // checkStore examines the directory of the embedded server: whether it can be written, who uses it,

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/pkg/feed"
-	"github.com/tidemark/tidemark/pkg/jetlog"
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
 // checkStream examines the stream of a feed as its leader has it.
@@ -56,7 +56,7 @@ func (d *doctor) checkDefinition(c *check, have jetstream.StreamConfig) {
 	if !ok {
 		return
 	}
-	for _, diff := range jetlog.Compare(want, have) {
+	for _, diff := range jetstore.Compare(want, have) {
 		c.warn("streams.apply, or `tidemark stream apply`; else correct the definition (streams.dir, streams.replicas, streams.max_bytes)", "it differs from its definition: %s", diff)
 	}
 }
@@ -67,7 +67,7 @@ const almostFull = 0.9
 
 func (d *doctor) checkRetention(c *check, info *jetstream.StreamInfo) {
 	cfg := info.Config
-	if err := jetlog.CheckStream(cfg); err != nil {
+	if err := jetstore.CheckStream(cfg); err != nil {
 		c.problem("retention: limits", "%v", err)
 	}
 	if cfg.MaxAge == 0 && cfg.MaxBytes <= 0 && cfg.MaxMsgs <= 0 {
@@ -83,7 +83,7 @@ func (d *doctor) checkRetention(c *check, info *jetstream.StreamInfo) {
 		c.warn("storage: file", "the stream is in the memory of one server; a restart loses it")
 	}
 	if info.Config.AllowMsgSchedules {
-		c.warn("keep schedules in a stream of their own", "%s", jetlog.ScheduleAdvice)
+		c.warn("keep schedules in a stream of their own", "%s", jetstore.ScheduleAdvice)
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/config"
+	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
-	"github.com/tidemark/tidemark/pkg/server"
+	"github.com/tidemark/tidemark/internal/server"
 )
 
 const corsOrigin = "https://app.example.com"

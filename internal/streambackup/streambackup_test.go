@@ -18,10 +18,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/streambackup"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/internal/testkit/leaks"
-	"github.com/tidemark/tidemark/pkg/natsd"
 )
 
 func TestMain(m *testing.M) { leaks.VerifyTestMain(m) }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/tidemark/tidemark/pkg/feed"
+	"github.com/tidemark/tidemark/internal/feed"
 )
 
 // PresenceRight stands among the filters of an API key that may read who is connected.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/pkg/auth"
-	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // hostile are values that must never become part of a subject as they are.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/subject"
-	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 // Kind is the kind of source that an identity comes from.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/pkg/auth"
-	"github.com/tidemark/tidemark/pkg/feed"
 )
 
 func TestMayPublish(t *testing.T) {

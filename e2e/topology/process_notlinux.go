@@ -1,8 +1,0 @@
-//go:build unix && !linux
-
-package topology
-
-import "os/exec"
-
-// endWithParent has nothing to offer where the kernel has no such signal.
-func endWithParent(*exec.Cmd, bool) {}

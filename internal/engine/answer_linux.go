@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// answer is the ResponseWriter of a first request. The engine takes the connection over from
+// it; anything else is collected, written whole, and ends the connection.
+type answer struct {
+	arrival *arrival
+	header  http.Header
+	status  int
+	body    bytes.Buffer
+	taken   bool
+}
+
+// Header implements http.ResponseWriter.
+func (w *answer) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *answer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (w *answer) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(b)
+}
+
+// Hijack implements http.Hijacker for the engine alone.
+func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.taken || w.status != 0 {
+		return nil, nil, errors.New("the response has begun")
+	}
+	return socket{w: w}, nil, nil
+}
+
+// socket says that a connection is the engine's already. It is no net.Conn but in name.
+type socket struct {
+	net.Conn
+	w *answer
+}
+
+// refusalTimeout bounds the writing of an answer that is no stream.
+const refusalTimeout = 10 * time.Second
+
+// end writes what the handler answered, unless the connection was taken over. A panic aborts
+// the response, as it does in net/http; to tell of it is the handler's part.
+func (w *answer) end(r *http.Request) {
+	broken := recover()
+	if w.taken {
+		return
+	}
+	defer w.arrival.owner.release() // once it is closed
+	file := os.NewFile(uintptr(w.arrival.fd), "connection")
+	c, err := net.FileConn(file)
+	_ = file.Close()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	if broken != nil {
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+	w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	resp := http.Response{
+		StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Header: w.header, Request: r,
+		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Close: true,
+	}
+	_ = c.SetDeadline(time.Now().Add(refusalTimeout))
+	_ = resp.Write(c) // a client that has gone needs no answer
+}

@@ -1,0 +1,192 @@
+package engine_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tidemark/tidemark/internal/engine"
+)
+
+// audience is many clients of one server, which cost no goroutine and hardly any memory:
+// descriptors whose bytes are thrown away.
+type audience struct {
+	serving
+	sources []*listener
+	clients []int
+}
+
+// listener is a source that sends what all are sent.
+type listener struct {
+	to   *broadcast
+	sent int64
+	w    engine.Waker
+}
+
+// broadcast counts what there is to send, and waits until all have sent it.
+type broadcast struct {
+	frame []byte
+	there atomic.Int64
+	left  atomic.Int64 // to send the last
+	all   chan struct{}
+}
+
+func (l *listener) Start(w engine.Waker) { l.w = w }
+func (l *listener) Ended(error, int64)   {}
+
+func (l *listener) Append(dst []byte, _ engine.Turn) ([]byte, time.Time, error) {
+	if n := l.to.there.Load(); l.sent < n {
+		l.sent = n
+		dst = append(dst, l.to.frame...)
+		if l.to.left.Add(-1) == 0 {
+			l.to.all <- struct{}{}
+		}
+	}
+	return dst, time.Time{}, nil
+}
+
+// send returns when all sources have appended.
+func (a *audience) send(to *broadcast) {
+	to.left.Store(int64(len(a.sources)))
+	to.there.Add(1)
+	for _, l := range a.sources {
+		l.w.Wake()
+	}
+	<-to.all
+}
+
+func newAudience(b *testing.B, proto string, clients int, to *broadcast) *audience {
+	a := new(audience)
+	if proto == "http1" {
+		a.engine = newEngine(b)
+	}
+	var mu sync.Mutex
+	there := make(chan struct{}, clients)
+	a.serve(b, setup{proto: proto}, func(w http.ResponseWriter, r *http.Request) {
+		l := &listener{to: to}
+		mu.Lock()
+		a.sources = append(a.sources, l)
+		mu.Unlock()
+		a.engine.Serve(w, r, started{l, there}, engine.Options{})
+	})
+	b.Cleanup(func() {
+		for _, fd := range a.clients {
+			_ = unix.Close(fd)
+		}
+	})
+	for range clients {
+		a.clients = append(a.clients, a.connect(b))
+		<-there
+	}
+	return a
+}
+
+// started says when a source was.
+type started struct {
+	*listener
+	there chan<- struct{}
+}
+
+func (s started) Start(w engine.Waker) {
+	s.listener.Start(w)
+	s.there <- struct{}{}
+}
+
+// connect leaves nothing of package net behind.
+func (a *audience) connect(b *testing.B) int {
+	c, err := net.Dial("tcp", a.server.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, request); err != nil {
+		b.Fatal(err)
+	}
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var fd int
+	_ = raw.Control(func(socket uintptr) { fd, err = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil {
+		b.Fatal(err)
+	}
+	return fd
+}
+
+// drain throws away what has arrived, which the kernel does not even copy.
+func (a *audience) drain(buf []byte) {
+	for _, fd := range a.clients {
+		_, _, _ = unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	}
+}
+
+// BenchmarkDeliver sends an event of 150 bytes to all connections. The clients' side costs a
+// system call in 64 deliveries.
+func BenchmarkDeliver(b *testing.B) {
+	for _, proto := range []string{"http1", "goroutine"} {
+		for _, clients := range []int{100, 1000} {
+			b.Run(fmt.Sprintf("%s/%d", proto, clients), func(b *testing.B) {
+				to := &broadcast{frame: make([]byte, 150), all: make(chan struct{}, 1)}
+				a := newAudience(b, proto, clients, to)
+				a.send(to) // the head, too
+				buf := make([]byte, 64<<10)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				sent := 0
+				for b.Loop() {
+					a.send(to)
+					if sent++; sent%64 == 0 {
+						a.drain(buf)
+					}
+				}
+				runtime.ReadMemStats(&after)
+				deliveries := float64(sent * clients)
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/deliveries, "ns/delivery")
+				b.ReportMetric(float64(after.Mallocs-before.Mallocs)/deliveries, "allocs/delivery")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// BenchmarkIdle is what a connection holds in memory between events: heap and stacks. What
+// the kernel holds is not in it, nor are the clients.
+func BenchmarkIdle(b *testing.B) {
+	const clients = 2000
+	for _, proto := range []string{"http1", "goroutine"} {
+		b.Run(proto, func(b *testing.B) {
+			to := &broadcast{frame: make([]byte, 150), all: make(chan struct{}, 1)}
+			heap, stacks := inUse()
+			a := newAudience(b, proto, clients, to)
+			for range 10 {
+				a.send(to)
+			}
+			heapThen, stacksThen := inUse()
+			for b.Loop() {
+				a.send(to)
+				a.drain(to.frame)
+			}
+			b.ReportMetric(float64(heapThen-heap)/clients, "heap-B/conn")
+			b.ReportMetric(float64(stacksThen-stacks)/clients, "stack-B/conn")
+			b.ReportMetric(0, "ns/op")
+			runtime.KeepAlive(a)
+		})
+	}
+}
+
+func inUse() (heap, stacks int64) {
+	runtime.GC()
+	runtime.GC() // what pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse), int64(m.StackInuse)
+}

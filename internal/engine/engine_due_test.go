@@ -1,0 +1,206 @@
+package engine_test
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/engine"
+	"github.com/tidemark/tidemark/internal/testkit"
+)
+
+// alarm is a source that says when it wants to be asked, each time from its plan, and counts
+// when it was asked before.
+type alarm struct {
+	*script
+	plan   []time.Duration // from each turn to the next; never when zero
+	due    time.Time
+	early  int
+	asked  chan struct{} // a token for each turn
+	rested chan struct{} // closed when the plan is done
+}
+
+func newAlarm(t testing.TB, plan ...time.Duration) *alarm {
+	a := &alarm{plan: plan, asked: make(chan struct{}, 1000), rested: make(chan struct{})}
+	a.script = newScript(t, a.ring)
+	return a
+}
+
+func (a *alarm) ring(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	if a.due.IsZero() || turn.Now.Before(a.due) {
+		a.early++
+	}
+	a.due = time.Time{}
+	if len(a.plan) > 0 {
+		if a.plan[0] != 0 {
+			a.due = turn.Now.Add(a.plan[0])
+		}
+		if a.plan = a.plan[1:]; len(a.plan) == 0 {
+			close(a.rested)
+		}
+	}
+	a.asked <- struct{}{}
+	return append(dst, ".\n"...), a.due, nil
+}
+
+func await(t testing.TB, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatal("in vain")
+	}
+}
+
+// TestDue: a source is asked when it is due, though nothing has woken it, and not before.
+func TestDue(t *testing.T) {
+	eachServe(t, func(t *testing.T, proto string) {
+		const ms = time.Millisecond
+		a := newAlarm(t, 30*ms, ms, 50*ms, time.Nanosecond, 20*ms, 0)
+		resp := serveOne(t, setup{proto: proto}, a).get(t)
+		await(t, a.rested)
+		_ = resp.Body.Close()
+		a.end(t)
+		if a.early != 1 {
+			t.Errorf("asked %d times before it was due", a.early-1)
+		}
+	})
+}
+
+// TestDueMoves: a wake puts off, brings forward, or takes back when a source is due.
+func TestDueMoves(t *testing.T) {
+	eachServe(t, func(t *testing.T, proto string) {
+		const ms = time.Millisecond
+		for name, plan := range map[string][]time.Duration{
+			"off":       {50 * ms, 200 * ms, 0},
+			"forward":   {time.Hour, 20 * ms, 0},
+			"both":      {50 * ms, 200 * ms, 100 * ms, 10 * ms, 0},
+			"never":     {50 * ms, 0},
+			"and again": {50 * ms, 0, 60 * ms, 0},
+		} {
+			a := newAlarm(t, plan...)
+			resp := serveOne(t, setup{proto: proto}, a).get(t)
+			wakes := 0
+			for i := range plan {
+				if i > 0 && (i == 1 || plan[i-1] == 0) {
+					a.wake()
+					wakes++
+				}
+				await(t, a.asked)
+			}
+			await(t, a.rested)
+			elsewhere(t, 100*ms)
+			_ = resp.Body.Close()
+			a.end(t)
+			if a.early > 1+wakes {
+				t.Errorf("%s: %d turns before it was due, by %d wakes", name, a.early, wakes)
+			}
+		}
+	})
+}
+
+// elsewhere lets a time pass in which what must not happen could.
+func elsewhere(t *testing.T, d time.Duration) {
+	a := newAlarm(t, d, 0)
+	resp := serveOne(t, setup{proto: "http1"}, a).get(t)
+	await(t, a.rested)
+	_ = resp.Body.Close()
+	a.end(t)
+}
+
+// TestDueOfThousands: none is forgotten, none comes early.
+func TestDueOfThousands(t *testing.T) {
+	const streams, turns = 2000, 5
+	var all []*alarm
+	var mu sync.Mutex
+	s := newServing(t, setup{proto: "http1"}, func(*http.Request) engine.Source {
+		var plan []time.Duration
+		for range turns {
+			plan = append(plan, 1+time.Duration(rand.Int64N(int64(300*time.Millisecond))))
+		}
+		a := newAlarm(t, append(plan, 0)...)
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, a)
+		return a
+	})
+	var conns []*net.TCPConn
+	for range streams {
+		conns = append(conns, s.raw(t, request))
+	}
+	for i, c := range conns {
+		rawLines(t, c)
+		mu.Lock()
+		a := all[i]
+		mu.Unlock()
+		await(t, a.rested)
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	for _, a := range all {
+		a.end(t)
+		if a.early != 1 {
+			t.Errorf("asked %d times before it was due", a.early-1)
+		}
+	}
+}
+
+// TestDueInThePast: a source that is always late keeps nobody from anything.
+func TestDueInThePast(t *testing.T) {
+	oneLoop(t)
+	var served atomic.Bool
+	late := newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+		if !served.Swap(true) {
+			dst = append(dst, "0\n"...)
+		}
+		return dst, turn.Now.Add(-time.Hour), nil
+	})
+	other := newNumbers(t)
+	s := newServing(t, setup{proto: "http1"}, func(r *http.Request) engine.Source {
+		if r.URL.Path == "/late" {
+			return late
+		}
+		return other
+	})
+	rawLines(t, s.raw(t, "GET /late HTTP/1.1\r\nHost: tidemark\r\n\r\n")).want(0)
+	in := rawLines(t, s.raw(t, request))
+	in.want(0)
+	for i := range 100 {
+		other.put(i)
+		in.want(i)
+	}
+	s.engine.Close()
+	if end := late.end(t); end.err != engine.ErrClosed {
+		t.Error(end.err)
+	}
+}
+
+// TestClockIsSet: a time that was taken before the wall clock was set is due by the other
+// clock, as time itself has it.
+func TestClockIsSet(t *testing.T) {
+	eachHTTP1(t, func(t *testing.T, proto string) {
+		for _, hours := range []int{-5, 5} {
+			a := newAlarm(t, 50*time.Millisecond, 50*time.Millisecond, 0)
+			plain := a.next
+			a.next = func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+				dst, due, err := plain(dst, turn)
+				if !due.IsZero() {
+					due = testkit.ShiftWallClock(due, -time.Duration(hours)*time.Hour)
+				}
+				return dst, due, err
+			}
+			c := serveOne(t, setup{proto: proto}, a).raw(t, request)
+			await(t, a.rested)
+			_ = c.Close()
+			a.end(t)
+			if a.early != 1 {
+				t.Errorf("asked %d times before it was due", a.early-1)
+			}
+		}
+	})
+}

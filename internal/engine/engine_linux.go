@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Engine writes to the connections that it took over. A few loops share them; one epoll tells
+// of peers that have gone, and of sockets that take bytes again.
+type Engine struct {
+	epoll   *os.File
+	poll    syscall.RawConn
+	epollFD int
+	loops   []*loop
+	next    atomic.Uint32 // generation of the next connection
+	done    chan struct{} // closed by Close
+	heads   heads
+	idle    chan *arrival  // to goroutines that wait for one
+	running sync.WaitGroup // the loops, and what they started
+	hearing sync.WaitGroup // listen
+
+	mu     sync.RWMutex // held for reading while a connection is added
+	closed bool
+}
+
+// New starts an engine. The caller closes it. An error says that the process has no more open
+// files.
+func New() (*Engine, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	// Go's own poller waits for this epoll, so that no thread is blocked in it.
+	_ = unix.SetNonblock(fd, true)
+	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{}), idle: make(chan *arrival)}
+	if e.poll, err = e.epoll.SyscallConn(); err != nil {
+		_ = e.epoll.Close()
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	for range max(1, runtime.GOMAXPROCS(0)/2) { // the other half is for those who read, match, store and listen
+		l := newLoop(e)
+		e.loops = append(e.loops, l)
+		e.running.Go(l.run)
+	}
+	e.hearing.Go(e.listen)
+	return e, nil
+}
+
+// Close ends all connections as they are, and blocks until their sources have been told.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	again := e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if !again {
+		close(e.done)
+	}
+	e.running.Wait()
+	if !again {
+		_ = e.epoll.Close() // which the loops use to their end
+	}
+	e.hearing.Wait()
+}
+
+// takeOver makes a connection the engine's own; false says that net/http keeps it.
+func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, opts Options) bool {
+	taken, added := e.add(w, src, opts)
+	if taken != nil && !added {
+		serveTaken(taken, w.Header(), r, src, opts)
+	}
+	return taken != nil
+}
+
+// add takes a connection from net/http, if it can, and adds it to a loop, if it can.
+func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net.Conn, added bool) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed {
+		return nil, false
+	}
+	taken, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, false
+	}
+	own, err := descriptor(taken)
+	if err != nil {
+		return taken, false
+	}
+	c := &conn{
+		loop: e.loops[int(own.fd)%len(e.loops)], src: src, fd: own.fd, owner: own.owner, generation: e.next.Add(1),
+		known: own.watched, timeout: int64(opts.timeout()), head: e.heads.of(w.Header()),
+	}
+	c.queued.Store(greeted) // nobody else queues it before it is added
+	src.Start(c)
+	c.greet()
+	c.loop.add(c)
+	return taken, true
+}
+
+// takenSocket is a socket that the engine has alone.
+type takenSocket struct {
+	fd      int32
+	owner   *socketOwner // that counts it
+	watched bool         // epoll knows it already
+}
+
+// descriptor returns the socket of a connection. Of one that was taken from net/http nothing else
+// is left open.
+func descriptor(taken net.Conn) (takenSocket, error) {
+	if own, ok := taken.(socket); ok {
+		own.w.taken = true
+		return takenSocket{fd: own.w.arrival.fd, owner: own.w.arrival.owner, watched: own.w.arrival.watched}, nil
+	}
+	fd, err := duplicate(taken)
+	if err != nil {
+		return takenSocket{}, err
+	}
+	own := takenSocket{fd: int32(fd)}
+	if c, ok := taken.(*httpConn); ok {
+		own.owner = c.detach()
+	}
+	_ = taken.Close()
+	return own, nil
+}
+
+// duplicate takes the socket out of the hands of package net, whose bookkeeping costs more
+// than all of ours.
+func duplicate(c net.Conn) (fd int, err error) {
+	if own, ok := c.(*httpConn); ok {
+		c = own.Conn
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return 0, fmt.Errorf("a connection of type %T cannot be taken over", c)
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	if err := raw.Control(func(socket uintptr) {
+		fd, failed = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return 0, err
+	}
+	return fd, failed
+}
+
+// listen hands what epoll tells to the loops, until the epoll is closed.
+func (e *Engine) listen() {
+	events := make([]unix.EpollEvent, 512)
+	for {
+		var n int
+		err := e.poll.Read(func(fd uintptr) bool {
+			n, _ = unix.EpollWait(int(fd), events, 0)
+			return n > 0
+		})
+		if err != nil {
+			return
+		}
+		for _, ev := range events[:n] {
+			e.loops[int(ev.Fd)%len(e.loops)].tell(happening{ev.Fd, uint32(ev.Pad), ev.Events})
+		}
+	}
+}
+
+// watch asks epoll for the end of a connection, and for what else is wanted.
+func (e *Engine) watch(op int, fd int32, generation uint32, want uint32) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET | want, Fd: fd, Pad: int32(generation)}
+	return epollCtl(e.epollFD, op, fd, &ev)
+}

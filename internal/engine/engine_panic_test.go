@@ -1,0 +1,33 @@
+package engine_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/engine"
+)
+
+// TestPanic: a source that panics ends its own stream, and is told why; others go on.
+func TestPanic(t *testing.T) {
+	eachHTTP1(t, func(t *testing.T, proto string) {
+		healthy := newNumbers(t)
+		broken := newScript(t, func([]byte, engine.Turn) ([]byte, time.Time, error) { panic("out of order") })
+		s := newServing(t, setup{proto: proto}, func(r *http.Request) engine.Source {
+			if r.URL.Path == "/broken" {
+				return broken
+			}
+			return healthy
+		})
+		got := rawLines(t, s.raw(t, request))
+		got.want(0)
+		s.raw(t, strings.Replace(request, "/", "/broken", 1))
+		text := broken.end(t).err.Error()
+		if !strings.Contains(text, "out of order") || !strings.Contains(text, "engine_panic_test.go") {
+			t.Errorf("ended with %s", text)
+		}
+		healthy.put(1)
+		got.want(1)
+	})
+}

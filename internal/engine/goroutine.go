@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// buffers are used while something is written; an idle connection holds none.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, room); return &b }}
+
+// serveHere writes a stream on the calling goroutine until it ends.
+func serveHere(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
+	h := &here{stream: Open(w, opts), src: src, wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), stall: newStallTimer(src)}
+	defer h.timer.Stop()
+	src.Start(h)
+	for {
+		more, due, err := h.turn(r)
+		if err == nil && !more {
+			err = h.wait(r, due)
+		}
+		if err != nil {
+			src.Ended(err, h.stream.Written())
+			return
+		}
+	}
+}
+
+type here struct {
+	stream *Stream
+	src    Source
+	wake   chan struct{}
+	timer  *time.Timer
+	stall  *stallTimer
+
+	written time.Time
+}
+
+// Wake implements Waker.
+func (h *here) Wake() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// turn writes once what the source has, and reports whether it may have more.
+func (h *here) turn(r *http.Request) (more bool, due time.Time, err error) {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	out, due, err := ask(h.src, (*buf)[:0], Turn{Room: room, Now: time.Now(), Written: h.written})
+	if cap(out) <= 2*room {
+		*buf = out[:0]
+	}
+	if len(out) == 0 {
+		return false, due, err
+	}
+	h.stall.begin()
+	failed := h.stream.Write(out)
+	h.stall.end()
+	if failed != nil && err == nil {
+		err = h.why(r, failed)
+	}
+	h.written = time.Now()
+	return len(out) >= room, due, err
+}
+
+// why says what a failed write tells of the client.
+func (h *here) why(r *http.Request, err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrTimeout
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), r.Context().Err() != nil:
+		return ErrGone
+	}
+	return err
+}
+
+func (h *here) wait(r *http.Request, due time.Time) error {
+	var expired <-chan time.Time
+	if !due.IsZero() {
+		h.timer.Reset(time.Until(due))
+		expired = h.timer.C
+	}
+	select {
+	case <-h.wake:
+	case <-expired:
+	case <-r.Context().Done():
+		return ErrGone
+	}
+	return nil
+}

@@ -1,0 +1,351 @@
+//go:build linux
+
+package engine_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/engine"
+	"github.com/tidemark/tidemark/internal/testkit"
+)
+
+// socketRig is a server whose sockets are bounded, by one of the listeners that there are.
+type socketRig struct {
+	t       *testing.T
+	engine  *engine.Engine
+	sockets *engine.Sockets
+	secure  bool
+	addr    string
+	ended   chan error
+}
+
+// eachListener runs a test over the engine's listener and those of net/http.
+func eachListener(t *testing.T, test func(t *testing.T, newRig func(engine.SocketOptions) *socketRig)) {
+	for _, listener := range []string{"engine", "net/http", "TLS"} {
+		t.Run(listener, func(t *testing.T) {
+			test(t, func(opts engine.SocketOptions) *socketRig { return newSocketRig(t, listener, opts) })
+		})
+	}
+}
+
+func newSocketRig(t *testing.T, listener string, opts engine.SocketOptions) *socketRig {
+	t.Helper()
+	r := &socketRig{t: t, engine: newEngine(t), sockets: engine.NewSockets(opts), secure: listener == "TLS", ended: make(chan error, 100)}
+	handler := http.HandlerFunc(r.serve)
+	srv := httptest.NewUnstartedServer(handler)
+	srv.Config.ConnState = r.sockets.ConnState
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetHTTP1(true)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Config.Protocols.SetHTTP2(true)
+	if listener == "engine" {
+		l, err := r.engine.Listen(srv.Listener, engine.Front{
+			Handler: handler, Sockets: r.sockets, HeadTimeout: headTimeout, Stream: func(path string) bool { return path == "/stream" },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Listener = l
+	} else {
+		srv.Listener = r.sockets.Listen(srv.Listener, socketBuffers)
+	}
+	if srv.EnableHTTP2 = r.secure; r.secure {
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
+	r.addr = srv.Listener.Addr().String()
+	t.Cleanup(func() {
+		r.engine.Close() // which ends the streams
+		srv.CloseClientConnections()
+		srv.Close()
+		r.eventually("all sockets are released", func(s engine.SocketStatus) bool { return s.Open == 0 && s.Idle == 0 })
+	})
+	return r
+}
+
+// serve streams at /stream, refuses at /refuse, and answers others with a page.
+func (r *socketRig) serve(w http.ResponseWriter, req *http.Request) {
+	switch {
+	case req.URL.Query().Has("refuse"):
+		http.Error(w, "no", http.StatusForbidden)
+	case req.URL.Query().Has("panic"):
+		panic(http.ErrAbortHandler)
+	case req.URL.Path == "/stream":
+		r.engine.Serve(w, req, &greeter{text: "hello\n\n", ended: r.ended}, engine.Options{})
+	default:
+		fmt.Fprint(w, "page")
+	}
+}
+
+// from dials from an address of this machine.
+func (r *socketRig) from(ip string) net.Conn {
+	r.t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	c, err := d.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if r.secure {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
+	return c
+}
+
+// get sends a request and returns the body as far as it says who answered, or the error of a socket
+// that was closed.
+func (r *socketRig) get(c net.Conn, path string) (string, error) {
+	r.t.Helper()
+	if _, err := io.WriteString(c, get(path)); err != nil {
+		return "", err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return "", err
+	}
+	line, err := bufio.NewReader(resp.Body).ReadString('\n')
+	if err == io.EOF && line != "" {
+		err = nil
+	}
+	return strings.TrimSpace(line), err
+}
+
+func (r *socketRig) want(c net.Conn, path, text string) {
+	r.t.Helper()
+	if got, err := r.get(c, path); got != text || err != nil {
+		r.t.Fatalf("%s: %q, %v; want %q", path, got, err, text)
+	}
+}
+
+func (r *socketRig) wantClosed(c net.Conn) {
+	r.t.Helper()
+	if got, err := r.get(c, "/stream"); err == nil {
+		r.t.Fatalf("got %q on a socket that must be closed", got)
+	}
+}
+
+func (r *socketRig) eventually(what string, holds func(engine.SocketStatus) bool) {
+	r.t.Helper()
+	testkit.Eventually(r.t, patience, what, func() bool { return holds(r.sockets.Status()) })
+}
+
+func TestSockets_AddressAtItsLimit_RefusesItAndServesOthers(t *testing.T) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+		r := newRig(engine.SocketOptions{Max: 4, MaxPerAddress: 2})
+		for range 2 {
+			r.want(r.from("127.0.0.1"), "/stream", "hello")
+		}
+		r.wantClosed(r.from("127.0.0.1"))
+		other := r.from("127.0.0.2")
+		r.want(other, "/stream", "hello")
+		if s := r.sockets.Status(); s.Open != 3 || s.RefusedPerAddress != 1 || s.Refused != 0 || s.IdleClosed != 0 {
+			t.Errorf("%+v", s)
+		}
+		_ = other.Close()
+		r.eventually("the socket that was closed is released", func(s engine.SocketStatus) bool { return s.Open == 2 })
+	})
+}
+
+func TestSockets_AllTaken_RefusesUntilOneIsClosed(t *testing.T) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+		r := newRig(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
+		first := r.from("127.0.0.1")
+		r.want(first, "/stream", "hello")
+		r.want(r.from("127.0.0.2"), "/stream", "hello")
+		r.wantClosed(r.from("127.0.0.3"))
+		_ = first.Close()
+		r.eventually("a socket is free", func(s engine.SocketStatus) bool { return s.Open == 1 })
+		r.want(r.from("127.0.0.3"), "/stream", "hello")
+		if s := r.sockets.Status(); s.Open != 2 || s.Refused != 1 || s.RefusedPerAddress != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// page leaves a socket idle behind a request.
+func (r *socketRig) page(ip string) net.Conn {
+	r.t.Helper()
+	idle := r.sockets.Status().Idle
+	c := r.from(ip)
+	r.want(c, "/", "page")
+	r.eventually("the socket is idle", func(s engine.SocketStatus) bool { return s.Idle == idle+1 })
+	return c
+}
+
+func TestSockets_AllTaken_ClosesTheLongestIdle(t *testing.T) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+		r := newRig(engine.SocketOptions{Max: 3, MaxPerAddress: 3})
+		again, oldest, newest := r.page("127.0.0.1"), r.page("127.0.0.2"), r.page("127.0.0.3")
+		r.want(again, "/", "page") // which makes it the one that is idle for the shortest time
+		r.eventually("it is idle again", func(s engine.SocketStatus) bool { return s.Idle == 3 })
+		r.want(r.from("127.0.0.4"), "/stream", "hello")
+		r.wantClosed(oldest)
+		r.want(newest, "/", "page")
+		r.want(again, "/", "page")
+		if s := r.sockets.Status(); s.Open != 3 || s.Refused != 0 || s.IdleClosed != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestSockets_AddressAtItsLimit_ClosesItsOwnIdle(t *testing.T) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+		r := newRig(engine.SocketOptions{Max: 10, MaxPerAddress: 2})
+		other := r.page("127.0.0.2") // idle for longer
+		mine := r.page("127.0.0.1")
+		r.want(r.from("127.0.0.1"), "/stream", "hello")
+		r.want(r.from("127.0.0.1"), "/stream", "hello")
+		r.wantClosed(mine)
+		r.wantClosed(r.from("127.0.0.1")) // none is idle any more
+		r.want(other, "/", "page")
+		if s := r.sockets.Status(); s.Open != 3 || s.IdleClosed != 1 || s.RefusedPerAddress != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestSockets_ExemptAddress_HasTheLimitOfAllAlone(t *testing.T) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+		proxy := netip.MustParseAddr("127.0.0.9")
+		r := newRig(engine.SocketOptions{Max: 4, MaxPerAddress: 1, Exempt: func(a netip.Addr) bool { return a == proxy }})
+		for range 3 {
+			r.want(r.from("127.0.0.9"), "/stream", "hello")
+		}
+		r.want(r.from("127.0.0.1"), "/stream", "hello")
+		r.wantClosed(r.from("127.0.0.9"))
+		if s := r.sockets.Status(); s.Open != 4 || s.Refused != 1 || s.RefusedPerAddress != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// HTTP/2 connections without a request are idle like those of HTTP/1.1, and one with a request is
+// not, whatever else it has.
+func TestSockets_HTTP2_ClosesOneWithoutRequests(t *testing.T) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+		r := newRig(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
+		client := func() (*http.Client, func()) {
+			tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+			tr.Protocols.SetHTTP2(r.secure)
+			tr.Protocols.SetUnencryptedHTTP2(!r.secure)
+			return &http.Client{Transport: tr}, tr.CloseIdleConnections
+		}
+		scheme := map[bool]string{true: "https://", false: "http://"}[r.secure]
+		busy, closeBusy := client()
+		defer closeBusy()
+		stream, err := busy.Get(scheme + r.addr + "/stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stream.Body.Close()
+		quiet, closeQuiet := client()
+		defer closeQuiet()
+		for range 2 { // the first leaves the socket idle; the other must find it closed, and open another
+			var resp *http.Response
+			testkit.Eventually(t, patience, "a page, on a new socket once the client has found the old one closed", func() (ok bool) {
+				resp, err = quiet.Get(scheme + r.addr + "/")
+				return err == nil
+			})
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if resp.ProtoMajor != 2 || stream.ProtoMajor != 2 {
+				t.Fatal("not HTTP/2")
+			}
+			r.eventually("the socket is idle", func(s engine.SocketStatus) bool { return s.Idle == 1 })
+			c := r.from("127.0.0.1")
+			r.want(c, "/", "page")
+			_ = c.Close()
+			r.eventually("the socket is released", func(s engine.SocketStatus) bool { return s.Open == 1 })
+		}
+		if line, err := bufio.NewReader(stream.Body).ReadString('\n'); line != "hello\n" || err != nil {
+			t.Errorf("the stream: %q, %v", line, err)
+		}
+		if s := r.sockets.Status(); s.IdleClosed != 2 || s.Refused+s.RefusedPerAddress != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Whatever becomes of a socket, it is counted until it is closed, and once.
+func TestSockets_EveryEnd_IsCountedOnce(t *testing.T) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+		r := newRig(engine.SocketOptions{Max: 1000, MaxPerAddress: 1000})
+		for name, use := range map[string]func(c net.Conn){
+			"nothing sent":       func(net.Conn) {},
+			"half a head":        func(c net.Conn) { _, _ = io.WriteString(c, "GET /stream HTTP/1.1\r\nHo") },
+			"half a page's head": func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHo") },
+			"not HTTP":           func(c net.Conn) { _, _ = io.WriteString(c, "\x00\x01\x02\r\n\r\n") },
+			"a page":             func(c net.Conn) { r.want(c, "/", "page") },
+			"two pages":          func(c net.Conn) { r.want(c, "/", "page"); r.want(c, "/", "page") },
+			"a stream":           func(c net.Conn) { r.want(c, "/stream", "hello") },
+			"a page, a stream":   func(c net.Conn) { r.want(c, "/", "page"); r.want(c, "/stream", "hello") },
+			"a refused stream":   func(c net.Conn) { r.want(c, "/stream?refuse", "no") },
+			"a panic":            func(c net.Conn) { r.wantClosedPath(c, "/stream?panic") },
+			"a page and a panic": func(c net.Conn) { r.want(c, "/", "page"); r.wantClosedPath(c, "/?panic") },
+		} {
+			c := r.from("127.0.0.1")
+			use(c)
+			_ = c.Close()
+			r.eventually(name+": released", func(s engine.SocketStatus) bool { return s.Open == 0 && s.Idle == 0 })
+		}
+		var clients sync.WaitGroup
+		for range 50 { // all at once, most of them closed early
+			clients.Go(func() {
+				c := r.from("127.0.0.1")
+				_, _ = io.WriteString(c, get("/stream"))
+				_ = c.Close()
+			})
+		}
+		clients.Wait()
+		r.eventually("all released", func(s engine.SocketStatus) bool { return s.Open == 0 })
+		if s := r.sockets.Status(); s != (engine.SocketStatus{}) {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func (r *socketRig) wantClosedPath(c net.Conn, path string) {
+	r.t.Helper()
+	if got, err := r.get(c, path); err == nil {
+		r.t.Errorf("%s: %q", path, got)
+	}
+}
+
+func TestSockets_ManyRefused_LogsOneLine(t *testing.T) {
+	var log testkit.Log
+	r := newSocketRig(t, "net/http", engine.SocketOptions{
+		Max: 10, MaxPerAddress: 2, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for range 2 {
+		r.want(r.from("127.0.0.1"), "/stream", "hello")
+	}
+	for range 5 {
+		r.wantClosed(r.from("127.0.0.1"))
+	}
+	text := log.String()
+	for _, must := range []string{"limit=limits.sockets_per_address", "max=2", "open=2", "refused=1", "address=127.0.0.1/32", "http.trusted_proxies"} {
+		if !strings.Contains(text, must) {
+			t.Errorf("no %q in %s", must, text)
+		}
+	}
+	if n := strings.Count(text, "\n"); n != 1 {
+		t.Errorf("%d lines: %s", n, text)
+	}
+	if s := r.sockets.Status(); s.RefusedPerAddress != 5 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -1,0 +1,343 @@
+package engine_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/engine"
+)
+
+// eachServe runs a test over every way that Serve has: http1 is the engine's own, goroutine is
+// HTTP/1.1 without an engine.
+func eachServe(t *testing.T, test func(t *testing.T, proto string)) {
+	eachOf(t, []string{"http1", "goroutine", "h2", "h2c"}, test)
+}
+
+// eachHTTP1 is eachServe where the test looks at the socket itself.
+func eachHTTP1(t *testing.T, test func(t *testing.T, proto string)) {
+	eachOf(t, []string{"http1", "goroutine"}, test)
+}
+
+func eachOf(t *testing.T, protocols []string, test func(t *testing.T, proto string)) {
+	for _, proto := range protocols {
+		t.Run(proto, func(t *testing.T) {
+			t.Parallel()
+			test(t, proto)
+		})
+	}
+}
+
+// patience bounds every wait, so that what never comes fails instead of hanging.
+const patience = time.Minute
+
+// errOver is a source's own end.
+var errOver = errors.New("the source has nothing more")
+
+// script is a source whose Append a test writes. It holds the engine to its side of the
+// contract.
+type script struct {
+	t    testing.TB
+	next func(dst []byte, turn engine.Turn) ([]byte, time.Time, error)
+
+	started chan struct{}
+	waker   engine.Waker
+	inside  atomic.Bool
+	calls   atomic.Int64
+	over    atomic.Bool
+	ended   chan ending
+}
+
+// ending is what Ended was told, and when.
+type ending struct {
+	err     error
+	written int64
+	at      time.Time
+}
+
+func newScript(t testing.TB, next func(dst []byte, turn engine.Turn) ([]byte, time.Time, error)) *script {
+	return &script{t: t, next: next, started: make(chan struct{}), ended: make(chan ending, 1)}
+}
+
+func (s *script) enter() (leave func()) {
+	if s.inside.Swap(true) {
+		s.t.Error("two methods of a source run at once")
+	}
+	return func() { s.inside.Store(false) }
+}
+
+// Start implements engine.Source.
+func (s *script) Start(w engine.Waker) {
+	defer s.enter()()
+	if s.waker != nil {
+		s.t.Error("a source was started again")
+		return
+	}
+	s.waker = w
+	close(s.started)
+}
+
+// Append implements engine.Source.
+func (s *script) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	defer s.enter()()
+	s.calls.Add(1)
+	if s.over.Load() {
+		s.t.Error("a source was asked after its end")
+	}
+	if s.waker == nil {
+		s.t.Error("a source was asked before its start")
+	}
+	return s.next(dst, turn)
+}
+
+// Ended implements engine.Source.
+func (s *script) Ended(err error, written int64) {
+	defer s.enter()()
+	if s.over.Swap(true) {
+		s.t.Errorf("a source was ended again: %v", err)
+		return
+	}
+	s.ended <- ending{err, written, time.Now()}
+}
+
+func (s *script) wake() {
+	<-s.started
+	s.waker.Wake()
+}
+
+// end waits for the end.
+func (s *script) end(t testing.TB) ending {
+	t.Helper()
+	select {
+	case e := <-s.ended:
+		return e
+	case <-time.After(patience):
+		t.Fatal("the source was not ended")
+		return ending{}
+	}
+}
+
+// frames is a source of frames that ends with an error behind the last.
+func frames(t testing.TB, all [][]byte, end error) *script {
+	return newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+		for start := len(dst); len(all) > 0 && len(dst)-start < turn.Room; all = all[1:] {
+			dst = append(dst, all[0]...)
+		}
+		if len(all) > 0 {
+			return dst, time.Time{}, nil
+		}
+		return dst, time.Time{}, end
+	})
+}
+
+// endless is a source that always has more.
+func endless(t testing.TB) *script {
+	frame := []byte(strings.Repeat("x", 10<<10))
+	return newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+		for start := len(dst); len(dst)-start < turn.Room; {
+			dst = append(dst, frame...)
+		}
+		return dst, time.Time{}, nil
+	})
+}
+
+// standing waits until a source was not asked for a while: its peer takes no more. That it was
+// only slow does no harm.
+func standing(src *script) {
+	last := int64(-1)
+	for same := 0; same < 15; time.Sleep(20 * time.Millisecond) {
+		calls := src.calls.Load()
+		if same++; calls != last {
+			same, last = 0, calls
+		}
+	}
+}
+
+// numbers is a source of what is put into it, a line each, behind a first line with 0.
+type numbers struct {
+	*script
+	mu   sync.Mutex
+	left []int
+	stop error
+}
+
+func newNumbers(t testing.TB) *numbers {
+	n := &numbers{left: []int{0}}
+	n.script = newScript(t, n.send)
+	return n
+}
+
+func (n *numbers) send(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for start := len(dst); len(n.left) > 0 && len(dst)-start < turn.Room; n.left = n.left[1:] {
+		dst = append(strconv.AppendInt(dst, int64(n.left[0]), 10), '\n')
+	}
+	if len(n.left) > 0 {
+		return dst, time.Time{}, nil
+	}
+	return dst, time.Time{}, n.stop
+}
+
+func (n *numbers) put(i int) {
+	n.mu.Lock()
+	n.left = append(n.left, i)
+	n.mu.Unlock()
+	n.wake()
+}
+
+func (n *numbers) finish(err error) {
+	n.mu.Lock()
+	n.stop = err
+	n.mu.Unlock()
+	n.wake()
+}
+
+// serving is a server that hands each request's source to Serve.
+type serving struct {
+	pair
+	engine *engine.Engine // nil unless the protocol is http1
+}
+
+func newServing(t testing.TB, with setup, source func(*http.Request) engine.Source) *serving {
+	t.Helper()
+	s := new(serving)
+	if with.proto == "http1" {
+		s.engine = newEngine(t)
+	}
+	s.serve(t, with, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Kept", "yes")
+		s.engine.Serve(w, r, source(r), with.opts)
+	})
+	return s
+}
+
+func (s *serving) serve(t testing.TB, with setup, handler http.HandlerFunc) {
+	s.server = httptest.NewUnstartedServer(handler)
+	s.start(with)
+	var cancel context.CancelFunc
+	s.ctx, cancel = context.WithTimeout(context.Background(), patience)
+	t.Cleanup(func() {
+		cancel()
+		s.thaw()
+		s.server.CloseClientConnections()
+		s.server.Close()
+	})
+}
+
+// serveOne is a server for one request.
+func serveOne(t testing.TB, with setup, src engine.Source) *serving {
+	t.Helper()
+	return newServing(t, with, func(*http.Request) engine.Source { return src })
+}
+
+func newEngine(t testing.TB) *engine.Engine {
+	t.Helper()
+	e, err := engine.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+const request = "GET / HTTP/1.1\r\nHost: tidemark\r\n\r\n"
+
+// raw dials, and sends a request as it is.
+func (s *serving) raw(t testing.TB, request string) *net.TCPConn {
+	t.Helper()
+	return s.rawBy(t, new(net.Dialer), request)
+}
+
+func (s *serving) rawBy(t testing.TB, d *net.Dialer, request string) *net.TCPConn {
+	t.Helper()
+	c, err := d.DialContext(s.ctx, "tcp", s.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	return c.(*net.TCPConn)
+}
+
+// lines reads a response's body by lines.
+type lines struct {
+	t testing.TB
+	*bufio.Scanner
+}
+
+func bodyLines(t testing.TB, body io.Reader) lines { return lines{t, bufio.NewScanner(body)} }
+
+// rawLines reads the response from a connection.
+func rawLines(t testing.TB, c net.Conn) lines {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bodyLines(t, resp.Body)
+}
+
+// number reads the next; the test fails where there is none.
+func (l lines) number() int {
+	l.t.Helper()
+	if !l.Scan() {
+		l.t.Fatalf("the stream ended: %v", l.Err())
+	}
+	n, err := strconv.Atoi(l.Text())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return n
+}
+
+func (l lines) want(n int) {
+	l.t.Helper()
+	if got := l.number(); got != n {
+		l.t.Fatalf("%d arrived for %d", got, n)
+	}
+}
+
+// dechunk takes a raw response apart by hand: what is left behind the last whole chunk is
+// returned, too.
+func dechunk(t testing.TB, raw []byte) (head http.Header, body, rest []byte) {
+	t.Helper()
+	i := bytes.Index(raw, []byte("\r\n\r\n"))
+	if i < 0 {
+		t.Fatalf("no head in %q", raw)
+	}
+	status, fields, _ := bytes.Cut(raw[:i+2], []byte("\r\n"))
+	if string(status) != "HTTP/1.1 200 OK" {
+		t.Errorf("status line %q", status)
+	}
+	head = http.Header{}
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(fields, []byte("\r\n")), []byte("\r\n")) {
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		head.Add(string(name), string(value))
+	}
+	for rest = raw[i+4:]; ; {
+		line, more, found := bytes.Cut(rest, []byte("\r\n"))
+		size, err := strconv.ParseUint(string(line), 16, 31)
+		if !found || err != nil || len(more) < int(size)+2 || string(more[size:size+2]) != "\r\n" {
+			return head, body, rest
+		}
+		if size == 0 {
+			t.Error("the last chunk says that the stream is complete")
+		}
+		body, rest = append(body, more[:size]...), more[size+2:]
+	}
+}

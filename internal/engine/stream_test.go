@@ -1,0 +1,351 @@
+package engine_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/engine"
+)
+
+// eachProtocol runs a test over every way to carry a stream.
+func eachProtocol(t *testing.T, test func(t *testing.T, proto string)) {
+	for _, proto := range []string{"http1", "h2", "h2c"} {
+		t.Run(proto, func(t *testing.T) {
+			t.Parallel()
+			test(t, proto)
+		})
+	}
+}
+
+// socketBuffers are small, so that tests need not write megabytes until the kernel takes no
+// more, but hold two segments of the loopback: below that TCP waits on its timers.
+const socketBuffers = 128 << 10
+
+// pair is a server whose one handler writes a stream, and a client whose socket can freeze.
+type pair struct {
+	server *httptest.Server
+	ctx    context.Context
+	result chan error // what the handler says
+
+	buffer int
+	wrap   func(net.Listener) net.Listener // nil for none
+
+	mu    sync.Mutex
+	conns []*frozenConn
+}
+
+// setup says what a pair is made of. Its zero value works.
+type setup struct {
+	proto  string
+	opts   engine.Options
+	http2  *http.HTTP2Config // of the server
+	window int               // how much of a stream the client takes ahead over HTTP/2
+	buffer int               // of the sockets; socketBuffers when zero
+}
+
+func newPair(t *testing.T, with setup, handler func(context.Context, *engine.Stream) error) *pair {
+	p := &pair{result: make(chan error, 1)}
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Kept", "yes")
+		s := engine.Open(w, with.opts)
+		p.result <- handler(r.Context(), s)
+		s.Abort()
+	}))
+	p.start(with)
+	var cancel context.CancelFunc
+	p.ctx, cancel = context.WithTimeout(context.Background(), patience)
+	t.Cleanup(func() {
+		cancel()
+		p.thaw()
+		p.server.Close()
+	})
+	return p
+}
+
+func (p *pair) start(with setup) {
+	p.buffer = cmp.Or(with.buffer, socketBuffers)
+	p.server.Config.HTTP2, p.server.Config.ErrorLog = with.http2, log.New(io.Discard, "", 0)
+	p.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetWriteBuffer(p.buffer)
+		}
+		return ctx
+	}
+	if p.wrap != nil {
+		p.server.Listener = p.wrap(p.server.Listener)
+	}
+	tr := p.startServer(with.proto)
+	if with.window > 0 {
+		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: with.window, MaxReceiveBufferPerConnection: with.window}
+	}
+	tr.DialContext = p.dial
+}
+
+func (p *pair) startServer(proto string) *http.Transport {
+	if p.server.EnableHTTP2 = proto == "h2"; p.server.EnableHTTP2 {
+		p.server.StartTLS()
+		return p.server.Client().Transport.(*http.Transport)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(proto == "http1" || proto == "goroutine")
+	protocols.SetUnencryptedHTTP2(proto == "h2c")
+	p.server.Config.Protocols = protocols
+	p.server.Start()
+	tr := p.server.Client().Transport.(*http.Transport)
+	tr.Protocols = protocols
+	return tr
+}
+
+func (p *pair) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.(*net.TCPConn).SetReadBuffer(p.buffer)
+	frozen := &frozenConn{Conn: c}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = append(p.conns, frozen)
+	return frozen, nil
+}
+
+func (p *pair) get(t *testing.T) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := p.server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+func (p *pair) freeze() { p.each((*frozenConn).freeze) }
+func (p *pair) thaw()   { p.each((*frozenConn).thaw) }
+
+func (p *pair) each(do func(*frozenConn)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		do(c)
+	}
+}
+
+// frozenConn is a peer that has lost its line, or sleeps: while it is frozen nothing is read
+// from the socket.
+type frozenConn struct {
+	net.Conn
+	mu     sync.Mutex
+	thawed chan struct{} // nil unless it is frozen
+}
+
+func (c *frozenConn) freeze() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.thawed == nil {
+		c.thawed = make(chan struct{})
+	}
+}
+
+func (c *frozenConn) thaw() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.thawed != nil {
+		close(c.thawed)
+		c.thawed = nil
+	}
+}
+
+func (c *frozenConn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	thawed := c.thawed
+	c.mu.Unlock()
+	if thawed != nil {
+		<-thawed
+	}
+	return c.Conn.Read(b)
+}
+
+// TestFrames of all sizes arrive whole and in order, large ones in pieces, and are counted.
+func TestFrames(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		var frames [][]byte
+		for i, size := range []int{1, 0, 100, 16<<10 - 101, 1, 16 << 10, 16<<10 + 1, 300 << 10, 7} {
+			frames = append(frames, bytes.Repeat([]byte{byte('a' + i)}, size))
+		}
+		want := bytes.Join(frames, nil)
+		var stream *engine.Stream
+		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Stream) error {
+			stream = s
+			for range 2 {
+				if err := s.Write(frames...); err != nil {
+					return err
+				}
+			}
+			return s.Write()
+		})
+		resp := p.get(t)
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Kept") != "yes" {
+			t.Errorf("%s with %v", resp.Status, resp.Header)
+		}
+		got, err := io.ReadAll(resp.Body)
+		if err == nil {
+			t.Error("the stream ended cleanly")
+		}
+		if !bytes.Equal(got, append(bytes.Clone(want), want...)) {
+			t.Errorf("%d bytes arrived, %d were written", len(got), 2*len(want))
+		}
+		if err := <-p.result; err != nil || stream.Written() != int64(len(got)) {
+			t.Errorf("error %v, %d bytes counted, %d arrived", err, stream.Written(), len(got))
+		}
+	})
+}
+
+// TestEachWriteIsFlushed: what was written arrives though nothing follows.
+func TestEachWriteIsFlushed(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		heard := make(chan struct{})
+		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Stream) error {
+			for range 3 {
+				if err := s.Write([]byte("tick\n")); err != nil {
+					return err
+				}
+				<-heard
+			}
+			return nil
+		})
+		resp := p.get(t)
+		for range 3 {
+			var tick [5]byte
+			if _, err := io.ReadFull(resp.Body, tick[:]); err != nil {
+				t.Fatal(err)
+			}
+			heard <- struct{}{}
+		}
+	})
+}
+
+// TestSilence: a stream that nothing is written to lasts, however short the timeout.
+func TestSilence(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		const timeout = time.Second // which a write must keep on a busy machine, too
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, func(ctx context.Context, s *engine.Stream) error {
+			err := s.Write([]byte("before\n"))
+			select {
+			case <-time.After(3 * timeout):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			return errors.Join(err, s.Write([]byte("after\n")))
+		})
+		text, _ := io.ReadAll(p.get(t).Body)
+		if err := <-p.result; err != nil || string(text) != "before\nafter\n" {
+			t.Errorf("got %q, error %v", text, err)
+		}
+	})
+}
+
+// writeForEver writes until a write fails, with the time that the last one took.
+func writeForEver(took *time.Duration) func(context.Context, *engine.Stream) error {
+	return func(_ context.Context, s *engine.Stream) error {
+		frame := []byte(strings.Repeat("x", 10<<10))
+		for {
+			start := time.Now()
+			err := s.Write(frame, frame, frame, frame, frame)
+			if *took = time.Since(start); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// TestClientTakesNothing: it reads no body, while its connection works.
+func TestClientTakesNothing(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		const timeout = 100 * time.Millisecond
+		var took time.Duration
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, writeForEver(&took))
+		resp := p.get(t)
+		err := <-p.result
+		if proto == "http1" && !errors.Is(err, os.ErrDeadlineExceeded) || took < timeout {
+			t.Errorf("after %v: %v", took, err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err == nil {
+			t.Error("the stream ended cleanly")
+		}
+	})
+}
+
+// TestFrozenPeer: over HTTP/2 the end of a stream must be written too, which a socket that
+// takes nothing keeps from happening. There the server's pings find out.
+func TestFrozenPeer(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		const timeout = time.Second // for a handshake and pings on a busy machine
+		frozen := make(chan struct{})
+		p := newPair(t, setup{
+			proto: proto, opts: engine.Options{WriteTimeout: timeout},
+			http2: &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout},
+		}, func(ctx context.Context, s *engine.Stream) error {
+			if err := s.Write([]byte("the line stands\n")); err != nil {
+				return err
+			}
+			<-frozen
+			return writeForEver(new(time.Duration))(ctx, s)
+		})
+		p.get(t)
+		p.freeze()
+		close(frozen)
+		select {
+		case <-p.result:
+		case <-p.ctx.Done():
+			t.Error("the handler hangs")
+		}
+	})
+}
+
+// TestSlowClient takes a little at a time, for longer than the timeout.
+func TestSlowClient(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		const timeout, total = 2 * time.Second, 2 << 20
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}, window: 64 << 10}, func(_ context.Context, s *engine.Stream) error {
+			return s.Write(make([]byte, total))
+		})
+		body, start := p.get(t).Body, time.Now()
+		got := 0
+		for buf := make([]byte, total/64); got < total; time.Sleep(timeout / 32) {
+			n, err := body.Read(buf)
+			if got += n; err != nil {
+				break
+			}
+		}
+		if err := <-p.result; err != nil || got != total {
+			t.Errorf("cut off after %v with %d of %d bytes: %v", time.Since(start), got, total, err)
+		}
+		if took := time.Since(start); took < timeout {
+			t.Errorf("the client was not slow: %v", took)
+		}
+	})
+}
+
+// TestNoDeadlines: a writer that cannot be given a deadline could block for ever.
+func TestNoDeadlines(t *testing.T) {
+	s := engine.Open(httptest.NewRecorder(), engine.Options{})
+	if err := s.Write([]byte("x")); !errors.Is(err, http.ErrNotSupported) {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,146 @@
+package feed_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/feed/feedtest"
+)
+
+// copyRig is a copy with ten events.
+func copyRig(t *testing.T, opts feed.Options) *rig {
+	log := feedtest.NewMemLog()
+	log.SetCopy(feed.CopyBehind)
+	r := newRig(t, log, opts)
+	r.publish(10, "n.a")
+	return r
+}
+
+// A client that has more than the copy does waits for what comes after its position, however
+// long that takes, while its stream is live.
+func TestAheadOfACopy(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := copyRig(t, opts)
+				c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
+				if o := c.sub.Opening(); !o.Resumed || o.Gap != nil || o.ID != "14-e1" {
+					t.Errorf("opened with %+v", o)
+				}
+				c.drain(t, r)
+				time.Sleep(time.Hour)
+				if at := c.sub.Position(); at != (feed.Position{Seq: 14, Epoch: "e1"}) {
+					t.Errorf("waits at %v", at)
+				}
+				r.publish(2, "n.a")
+				r.SetCopy(feed.CopyLevel) // for a moment
+				time.Sleep(1500 * time.Millisecond)
+				r.SetCopy(feed.CopyBehind)
+				c.drain(t, r)
+				r.publish(4, "n.a")
+				c.drain(t, r)
+				c.want(t, "15", "16")
+			})
+		})
+	}
+}
+
+// A copy that stays level below the position says that the origin has lost it.
+func TestBeyondTheOriginOfACopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := copyRig(t, feed.Options{})
+		r.SetCopy(feed.CopyLevel)
+		c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
+		c.drain(t, r)
+		time.Sleep(time.Minute)
+		r.publish(3, "n.a")
+		c.drain(t, r)
+		c.want(t, "gap:future", "11", "12", "13")
+		if g := c.gaps[0]; g.Requested != "14-e1" || g.Continues.Seq != 10 {
+			t.Errorf("the gap is %+v", g)
+		}
+	})
+}
+
+// A copy that becomes a stream of its own gives the numbers between to other events, also where
+// it has passed the position before anybody looked.
+func TestCopyIsPromoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := copyRig(t, feed.Options{})
+		c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
+		r.SetCopy(feed.Original)
+		r.publish(6, "n.a")
+		c.drain(t, r)
+		time.Sleep(time.Minute)
+		c.drain(t, r)
+		r.publish(1, "n.a")
+		c.drain(t, r)
+		c.want(t, "15", "16", "gap:future", "17")
+	})
+}
+
+// A stream that was created anew with the epoch that it had is another one nevertheless to all
+// who are there, live or behind.
+func TestRecreatedWithTheSameEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{})
+		r.publish(10, "n.a")
+		live := r.subscribe(t, feed.Resume("9-e1"), "n.>")
+		live.drain(t, r)
+		behind := r.subscribe(t, feed.Resume("2-e1"), "n.>")
+		r.RecreateAlike()
+		r.publish(3, "n.a")
+		live.drain(t, r)
+		live.want(t, "10", "gap:epoch", "1", "2", "3")
+		behind.drain(t, r)
+		behind.want(t, "gap:epoch", "1", "2", "3")
+		back := r.subscribe(t, feed.Resume("2-e1"), "n.>") // which of the two is not known
+		back.drain(t, r)
+		back.want(t, "gap:possible", "3")
+	})
+}
+
+func TestReplayOfAStreamRecreatedWithTheSameEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, fromLog)
+		r.publish(10, "n.a")
+		c := r.subscribe(t, feed.Resume("2-e1"), "n.>")
+		c.step(t, r.ctx)
+		c.want(t, "3", "4", "5")
+		r.RecreateAlike()
+		r.publish(12, "n.a")
+		synctest.Wait() // until the tail knows: the window serves what it held before, too
+		c.drain(t, r)
+		c.want(t, append([]string{"3", "4", "5", "gap:epoch"}, texts(span(1, 12))...)...)
+	})
+}
+
+// A stream that lost its end, and grew past it again, is no longer trusted with the numbers that
+// it gave twice.
+func TestNumbersGivenAgain(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, nil, opts)
+				r.publish(10, "n.a")
+				synctest.Wait()
+				r.Rollback(5)
+				synctest.Wait()
+				r.publish(10, "n.a")
+				synctest.Wait()
+				for id, want := range map[string][]string{
+					"5-e1":  texts(span(6, 15)),
+					"6-e1":  append([]string{"gap:possible"}, texts(span(7, 15))...),
+					"10-e1": append([]string{"gap:possible"}, texts(span(11, 15))...),
+					"11-e1": texts(span(12, 15)),
+				} {
+					c := r.subscribe(t, feed.Resume(id), "n.>")
+					c.drain(t, r)
+					c.want(t, want...)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,87 @@
+package feed
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/histogram"
+)
+
+// Reasons are all that there are.
+var Reasons = []Reason{Trimmed, NewEpoch, Future, Malformed, Possible}
+
+// lossCounts counts by reason.
+type lossCounts [5]atomic.Uint64
+
+func (c *lossCounts) add(why Reason) {
+	for i, r := range Reasons {
+		if r == why {
+			c[i].Add(1)
+		}
+	}
+}
+
+func (c *lossCounts) load() map[Reason]uint64 {
+	counts := make(map[Reason]uint64, len(Reasons))
+	for i, r := range Reasons {
+		counts[r] = c[i].Load()
+	}
+	return counts
+}
+
+// ReplayStatus is what a node knows of the replays of a feed since the start. A subscription
+// that is cut short and goes on with another replay counts twice.
+type ReplayStatus struct {
+	Active int
+	// Completed were read to their end, Suspended were given up because the client did not read, and
+	// continue as another replay once it does. Abandoned are all others: the client left, or the log
+	// failed.
+	Completed, Suspended, Abandoned uint64
+	Events                          uint64             // read from the log
+	Duration                        histogram.Snapshot // from the first question to the log to the end
+}
+
+// replays counts the replays of a feed.
+type replays struct {
+	active                                  atomic.Int64
+	completed, suspended, abandoned, events atomic.Uint64
+	duration                                histogram.Histogram
+}
+
+func (r *replays) status() ReplayStatus {
+	return ReplayStatus{
+		Active: int(r.active.Load()), Completed: r.completed.Load(), Suspended: r.suspended.Load(), Abandoned: r.abandoned.Load(),
+		Events: r.events.Load(), Duration: r.duration.Snapshot(),
+	}
+}
+
+// watched is a Reader that is counted. It is there only as long as its replay, so that a
+// connection that is level costs nothing for it.
+type watched struct {
+	Reader
+	replays   *replays
+	outage    context.Context // ends the replay, see outages
+	began     time.Time
+	ended     bool
+	suspended bool
+}
+
+func (r *replays) watch(reader Reader, outage context.Context) *watched {
+	r.active.Add(1)
+	return &watched{Reader: reader, replays: r, outage: outage, began: time.Now()}
+}
+
+func (w *watched) Close() {
+	w.Reader.Close()
+	w.replays.active.Add(-1)
+	switch {
+	case w.ended:
+		w.replays.completed.Add(1)
+	case w.suspended:
+		w.replays.suspended.Add(1)
+	default:
+		w.replays.abandoned.Add(1)
+	}
+	w.replays.duration.Observe(0, time.Since(w.began))
+}

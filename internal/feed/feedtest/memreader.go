@@ -1,0 +1,116 @@
+package feedtest
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"github.com/tidemark/tidemark/internal/feed"
+)
+
+// Read implements feed.Log.
+func (l *MemLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+	if err := l.reachStream(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	r := &memReader{log: l, opts: opts, next: opts.From, failed: l.failed}
+	if opts.LastPerSubject {
+		r.only = l.latestLocked(opts)
+	}
+	for _, ev := range l.events {
+		if r.wants(ev) {
+			r.pending++
+		}
+	}
+	l.readers++
+	return r, nil
+}
+
+func (l *MemLog) latestLocked(opts feed.ReadOptions) map[uint64]bool {
+	latest := map[string]uint64{}
+	for _, ev := range l.events {
+		if ev.Seq <= opts.To {
+			latest[ev.Subject] = ev.Seq
+		}
+	}
+	only := map[uint64]bool{}
+	for _, seq := range latest {
+		only[seq] = true
+	}
+	return only
+}
+
+type memReader struct {
+	log     *MemLog
+	opts    feed.ReadOptions
+	next    uint64
+	only    map[uint64]bool
+	pending uint64
+	failed  int  // MemLog.failed when it was opened
+	bytes   int  // of a batch; 0 for any number
+	alone   bool // the next event is larger
+	closed  bool
+}
+
+func (r *memReader) wants(ev feed.Event) bool {
+	return ev.Seq >= r.next && ev.Seq <= r.opts.To && (r.only == nil || r.only[ev.Seq]) &&
+		(len(r.opts.Filters) == 0 || slices.ContainsFunc(r.opts.Filters, func(f string) bool { return feed.Matches(f, ev.Subject) }))
+}
+
+func (r *memReader) Pending() uint64 { return r.pending }
+
+// Request implements feed.Reader. Nothing is read ahead in memory.
+func (r *memReader) Request(bytes int) bool {
+	r.bytes = bytes
+	return true
+}
+
+func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
+	if err := r.log.reachStream(ctx); err != nil {
+		return feed.Batch{}, err
+	}
+	defer r.log.mu.Unlock()
+	if r.failed != r.log.failed {
+		return feed.Batch{}, errReplay
+	}
+	limit := r.log.ReadBatch
+	if limit == 0 {
+		limit = 3
+	}
+	batch := feed.Batch{State: r.log.stateLocked()}
+	room := r.bytes
+	for _, ev := range r.log.events {
+		if !r.wants(ev) {
+			continue
+		}
+		if r.opts.HeadersOnly {
+			ev.Data = nil
+		}
+		room -= len(ev.Data)
+		if r.bytes > 0 && room < 0 && !r.alone || len(batch.Events) == limit {
+			break
+		}
+		batch.Events = append(batch.Events, ev)
+		if r.alone {
+			break
+		}
+	}
+	if r.alone = len(batch.Events) == 0 && room < 0; r.alone {
+		return feed.Batch{}, &feed.LargeEventError{Bytes: r.bytes - room}
+	}
+	if len(batch.Events) == 0 {
+		return batch, io.EOF
+	}
+	r.next = batch.Events[len(batch.Events)-1].Seq + 1
+	return batch, nil
+}
+
+func (r *memReader) Close() {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	if !r.closed {
+		r.closed = true
+		r.log.readers--
+	}
+}

@@ -1,0 +1,75 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/feed/feedtest"
+)
+
+// InMemory is the model on [feedtest.MemLog], in synctest bubbles: a history takes no time of
+// its own, and plays the same each time.
+func InMemory(command string, histories int) Kind {
+	return Kind{
+		Command: command, Histories: histories, Bubble: synctest.Test, RemovedWithin: 2 * time.Second,
+		Open: func(_ testing.TB, p Profile) Store {
+			log := feedtest.NewMemLog()
+			log.ReadBatch = p.ReadBatch
+			if p.ChosenEpoch {
+				log.ChooseEpoch("chosen")
+			}
+			if p.Mirror {
+				log.SetCopy(feed.CopyLevel)
+			}
+			return &memStore{MemLog: log}
+		},
+	}
+}
+
+// memStore is a MemLog as a Store. All its nodes are cut off together.
+type memStore struct {
+	*feedtest.MemLog
+	backup feedtest.Backup
+	cut    map[int]bool
+}
+
+func (s *memStore) Log(int) feed.Log { return s.MemLog }
+
+func (s *memStore) Publish(subject string, data []byte) uint64 {
+	return s.MemLog.Publish(subject, "", data)
+}
+
+func (s *memStore) BackUp()   { s.backup = s.MemLog.BackUp() }
+func (s *memStore) Restore()  { s.MemLog.Restore(s.backup, true) }
+func (s *memStore) RollBack() { s.MemLog.Restore(s.backup, false) }
+
+func (s *memStore) SetReachable(node int, reachable bool) {
+	if s.cut == nil {
+		s.cut = map[int]bool{}
+	}
+	s.cut[node] = !reachable
+	if s.cut[0] || s.cut[1] {
+		s.SetDown(errors.New("cut off"))
+	} else {
+		s.SetDown(nil)
+	}
+}
+
+func (s *memStore) Disturb(int) string {
+	s.FailReaders()
+	return "every replay under way fails"
+}
+
+func (s *memStore) Settle() { synctest.Wait() }
+func (s *memStore) Calm()   { time.Sleep(3 * time.Second) }
+
+func (s *memStore) Leaks() string {
+	if n := s.OpenReaders(); n != 0 {
+		return fmt.Sprintf("%d replays were left open", n)
+	}
+	return ""
+}

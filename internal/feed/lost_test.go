@@ -1,0 +1,377 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/feed/feedtest"
+)
+
+// replayRig has n events and replays of two events a batch.
+func replayRig(t *testing.T, n int) *rig {
+	log := feedtest.NewMemLog()
+	log.ReadBatch = 2
+	r := newRig(t, log, fromLog)
+	r.publish(n, "n.a")
+	synctest.Wait()
+	return r
+}
+
+// Holes that leave at the front of the stream do not hide as many new ones behind a replay.
+func TestReplay_HoleTrimmedAtTheFrontAndAnotherMade_AnnouncesTheNewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := replayRig(t, 40)
+		r.Delete(2)
+		c := r.subscribe(t, feed.Resume("10-e1"), "n.a")
+		c.step(t, r.ctx) // 11 12
+		r.Trim(4)
+		r.Delete(30)
+		c.drain(t, r)
+		c.wantGapBefore(t, 30)
+	})
+}
+
+// wantGapBefore checks that a gap comes before the first event behind a sequence that is missing.
+func (c *client) wantGapBefore(t *testing.T, missing uint64) {
+	t.Helper()
+	behind := slices.IndexFunc(c.log, func(s string) bool { return !isGap(s) && parse(s) > missing })
+	gap := slices.IndexFunc(c.log, isGap)
+	if slices.Contains(c.seqs, missing) || behind >= 0 && (gap < 0 || gap > behind) {
+		t.Errorf("received %v, want a gap for %d before what follows it", c.log, missing)
+	}
+}
+
+func isGap(s string) bool { return len(s) > 4 && s[:4] == "gap:" }
+
+func parse(s string) (seq uint64) {
+	for _, d := range s {
+		seq = seq*10 + uint64(d-'0')
+	}
+	return seq
+}
+
+// What was announced of one incarnation says nothing of the next.
+func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{WindowEvents: 4, MaxPending: 2})
+		r.publish(40, "n.a")
+		r.Delete(30)
+		synctest.Wait()
+		c := r.subscribe(t, feed.Resume("10-e1"), "n.a")
+		c.drain(t, r)
+		r.Recreate()
+		synctest.Wait()
+		c.drain(t, r)
+		r.publish(2, "n.a")
+		c.drain(t, r)
+		c.log, c.seqs, c.gaps = nil, nil, nil
+		r.publish(20, "n.a") // beyond the list and the window of a slow client
+		synctest.Wait()
+		r.Delete(10)
+		c.drain(t, r)
+		c.wantGapBefore(t, 10)
+	})
+}
+
+// A stretch in which deletions were announced already is announced again when there are more.
+func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &brittleReader{MemLog: feedtest.NewMemLog()}
+		log.ReadBatch = 2
+		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 4}) // the window does not help
+		r.publish(40, "n.a")
+		r.Delete(35)
+		synctest.Wait()
+		c := r.subscribe(t, feed.Resume("10-e1"), "n.a") // it knows of 35
+		c.step(t, r.ctx)
+		c.log, c.gaps = nil, nil
+		log.broken = func() { r.Delete(20) } // at the next batch, which fails
+		c.drain(t, r)
+		c.wantGapBefore(t, 20)
+	})
+}
+
+// brittleReader is a log of which a replay fails once.
+type brittleReader struct {
+	*feedtest.MemLog
+	broken func()
+}
+
+type brittleReplay struct {
+	feed.Reader
+	log *brittleReader
+}
+
+func (l *brittleReader) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+	r, err := l.MemLog.Read(ctx, opts)
+	return &brittleReplay{r, l}, err
+}
+
+func (r *brittleReplay) Next(ctx context.Context) (feed.Batch, error) {
+	if broken := r.log.broken; broken != nil {
+		r.log.broken = nil
+		broken()
+		return feed.Batch{}, errors.New("broken")
+	}
+	return r.Reader.Next(ctx)
+}
+
+// The stream loses its end during a replay, and grows past the place again.
+func TestReplay_EndLostAndRegrown_ReadsWhatTookThePlace(t *testing.T) {
+	for name, tailSees := range map[string]bool{"seen by the tail": true, "before the tail sees it": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := replayRig(t, 100)
+				c := r.subscribe(t, feed.Resume("50-e1"), "n.a")
+				c.step(t, r.ctx) // 51 52
+				r.Rollback(80)
+				if tailSees {
+					synctest.Wait()
+				}
+				c.toTheEndOfTheReplay(t, r)
+				r.publish(40, "n.a")
+				c.drain(t, r)
+				if !slices.Equal(c.seqs, span(51, 120)) {
+					t.Errorf("received %v, want 51 to 120", c.log)
+				}
+			})
+		})
+	}
+}
+
+// toTheEndOfTheReplay takes the end itself, too, and not what comes after it.
+func (c *client) toTheEndOfTheReplay(t *testing.T, r *rig) {
+	t.Helper()
+	for {
+		d, behind, err := c.sub.Poll(1 << 20)
+		c.take(d)
+		if err == nil && d.Empty() && behind {
+			d, err = c.sub.Fetch(r.ctx)
+			c.take(d)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Empty() {
+			return
+		}
+	}
+}
+
+// swapLog lets a stream be created again between the end of a batch and the question for deletions.
+type swapLog struct {
+	*feedtest.MemLog
+	swap func()
+}
+
+func (l *swapLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+	if l.swap != nil {
+		l.swap()
+		l.swap = nil
+	}
+	return l.MemLog.HasHoles(ctx, from, to)
+}
+
+// That another incarnation has no deletions says nothing about the one that was read.
+func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &swapLog{MemLog: feedtest.NewMemLog()}
+		log.ReadBatch = 6
+		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2})
+		r.publish(20, "n.a")
+		synctest.Wait()
+		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
+		r.Delete(5)
+		log.swap = func() { r.Recreate(); r.publish(20, "n.a") }
+		c.drain(t, r)
+		c.want(t, append([]string{"gap:epoch"}, texts(span(1, 20))...)...)
+	})
+}
+
+// Retention that passes a deleted event between the state and the question for deletions takes
+// what lay before it, too.
+func TestReplay_HoleTrimmedBeforeDeletionsAreLookedFor_Announced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &swapLog{MemLog: feedtest.NewMemLog()}
+		log.ReadBatch = 6
+		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2})
+		r.publish(20, "n.a")
+		synctest.Wait()
+		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
+		r.Delete(5)
+		log.swap = func() { r.Trim(12) }
+		c.drain(t, r)
+		c.wantGapBefore(t, 5)
+	})
+}
+
+// Retention and a deletion meet one batch: the gap names no place behind which all is there.
+func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := replayRig(t, 20)
+		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
+		c.step(t, r.ctx) // 3 4
+		r.Trim(8)
+		r.Delete(12)
+		c.drain(t, r)
+		want := append([]string{"3", "4", "gap:possible"}, texts(span(8, 11))...)
+		c.want(t, append(want, texts(span(13, 20))...)...)
+	})
+}
+
+// A replay that cannot be opened behind a gap loses the replay, not the gap.
+func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &refusingLog{MemLog: feedtest.NewMemLog()}
+		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2, MaxPending: 1})
+		r.publish(3, "n.a")
+		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
+		c.drain(t, r)
+		r.publish(20, "n.a") // 4 to 23
+		synctest.Wait()
+		r.Trim(10)
+		log.refuse = 2
+		c.drain(t, r)
+		c.want(t, append([]string{"gap:trimmed"}, texts(span(10, 23))...)...)
+	})
+}
+
+// refusingLog refuses to open as many replays as it is set to.
+type refusingLog struct {
+	*feedtest.MemLog
+	refuse int
+}
+
+func (l *refusingLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+	if l.refuse > 0 {
+		l.refuse--
+		return nil, io.ErrNoProgress
+	}
+	return l.MemLog.Read(ctx, opts)
+}
+
+// The newest events are deleted before the tail reads them: the feed is ready, and level, without
+// the next publish, and its clients are sent a gap.
+func TestTail_NewestEventsDeletedBeforeTheyAreRead_IsLevel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newRigLogDown() // with one event
+		log.Publish("n.a", "", nil)
+		log.Publish("n.a", "", nil)
+		r := newRig(t, log, feed.Options{})
+		log.SetDown(nil)
+		<-r.feed.Ready()
+		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
+		c.drain(t, r)
+		r.SetDown(errors.New("cut"))
+		r.publish(2, "n.a") // 4 5
+		r.Delete(4)
+		r.Delete(5)
+		r.SetDown(nil)
+		c.drain(t, r)
+		c.want(t, "gap:possible")
+		if s := r.feed.Status(); s.High != 5 || s.Lost != nil {
+			t.Errorf("status %+v", s)
+		}
+		r.publish(1, "n.a")
+		c.drain(t, r)
+		c.want(t, "gap:possible", "6")
+	})
+}
+
+// stepLog lets its newest event be deleted after the feed has asked where the stream ends.
+type stepLog struct {
+	*feedtest.MemLog
+	once bool
+}
+
+func (l *stepLog) State(ctx context.Context) (feed.State, error) {
+	state, err := l.MemLog.State(ctx)
+	if !l.once {
+		l.once = true
+		l.Delete(state.LastSeq)
+	}
+	return state, err
+}
+
+func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &stepLog{MemLog: feedtest.NewMemLog()}
+		for range 5 {
+			log.Publish("n.a", "", nil)
+		}
+		r := newRigOn(t, log, log.MemLog, feed.Options{})
+		synctest.Wait()
+		select {
+		case <-r.feed.Ready():
+		default:
+			t.Errorf("the feed is not ready: %+v", r.feed.Status())
+		}
+	})
+}
+
+// The first batch of the latest events cannot be read: they are read by another replay.
+func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &brittleReader{MemLog: feedtest.NewMemLog()}
+		r := newRigOn(t, l, l.MemLog, feed.Options{})
+		r.publish(3, "n.a")
+		r.publish(2, "n.b")
+		synctest.Wait()
+		l.broken = func() {}
+		start, _ := feed.ParseFrom("last", time.Now())
+		c := r.subscribe(t, start)
+		c.drain(t, r)
+		c.want(t, "3", "5")
+		if o := c.sub.Opening(); o.Position.Seq != 2 || o.Pending != 2 {
+			t.Errorf("opened with %+v", o)
+		}
+	})
+}
+
+// A client that begins with the latest events and takes none for a while does not get those that were
+// deleted in between.
+func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, feed.Options{})
+		r.publish(3, "n.a")
+		r.publish(2, "n.b")
+		synctest.Wait()
+		start, _ := feed.ParseFrom("last", time.Now())
+		c := r.subscribe(t, start)
+		r.Delete(3)
+		time.Sleep(2 * time.Second)
+		c.drain(t, r)
+		c.want(t, "5") // what lies before the opening is not delivered after it
+	})
+}
+
+// A stream that loses its end takes deletions there back. As many new ones elsewhere leave the number
+// of deletions as it was.
+func TestReplay_DeletionTakenBackWithTheEnd_AnnouncesTheNewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := hookRigUnarmed(t)
+		r.Delete(10)
+		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
+		c.step(t, r.ctx) // 1 2 3
+		c.step(t, r.ctx) // 4 5 6
+		r.Rollback(9)
+		r.Delete(8)
+		c.drain(t, r)
+		announced := false
+		for _, entry := range c.log {
+			announced = announced || entry == "gap:possible"
+			if entry == "9" && !announced {
+				t.Errorf("8 was passed over without a gap: %v", c.log)
+			}
+			if entry == "6" {
+				announced = false // what was announced before says nothing of it
+			}
+		}
+	})
+}

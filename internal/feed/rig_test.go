@@ -1,0 +1,164 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/feed/feedtest"
+)
+
+// rig is a running feed over a log in memory.
+type rig struct {
+	*feedtest.MemLog
+	feed    *feed.Feed
+	ctx     context.Context
+	fromLog bool
+}
+
+// fromLog stands for options of their own: subscriptions that always begin with the log.
+var fromLog = feed.Options{MaxPending: 127}
+
+// newRig starts a feed over log; nil for an empty one. Within a synctest bubble everything
+// has ended when the test ends.
+func newRig(t *testing.T, log *feedtest.MemLog, opts feed.Options) *rig {
+	t.Helper()
+	if log == nil {
+		log = feedtest.NewMemLog()
+	}
+	return newRigOn(t, log, log, opts)
+}
+
+// newRigOn starts a feed that reads behind, which keeps its events in log.
+func newRigOn(t *testing.T, behind feed.Log, log *feedtest.MemLog, opts feed.Options) *rig {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &rig{MemLog: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
+	var tail sync.WaitGroup
+	tail.Go(func() { _ = r.feed.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		tail.Wait()
+		if n := log.OpenReaders(); n != 0 {
+			t.Errorf("%d readers were left open", n)
+		}
+	})
+	return r
+}
+
+// publish stores n numbered events on a subject.
+func (r *rig) publish(n int, subject string) {
+	for range n {
+		r.Publish(subject, "", []byte("x"))
+	}
+}
+
+// client collects what a subscription gives.
+type client struct {
+	sub  *feed.Subscription
+	seqs []uint64
+	gaps []feed.Gap
+	log  []string // "3 4 gap:trimmed 9", as it came
+}
+
+func (r *rig) subscribe(t *testing.T, start feed.Start, filters ...string) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
+	defer cancel()
+	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: r.fromLog})
+	if err != nil {
+		t.Fatalf("Subscribe: %v", err)
+	}
+	t.Cleanup(sub.Close)
+	c := &client{sub: sub}
+	if gap := sub.Opening().Gap; gap != nil {
+		c.take(feed.Delivery{Gap: gap})
+	}
+	return c
+}
+
+func (c *client) take(d feed.Delivery) {
+	if d.Gap != nil {
+		c.gaps = append(c.gaps, *d.Gap)
+		c.log = append(c.log, "gap:"+string(d.Gap.Reason))
+	}
+	for _, f := range d.Frames {
+		c.seqs = append(c.seqs, f.Seq)
+		c.log = append(c.log, strconv.FormatUint(f.Seq, 10))
+	}
+}
+
+// step takes what Next gives once.
+func (c *client) step(t *testing.T, ctx context.Context) {
+	t.Helper()
+	d, err := c.sub.Next(ctx)
+	if err != nil {
+		t.Fatalf("Next: %v", err)
+	}
+	c.take(d)
+}
+
+// drain takes what comes until nothing has come for a while. In a synctest bubble the while
+// costs no time and proves that nothing more is under way.
+func (c *client) drain(t *testing.T, r *rig) {
+	t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
+		d, err := c.sub.Next(ctx)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("Next: %v", err)
+		}
+		c.take(d)
+	}
+}
+
+// until takes what comes until the sequence last was seen.
+func (c *client) until(ctx context.Context, last uint64) error {
+	for len(c.seqs) == 0 || c.seqs[len(c.seqs)-1] < last {
+		d, err := c.sub.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("after %d events: %w", len(c.seqs), err)
+		}
+		c.take(d)
+	}
+	return nil
+}
+
+func (c *client) want(t *testing.T, log ...string) {
+	t.Helper()
+	if !slices.Equal(c.log, log) {
+		t.Errorf("received %v, want %v", c.log, log)
+	}
+}
+
+func span(from, to uint64) (seqs []uint64) {
+	for seq := from; seq <= to; seq++ {
+		seqs = append(seqs, seq)
+	}
+	return seqs
+}
+
+func texts(seqs []uint64) (out []string) {
+	for _, s := range seqs {
+		out = append(out, strconv.FormatUint(s, 10))
+	}
+	return out
+}
+
+// newRigLogDown is a log with one event that is out of reach.
+func newRigLogDown() *feedtest.MemLog {
+	log := feedtest.NewMemLog()
+	log.Publish("n.a", "", nil)
+	log.SetDown(errors.New("not up yet"))
+	return log
+}

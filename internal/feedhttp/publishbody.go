@@ -1,0 +1,157 @@
+package feedhttp
+
+import (
+	"cmp"
+	"errors"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+)
+
+// PublishBody stores the body of a POST request as the data of one event, whatever its content
+// type. The subject is the path value "subject", as of a pattern such as
+// "POST /publish/{subject...}": the path is decoded once, so that a token with %2E is written
+// with %252E there.
+//
+// Of the request's headers these alone have an effect on the event: Event-Type, Idempotency-Key,
+// Nats-TTL, Content-Type, and those of CloudEvents (ce-*).
+type PublishBody struct{ publisher }
+
+// NewPublishBody returns the handler of POST /publish/{subject}.
+func NewPublishBody(opts PublishOptions) *PublishBody {
+	return &PublishBody{publisher{opts.withDefaults()}}
+}
+
+func (h *PublishBody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id, ok := h.enter(w, r)
+	if !ok {
+		return
+	}
+	msgs, err := h.event(w, r)
+	h.finish(w, r, id, msgs, false, err)
+}
+
+func (h *PublishBody) event(w http.ResponseWriter, r *http.Request) ([]feed.Message, error) {
+	_, named, err := queryUser(r)
+	if err != nil {
+		return nil, err
+	}
+	if named {
+		return nil, &fieldError{field: "user", reason: "stands in place of the subject in the path; send one of them"}
+	}
+	return h.body(w, r, r.PathValue("subject"), "subject")
+}
+
+// toUser reads POST /publish?user=, whose body is the data of one event.
+func (p *publisher) toUser(w http.ResponseWriter, r *http.Request, user string) ([]feed.Message, error) {
+	subject, err := p.userSubject(user)
+	if err != nil {
+		return nil, err
+	}
+	return p.body(w, r, subject, "user")
+}
+
+// body reads a request whose body is the data of one event. subjectField names what the subject
+// comes from.
+func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjectField string) ([]feed.Message, error) {
+	msg, err := fromHeader(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	msg.Subject = subject
+	if msg.Data, err = p.readBody(w, http.MaxBytesReader(w, r.Body, p.opts.MaxBytes)); err != nil {
+		return nil, err
+	}
+	if len(msg.Data) == 0 {
+		return nil, errors.New("the body is empty; it is the data of the event")
+	}
+	if err := checkText(msg.Data); err != nil {
+		return nil, err
+	}
+	if err := p.check(r.Context(), msg, 0, false); err != nil {
+		return nil, renameFields(err, map[string]string{"subject": subjectField, "id": "Idempotency-Key", "event": "Event-Type", "ttl": "Nats-TTL"})
+	}
+	return []feed.Message{msg}, nil
+}
+
+// fromHeader returns what the header of a request says of the event in its body. Headers that are
+// not named here are those of the request alone: Nats-Rollup would delete events.
+func fromHeader(header http.Header) (msg feed.Message, err error) {
+	attributes, err := cloudEvent(header)
+	if err != nil {
+		return msg, err
+	}
+	var lifetime, contentType string
+	for name, into := range map[string]*string{
+		"Event-Type": &msg.Type, "Idempotency-Key": &msg.ID, "Nats-TTL": &lifetime, "Content-Type": &contentType,
+	} {
+		if *into, err = single(header, name); err != nil {
+			return msg, err
+		}
+	}
+	if msg.TTL, err = parseLifetime(lifetime); err != nil {
+		return msg, err
+	}
+	msg.Header = attributes
+	if !isDefaultType(contentType) {
+		if msg.Header == nil {
+			msg.Header = make(map[string]string, 1)
+		}
+		msg.Header["Content-Type"] = contentType
+	}
+	msg.Type = cmp.Or(msg.Type, attributes[cloudEventType])
+	msg.ID = cmp.Or(msg.ID, cloudEventKey(attributes))
+	return msg, nil
+}
+
+// single returns a header that may be there once at most.
+func single(header http.Header, name string) (string, error) {
+	values := header[http.CanonicalHeaderKey(name)]
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		return values[0], nil
+	}
+	return "", &fieldError{field: name, reason: "is there " + strconv.Itoa(len(values)) + " times; send it once"}
+}
+
+// parseLifetime reads Nats-TTL as JetStream does, a number of seconds or a duration such as 1h30m,
+// but for "never": an event that outlives the stream's limits is not for publishers to have.
+func parseLifetime(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	lifetime, err := time.ParseDuration(s)
+	if seconds, numErr := strconv.ParseUint(s, 10, 31); numErr == nil {
+		lifetime, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || lifetime < time.Second {
+		return 0, &fieldError{field: "Nats-TTL", reason: "must be a number of seconds, or a duration such as 90s or 1h, of at least one second"}
+	}
+	return lifetime.Truncate(time.Second), nil
+}
+
+// isDefaultType reports whether a content type is what HTTP clients send by themselves, and says
+// nothing about the data.
+func isDefaultType(contentType string) bool {
+	if contentType == "" {
+		return true
+	}
+	name, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	switch name {
+	case "application/x-www-form-urlencoded", "application/octet-stream":
+		return true
+	case "text/plain":
+		charset := params["charset"]
+		return len(params) == 0 || len(params) == 1 && strings.EqualFold(charset, "utf-8")
+	}
+	return false
+}

@@ -1,0 +1,119 @@
+package feedhttp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidemark/tidemark/internal/feed"
+)
+
+// recipient is a user's id in the JSON of a request: a string or an integer, as issuers of
+// tokens have either. The zero value is a request without one.
+type recipient struct {
+	id    string
+	named bool
+}
+
+// UnmarshalJSON refuses null and an empty string: an event for one user must not go elsewhere by
+// mistake.
+func (r *recipient) UnmarshalJSON(b []byte) (err error) {
+	if r.named {
+		return &fieldError{field: "user", reason: "is there twice"}
+	}
+	r.named = true
+	r.id, err = parseID(b, "user")
+	return err
+}
+
+// MarshalJSON returns what UnmarshalJSON reads.
+func (r recipient) MarshalJSON() ([]byte, error) { return json.Marshal(r.id) }
+
+// parseID reads a JSON string, or an integer as it is written. Other numbers have several
+// spellings, and would be other users.
+func parseID(b []byte, field string) (id string, err error) {
+	if b[0] == '"' {
+		if err := json.Unmarshal(b, &id); err != nil {
+			return "", err
+		}
+		if strings.ContainsRune(id, utf8.RuneError) { // the decoder's, for half of a surrogate pair
+			return "", &fieldError{field: field, reason: "is not valid UTF-8"}
+		}
+	} else if digits := strings.TrimPrefix(string(b), "-"); strings.Trim(digits, "0123456789") == "" {
+		id = string(b)
+	}
+	if id == "" {
+		return "", &fieldError{field: field, reason: "must be a string that is not empty, or an integer"}
+	}
+	return id, nil
+}
+
+// subjectOf returns the subject of a request that names it, or a user in its place.
+func (p *publisher) subjectOf(req PublishRequest) (string, error) {
+	switch {
+	case !req.User.named:
+		return req.Subject, nil
+	case req.Subject != "":
+		return "", &fieldError{field: "user", reason: "takes the place of subject; send one of them"}
+	}
+	return p.userSubject(req.User.id)
+}
+
+func (p *publisher) userSubject(user string) (string, error) {
+	template, err := feed.UserTemplate(p.opts.Templates)
+	if err != nil {
+		return "", &fieldError{field: "user", reason: err.Error(), status: http.StatusUnprocessableEntity}
+	}
+	subject, _, err := template.Expand(map[string]string{"user": user})
+	if err != nil {
+		return "", &fieldError{field: "user", reason: err.Error()}
+	}
+	return subject, nil
+}
+
+// queryUser returns the user of POST /publish?user=, whose body is the data of one event. named is
+// false for a request without the parameter.
+func queryUser(r *http.Request) (user string, named bool, err error) {
+	if r.URL.RawQuery == "" {
+		return "", false, nil
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", false, badRequest("the query cannot be read: %v", err)
+	}
+	values := query["user"]
+	switch {
+	case len(values) == 0:
+		return "", false, nil
+	case len(values) > 1:
+		return "", true, badRequest("?user= is there %d times; send it once", len(values))
+	case values[0] == "":
+		return "", true, badRequest("?user= is empty; name the user that the event is for")
+	}
+	return values[0], true, nil
+}
+
+// renameFields names the fields of an error as the request has them.
+func renameFields(err error, names map[string]string) error {
+	if wrong, ok := errors.AsType[*fieldError](err); ok {
+		if name := names[wrong.field]; name != "" {
+			wrong.field = name
+		}
+	}
+	return err
+}
+
+// deliverable returns why a subject would reach no client.
+func (p *publisher) deliverable(ctx context.Context, subject string) error {
+	if p.opts.Accept == nil {
+		return nil
+	}
+	if err := p.opts.Accept(ctx, subject); err != nil {
+		return &fieldError{field: "subject", reason: err.Error(), status: http.StatusUnprocessableEntity}
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package feedhttp
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/engine"
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/feed/feedtest"
+)
+
+// turns counts the wakes of sessions, in place of an engine.
+type turns chan struct{}
+
+func (t turns) Wake() { t <- struct{}{} }
+
+func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemLog, wakes turns, sessions []*session) {
+	log = feedtest.NewMemLog()
+	f := feed.New(log, feed.Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var tail sync.WaitGroup
+	tail.Go(func() { _ = f.Run(ctx) })
+	b.Cleanup(func() { cancel(); tail.Wait() })
+	<-f.Ready()
+	t, err := feed.ParseTemplate("n.all")
+	if err != nil {
+		b.Fatal(err)
+	}
+	h = NewSubscribe(SubscribeOptions{Feed: f, Stream: "NEWS", Selection: Selection{Defaults: []feed.Template{t}}})
+	wakes = make(turns, 4*n)
+	for range n {
+		s, err := h.newSession(httptest.NewRequest(http.MethodGet, "/", nil))
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.enter(s, func() {})
+		s.Start(wakes)
+		sessions = append(sessions, s)
+		<-wakes
+	}
+	return h, log, wakes, sessions
+}
+
+// BenchmarkTurn hands one event to each of a thousand sessions, without a socket: what a
+// delivery costs beside its write.
+func BenchmarkTurn(b *testing.B) {
+	const n = 1000
+	_, log, wakes, sessions := benchSessions(b, n)
+	buf := make([]byte, 0, 64<<10)
+	turn := func() {
+		for _, s := range sessions {
+			if _, _, err := s.Append(buf, engine.Turn{Room: 64 << 10, Now: time.Now()}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	turn() // the openings
+	payload := make([]byte, 100)
+	for b.Loop() {
+		log.Publish("n.all", "", payload)
+		for range n {
+			<-wakes
+		}
+		turn()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/delivery")
+}
+
+// BenchmarkStatus is what a scrape asks of a handler.
+func BenchmarkStatus(b *testing.B) {
+	for _, n := range []int{1000, 20_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h, _, _, sessions := benchSessions(b, n)
+			for _, s := range sessions {
+				_, _, _ = s.Append(nil, engine.Turn{Room: 64 << 10, Now: time.Now()})
+			}
+			for b.Loop() {
+				if s := h.Status(); s.Live != n {
+					b.Fatalf("%+v", s)
+				}
+			}
+		})
+	}
+}

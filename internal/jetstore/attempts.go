@@ -1,0 +1,103 @@
+package jetstore
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// attempts logs why attempts to connect fail: each cause once until the connection is there again,
+// as a long outage has an attempt every second or two.
+type attempts struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	logged map[string]bool
+}
+
+// maxCauses bounds the causes that are remembered. A cluster has a few for each server.
+const maxCauses = 64
+
+func (a *attempts) report(err error) {
+	if isNoCause(err) {
+		return
+	}
+	a.mu.Lock()
+	cause := strings.ToLower(err.Error()) // nats.go has two spellings of what a server reports
+	known := a.logged[cause] || len(a.logged) >= maxCauses
+	if !known {
+		if a.logged == nil {
+			a.logged = make(map[string]bool)
+		}
+		a.logged[cause] = true
+	}
+	a.mu.Unlock()
+	if !known {
+		a.log.Warn("cannot connect to NATS; retrying", "error", err)
+	}
+}
+
+func (a *attempts) connected() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.logged = nil
+}
+
+// watch reports what fails after the socket is there, such as TLS and the login, until the connection
+// is closed: nats.go calls no handler for it. Nothing waits for its goroutine, which ends as those of
+// the connection do.
+func (a *attempts) watch(nc *nats.Conn) {
+	status := nc.StatusChanged(nats.CONNECTING, nats.RECONNECTING, nats.CLOSED)
+	go func() {
+		defer nc.RemoveStatusListener(status)
+		trying := false
+		for s := range status {
+			if s == nats.CLOSED {
+				return
+			}
+			if trying && s == nats.RECONNECTING {
+				a.report(nc.LastError())
+			}
+			trying = s == nats.CONNECTING
+		}
+	}()
+}
+
+// isNoCause reports that an error only follows from a connection that is not there: that no server
+// was reached, and that nothing is buffered for one. It says nothing about the reason.
+func isNoCause(err error) bool {
+	return err == nil || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrReconnectBufExceeded)
+}
+
+// NotConnected reports that a request failed because there is no connection at all, so that another
+// line of the log has the reason.
+func NotConnected(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded) }
+
+// LastError returns the last error of the connection that says why it is not there; nil where it is
+// connected or no such error is known.
+func LastError(nc *nats.Conn) error {
+	if err := nc.LastError(); !isNoCause(err) {
+		return err
+	}
+	return nil
+}
+
+// redacted are the addresses of the servers, without logins.
+func redacted(nc *nats.Conn) string {
+	servers := nc.Opts.Servers
+	if len(servers) == 0 {
+		servers = strings.Split(nc.Opts.Url, ",")
+	}
+	list := make([]string, len(servers))
+	for i, server := range servers {
+		scheme, rest, found := strings.Cut(strings.TrimSpace(server), "://")
+		if !found {
+			scheme, rest = "nats", scheme
+		}
+		list[i] = scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
+	}
+	return strings.Join(list, ",")
+}

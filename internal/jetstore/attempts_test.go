@@ -1,0 +1,91 @@
+package jetstore_test
+
+import (
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/testkit"
+)
+
+// noEmptyErrors fails where a line of the log has an error that says nothing.
+func noEmptyErrors(t *testing.T, text string) {
+	t.Helper()
+	for _, bad := range []string{"error=<nil>", "error=null", "outbound buffer limit"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("the log has %q: %s", bad, text)
+		}
+	}
+}
+
+func TestConnect_NobodyListens_LogsCauseOnce(t *testing.T) {
+	s := newStand(t)
+	s.srv.Stop()
+	log := new(testkit.Log)
+	nc, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{URL: "nats://me:hush@" + s.opts.Addr, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(nc)
+	_ = nc.Publish("notifications.a", nil) // which leaves "outbound buffer limit" behind
+	s.await("the cause is logged", func() bool { return strings.Contains(log.String(), "connection refused") })
+	s.start()
+	s.await("connected", nc.IsConnected)
+	if n := strings.Count(log.String(), "cannot connect to NATS"); n != 1 {
+		t.Errorf("the cause is logged %d times: %s", n, log)
+	}
+	if strings.Contains(log.String(), "hush") {
+		t.Errorf("the password is logged: %s", log)
+	}
+	noEmptyErrors(t, log.String())
+}
+
+func TestConnect_WrongLogin_LogsCause(t *testing.T) {
+	srv := bareServer(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
+	log := new(testkit.Log)
+	nc, err := jetstore.Connect(t.Context(), jetstore.ConnectOptions{URL: srv.ClientURL(), User: "u", Password: "wrong", Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(nc)
+	(&stand{t: t, nc: nc}).await("the cause is logged", func() bool {
+		return strings.Contains(strings.ToLower(log.String()), "authorization violation")
+	})
+	noEmptyErrors(t, log.String())
+}
+
+// A server that is reached, and with which no TLS comes about, is reported also where it comes after
+// the process.
+func TestConnect_ServerLaterRefusesHandshake_LogsCause(t *testing.T) {
+	addr, err := testkit.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(testkit.Log)
+	nc, err := jetstore.Connect(t.Context(), jetstore.ConnectOptions{URL: "nats://" + addr, TLSFirst: true, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeConn(nc)
+	plain, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	go func() {
+		for {
+			c, err := plain.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("INFO {}\r\n"))
+			_ = c.Close()
+		}
+	}()
+	(&stand{t: t, nc: nc}).await("the cause is logged", func() bool { return strings.Contains(log.String(), "tls: ") })
+	noEmptyErrors(t, log.String())
+}

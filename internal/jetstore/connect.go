@@ -1,0 +1,266 @@
+package jetstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ConnectOptions say where NATS is and who connects. The zero value connects to
+// nats://127.0.0.1:4222 without credentials.
+type ConnectOptions struct {
+	// URL is one address or several, joined by commas.
+	URL string
+	// Name shows in the server's list of connections; "tidemark" when empty.
+	Name string
+	// CredsFile is a .creds file; NkeyFile holds an nkey seed.
+	CredsFile, NkeyFile string
+	User, Password      string
+	Token               string
+	// CAFile verifies the server; CertFile and KeyFile identify the client. All are PEM.
+	CAFile, CertFile, KeyFile string
+	// TLSFirst starts TLS before the server sends its INFO, for servers with handshake_first.
+	TLSFirst bool
+	// InboxPrefix begins the subjects of inboxes, to which all answers come; "_INBOX" when empty. It
+	// is for servers that permit a user the inboxes of one prefix alone.
+	InboxPrefix string
+	// InProcess, if set, reaches an embedded server through memory; URL is not used then.
+	InProcess nats.Option
+	// Logger hears once of each loss and return of the connection, of the causes of attempts that
+	// fail, and of errors that NATS reports apart from any call, such as a permission that is
+	// missing; nil discards.
+	Logger *slog.Logger
+	// Denied, if set, hears of each permission that is missing, with the subject and before the
+	// Logger, which hears nothing of it if Denied returns true. It must not block.
+	Denied func(err error) (known bool)
+	// Wait makes Connect block until the connection stands or its context ends. Otherwise
+	// the connection is made in the background for as long as it takes.
+	Wait bool
+	// Secondary is for a further connection of a process to the same servers: it logs its beginning at
+	// debug, as the line of the first connection is enough.
+	Secondary bool
+	// Bulk is for a connection that replays read over: the answer to a ping waits behind what they have
+	// requested, and may take some seconds before the server counts as lost.
+	Bulk bool
+	// Once makes Connect try each address once, and return why none could be had. It then
+	// blocks for two seconds an address at most, or until the deadline of its context.
+	Once bool
+}
+
+// reconnectWait and its jitter let a thousand nodes return within two seconds, and not at
+// one instant.
+const (
+	reconnectWait   = 250 * time.Millisecond
+	reconnectJitter = 1750 * time.Millisecond
+)
+
+// A server that has stopped without closing its connections is given up after three pings, in
+// 1.5 s at most: the tail must be live again two seconds after a server was lost.
+const (
+	pingInterval = 500 * time.Millisecond
+	maxPingsOut  = 2
+	// bulkPingsOut is enough for 32 MiB, the default budget of replays, over a link of 8 MB/s: nats.go
+	// counts pings that are not answered, whatever else arrives.
+	bulkPingsOut = 9
+)
+
+// Connect makes a connection that is tried again for ever, whether it is lost or was never
+// made. Errors are those of the options (a file that cannot be read, say); with Wait also
+// that of the context, with Once that of the attempt. While NATS is not reached, publishing
+// fails instead of filling a buffer. The caller closes the connection.
+func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
+	auth, err := opts.auth()
+	if err != nil {
+		return nil, err
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	options := append(auth, opts.tls()...)
+	options = append(options, resilience(cmp.Or(opts.Name, "tidemark"))...)
+	failed := &attempts{log: log}
+	options = append(options, opts.notices(log, failed)...)
+	if opts.InboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(opts.InboxPrefix))
+	}
+	if opts.Bulk {
+		options = append(options, nats.MaxPingsOutstanding(bulkPingsOut))
+	}
+	if opts.InProcess != nil {
+		options = append(options, opts.InProcess)
+	}
+	if opts.Once {
+		options = append(options, once(ctx)...)
+	}
+	nc, err := nats.Connect(cmp.Or(opts.URL, nats.DefaultURL), options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	failed.watch(nc)
+	if !nc.IsConnected() {
+		// The cause comes in a line of its own: it is known only after the next attempt.
+		log.Log(ctx, opts.beginning(slog.LevelWarn), "NATS is not reached yet; waiting for it", "url", redacted(nc))
+	}
+	if opts.Wait {
+		return awaitConnected(ctx, nc)
+	}
+	return nc, nil
+}
+
+func awaitConnected(ctx context.Context, nc *nats.Conn) (*nats.Conn, error) {
+	status := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer nc.RemoveStatusListener(status)
+	for !nc.IsConnected() {
+		select {
+		case <-ctx.Done():
+			err := fmt.Errorf("NATS is not reached: %w", errors.Join(context.Cause(ctx), LastError(nc)))
+			nc.Close()
+			return nil, err
+		case <-status:
+		case <-time.After(reconnectWait): // the listener may have come after the event
+		}
+	}
+	return nc, nil
+}
+
+func (o ConnectOptions) auth() ([]nats.Option, error) {
+	var options []nats.Option
+	if o.CredsFile != "" {
+		options = append(options, nats.UserCredentials(o.CredsFile))
+	}
+	if o.NkeyFile != "" {
+		nkey, err := nats.NkeyOptionFromSeed(o.NkeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("nkey seed file %s: %w", o.NkeyFile, err)
+		}
+		options = append(options, nkey)
+	}
+	if o.User != "" {
+		options = append(options, nats.UserInfo(o.User, o.Password))
+	}
+	if o.Token != "" {
+		options = append(options, nats.Token(o.Token))
+	}
+	if len(options) > 1 {
+		return nil, errors.New("set one of credentials file, nkey seed file, user and token")
+	}
+	return options, nil
+}
+
+func (o ConnectOptions) tls() []nats.Option {
+	var options []nats.Option
+	if o.CAFile != "" {
+		options = append(options, nats.RootCAs(o.CAFile))
+	}
+	if o.CertFile != "" || o.KeyFile != "" {
+		options = append(options, nats.ClientCert(o.CertFile, o.KeyFile))
+	}
+	if o.TLSFirst {
+		options = append(options, nats.TLSHandshakeFirst())
+	}
+	return options
+}
+
+// resilience has no buffer for what is published during an outage: a publish that waits in
+// one looks sent, and is lost with the process.
+func resilience(name string) []nats.Option {
+	return []nats.Option{
+		nats.Name(name),
+		nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(reconnectWait),
+		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPingsOut),
+		nats.IgnoreAuthErrorAbort(),
+	}
+}
+
+// once takes back that a first connection is tried for ever. One that is lost still is.
+func once(ctx context.Context) []nats.Option {
+	options := []nats.Option{nats.RetryOnFailedConnect(false)}
+	if deadline, ok := ctx.Deadline(); ok {
+		left := min(time.Until(deadline), nats.DefaultTimeout)
+		options = append(options, nats.Timeout(max(left, time.Millisecond))) // 0 would be no limit
+	}
+	return options
+}
+
+// beginning is the level of the lines about a first connection. One through memory cannot fail, so that
+// its line has no news.
+func (o ConnectOptions) beginning(level slog.Level) slog.Level {
+	if o.Secondary || o.InProcess != nil {
+		return slog.LevelDebug
+	}
+	return level
+}
+
+// reached says what a connection has reached. One through memory has no address, though
+// nats.go would name its default.
+func (o ConnectOptions) reached(nc *nats.Conn) string {
+	if o.InProcess != nil {
+		return "in this process"
+	}
+	return nc.ConnectedUrlRedacted()
+}
+
+func (o ConnectOptions) notices(log *slog.Logger, failed *attempts) []nats.Option {
+	return []nats.Option{
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed.report(err) }),
+		nats.ConnectHandler(func(nc *nats.Conn) {
+			failed.connected()
+			log.Log(context.Background(), o.beginning(slog.LevelInfo), "connected to NATS", "url", o.reached(nc), "server", nc.ConnectedServerName())
+		}),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if nc.IsClosed() { // by us
+				return
+			}
+			if err == nil { // closed without an error, such as by a server that is stopped
+				log.Warn("the connection to NATS is lost", "error", "the server closed it")
+				return
+			}
+			log.Warn("the connection to NATS is lost", "error", err)
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			failed.connected()
+			log.Info("connected to NATS again", "url", o.reached(nc), "server", nc.ConnectedServerName())
+		}),
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			if sub == nil && !nc.IsConnected() { // of an attempt to connect
+				failed.report(err)
+				return
+			}
+			if o.Denied != nil && errors.Is(err, nats.ErrPermissionViolation) && o.Denied(err) {
+				return
+			}
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			log.Warn("NATS reports an error", "error", err, "subject", subject)
+		}),
+	}
+}
+
+// WithoutLogin returns a list of server URLs by comma as messages may show it: without users,
+// passwords and tokens. Everything up to the last @ of a URL counts as its login, since a password
+// may hold a slash.
+func WithoutLogin(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		scheme, rest, found := strings.Cut(strings.TrimSpace(part), "://")
+		if !found {
+			scheme, rest = "nats", scheme
+		}
+		parts[i] = scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,60 @@
+package jetstore_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jetstore"
+)
+
+// Somebody takes the only consumer that the stream may have away from the tail: events come all
+// the same, as they are.
+func TestFollowWithoutAConsumer(t *testing.T) {
+	s := newStand(t)
+	s.reset(jetstream.StreamConfig{MaxConsumers: 1})
+	l := s.open(jetstore.Options{})
+	s.publish("notifications.a", []byte("1"), nil)
+	type what struct{ subject, typ, data string }
+	want := []what{{"notifications.a", "", "1"}, {"notifications.b", "greeting", "2"}, {"notifications.c", "", ""}, {"notifications.d", "", "4"}}
+	var taking sync.WaitGroup
+	defer taking.Wait()
+	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (what{ev.Subject, ev.Type, string(ev.Data)}); got != want[ev.Seq-1] || ev.Time.IsZero() {
+			t.Errorf("event %d is %+v, want %+v", ev.Seq, got, want[ev.Seq-1])
+		}
+		switch ev.Seq {
+		case 1:
+			taking.Go(func() {
+				s.takeConsumer()
+				s.publish("notifications.b", []byte("2"), nats.Header{"Event-Type": {"greeting"}})
+				s.publish("notifications.c", nil, nats.Header{"Status": {"503"}})
+			})
+		case 3: // with a consumer again
+			if err := s.js.DeleteConsumer(s.ctx(), streamName, "taken"); err != nil {
+				t.Fatal(err)
+			}
+			taking.Go(func() {
+				s.await("the tail has a consumer", func() bool { return len(s.consumers("tidemark-tail-")) == 1 })
+				s.publish("notifications.d", []byte("4"), nil)
+			})
+		case 4:
+			return
+		}
+	}
+}
+
+func (s *stand) takeConsumer() {
+	s.t.Helper()
+	s.await("the consumer is taken", func() bool {
+		s.deleteConsumers()
+		_, err := s.js.CreateConsumer(s.ctx(), streamName, jetstream.ConsumerConfig{Name: "taken"})
+		return err == nil
+	})
+}

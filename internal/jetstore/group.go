@@ -1,0 +1,31 @@
+package jetstore
+
+import "sync"
+
+// group owns goroutines. Unlike a WaitGroup alone it can be closed while others still try
+// to start some.
+type group struct {
+	wg sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// start runs f in a goroutine, unless the group is closed.
+func (g *group) start(f func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.wg.Go(f)
+	return true
+}
+
+// close lets no more goroutines start, and waits for those that run.
+func (g *group) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.wg.Wait()
+}

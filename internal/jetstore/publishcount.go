@@ -1,0 +1,44 @@
+package jetstore
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/histogram"
+)
+
+// PublisherStatus is what a Publisher has done so far.
+type PublisherStatus struct {
+	Stored, Duplicates, Failed uint64 // messages
+	// Duration of those that were acknowledged, from the call of Publish. The messages of one
+	// call are waited for in their order.
+	Duration histogram.Snapshot
+}
+
+type publishCounts struct {
+	stored, duplicates, failed atomic.Uint64
+	duration                   histogram.Histogram
+}
+
+func (c *publishCounts) add(r feed.Result, took time.Duration) {
+	switch {
+	case r.Err != nil:
+		c.failed.Add(1)
+		return
+	case r.Ack.Duplicate:
+		c.duplicates.Add(1)
+	default:
+		c.stored.Add(1)
+	}
+	c.duration.Observe(0, took)
+}
+
+// Status does not block.
+func (p *Publisher) Status() PublisherStatus {
+	c := &p.counts
+	return PublisherStatus{
+		Stored: c.stored.Load(), Duplicates: c.duplicates.Load(), Failed: c.failed.Load(),
+		Duration: c.duration.Snapshot(),
+	}
+}

@@ -1,0 +1,87 @@
+package jetstore_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/testkit"
+)
+
+// The events of such a stream must stay for its own consumers.
+func TestFollow_StreamDeletesReceivedEvents_IsRefusedWithoutConsumer(t *testing.T) {
+	for _, r := range []jetstream.RetentionPolicy{jetstream.InterestPolicy, jetstream.WorkQueuePolicy} {
+		t.Run(r.String(), func(t *testing.T) {
+			s := newStand(t)
+			s.reset(jetstream.StreamConfig{Retention: r})
+			stream, err := s.js.Stream(s.ctx(), "NOTIFICATIONS")
+			if err != nil {
+				t.Fatal(err)
+			}
+			own := jetstream.ConsumerConfig{Durable: "own", AckPolicy: jetstream.AckExplicitPolicy}
+			if _, err := stream.CreateConsumer(s.ctx(), own); err != nil {
+				t.Fatal(err)
+			}
+			s.publishMany(3, "notifications.a")
+			l := s.open(jetstore.Options{})
+			ctx, cancel := context.WithCancel(s.ctx())
+			defer cancel()
+			var contact error
+			for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Contact: func(err error) { contact = err; cancel() }}) {
+				t.Errorf("the stream is followed: %+v, %v", ev, err)
+			}
+			for _, want := range []string{"stream NOTIFICATIONS", "retention", strings.ToLower(r.String()), "retention limits"} {
+				if contact == nil || !strings.Contains(contact.Error(), want) {
+					t.Errorf("contact: %v, want %q", contact, want)
+				}
+			}
+			if left := s.consumers(""); len(left) != 1 {
+				t.Errorf("consumers: %v", left)
+			}
+			if info, err := stream.Info(s.ctx()); err != nil || info.State.Msgs != 3 {
+				t.Errorf("the stream holds %+v, %v", info, err)
+			}
+		})
+	}
+}
+
+func TestFollow_StreamWithSchedules_IsExplained(t *testing.T) {
+	s := newStand(t)
+	s.reset(jetstream.StreamConfig{AllowMsgSchedules: true})
+	s.publishMany(1, "notifications.a")
+	log := new(testkit.Log)
+	l := s.open(jetstore.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	ctx, cancel := context.WithCancel(s.ctx())
+	defer cancel()
+	for range l.Follow(ctx, feed.FollowOptions{From: 1}) {
+		cancel()
+	}
+	if text := log.String(); !strings.Contains(text, "stream=NOTIFICATIONS") || strings.Count(text, "field=allow_msg_schedules") != 1 {
+		t.Errorf("log: %s", text)
+	}
+}
+
+func TestProvision_StorageLimitTooSmall_NamesKey(t *testing.T) {
+	srv := bareServer(t, func(o *server.Options) { o.JetStream, o.JetStreamMaxStore = true, 64<<20 })
+	js, err := jetstream.New(connectTo(t, jetstore.ConnectOptions{URL: srv.ClientURL()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := jetstream.StreamConfig{Name: "BIG", Subjects: []string{"big"}, Storage: jetstream.FileStorage, MaxBytes: 1 << 30}
+	_, err = jetstore.Provision(t.Context(), js, want, false)
+	for _, text := range []string{"stream BIG", "1073741824", "streams.max_bytes"} {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v, want %q", err, text)
+		}
+	}
+	want.MaxBytes = 32 << 20
+	if out, err := jetstore.Provision(t.Context(), js, want, false); err != nil || out.Action != jetstore.Created {
+		t.Errorf("a smaller stream: %+v, %v", out, err)
+	}
+}

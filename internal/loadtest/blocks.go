@@ -1,0 +1,71 @@
+package loadtest
+
+import "bytes"
+
+// blocks cuts a body into SSE blocks and reads the fields that a stand needs. Events are
+// small and come whole, so the common case is no copy at all; what is cut is kept until its
+// end comes. Lines end with LF or CRLF; no server at hand ends them with CR alone.
+type blocks struct{ partial []byte }
+
+// fields of a block, parts of the bytes that were read.
+type fields struct{ event, id, data []byte }
+
+// read calls found for each whole block.
+func (s *blocks) read(b []byte, found func(fields)) {
+	if len(s.partial) > 0 {
+		s.partial = append(s.partial, b...)
+		b = s.partial
+	}
+	for {
+		end, size := blockEnd(b)
+		if end < 0 {
+			break
+		}
+		found(parseBlock(b[:end]))
+		b = b[end+size:]
+	}
+	if len(b) == 0 {
+		s.partial = nil
+		return
+	}
+	s.partial = append([]byte(nil), b...)
+}
+
+// blockEnd finds the empty line that ends a block.
+func blockEnd(b []byte) (end, size int) {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return -1, 0
+		}
+		from += i + 1
+		switch {
+		case from < len(b) && b[from] == '\n':
+			return from, 1
+		case from+1 < len(b) && b[from] == '\r' && b[from+1] == '\n':
+			return from, 2
+		}
+	}
+}
+
+// parseBlock takes the first data line alone: the marker stands there.
+func parseBlock(b []byte) (f fields) {
+	for len(b) > 0 {
+		line, rest, _ := bytes.Cut(b, []byte{'\n'})
+		b = rest
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		value = bytes.TrimPrefix(value, []byte{' '})
+		switch string(name) {
+		case "event":
+			f.event = value
+		case "id":
+			f.id = value
+		case "data":
+			if f.data == nil {
+				f.data = value
+			}
+		}
+	}
+	return f
+}

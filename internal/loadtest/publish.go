@@ -1,0 +1,194 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// publishers is how many events may be on their way at once. Those of one key go in turn,
+// so that they are stored in the order of their numbers.
+const publishers = 32
+
+// publisher numbers events, sends each at its time, and repeats it until it is acknowledged.
+// Bursts go in turn, whomever their events are for: each is as fast as the sink makes it.
+type publisher struct {
+	opts   Options
+	run    string
+	sink   sink
+	queues []chan []marker
+
+	mu        sync.Mutex
+	numbers   map[string]int // given
+	published int            // acknowledged
+	second    int            // of them since the last sample
+	bursts    int
+	began     time.Time // when the first event was due
+}
+
+func newPublisher(opts Options, run string) (*publisher, error) {
+	sink, err := newSink(opts)
+	if err != nil {
+		return nil, err
+	}
+	return &publisher{opts: opts, run: run, sink: sink, numbers: map[string]int{}}, nil
+}
+
+// send publishes n events at the rate, or until ctx ends, and returns when all are
+// acknowledged. Events that are due go out at once: time that was lost is not given back.
+func (p *publisher) send(ctx context.Context, n int) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var workers sync.WaitGroup
+	p.queues = make([]chan []marker, publishers)
+	if p.opts.Burst > 1 {
+		p.queues = p.queues[:1]
+	}
+	for i := range p.queues {
+		p.queues[i] = make(chan []marker, max(1, 1024/p.opts.Burst))
+		workers.Go(func() { p.work(ctx, stop, p.queues[i]) })
+	}
+	start := time.Now()
+	for i := 0; i < n; i += p.opts.Burst {
+		due := start.Add(time.Duration(float64(i) / p.opts.Rate * float64(time.Second)))
+		if !sleepUntil(ctx, due) {
+			break
+		}
+		p.give(ctx, i, min(p.opts.Burst, n-i), due)
+	}
+	for _, q := range p.queues {
+		close(q)
+	}
+	workers.Wait()
+	if _, refused := errors.AsType[refusedError](context.Cause(ctx)); refused {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func sleepUntil(ctx context.Context, due time.Time) bool {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(wait):
+		return true
+	}
+}
+
+// give numbers the events of a burst, from the i-th of all on.
+func (p *publisher) give(ctx context.Context, i, size int, due time.Time) {
+	burst := make([]marker, size)
+	p.mu.Lock()
+	for k := range burst {
+		key := p.opts.key(i + k)
+		p.numbers[key]++
+		burst[k] = marker{run: p.run, key: key, n: p.numbers[key], sent: due}
+	}
+	if p.bursts++; p.bursts == 1 {
+		p.began = due
+	}
+	p.mu.Unlock()
+	slot := 0
+	if p.opts.Pattern == PerUser {
+		slot = i % p.opts.Users % len(p.queues)
+	}
+	select {
+	case p.queues[slot] <- burst:
+	case <-ctx.Done():
+		p.takeBack(burst)
+	}
+}
+
+// takeBack forgets numbers that were never sent.
+func (p *publisher) takeBack(burst []marker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range burst {
+		p.numbers[m.key]--
+	}
+}
+
+const (
+	giveUpAfter = 60 * time.Second // for how long one event, or a burst, is tried again
+	tryFor      = 5 * time.Second  // each time
+)
+
+func (p *publisher) work(ctx context.Context, stop context.CancelCauseFunc, queue chan []marker) {
+	for burst := range queue {
+		sent := 0
+		for _, batch := range p.sink.batches(p.messages(burst)) {
+			if ctx.Err() != nil {
+				break
+			}
+			if err := p.deliver(batch); err != nil {
+				stop(refusedError{fmt.Errorf("publishing %s: %w", nameOf(batch), err)})
+				break
+			}
+			sent += len(batch)
+		}
+		p.takeBack(burst[sent:])
+	}
+}
+
+func (p *publisher) messages(burst []marker) []message {
+	all := make([]message, len(burst))
+	for i, m := range burst {
+		all[i] = message{key: m.key, payload: m.payload(p.opts.Payload), n: m.n, id: fmt.Sprintf("%s-%s-%d", m.run, m.key, m.n)}
+	}
+	return all
+}
+
+func nameOf(batch []message) string {
+	if m := batch[0]; len(batch) == 1 {
+		return fmt.Sprintf("event %d for %s", m.n, m.key)
+	}
+	return fmt.Sprintf("%d events of a burst", len(batch))
+}
+
+// deliver repeats a publish until it is acknowledged. It outlives the run's context: an
+// event that may be on its way is either acknowledged or the run has failed.
+func (p *publisher) deliver(batch []message) error {
+	ctx, cancel := context.WithTimeout(context.Background(), giveUpAfter)
+	defer cancel()
+	first := time.Now()
+	err := p.try(ctx, func(ctx context.Context) error { return p.sink.publish(ctx, batch) })
+	for err != nil {
+		if _, refused := errors.AsType[refusedError](err); refused || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+		err = p.try(ctx, func(ctx context.Context) error {
+			if err := p.sink.mayRepeat(ctx, batch, first); err != nil {
+				return err
+			}
+			return p.sink.publish(ctx, batch)
+		})
+	}
+	p.mu.Lock()
+	p.published += len(batch)
+	p.second += len(batch)
+	p.mu.Unlock()
+	return nil
+}
+
+func (p *publisher) try(ctx context.Context, publish func(context.Context) error) error {
+	ctx, done := context.WithTimeout(ctx, tryFor)
+	defer done()
+	return publish(ctx)
+}
+
+// sample returns how many were acknowledged since the last one.
+func (p *publisher) sample() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, p.second = p.second, 0
+	return n
+}
+
+func (p *publisher) close() { p.sink.close() }

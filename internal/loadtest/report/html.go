@@ -1,0 +1,81 @@
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"io"
+
+	"github.com/tidemark/tidemark/internal/loadtest"
+)
+
+//go:embed page.gohtml
+var pageSource string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageSource))
+
+// page is what the template shows.
+type page struct {
+	Scenario, URL, Started string
+	Judgement              judgement
+	First                  []string
+	Cards                  []row
+	Figures                []figure
+	Sections               []section
+}
+
+// HTML writes r as a page that stands alone: no scripts, nothing to load, light and dark. It is
+// written in one piece, so that a failure leaves no half page. The error is w's.
+func HTML(w io.Writer, r loadtest.Result) error {
+	p := page{
+		Scenario: plain(r.Scenario), URL: plain(r.URL),
+		Judgement: judge(r), Cards: cards(r), Figures: append(figures(r), gaugeFigures(r.Gauges)...), Sections: sections(r),
+	}
+	if !r.Started.IsZero() {
+		p.Started = r.Started.Format("2 January 2006, 15:04 MST")
+	}
+	for _, v := range r.Verdict.First {
+		p.First = append(p.First, plain(v))
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.Execute(&b, p); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// cards are the figures that people quote.
+func cards(r loadtest.Result) []row {
+	delivered, took, since := deliveries(r)
+	if since != "" {
+		since = ", " + since
+	}
+	all := []row{
+		{Label: "Deliveries", Value: delivered, Note: count(r.Verdict.Delivered) + " in " + span(took) + since},
+		{Label: "Connections", Value: count(r.Connect.Opened), Note: rate(r.Connect.PerSecond) + " opened"},
+	}
+	if r.Level > 0 {
+		all = append(all, row{Label: "Until level", Value: span(r.Level), Note: "from the return to the last client"})
+	}
+	all = append(all, latencyCards(r.Latency)...)
+	for _, u := range r.Servers {
+		all = append(all,
+			row{Label: "Server CPU", Value: span(u.CPUPerDelivery), Note: "a delivery, " + processName(u)},
+			row{Label: "Server memory", Value: size(u.PerConn), Note: "a connection, " + processName(u)})
+	}
+	return all
+}
+
+func latencyCards(l loadtest.Latency) []row {
+	if l.Count == 0 {
+		return nil
+	}
+	var all []row
+	for _, m := range marks(l) {
+		if m.name != "max" {
+			all = append(all, row{Label: "Latency " + m.name, Value: span(m.at), Note: "of " + count(l.Count) + " deliveries"})
+		}
+	}
+	return append(all, row{Label: "Latency max", Value: span(l.Max), Note: "mean " + span(l.Mean)})
+}

@@ -1,0 +1,85 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tidemark/tidemark/internal/loadtest"
+)
+
+// plainEvery is how often a log or a pipe gets a line: often enough to show life in a build's
+// log, seldom enough not to fill it.
+const plainEvery = 5 * time.Second
+
+// lineWidth keeps a live line from wrapping, since only one line can be rewritten.
+const lineWidth = 79
+
+// Progress tells how a run goes on: one line that is rewritten in a terminal, a plain line
+// every five seconds and at each new phase elsewhere. It is for one goroutine. Errors of the
+// writer are ignored: a run does not end because nobody watches.
+type Progress struct {
+	w     io.Writer
+	live  bool
+	open  bool // a live line awaits its end
+	phase string
+	told  time.Time
+}
+
+// NewProgress returns a Progress that writes to w. Live says that w is a terminal.
+func NewProgress(w io.Writer, live bool) *Progress {
+	return &Progress{w: w, live: live}
+}
+
+// Update shows s, the latest second of a run that is in the given phase.
+func (p *Progress) Update(s loadtest.Sample, phase string) {
+	line := progressLine(s, plain(phase))
+	if p.live {
+		p.open = true
+		// Erasing after the text, not before it, does not flicker.
+		fmt.Fprintf(p.w, "\r%s\x1b[K", clip(line, lineWidth))
+		return
+	}
+	if phase == p.phase && time.Since(p.told) < plainEvery {
+		return
+	}
+	p.phase, p.told = phase, time.Now()
+	fmt.Fprintln(p.w, line)
+}
+
+// Done ends the live line, so that what follows starts on its own. It may be called twice, and
+// Update may follow.
+func (p *Progress) Done() {
+	if p.open {
+		fmt.Fprintln(p.w)
+		p.open = false
+	}
+}
+
+// progressLine has columns of fixed width, so that a rewritten line stands still. The maximum
+// is left to the report: with it a line is wider than a terminal.
+func progressLine(s loadtest.Sample, phase string) string {
+	line := fmt.Sprintf("%-10s %7s  %7s open  %9s/s", clip(phase, 10), clock(s.At), count(s.Connected), count(s.Delivered))
+	if s.Delivered > 0 {
+		line += fmt.Sprintf("  p50 %-8s p99 %s", span(s.P50), span(s.P99))
+	}
+	return strings.TrimRight(line, " ")
+}
+
+// clock writes the time of a run as m:ss or h:mm:ss.
+func clock(d time.Duration) string {
+	s := int64(d / time.Second)
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}
+
+func clip(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:width-1]) + "…"
+}

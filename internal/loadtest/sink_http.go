@@ -1,0 +1,152 @@
+package loadtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What Tidemark's /publish takes unless it is told otherwise.
+const (
+	mostInArray    = 1000
+	mostArrayBytes = 1 << 20
+)
+
+// mostAnswer bounds what is read of an answer; mostShown what an error tells of it.
+const (
+	mostAnswer = 1 << 20
+	mostShown  = 300
+)
+
+type httpSink struct {
+	t      PublishTarget
+	client *http.Client
+	arrays bool // a POST holds an array of bodies
+	mixed  bool // of several users
+}
+
+func newHTTPSink(t PublishTarget, burst int) *httpSink {
+	around := append([]string{t.URL}, t.Headers...) // of the body, which there is once for an array
+	has := func(name string) bool {
+		return slices.ContainsFunc(around, func(s string) bool { return strings.Contains(s, name) })
+	}
+	return &httpSink{
+		t:      t,
+		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: publishers}},
+		arrays: t.Arrays && burst > 1 && !has("{payload}"),
+		mixed:  !has("{user}"),
+	}
+}
+
+func (h *httpSink) batches(burst []message) [][]message {
+	if !h.arrays {
+		return slices.Collect(slices.Chunk(burst, 1))
+	}
+	size := func(m message) int { return len(h.body(m)) + len("[],") }
+	return cut(burst, mostInArray, mostArrayBytes, size, func(a, b message) bool { return !h.mixed && a.key != b.key })
+}
+
+func (h *httpSink) mayRepeat(context.Context, []message, time.Time) error { return nil }
+
+func (h *httpSink) publish(ctx context.Context, batch []message) error {
+	if !h.arrays {
+		_, err := h.post(ctx, batch[0], h.body(batch[0]))
+		return err
+	}
+	bodies := make([]string, len(batch))
+	for i, m := range batch {
+		bodies[i] = h.body(m)
+	}
+	answer, err := h.post(ctx, batch[0], "["+strings.Join(bodies, ",")+"]")
+	if err != nil {
+		return err
+	}
+	return checkAnswers(batch, answer)
+}
+
+func fill(template string, m message) string {
+	return strings.NewReplacer("{user}", m.key, "{payload}", m.payload).Replace(template)
+}
+
+func (h *httpSink) body(m message) string {
+	if h.t.Body == "" {
+		return m.payload
+	}
+	return fill(h.t.Body, m)
+}
+
+// post sends a body with the id of a message, from which the server makes those of an array.
+func (h *httpSink) post(ctx context.Context, m message, body string) (answer []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fill(h.t.URL, m), strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Idempotency-Key", m.id) // a repeat after an answer that was lost is no second event
+	if h.t.ContentType != "" {
+		req.Header.Set("Content-Type", h.t.ContentType)
+	}
+	for _, line := range h.t.Headers {
+		name, value, _ := strings.Cut(fill(line, m), ":")
+		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	// It is read to its end, without which the next POST would need another connection.
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+	if resp.StatusCode < 300 {
+		return answer, err
+	}
+	err = fmt.Errorf("the server answered %s: %s", resp.Status, shown(answer))
+	if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
+		err = refusedError{err}
+	}
+	return nil, err
+}
+
+func shown(answer []byte) string {
+	return strings.TrimSpace(string(answer[:min(len(answer), mostShown)]))
+}
+
+// checkAnswers holds that each event of an array is stored, and in its order.
+func checkAnswers(batch []message, answer []byte) error {
+	var results []struct {
+		Stream string `json:"stream"`
+		Seq    uint64 `json:"seq"`
+		Error  string `json:"error"`
+	}
+	if err := json.Unmarshal(answer, &results); err != nil || len(results) != len(batch) {
+		return refusedError{fmt.Errorf("the answer is no array of %d results: %s", len(batch), shown(answer))}
+	}
+	stored := order{}
+	for i, r := range results {
+		var err error
+		switch {
+		case r.Error != "":
+			err = errors.New(r.Error)
+		case r.Seq == 0:
+			err = refusedError{errors.New("the answer does not tell its place in the stream")}
+		default:
+			err = stored.check(batch[i], r.Stream, r.Seq)
+		}
+		if err != nil {
+			return eventError(batch[i], err)
+		}
+	}
+	return nil
+}
+
+// eventError says which event of a batch an error is about.
+func eventError(m message, err error) error {
+	return fmt.Errorf("event %d for %s: %w", m.n, m.key, err)
+}
+
+func (h *httpSink) close() { h.client.CloseIdleConnections() }

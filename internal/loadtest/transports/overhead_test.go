@@ -1,0 +1,202 @@
+package transports
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// quick has one period for every transport, so that their idle figures compare.
+var quick = Options{
+	Idle: 60 * time.Millisecond, Events: 5, Interval: time.Millisecond,
+	Heartbeat: 20 * time.Millisecond, Hold: 20 * time.Millisecond, PollInterval: 20 * time.Millisecond,
+}
+
+func run(t *testing.T, o Options) Table {
+	t.Helper()
+	table, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func TestRun(t *testing.T) {
+	table := run(t, quick)
+	if len(table.Rows) != 4 {
+		t.Fatalf("%d rows, want 4", len(table.Rows))
+	}
+	sse, socket, long, short := table.Rows[0], table.Rows[1], table.Rows[2], table.Rows[3]
+	for _, row := range table.Rows {
+		if row.Events != quick.Events {
+			t.Errorf("%s: %d events, want %d", row.Transport, row.Events, quick.Events)
+		}
+		if row.BytesPerEvent < 100 {
+			t.Errorf("%s: %v bytes per event, less than its data", row.Transport, row.BytesPerEvent)
+		}
+		if p := row.IdlePacketsPerMinute; p != nil && *p <= 0 {
+			t.Errorf("%s: %v packets while idle", row.Transport, *p)
+		}
+	}
+	for _, polling := range []Row{long, short} {
+		for _, pushed := range []Row{sse, socket} {
+			if pushed.IdleBytesPerMinute >= polling.IdleBytesPerMinute {
+				t.Errorf("idle, %s costs %v and %s %v", pushed.Transport, pushed.IdleBytesPerMinute, polling.Transport, polling.IdleBytesPerMinute)
+			}
+		}
+	}
+	if sse.BytesPerEvent >= long.BytesPerEvent {
+		t.Errorf("an event costs %v with SSE and %v with long polling", sse.BytesPerEvent, long.BytesPerEvent)
+	}
+}
+
+// The frames are known to the byte, and so are the figures.
+func TestBytesAreExact(t *testing.T) {
+	table := run(t, quick)
+	perMinute := float64(time.Minute / quick.Heartbeat)
+	id := len(position(1))
+	for _, tt := range []struct {
+		row         Row
+		beat, event int
+	}{
+		{table.Rows[0],
+			len("3\r\n:\n\n\r\n"),
+			len("80\r\ndata: \nid: \n\n\r\n") + 100 + id},
+		{table.Rows[1],
+			len("..1") + len("..mask1"),
+			len("....") + len(`{"id":"","data":}`) + 100 + id}, // from 126 bytes on, the length takes two more
+	} {
+		if got, want := tt.row.IdleBytesPerMinute/perMinute, float64(tt.beat); !near(got, want) {
+			t.Errorf("%s: %v bytes a heartbeat, want %v", tt.row.Transport, got, want)
+		}
+		if got, want := tt.row.BytesPerEvent, float64(tt.event); !near(got, want) {
+			t.Errorf("%s: %v bytes an event, want %v", tt.row.Transport, got, want)
+		}
+	}
+}
+
+func near(a, b float64) bool { return a-b < 1e-6 && b-a < 1e-6 }
+
+// What a cookie costs is paid with every poll, and never again on a stream.
+func TestCookie(t *testing.T) {
+	small, large := quick, quick
+	small.Cookie, large.Cookie = -1, 1000
+	without, with := run(t, small), run(t, large)
+	perMinute := float64(time.Minute / quick.Hold)
+	for i, want := range []float64{0, 0, 1000, 1000} {
+		got := (with.Rows[i].IdleBytesPerMinute - without.Rows[i].IdleBytesPerMinute) / perMinute
+		if !near(got, want) {
+			t.Errorf("%s: 1000 bytes of cookie cost %v an exchange, want %v", with.Rows[i].Transport, got, want)
+		}
+		if got := with.Rows[i].ConnectBytes - without.Rows[i].ConnectBytes; got < 1000 {
+			t.Errorf("%s: 1000 bytes of cookie cost %v to connect", with.Rows[i].Transport, got)
+		}
+	}
+}
+
+func TestLargePayload(t *testing.T) {
+	o := quick
+	o.Payload = 100_000
+	for _, row := range run(t, o).Rows {
+		if row.BytesPerEvent < 100_000 {
+			t.Errorf("%s: %v bytes per event", row.Transport, row.BytesPerEvent)
+		}
+		if p := row.PacketsPerEvent; p != nil && *p < 100_000/1460 {
+			t.Errorf("%s: %v packets carry 100,000 bytes", row.Transport, *p)
+		}
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
+	if _, err := Run(ctx, Options{}); !errors.Is(err, cause) {
+		t.Errorf("Run: %v, want %v", err, cause)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for _, o := range []Options{
+		{Idle: -1}, {Interval: -1}, {Heartbeat: -1}, {Hold: -1}, {PollInterval: -1},
+		{Events: -1}, {Payload: 1}, {Payload: maxPayload + 1}, {Cookie: maxCookie + 1},
+	} {
+		if _, err := Run(t.Context(), o); err == nil {
+			t.Errorf("Run took %+v", o)
+		}
+	}
+}
+
+// A transport that gives an event twice, or none, makes the run fail.
+func TestWrongEvents(t *testing.T) {
+	first, second := newMessage(1, 10), newMessage(2, 10)
+	for name, tt := range map[string]struct {
+		got  arrival
+		want func(inbox) error
+	}{
+		"another event":     {arrival{message: first}, func(b inbox) error { return b.want(t.Context(), second) }},
+		"none":              {arrival{beat: true}, func(b inbox) error { return b.want(t.Context(), second) }},
+		"one more":          {arrival{message: first}, func(b inbox) error { return b.wantBeat(t.Context()) }},
+		"cut off":           {arrival{message: message{first.ID, first.Data[:3]}}, func(b inbox) error { return b.want(t.Context(), first) }},
+		"a connection lost": {arrival{err: errReconnected}, func(b inbox) error { return b.wantBeat(t.Context()) }},
+	} {
+		if tt.want(answered(tt.got)) == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestBeatsCoverTheSpan(t *testing.T) {
+	c := course{period: 15 * time.Second}
+	for span, want := range map[time.Duration]int{1: 1, 15 * time.Second: 1, 16 * time.Second: 2, time.Minute: 4} {
+		if got := c.beats(span); got != want {
+			t.Errorf("%v: %d beats, want %d", span, got, want)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	packets := 2.04
+	table := Table{
+		Rows: []Row{
+			{Transport: "SSE", IdleBytesPerMinute: 32, IdlePacketsPerMinute: &packets, BytesPerEvent: 136.4, Delay: "none"},
+			{Transport: "short polling", IdleBytesPerMinute: 12345.6, Delay: "some"},
+		},
+		Assumptions: []string{"It is so."},
+	}
+	var out bytes.Buffer
+	if err := table.Text(&out); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if len(lines) != 7 || lines[5] != "- It is so." {
+		t.Fatalf("got\n%s", out.String())
+	}
+	for line, want := range map[int]string{
+		2: "SSE 32 2 unknown 136 unknown unknown 0 none",
+		3: "short polling 12346 unknown unknown 0 unknown unknown 0 some",
+	} {
+		if got := strings.Join(strings.Fields(lines[line]), " "); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	if strings.Index(lines[2], "none") != strings.Index(lines[3], "some") {
+		t.Errorf("the last column is not aligned:\n%s", out.String())
+	}
+}
+
+func TestJSON(t *testing.T) {
+	text, err := json.Marshal(Table{Rows: []Row{{Transport: "SSE", IdleBytesPerMinute: 32}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"transport":"SSE"`, `"idle_bytes_per_minute":32`, `"idle_packets_per_minute":null`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package transports
+
+import (
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// segments returns what the kernel counted on this connection, in both directions. One end
+// knows all of it: on loopback nothing gets lost.
+func segments(conn *net.TCPConn) (n int64, counted bool, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, false, err
+	}
+	var info *unix.TCPInfo
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		info, failed = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	if failed != nil {
+		return 0, false, os.NewSyscallError("getsockopt TCP_INFO", failed)
+	}
+	n = int64(info.Segs_in) + int64(info.Segs_out)
+	return n, n > 0, nil // kernels before 4.2, and sandboxes such as gVisor, leave them at 0
+}
+
+// likeEthernet gives a socket segments as an Ethernet carries them. Those of loopback hold
+// 64 KiB, and a large request would count as one packet.
+func likeEthernet(_, _ string, raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1460)
+	})
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("setsockopt TCP_MAXSEG", failed)
+}

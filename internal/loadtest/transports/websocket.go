@@ -1,0 +1,100 @@
+package transports
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+)
+
+// webSocket sends each event as one text message, and pings as heartbeat. It speaks without
+// compression, as the others do.
+type webSocket struct {
+	accepted chan *websocket.Conn
+	server   *websocket.Conn
+	client   *websocket.Conn
+	inbox    inbox
+	cancel   context.CancelFunc
+	reading  sync.WaitGroup
+}
+
+func newWebSocket() *webSocket {
+	return &webSocket{accepted: make(chan *websocket.Conn), inbox: make(inbox), cancel: func() {}}
+}
+
+// ServeHTTP hands the connection over: it is no longer the server's, and close ends it.
+func (s *webSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return // the client was told
+	}
+	if hand(r.Context(), s.accepted, conn) != nil {
+		_ = conn.CloseNow()
+	}
+}
+
+// connect starts a reader at each end that lives until close.
+func (s *webSocket) connect(ctx context.Context, w *wire, h http.Header) error {
+	ctx, s.cancel = context.WithCancel(ctx)
+	var err error
+	s.client, _, err = websocket.Dial(ctx, w.url+"/socket", &websocket.DialOptions{HTTPClient: w.client, HTTPHeader: upgrade(h, w.url)})
+	if err != nil {
+		return err
+	}
+	if s.server, err = take(ctx, s.accepted); err != nil {
+		return err
+	}
+	s.client.SetReadLimit(-1)
+	s.server.CloseRead(ctx) // pongs need a reader
+	s.reading.Go(func() { s.read(ctx) })
+	return nil
+}
+
+// upgrade changes a browser's headers to those of a WebSocket's request.
+func upgrade(h http.Header, origin string) http.Header {
+	h.Del("Referer")
+	h.Set("Origin", origin)
+	h.Set("Pragma", "no-cache")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Sec-Fetch-Dest", "websocket")
+	h.Set("Sec-Fetch-Mode", "websocket")
+	return h
+}
+
+func (s *webSocket) read(ctx context.Context) {
+	for {
+		_, text, err := s.client.Read(ctx)
+		if err != nil {
+			s.inbox.put(ctx, arrival{err: fmt.Errorf("the socket was closed: %w", err)})
+			return
+		}
+		m, err := decode(text)
+		if !s.inbox.put(ctx, arrival{message: m, err: err}) {
+			return
+		}
+	}
+}
+
+// beat returns when the pong is back. A reader that sits on an event nobody was waiting for
+// answers no ping, so a surplus event shows here too.
+func (s *webSocket) beat(ctx context.Context) error { return s.server.Ping(ctx) }
+
+func (s *webSocket) event(ctx context.Context, due message) error {
+	if err := s.server.Write(ctx, websocket.MessageText, due.encode()); err != nil {
+		return err
+	}
+	return s.inbox.want(ctx, due)
+}
+
+// close ends both ends without the closing handshake, which would wait for readers.
+func (s *webSocket) close() {
+	s.cancel()
+	for _, conn := range []*websocket.Conn{s.client, s.server} {
+		if conn != nil {
+			_ = conn.CloseNow()
+		}
+	}
+	s.reading.Wait()
+}

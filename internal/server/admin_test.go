@@ -1,0 +1,103 @@
+package server_test
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/testkit"
+)
+
+// TestOperatorsAddressIsTaken: a node that was told where operators connect does not start without
+// it; one that was not goes on.
+func TestOperatorsAddressIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+
+	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
+	opts := options(t, url)
+	opts.Admin.Addr = addr
+	if _, err := server.New(t.Context(), opts); err == nil || !strings.HasPrefix(err.Error(), "admin.addr: cannot listen on "+addr) {
+		t.Errorf("it was named: %v", err)
+	}
+
+	log := &testkit.Log{}
+	level, err := server.ParseLogLevel("warn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(o *server.Options) {
+		o.Admin = server.AdminOptions{Addr: addr, Optional: true}
+		if o.Logger, err = server.NewLogger(log, level, "json"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if r.srv.AdminAddr() != nil {
+		t.Errorf("operators connect at %v", r.srv.AdminAddr())
+	}
+	if !strings.Contains(log.String(), "set admin.addr to a free address") || !strings.Contains(log.String(), addr) {
+		t.Errorf("the log: %s", log.String())
+	}
+	if got := r.status("/metrics"); got != http.StatusOK {
+		t.Errorf("/metrics where clients connect: %d", got)
+	}
+	if got := r.status("/admin/status"); got != http.StatusNotFound {
+		t.Errorf("/admin where clients connect: %d", got)
+	}
+}
+
+// An address for operators does not take this machine's clients away from one for all interfaces.
+func TestOperatorsDoNotShareAPort(t *testing.T) {
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := port.Addr().String()
+	_ = port.Close()
+	_, number, _ := net.SplitHostPort(addr)
+	r := newRig(t, func(o *server.Options) {
+		o.HTTP.Addr = ":" + number
+		o.Admin = server.AdminOptions{Addr: addr, Optional: true}
+	})
+	if r.srv.AdminAddr() != nil {
+		t.Errorf("operators connect at %v, clients at %v", r.srv.AdminAddr(), r.srv.Addr())
+	}
+}
+
+func TestHintsForOperators(t *testing.T) {
+	for want, change := range map[bool]func(*server.Options){
+		true: withAdmin, false: nil,
+	} {
+		r := newRig(t, change)
+		var out bytes.Buffer
+		if err := r.srv.Hints(&out); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(out.String(), "tidemark status http://127.0.0.1:"); got != want {
+			t.Errorf("operators are told of: %v\n%s", got, out.String())
+		}
+	}
+}
+
+// TestNoKeyNoOperators: beyond loopback nobody operates a node without a key, also where there are
+// no keys; metrics and health are for who reaches the address.
+func TestNoKeyNoOperators(t *testing.T) {
+	r := newRig(t, func(o *server.Options) { withAdmin(o); o.Admin.Addr = ":0" })
+	_, port, _ := net.SplitHostPort(r.srv.AdminAddr().String())
+	for _, path := range []string{"/admin/status", "/admin/connections", "/admin/feeds", "/admin/drain", "/admin/log/level", "/debug/pprof/"} {
+		resp, body := r.ask("GET", "http://127.0.0.1:"+port+path, "", "Host", "node.example", "Authorization", "Bearer tmk_nothing")
+		if resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
+	}
+	if resp, _ := r.ask("GET", "http://127.0.0.1:"+port+"/metrics", "", "Host", "node.example"); resp.StatusCode != http.StatusOK {
+		t.Errorf("/metrics: %d", resp.StatusCode)
+	}
+}

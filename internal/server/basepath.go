@@ -1,0 +1,32 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/tidemark/tidemark/internal/feedhttp"
+)
+
+// underBase serves next below a base path. Routes, and all that next sees, have no base.
+func underBase(base string, next http.Handler) http.Handler {
+	if base == "" {
+		return next
+	}
+	strip := http.StripPrefix(base, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, base+"/"):
+			strip.ServeHTTP(w, r)
+		case r.URL.Path == base:
+			to := base + "/" // a path of the configuration, so that no request chooses where this leads
+			if r.URL.RawQuery != "" {
+				to += "?" + r.URL.RawQuery
+			}
+			http.Redirect(w, r, to, http.StatusPermanentRedirect) //nolint:gosec // G710: the path is the configured one
+		default:
+			feedhttp.WriteProblem(w, feedhttp.Problem{Status: http.StatusNotFound,
+				Detail: fmt.Sprintf("nothing is served at %s; everything is below %s/ (http.base_path)", r.URL.Path, base)})
+		}
+	})
+}

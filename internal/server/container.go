@@ -1,0 +1,77 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+
+	"github.com/tidemark/tidemark/internal/jetstore"
+)
+
+// containerExec returns the command that runs another command in the container of this process, such
+// as "docker exec 3f2a9c1b7d4e"; empty outside of containers of the image.
+//
+// The image has neither curl nor the nats command, and its ports have other addresses outside.
+func containerExec() string {
+	host, _ := os.Hostname()
+	return execCommand(os.Getenv, func(path string) bool { _, err := os.Stat(path); return err == nil }, host)
+}
+
+// containerID is the hostname that engines give to a container without one.
+var containerID = regexp.MustCompile(`^[0-9a-f]{12}$`)
+
+func execCommand(getenv func(string) string, exists func(path string) bool, host string) string {
+	if exists("/bin/sh") {
+		return "" // a container to work in, not the image
+	}
+	if getenv("KUBERNETES_SERVICE_HOST") != "" {
+		return "kubectl exec " + host + " --" // the hostname is the name of the pod
+	}
+	if !containerID.MatchString(host) {
+		host = "CONTAINER"
+	}
+	switch {
+	case exists("/run/.containerenv"):
+		return "podman exec " + host
+	case exists("/.dockerenv"):
+		return "docker exec " + host
+	}
+	return ""
+}
+
+// containerHints writes what [Server.Hints] does, for a node in a container.
+func (s *Server) containerHints(w io.Writer, exec string) error {
+	base := s.baseURL()
+	_, err := fmt.Fprintf(w, "\nTidemark serves %s in this container; from outside, at the address that is published for it\n%s\n\n%s%s\n",
+		base, s.natsLine(), s.containerCommands(base, exec), s.identityHint())
+	return err
+}
+
+// containerCommands are those to type first outside of this node's container. They run in it, where the
+// image has this command alone, so that they work whatever the engine publishes.
+func (s *Server) containerCommands(base, exec string) string {
+	query, subject := "", broadcastSubject
+	if s.takesUsers() {
+		query, subject = "?user=42", "notifications.user.42"
+	}
+	hints := fmt.Sprintf("  listen   %s tidemark subscribe '%s%s%s'\n  publish  %s tidemark publish %s hi%s\n",
+		exec, base, s.eventPath(), query, exec, subject, s.containerNATSFlag())
+	if s.adminListener != nil {
+		hints += fmt.Sprintf("  operate  %s tidemark status http://%s\n", exec, here(s.AdminAddr()))
+	}
+	return hints + fmt.Sprintf("  check    %s tidemark doctor\n", exec)
+}
+
+// containerNATSFlag is what `tidemark publish` needs in the node's container, where it has the
+// environment of the node but not its flags.
+func (s *Server) containerNATSFlag() string {
+	url := jetstore.WithoutLogin(s.opts.NATS.URL)
+	if s.embedded != nil {
+		url = s.embedded.ClientURL()
+	}
+	if url == "nats://127.0.0.1:4222" || os.Getenv("TIDEMARK_NATS_URL") != "" || os.Getenv("TIDEMARK_CONFIG") != "" {
+		return ""
+	}
+	return " --nats.url " + url
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsd"
+)
+
+// startNATS starts the embedded server where no other one is named.
+func (s *Server) startNATS(ctx context.Context) (err error) {
+	if s.opts.NATS.URL != "" {
+		return nil
+	}
+	login := s.opts.NATS
+	s.opts.Embedded.NodeLogin = login.CredsFile != "" || login.NkeyFile != "" || login.User != "" || login.Token != ""
+	if s.embedded, err = natsd.Start(ctx, s.opts.Embedded); err != nil {
+		return err
+	}
+	s.onClose(s.embedded.Stop)
+	s.opts.NATS.InProcess = s.embedded.InProcess()
+	if s.opts.Embedded.ConfigFile == "" {
+		return nil
+	}
+	return s.checkEmbedded(ctx)
+}
+
+// ownsStore reports whether the streams are in the embedded server, and not behind a leaf node of it.
+func (s *Server) ownsStore() bool {
+	return s.embedded != nil && s.opts.Domain == "" && s.opts.APIPrefix == ""
+}
+
+// embeddedTimeout bounds the check of the login; the server is in this process.
+const embeddedTimeout = 5 * time.Second
+
+// checkEmbedded reports what a configuration file lacks for the node: a login, and JetStream in its
+// account. It would otherwise wait for both without an end. Where accounts come from elsewhere, they
+// may be added while the server runs, so that it is an error of the log alone.
+func (s *Server) checkEmbedded(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, embeddedTimeout)
+	defer cancel()
+	err := s.tryEmbedded(ctx)
+	if err == nil {
+		return nil
+	}
+	if s.embedded.LateAccounts() {
+		s.opts.Logger.Error("the embedded NATS server does not serve the node yet; retrying", "error", err)
+		return nil
+	}
+	return err
+}
+
+func (s *Server) tryEmbedded(ctx context.Context) error {
+	opts := s.opts.NATS
+	opts.Once, opts.Logger, opts.Denied = true, nil, nil
+	nc, err := jetstore.Connect(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("nats.embedded.config: the server refuses the login of the node (%s): %w", loginKey(opts), err)
+	}
+	defer nc.Close()
+	if !s.ownsStore() {
+		return nil // the leaf node may not be connected yet
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	// Other errors, such as of a user that may not read this, come with what they prevent.
+	_, err = js.AccountInfo(ctx)
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("nats.embedded.config: the account of the node (%s) has no JetStream; add `jetstream: enabled` to it, or give the account of an operator JetStream limits: %w", loginKey(opts), err)
+	}
+	return nil
+}
+
+// loginKey names the key that decides how the node logs in to its embedded server.
+func loginKey(o jetstore.ConnectOptions) string {
+	switch {
+	case o.CredsFile != "":
+		return "nats.credentials"
+	case o.NkeyFile != "":
+		return "nats.nkey"
+	case o.User != "":
+		return "nats.user"
+	case o.Token != "":
+		return "nats.token"
+	}
+	return "nats.embedded.account"
+}
+
+// SetEmbeddedUsers replaces the users of the embedded server with the next Reload. It does nothing
+// without an embedded server.
+func (s *Server) SetEmbeddedUsers(users []natsd.User) {
+	if s.embedded != nil {
+		s.embedded.SetUsers(users)
+	}
+}

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/tidemark/tidemark/internal/jetstore"
+)
+
+// Hints writes what to try first, with the addresses that are really bound. What this node
+// refuses is not among it; how to have it is. With the lines of the log at a start it stays within
+// a screen of 24 lines. The line "serving" of the log has the same facts; see logServing.
+func (s *Server) Hints(w io.Writer) error {
+	base := s.baseURL()
+	if exec := containerExec(); exec != "" {
+		return s.containerHints(w, exec)
+	}
+	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s\n\n%s%s\n", base, s.consoleHint(), s.natsLine(), s.commands(base), s.identityHint())
+	return err
+}
+
+// logServing is the one line about what this node is and where, for who reads the log alone.
+func (s *Server) logServing() {
+	fields := []any{"node", s.opts.Node.Name, "version", cmp.Or(s.opts.Node.Version, "unknown"), "http", s.baseURL()}
+	if s.adminListener != nil {
+		fields = append(fields, "admin", "http://"+here(s.AdminAddr()))
+	}
+	if s.embedded != nil {
+		fields = append(fields, "nats", s.embedded.ClientURL(), "dir", s.opts.Embedded.Dir)
+	} else {
+		fields = append(fields, "nats", jetstore.WithoutLogin(s.opts.NATS.URL))
+	}
+	s.opts.Logger.Info("serving", append(fields, "identity", s.identities())...)
+}
+
+// identities are the sources of identities, or what an empty list means.
+func (s *Server) identities() string {
+	switch {
+	case len(s.opts.Auth.Identity) > 0:
+		return strings.Join(s.opts.Auth.Identity, ",")
+	case s.opts.Dev:
+		return "dev"
+	}
+	return "none"
+}
+
+// commands are those to type first, for a user where ?user= is trusted, else for everybody.
+func (s *Server) commands(base string) string {
+	query, subject := "", broadcastSubject
+	if s.takesUsers() {
+		query, subject = "?user=42", "notifications.user.42"
+	}
+	var hints strings.Builder
+	hint := func(what, format string, args ...any) {
+		fmt.Fprintf(&hints, "  %-8s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	hint("listen", "curl -N '%s%s%s'", base, s.eventPath(), query)
+	hint("publish", "nats pub %s hi%s", subject, s.natsFlag())
+	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
+		hint("or", "curl %s%s%s -d hi", base, publishBodyPath, subject)
+	}
+	if s.adminListener != nil {
+		hint("operate", "tidemark status http://%s", here(s.AdminAddr()))
+	}
+	hint("check", "tidemark doctor, with the configuration of this node")
+	return hints.String()
+}
+
+// identityHint says what a node without identities lacks.
+func (s *Server) identityHint() string {
+	if len(s.opts.Auth.Identity) > 0 || s.opts.Dev {
+		return ""
+	}
+	return `
+Without auth.identity each connection receives broadcasts only. To try users
+and publishing over HTTP on this machine, start with --dev. In production set
+auth.identity (jwt or header) and publish.keys.
+`
+}
+
+func (s *Server) consoleHint() string {
+	if !s.opts.Console {
+		return ""
+	}
+	return "/ (open it in a browser)"
+}
+
+func (s *Server) natsLine() string {
+	if s.embedded == nil {
+		return "with the NATS server " + jetstore.WithoutLogin(s.opts.NATS.URL)
+	}
+	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.embedded.ClientURL(), s.opts.Embedded.Dir)
+}
+
+// natsFlag is what the nats CLI needs where the server is not at its default. One of several is enough.
+func (s *Server) natsFlag() string {
+	url, _, _ := strings.Cut(jetstore.WithoutLogin(s.opts.NATS.URL), ",")
+	if s.embedded != nil {
+		url = s.embedded.ClientURL()
+	}
+	flag := ""
+	if url != "nats://127.0.0.1:4222" {
+		flag = " -s " + url
+	}
+	if s.embedded != nil && s.embedded.NeedsLogin() {
+		flag += " --user USER --password PASSWORD"
+	}
+	return flag
+}
+
+// baseURL is where this machine reaches the server.
+func (s *Server) baseURL() string {
+	scheme := "http"
+	if s.http.TLSConfig != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + here(s.Addr()) + s.opts.HTTP.BasePath
+}
+
+// here is where this machine reaches an address: one that stands for all interfaces is no place
+// to connect to.
+func here(bound net.Addr) string {
+	addr := bound.String()
+	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().IsUnspecified() {
+		addr = net.JoinHostPort("127.0.0.1", fmt.Sprint(ap.Port()))
+	}
+	return addr
+}

@@ -1,0 +1,158 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/testkit"
+)
+
+// freeAddr returns an address that nothing listens on, and that stays the test's own.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	addr, err := testkit.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// TestNATSOutage takes NATS away under clients that are live and under one that comes while
+// it is away: nobody is disconnected, and all go on without a gap.
+func TestNATSOutage(t *testing.T) {
+	addr, dir := freeAddr(t), t.TempDir()
+	url, stopNATS := startNATS(t, addr, dir)
+	r := startNode(t, options(t, url))
+	r.connect(url)
+	r.awaitReady()
+	live := r.listen(me, "")
+	live.want("tidemark.open")
+	r.publish("notifications.user.42", 1, 3)
+	live.wantNumbers(1, 3)
+
+	stopNATS()
+	r.eventually("not ready without NATS", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
+	if got := r.status("/healthz"); got != http.StatusOK {
+		t.Errorf("/healthz without NATS: %d", got)
+	}
+	r.eventually("a publish without NATS is known not to be stored", func() bool {
+		status, problem := r.post("/publish", `{"subject":"notifications.user.42","data":"lost?"}`)
+		return status == http.StatusServiceUnavailable && problem["outcome"] == "not_stored" && strings.Contains(fmt.Sprint(problem["detail"]), "is not stored")
+	})
+	during := r.listen(me, "1") // the window still has what it missed
+	during.want("tidemark.open", "2", "3")
+
+	startNATS(t, addr, dir)
+	r.awaitReady()
+	r.publish("notifications.user.42", 4, 6)
+	live.wantNumbers(4, 6)
+	during.wantNumbers(4, 6)
+	r.listen(me, "0").want("tidemark.open", "1", "2", "3", "4", "5", "6")
+}
+
+// TestStartBeforeNATS starts a node first. A client that comes meanwhile is served when NATS
+// is there.
+func TestStartBeforeNATS(t *testing.T) {
+	addr := freeAddr(t)
+	r := startNode(t, options(t, "nats://"+addr))
+	r.eventually("health", func() bool { return r.status("/healthz") == http.StatusOK })
+	if got := r.status("/readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz before NATS: %d", got)
+	}
+	early := r.listen(me, "")
+	time.Sleep(500 * time.Millisecond)
+	url, _ := startNATS(t, addr, t.TempDir())
+	early.want("tidemark.open")
+	r.connect(url)
+	r.awaitReady()
+	r.publish("notifications.user.42", 1, 2)
+	early.wantNumbers(1, 2)
+}
+
+// TestReplayThroughAnOutage cuts NATS while a client is being caught up.
+func TestReplayThroughAnOutage(t *testing.T) {
+	const stored = 3_000
+	addr, dir := freeAddr(t), t.TempDir()
+	url, stopNATS := startNATS(t, addr, dir)
+	opts := options(t, url)
+	fromLog(&opts)
+	r := startNode(t, opts)
+	r.connect(url)
+	r.awaitReady()
+	payload := strings.Repeat("x", 4<<10)
+	for i := range stored {
+		if _, err := r.js.PublishAsync("notifications.broadcast", []byte(fmt.Sprint(i+1, " ", payload))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-r.js.PublishAsyncComplete()
+	l := r.listen("/events", "0")
+	l.want("tidemark.open")
+	l.next()
+	stopNATS()
+	var back sync.WaitGroup
+	back.Go(func() {
+		time.Sleep(time.Second)
+		startNATS(t, addr, dir)
+	})
+	for i := 2; i <= stored; i++ {
+		if n := number(l.next().Data); n != i {
+			t.Fatalf("event %d came when %d was due", n, i)
+		}
+	}
+	back.Wait()
+}
+
+// TestJoinUnderPublishing resumes again and again while thousands of events are stored.
+func TestJoinUnderPublishing(t *testing.T) {
+	for name, change := range map[string]func(*server.Options){
+		"window":      nil,
+		"consumer":    fromLog,
+		"tiny window": func(o *server.Options) { o.Window.Events = 20 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const total, clients = 4_000, 8
+			r := newRig(t, change)
+			var work sync.WaitGroup
+			work.Go(func() {
+				for i := range total {
+					if _, err := r.js.Publish(t.Context(), "notifications.broadcast", fmt.Appendf(nil, "%d", i+1)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+			for c := range clients {
+				work.Go(func() {
+					id, due := "0", 1
+					for due <= total {
+						l := r.listen("/events", id)
+						for n := 0; n < 50+c*61 && due <= total; {
+							ev := l.next()
+							if strings.HasPrefix(ev.Type, "tidemark.") {
+								if ev.Type == "tidemark.gap" {
+									t.Errorf("client %d: gap %s", c, ev.Data)
+								}
+								continue
+							}
+							if number(ev.Data) != due {
+								t.Errorf("client %d: event %s came when %d was due", c, ev.Data, due)
+								return
+							}
+							due++
+							n++
+						}
+						id = l.last
+						l.cancel()
+					}
+				})
+			}
+			work.Wait()
+		})
+	}
+}

@@ -1,0 +1,28 @@
+//go:build !unix
+
+package testcluster
+
+import (
+	"errors"
+	"os/exec"
+)
+
+type signal int
+
+const (
+	terminate signal = iota
+	pause
+	resume
+)
+
+func bind(*exec.Cmd, bool) {}
+
+func killGroup(*exec.Cmd) {}
+
+// send cannot pause here, and knows one way to end a process.
+func send(cmd *exec.Cmd, sig signal, _ bool) error {
+	if sig == terminate {
+		return cmd.Process.Kill()
+	}
+	return errors.ErrUnsupported
+}

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package push_test
-
-import "net"
-
-// smallPeer is as small as the system has it.
-func smallPeer() *net.Dialer { return new(net.Dialer) }

@@ -1,9 +1,0 @@
-package traces_test
-
-import (
-	"testing"
-
-	"github.com/tidemark/tidemark/internal/testkit/leaks"
-)
-
-func TestMain(m *testing.M) { leaks.VerifyTestMain(m) }
