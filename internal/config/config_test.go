@@ -60,10 +60,10 @@ func TestNothingGivenIsTheDefault(t *testing.T) {
 }
 
 func TestReferenceEqualsTheDefaultsAndHasEveryKey(t *testing.T) {
-	if diff := cmp.Diff(Default(), load(t, Options{File: "tidemark.yaml"})); diff != "" {
+	if diff := cmp.Diff(Default(), load(t, Options{File: "../../config/tidemark.yaml"})); diff != "" {
 		t.Errorf("-default +tidemark.yaml:\n%s", diff)
 	}
-	tree, err := readYAML("tidemark.yaml")
+	tree, err := readYAML("../../config/tidemark.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

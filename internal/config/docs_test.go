@@ -9,13 +9,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const document = "../docs/CONFIGURATION.md"
+const document = "../../docs/CONFIGURATION.md"
 
 // tables is what docs/CONFIGURATION.md lists, from the keys and the annotated reference.
 // `TIDEMARK_UPDATE=1 go test ./config` writes it.
 func tables(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile("tidemark.yaml")
+	raw, err := os.ReadFile("../../config/tidemark.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

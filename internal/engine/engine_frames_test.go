@@ -80,16 +80,16 @@ func TestServeRawBytes(t *testing.T) {
 // TestServeOwnDate: a header of the handler's own takes the place of the usual one, as with
 // net/http, and what would contradict the chunks is left out.
 func TestServeOwnDate(t *testing.T) {
-	engine := newEngine(t)
+	e := newEngine(t)
 	src := frames(t, [][]byte{[]byte("x")}, errOver)
-	s := &serving{engine: engine}
+	s := &serving{engine: e}
 	const date = "Mon, 01 Jan 2001 00:00:00 GMT"
 	s.serve(t, setup{proto: "http1"}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", date)
 		w.Header().Set("Content-Length", "7")
 		w.Header().Set("Transfer-Encoding", "identity")
 		w.Header()["X-Split"] = []string{"a\r\nX-Injected: b"}
-		engine.Serve(w, r, src, engine.Options{})
+		e.Serve(w, r, src, engine.Options{})
 	})
 	raw, err := io.ReadAll(s.raw(t, request))
 	if err != nil {

@@ -50,16 +50,16 @@ type frontRig struct {
 
 func newFrontRig(t *testing.T, listen string) *frontRig {
 	t.Helper()
-	engine, err := engine.New()
+	e, err := engine.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &frontRig{t: t, engine: engine, ended: make(chan error, 10_000), gate: make(chan struct{})}
+	r := &frontRig{t: t, engine: e, ended: make(chan error, 10_000), gate: make(chan struct{})}
 	inner, err := net.Listen("tcp", listen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := engine.Listen(inner, engine.Front{
+	l, err := e.Listen(inner, engine.Front{
 		Handler: r.handler("front"), HeadTimeout: headTimeout, SendBuffer: socketBuffers,
 		Stream: func(path string) bool { return strings.HasPrefix(path, "/stream") },
 	})
@@ -75,7 +75,7 @@ func newFrontRig(t *testing.T, listen string) *frontRig {
 	serving.Go(func() { _ = srv.Serve(l) })
 	t.Cleanup(func() {
 		_ = srv.Close()
-		engine.Close()
+		e.Close()
 		serving.Wait()
 	})
 	return r
@@ -353,12 +353,12 @@ func TestHandedOverWhole(t *testing.T) {
 
 // TestFrontCloses: a listener that is closed accepts nothing, and leaves streams alone.
 func TestFrontCloses(t *testing.T) {
-	engine, err := engine.New()
+	e, err := engine.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	inner, _ := net.Listen("tcp", "127.0.0.1:0")
-	l, err := engine.Listen(inner, engine.Front{Stream: func(string) bool { return false }})
+	l, err := e.Listen(inner, engine.Front{Stream: func(string) bool { return false }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,5 +377,5 @@ func TestFrontCloses(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Error("closed again: ", err)
 	}
-	engine.Close()
+	e.Close()
 }

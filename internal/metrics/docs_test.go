@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-const document = "../../../docs/METRICS.md"
+const document = "../../docs/METRICS.md"
 
 // table is what docs/METRICS.md lists. `TIDEMARK_UPDATE=1 go test ./internal/metrics` writes it.
 func table() string {
