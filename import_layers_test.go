@@ -96,7 +96,7 @@ var layers = map[string]struct {
 	"internal/seclog":        {},
 	"internal/hostname":      {},
 	"internal/doctor": {
-		ours: []string{"config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore",
+		ours: []string{"internal/config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore",
 			"internal/natsd", "internal/presence", "pkg/sse"},
 		others: []string{"any"},
 	},
@@ -157,7 +157,7 @@ var users = map[string][]string{
 	"github.com/spf13/viper":              {"internal/config"},
 	"github.com/spf13/pflag":              {"internal/config", "cmd"},
 	"github.com/spf13/cobra":              {"cmd"},
-	module + "internal/config":            {"cmd"},
+	module + "internal/config":            {"cmd", "internal/doctor"},
 	module + "internal/server":            {"cmd"},
 	module + "cmd":                        {},
 }
