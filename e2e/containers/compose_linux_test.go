@@ -28,7 +28,7 @@ func TestCompose(t *testing.T) {
 	t.Run("position of one node, another resumes", p.testResume)
 	rounds := 1
 	if mode == "full" {
-		rounds = 4
+		rounds = 3 // as many as there are NATS servers and nodes
 		t.Run("profiles, each runs", p.testProfiles)
 	}
 	c := p.count(8)
