@@ -25,6 +25,7 @@
 //   - The console in Chromium counts what it receives and what is redelivered after a cut, and
 //     asks no other origin.
 //   - The tour of the README, and the commands of docs, are true when typed.
+//   - compose.yaml and the image do what is said about them, in a container engine (e2e/containers).
 //
 // Nothing here measures time. A test that waits for what never comes fails after a generous
 // while; every process that it started is ended by then, by its id.

@@ -68,7 +68,7 @@ func (c *counter) note(ev client.Event) error {
 	case client.KindMessage:
 		number, err := strconv.Atoi(string(ev.Data))
 		if err != nil {
-			return fmt.Errorf("%s: an event that nobody counted: %q", c.name, ev.Data)
+			return fmt.Errorf("%s: an event without a number: %q", c.name, ev.Data)
 		}
 		c.numbers, c.times = append(c.numbers, number), append(c.times, time.Now())
 	}

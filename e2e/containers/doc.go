@@ -8,7 +8,8 @@
 //
 // The image of Tidemark is the last stage of the Dockerfile around a command that is built on this machine.
 // With TIDEMARK_CONTAINERS=full it is what `docker compose build` makes, which compiles everything in a
-// container, and the tests kill and revive each container several times.
+// container, each container is killed and revived, and the profiles are run that have images. TestChaos makes
+// random changes for as long as TIDEMARK_CHAOS_DURATION says.
 //
 // A project of its own (name, ports, network) is brought up for the tests, and taken down with its volumes.
 package containers

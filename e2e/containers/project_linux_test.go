@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,8 +16,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// mode is what TIDEMARK_CONTAINERS says: nothing (skip), 1, or full.
-var mode = os.Getenv("TIDEMARK_CONTAINERS")
+// mode is what TIDEMARK_CONTAINERS says: nothing (skip), 1, or full. The chaos of .ci/long has its own.
+var mode = cmp.Or(os.Getenv("TIDEMARK_CONTAINERS"), os.Getenv("TIDEMARK_CHAOS_DURATION"))
 
 const root = "../.."
 
