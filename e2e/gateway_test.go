@@ -356,6 +356,6 @@ func (c *gatewayClient) testRetried(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 			t.Fatalf("%s %v: %s, %v", resp.Status, resp.Header, body, err)
 		}
-		return strings.HasPrefix(string(body), "retry: 3000\n") && strings.HasSuffix(string(body), "\n\n")
+		return strings.HasPrefix(string(body), "retry: 1000\n") && strings.HasSuffix(string(body), "\n\n")
 	})
 }

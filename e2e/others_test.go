@@ -86,9 +86,9 @@ func otherClients(t *testing.T) func(name, url string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "client")
-	hasGo := prepare(t, "clients/go", "go", "build", "-o", program, ".")
+	hasGo := prepare(t, "thirdparty/go", "go", "build", "-o", program, ".")
 	node := filepath.Join(dir, "node")
-	if err := os.CopyFS(node, os.DirFS("clients/node")); err != nil {
+	if err := os.CopyFS(node, os.DirFS("thirdparty/node")); err != nil {
 		t.Fatal(err)
 	}
 	hasNode := prepare(t, node, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
