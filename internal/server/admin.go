@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/metrics"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -81,7 +82,7 @@ func (s *Server) adminRoutes(main *echo.Echo) {
 	s.admin = &http.Server{
 		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: maxHead, ConnState: s.adminSockets.ConnState,
+		MaxHeaderBytes: httpserver.MaxHead, ConnState: s.adminSockets.ConnState,
 	}
 }
 

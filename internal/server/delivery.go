@@ -1,56 +1,44 @@
 package server
 
 import (
-	"context"
-	"errors"
 	"slices"
-	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/tidemark/tidemark/internal/delivery"
+	"github.com/tidemark/tidemark/internal/backend"
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// lookupTimeout bounds the lookup of one stream, for which a publisher may wait.
-const lookupTimeout = 2 * time.Second
-
-func (s *Server) openDelivery() {
-	templates := make(map[string][]feed.Template)
+// openBackend opens the streams that feeds name, each once.
+func (s *Server) openBackend() error {
+	var streams []backend.Stream
 	for _, f := range s.opts.Feeds {
-		templates[f.Stream] = slices.Concat(templates[f.Stream], f.Subjects, f.Allow)
+		templates := slices.Concat(f.Subjects, f.Allow)
+		if i := slices.IndexFunc(streams, func(other backend.Stream) bool { return other.Name == f.Stream }); i >= 0 {
+			streams[i].Templates = append(streams[i].Templates, templates...)
+			continue
+		}
+		streams = append(streams, backend.Stream{
+			Name: f.Stream, Option: "feeds." + f.Name + ".stream", Templates: templates, Trace: s.traces.Events(f.Stream),
+		})
 	}
-	s.delivery = delivery.New(delivery.Options{
-		Templates: templates, AllSubjects: s.opts.Publish.AllSubjects || s.tokensWiden(),
-		Definitions: s.opts.Streams, Lookup: s.lookUpStream,
+	b, err := backend.Open(backend.Options{
+		Main: s.nats, Tails: s.tails, Replays: s.replays, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
+		Streams: streams, Definitions: s.opts.Streams, Expected: s.kept.expected,
+		AllSubjects: s.opts.Publish.AllSubjects, Widened: s.tokensWiden(),
+		WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes, ReplayBytes: s.opts.ReplayBytes,
+		Logger: s.opts.Logger,
 	})
+	if err != nil {
+		return err
+	}
+	s.onClose(b.Close)
+	s.js, s.delivery, s.publish, s.budget, s.logs, s.feeds = b.JetStream, b.Delivery, b.Publisher, b.Budget, b.Logs, b.Feeds
+	return nil
 }
 
 // tokensWiden reports whether tokens may grant subjects beyond those of the feeds: every subject
 // of a stream can be delivered then.
 func (s *Server) tokensWiden() bool {
 	return slices.Contains(s.opts.Auth.Identity, "jwt") && s.opts.Auth.JWT.WidenClaim != ""
-}
-
-// deliverable is for feed.Options; nil where every subject is.
-func (s *Server) deliverable(stream string) func(string) bool {
-	if s.tokensWiden() {
-		return nil
-	}
-	return s.delivery.Stored(stream)
-}
-
-func (s *Server) lookUpStream(ctx context.Context, name string) (jetstream.StreamConfig, error) {
-	if !s.nats.IsConnected() {
-		return jetstream.StreamConfig{}, errors.New("no connection to NATS")
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	stream, err := s.js.Stream(ctx, name)
-	if err != nil {
-		return jetstream.StreamConfig{}, err
-	}
-	return stream.CachedInfo().Config, nil
 }
 
 // subjects are the templates of what connections get, of all feeds.

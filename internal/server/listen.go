@@ -8,17 +8,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tidemark/tidemark/internal/engine"
+	"github.com/tidemark/tidemark/internal/httpserver"
 )
-
-// sendBuffer bounds what the kernel holds for one client. The default grows to megabytes,
-// of which a third must drain before a slow client counts as taking bytes again.
-const sendBuffer = 128 << 10
-
-// maxHead bounds the head of a request, in bytes; net/http adds 4096 and answers 431.
-const maxHead = 64 << 10
 
 // listen binds the HTTP address, with TLS where there is a certificate.
 func listen(opts HTTPOptions) (net.Listener, error) {
@@ -34,11 +27,11 @@ func listen(opts HTTPOptions) (net.Listener, error) {
 func (s *Server) front() error {
 	s.http.ConnState = s.sockets.ConnState
 	if s.http.TLSConfig != nil {
-		s.listener = s.sockets.Listen(s.listener, sendBuffer)
+		s.listener = s.sockets.Listen(s.listener, httpserver.SendBuffer)
 		return nil
 	}
 	l, err := s.engine.Listen(s.listener, engine.Front{
-		Handler: s.http.Handler, Stream: s.isFeedURL, Sockets: s.sockets, SendBuffer: sendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+		Handler: s.http.Handler, Stream: s.isFeedURL, Sockets: s.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
 	})
 	if err != nil {
 		return err
@@ -58,28 +51,14 @@ func (s *Server) isStream(path string) bool {
 }
 
 // newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).
-// There is no WriteTimeout, which would end every stream; push sets deadlines.
 func newHTTPServer(opts HTTPOptions, cert *certificate, handler http.Handler, logger *slog.Logger) *http.Server {
-	srv := &http.Server{
-		Handler:           handler,
-		ErrorLog:          errorLog(logger.With("part", "http")),
-		ReadHeaderTimeout: opts.HeadTimeout,
-		ReadTimeout:       opts.BodyTimeout, // net/http lifts it once a request without a body is read
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    maxHead,
-		Protocols:         new(http.Protocols),
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: 250,
-			// A webview's connection dies in its sleep; a ping finds out.
-			SendPingTimeout: 30 * time.Second,
-			PingTimeout:     15 * time.Second,
-		},
-	}
-	srv.Protocols.SetHTTP1(true)
+	srv := httpserver.New(handler, httpserver.Options{
+		HeadTimeout: opts.HeadTimeout, BodyTimeout: opts.BodyTimeout, ErrorLog: errorLog(logger.With("part", "http")),
+	})
 	if cert == nil {
-		srv.Protocols.SetUnencryptedHTTP2(true)
 		return srv
 	}
+	srv.Protocols.SetUnencryptedHTTP2(false)
 	srv.Protocols.SetHTTP2(true)
 	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suitesTLS12, GetCertificate: cert.get}
 	return srv

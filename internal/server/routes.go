@@ -12,13 +12,10 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/web"
 )
-
-// Headers that pages of other origins may send.
-// sentry-trace, baggage and X-Requested-With are added by monitoring and request libraries to every request of a page.
-var corsHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "Event-Type", "Nats-TTL", "traceparent", "tracestate", "sentry-trace", "baggage", "X-Requested-With"}
 
 // reading are the methods of what is only looked at.
 var reading = []string{http.MethodGet, http.MethodHead}
@@ -30,7 +27,7 @@ func (s *Server) routes(context.Context) (err error) {
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
-			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: slices.Concat(corsHeaders, s.opts.HTTP.CORSHeaders),
+			AllowMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, AllowHeaders: slices.Concat(httpserver.CORSHeaders, s.opts.HTTP.CORSHeaders),
 			ExposeHeaders: []string{"Retry-After"}, MaxAge: 600,
 		}))
 	}

@@ -96,7 +96,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openFeeds, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
+		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
 		s.subscribeRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
@@ -124,26 +124,11 @@ func (s *Server) startEngine(context.Context) (err error) {
 	return nil
 }
 
-func (s *Server) connect(ctx context.Context) (err error) {
+func (s *Server) connect(ctx context.Context) error {
 	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
-	if s.js, err = jetstore.NewJetStream(s.nats, s.opts.Domain, s.opts.APIPrefix); err != nil {
-		return err
-	}
-	s.openDelivery()
-	var streams []string
-	for _, f := range s.opts.Feeds {
-		streams = append(streams, f.Stream)
-	}
-	if s.publish, err = jetstore.NewPublisher(s.nats, jetstore.PublisherOptions{
-		Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
-		Streams: streams, Expected: s.kept.expected, Routes: s.delivery.Routes, Misrouted: s.delivery.Outdated,
-	}); err != nil {
-		return err
-	}
-	s.onClose(s.publish.Close)
-	return nil
+	return s.openBackend()
 }
 
 // openTraces comes first, so that what ends before it may end spans.
@@ -159,30 +144,6 @@ func (s *Server) openTraces(context.Context) (err error) {
 		return fmt.Errorf("traces.endpoint: %w", err)
 	}
 	s.onClose(s.traces.Close)
-	return nil
-}
-
-// openFeeds gives each stream that a feed names one tail and window.
-func (s *Server) openFeeds(context.Context) error {
-	scans := jetstore.NewScanQueue()
-	s.budget = feed.NewReplayBudget(s.opts.ReplayBytes)
-	for _, f := range s.opts.Feeds {
-		if s.feeds[f.Stream] != nil {
-			continue
-		}
-		log, err := jetstore.Open(s.tails, jetstore.Options{Stream: f.Stream, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replays: s.replays, Scans: scans, Trace: s.traces.Events(f.Stream), Logger: s.opts.Logger})
-		if err != nil {
-			return fmt.Errorf("feeds.%s.stream: %w", f.Name, err)
-		}
-		s.onClose(log.Close)
-		s.logs[f.Stream] = log
-		s.feeds[f.Stream] = feed.New(log, feed.Options{
-			WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes,
-			Deliverable: s.deliverable(f.Stream), QuietUndeliverable: s.opts.Publish.AllSubjects,
-			Replays: s.budget,
-			Logger:  s.opts.Logger.With("stream", f.Stream),
-		})
-	}
 	return nil
 }
 
