@@ -108,7 +108,7 @@ var layers = map[string]struct {
 	"internal/engine":              {ours: []string{"pkg/sse", "internal/netaddr"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
 	"internal/feed":                {ours: []string{"pkg/sse", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
 	"internal/feed/feedtest":       {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
-	"pkg/auth":                     {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
+	"pkg/auth":                     {ours: []string{"internal/netaddr", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"internal/jetstore":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/feedhttp":            {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/presence":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},

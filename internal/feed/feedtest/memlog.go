@@ -149,6 +149,13 @@ func (l *MemLog) Rollback(last uint64) {
 // SetDown puts the log out of reach until SetDown(nil).
 func (l *MemLog) SetDown(why error) { l.update(func() { l.down = why }) }
 
+// Down returns why the log is out of reach; nil while it is not.
+func (l *MemLog) Down() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.down
+}
+
 // OpenReaders counts the Readers that were not closed.
 func (l *MemLog) OpenReaders() int {
 	l.mu.Lock()

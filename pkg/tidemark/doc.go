@@ -1,0 +1,50 @@
+// Package tidemark serves durable, replayable Server-Sent Events from a JetStream stream in your own
+// Go program. Clients that reconnect with Last-Event-ID receive every stored event that they missed,
+// in order and once, and then live events. What cannot be delivered is announced by tidemark.gap.
+//
+// Use it where events belong to a program that has its own users, routes and NATS connection. Where
+// they do not, run the command tidemark.
+//
+//	f, err := tidemark.Open(ctx, nc, tidemark.Options{
+//		Stream:   "NEWS",
+//		Subjects: []string{"news.all", "news.user.{user}"},
+//		Identify: auth.TrustedHeader("X-User", "10.0.0.7"),
+//	})
+//	if err != nil { … }
+//	defer f.Close()
+//	http.Handle("/events", f)
+//
+// # Two ways to serve
+//
+// A [Feed] is an [http.Handler] for any mux and path. ServeHTTP returns when the connection has ended,
+// so that middleware measures what it should, and a connection costs a goroutine and the buffers of
+// net/http. [Feed.Serve] serves a listener with the engine instead: on Linux and over plain HTTP/1.1,
+// connections cost no goroutine, about a tenth of the memory, and less CPU for each event. Use it for
+// more than a few thousand connections.
+//
+// # Guarantees
+//
+//   - A Feed reads its stream once, for all connections, and keeps recent events in memory
+//     ([Options].Window). It changes nothing in the stream.
+//   - Connections never receive an id twice or out of order, except behind a tidemark.gap which
+//     reports that the stream was replaced.
+//   - Slow clients are neither disconnected nor allowed to delay others. Memory is bounded for each
+//     client and for all of them.
+//   - While NATS is not reachable connections stay open and wait.
+//   - All methods are safe for concurrent use. Close waits for every goroutine of the Feed.
+//
+// # Stopping
+//
+// Call [Feed.Drain], then [Feed.Close], then close the connection to NATS:
+//
+//	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+//	defer cancel()
+//	err := f.Drain(ctx) // clients are asked to reconnect elsewhere
+//	f.Close()
+//
+// [http.Server.Shutdown] waits for connections without ending them: call Drain first.
+//
+// # Tests
+//
+// Package tidemarktest has a feed over a stream in memory, for tests of programs that embed this one.
+package tidemark
