@@ -60,7 +60,7 @@ func (f *Feed) Trim(first uint64) { f.log.Trim(first) }
 func (f *Feed) Delete(seq uint64) { f.log.Delete(seq) }
 
 // Recreate replaces the stream with an empty one: clients receive tidemark.gap with the reason
-// new-epoch, and positions begin again.
+// epoch, and positions begin again.
 func (f *Feed) Recreate() { f.log.Recreate() }
 
 // SetDown puts the stream out of reach, with the reason, until SetDown(nil). Connections stay open, and
