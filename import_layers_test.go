@@ -1,6 +1,7 @@
 package tidemark_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -124,6 +125,8 @@ var layers = map[string]struct {
 	"pkg/web":                      {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
 	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/subject"}, others: []string{"any"}},
 	"internal/streambackup":        {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
+	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen"}, others: []string{"any"}},
+	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
 	"internal/config":              {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/hostname", "internal/presence", "internal/subject"}, others: []string{"any"}},
 	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
@@ -174,6 +177,89 @@ func TestImportLayers_Libraries_StayWithTheirPackages(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Examples show what other modules can do.
+func TestImportLayers_Examples_ImportPublicPackagesAlone(t *testing.T) {
+	found := 0
+	for pkg, direct := range readImports(t) {
+		if !within(pkg, []string{"examples"}) {
+			continue
+		}
+		found++
+		for imported := range direct {
+			if own, isOurs := strings.CutPrefix(imported, module); isOurs && !within(own, []string{"pkg"}) {
+				t.Errorf("%s imports %s, which other modules cannot", pkg, imported)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("%d examples were found", found)
+	}
+}
+
+// What pkg/tidemark exports names no type of a package below internal: a program could not name it.
+func TestImportLayers_FrontDoor_ExportsNoInternalTypes(t *testing.T) {
+	for _, dir := range []string{"pkg/tidemark", "pkg/tidemark/tidemarktest", "pkg/auth"} {
+		for _, use := range internalTypes(t, dir) {
+			t.Errorf("%s", use)
+		}
+	}
+}
+
+// internalTypes returns the exported declarations of a package whose types are from internal packages.
+func internalTypes(t *testing.T, dir string) (uses []string) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(filepath.FromSlash(dir), "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %d files, %v", dir, len(names), err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		internal := make(map[string]bool) // names of imported packages
+		for _, spec := range file.Imports {
+			if p, _ := strconv.Unquote(spec.Path.Value); strings.HasPrefix(p, module+"internal/") {
+				internal[path.Base(p)] = true
+			}
+		}
+		ast.FileExports(file) // removes what is not exported, also fields; bodies of functions stay
+		for _, decl := range file.Decls {
+			if f, isFunc := decl.(*ast.FuncDecl); isFunc {
+				if f.Recv != nil && !exported(f.Recv.List[0].Type) {
+					continue
+				}
+				f.Body = nil
+			}
+			if v, isGen := decl.(*ast.GenDecl); isGen && v.Tok == token.VAR {
+				continue // a value, such as an error, has a type of its own
+			}
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					if pkg, ok := sel.X.(*ast.Ident); ok && internal[pkg.Name] {
+						uses = append(uses, fset.Position(sel.Pos()).String()+" exports "+pkg.Name+"."+sel.Sel.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+	return uses
+}
+
+// exported reports whether the type of a receiver is.
+func exported(receiver ast.Expr) bool {
+	if pointer, ok := receiver.(*ast.StarExpr); ok {
+		receiver = pointer.X
+	}
+	name, ok := receiver.(*ast.Ident)
+	return ok && name.IsExported()
 }
 
 func within(imported string, prefixes []string) bool {

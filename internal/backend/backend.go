@@ -123,10 +123,9 @@ func (b *Backend) open(opts Options) (err error) {
 
 // openStream gives a stream one tail and window.
 func (b *Backend) openStream(opts Options, s Stream, scans *jetstore.ScanQueue) error {
-	logger := opts.Logger.With("stream", s.Name)
 	log, err := jetstore.Open(opts.Tails, jetstore.Options{
 		Stream: s.Name, Domain: opts.Domain, APIPrefix: opts.APIPrefix,
-		Replays: opts.Replays, Scans: scans, Trace: s.Trace, Logger: logger,
+		Replays: opts.Replays, Scans: scans, Trace: s.Trace, Logger: opts.Logger, // it names the stream itself
 	})
 	if err != nil {
 		return err
@@ -139,7 +138,7 @@ func (b *Backend) openStream(opts Options, s Stream, scans *jetstore.ScanQueue) 
 	b.Feeds[s.Name] = feed.New(log, feed.Options{
 		WindowEvents: opts.WindowEvents, WindowBytes: opts.WindowBytes,
 		Deliverable: deliverable, QuietUndeliverable: opts.AllSubjects,
-		Replays: b.Budget, Logger: logger,
+		Replays: b.Budget, Logger: opts.Logger.With("stream", s.Name),
 	})
 	return nil
 }
