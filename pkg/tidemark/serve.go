@@ -25,12 +25,18 @@ import (
 //   - It blocks until Drain or Close of f has stopped it, and returns nil then; else it returns
 //     the error of the listener, or [http.ErrServerClosed] where f was drained before. All of its connections have
 //     ended when it returns, and l is closed.
+//
 //   - The head of a request has 10 s and 64 KiB, a request with its body 30 s. There is no timeout for
 //     responses.
+//
 //   - Where a path has served events, the engine reads later requests for it: responses other than
 //     events are collected before they are sent there, so such a path should serve events alone.
+//
 //   - Middleware before the Feed works if its ResponseWriter has Unwrap or Hijack. Where it has
 //     neither, connections cost a goroutine as with net/http.
+//
+//   - Stop it with Drain or Close. The engine has a descriptor of the socket of l, so that closing l
+//     does not stop it.
 //
 // It may be called for several listeners.
 func (f *Feed) Serve(l net.Listener, mux http.Handler) error {
