@@ -16,7 +16,7 @@ func documents(t *testing.T) []string {
 	if err != nil || len(pages) < 10 {
 		t.Fatalf("%d pages, %v; does the test run at the module's root?", len(pages), err)
 	}
-	return append(pages, "README.md", "CONTRIBUTING.md", "pkg/web/client/README.md")
+	return append(pages, "README.md", "CONTRIBUTING.md", "examples/README.md", "pkg/web/client/README.md")
 }
 
 func read(t *testing.T, name string) string {

@@ -67,7 +67,7 @@ func start(t *testing.T, name string) program {
 		t.Fatal(err)
 	}
 	t.Cleanup(srv.Stop)
-	cmd := exec.CommandContext(context.Background(), filepath.Join(dir, name)) //nolint:gosec // G204: built above
+	cmd := exec.CommandContext(context.Background(), filepath.Join(dir, name))
 	cmd.Env = append(os.Environ(), "NATS_URL="+srv.ClientURL(), "ADDR=127.0.0.1:0")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

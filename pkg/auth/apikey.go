@@ -43,7 +43,7 @@ const maxKeyLen = 128
 
 // NewAPIKey makes a key, and the line that a file of keys knows it by. The key is shown once
 // and stored nowhere. It may publish to the subjects that match one of the filters, among which
-// PresenceRight lets it read who is connected and AdminRight lets it operate a node; name is for logs and revocations, and one plain token (feed.CheckToken).
+// PresenceRight lets it read who is connected and AdminRight lets it operate a node; name is for logs and revocations, and one token of a subject: no dots, wildcards, white space and control characters.
 func NewAPIKey(name string, filters ...string) (key, line string, err error) {
 	if err := checkKeyLine(name, filters); err != nil {
 		return "", "", fmt.Errorf("api key: %w", err)

@@ -5,7 +5,7 @@
 // Anonymous from nothing.
 //
 // What it guarantees:
-//   - Values of an identity become tokens of subjects, encoded by feed.Template.Expand. Each is
+//   - Values of an identity become tokens of subjects, percent-encoded where needed. Each is
 //     checked to be encodable (1 to 255 bytes of valid UTF-8) before it leaves this package.
 //     Another value is refused, never left out.
 //   - What is there and wrong is refused; no other source is asked then. A forged or expired

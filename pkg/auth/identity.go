@@ -25,7 +25,7 @@ const (
 // with nobody who changes them; leave them as they are.
 type Identity struct {
 	// Vars fill the variables of subject templates: {"user": "42"}. Each value has 1 to 255 bytes
-	// of UTF-8. It is encoded where it becomes a token of a subject; see feed.Template.Expand.
+	// of UTF-8. Where it becomes a token of a subject it is percent-encoded ("." is "%2E").
 	Vars map[string]string
 	// Kind says where the identity comes from; empty counts as anonymous.
 	Kind Kind

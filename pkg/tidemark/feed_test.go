@@ -46,7 +46,7 @@ func TestFeed_ClientsReconnectAtAnyEvent_CountEveryEventOnce(t *testing.T) {
 
 // countEvents receives the numbers 1 to n in order, over many connections.
 func countEvents(t *testing.T, url string, seed uint64, n int) {
-	random := rand.New(rand.NewPCG(1, seed)) //nolint:gosec // G404: for a test
+	random := rand.New(rand.NewPCG(1, seed))
 	client := newClient(t)
 	connections := 0
 	for have, position := 0, ""; have < n; connections++ {

@@ -101,12 +101,12 @@ func (c config) checkSubjects(stream jetstream.StreamConfig) error {
 	check := func(name string, templates []feed.Template) {
 		for i, t := range templates {
 			if !overlaps(t, stream.Subjects) {
-				errs = append(errs, fmt.Errorf("Options.%s[%d]: no event of stream %s has a subject like %q; its subjects are %s", name, i, stream.Name, t, strings.Join(stream.Subjects, ", ")))
+				errs = append(errs, fmt.Errorf("%s[%d]: no event of stream %s has a subject like %q; its subjects are %s", name, i, stream.Name, t, strings.Join(stream.Subjects, ", ")))
 			}
 		}
 	}
-	check("Subjects", c.selection.Defaults)
-	check("Allow", c.selection.Allow)
+	check("Options.Subjects", c.selection.Defaults)
+	check("Options.Allow", c.selection.Allow)
 	return errors.Join(errs...)
 }
 

@@ -153,11 +153,11 @@ func (o Options) resolve() (config, error) {
 		name  string
 		texts []string
 		to    *[]feed.Template
-	}{{"Subjects", o.Subjects, &c.selection.Defaults}, {"Allow", o.Allow, &c.selection.Allow}} {
+	}{{"Options.Subjects", o.Subjects, &c.selection.Defaults}, {"Options.Allow", o.Allow, &c.selection.Allow}} {
 		for i, text := range list.texts {
 			t, err := o.template(text)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("Options.%s[%d]: %w", list.name, i, err))
+				errs = append(errs, fmt.Errorf("%s[%d]: %w", list.name, i, err))
 				continue
 			}
 			*list.to = append(*list.to, t)
@@ -204,7 +204,7 @@ func (o Options) checkNumbers() error {
 		"MaxAge": int(o.MaxAge), "MaxIdle": int(o.MaxIdle), "DrainPeriod": int(o.DrainPeriod),
 	} {
 		if n < 0 {
-			errs = append(errs, fmt.Errorf("Options.%s: it is negative", name))
+			errs = append(errs, fmt.Errorf("%s: it is negative", "Options."+name))
 		}
 	}
 	return errors.Join(errs...)
