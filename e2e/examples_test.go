@@ -44,7 +44,7 @@ func testExamplePage(t *testing.T, b *browser, name string) {
 	t.Cleanup(srv.Stop)
 	said := output(t, filepath.Join(dir, "log"))
 	run := func() *process {
-		cmd := exec.CommandContext(t.Context(), built) //nolint:gosec // G204: built above
+		cmd := exec.CommandContext(t.Context(), built)
 		cmd.Env = []string{"NATS_URL=" + srv.ClientURL(), "ADDR=" + addr}
 		p := start(t, cmd, said, said)
 		eventually(t, name+" serves", func() bool { return accepts(addr) })

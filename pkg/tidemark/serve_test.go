@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/pkg/tidemark"
+	"github.com/tidemark/tidemark/pkg/tidemark/tidemarktest"
 )
 
 func TestServe_HTTP2InTheClear_ServesEvents(t *testing.T) {
@@ -136,5 +138,39 @@ func TestOpen_SeparateConnections_CarryTailAndReplays(t *testing.T) {
 	}
 	if in := opts.TailConn.Stats().InMsgs; in < events {
 		t.Errorf("the connection of the tail has received %d messages", in)
+	}
+}
+
+// Serve, Drain and Close may come in any order, at any moment.
+func TestServe_DrainedAndClosedMeanwhile_Ends(t *testing.T) {
+	for round := range 100 {
+		f := tidemarktest.New(t, tidemark.Options{Subjects: []string{"n.all"}})
+		l := listen(t)
+		var parts sync.WaitGroup
+		parts.Go(func() {
+			if err := f.Serve(l, nil); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				t.Errorf("round %d: Serve: %v", round, err)
+			}
+		})
+		answered := make(chan struct{})
+		parts.Go(func() {
+			defer close(answered)
+			resp, err := newClient(t).Get("http://" + l.Addr().String()) //nolint:noctx // it ends with the feed
+			if err == nil {
+				t.Cleanup(func() { _ = resp.Body.Close() })
+			}
+		})
+		if round%4 < 2 {
+			<-answered // a connection is open; else Serve may not have begun
+		}
+		if round%2 == 0 {
+			parts.Go(func() {
+				if err := f.Drain(t.Context()); err != nil {
+					t.Errorf("round %d: Drain: %v", round, err)
+				}
+			})
+		}
+		parts.Go(f.Close)
+		parts.Wait()
 	}
 }
