@@ -1,5 +1,5 @@
 // The program embed-engine serves a mux with Tidemark's engine: connections of the feed cost no
-// goroutine, and about a tenth of the memory. Users come from the header X-User of a gateway on this
+// goroutine, and a fraction of the memory. Users come from the header X-User of a gateway on this
 // machine. It needs a NATS server with JetStream, at NATS_URL (nats://127.0.0.1:4222 when empty), and
 // serves at ADDR (127.0.0.1:8090).
 //

@@ -1,4 +1,4 @@
-// Package backend opens what a node and an embedding program have behind their HTTP handlers: the
+// Package backend opens the parts that a node and an embedding program have behind their HTTP handlers: the
 // streams, the feeds over them, the publisher, and the rules of what can be published.
 //
 // The caller makes the connections to NATS and closes them after the Backend, and runs each feed

@@ -1,6 +1,6 @@
 // Package tidemark serves durable, replayable Server-Sent Events from a JetStream stream in your own
 // Go program. Clients that reconnect with Last-Event-ID receive every stored event that they missed,
-// in order and once, and then live events. What cannot be delivered is announced by tidemark.gap.
+// in order and once, and then live events. Events that cannot be delivered are announced by tidemark.gap.
 //
 // Use it where events belong to a program that has its own users, routes and NATS connection. Where
 // they do not, run the command tidemark.
@@ -17,9 +17,9 @@
 // # Two ways to serve
 //
 // A [Feed] is an [http.Handler] for any mux and path. ServeHTTP returns when the connection has ended,
-// so that middleware measures what it should, and a connection costs a goroutine and the buffers of
+// so that the durations which middleware measures are right, and a connection costs a goroutine and the buffers of
 // net/http. [Feed.Serve] serves a listener with the engine instead: on Linux and over plain HTTP/1.1,
-// connections cost no goroutine, about a tenth of the memory, and less CPU for each event. Use it for
+// connections cost no goroutine and 1.9 KB of memory instead of 28 KB while they are idle. Use it for
 // more than a few thousand connections.
 //
 // # Guarantees

@@ -152,8 +152,8 @@ func (f *Feed) Status() Status {
 // stops the servers of [Feed.Serve], as [http.Server.Shutdown] does, with the connections of other
 // feeds on them.
 //
-// It blocks until all have ended, or ctx ends; its error then is that of ctx, and what is left goes on
-// until Close. The Feed still publishes. It may be called more than once.
+// It blocks until all have ended, or ctx ends; its error then is that of ctx, and the
+// remaining connections stay until Close. The Feed still publishes. It may be called more than once.
 func (f *Feed) Drain(ctx context.Context) error {
 	handlers, servers := f.drain()
 	if err := drainAll(ctx, handlers, f.config.DrainPeriod); err != nil {
@@ -197,7 +197,7 @@ func drainAll(ctx context.Context, handlers []*feedhttp.Subscribe, period time.D
 	return errors.Join(errs...)
 }
 
-// Close closes what is left: connections, the servers of Serve with all their requests, the reader of
+// Close ends everything: connections, the servers of Serve with all their requests, the reader of
 // the stream, and the publisher. It waits until they have ended, for some ten seconds at most, and
 // does not close the connection to NATS. Connections whose clients accept no bytes end with the
 // program's server, or after Options.WriteTimeout. It may be called more than once.
