@@ -98,7 +98,7 @@ var layers = map[string]struct {
 	"internal/hostname":      {},
 	"internal/doctor": {
 		ours: []string{"internal/config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore",
-			"internal/natsd", "internal/presence", "pkg/sse"},
+			"internal/natsd", "internal/netaddr", "internal/presence", "pkg/sse"},
 		others: []string{"any"},
 	},
 	"internal/filelimit":           {others: []string{"golang.org/x/sys"}},

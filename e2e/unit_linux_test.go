@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -279,9 +281,11 @@ func (u *unitService) fillMemory(t *testing.T, bytes int) {
 	text := strings.Repeat("~", size)
 	var want []int
 	for n := 1; n <= bytes/size; n++ {
-		if _, err := p.js.Publish(t.Context(), "notifications.user."+user, fmt.Append(nil, 1_000_000+n, " ", text)); err != nil {
-			t.Fatalf("event %d: %v", n, err)
-		}
+		id := jetstream.WithMsgID(fmt.Sprint(user, "-", n)) // near the limit an acknowledgement may take longer than an attempt
+		eventually(t, fmt.Sprint("event ", n, " is stored"), func() bool {
+			_, err := p.js.Publish(t.Context(), "notifications.user."+user, fmt.Append(nil, 1_000_000+n, " ", text), id)
+			return err == nil
+		})
 		want = append(want, 1_000_000+n)
 	}
 	for _, f := range []*follower{reader, read("reader of all that is stored")} {
