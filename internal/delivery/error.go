@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // maxListed bounds the subjects that an error names.
@@ -53,21 +52,8 @@ func (e *Error) add(templates []feed.Template) {
 		if !slices.Contains(e.Allowed, t.String()) {
 			e.Allowed = append(e.Allowed, t.String())
 		}
-		if meant, ok := encodeRest(t, e.Subject); ok && e.Suggestion == "" {
+		if meant, ok := t.EncodeLast(e.Subject); ok && e.Suggestion == "" {
 			e.Suggestion = meant
 		}
 	}
-}
-
-// encodeRest takes everything from the template's last token on as one value.
-func encodeRest(t feed.Template, s string) (string, bool) {
-	tokens := strings.SplitN(s, ".", strings.Count(t.String(), ".")+1)
-	last := len(tokens) - 1
-	encoded, err := subject.Encode(tokens[last])
-	if err != nil || strings.Contains(tokens[last], "%") {
-		return "", false
-	}
-	tokens[last] = encoded
-	meant := strings.Join(tokens, ".")
-	return meant, meant != s && !t.HasWildcard() && t.Match(meant)
 }

@@ -140,3 +140,33 @@ func (t token) match(have string) bool {
 	}
 	return t.text == have || t.text == "*" && have != ""
 }
+
+// Filter returns the filter that matches every expansion of the template.
+func (t Template) Filter() string {
+	tokens := make([]string, len(t.tokens))
+	for i, tok := range t.tokens {
+		tokens[i] = tok.text
+		if tok.variable {
+			tokens[i] = "*"
+		}
+	}
+	return strings.Join(tokens, ".")
+}
+
+// EncodeLast returns s with all that is in the place of the template's last token as one encoded
+// value, such as for a user's id with dots. ok is false where s already is that subject, where it is not
+// one of the template even so, and where s has '%', as parts may be encoded.
+func (t Template) EncodeLast(s string) (encoded string, ok bool) {
+	if len(t.tokens) == 0 {
+		return "", false
+	}
+	tokens := strings.SplitN(s, ".", len(t.tokens))
+	last := len(tokens) - 1
+	value, err := subject.Encode(tokens[last])
+	if err != nil || strings.Contains(tokens[last], "%") {
+		return "", false
+	}
+	tokens[last] = value
+	encoded = strings.Join(tokens, ".")
+	return encoded, encoded != s && !t.HasWildcard() && t.Match(encoded)
+}

@@ -91,36 +91,19 @@ func (c config) lookUp(ctx context.Context, js jetstream.JetStream) error {
 	return c.checkSubjects(info.Config)
 }
 
-// checkSubjects reports subjects that no event of a stream can have. Of a stream that has other
-// streams' events, or changes subjects, that is not known.
+// checkSubjects reports subjects that no event of a stream can have.
 func (c config) checkSubjects(stream jetstream.StreamConfig) error {
-	if stream.Mirror != nil || len(stream.Sources) > 0 || stream.SubjectTransform != nil {
-		return nil
-	}
 	var errs []error
 	check := func(name string, templates []feed.Template) {
 		for i, t := range templates {
-			if !overlaps(t, stream.Subjects) {
-				errs = append(errs, fmt.Errorf("%s[%d]: no event of stream %s has a subject like %q; its subjects are %s", name, i, stream.Name, t, strings.Join(stream.Subjects, ", ")))
+			if !delivery.CanStore(stream, t) {
+				errs = append(errs, fmt.Errorf("%s[%d]: no event of stream %s has a subject like %q; its subjects are %s", name, i, stream.Name, t, strings.Join(delivery.StoredFilters(stream), ", ")))
 			}
 		}
 	}
 	check("Options.Subjects", c.selection.Defaults)
 	check("Options.Allow", c.selection.Allow)
 	return errors.Join(errs...)
-}
-
-func overlaps(t feed.Template, subjects []string) bool {
-	filter := t.String()
-	for _, name := range t.Variables() {
-		filter = strings.ReplaceAll(filter, "{"+name+"}", "*")
-	}
-	for _, s := range subjects {
-		if feed.Overlap(filter, s) {
-			return true
-		}
-	}
-	return false
 }
 
 // Package tidemarktest opens feeds of streams in memory.
