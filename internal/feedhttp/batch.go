@@ -62,7 +62,7 @@ func bodyError(err error) error {
 	if length, ok := errors.AsType[arrayError](err); ok {
 		return length
 	}
-	return fmt.Errorf("the body is not the JSON that is wanted: %s", strings.TrimPrefix(err.Error(), "json: "))
+	return fmt.Errorf("the body is not the JSON that is wanted: %s; to publish data as it is, POST it to /publish/{subject}", strings.TrimPrefix(err.Error(), "json: "))
 }
 
 // checkEnd reports an error where the body goes on after its value.

@@ -290,6 +290,9 @@ func (p *publisher) check(ctx context.Context, m feed.Message, i int, isArray bo
 	}
 	if invalid, ok := errors.AsType[*feed.InvalidError](err); ok {
 		wrong := &fieldError{field: invalid.Field, reason: invalid.Reason}
+		if invalid.Field == "subject" {
+			wrong.reason += p.subjectHint(m.Subject)
+		}
 		if invalid.Misspelt {
 			wrong.status = http.StatusUnprocessableEntity
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -116,4 +117,22 @@ func (p *publisher) deliverable(ctx context.Context, subject string) error {
 		return &fieldError{field: "subject", reason: err.Error(), status: http.StatusUnprocessableEntity}
 	}
 	return nil
+}
+
+// subjectHint ends the reason why a subject is not valid: how to publish to a value that cannot be
+// a token as it is.
+func (p *publisher) subjectHint(subject string) string {
+	if strings.HasSuffix(subject, ".*") || strings.HasSuffix(subject, ".>") { // a wildcard is meant
+		return ""
+	}
+	for _, t := range p.opts.Templates {
+		if encoded, ok := t.EncodeLast(subject); ok {
+			return fmt.Sprintf("; a value is one encoded token: write %q, or send \"user\" in place of \"subject\"", encoded)
+		}
+	}
+	user, err := feed.UserTemplate(p.opts.Templates)
+	if err == nil && feed.Matches(user.Filter(), subject) {
+		return `; or send "user" in place of "subject", which needs no encoding`
+	}
+	return ""
 }

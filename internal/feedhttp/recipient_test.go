@@ -120,3 +120,34 @@ func FuzzPublishUser(f *testing.F) {
 		}
 	})
 }
+
+func TestPublish_SubjectOfAValueThatNeedsEncoding_NamesTheSpellingAndUser(t *testing.T) {
+	d := newDesk(t, publishing, feedhttp.PublishOptions{Templates: templates(t, "n.all", "n.user.{user}")})
+	for subject, want := range map[string]string{
+		"n.user.a b":      `write "n.user.a%20b", or send "user"`,
+		"n.user.a*b":      `write "n.user.a%2Ab", or send "user"`,
+		"n.user.a>b.c":    `write "n.user.a%3Eb%2Ec", or send "user"`,
+		"n.user.first .b": `write "n.user.first%20%2Eb", or send "user"`,
+	} {
+		d.refused(t, `{"subject":"`+subject+`"}`, http.StatusBadRequest, "subject", want)
+		d.refused(t, `[{"subject":"n.all"},{"subject":"`+subject+`"}]`, http.StatusBadRequest, "[1].subject", want)
+	}
+	d.refused(t, `{"subject":"n.user.%41"}`, http.StatusUnprocessableEntity, "subject", `%2541 for the value "%41"`)
+	d.refused(t, `{"subject":"n.user.%41"}`, http.StatusUnprocessableEntity, "subject", `send "user" in place of "subject"`)
+}
+
+func TestPublish_SubjectWithAWildcard_SuggestsNoEncoding(t *testing.T) {
+	d := newDesk(t, publishing, feedhttp.PublishOptions{Templates: templates(t, "n.user.{user}")})
+	for _, subject := range []string{"n.user.*", "n.user.>"} {
+		if _, text := d.post(t, `{"subject":"`+subject+`"}`); !strings.Contains(text, "wildcard") || strings.Contains(text, "encoded") {
+			t.Errorf("%s: %s", subject, text)
+		}
+	}
+}
+
+func TestPublish_BodyIsNotJSON_NamesThePathForData(t *testing.T) {
+	d := newDesk(t, publishing, feedhttp.PublishOptions{})
+	for _, body := range []string{"hi", `"hi"`, "42", "a=b", `{"subject"`} {
+		d.refused(t, body, http.StatusBadRequest, "", "/publish/{subject}")
+	}
+}

@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -21,6 +22,9 @@ type Selection struct {
 	Defaults []feed.Template
 	// Allow is what clients may ask for beyond the defaults with ?subject=.
 	Allow []feed.Template
+	// Identify tells a client for which no subject is left how it is identified, such as "send a
+	// token". Empty for a general text.
+	Identify string
 }
 
 // Filters returns the merged subjects of one connection: what the identity gets by default
@@ -45,7 +49,7 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 		if id.Narrow != nil {
 			return nil, &auth.Error{Status: http.StatusForbidden, Detail: "the token leaves none of the subjects of this connection; ask with ?subject= for some that it grants"}
 		}
-		return nil, nothing(only, missing)
+		return nil, s.nothing(only, missing)
 	}
 	return filters, nil
 }
@@ -94,14 +98,18 @@ func check(subject string, allowed []string) error {
 	return nil
 }
 
-func nothing(only bool, missing []string) error {
+func (s Selection) nothing(only bool, missing []string) error {
 	if only {
 		return badRequest("?only=1 leaves out the feed's own subjects, and no ?subject= asks for others")
 	}
 	if len(missing) == 0 {
 		return badRequest("this feed has no subjects of its own; ask for some with ?subject=")
 	}
-	return badRequest("no subject is left for this connection: %s has no value here; send the identity (X-User), or ask with ?subject=", strings.Join(missing, ", "))
+	ask := ""
+	if len(s.Allow) > 0 {
+		ask = ", or ask with ?subject="
+	}
+	return badRequest("no subject is left for this connection: %s has no value here; %s%s", strings.Join(missing, ", "), cmp.Or(s.Identify, "send the identity"), ask)
 }
 
 func badRequest(format string, args ...any) error {

@@ -95,7 +95,7 @@ func TestNothingLeft(t *testing.T) {
 		query    string
 		says     []string
 	}{
-		{[]string{"n.user.{user}", "n.room.{user}.a"}, "", []string{"n.user.{user}", "n.room.{user}.a", "X-User", "?subject="}},
+		{[]string{"n.user.{user}", "n.room.{user}.a"}, "", []string{"n.user.{user}", "n.room.{user}.a", "send the identity", "?subject="}},
 		{[]string{"n.user.{user}"}, "?user=", []string{"n.user.{user}"}},
 		{nil, "", []string{"no subjects of its own", "?subject="}},
 		{[]string{"n.all"}, "?only=1", []string{"only=1"}},

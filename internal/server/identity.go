@@ -3,7 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -94,4 +97,43 @@ func (s *Server) openPublishers() error {
 		s.publisher = s.revoked.Guard(auth.Required(sources...))
 	}
 	return nil
+}
+
+// howToIdentify tells a client that has no value for a variable which identities this node accepts,
+// and which variables they have.
+func (s *Server) howToIdentify() string {
+	var ways []string
+	for _, source := range s.opts.Auth.Identity {
+		switch source {
+		case "jwt":
+			claims := s.opts.Auth.JWT.Claims
+			if claims == nil { // as pkg/auth has it
+				claims = map[string]string{"user": "sub"}
+			}
+			ways = append(ways, "send a token, which has "+variables(claims)+" (auth.jwt.claims)")
+		case "header":
+			named := maps.Clone(s.opts.Auth.Header.Vars)
+			if named == nil {
+				named = map[string]string{}
+			}
+			named["user"] = s.opts.Auth.Header.User
+			ways = append(ways, "connect through the gateway, whose headers have "+variables(named)+" (auth.header.user, auth.header.vars)")
+		}
+	}
+	if s.takesUsers() {
+		ways = append(ways, "send ?user=, which has {user} alone")
+	}
+	if len(ways) == 0 {
+		return "this node identifies no users (auth.identity)"
+	}
+	return strings.Join(ways, " or ")
+}
+
+// variables lists the keys of a map as templates have them.
+func variables(of map[string]string) string {
+	names := slices.Sorted(maps.Keys(of))
+	for i, name := range names {
+		names[i] = "{" + name + "}"
+	}
+	return strings.Join(names, ", ")
 }

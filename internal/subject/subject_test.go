@@ -162,3 +162,16 @@ func BenchmarkEncode(b *testing.B) {
 		})
 	}
 }
+
+func TestSpellingError_TwoValuesPossible_NamesBothSpellings(t *testing.T) {
+	for token, want := range map[string]string{
+		"%41":       `write A for the value "A" or %2541 for the value "%41" (`,
+		"alice%2eb": `write alice%2Eb for the value "alice.b" or alice%252eb for the value "alice%2eb" (`,
+		"100%":      "write 100%25 (",
+		"a b":       "write a%20b (",
+	} {
+		if err := subject.CheckToken(token); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; want %s", token, err, want)
+		}
+	}
+}

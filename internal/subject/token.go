@@ -9,13 +9,18 @@ import (
 // SpellingError reports a token that is not what Encode makes of any value.
 type SpellingError struct {
 	Token string
-	// Want is the token of the value that was probably meant.
+	// Want is the token of the value that was probably meant: Token with its percent signs as escapes
+	// where they can be.
 	Want string
 }
 
 // Error begins with a verb, as those of CheckValue do.
 func (e *SpellingError) Error() string {
-	return fmt.Sprintf("is not the canonical spelling of a value; write %s (only . * > %% white space and controls are encoded, in upper-case hexadecimal)", e.Want)
+	write := e.Want
+	if literal := encode(e.Token); literal != e.Want { // two values, and it is not known which one is meant
+		write = fmt.Sprintf("%s for the value %q or %s for the value %q", e.Want, unescape(e.Token), literal, e.Token)
+	}
+	return fmt.Sprintf("is not the canonical spelling of a value; write %s (only . * > %% white space and controls are encoded, in upper-case hexadecimal)", write)
 }
 
 // CheckToken returns why a token is not the encoding of a value: a *SpellingError where the right

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ func Dev(param string) Source {
 			return Identity{}, ErrNoIdentity
 		}
 		if !onLoopback(r) {
-			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= is for trying things out on the machine itself, as localhost; let the gateway set the header X-User"}
+			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= is for trying things out on the machine itself, as localhost; elsewhere users need an identity (auth.identity: jwt or header)"}
 		}
 		if n > 1 {
 			return Identity{}, badRequest("?%s= is there %d times; send it once", param, n)
@@ -72,9 +73,26 @@ func single(kind Kind, user, where string) (Identity, error) {
 	return Identity{Vars: vars, Kind: kind}, nil
 }
 
-// proxyHeaders betray a proxy. One that sets none of them cannot be told from a client of
-// this machine. They are spelled as net/http does.
-var proxyHeaders = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via"}
+// proxyHeaders are set by proxies, load balancers and tunnels. A proxy that sets none of them cannot be
+// distinguished from a client of this machine. They are spelled as net/http does.
+var proxyHeaders = withUnderscores(
+	"Forwarded", "Via", "Cdn-Loop",
+	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Original-Forwarded-For",
+	"X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip",
+	"Cf-Connecting-Ip", "Fly-Client-Ip", "X-Envoy-External-Address",
+)
+
+// withUnderscores adds the spellings that programs behind CGI-like interfaces pass on, in the
+// letters that net/http gives them: X_Forwarded_For becomes X_forwarded_for.
+func withUnderscores(names ...string) []string {
+	all := slices.Clone(names)
+	for _, name := range names {
+		if spelled := http.CanonicalHeaderKey(strings.ReplaceAll(name, "-", "_")); spelled != name {
+			all = append(all, spelled)
+		}
+	}
+	return all
+}
 
 // FromThisMachine reports whether a request comes from this machine itself, by the rules of Dev.
 func FromThisMachine(r *http.Request) bool { return onLoopback(r) }

@@ -77,6 +77,9 @@ func TestDevRebound(t *testing.T) {
 func TestDevBehindAProxy(t *testing.T) {
 	for _, header := range []string{
 		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via",
+		"CF-Connecting-IP", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "X-Envoy-External-Address",
+		"Fly-Client-IP", "CDN-Loop", "X-Forwarded-Port", "X-Original-Forwarded-For",
+		"X_Forwarded_For", "x_forwarded_for", "X_REAL_IP", "CF_Connecting_IP", "True_Client_IP", "cdn_loop",
 	} {
 		for _, value := range []string{"127.0.0.1", "192.0.2.7", ""} {
 			r := request("127.0.0.1:1", "127.0.0.1:2", "user=42")
