@@ -2,16 +2,23 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/server"
 )
 
 func newConfig() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Name every problem of the configuration, without starting anything",
+		Long: `Name every problem of the configuration, and exit with 1 for one that keeps "serve" from starting. What
+is valid and has no effect as it is, such as a variable that no identity has, is a warning on
+standard error, with the exit status 0. Streams that exist in NATS alone are not looked at:
+"serve" reports them in its log.`,
 		Example: `  tidemark config check --config tidemark.yaml
   TIDEMARK_HTTP_ADDR=:9000 tidemark config check`,
 		Args: arguments(cobra.NoArgs),
@@ -24,17 +31,42 @@ func newConfig() *cobra.Command {
 	}
 	return group(&cobra.Command{Use: "config", Short: "Check and print the configuration"},
 		configuredAs(config.Options{Serve: true}, check, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
-			if _, err := definitions(cfg); err != nil { // the files that it names count too
+			defs, err := definitions(cfg) // the files that it names count too
+			if err != nil {
+				return err
+			}
+			feeds, err := feedOptions(cfg)
+			if err != nil {
 				return err
 			}
 			if err := checkEmbedded(cfg); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "ok")
+			for _, warning := range append(cfg.Warnings(), undeliverable(defs, feeds)...) {
+				_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "ok")
 			return err
 		}),
 		configuredAs(config.Options{Serve: true}, print, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 			return cfg.Print(cmd.OutOrStdout())
 		}),
 	)
+}
+
+// undeliverable reports subjects of feeds that no event can have, where the definition of the stream
+// is known.
+func undeliverable(defs []jetstream.StreamConfig, feeds []server.FeedOptions) (all []string) {
+	for _, f := range feeds {
+		for _, def := range defs {
+			if def.Name != f.Stream {
+				continue
+			}
+			for _, problem := range f.Undeliverable(def) {
+				all = append(all, fmt.Sprintf("%s: %s", problem.Key, problem.Text))
+			}
+		}
+	}
+	slices.Sort(all) // feeds have no order
+	return all
 }

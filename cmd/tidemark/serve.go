@@ -46,6 +46,9 @@ func newServe() *cobra.Command {
 		collectRarely()
 		boundMemory(logger, memlimit.FromCgroup)
 		warnOfSecrets(cfg, logger)
+		for _, warning := range cfg.Warnings() {
+			logger.Warn("a setting has no effect", "error", warning)
+		}
 		checkBudgets(logger, cfg)
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
 		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process

@@ -51,12 +51,9 @@ func (s *Server) containerHints(w io.Writer, exec string) error {
 // containerCommands are those to type first outside of this node's container. They run in it, where the
 // image has this command alone, so that they work whatever the engine publishes.
 func (s *Server) containerCommands(base, exec string) string {
-	query, subject := "", broadcastSubject
-	if s.takesUsers() {
-		query, subject = "?user=42", "notifications.user.42"
-	}
+	to := s.example()
 	hints := fmt.Sprintf("  listen   %s tidemark subscribe '%s%s%s'\n  publish  %s tidemark publish %s hi%s\n",
-		exec, base, s.eventPath(), query, exec, subject, s.containerNATSFlag())
+		exec, base, to.path, to.query, exec, to.subject, s.containerNATSFlag())
 	if s.adminListener != nil {
 		hints += fmt.Sprintf("  operate  %s tidemark status http://%s\n", exec, here(s.AdminAddr()))
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/tidemark/tidemark/internal/jetstore"
@@ -48,20 +49,17 @@ func (s *Server) identities() string {
 	return "none"
 }
 
-// commands are those to type first, for a user where ?user= is trusted, else for everybody.
+// commands are those to type first; see [Server.example].
 func (s *Server) commands(base string) string {
-	query, subject := "", broadcastSubject
-	if s.takesUsers() {
-		query, subject = "?user=42", "notifications.user.42"
-	}
+	to := s.example()
 	var hints strings.Builder
 	hint := func(what, format string, args ...any) {
 		fmt.Fprintf(&hints, "  %-8s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	hint("listen", "curl -N '%s%s%s'", base, s.eventPath(), query)
-	hint("publish", "nats pub %s hi%s", subject, s.natsFlag())
+	hint("listen", "curl -N '%s%s%s'", base, to.path, to.query)
+	hint("publish", "nats pub %s hi%s", to.subject, s.natsFlag())
 	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
-		hint("or", "curl %s%s%s -d hi", base, publishBodyPath, subject)
+		hint("or", "curl %s%s%s -d hi", base, publishBodyPath, url.PathEscape(to.subject))
 	}
 	if s.adminListener != nil {
 		hint("operate", "tidemark status http://%s", here(s.AdminAddr()))
@@ -75,11 +73,33 @@ func (s *Server) identityHint() string {
 	if len(s.opts.Auth.Identity) > 0 || s.opts.Dev {
 		return ""
 	}
-	return `
-Without auth.identity each connection receives broadcasts only. To try users
-and publishing over HTTP on this machine, start with --dev. In production set
-auth.identity (jwt or header) and publish.keys.
-`
+	received := ""
+	switch plain, others := s.plainSubjects(); {
+	case others && len(plain) == 0:
+		received = "Without auth.identity no connection has a value for the variables of the feeds' subjects. "
+	case others:
+		received = "Without auth.identity connections receive only " + strings.Join(plain, ", ") + ". "
+	}
+	return "\n" + wrap(received+"To try users and publishing over HTTP on this machine, start with --dev. In production set auth.identity (jwt or header) and publish.keys.") + "\n"
+}
+
+// wrap breaks a text into lines of at most 79 characters, where its words are shorter.
+func wrap(text string) string {
+	var out strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		if column > 0 && column+1+len(word) > 79 {
+			out.WriteByte('\n')
+			column = 0
+		}
+		if column > 0 {
+			out.WriteByte(' ')
+			column++
+		}
+		out.WriteString(word)
+		column += len(word)
+	}
+	return out.String()
 }
 
 func (s *Server) consoleHint() string {
@@ -98,13 +118,13 @@ func (s *Server) natsLine() string {
 
 // natsFlag is what the nats CLI needs where the server is not at its default. One of several is enough.
 func (s *Server) natsFlag() string {
-	url, _, _ := strings.Cut(jetstore.WithoutLogin(s.opts.NATS.URL), ",")
+	addr, _, _ := strings.Cut(jetstore.WithoutLogin(s.opts.NATS.URL), ",")
 	if s.embedded != nil {
-		url = s.embedded.ClientURL()
+		addr = s.embedded.ClientURL()
 	}
 	flag := ""
-	if url != "nats://127.0.0.1:4222" {
-		flag = " -s " + url
+	if addr != "nats://127.0.0.1:4222" {
+		flag = " -s " + addr
 	}
 	if s.embedded != nil && s.embedded.NeedsLogin() {
 		flag += " --user USER --password PASSWORD"

@@ -93,6 +93,13 @@ func (k *keptStream) failed(err error) bool {
 	return !known
 }
 
+// isPending reports whether the stream was neither found nor created yet.
+func (k *keptStream) isPending() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pending
+}
+
 func (k *keptStream) isMissing() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -169,6 +169,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	})
 	parts.Go(func() { s.provision(inner) })
+	parts.Go(func() { s.checkFeeds(inner) })
 	parts.Go(func() { s.returnMemory(inner) })
 	parts.Go(func() { s.followRevocations(inner) })
 	if s.presence != nil {

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// example is what the hints name: a connection, and a subject whose events it receives.
+type example struct {
+	path, query string
+	subject     string
+}
+
+// example returns one for the configured feeds: for a user where ?user= is trusted, else a subject
+// without variables, else one that clients may request, else one with placeholders such as USER.
+// The feed at /events comes first.
+func (s *Server) example() example {
+	feeds := slices.DeleteFunc(slices.Clone(s.opts.Feeds), func(f FeedOptions) bool { return len(f.Paths) == 0 })
+	slices.SortStableFunc(feeds, func(a, b FeedOptions) int {
+		return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), cmp.Compare(a.Name, b.Name))
+	})
+	for _, choose := range []func(FeedOptions) (query, subject string){s.userExample, plainExample, requestExample, placeholderExample} {
+		for _, f := range feeds {
+			if query, subject := choose(f); subject != "" {
+				return example{examplePath(f), query, subject}
+			}
+		}
+	}
+	return example{path: s.eventPath(), subject: "SUBJECT"}
+}
+
+func examplePath(f FeedOptions) string {
+	if slices.Contains(f.Paths, "/events") {
+		return "/events"
+	}
+	return f.Paths[0]
+}
+
+func rankOf(f FeedOptions) int {
+	if examplePath(f) == "/events" {
+		return 0
+	}
+	return 1
+}
+
+func (s *Server) userExample(f FeedOptions) (query, subject string) {
+	if !s.takesUsers() {
+		return "", ""
+	}
+	for _, t := range f.Subjects {
+		if slices.Equal(t.Variables(), []string{"user"}) && !t.HasWildcard() {
+			return "?user=42", strings.ReplaceAll(t.String(), "{user}", "42")
+		}
+	}
+	return "", ""
+}
+
+func plainExample(f FeedOptions) (query, subject string) {
+	for _, t := range f.Subjects {
+		if len(t.Variables()) == 0 {
+			return "", t.String()
+		}
+	}
+	return "", ""
+}
+
+// requestExample puts a value in the place of wildcards.
+func requestExample(f FeedOptions) (query, subject string) {
+	for _, t := range f.Allow {
+		if len(t.Variables()) == 0 {
+			subject := strings.NewReplacer("*", "example", ">", "example").Replace(t.String())
+			return "?subject=" + subject, subject
+		}
+	}
+	return "", ""
+}
+
+var variablePattern = regexp.MustCompile(`\{[^}]*\}`)
+
+func placeholderExample(f FeedOptions) (query, subject string) {
+	for _, t := range f.Subjects {
+		return "", variablePattern.ReplaceAllStringFunc(t.String(), func(v string) string { return strings.ToUpper(strings.Trim(v, "{}")) })
+	}
+	return "", ""
+}
+
+// plainSubjects returns the subjects of feeds that every connection receives, and whether there are others.
+func (s *Server) plainSubjects() (plain []string, others bool) {
+	for _, t := range s.subjects() {
+		if len(t.Variables()) > 0 {
+			others = true
+		} else if !slices.Contains(plain, t.String()) {
+			plain = append(plain, t.String())
+		}
+	}
+	slices.Sort(plain)
+	return plain, others
+}
