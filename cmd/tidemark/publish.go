@@ -38,7 +38,10 @@ feeds must have one subject with {user} as its only variable.
 Without DATA, or with "-", the data is read from standard input, byte for byte: echo ends it
 with a newline, printf does not. With --id a repeat within the stream's duplicate window is not
 stored again, and the answer says so. --json prints {"stream","seq","position"}, and
-"duplicate":true for a repeat.`,
+"duplicate":true for a repeat.
+
+An event that is stored in a stream of the configuration's feeds, and that none of them delivers, is a
+warning on standard error; the exit status stays 0. Other streams are not checked.`,
 		Example: `  tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting
   tidemark publish --user alice.b@example.com 'hi'
   tidemark publish notifications.broadcast 'shipped' --id order-7-shipped --json
@@ -67,9 +70,12 @@ stored again, and the answer says so. --json prints {"stream","seq","position"},
 		if msg.Data, err = payload(cmd.Context(), cmd.InOrStdin(), args); err != nil {
 			return err
 		}
-		ack, err := publish(cmd.Context(), cfg, msg, flags.timeout)
+		ack, warning, err := publish(cmd.Context(), cfg, msg, flags.timeout)
 		if err != nil {
 			return err
+		}
+		if warning != "" {
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "tidemark: warning:", warning)
 		}
 		return printAck(cmd.OutOrStdout(), ack, flags.json)
 	}, "nats.")
@@ -91,12 +97,13 @@ func (f publishFlags) check() error {
 	return nil
 }
 
-func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout time.Duration) (feed.Ack, error) {
+// publish also returns a warning for an event that is stored and reaches no client.
+func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout time.Duration) (ack feed.Ack, warning string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("nothing came within %s", timeout))
 	defer cancel()
 	nc, err := connect(ctx, cfg)
 	if err != nil {
-		return feed.Ack{}, err
+		return feed.Ack{}, "", err
 	}
 	defer nc.Close()
 	ctx, refuse := context.WithCancelCause(ctx)
@@ -108,11 +115,14 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 	})
 	publisher, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
 	if err != nil {
-		return feed.Ack{}, err
+		return feed.Ack{}, "", err
 	}
 	defer publisher.Close()
 	result := publisher.Publish(ctx, msg)[0]
-	return result.Ack, explain(ctx, msg.Subject, result.Err)
+	if err := explain(ctx, msg.Subject, result.Err); err != nil {
+		return feed.Ack{}, "", err
+	}
+	return result.Ack, undelivered(ctx, cfg, nc, msg.Subject, result.Ack.Stream), nil
 }
 
 // permissionError is of a subject that the user may not use: that of the event, that of its answer, or

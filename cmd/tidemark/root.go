@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,9 +27,20 @@ The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
 		SilenceUsage:  true,
 	}, newServe(), newPublish(), newSubscribe(), newSubject(), newStream(), newConfig(), newBench(), newToken(), newNATSPassword(), newHealth(), newDoctor(), newStatus(), newTop(), newDrain(), newVersion())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return usageError{fmt.Errorf("%w%s; see %s --help", err, similarFlag(cmd, err), cmd.CommandPath())}
 	})
 	return root
+}
+
+// similarFlag names the flag that was probably meant, for the error of one that does not exist.
+func similarFlag(cmd *cobra.Command, err error) string {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || unknown.GetSpecifiedShortnames() != "" {
+		return ""
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+	return config.DidYouMean("--"+unknown.GetSpecifiedName(), known)
 }
 
 // group makes cmd a command that only has others. Left to itself cobra answers the name of
@@ -38,7 +50,11 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usageError{fmt.Errorf("there is no command %q; see %s --help", args[0], cmd.CommandPath())}
+			var known []string
+			for _, c := range cmd.Commands() {
+				known = append(known, c.Name())
+			}
+			return usageError{fmt.Errorf("there is no command %q%s; see %s --help", args[0], config.DidYouMean(args[0], known), cmd.CommandPath())}
 		}
 		return cmd.Help()
 	}

@@ -38,7 +38,7 @@ func envHint(name string, known []string) string {
 	if strings.HasPrefix(name, EnvPrefix+"NATS_EMBEDDED_USERS") {
 		return "; users of the embedded server are set in the file alone"
 	}
-	return didYouMean(name, known)
+	return DidYouMean(name, known)
 }
 
 // serviceLink is what Kubernetes and container links put into the environment of every

@@ -39,7 +39,7 @@ func readFields(key, names string, value any, fields map[string]any, p *problems
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		field, known := fields[name]
 		if !known {
-			p.add(key+"."+name, "there is no such key%s", didYouMean(name, slices.Sorted(maps.Keys(fields))))
+			p.add(key+"."+name, "there is no such key%s", DidYouMean(name, slices.Sorted(maps.Keys(fields))))
 			continue
 		}
 		if err := assign(field, tree[name]); err != nil {

@@ -87,7 +87,7 @@ func checkKey(key string, value any, p *problems) (known bool) {
 			p.add(key, "%v stands where a mapping of keys belongs", value)
 		}
 	default:
-		p.add(key, "there is no such key%s", didYouMean(key, append(names, "feeds", usersKey)))
+		p.add(key, "there is no such key%s", DidYouMean(key, append(names, "feeds", usersKey)))
 	}
 	return false
 }

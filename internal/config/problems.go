@@ -38,8 +38,11 @@ func (p *problems) from(key, origin string) {
 
 func (p *problems) err() error { return errors.Join(p.errs...) }
 
-// didYouMean ends a message about a name that is not known, when one that is lies near.
-func didYouMean(name string, known []string) string {
+// DidYouMean ends a message about a name that is not known, when one that is lies near.
+func DidYouMean(name string, known []string) string {
+	if len(known) == 0 {
+		return ""
+	}
 	best := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
 	if distance(name, best) > max(2, len(name)/4) {
 		return ""
