@@ -73,5 +73,8 @@ func (c Config) fill(variable string, known []string) string {
 			guess = fmt.Sprintf("; did you mean {%s}?", name)
 		}
 	}
-	return fmt.Sprintf(" (they have %s)%s; correct it, or set %s", strings.Join(has, ", "), guess, strings.Join(keys, " or "))
+	if guess == "" {
+		guess = ";"
+	}
+	return fmt.Sprintf(" (they have %s)%s correct it, or set %s", strings.Join(has, ", "), guess, strings.Join(keys, " or "))
 }
