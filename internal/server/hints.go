@@ -135,7 +135,7 @@ func (s *Server) natsFlag() string {
 // baseURL is where this machine reaches the server.
 func (s *Server) baseURL() string {
 	scheme := "http"
-	if s.http.TLSConfig != nil {
+	if s.certificate != nil {
 		scheme = "https"
 	}
 	return scheme + "://" + here(s.Addr()) + s.opts.HTTP.BasePath
