@@ -59,13 +59,13 @@ func TestAwait_EndlessResponseWithoutMark_KeepsBoundedText(t *testing.T) {
 
 func TestExcerpt_Page_IsOneBoundedLine(t *testing.T) {
 	for body, want := range map[string]string{
-		"unauthorized\nsecond line":                                        "unauthorized",
-		"\n\n  first  line \r\nsecond":                                     "first line",
+		"no login\nsecond line":        "no login",
+		"\n\n  first  line \r\nsecond": "first line",
 		"<html><head>\n<TITLE lang=en>Sign\n in</TITLE></head><body>hello": "Sign in",
-		"<title></title>\n<p>":                                             "<title></title>",
-		"":                                                                 "",
-		"broken \xff":                                                      "broken ?",
-		strings.Repeat("ä", maxExcerpt+1):                                  strings.Repeat("ä", maxExcerpt) + "...",
+		"<title></title>\n<p>":            "<title></title>",
+		"":                                "",
+		"broken \xff":                     "broken ?",
+		strings.Repeat("ä", maxExcerpt+1): strings.Repeat("ä", maxExcerpt) + "...",
 	} {
 		if got := excerpt(body); got != want {
 			t.Errorf("%q is quoted as %q, want %q", body, got, want)

@@ -330,11 +330,12 @@ func TestFind_NoBackup_SaysWhatIsMissing(t *testing.T) {
 	wantError(t, err, "holds no backup")
 	wantError(t, err, "backup.json")
 	_, err = streambackup.Find(filepath.Join(t.TempDir(), "none"))
-	wantError(t, err, "none is not the directory of a backup: no such file or directory; name a directory that `tidemark stream backup` wrote")
+	wantError(t, err, "none is not the directory of a backup: ")
+	wantError(t, err, "; name a directory that `tidemark stream backup` wrote")
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = streambackup.Find(file)
-	wantError(t, err, "file is not the directory of a backup: not a directory; name a directory")
+	wantError(t, err, "file is not the directory of a backup: ")
 }
