@@ -187,7 +187,7 @@ func testUnitCrash(t *testing.T, u *unitService) {
 func testUnitSecondProcess(t *testing.T, u *unitService) {
 	for _, line := range []string{
 		"tidemark serve --config /etc/tidemark/tidemark.yaml --http.addr 127.0.0.1:0 --admin.addr off --nats.embedded.addr 127.0.0.1:0",
-		"mkdir -p /tmp/empty/X; echo '{\"config\":{\"name\":\"X\"}}' >/tmp/empty/X/backup.json; tidemark stream restore /tmp/empty --config /etc/tidemark/tidemark.yaml",
+		"tidemark stream backup /tmp/running --config /etc/tidemark/tidemark.yaml && tidemark stream restore /tmp/running --config /etc/tidemark/tidemark.yaml",
 	} {
 		out, err := u.try("cd /var/lib/tidemark; " + line)
 		if err == nil || !strings.Contains(out, "another process stores its data in") {

@@ -79,14 +79,14 @@ func logNATSSource(logger *slog.Logger, n config.NATS) {
 	}
 }
 
-// reachable is where this machine connects to what listens on addr.
+// reachable is where this machine connects to what listens on addr. Errors do not name the key.
 func reachable(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", fmt.Errorf("nats.embedded.addr: %w", err)
+		return "", err
 	}
 	if port == "0" {
-		return "", errors.New("nats.embedded.addr: with port 0 serve picks one; set nats.url to the address that it printed")
+		return "", errors.New("with port 0 serve picks one, which it prints")
 	}
 	if ip, err := netip.ParseAddr(cmp.Or(host, "0.0.0.0")); err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,12 +73,10 @@ func streamsToBackUp(cfg config.Config) ([]string, error) {
 
 func printSummaries(out io.Writer, sums []streambackup.Summary, asJSON bool, verb string) error {
 	if asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(sums)
+		return printJSON(out, sums)
 	}
 	for _, s := range sums {
-		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", s.Stream, verb, filepath.Clean(s.Dir), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", printable(s.Stream), printable(verb), printable(filepath.Clean(s.Dir)), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
 			return err
 		}
 	}
