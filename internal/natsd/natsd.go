@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"sync"
@@ -152,8 +153,13 @@ func (s *Server) NeedsLogin() bool {
 func (s *Server) LateAccounts() bool { return s.lateAccounts }
 
 // ClientURL is where NATS clients of the same machine connect, such as
-// nats://127.0.0.1:4222.
-func (s *Server) ClientURL() string { return "nats://" + s.addr }
+// nats://127.0.0.1:4222. A server on all interfaces is reached at 127.0.0.1.
+func (s *Server) ClientURL() string {
+	if addr, err := netip.ParseAddrPort(s.addr); err == nil && addr.Addr().IsUnspecified() {
+		return "nats://" + netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port()).String()
+	}
+	return "nats://" + s.addr
+}
 
 // InProcess makes nats.Connect reach this server through memory instead of a socket, and log in
 // unless Options.NodeLogin is set. The URL given to nats.Connect is not used then. Answers and
