@@ -141,7 +141,7 @@ func probeAddr(so *server.Options) error {
 	return l.Close()
 }
 
-// NeedsLogin reports whether clients need a login.
+// NeedsLogin reports whether clients need a login with a secret.
 func (s *Server) NeedsLogin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
