@@ -69,8 +69,10 @@ func tlsAdvice(err error) string {
 		return "set --nats.tls.ca or NATS_CA to the file with the authority that signed the certificate of the server"
 	case errors.As(err, &name):
 		return "connect to a name that the certificate of the server has: set nats.url"
-	case strings.Contains(err.Error(), "certificate required"):
-		return "set --nats.tls.cert and --nats.tls.key, or NATS_CERT and NATS_KEY, to a certificate for the client"
+	case strings.Contains(err.Error(), "remote error: tls: "), strings.Contains(err.Error(), "after TLS handshake"):
+		// With TLS 1.3 the server refuses a client after the handshake, and the client may see the end of
+		// the connection before the reason.
+		return "the server may require a certificate: set --nats.tls.cert and --nats.tls.key, or NATS_CERT and NATS_KEY, to a certificate for the client"
 	}
 	return ""
 }
