@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -42,12 +43,16 @@ those of "nats stream backup".`,
 		}
 		sums := []streambackup.Summary{} // null would be no array
 		for _, name := range names {
-			sum, err := streambackup.Backup(cmd.Context(), js, name, args[0])
+			var sum streambackup.Summary
+			err := permitted(cmd.Context(), js.Conn(), func(ctx context.Context) (err error) {
+				sum, err = streambackup.Backup(ctx, js, name, args[0])
+				return err
+			})
 			if errors.Is(err, jetstream.ErrStreamNotFound) && len(args) == 1 {
 				continue
 			}
 			if err != nil {
-				return err
+				return lacksPermission(err)
 			}
 			sums = append(sums, sum)
 		}
