@@ -187,7 +187,7 @@ func testUnitCrash(t *testing.T, u *unitService) {
 func testUnitSecondProcess(t *testing.T, u *unitService) {
 	for _, line := range []string{
 		"tidemark serve --config /etc/tidemark/tidemark.yaml --http.addr 127.0.0.1:0 --admin.addr off --nats.embedded.addr 127.0.0.1:0",
-		"mkdir -p /tmp/empty/X; echo '{\"config\":{\"name\":\"X\"}}' >/tmp/empty/X/backup.json; tidemark stream restore /tmp/empty --config /etc/tidemark/tidemark.yaml",
+		"tidemark stream backup /tmp/running --config /etc/tidemark/tidemark.yaml && tidemark stream restore /tmp/running --config /etc/tidemark/tidemark.yaml",
 	} {
 		out, err := u.try("cd /var/lib/tidemark; " + line)
 		if err == nil || !strings.Contains(out, "another process stores its data in") {
@@ -252,6 +252,10 @@ func testUnitRestore(t *testing.T, u *unitService) {
 	}
 }
 
+// memoryRate is how many bytes are published a second. The store of the embedded NATS server keeps what it has
+// just written or read in memory, so that what a node needs grows with the rate.
+const memoryRate = 8 << 20
+
 // testUnitMemory: the limit of memory that docs/DEPLOYMENT.md names suffices for more bytes of events than that.
 func testUnitMemory(t *testing.T, u *unitService) {
 	const limit = 256 << 20
@@ -280,7 +284,10 @@ func (u *unitService) fillMemory(t *testing.T, bytes int) {
 	reader.awaitOpen(1)
 	text := strings.Repeat("~", size)
 	var want []int
+	pace := time.NewTicker(time.Second * size / memoryRate)
+	defer pace.Stop()
 	for n := 1; n <= bytes/size; n++ {
+		<-pace.C
 		id := jetstream.WithMsgID(fmt.Sprint(user, "-", n)) // near the limit an acknowledgement may take longer than an attempt
 		eventually(t, fmt.Sprint("event ", n, " is stored"), func() bool {
 			_, err := p.js.Publish(t.Context(), "notifications.user."+user, fmt.Append(nil, 1_000_000+n, " ", text), id)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,14 +63,13 @@ func examine(cmd *cobra.Command, flags doctorFlags) error {
 		return err
 	}
 	describeNode(&opts, cmd.Flags())
+	opts.Waiting = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "tidemark: "+printable(text)) }
 	report := doctor.Run(cmd.Context(), opts)
 	if err := cmd.Context().Err(); err != nil {
 		return errors.New("stopped before the checks ended")
 	}
 	if flags.json {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		err = enc.Encode(report)
+		err = printJSON(cmd.OutOrStdout(), report)
 	} else {
 		err = printReport(cmd.OutOrStdout(), report)
 	}
@@ -113,7 +111,10 @@ func describeNode(opts *doctor.Options, flags *pflag.FlagSet) {
 	}
 	opts.Config, opts.NATS, opts.Version = cfg, natsOptions(cfg), version()
 	opts.RevocationStream, opts.RevokeSubject, opts.StatusSubject = server.RevocationStream, server.RevokeSubject, server.StatusSubject
-	opts.NodeURL, opts.AdminURL, opts.EmbeddedURL = nodeAddresses(cfg, flags)
+	opts.NodeURL, opts.AdminURL = nodeAddresses(cfg, flags)
+	if cfg.NATS.URL == "" {
+		opts.Embedded = describeEmbedded(cfg, flags)
+	}
 	if opts.ConfigErr != nil {
 		return // what follows would report the same again
 	}
@@ -128,17 +129,34 @@ func describeNode(opts *doctor.Options, flags *pflag.FlagSet) {
 }
 
 // nodeAddresses are empty where they are not known.
-func nodeAddresses(cfg config.Config, flags *pflag.FlagSet) (node, admin, nats string) {
+func nodeAddresses(cfg config.Config, flags *pflag.FlagSet) (node, admin string) {
 	node, _ = ownURL(flags)
 	if addr, _ := cfg.Admin.Listen(); addr != "" {
 		if addr, err := reachable(addr); err == nil {
 			admin = "http://" + addr
 		}
 	}
-	if addr, err := reachable(cfg.NATS.Embedded.Addr); err == nil {
-		nats = "nats://" + addr
+	return node, admin
+}
+
+// describeEmbedded returns how a client of this machine reaches the embedded server. The node reaches it
+// through memory. A login of the environment (NATS_USER) is one for commands, never for the node.
+func describeEmbedded(cfg config.Config, flags *pflag.FlagSet) doctor.EmbeddedOptions {
+	opts := doctor.EmbeddedOptions{NATS: natsOptions(cfg)}
+	addr, err := embeddedAddr(cfg)
+	if err != nil {
+		opts.Err = err
+		return opts
 	}
-	return node, admin, nats
+	opts.URL = "nats://" + addr
+	server := embeddedOptions(cfg)
+	server.NodeLogin = cfg.NATS.HasLogin()
+	opts.OwnLogin, _ = server.HasOwnLogin() // of which the check of the configuration has the error
+	commands, err := config.Load(config.Options{Flags: flags, Unchecked: true})
+	if err == nil && commands.NATS.URL == "" { // a login for NATS_URL is not sent to another server
+		opts.NATS = natsOptions(commands)
+	}
+	return opts
 }
 
 // printReport writes a line for each finding, and below it what to change.

@@ -40,5 +40,9 @@ func embeddedAddr(cfg config.Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("where the embedded server listens is not known; set nats.embedded.addr or nats.url: %w", err)
 	}
-	return reachable(addr)
+	reached, err := reachable(addr)
+	if err != nil {
+		return "", fmt.Errorf("where the embedded server listens is not known; set nats.url to the address that serve printed, or nats.embedded.addr to one with a port: %s: %w", addr, err)
+	}
+	return reached, nil
 }

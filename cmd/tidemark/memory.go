@@ -53,7 +53,8 @@ func boundMemory(logger *slog.Logger, group memlimit.Provider) {
 
 // embeddedMemory is what a node with an embedded NATS server needs besides its windows and replays. Measured with
 // 320 MiB of events of 64 KiB: the kernel ended nodes in a group of 160 MiB, with the default windows and also with
-// 24 MiB of windows and replays, and did not end one with the default 96 MiB in a group of 256 MiB.
+// 24 MiB of windows and replays, and did not end one with the default 96 MiB in a group of 256 MiB at 8 MiB/s. At about
+// 100 MiB/s it ended that one, too, and one of 384 MiB: the store of NATS keeps what it has just written in memory.
 const embeddedMemory = 128 << 20
 
 // checkBudgets warns where the node may fill the memory limit of the Go runtime. That limit is soft: what is in use

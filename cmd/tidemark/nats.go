@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -41,21 +41,16 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
 	nc, err := jetstore.Connect(ctx, opts)
-	switch {
-	case err == nil:
-		return nc, nil
-	case errors.Is(err, nats.ErrNoServers): // which says no more than the rest of the line
-		return nil, fmt.Errorf("NATS is not reached at %s: %s", jetstore.WithoutLogin(opts.URL), advice)
-	case errors.Is(err, nats.ErrAuthorization):
-		return nil, fmt.Errorf("NATS refuses the login at %s: %w; set NATS_USER and NATS_PASSWORD, NATS_CREDS or NATS_NKEY, or the keys of nats.*", jetstore.WithoutLogin(opts.URL), err)
+	if err != nil {
+		return nil, explainConnect(err, cfg.NATS, jetstore.WithoutLogin(opts.URL), advice)
 	}
-	return nil, fmt.Errorf("NATS is not reached at %s: %w; %s", jetstore.WithoutLogin(opts.URL), err, advice)
+	return nc, nil
 }
 
 // connectJetStream is connect for the streams that the configuration describes. The caller closes the
 // connection: js.Conn().Close().
 func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStream, error) {
-	nc, err := connect(ctx, cfg)
+	nc, err := connectPrivately(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -79,17 +74,45 @@ func logNATSSource(logger *slog.Logger, n config.NATS) {
 	}
 }
 
-// reachable is where this machine connects to what listens on addr.
+// reachable is where this machine connects to what listens on addr. Errors do not name the key.
 func reachable(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", fmt.Errorf("nats.embedded.addr: %w", err)
+		return "", err
 	}
 	if port == "0" {
-		return "", errors.New("nats.embedded.addr: with port 0 serve picks one; set nats.url to the address that it printed")
+		return "", errors.New("with port 0 serve picks one, which it prints")
 	}
 	if ip, err := netip.ParseAddr(cmp.Or(host, "0.0.0.0")); err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// connectPrivately is connect for a command that reads. At the embedded server its answers come to inboxes of
+// a random prefix where the user may have those: users of producers may read all of _INBOX.
+func connectPrivately(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
+	if cfg.NATS.URL != "" || cfg.NATS.InboxPrefix != "" {
+		return connect(ctx, cfg)
+	}
+	private := cfg
+	private.NATS.InboxPrefix = "_INBOX_" + rand.Text()
+	nc, err := connect(ctx, private)
+	if err != nil || inboxesPermitted(ctx, nc) {
+		return nc, err
+	}
+	nc.Close()
+	return connect(ctx, cfg)
+}
+
+func inboxesPermitted(ctx context.Context, nc *nats.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
+	defer cancel()
+	nc.SetErrorHandler(nil) // the violation is no news
+	sub, err := nc.SubscribeSync(nc.NewInbox() + ".*")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	return nc.FlushWithContext(ctx) == nil && !errors.Is(nc.LastError(), nats.ErrPermissionViolation)
 }

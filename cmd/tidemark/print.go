@@ -124,6 +124,20 @@ func (p *jsonPrinter) print(ev jsonEvent) error {
 	return err
 }
 
+// printJSON writes a value as JSON with an indent, for terminals and jq.
+func printJSON(out io.Writer, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if _, err := fmt.Fprintln(out, printableJSON(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // printableJSON is what printable is to text. In a line of JSON such characters stand within
 // strings alone, where \u says the same.
 func printableJSON(line string) string {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
@@ -106,30 +105,25 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 		return feed.Ack{}, "", err
 	}
 	defer nc.Close()
-	ctx, refuse := context.WithCancelCause(ctx)
-	defer refuse(nil)
-	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if errors.Is(err, nats.ErrPermissionViolation) { // reported apart from the publish, which would wait
-			refuse(permissionError{err})
-		}
-	})
 	publisher, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
 	if err != nil {
 		return feed.Ack{}, "", err
 	}
 	defer publisher.Close()
-	result := publisher.Publish(ctx, msg)[0]
-	if err := explain(ctx, msg.Subject, result.Err); err != nil {
-		return feed.Ack{}, "", err
+	err = permitted(ctx, nc, func(ctx context.Context) error {
+		result := publisher.Publish(ctx, msg)[0]
+		ack = result.Ack
+		return result.Err
+	})
+	if err := explain(ctx, msg.Subject, err); err != nil {
+		return ack, "", err
 	}
-	return result.Ack, undelivered(ctx, cfg, nc, msg.Subject, result.Ack.Stream), nil
+	return ack, undelivered(ctx, cfg, nc, msg.Subject, ack.Stream), nil
 }
 
-// permissionError is of a subject that the user may not use: that of the event, that of its answer, or
-// that of the API that has the epoch of its position. The last one comes after the event was stored,
-// and is not an error of the publish.
-type permissionError struct{ error }
-
+// explain is for a subject of a publish: that of the event, that of its answer, or that of the API that
+// has the epoch of its position. The last one is reported after the event was stored, and is not an error
+// of the publish.
 func (e permissionError) explain(subject string) error {
 	stored := "the event may be stored or not"
 	if strings.Contains(e.Error(), "Publish to "+strconv.Quote(subject)) {
@@ -140,9 +134,9 @@ func (e permissionError) explain(subject string) error {
 
 // explain says what to do about it.
 func explain(ctx context.Context, subject string, err error) error {
-	denied, isDenied := errors.AsType[permissionError](context.Cause(ctx))
+	denied, isDenied := errors.AsType[permissionError](err)
 	switch {
-	case err != nil && isDenied:
+	case isDenied:
 		return denied.explain(subject)
 	case errors.Is(err, feed.ErrSubjectNotStored):
 		return fmt.Errorf("%w; `tidemark stream ls` shows what the streams take", err)

@@ -87,7 +87,10 @@ func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []server.Health, 
 	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	if n.all {
-		found, err = askNATS(ctx, nc)
+		err = lacksPermission(permitted(ctx, nc, func(ctx context.Context) (err error) {
+			found, err = askNATS(ctx, nc)
+			return err
+		}))
 	} else {
 		found, err = n.askHTTP(ctx)
 	}
@@ -213,7 +216,7 @@ func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) 
 	if !n.all {
 		return run(nil)
 	}
-	nc, err := connect(cmd.Context(), n.cfg)
+	nc, err := connectPrivately(cmd.Context(), n.cfg)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,9 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 			return err
 		}
 		defer js.Conn().Close()
-		return run(streamsTask{cmd.Context(), js, defs, cmd.OutOrStdout(), asJSON})
+		return lacksPermission(permitted(cmd.Context(), js.Conn(), func(ctx context.Context) error {
+			return run(streamsTask{ctx, js, defs, cmd.OutOrStdout(), asJSON})
+		}))
 	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
 }
 
@@ -146,14 +148,20 @@ func applyStreams(t streamsTask) error {
 	return errors.Join(append(failures, t.print(rows))...)
 }
 
-func (t streamsTask) apply(def streams.Definition) (streamRow, error) {
-	out, err := jetstore.Provision(t.ctx, t.js, def.Config, true)
-	if err != nil {
-		return streamRow{}, err
-	}
-	row, err := t.inspect(def)
-	row.State, row.Differences = out.Action, out.Differences
-	return row, err
+// apply has a context of its own: a permission that is missing for one stream ends no work on the others.
+func (t streamsTask) apply(def streams.Definition) (row streamRow, err error) {
+	err = permitted(t.ctx, t.js.Conn(), func(ctx context.Context) error {
+		t := t
+		t.ctx = ctx
+		out, err := jetstore.Provision(ctx, t.js, def.Config, true)
+		if err != nil {
+			return err
+		}
+		row, err = t.inspect(def)
+		row.State, row.Differences = out.Action, out.Differences
+		return err
+	})
+	return row, lacksPermission(err)
 }
 
 // print tells each stream's state, and the fields that differ.

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,12 +43,16 @@ those of "nats stream backup".`,
 		}
 		sums := []streambackup.Summary{} // null would be no array
 		for _, name := range names {
-			sum, err := streambackup.Backup(cmd.Context(), js, name, args[0])
+			var sum streambackup.Summary
+			err := permitted(cmd.Context(), js.Conn(), func(ctx context.Context) (err error) {
+				sum, err = streambackup.Backup(ctx, js, name, args[0])
+				return err
+			})
 			if errors.Is(err, jetstream.ErrStreamNotFound) && len(args) == 1 {
 				continue
 			}
 			if err != nil {
-				return err
+				return lacksPermission(err)
 			}
 			sums = append(sums, sum)
 		}
@@ -74,12 +78,10 @@ func streamsToBackUp(cfg config.Config) ([]string, error) {
 
 func printSummaries(out io.Writer, sums []streambackup.Summary, asJSON bool, verb string) error {
 	if asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(sums)
+		return printJSON(out, sums)
 	}
 	for _, s := range sums {
-		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", s.Stream, verb, filepath.Clean(s.Dir), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", printable(s.Stream), printable(verb), printable(filepath.Clean(s.Dir)), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
 			return err
 		}
 	}

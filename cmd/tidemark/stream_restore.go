@@ -14,11 +14,13 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/streambackup"
+	"github.com/tidemark/tidemark/streams"
 )
 
 func newStreamRestore() *cobra.Command {
-	var asJSON bool
+	var asJSON, external bool
 	cmd := &cobra.Command{
 		Use:   "restore DIR",
 		Short: "Restore streams from a backup, with all nodes stopped",
@@ -28,20 +30,34 @@ written to the embedded server's directory (nats.embedded.dir), which no process
 
 Events that were stored after the backup are lost, and their sequences are given again. Each restored stream
 therefore has a new epoch: every client that comes back receives tidemark.gap with the reason "epoch", and then all
-events of the stream that it may read. To move a store without that, move its directory instead.`,
+events of the stream that it may read. To move a store without that, move its directory instead.
+
+A directory must have the name of the stream in it. Differences from the definition of the stream are printed. Streams
+that copy from other accounts or domains need --allow-external.`,
 		Example: `  tidemark stream restore /backup/2026-11-21
   tidemark stream restore backup/NOTIFICATIONS --nats.url nats://127.0.0.1:4222`,
 		Args: arguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&external, "allow-external", false, "restore streams that copy from other accounts or domains, too")
 	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
 		dirs, err := streambackup.Find(args[0])
 		if err != nil {
 			return err
 		}
-		change, err := restoreOptions(cfg)
+		defs, err := loadDefinitions(cfg)
 		if err != nil {
 			return err
+		}
+		change := restoreOptions(cfg, defs)
+		change.AllowExternal = external
+		// All of them, before the store is in use and anything is restored.
+		for _, dir := range dirs {
+			found, err := streambackup.Check(cmd.Context(), dir, change)
+			if err != nil {
+				return err
+			}
+			printDifferences(cmd.ErrOrStderr(), found, defs)
 		}
 		target, err := openRestoreTarget(cmd.Context(), cfg, cmd.ErrOrStderr())
 		if err != nil {
@@ -60,11 +76,19 @@ events of the stream that it may read. To move a store without that, move its di
 	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
 }
 
-func restoreOptions(cfg config.Config) (streambackup.RestoreOptions, error) {
-	defs, err := loadDefinitions(cfg)
-	if err != nil {
-		return streambackup.RestoreOptions{}, err
+// printDifferences names what a node would report of the stream: the backup's configuration is restored.
+func printDifferences(stderr io.Writer, found streambackup.Found, defs []streams.Definition) {
+	for _, def := range defs {
+		if def.Name != found.Config.Name {
+			continue
+		}
+		for _, diff := range jetstore.Compare(def.Config, found.Config) {
+			fmt.Fprintln(stderr, printable(fmt.Sprintf("tidemark: %s: the backup differs from the definition, and is restored as it is: %s", def.Name, diff)))
+		}
 	}
+}
+
+func restoreOptions(cfg config.Config, defs []streams.Definition) streambackup.RestoreOptions {
 	epochs := make(map[string]string)
 	for _, def := range defs {
 		epochs[def.Name] = def.Config.Metadata["tidemark.epoch"]
@@ -72,11 +96,12 @@ func restoreOptions(cfg config.Config) (streambackup.RestoreOptions, error) {
 	change := streambackup.RestoreOptions{
 		Replicas: cfg.Streams.Replicas, MaxBytes: int64(cfg.Streams.MaxBytes),
 		Epoch: func(stream string) string { return epochs[stream] },
+		Own:   map[string][]string{server.RevocationStream: {server.RevokeSubject}},
 	}
 	if cfg.NATS.URL == "" {
 		change.Replicas = 1 // the embedded server is alone, wherever the backup is from
 	}
-	return change, nil
+	return change
 }
 
 // restoreTarget is the server that streams are restored to.
@@ -95,6 +120,10 @@ func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer)
 			return restoreTarget{}, err
 		}
 		return restoreTarget{js, jetstore.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
+	}
+	if account := cfg.NATS.Embedded.Account; account != "" {
+		return restoreTarget{}, fmt.Errorf("nats.embedded.account: restore writes to the default account, and the node reads account %s; "+
+			"run nats-server with nats.embedded.config on the directory, and name it and a login of that account with --nats.url and NATS_USER", account)
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	embedded, err := natsd.Start(ctx, natsd.Options{

@@ -78,7 +78,7 @@ func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.
 	if err != nil {
 		return err
 	}
-	nc, err := connect(ctx, cfg)
+	nc, err := connectPrivately(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -89,9 +89,9 @@ func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.
 	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
-	if err := server.StoreRevocation(ctx, js, rev); err != nil {
-		// A permission that is missing is reported apart from any call.
-		return errors.Join(err, nc.LastError())
+	err = permitted(ctx, nc, func(ctx context.Context) error { return server.StoreRevocation(ctx, js, rev) })
+	if err != nil {
+		return lacksPermission(err)
 	}
 	_, err = fmt.Fprintf(out, "revoked %s\n", body)
 	return err

@@ -34,7 +34,9 @@ func readUser(key string, value any, p *problems) EmbeddedUser {
 	return u
 }
 
-func (n NATS) validateEmbedded(p *problems) {
+// validateEmbedded takes a login for that of the node in the process that has the node alone. A command has
+// one for the server that runs, such as NATS_USER.
+func (n NATS) validateEmbedded(p *problems, serve bool) {
 	e := n.Embedded
 	if e.Addr != "" {
 		checkAddr(p, "nats.embedded.addr", e.Addr)
@@ -48,7 +50,7 @@ func (n NATS) validateEmbedded(p *problems) {
 	switch {
 	case e.Account != "" && e.Config == "":
 		p.add("nats.embedded.account", "the accounts are those of nats.embedded.config; set it too, or drop this")
-	case e.Account != "" && n.HasLogin():
+	case serve && e.Account != "" && n.HasLogin():
 		p.add("nats.embedded.account", "a login of the node (nats.credentials, nats.nkey, nats.user or nats.token) has its account; keep one of them")
 	}
 	for i, u := range e.Users {

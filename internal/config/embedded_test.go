@@ -117,6 +117,20 @@ func TestEmbeddedLogin_PerMode(t *testing.T) {
 	if cfg.NATS.User != "u" || cfg.NATS.Password != "p" || cfg.NATS.URL != "" {
 		t.Errorf("%+v", cfg.NATS)
 	}
+	// The account is of the node, and the login of the environment of the command.
+	embedded := []string{"TIDEMARK_NATS_EMBEDDED_CONFIG=" + os.DevNull, "TIDEMARK_NATS_EMBEDDED_ACCOUNT=A"}
+	for _, login := range [][]string{{"NATS_USER=u", "NATS_PASSWORD=p"}, {"NATS_USER=token"}, {"NATS_CREDS=c"}, {"NATS_NKEY=s"}, {"TIDEMARK_NATS_USER=u"}} {
+		cfg := load(t, Options{Environ: append(login, embedded...)})
+		if !cfg.NATS.HasLogin() || cfg.NATS.Embedded.Account != "A" {
+			t.Errorf("%q: %+v", login, cfg.NATS)
+		}
+	}
+	if cfg := load(t, Options{Environ: append([]string{"NATS_USER=u", "NATS_PASSWORD=p"}, embedded...), Serve: true}); cfg.NATS.HasLogin() {
+		t.Errorf("the node has the login of the environment: %+v", cfg.NATS)
+	}
+	if _, err := Load(Options{Environ: append([]string{"TIDEMARK_NATS_USER=u"}, embedded...), Serve: true}); err == nil || !strings.Contains(err.Error(), "nats.embedded.account") {
+		t.Errorf("an account and a login of the node: %v", err)
+	}
 	if n := load(t, Options{Environ: []string{"NATS_URL=nats://e:4222", "TIDEMARK_NATS_EMBEDDED_CONFIG=" + os.DevNull}, Serve: true}).NATS; n.URL != "" {
 		t.Errorf("NATS_URL replaces an embedded server that is configured: %+v", n)
 	}

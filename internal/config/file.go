@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -59,12 +60,34 @@ func readYAML(name string) (map[string]any, error) {
 	var tree map[string]any
 	dec := yaml.NewDecoder(f)
 	if err := dec.Decode(&tree); err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, errors.New(maskYAML(strings.TrimPrefix(err.Error(), "yaml: ")))
 	}
 	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one YAML document")
 	}
 	return tree, nil
+}
+
+var yamlValues = regexp.MustCompile("(?s) ?(`.*`|anchor '[^']*')")
+
+// maskYAML leaves out the values that errors of the parser repeat, which may be secrets.
+func maskYAML(text string) string {
+	return yamlValues.ReplaceAllStringFunc(text, func(value string) string {
+		if strings.Contains(value, "anchor") {
+			return " anchor (write a value that begins with * in quotes)"
+		}
+		return ""
+	})
+}
+
+// secretAbove returns the key of a secret that a key is below; empty if there is none.
+func secretAbove(key string) string {
+	for _, k := range keys {
+		if k.secret && strings.HasPrefix(key, k.name+".") {
+			return k.name
+		}
+	}
+	return ""
 }
 
 func flatten(prefix string, tree map[string]any, into map[string]any) {
@@ -79,12 +102,17 @@ func flatten(prefix string, tree map[string]any, into map[string]any) {
 
 func checkKey(key string, value any, p *problems) (known bool) {
 	names := keyNames()
+	if secret := secretAbove(key); secret != "" { // what is below it may be the secret
+		p.from(secret, p.origin(key))
+		p.add(secret, "the value is not a string; write it in quotes")
+		return false
+	}
 	switch {
 	case slices.Contains(names, key):
 		return true
 	case slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, key+".") }):
 		if value != nil {
-			p.add(key, "%v stands where a mapping of keys belongs", value)
+			p.add(key, "a value stands where a mapping of keys belongs")
 		}
 	default:
 		p.add(key, "there is no such key%s", DidYouMean(key, append(names, "feeds", usersKey)))

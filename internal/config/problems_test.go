@@ -34,7 +34,7 @@ feeds:
 		"TIDEMARK_FEEDS_X_STREAM: there is no such variable; feeds are set in the file alone",
 		"TIDEMARK_ZZZZZZ: there is no such variable",
 		"http.adr (from " + name + "): there is no such key; did you mean http.addr?",
-		"window (from " + name + "): 64 stands where a mapping of keys belongs",
+		"window (from " + name + "): a value stands where a mapping of keys belongs",
 		"sse.retry (from " + name + `): "soon" is not a duration`,
 		"sse.heartbeat (from " + name + `): "15" is not a duration; write a number and a unit`,
 		"sse.max_age (from " + name + `): "1day" is not a duration`,

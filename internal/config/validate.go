@@ -121,7 +121,7 @@ func (n NATS) validate(p *problems, serve bool) {
 		return // Load has reported what keeps it from being used
 	}
 	if n.URL == "" {
-		n.validateEmbedded(p)
+		n.validateEmbedded(p, serve)
 		if serve && n.Embedded.Config == "" {
 			n.validateNoLogin(p)
 		}

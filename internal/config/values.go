@@ -186,11 +186,12 @@ func scalar(value any) bool {
 	return false
 }
 
-// assignString refuses numbers and booleans: YAML has changed them by now (0123, 1e3, yes).
+// assignString refuses numbers and booleans: YAML has changed them by now (0123, 1e3, yes). Its error does
+// not repeat the value, which may be a password.
 func assignString(f *string, value any) error {
 	s, ok := value.(string)
 	if !ok {
-		return fmt.Errorf("%v is not a string; write it in quotes", value)
+		return errors.New("the value is not a string; write it in quotes")
 	}
 	*f = s
 	return nil

@@ -27,9 +27,11 @@ type Options struct {
 	JWT     *auth.JWTOptions         // nil where auth.identity has no jwt
 	Version string
 
-	// NodeURL and AdminURL are where this machine reaches a node of this configuration, and EmbeddedURL
-	// its NATS server; empty where that is not known.
-	NodeURL, AdminURL, EmbeddedURL string
+	// NodeURL and AdminURL are where this machine reaches a node of this configuration; empty where that
+	// is not known.
+	NodeURL, AdminURL string
+	// Embedded describes the embedded server where NATS has no URL.
+	Embedded EmbeddedOptions
 
 	// Names of the server that permissions are for.
 	RevocationStream, RevokeSubject, StatusSubject string
@@ -45,6 +47,18 @@ type Options struct {
 	Publish bool
 
 	Timeout time.Duration // of everything; 40 s when zero
+	// Waiting, if set, receives a text before a check that takes long. Run calls it from one goroutine.
+	Waiting func(text string)
+}
+
+// EmbeddedOptions say how a client of this machine reaches the embedded server of a node.
+type EmbeddedOptions struct {
+	URL string // empty where Err is set
+	Err error  // why the address is not known
+	// NATS has the login of commands, which is not that of the node where OwnLogin is set. Its URL is
+	// not used.
+	NATS     jetstore.ConnectOptions
+	OwnLogin bool // the node logs in through memory, with a key that no other program has
 }
 
 // DefaultTimeout leaves room for two heartbeats of the default configuration.

@@ -53,7 +53,7 @@ func (v *visit) awaitEvent(ctx context.Context, parts <-chan arrival, event *tes
 		return true
 	}
 	begun := time.Now()
-	_, ended, err := await(ctx, parts, promptly, func(s string) bool { return strings.Contains(s, event.mark) })
+	_, ended, err := await(ctx, parts, promptly, event.mark)
 	took := time.Since(begun)
 	switch {
 	case ended:

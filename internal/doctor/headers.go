@@ -32,7 +32,7 @@ func (v *visit) checkHeaders() {
 func (v *visit) checkProtocol() {
 	u := v.resp.Request.URL
 	if u.String() != v.target {
-		v.warn("name the URL that clients use at the end", "the URL redirects to %s://%s%s", u.Scheme, u.Host, u.Path)
+		v.warn("name the URL that clients use at the end", "the URL redirects to %s", withoutQuery(u))
 	}
 	name := u.Hostname()
 	switch {

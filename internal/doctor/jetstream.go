@@ -34,7 +34,7 @@ func (d *doctor) checkJetStream(ctx context.Context, nc *nats.Conn) []Finding {
 		return nil // checkConfig has it
 	}
 	answers := d.lookUp(ctx, nc, api)
-	found := d.checkPermissions(ctx, nc, d.operations(api, func(stream string) bool { return !errors.Is(answers[stream].err, jetstream.ErrStreamNotFound) }))
+	found := d.permissions(ctx, nc, d.operations(api, func(stream string) bool { return !errors.Is(answers[stream].err, jetstream.ErrStreamNotFound) }))
 	for _, name := range d.feedStreams() {
 		found = append(found, d.checkStream(nc, answers[name])...)
 	}

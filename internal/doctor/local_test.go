@@ -118,7 +118,7 @@ func TestNode_OtherProgram_IsNamed(t *testing.T) {
 func TestNode_EmbeddedServer_IsExaminedBesideTheNode(t *testing.T) {
 	dir := t.TempDir()
 	opts := settings(t, "")
-	opts.EmbeddedURL = "nats://" + strings.TrimPrefix(opts.NodeURL, "http://")
+	opts.Embedded.URL = "nats://" + strings.TrimPrefix(opts.NodeURL, "http://")
 	opts.Config.NATS.Embedded.Dir = dir
 	var addr string
 	base := startNode(t, func(o *server.Options) {

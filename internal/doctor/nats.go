@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -30,13 +31,13 @@ func (d *doctor) checkServers(ctx context.Context) (*nats.Conn, []Finding) {
 	}
 	urls := d.NATS.URL
 	if urls == "" {
-		urls = d.EmbeddedURL
+		urls = d.Embedded.URL
 		if !d.node.running {
 			c.skip("the embedded server runs within `tidemark serve`; start it to have its streams checked")
 			return nil, c.found
 		}
 		if urls == "" {
-			c.skip("nats.embedded.addr has no fixed port")
+			c.skip("%v", cmp.Or(d.Embedded.Err, errNoAddress))
 			return nil, c.found
 		}
 	}
@@ -83,10 +84,17 @@ func (d *doctor) connectOne(ctx context.Context, c *check, server string) *nats.
 		return nil
 	}
 	opts := d.NATS
+	if d.embedded() {
+		opts = d.Embedded.NATS
+	}
 	opts.URL, opts.Once, opts.Name = server, true, "tidemark-doctor"
 	begun := time.Now()
 	nc, err := jetstore.Connect(ctx, opts)
-	if err != nil {
+	switch {
+	case err != nil && d.embedded():
+		d.refusedByEmbedded(c, shown, err)
+		return nil
+	case err != nil:
 		c.problem(connectAdvice(err), "%s does not accept this node: %v", shown, err)
 		return nil
 	}
@@ -148,7 +156,7 @@ func connectAdvice(err error) string {
 		return "nats.tls.handshake_first: the server does not start with TLS"
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "nats.url: the server has no TLS; use nats:// in place of tls://, and drop nats.tls"
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked), has("authorization violation", "authentication"):
+	case refusesLogin(err):
 		return "nats.credentials, nats.nkey, nats.user with nats.password, or nats.token: the server refuses the login"
 	case has("maximum connections", "maximum account"):
 		return "raise max_connections of the account or server: each node has three connections"

@@ -137,6 +137,16 @@ func plainSubject(template string) (string, bool) {
 	return subject, feed.CheckSubject(subject) == nil
 }
 
+// permissions examines those of the node, which are known where it shares the login of these checks.
+func (d *doctor) permissions(ctx context.Context, nc *nats.Conn, all []operation) []Finding {
+	if d.borrowed() {
+		c := &check{name: "permissions"}
+		c.skip("the node has its own login at the embedded server, which permits everything in its account")
+		return c.found
+	}
+	return d.checkPermissions(ctx, nc, all)
+}
+
 // checkPermissions tries each operation once, one after the other: a violation names its subject alone.
 func (d *doctor) checkPermissions(ctx context.Context, nc *nats.Conn, all []operation) []Finding {
 	c := &check{name: "permissions"}

@@ -37,6 +37,10 @@ func (d *doctor) checkStream(nc *nats.Conn, a streamAnswer) []Finding {
 
 func (d *doctor) missing(c *check, nc *nats.Conn, a streamAnswer) {
 	want, _ := d.definition(a.name)
+	if d.borrowed() {
+		unreadable(c, a.err)
+		return
+	}
 	switch {
 	case errors.Is(a.err, jetstream.ErrStreamNotFound) && want.Replicas > 1 && nc.ConnectedClusterName() == "":
 		c.problem("streams.replicas: 1, or a cluster of NATS servers", "the stream cannot be created with %d replicas, as the NATS server is not in a cluster", want.Replicas)
@@ -211,6 +215,8 @@ func (d *doctor) checkRevocations(a streamAnswer) []Finding {
 	c := &check{name: "stream " + a.name}
 	keep := d.Config.Auth.JWT.MaxLifetime
 	switch {
+	case a.err != nil && d.borrowed():
+		unreadable(c, a.err)
 	case errors.Is(a.err, jetstream.ErrStreamNotFound):
 		c.skip("it does not exist yet; a node creates it where it may (see permissions)")
 	case a.err != nil:

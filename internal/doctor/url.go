@@ -47,7 +47,7 @@ func (d *doctor) checkURL(ctx context.Context, nc *nats.Conn) []Finding {
 	}
 	transport := &http.Transport{ForceAttemptHTTP2: true, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
-	v := &visit{doctor: d, check: c, client: &http.Client{Transport: transport}, target: target}
+	v := &visit{doctor: d, check: c, client: &http.Client{Transport: transport, CheckRedirect: sameHost}, target: target}
 	if v.open(ctx, cancel) {
 		defer v.resp.Body.Close()
 		v.checkHeaders()
@@ -192,7 +192,7 @@ func requestAdvice(err error) string {
 
 // answersMean says what to change for statuses of nodes and proxies.
 var answersMean = map[int]string{
-	http.StatusUnauthorized:       "pass a login to doctor: --header 'Authorization: Bearer ...' (auth.identity)",
+	http.StatusUnauthorized:       "pass a login to doctor: --header 'Authorization: Bearer ...' or --header 'Cookie: ...' (auth.identity)",
 	http.StatusForbidden:          "pass another login with --header, or a --url without ?user=",
 	http.StatusNotFound:           "--url: a path of feeds.NAME.paths below http.base_path, and the proxy's location for it",
 	http.StatusMisdirectedRequest: "http.hosts: add the host name that the proxy passes on (nginx proxy_set_header Host)",
@@ -205,17 +205,21 @@ var answersMean = map[int]string{
 // accepted reports whether the answer is a stream of events.
 func (v *visit) accepted() bool {
 	status, typ := v.resp.StatusCode, v.resp.Header.Get("Content-Type")
+	if to, err := v.resp.Location(); err == nil && status >= 300 && status < 400 {
+		v.problem("--url: name the URL that clients use at the end, if that host is yours", "the URL redirects to %s, which is another host or has no TLS; it is not followed, and nothing is sent there", withoutQuery(to))
+		return false
+	}
 	if status != http.StatusOK {
 		change, known := answersMean[status]
 		if !known {
 			change = "the log of the proxy and of the node"
 		}
-		text, _ := io.ReadAll(io.LimitReader(v.resp.Body, 300))
+		text, _ := io.ReadAll(io.LimitReader(v.resp.Body, maxPage))
 		report := v.problem
 		if status == http.StatusUnauthorized || status == http.StatusForbidden {
 			report = v.warn // the way is there
 		}
-		report(change, "the URL is answered with %s, so that no stream could be watched: %s", v.resp.Status, strings.Join(strings.Fields(string(text)), " "))
+		report(change, "the URL is answered with %s, so that no stream could be watched: %s", v.resp.Status, excerpt(string(text)))
 		return false
 	}
 	if !strings.HasPrefix(typ, sse.MediaType) {

@@ -1,10 +1,13 @@
 package doctor
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,12 +61,10 @@ func (v *visit) watch(ctx context.Context, event *testEvent) {
 		for range parts { // until the reader has ended
 		}
 	}()
-	text, ended, err := await(ctx, parts, promptly, func(s string) bool {
-		return strings.Contains(s, "tidemark.open") || strings.Contains(s, "tidemark.close")
-	})
+	text, ended, err := await(ctx, parts, promptly, "tidemark.open", "tidemark.close")
 	switch {
 	case strings.Contains(text, "tidemark.close"):
-		v.problem("limits, and /readyz of the node", "the node closed the connection: %s", strings.Join(strings.Fields(text), " "))
+		v.problem("limits, and /readyz of the node", "the node closed the connection: %s", shorten(text[strings.Index(text, "tidemark.close"):]))
 		return
 	case strings.Contains(text, "no node answers"):
 		v.problem("start a node; the proxy's upstream must be http.addr", "the proxy reaches no node")
@@ -82,24 +83,53 @@ func (v *visit) watch(ctx context.Context, event *testEvent) {
 	v.awaitHeartbeat(ctx, parts)
 }
 
-// await collects text until it has what is wanted, for some time at most.
-func await(ctx context.Context, parts <-chan arrival, most time.Duration, has func(string) bool) (text string, ended bool, err error) {
+// maxCollected bounds what is kept of a response while text is awaited: a response that is not of a node
+// may send any amount.
+const maxCollected = 64 << 10
+
+// collected is the end of what arrived.
+type collected struct {
+	marks []string // that are awaited; without any the first byte is
+	text  []byte   // up to twice maxCollected, so that it is moved seldom
+}
+
+// add reports whether one of the marks has arrived. Each byte is searched once, with the overlap that a mark
+// across two parts needs.
+func (c *collected) add(part string) bool {
+	overlap := 0
+	for _, mark := range c.marks {
+		overlap = max(overlap, len(mark))
+	}
+	from := max(0, len(c.text)-overlap)
+	c.text = append(c.text, part...)
+	recent := c.text[from:]
+	found := len(c.marks) == 0 && part != "" ||
+		slices.ContainsFunc(c.marks, func(mark string) bool { return bytes.Contains(recent, []byte(mark)) })
+	if len(c.text) > 2*maxCollected {
+		c.text = append(c.text[:0], c.text[len(c.text)-maxCollected:]...)
+	}
+	return found
+}
+
+// await collects text until it has one of the marks, for some time at most. It returns the end
+// of the text, of 64 to 128 KiB.
+func await(ctx context.Context, parts <-chan arrival, most time.Duration, marks ...string) (text string, ended bool, err error) {
 	timer := time.NewTimer(most)
 	defer timer.Stop()
+	c := &collected{marks: marks}
 	for {
 		select {
 		case part, more := <-parts:
-			text += part.text
-			if has(text) {
-				return text, false, nil
+			if c.add(part.text) {
+				return string(c.text), false, nil
 			}
 			if !more || part.err != nil {
-				return text, true, part.err
+				return string(c.text), true, part.err
 			}
 		case <-timer.C:
-			return text, false, nil
+			return string(c.text), false, nil
 		case <-ctx.Done():
-			return text, false, ctx.Err()
+			return string(c.text), false, ctx.Err()
 		}
 	}
 }
@@ -115,8 +145,11 @@ func (v *visit) awaitHeartbeat(ctx context.Context, parts <-chan arrival) {
 		v.skip("the heartbeat (sse.heartbeat, %s) was not waited for; raise --timeout", heartbeat)
 		return
 	}
+	if v.Waiting != nil {
+		v.Waiting(fmt.Sprintf("waiting for the heartbeat through %s (sse.heartbeat, %s)", v.resp.Request.URL.Host, heartbeat))
+	}
 	begun := time.Now()
-	text, ended, err := await(ctx, parts, most, func(s string) bool { return s != "" })
+	text, ended, err := await(ctx, parts, most)
 	waited := time.Since(begun).Round(100 * time.Millisecond)
 	switch {
 	case text != "":

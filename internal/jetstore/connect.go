@@ -27,8 +27,8 @@ type ConnectOptions struct {
 	CAFile, CertFile, KeyFile string
 	// TLSFirst starts TLS before the server sends its INFO, for servers with handshake_first.
 	TLSFirst bool
-	// InboxPrefix begins the subjects of inboxes, to which all answers come; "_INBOX" when empty. It
-	// is for servers that permit a user the inboxes of one prefix alone.
+	// InboxPrefix begins the subjects of inboxes, to which all answers come; when empty that of
+	// InProcess, else "_INBOX". It is for servers that permit a user the inboxes of one prefix alone.
 	InboxPrefix string
 	// InProcess, if set, reaches an embedded server through memory; URL is not used then.
 	InProcess nats.Option

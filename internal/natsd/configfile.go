@@ -47,7 +47,7 @@ func readConfigFile(name string) (*configFile, error) {
 	}
 	tree, err := conf.ParseFileWithChecks(name)
 	if err != nil {
-		return nil, fmt.Errorf("nats.embedded.config: %w", withFile(name, err))
+		return nil, fmt.Errorf("nats.embedded.config: %w", f.maskError(withFile(name, err)))
 	}
 	f.collect("", tree)
 	var found interface{ Errors() []error }
@@ -63,7 +63,7 @@ func readConfigFile(name string) (*configFile, error) {
 		err = withFile(name, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("nats.embedded.config: %w", err)
+		return nil, fmt.Errorf("nats.embedded.config: %w", f.maskError(err))
 	}
 	// With a file name the server would reload it on a request to the system account, without what
 	// is set over it here.

@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,10 @@ type User struct {
 // inboxes are the subjects that clients receive answers on, among them those of JetStream to
 // a publish.
 const inboxes = "_INBOX.>"
+
+// privateInboxes returns a prefix for the inboxes of the node. JetStream sends to them what the node
+// reads for all users, which a client that may subscribe to _INBOX.> must not receive.
+func privateInboxes() string { return "_INBOX_" + rand.Text() }
 
 // inProcess restricts a login to connections through memory. It is jwt.ConnectionTypeInProcess.
 const inProcess = "IN_PROCESS"

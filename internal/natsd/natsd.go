@@ -14,16 +14,20 @@
 //     warning. No listener of it that other machines reach is open without a login, unless
 //     Options.Insecure is set.
 //   - Where clients need a login, InProcess has one of its own, which works through memory alone.
+//   - Connections of InProcess have inboxes of a random prefix: users who may subscribe to _INBOX.> do not
+//     receive what is sent to the node.
 //   - Stop returns when every goroutine, file and socket of the server is gone.
 //
 // The server installs no signal handlers and never exits the process.
 package natsd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"sync"
@@ -48,6 +52,7 @@ type Server struct {
 	err error          // of the last attempt at that
 
 	login        *nodeLogin // nil where the node connects without one, or with its own
+	inboxes      string     // begins those of connections of InProcess
 	users        []User     // for the next Reload
 	addr         string     // bound
 	needsLogin   bool
@@ -70,7 +75,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		dir.release()
 		return nil, err
 	}
-	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger), login: so.login, users: opts.Users, needsLogin: needsLogin(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil}
+	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger), login: so.login, users: opts.Users, needsLogin: serverSecret(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil, inboxes: privateInboxes()}
 	random := so.Port == server.RANDOM_PORT
 	opts.logOverrides(so, s.log.to)
 	opts.logReach(so, s.log.to)
@@ -136,7 +141,7 @@ func probeAddr(so *server.Options) error {
 	return l.Close()
 }
 
-// NeedsLogin reports whether clients need a login.
+// NeedsLogin reports whether clients need a login with a secret.
 func (s *Server) NeedsLogin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,13 +153,20 @@ func (s *Server) NeedsLogin() bool {
 func (s *Server) LateAccounts() bool { return s.lateAccounts }
 
 // ClientURL is where NATS clients of the same machine connect, such as
-// nats://127.0.0.1:4222.
-func (s *Server) ClientURL() string { return "nats://" + s.addr }
+// nats://127.0.0.1:4222. A server on all interfaces is reached at 127.0.0.1.
+func (s *Server) ClientURL() string {
+	if addr, err := netip.ParseAddrPort(s.addr); err == nil && addr.Addr().IsUnspecified() {
+		return "nats://" + netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port()).String()
+	}
+	return "nats://" + s.addr
+}
 
 // InProcess makes nats.Connect reach this server through memory instead of a socket, and log in
-// unless Options.NodeLogin is set. The URL given to nats.Connect is not used then.
+// unless Options.NodeLogin is set. The URL given to nats.Connect is not used then. Answers and
+// deliveries come to a random prefix in place of _INBOX, unless an option before this one sets a prefix.
 func (s *Server) InProcess() nats.Option {
 	return func(o *nats.Options) error {
+		o.InboxPrefix = cmp.Or(o.InboxPrefix, s.inboxes)
 		if s.login != nil {
 			if err := s.login.option()(o); err != nil {
 				return err

@@ -172,3 +172,15 @@ func TestMessagesGoToTheLogger(t *testing.T) {
 		t.Errorf("the server's name is not in its log:\n%s", out.String())
 	}
 }
+
+// A server on all interfaces is reached at 127.0.0.1, also by the URL that is printed.
+func TestClientURL_AllInterfaces_IsLoopback(t *testing.T) {
+	for addr, want := range map[string]string{"0.0.0.0:0": "nats://127.0.0.1:", "[::]:0": "nats://127.0.0.1:", "127.0.0.1:0": "nats://127.0.0.1:", "localhost:0": "nats://127.0.0.1:"} {
+		srv := start(t, natsd.Options{Dir: t.TempDir(), Addr: addr})
+		if !strings.HasPrefix(srv.ClientURL(), want) {
+			t.Errorf("%s: %s", addr, srv.ClientURL())
+		}
+		connect(t, srv.ClientURL())
+		srv.Stop()
+	}
+}

@@ -87,6 +87,16 @@ func (o Options) ClientAddr() (string, error) {
 	return hostPort(so.Options), nil
 }
 
+// HasOwnLogin reports whether the node logs in with a key of its own, which works through memory alone.
+// Other clients then need another login, or the file lets them in as a user whose permissions differ.
+func (o Options) HasOwnLogin() (bool, error) {
+	so, err := o.resolve(nil)
+	if err != nil {
+		return false, err
+	}
+	return so.login != nil, nil
+}
+
 func (o Options) readFile() (*resolved, error) {
 	file, err := readConfigFile(o.ConfigFile)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -19,7 +18,7 @@ type listener struct {
 	remedy string
 	host   string
 	port   int
-	login  bool
+	login  bool // with a secret
 	tls    *tls.Config
 }
 
@@ -34,35 +33,23 @@ func (l listener) exposed() bool {
 
 func (l listener) addr() string { return net.JoinHostPort(l.host, strconv.Itoa(max(l.port, 0))) }
 
-// guarded reports whether a client needs a login or a certificate.
+// guarded reports whether a client needs a secret or a certificate.
 func (l listener) guarded() bool {
 	return l.login || l.tls != nil && l.tls.ClientAuth == tls.RequireAndVerifyClientCert
 }
 
 func listeners(so *resolved) []listener {
-	login := needsLogin(so)
-	ws, mqtt, leaf := so.Websocket, so.MQTT, so.LeafNode
-	const users = "add users to it or to nats.embedded.users"
+	ws, mqtt, leaf, cluster, gateway := so.Websocket, so.MQTT, so.LeafNode, so.Cluster, so.Gateway
+	const users = "add users with passwords to it or to nats.embedded.users"
+	const routes = "add authorization with a password or tls with verify to "
 	return []listener{
-		{"the server", users, so.Host, so.Port, login, so.TLSConfig},
-		{"websocket", users, ws.Host, ws.Port, ws.NoAuthUser == "" && (login || ws.Username != "" || ws.Token != ""), ws.TLSConfig},
-		{"mqtt", users, mqtt.Host, mqtt.Port, mqtt.NoAuthUser == "" && (login || mqtt.Username != "" || mqtt.Token != ""), mqtt.TLSConfig},
-		{"leafnodes", "add authorization to leafnodes", leaf.Host, leaf.Port, login || leaf.Username != "" || leaf.Nkey != "" || len(leaf.Users) > 0, leaf.TLSConfig},
-		{"cluster", "add authorization or tls with verify to cluster", so.Cluster.Host, so.Cluster.Port, so.Cluster.Username != "", so.Cluster.TLSConfig},
-		{"gateway", "add authorization or tls with verify to gateway", so.Gateway.Host, so.Gateway.Port, so.Gateway.Username != "", so.Gateway.TLSConfig},
+		{"the server", users, so.Host, so.Port, serverSecret(so), so.TLSConfig},
+		{"websocket", users, ws.Host, ws.Port, overrideSecret(so, credentials{user: ws.Username, password: ws.Password, token: ws.Token, byCertificate: ws.TLSMap}, ws.NoAuthUser), ws.TLSConfig},
+		{"mqtt", users, mqtt.Host, mqtt.Port, overrideSecret(so, credentials{user: mqtt.Username, password: mqtt.Password, token: mqtt.Token, byCertificate: mqtt.TLSMap}, mqtt.NoAuthUser), mqtt.TLSConfig},
+		{"leafnodes", "add authorization with a password to leafnodes", leaf.Host, leaf.Port, leafSecret(so), leaf.TLSConfig},
+		{"cluster", routes + "cluster", cluster.Host, cluster.Port, credentials{user: cluster.Username, password: cluster.Password}.haveSecret(), cluster.TLSConfig},
+		{"gateway", routes + "gateway", gateway.Host, gateway.Port, credentials{user: gateway.Username, password: gateway.Password}.haveSecret(), gateway.TLSConfig},
 	}
-}
-
-// needsLogin reports whether a client that names no user and has no password is refused.
-func needsLogin(so *resolved) bool {
-	if operatorMode(so.Options) {
-		return true
-	}
-	if so.NoAuthUser != "" || onlySystemAccount(so) {
-		return false
-	}
-	open := slices.ContainsFunc(so.Users, func(u *server.User) bool { return u.Password == "" && !so.TLSMap })
-	return hasLogins(so.Options) && !open
 }
 
 // onlySystemAccount reports whether the file has users of the system account alone. nats-server then
@@ -96,7 +83,7 @@ func (o Options) checkReach(so *resolved) error {
 		if l.name == "the server" && o.Addr != "" {
 			key = keyAddr
 		}
-		return fmt.Errorf("%s: %s can be reached from other machines, and %s has no login for it (%s); %s, keep it on loopback, or start with --insecure",
+		return fmt.Errorf("%s: %s can be reached from other machines, and %s has no login with a secret for it (%s); %s, keep it on loopback, or start with --insecure",
 			key, l.addr(), so.file.name, l.name, l.remedy)
 	}
 	return nil

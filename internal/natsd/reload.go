@@ -36,7 +36,7 @@ func (s *Server) Reload() error {
 	if err := s.srv.ReloadOptions(so.Options); err != nil {
 		return fmt.Errorf("nats.embedded.config: %s; restart to change it", withoutValues(err))
 	}
-	s.opts, s.needsLogin = opts, needsLogin(so)
+	s.opts, s.needsLogin = opts, serverSecret(so)
 	s.opts.logOverrides(so, s.log.to)
 	return nil
 }

@@ -40,6 +40,11 @@ func isSecret(name, value string) bool {
 		login, _, ok := strings.Cut(rest, "@")
 		return ok && strings.Contains(login, ":")
 	}
+	return secretName(name)
+}
+
+// secretName reports whether a directive of this name, in lower case, has a secret for its value.
+func secretName(name string) bool {
 	return slices.Contains([]string{"pass", "password", "token", "key", "ek", "encryption_key", "prev_key", "prev_ek", "prev_encryption_key", "seed", "xkey"}, name)
 }
 

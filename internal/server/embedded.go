@@ -25,6 +25,10 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 	}
 	s.onClose(s.embedded.Stop)
 	s.opts.NATS.InProcess = s.embedded.InProcess()
+	if s.opts.Embedded.NodeLogin && login.InboxPrefix == "" && !s.privateInboxes(ctx) {
+		s.opts.NATS.InboxPrefix = "_INBOX"
+		s.opts.Logger.Warn("the login of the node may not subscribe to inboxes of a random prefix; users of its account who may subscribe to _INBOX.> can read all events: set nats.inbox_prefix to a prefix that only the node may subscribe to")
+	}
 	if s.opts.Embedded.ConfigFile == "" {
 		return nil
 	}
@@ -77,6 +81,26 @@ func (s *Server) tryEmbedded(ctx context.Context) error {
 		return fmt.Errorf("nats.embedded.config: the account of the node (%s) has no JetStream; add `jetstream: enabled` to it, or give the account of an operator JetStream limits: %w", loginKey(opts), err)
 	}
 	return nil
+}
+
+// privateInboxes reports whether the login of the node permits the random inbox prefix of
+// [natsd.Server.InProcess]. The permissions of a login of the embedded server have no limits; those of a
+// login of the node's own may name _INBOX alone.
+func (s *Server) privateInboxes(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, embeddedTimeout)
+	defer cancel()
+	opts := s.opts.NATS
+	opts.Once, opts.Logger = true, nil
+	opts.Denied = func(error) bool { return true }
+	nc, err := jetstore.Connect(ctx, opts)
+	if err != nil {
+		return false
+	}
+	defer nc.Close()
+	if _, err := nc.SubscribeSync(nc.NewInbox() + ".*"); err != nil {
+		return false
+	}
+	return nc.FlushWithContext(ctx) == nil && !errors.Is(nc.LastError(), nats.ErrPermissionViolation)
 }
 
 // loginKey names the key that decides how the node logs in to its embedded server.

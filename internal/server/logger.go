@@ -7,8 +7,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
+	"golang.org/x/term"
 )
 
 // NewLogger returns a logger that writes to w. Format is json, console, or auto: console
@@ -33,5 +33,5 @@ func NewLogger(w io.Writer, level *LogLevel, format string) (*slog.Logger, error
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
+	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -73,7 +73,7 @@ func download(ctx context.Context, js jetstream.JetStream, stream, dir string) (
 	if err := receive(ctx, sub, filepath.Join(dir, archiveFile)); err != nil {
 		return metadata{}, err
 	}
-	if old, err := keepsEpoch(filepath.Join(dir, archiveFile)); err != nil {
+	if old, err := keepsEpoch(ctx, filepath.Join(dir, archiveFile)); err != nil {
 		return metadata{}, err
 	} else if old {
 		if err := os.Rename(filepath.Join(dir, archiveFile), filepath.Join(dir, oldArchiveFile)); err != nil {

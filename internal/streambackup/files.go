@@ -1,6 +1,7 @@
 package streambackup
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,12 +37,23 @@ func (m metadata) stream() (name string) {
 	return name
 }
 
+// maxMetadata bounds the file that a backup describes its stream in.
+const maxMetadata = 4 << 20
+
 func readMetadata(dir string) (metadata, error) {
 	var m metadata
 	name := filepath.Join(dir, metadataFile)
-	raw, err := os.ReadFile(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return m, fmt.Errorf("%s is not a backup of a stream: %w", dir, err)
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxMetadata+1))
+	switch {
+	case err != nil:
+		return m, fmt.Errorf("%s is not a backup of a stream: %w", dir, err)
+	case len(raw) > maxMetadata:
+		return m, fmt.Errorf("%s has more than %d MiB; it does not describe a stream, use another backup", name, maxMetadata>>20)
 	}
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return m, fmt.Errorf("%s: %w; the backup is not complete, use another one", name, err)
@@ -52,18 +64,18 @@ func readMetadata(dir string) (metadata, error) {
 	return m, nil
 }
 
+// expected is what an error adds where a directory holds no backup.
+const expected = "name a directory that `tidemark stream backup` wrote, or that of one stream in it, which has the files " + metadataFile + " and " + archiveFile
+
 // Find returns the directories of the backups in dir, in the order of their names. dir may be one
 // backup itself, as `nats stream backup` makes it.
 func Find(dir string) ([]string, error) {
-	if _, err := os.Stat(dir); err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(filepath.Join(dir, metadataFile)); err == nil {
+	if exists(filepath.Join(dir, metadataFile)) {
 		return []string{dir}, nil
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s is not the directory of a backup: %w; %s", dir, withoutPath(err), expected)
 	}
 	var found []string
 	for _, entry := range entries {
@@ -73,9 +85,17 @@ func Find(dir string) ([]string, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s holds no backup: there is no file %s in it or in its directories", dir, metadataFile)
+		return nil, fmt.Errorf("%s holds no backup; %s", dir, expected)
 	}
 	return found, nil
+}
+
+// withoutPath leaves out the operation and the path, which the text around it has.
+func withoutPath(err error) error {
+	if failed, ok := errors.AsType[*os.PathError](err); ok {
+		return failed.Err
+	}
+	return err
 }
 
 func exists(name string) bool {
@@ -83,25 +103,76 @@ func exists(name string) bool {
 	return err == nil
 }
 
+// openRegular opens a regular file. Others are refused before they are opened: opening a FIFO blocks, and a
+// symbolic link may name any file of the machine.
+func openRegular(name string) (*os.File, error) {
+	named, err := os.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !named.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file, but %s; copy the backup again", name, kind(named.Mode()))
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if opened, err := f.Stat(); err != nil || !os.SameFile(named, opened) {
+		return nil, errors.Join(fmt.Errorf("%s was replaced while it was opened; try again", name), err, f.Close())
+	}
+	return f, nil
+}
+
+func kind(mode os.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&os.ModeSymlink != 0:
+		return "a symbolic link"
+	case mode&os.ModeNamedPipe != 0:
+		return "a FIFO"
+	case mode&os.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
+}
+
 // openArchive opens the archive of a backup.
 func openArchive(dir string) (*os.File, error) {
-	f, err := os.Open(filepath.Join(dir, archiveFile))
+	f, err := openRegular(filepath.Join(dir, archiveFile))
 	if errors.Is(err, os.ErrNotExist) {
-		f, err = os.Open(filepath.Join(dir, oldArchiveFile))
+		f, err = openRegular(filepath.Join(dir, oldArchiveFile))
 	}
 	return f, err
 }
 
+// untilDone reads until a context ends.
+type untilDone struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r untilDone) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(b)
+}
+
 // keepsEpoch reports that the server restores the creation time of the stream with it, as it does
-// with archives of servers before 2.15. Their format decides, as it does for the server.
-func keepsEpoch(archiveName string) (bool, error) {
-	f, err := os.Open(archiveName)
+// with archives of servers before 2.15. Their format decides, as it does for the server. It reads the
+// beginning of the archive, or all of one whose blocks are empty.
+func keepsEpoch(ctx context.Context, archiveName string) (bool, error) {
+	f, err := openRegular(archiveName)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
 	magic := make([]byte, len(archive.MagicBytes))
-	if _, err := io.ReadFull(s2.NewReader(f), magic); err != nil {
+	if _, err := io.ReadFull(s2.NewReader(untilDone{ctx, f}), magic); err != nil {
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
 		return false, fmt.Errorf("%s: %w; the backup is damaged, use another one", archiveName, err)
 	}
 	return string(magic) != archive.MagicBytes, nil

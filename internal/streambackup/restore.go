@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,34 +27,72 @@ type RestoreOptions struct {
 	// Epoch returns the tidemark.epoch of the definition of a stream, or "". It takes the place of
 	// the backup's where it is set.
 	Epoch func(stream string) string
+	// Own are the streams that this program makes, with their subjects. A backup of one of them must
+	// have the same subjects, and no other stream may take them.
+	Own map[string][]string
+	// AllowExternal permits a mirror and sources in other accounts or domains (external).
+	AllowExternal bool
+}
+
+// Found is a backup that can be restored.
+type Found struct {
+	Dir    string
+	Config jetstream.StreamConfig // with which it is restored
+}
+
+// Check examines the backup in dir as Restore does, without a server: its files, its name, and its
+// configuration.
+func Check(ctx context.Context, dir string, change RestoreOptions) (Found, error) {
+	backup, archive, err := open(ctx, dir, change)
+	if err != nil {
+		return Found{}, err
+	}
+	defer archive.Close()
+	cfg, err := backup.config()
+	return Found{Dir: dir, Config: cfg}, err
+}
+
+// open reads and checks a backup. The caller closes the archive.
+func open(ctx context.Context, dir string, change RestoreOptions) (metadata, *os.File, error) {
+	backup, err := readMetadata(dir)
+	if err != nil {
+		return backup, nil, err
+	}
+	fail := func(err error) (metadata, *os.File, error) {
+		return backup, nil, fmt.Errorf("restore of stream %s from %s: %w", backup.stream(), dir, err)
+	}
+	if err := change.check(backup, dir); err != nil {
+		return fail(err)
+	}
+	archive, err := openArchive(dir)
+	if err != nil {
+		return fail(err)
+	}
+	if backup.Config, err = change.apply(ctx, backup, archive.Name()); err != nil {
+		return fail(errors.Join(err, archive.Close()))
+	}
+	return backup, archive, nil
 }
 
 // Restore creates a stream from the backup in dir. It blocks until the server has the stream; a
 // large one takes the server a while after all was sent. It fails where the stream exists.
 func Restore(ctx context.Context, js jetstream.JetStream, dir string, change RestoreOptions) (Summary, error) {
-	backup, err := readMetadata(dir)
+	backup, archive, err := open(ctx, dir, change)
 	if err != nil {
 		return Summary{}, err
 	}
+	defer archive.Close()
 	stream := backup.stream()
-	state, err := restore(ctx, js, dir, backup, change)
+	state, err := restore(ctx, js, backup, archive)
 	if err != nil {
 		return Summary{}, fmt.Errorf("restore of stream %s from %s: %w", stream, dir, err)
 	}
 	return Summary{Stream: stream, Dir: dir, Messages: state.Msgs, FirstSeq: state.FirstSeq, LastSeq: state.LastSeq}, nil
 }
 
-func restore(ctx context.Context, js jetstream.JetStream, dir string, backup metadata, change RestoreOptions) (jetstream.StreamState, error) {
+func restore(ctx context.Context, js jetstream.JetStream, backup metadata, archive io.Reader) (jetstream.StreamState, error) {
 	stream := backup.stream()
 	none := jetstream.StreamState{}
-	archive, err := openArchive(dir)
-	if err != nil {
-		return none, err
-	}
-	defer archive.Close()
-	if backup.Config, err = change.apply(backup, archive.Name()); err != nil {
-		return none, err
-	}
 	switch _, err := js.Stream(ctx, stream); {
 	case err == nil:
 		return none, errExists
@@ -76,8 +115,8 @@ var errExists = errors.New("the server has a stream of that name, which is not c
 // apply returns the configuration to restore with. The epoch must be another than the backup's: one
 // from the creation time changes by itself unless the archive keeps that time, and a chosen epoch
 // changes only in the definition.
-func (o RestoreOptions) apply(backup metadata, archive string) (map[string]json.RawMessage, error) {
-	keeps, err := keepsEpoch(archive)
+func (o RestoreOptions) apply(ctx context.Context, backup metadata, archive string) (map[string]json.RawMessage, error) {
+	keeps, err := keepsEpoch(ctx, archive)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +185,7 @@ func upload(ctx context.Context, js jetstream.JetStream, backup metadata, archiv
 	}
 	chunk := make([]byte, chunkSize)
 	for {
-		n, err := io.ReadFull(archive, chunk)
+		n, err := io.ReadFull(untilDone{ctx, archive}, chunk)
 		if n > 0 {
 			if err := send(to.Subject, chunk[:n], stallTimeout, nil); err != nil {
 				return state, err

@@ -328,7 +328,14 @@ func TestRestore_ReplicasAndSize_TakeThePlaceOfTheBackups(t *testing.T) {
 func TestFind_NoBackup_SaysWhatIsMissing(t *testing.T) {
 	_, err := streambackup.Find(t.TempDir())
 	wantError(t, err, "holds no backup")
-	if _, err := streambackup.Find(filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
-		t.Errorf("the error is %v", err)
+	wantError(t, err, "backup.json")
+	_, err = streambackup.Find(filepath.Join(t.TempDir(), "none"))
+	wantError(t, err, "none is not the directory of a backup: ")
+	wantError(t, err, "; name a directory that `tidemark stream backup` wrote")
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
+	_, err = streambackup.Find(file)
+	wantError(t, err, "file is not the directory of a backup: ")
 }

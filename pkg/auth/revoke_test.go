@@ -25,6 +25,21 @@ func TestParseRevocation(t *testing.T) {
 	}
 }
 
+// A client that publishes to a subject of a stream chooses where JetStream's acknowledgement goes, also to the
+// subject of revocations, where the client may not publish itself. The client chooses parts of the
+// acknowledgement too, such as the domain of its leaf node: unknown fields must stay an error.
+func TestParseRevocation_AcknowledgementOfJetStream_IsRefused(t *testing.T) {
+	for _, text := range []string{
+		`{"stream":"NOTIFICATIONS","seq":1}`, `{"stream":"NOTIFICATIONS","domain":"hub","seq":7,"duplicate":true}`,
+		`{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 3"},"stream":"NOTIFICATIONS","seq":0}`,
+		`{"user":"42","stream":"NOTIFICATIONS","seq":1}`, `{"token":"t","seq":1}`,
+	} {
+		if got, err := auth.ParseRevocation([]byte(text)); err == nil {
+			t.Errorf("%s is taken for %+v", text, got)
+		}
+	}
+}
+
 func TestParseRevocation_LongValues_AreTakenUpTo255Bytes(t *testing.T) {
 	most := strings.Repeat("x", 255)
 	escaped := strings.Repeat(`\u0041`, 255)
