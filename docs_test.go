@@ -16,6 +16,11 @@ func documents(t *testing.T) []string {
 	if err != nil || len(pages) < 10 {
 		t.Fatalf("%d pages, %v; does the test run at the module's root?", len(pages), err)
 	}
+	design, err := filepath.Glob("docs/design/*.md")
+	if err != nil || len(design) < 10 {
+		t.Fatalf("%d pages of the design, %v", len(design), err)
+	}
+	pages = append(pages, design...)
 	return append(pages, "README.md", "CONTRIBUTING.md", "examples/README.md", "pkg/web/client/README.md")
 }
 

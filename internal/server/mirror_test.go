@@ -50,7 +50,7 @@ func runNATS(t *testing.T, opts *natsserver.Options) *natsserver.Server {
 	return srv
 }
 
-// regions are a hub with a stream and a leaf with its mirror, as docs/DESIGN.md sets them up.
+// regions are a hub with a stream and a leaf with its mirror, as docs/design/positions.md sets them up.
 // The nodes make the streams, from their definitions.
 func regions(t *testing.T, mirror string, change func(*server.Options)) (hub, leaf *region) {
 	t.Helper()
@@ -242,13 +242,13 @@ func TestMirrorIsAsDefined(t *testing.T) {
 	}
 }
 
-// The mirror in docs/DESIGN.md is the one of these tests.
+// The mirror in docs/design/positions.md is the one of these tests.
 func TestMirrorIsDocumented(t *testing.T) {
-	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "DESIGN.md"))
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "design", "positions.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(strings.ReplaceAll(string(doc), "\n    ", "\n"), mirrorDefinition) {
-		t.Error("docs/DESIGN.md has another definition of the mirror")
+		t.Error("docs/design/positions.md has another definition of the mirror")
 	}
 }

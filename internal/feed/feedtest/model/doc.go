@@ -39,7 +39,7 @@
 //
 // # What is not checked
 //
-//   - Where sequences were used twice within one epoch, docs/DESIGN.md excepts positions beyond what
+//   - Where sequences were used twice within one epoch, docs/design/positions.md excepts positions beyond what
 //     a node had read when that happened; so does the model.
 //   - Events that were deleted and that a restored disk brings back: a deletion that is taken back
 //     may hide another one, as the stream shows as many as before.
