@@ -12,7 +12,7 @@ import (
 const document = "../../docs/CONFIGURATION.md"
 
 // tables is what docs/CONFIGURATION.md lists, from the keys and the annotated reference.
-// `TIDEMARK_UPDATE=1 go test ./config` writes it.
+// `TIDEMARK_UPDATE=1 go test ./internal/config` writes it.
 func tables(t *testing.T) string {
 	t.Helper()
 	raw, err := os.ReadFile("../../config/tidemark.yaml")
@@ -117,7 +117,7 @@ func TestDocumentListsAllKeys(t *testing.T) {
 		return
 	}
 	if os.Getenv("TIDEMARK_UPDATE") == "" {
-		t.Fatalf("%s lists other keys than there are, or says other things of them; write it anew with TIDEMARK_UPDATE=1 go test ./config", document)
+		t.Fatalf("%s lists other keys than there are, or says other things of them; write it anew with TIDEMARK_UPDATE=1 go test ./internal/config", document)
 	}
 	if err := os.WriteFile(document, []byte(before+begin+want+end+after), 0o600); err != nil {
 		t.Fatal(err)
