@@ -153,7 +153,7 @@ func TestRefusalsOverHTTP(t *testing.T) {
 		{"", []string{"X-User", "1", "X-User", "2"}, 400, "X-User"},
 		{"?user=%ff", nil, 400, "user"},
 		{"?user=1&user=2", nil, 400, "user"},
-		{"?user=42", []string{"X-Forwarded-For", "127.0.0.1"}, 403, "X-User"},
+		{"?user=42", []string{"X-Forwarded-For", "127.0.0.1"}, 403, "auth.identity"},
 	} {
 		resp, body := r.answer(t, http.MethodGet, "/events"+c.query, c.header...)
 		if p := problem(t, resp, body); p.Status != c.status || !strings.Contains(p.Detail, c.says) {
