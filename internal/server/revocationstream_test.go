@@ -93,7 +93,8 @@ func TestRevocations_NATSRestarts_NoneIsMissed(t *testing.T) {
 	r.revoke(auth.Revocation{User: "1"})
 	stop()
 	startNATS(t, addr, dir)
-	r.eventually("connected", r.nc.IsConnected)
+	// What is sent before the client has noticed the restart is lost with the old connection.
+	r.eventually("connected again", func() bool { return r.nc.Stats().Reconnects > 0 && r.nc.IsConnected() })
 	r.revoke(auth.Revocation{User: "2"})
 	for _, user := range []string{"1", "2"} {
 		token := bearerOf(t, map[string]any{"sub": user, "exp": 60})
