@@ -230,7 +230,7 @@ func (s *Subscription) jumpFromCursorLocked() {
 	s.jump = nil
 	switch {
 	case !f.reused.contains(s.cursor): // it finds the rest when it reads the log
-	case s.cursor > max(f.window.high, f.resetEnd):
+	case s.cursor > f.endLocked():
 		s.jumpLocked(newGap(Future, at.String(), f.lastStateLocked(), f.window.high), at, f.born)
 	default:
 		s.jumpLocked(newGap(Possible, at.String(), f.lastStateLocked(), s.cursor), at, f.born)

@@ -111,7 +111,7 @@ func (s *Subscription) finishOpening(named bool) {
 	}
 	at, state, high := Position{s.cursor, s.epoch}, f.lastStateLocked(), f.window.high
 	switch {
-	case rewound && s.cursor > max(high, f.resetEnd): // what the tail reads next is new to the client
+	case rewound && s.cursor > f.endLocked(): // what the tail reads next is new to the client
 		s.jumpLocked(newGap(Future, at.String(), state, high), at, s.born)
 	case s.opening.Gap == nil:
 		s.opening.Gap = newGap(Possible, at.String(), state, s.cursor)
@@ -119,6 +119,9 @@ func (s *Subscription) finishOpening(named bool) {
 		s.jumpLocked(newGap(Possible, at.String(), state, s.cursor), at, s.born)
 	}
 }
+
+// endLocked is the end of the stream as far as it is known: the tail may still have to reach it.
+func (f *Feed) endLocked() uint64 { return max(f.window.high, f.resetEnd) }
 
 // lastStateLocked is the stream as the leader described it last, as far as gaps need it.
 func (f *Feed) lastStateLocked() State {
