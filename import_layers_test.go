@@ -128,7 +128,7 @@ var layers = map[string]struct {
 	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen"}, others: []string{"any"}},
 	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
-	"internal/config":              {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/hostname", "internal/presence", "internal/subject"}, others: []string{"any"}},
+	"internal/config":              {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/hostname", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
 	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/tidemark/tidemark/internal/netaddr"
 )
 
 // OnLoopback reports whether http.addr can be reached from this machine alone.
@@ -180,24 +182,7 @@ func Pairs(list []string) map[string]string {
 }
 
 // Proxies reads http.trusted_proxies.
-func (h HTTP) Proxies() ([]netip.Prefix, error) { return prefixes(h.TrustedProxies) }
+func (h HTTP) Proxies() ([]netip.Prefix, error) { return netaddr.ParsePrefixes(h.TrustedProxies...) }
 
 // Gateways reads auth.header.trusted.
-func (h AuthHeader) Gateways() ([]netip.Prefix, error) { return prefixes(h.Trusted) }
-
-// prefixes reads a list of CIDRs and addresses, where an address stands for itself.
-func prefixes(list []string) ([]netip.Prefix, error) {
-	prefixes := make([]netip.Prefix, 0, len(list))
-	for _, text := range list {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			prefixes = append(prefixes, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
-			continue
-		}
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, &net.ParseError{Type: "address or CIDR (such as 10.0.0.0/8)", Text: text}
-		}
-		prefixes = append(prefixes, prefix.Masked())
-	}
-	return prefixes, nil
-}
+func (h AuthHeader) Gateways() ([]netip.Prefix, error) { return netaddr.ParsePrefixes(h.Trusted...) }
