@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // probeToken stands in subjects for what does not exist.
@@ -133,8 +133,8 @@ func plainSubject(template string) (string, bool) {
 			tokens[i] = probeToken
 		}
 	}
-	subject := strings.Join(tokens, ".")
-	return subject, feed.CheckSubject(subject) == nil
+	subj := strings.Join(tokens, ".")
+	return subj, subject.Check(subj) == nil
 }
 
 // permissions examines those of the node, which are known where it shares the login of these checks.

@@ -19,8 +19,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // The users of the configuration in docs/SECURITY.md.
@@ -485,7 +485,7 @@ func minimal(t *testing.T, user, dropped string) {
 	}
 	r.eventually("a violation", func() bool { return len(g.seen()) > 0 })
 	for _, v := range g.seen() {
-		if subject := quoted.FindStringSubmatch(v); subject == nil || !feed.Subset(subject[1], dropped) {
+		if subj := quoted.FindStringSubmatch(v); subj == nil || !subject.Subset(subj[1], dropped) {
 			t.Errorf("another violation: %s", v)
 		}
 	}

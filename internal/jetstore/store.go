@@ -16,8 +16,8 @@ var ErrClosed = errors.New("the log is closed")
 // closeTimeout bounds how long Close waits for consumers to be deleted.
 const closeTimeout = 5 * time.Second
 
-// Log is one stream of JetStream as a feed.Log.
-type Log struct {
+// Log is one stream of JetStream as a feed.Store.
+type Store struct {
 	api
 	replays carrier // of what replays read
 	opts    Options
@@ -38,11 +38,11 @@ type Log struct {
 	stop context.CancelCauseFunc
 }
 
-var _ feed.Log = (*Log)(nil)
+var _ feed.Store = (*Store)(nil)
 
 // Open prepares to read a stream. It does not block on the network: neither the stream nor
 // NATS need be there yet. The caller closes the Log, and afterwards nc and Options.Replays.
-func Open(nc *nats.Conn, opts Options) (*Log, error) {
+func Open(nc *nats.Conn, opts Options) (*Store, error) {
 	if nc == nil {
 		return nil, errors.New("jetstore: no connection")
 	}
@@ -50,7 +50,7 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{
+	l := &Store{
 		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
 		opts: opts,
 	}
@@ -68,7 +68,7 @@ func Open(nc *nats.Conn, opts Options) (*Log, error) {
 
 // Close ends what is under way with ErrClosed, and blocks until the Log has no goroutine
 // left and its consumers are deleted, for about five seconds at most.
-func (l *Log) Close() {
+func (l *Store) Close() {
 	giveUp := time.AfterFunc(closeTimeout, func() { l.stop(ErrClosed) })
 	defer giveUp.Stop()
 	l.link.close()

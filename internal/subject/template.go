@@ -1,20 +1,18 @@
-package feed
+package subject
 
 import (
 	"fmt"
 	"strings"
-
-	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Template is a subject in which whole tokens may be variables, such as
 // `notifications.user.{user}`. The zero Template expands to nothing.
 type Template struct {
 	text   string
-	tokens []token
+	tokens []templateToken
 }
 
-type token struct {
+type templateToken struct {
 	text     string
 	variable bool
 }
@@ -30,10 +28,10 @@ func ParseTemplate(text string) (Template, error) {
 			return Template{}, fmt.Errorf("template %q: %w", text, err)
 		}
 		if isVar {
-			t.tokens, plain = append(t.tokens, token{name, true}), append(plain, "x")
+			t.tokens, plain = append(t.tokens, templateToken{name, true}), append(plain, "x")
 			continue
 		}
-		t.tokens, plain = append(t.tokens, token{tok, false}), append(plain, tok)
+		t.tokens, plain = append(t.tokens, templateToken{tok, false}), append(plain, tok)
 	}
 	if err := CheckFilter(strings.Join(plain, ".")); err != nil {
 		return Template{}, fmt.Errorf("template %q: %w", text, err)
@@ -89,7 +87,7 @@ func (t Template) Expand(vars map[string]string) (filter string, ok bool, err er
 		if value == "" {
 			return "", false, nil
 		}
-		encoded, err := subject.Encode(value)
+		encoded, err := Encode(value)
 		if err != nil {
 			return "", false, fmt.Errorf("the value of {%s} %w", tok.text, err)
 		}
@@ -133,9 +131,9 @@ func (t Template) Match(s string) bool {
 	return len(t.tokens) > 0 && !more
 }
 
-func (t token) match(have string) bool {
+func (t templateToken) match(have string) bool {
 	if t.variable {
-		_, err := subject.Decode(have)
+		_, err := Decode(have)
 		return err == nil
 	}
 	return t.text == have || t.text == "*" && have != ""
@@ -162,7 +160,7 @@ func (t Template) EncodeLast(s string) (encoded string, ok bool) {
 	}
 	tokens := strings.SplitN(s, ".", len(t.tokens))
 	last := len(tokens) - 1
-	value, err := subject.Encode(tokens[last])
+	value, err := Encode(tokens[last])
 	if err != nil || strings.Contains(tokens[last], "%") {
 		return "", false
 	}

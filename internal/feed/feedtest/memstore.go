@@ -1,4 +1,4 @@
-// Package feedtest holds an in-memory feed.Log, and the conformance suite that every Log
+// Package feedtest holds an in-memory feed.Store, and the conformance suite that every Log
 // passes.
 package feedtest
 
@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// MemLog is a feed.Log in memory that can lose, forget and refuse things as a real one does.
+// MemStore is a feed.Store in memory that can lose, forget and refuse things as a real one does.
 // It is safe for concurrent use.
-type MemLog struct {
+type MemStore struct {
 	// ReadBatch is how many events a Reader returns at a time; 3 when zero.
 	ReadBatch int
 
@@ -38,13 +39,13 @@ type MemLog struct {
 }
 
 // NewMemLog returns an empty stream with the epoch "e1".
-func NewMemLog() *MemLog {
-	l := &MemLog{changed: make(chan struct{})}
+func NewMemLog() *MemStore {
+	l := &MemStore{changed: make(chan struct{})}
 	l.Recreate()
 	return l
 }
 
-func (l *MemLog) update(change func()) {
+func (l *MemStore) update(change func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change()
@@ -52,7 +53,7 @@ func (l *MemLog) update(change func()) {
 	l.changed = make(chan struct{})
 }
 
-// Limits are what a MemLog deletes by itself; zero values are no limits.
+// Limits are what a MemStore deletes by itself; zero values are no limits.
 type Limits struct {
 	MaxPerSubject int
 	MaxAge        time.Duration
@@ -61,15 +62,15 @@ type Limits struct {
 }
 
 // SetLimits applies limits to what is stored, and to what will be.
-func (l *MemLog) SetLimits(limits Limits) { l.update(func() { l.limits = limits }) }
+func (l *MemStore) SetLimits(limits Limits) { l.update(func() { l.limits = limits }) }
 
 // Publish stores an event and returns its sequence.
-func (l *MemLog) Publish(subject, typ string, data []byte) (seq uint64) {
+func (l *MemStore) Publish(subject, typ string, data []byte) (seq uint64) {
 	return l.PublishFor(0, subject, typ, data)
 }
 
 // PublishFor stores an event that expires after its lifetime; zero for none.
-func (l *MemLog) PublishFor(lifetime time.Duration, subject, typ string, data []byte) (seq uint64) {
+func (l *MemStore) PublishFor(lifetime time.Duration, subject, typ string, data []byte) (seq uint64) {
 	l.update(func() {
 		l.last++
 		seq = l.last
@@ -88,7 +89,7 @@ func (l *MemLog) PublishFor(lifetime time.Duration, subject, typ string, data []
 }
 
 // enforceLocked deletes what the limits do not keep.
-func (l *MemLog) enforceLocked() {
+func (l *MemStore) enforceLocked() {
 	kept := map[string]int{}
 	now := time.Now()
 	for i := len(l.events) - 1; i >= 0; i-- {
@@ -104,21 +105,21 @@ func (l *MemLog) enforceLocked() {
 }
 
 // Trim forgets every event before first, as retention and purges do.
-func (l *MemLog) Trim(first uint64) {
+func (l *MemStore) Trim(first uint64) {
 	l.update(func() {
 		l.events = slices.DeleteFunc(l.events, func(ev feed.Event) bool { return ev.Seq < first })
 	})
 }
 
 // Delete takes one event out of the stream. Its sequence is not given again.
-func (l *MemLog) Delete(seq uint64) {
+func (l *MemStore) Delete(seq uint64) {
 	l.update(func() {
 		l.events = slices.DeleteFunc(l.events, func(ev feed.Event) bool { return ev.Seq == seq })
 	})
 }
 
 // Recreate replaces the stream with an empty one of another epoch.
-func (l *MemLog) Recreate() {
+func (l *MemStore) Recreate() {
 	l.update(func() {
 		l.begin()
 		l.events, l.last, l.removed = nil, 0, false
@@ -127,7 +128,7 @@ func (l *MemLog) Recreate() {
 
 // RecreateAlike replaces the stream with an empty one of the same epoch, as one with an
 // epoch that somebody chose.
-func (l *MemLog) RecreateAlike() {
+func (l *MemStore) RecreateAlike() {
 	l.update(func() {
 		l.events, l.last = nil, 0
 		l.born++
@@ -135,10 +136,10 @@ func (l *MemLog) RecreateAlike() {
 }
 
 // SetCopy makes the stream a copy of another, or none.
-func (l *MemLog) SetCopy(c feed.Copy) { l.update(func() { l.copy = c }) }
+func (l *MemStore) SetCopy(c feed.Copy) { l.update(func() { l.copy = c }) }
 
 // Rollback forgets every event after last, within the same epoch, as a restored disk does.
-func (l *MemLog) Rollback(last uint64) {
+func (l *MemStore) Rollback(last uint64) {
 	l.update(func() {
 		l.last = last
 		l.floors = append(l.floors, last)
@@ -147,24 +148,24 @@ func (l *MemLog) Rollback(last uint64) {
 }
 
 // SetDown puts the log out of reach until SetDown(nil).
-func (l *MemLog) SetDown(why error) { l.update(func() { l.down = why }) }
+func (l *MemStore) SetDown(why error) { l.update(func() { l.down = why }) }
 
 // Down returns why the log is out of reach; nil while it is not.
-func (l *MemLog) Down() error {
+func (l *MemStore) Down() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.down
 }
 
 // OpenReaders counts the Readers that were not closed.
-func (l *MemLog) OpenReaders() int {
+func (l *MemStore) OpenReaders() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.readers
 }
 
 // reachStream is reach for a stream that must be there.
-func (l *MemLog) reachStream(ctx context.Context) error {
+func (l *MemStore) reachStream(ctx context.Context) error {
 	err := l.reach(ctx)
 	if err == nil && l.removed {
 		l.mu.Unlock()
@@ -174,7 +175,7 @@ func (l *MemLog) reachStream(ctx context.Context) error {
 }
 
 // reach waits until the log can be reached, and returns holding the lock.
-func (l *MemLog) reach(ctx context.Context) error {
+func (l *MemStore) reach(ctx context.Context) error {
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -194,7 +195,7 @@ func (l *MemLog) reach(ctx context.Context) error {
 	}
 }
 
-func (l *MemLog) stateLocked() feed.State {
+func (l *MemStore) stateLocked() feed.State {
 	s := feed.State{
 		Epoch: l.epoch, FirstSeq: l.last + 1, LastSeq: l.last, Copy: l.copy,
 		MaxPerSubject: l.limits.MaxPerSubject, MaxAge: l.limits.MaxAge, Lifetimes: true, Time: time.Now(),
@@ -209,8 +210,8 @@ func (l *MemLog) stateLocked() feed.State {
 	return s
 }
 
-// State implements feed.Log.
-func (l *MemLog) State(ctx context.Context) (feed.State, error) {
+// State implements feed.Store.
+func (l *MemStore) State(ctx context.Context) (feed.State, error) {
 	if err := l.reachStream(ctx); err != nil {
 		return feed.State{}, err
 	}
@@ -218,8 +219,8 @@ func (l *MemLog) State(ctx context.Context) (feed.State, error) {
 	return l.stateLocked(), nil
 }
 
-// SeqAt implements feed.Log.
-func (l *MemLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
+// SeqAt implements feed.Store.
+func (l *MemStore) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	if err := l.reachStream(ctx); err != nil {
 		return 0, err
 	}
@@ -232,8 +233,8 @@ func (l *MemLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	return l.last + 1, nil
 }
 
-// HasHoles implements feed.Log.
-func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+// HasHoles implements feed.Store.
+func (l *MemStore) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	if err := l.reachStream(ctx); err != nil {
 		return false, err
 	}
@@ -248,8 +249,8 @@ func (l *MemLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	return to >= from && uint64(held) != to-from+1, nil
 }
 
-// CountSubjects implements feed.Log.
-func (l *MemLog) CountSubjects(ctx context.Context, filters []string, _ int) (int, error) {
+// CountSubjects implements feed.Store.
+func (l *MemStore) CountSubjects(ctx context.Context, filters []string, _ int) (int, error) {
 	if err := l.reach(ctx); err != nil {
 		return 0, err
 	}
@@ -257,7 +258,7 @@ func (l *MemLog) CountSubjects(ctx context.Context, filters []string, _ int) (in
 	l.counted++
 	subjects := map[string]bool{}
 	for _, ev := range l.events {
-		if len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return feed.Matches(f, ev.Subject) }) {
+		if len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return subject.Matches(f, ev.Subject) }) {
 			subjects[ev.Subject] = true
 		}
 	}
@@ -265,14 +266,14 @@ func (l *MemLog) CountSubjects(ctx context.Context, filters []string, _ int) (in
 }
 
 // Counted is how often CountSubjects was answered.
-func (l *MemLog) Counted() int {
+func (l *MemStore) Counted() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.counted
 }
 
-// Count implements feed.Log.
-func (l *MemLog) Count(ctx context.Context, from uint64) (n uint64, err error) {
+// Count implements feed.Store.
+func (l *MemStore) Count(ctx context.Context, from uint64) (n uint64, err error) {
 	if err := l.reach(ctx); err != nil {
 		return 0, err
 	}

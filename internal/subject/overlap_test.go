@@ -1,9 +1,9 @@
-package feed_test
+package subject_test
 
 import (
 	"testing"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 func TestOverlap_Filters_ShareASubject(t *testing.T) {
@@ -23,10 +23,10 @@ func TestOverlap_Filters_ShareASubject(t *testing.T) {
 		{"n.a.*", "n.*.b", true},
 		{"n.a.*", "n.b.*", false},
 	} {
-		if got := feed.Overlap(c.a, c.b); got != c.want {
+		if got := subject.Overlap(c.a, c.b); got != c.want {
 			t.Errorf("Overlap(%q, %q) = %t", c.a, c.b, got)
 		}
-		if got := feed.Overlap(c.b, c.a); got != c.want {
+		if got := subject.Overlap(c.b, c.a); got != c.want {
 			t.Errorf("Overlap(%q, %q) = %t", c.b, c.a, got)
 		}
 	}

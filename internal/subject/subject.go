@@ -1,4 +1,4 @@
-package feed
+package subject
 
 import (
 	"fmt"
@@ -6,15 +6,10 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// MaxSubjectLen bounds subjects and filters, in bytes.
-const MaxSubjectLen = subject.MaxLen
-
-// CheckSubject says why s cannot be published to: it must be plain tokens joined by dots.
-func CheckSubject(s string) error {
+// Check returns an error if s cannot be published to: a subject is plain tokens joined by dots.
+func Check(s string) error {
 	if err := CheckFilter(s); err != nil {
 		return err
 	}
@@ -29,8 +24,8 @@ func CheckSubject(s string) error {
 // CheckFilter says why s cannot be a filter: tokens joined by dots, of which `*` stands for
 // any one token and `>`, at the end only, for one or more.
 func CheckFilter(s string) error {
-	if s == "" || len(s) > MaxSubjectLen {
-		return fmt.Errorf("a subject has 1 to %d bytes, this one has %d", MaxSubjectLen, len(s))
+	if s == "" || len(s) > MaxLen {
+		return fmt.Errorf("a subject has 1 to %d bytes, this one has %d", MaxLen, len(s))
 	}
 	for n, rest, more := 1, s, true; more; n++ {
 		var tok string
@@ -50,18 +45,18 @@ func CheckFilter(s string) error {
 // another spelling reaches no client. The error is a *subject.SpellingError then.
 func CheckToken(s string) error {
 	switch {
-	case s != "" && len(s) <= MaxSubjectLen && plain(s): // nearly all
+	case s != "" && len(s) <= MaxLen && plain(s): // nearly all
 		return nil
 	case s == "":
-		return subject.ErrEmpty
-	case len(s) > MaxSubjectLen:
-		return fmt.Errorf("is longer than %d bytes", MaxSubjectLen)
+		return ErrEmpty
+	case len(s) > MaxLen:
+		return fmt.Errorf("is longer than %d bytes", MaxLen)
 	case strings.ContainsAny(s, ".*>"):
 		return fmt.Errorf("may not contain '.', '*' or '>'")
-	case !printable(s) || strings.ContainsFunc(s, unicode.IsSpace):
+	case !Printable(s) || strings.ContainsFunc(s, unicode.IsSpace):
 		return fmt.Errorf("may not contain spaces or control characters, and must be UTF-8")
 	}
-	return subject.CheckToken(s)
+	return CheckSpelling(s)
 }
 
 // plain reports that s is made of visible ASCII without meaning in a subject or an encoding.
@@ -74,7 +69,8 @@ func plain(s string) bool {
 	return true
 }
 
-func printable(s string) bool {
+// Printable reports whether s is UTF-8 without control characters, line separators and byte order marks.
+func Printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufeff'
 	})

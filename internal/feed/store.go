@@ -68,11 +68,11 @@ const (
 )
 
 // Log is a stored stream: it can be read from a position, and followed. internal/jetstore keeps it
-// in JetStream, feedtest in memory; both pass feedtest.TestLog.
+// in JetStream, feedtest in memory; both pass feedtest.TestStore.
 //
 // All methods may be called by many goroutines at once. They block until the log answers,
 // and retry what is transient until ctx ends.
-type Log interface {
+type Store interface {
 	// State asks the leader; what a replica holds may be older.
 	State(ctx context.Context) (State, error)
 
