@@ -25,7 +25,9 @@ func TestClusterCommand(t *testing.T) {
 		t.Skip("only Linux ends processes with their parent")
 	}
 	bin := filepath.Join(t.TempDir(), "cluster")
-	if out, err := exec.Command("go", "build", "-o", bin, "../cmd/tidemark-cluster").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/tidemark-cluster")
+	build.Dir = ".." // the module of the command
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for name, end := range map[string]func(*process){

@@ -4,33 +4,30 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-
 	"github.com/tidemark/tidemark/internal/server"
 )
 
 func withDocs(o *server.Options) { o.Docs = true }
 
-// document is what a node says of itself, once it is known to be OpenAPI.
-func (r *rig) document() *openapi3.T {
+// describedPaths are the paths of the OpenAPI document of a node. That the document is valid, and that responses
+// follow it, is tested in e2e (openapi_test.go), as this module does not depend on a library for OpenAPI.
+func (r *rig) describedPaths() []string {
 	r.t.Helper()
 	_, raw := get(r.t, r.base+"/openapi.json", "")
-	doc, err := openapi3.NewLoader().LoadFromData(raw)
-	if err != nil {
+	var document struct {
+		Paths map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.Unmarshal(raw, &document); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := doc.Validate(r.t.Context(), openapi3.IsOpenAPI31OrLater()); err != nil {
-		r.t.Fatal(err)
-	}
-	return doc
+	return slices.Sorted(maps.Keys(document.Paths))
 }
 
 var echoParam = regexp.MustCompile(`:(\w+)`)
@@ -55,127 +52,12 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 					served = append(served, path)
 				}
 			}
-			described := r.document().Paths.Keys()
+			described := r.describedPaths()
 			slices.Sort(served)
-			slices.Sort(described)
 			if !slices.Equal(served, described) {
 				t.Errorf("served:    %q\ndescribed: %q", served, described)
 			}
 		})
-	}
-}
-
-// check compares an answer with what the document says of it.
-func (r *rig) check(doc *openapi3.T, template string, req *http.Request, resp *http.Response, body []byte) {
-	r.t.Helper()
-	method := req.Method
-	if method == http.MethodHead || method == http.MethodPut { // what is said of the one method of a path
-		method = http.MethodGet
-		if doc.Paths.Value(template).Get == nil {
-			method = http.MethodPost
-		}
-	}
-	item := doc.Paths.Value(template)
-	in := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{
-			Request: req, Route: &routers.Route{Spec: doc, Path: template, PathItem: item, Method: method, Operation: item.GetOperation(method)},
-		},
-		Status: resp.StatusCode, Header: resp.Header, Body: io.NopCloser(bytes.NewReader(body)),
-		Options: &openapi3filter.Options{IncludeResponseStatus: true, ExcludeResponseBody: req.Method == http.MethodHead},
-	}
-	if err := openapi3filter.ValidateResponse(r.t.Context(), in); err != nil {
-		r.t.Errorf("%s %s: %d %s\n%v", req.Method, req.URL, resp.StatusCode, body, err)
-	}
-}
-
-func init() {
-	openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.RegisteredBodyDecoder("application/json"))
-}
-
-// TestAnswersAreAsDescribed compares real answers with the document, errors above all.
-func TestAnswersAreAsDescribed(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
-		withDocs(o)
-		o.Presence = server.PresenceOptions{Enabled: true, Bucket: "PRESENCE"}
-		o.Publish.MaxBytes = 500
-		o.Limits.PublishesPerSecond, o.Limits.PublishesBurst = 1, 40
-	})
-	doc := r.document()
-	r.listen("/events?user=42", "").want("tidemark.open")
-	r.eventually("presence is told", func() bool { return r.status("/connections") == http.StatusOK })
-	for _, tt := range []struct {
-		method, path, template, body string
-		want                         int
-	}{
-		{"HEAD", "/events?from=all&subject=notifications.topic.a", "/events", "", 200},
-		{"GET", "/sse-notifications?from=nonsense", "/sse-notifications", "", 400},
-		{"GET", "/events?subject=secret.a", "/events", "", 403},
-		{"PUT", "/events", "/events", "", 405},
-		{"POST", "/publish", "/publish", `{"subject":"notifications.broadcast","event":"e","data":{"n":1}}`, 200},
-		{"POST", "/publish", "/publish", `[{"subject":"notifications.broadcast","data":"x","id":"1"},{"subject":"notifications.broadcast","data":"x","id":"1"}]`, 200},
-		{"POST", "/publish", "/publish", `{"subject":"notifications.*"}`, 400},
-		{"POST", "/publish", "/publish", strings.Repeat(" ", 600) + `{}`, 413},
-		{"PUT", "/publish", "/publish", "", 405},
-		{"POST", "/api/events/send-message", "/api/events/send-message", `{"userId":42,"message":"hi"}`, 200},
-		{"POST", "/api/events/send-message", "/api/events/send-message", `{"userId":4.2}`, 400},
-		{"POST", "/publish", "/publish", `{"user":"alice.b@example.com","data":"x"}`, 200},
-		{"POST", "/publish?user=alice.b@example.com", "/publish", `x`, 200},
-		{"POST", "/publish", "/publish", `{"user":"","data":"x"}`, 400},
-		{"POST", "/publish", "/publish", `{"subject":"notifications.user.a.b"}`, 422},
-		{"GET", "/events?since=1", "/events", "", 400},
-		{"GET", "/connections", "/connections", "", 200},
-		{"GET", "/connections/42", "/connections/{user}", "", 200},
-		{"GET", "/connections?limit=0", "/connections", "", 400},
-		{"GET", "/healthz", "/healthz", "", 200},
-		{"GET", "/readyz", "/readyz", "", 200},
-		{"GET", "/openapi.json", "/openapi.json", "", 200},
-	} {
-		req, resp, body := r.request(tt.method, tt.path, tt.body)
-		if resp.StatusCode != tt.want {
-			t.Errorf("%s %s: %d, want %d: %s", tt.method, tt.path, resp.StatusCode, tt.want, body)
-		}
-		r.check(doc, tt.template, req, resp, body)
-	}
-	var limited *http.Response
-	for range 50 {
-		req, resp, body := r.request("POST", "/publish", `{"subject":"notifications.broadcast"}`)
-		r.check(doc, "/publish", req, resp, body)
-		if limited = resp; resp.StatusCode == http.StatusTooManyRequests {
-			break
-		}
-	}
-	if limited.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("never limited: %d", limited.StatusCode)
-	}
-}
-
-func (r *rig) request(method, path, body string) (*http.Request, *http.Response, []byte) {
-	r.t.Helper()
-	resp, raw := r.ask(method, r.base+path, body)
-	return resp.Request, resp, raw
-}
-
-// TestControlEventsAreAsDescribed compares what a stream says with its schemas.
-func TestControlEventsAreAsDescribed(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { withDocs(o); o.SSE.Heartbeat = 1e9 })
-	schemas := r.document().Components.Schemas
-	l := r.listen("/events?heartbeat=event", "nonsense")
-	names := map[string]string{"tidemark.open": "Open", "tidemark.gap": "Gap", "tidemark.position": "At", "tidemark.close": "Close"}
-	for _, want := range []string{"tidemark.open", "tidemark.gap", "tidemark.position", "tidemark.close"} {
-		if want == "tidemark.close" {
-			go r.stop()
-		}
-		ev := l.next()
-		for ev.Type == "tidemark.position" && want == "tidemark.close" {
-			ev = l.next()
-		}
-		var data any
-		if err := json.Unmarshal(ev.Data, &data); err != nil || ev.Type != want {
-			t.Fatalf("%s %s, want %s", ev.Type, ev.Data, want)
-		}
-		if err := schemas[names[want]].Value.VisitJSON(data, openapi3.EnableJSONSchema2020()); err != nil {
-			t.Errorf("%s %s: %v", ev.Type, ev.Data, err)
-		}
 	}
 }
 
