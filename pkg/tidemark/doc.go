@@ -22,6 +22,11 @@
 // connections cost no goroutine and 1.9 KB of memory instead of 28 KB while they are idle. Use it for
 // more than a few thousand connections.
 //
+// # Publishing and revoking
+//
+// [Feed.Publish] stores events for the program. [Feed.PublishHandler] is a handler for HTTP clients; the program
+// authorises them. [Feed.Revoke] closes the connections of a user or of a token, and rejects tokens that were issued before.
+//
 // # Guarantees
 //
 //   - A Feed reads its stream once, for all connections, and keeps recent events in memory

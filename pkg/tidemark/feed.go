@@ -11,6 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
+	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // closeTimeout bounds how long Close waits for clients to accept tidemark.close.
@@ -21,6 +22,7 @@ type Feed struct {
 	config    config
 	store     store
 	admission *feedhttp.Admission
+	revoked   *auth.Revocations
 	cors      http.Handler // before serve
 
 	life    context.Context // of running, until stop
@@ -45,6 +47,7 @@ type store struct {
 func newFeed(c config, s store) *Feed {
 	f := &Feed{
 		config: c, store: s, admission: feedhttp.NewAdmission(c.limits(), c.Limits.TrustedProxies...),
+		revoked:  &auth.Revocations{Keep: c.RevokeFor, Leeway: clockLeeway},
 		handlers: make(map[*server]*feedhttp.Subscribe), servers: make(map[*server]struct{}),
 	}
 	f.cors = httpserver.CORS(http.HandlerFunc(f.serve), c.CORS.Origins, c.CORS.Credentials)
@@ -106,7 +109,7 @@ func (f *Feed) handler(s *server) *feedhttp.Subscribe {
 	if s != nil {
 		writer = s.engine
 	}
-	h := f.config.handler(f.store.events, f.admission, writer)
+	h := f.newHandler(writer)
 	if f.drained || s != nil && s.stopping() {
 		h.AnnounceDrain()
 	}
@@ -114,14 +117,15 @@ func (f *Feed) handler(s *server) *feedhttp.Subscribe {
 	return h
 }
 
-func (c config) handler(events *feed.Feed, admission *feedhttp.Admission, writer *engine.Engine) *feedhttp.Subscribe {
+func (f *Feed) newHandler(writer *engine.Engine) *feedhttp.Subscribe {
+	c := f.config
 	identify := c.Identify
 	if identify != nil {
-		identify = required(identify)
+		identify = f.revoked.Guard(required(identify))
 	}
 	return feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
-		Feed: events, Stream: c.Stream, Name: c.Stream, Selection: c.selection,
-		Identify: identify, Engine: writer, Admission: admission,
+		Feed: f.store.events, Stream: c.Stream, Name: c.Stream, Selection: c.selection,
+		Identify: identify, Check: f.revoked.Check, Engine: writer, Admission: f.admission,
 		Retry: c.Retry, RetryLater: c.RetryLater, Heartbeat: c.Heartbeat, WriteTimeout: c.WriteTimeout,
 		MaxAge: c.MaxAge, MaxIdle: c.MaxIdle, Logger: c.Logger.With("feed", c.Stream),
 	})

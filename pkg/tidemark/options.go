@@ -36,6 +36,8 @@ type Options struct {
 	// 401; auth.First(source) admits it as anonymous. It is called once for each connection and may
 	// block, and only that connection waits.
 	Identify auth.Source
+	// RevokeFor is how long [Feed.Revoke] rejects tokens; at least as long as a token may last. 24 h when zero.
+	RevokeFor time.Duration
 
 	// Domain is the JetStream domain of the stream, APIPrefix its API where the account imports it
 	// under another subject than $JS.API. At most one may be set.
@@ -201,7 +203,7 @@ func (o Options) checkNumbers() error {
 		"Limits.Replays": o.Limits.Replays, "Limits.ReplayBytes": o.Limits.ReplayBytes, "Limits.LastSubjects": o.Limits.LastSubjects,
 		"Limits.ConnectsPerSecond": o.Limits.ConnectsPerSecond, "Limits.ConnectsBurst": o.Limits.ConnectsBurst,
 		"Retry": int(o.Retry), "RetryLater": int(o.RetryLater), "Heartbeat": int(o.Heartbeat), "WriteTimeout": int(o.WriteTimeout),
-		"MaxAge": int(o.MaxAge), "MaxIdle": int(o.MaxIdle), "DrainPeriod": int(o.DrainPeriod),
+		"MaxAge": int(o.MaxAge), "MaxIdle": int(o.MaxIdle), "DrainPeriod": int(o.DrainPeriod), "RevokeFor": int(o.RevokeFor),
 	} {
 		if n < 0 {
 			errs = append(errs, fmt.Errorf("%s: it is negative", "Options."+name))
