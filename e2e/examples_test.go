@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
 // TestExamplePages_ProgramIsKilledAndStarted_ShowEveryEventOnce opens the pages of examples in Chromium,
@@ -29,8 +31,17 @@ func TestExamplePages_ProgramIsKilledAndStarted_ShowEveryEventOnce(t *testing.T)
 	}
 }
 
-func testExamplePage(t *testing.T, b *browser, name string) {
-	dir, addr := t.TempDir(), freeAddr(t)
+// exampleProgram is a program of examples, with a NATS server of its own.
+type exampleProgram struct {
+	t           *testing.T
+	name, built string
+	addr, nats  string
+	log         *os.File
+}
+
+func newExampleProgram(t *testing.T, name string) *exampleProgram {
+	t.Helper()
+	dir := t.TempDir()
 	built := filepath.Join(dir, name)
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", built, "./examples/"+name)
 	build.Dir = ".."
@@ -42,16 +53,28 @@ func testExamplePage(t *testing.T, b *browser, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(srv.Stop)
-	said := output(t, filepath.Join(dir, "log"))
-	run := func() *process {
-		cmd := exec.CommandContext(t.Context(), built)
-		cmd.Env = []string{"NATS_URL=" + srv.ClientURL(), "ADDR=" + addr}
-		p := start(t, cmd, said, said)
-		eventually(t, name+" serves", func() bool { return accepts(addr) })
-		return p
-	}
-	program := run()
-	nc, err := nats.Connect(srv.ClientURL())
+	return &exampleProgram{t, name, built, freeAddr(t), srv.ClientURL(), output(t, filepath.Join(dir, "log"))}
+}
+
+// run starts the program, and waits until it serves.
+func (e *exampleProgram) run() *process {
+	e.t.Helper()
+	cmd := exec.CommandContext(e.t.Context(), e.built)
+	cmd.Env = []string{"NATS_URL=" + e.nats, "ADDR=" + e.addr}
+	p := start(e.t, cmd, e.log, e.log)
+	eventually(e.t, e.name+" serves", func() bool { return accepts(e.addr) })
+	return p
+}
+
+// list is the text of each line that a page of examples shows.
+func list(page *tab) []string {
+	return eval[[]string](page, "[...document.querySelectorAll('#events li')].map(li => li.textContent)")
+}
+
+func testExamplePage(t *testing.T, b *browser, name string) {
+	example := newExampleProgram(t, name)
+	program := example.run()
+	nc, err := nats.Connect(example.nats)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,18 +87,61 @@ func testExamplePage(t *testing.T, b *browser, name string) {
 		}
 	}
 	say()
-	page := b.open(t, "http://"+addr+"/")
-	shows := func() bool {
-		return slices.Equal(eval[[]string](page, "[...document.querySelectorAll('#events li')].map(li => li.textContent)"), want)
-	}
+	page := b.open(t, "http://"+example.addr+"/")
+	shows := func() bool { return slices.Equal(list(page), want) }
 	eventually(t, "the page shows the first event", shows)
 	for round := range 3 {
 		program.kill()
 		say()
-		program = run()
+		program = example.run()
 		say()
 		eventually(t, fmt.Sprintf("the page shows %v in round %d", want, round), shows)
 	}
+}
+
+// TestExampleGatewayAuth_UserLogsIn_PageShowsTheirMessages opens the page of the example in Chromium, behind nginx with the
+// example's file.
+func TestExampleGatewayAuth_UserLogsIn_PageShowsTheirMessages(t *testing.T) {
+	t.Parallel()
+	nginx, err := testcluster.LookNginx()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	b := newBrowser(t)
+	example := newExampleProgram(t, "gateway-auth")
+	example.run()
+	addr, dir := freeAddr(t), t.TempDir()
+	file := renderAt(t, filepath.Join(repository(t), "examples/gateway-auth/nginx.conf"), map[string]string{
+		"listen 127.0.0.1:8091;": "listen " + addr + ";", "http://127.0.0.1:8090": "http://" + example.addr,
+	})
+	gateway := startGroup(t, exec.Command(nginx, "-p", dir, "-c", file), output(t, filepath.Join(dir, "log")))
+	eventually(t, "nginx accepts connections", func() bool {
+		if gateway.ended() {
+			t.Fatal("nginx has ended")
+		}
+		return accepts(addr)
+	})
+
+	page := b.open(t, "http://"+addr+"/")
+	state := func() string { return eval[string](page, "document.querySelector('#state').textContent") }
+	eventually(t, "the page without a session is closed", func() bool { return state() == "closed: log in" })
+	send := func(path, form string) {
+		t.Helper()
+		eval[bool](page, fmt.Sprintf("window.sent = false, fetch('%s', { method: 'POST', body: new URLSearchParams(%s) }).then(() => { window.sent = true }), true", path, form))
+		eventually(t, path+" is answered", func() bool { return eval[bool](page, "window.sent") })
+	}
+	send("login", "{ user: 'alice' }")
+	page.reload()
+	eventually(t, "the page with a session is open", func() bool { return state() == "open" })
+	for _, to := range []string{"bob", "alice"} {
+		eval[bool](page, fmt.Sprintf("document.querySelector('#send').user.value = '%s', document.querySelector('#send').data.value = 'for %[1]s', document.querySelector('#send').requestSubmit(), true", to))
+	}
+	eventually(t, "the page shows the message", func() bool { return slices.Equal(list(page), []string{"for alice"}) })
+	send("logout", "{}")
+	eventually(t, "the page is no longer open", func() bool { return state() != "open" })
 }
 
 // accepts reports whether a program listens on an address.

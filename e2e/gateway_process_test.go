@@ -117,21 +117,27 @@ func repository(t *testing.T) string {
 	return root
 }
 
-// renderFile writes a file of config/ with other addresses. What is to be replaced must be there.
+// renderFile writes a file of config/ with other addresses.
 func renderFile(t *testing.T, name string, replaced map[string]string) (path string) {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(repository(t), "config", name))
+	return renderAt(t, filepath.Join(repository(t), "config", name), replaced)
+}
+
+// renderAt writes a copy of a file with other texts. What is to be replaced must be there.
+func renderAt(t *testing.T, file string, replaced map[string]string) (path string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := string(content)
 	for before, after := range replaced {
 		if !strings.Contains(text, before) {
-			t.Fatalf("config/%s does not have %q", name, before)
+			t.Fatalf("%s does not have %q", file, before)
 		}
 		text = strings.ReplaceAll(text, before, after)
 	}
-	path = filepath.Join(t.TempDir(), filepath.Base(name))
+	path = filepath.Join(t.TempDir(), filepath.Base(file))
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
