@@ -14,7 +14,7 @@ import (
 func TestEnginesBehindNginx(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
-	f := &frontField{engines: e, origin: app(t, "")}
+	f := &proxyHarness{engines: e, origin: app(t, "")}
 	f.Topology = startTopology(t, testcluster.Options{NATS: 2, Nodes: 2, Nginx: true, NodeEnv: func(int) []string {
 		return []string{"TIDEMARK_HTTP_CORS_ORIGINS=" + f.origin, "TIDEMARK_SSE_RETRY=100ms", "TIDEMARK_SSE_HEARTBEAT=1s"}
 	}})
@@ -23,8 +23,8 @@ func TestEnginesBehindNginx(t *testing.T) {
 	t.Run("ten tabs", f.testTenTabs)
 }
 
-// frontField is a topology with the pages that are connected to it.
-type frontField struct {
+// proxyHarness is a topology with the pages that are connected to it.
+type proxyHarness struct {
 	engines
 	*testcluster.Topology
 	origin string
@@ -33,7 +33,7 @@ type frontField struct {
 }
 
 // testNodesLost has each follower at nginx by HTTP/1.1, and each by HTTP/2.
-func (f *frontField) testNodesLost(t *testing.T) {
+func (f *proxyHarness) testNodesLost(t *testing.T) {
 	// Heartbeats come each second: what is silent for so long is no busy machine.
 	calm := options{"idleTimeout": 15_000}
 	groups := map[string]tabs{}
@@ -43,7 +43,7 @@ func (f *frontField) testNodesLost(t *testing.T) {
 	for name, group := range f.startEach(t, f.origin, f.Nginx.TLSURL+"/events?user=42", "", calm) {
 		groups[name+" by HTTP/2"] = group
 	}
-	f.survive(t, groups, func() {
+	f.publishDuring(t, groups, func() {
 		f.loseOne(t)
 		f.loseAll(t, groups)
 	})
@@ -60,7 +60,7 @@ func (f *frontField) testNodesLost(t *testing.T) {
 
 // testTenTabs has ten EventSources to one host, more than the six that HTTP/1.1 would let a
 // browser have. (WebKitGTK has a window and processes for each, so that there it is seven.)
-func (f *frontField) testTenTabs(t *testing.T) {
+func (f *proxyHarness) testTenTabs(t *testing.T) {
 	groups := map[string]tabs{}
 	for i := range 10 {
 		name := fmt.Sprint("tab ", i)
@@ -70,11 +70,11 @@ func (f *frontField) testTenTabs(t *testing.T) {
 			}
 		}
 	}
-	f.survive(t, groups, func() { f.loseAll(t, groups) })
+	f.publishDuring(t, groups, func() { f.loseAll(t, groups) })
 }
 
 // survive compares what every tab has of the events that came while something failed.
-func (f *frontField) survive(t *testing.T, groups map[string]tabs, fail func()) {
+func (f *proxyHarness) publishDuring(t *testing.T, groups map[string]tabs, fail func()) {
 	t.Helper()
 	for _, group := range groups {
 		group.awaitOpened()
@@ -94,16 +94,16 @@ func (f *frontField) survive(t *testing.T, groups map[string]tabs, fail func()) 
 }
 
 // loseOne kills one node after the other.
-func (f *frontField) loseOne(t *testing.T) {
+func (f *proxyHarness) loseOne(t *testing.T) {
 	t.Helper()
 	for _, n := range f.Nodes {
-		again(t, n.Process)
+		killAndRestart(t, n.Process)
 		awaitTopology(t, f.Topology)
 	}
 }
 
 // loseAll kills all nodes at once, until each tab has noticed twice.
-func (f *frontField) loseAll(t *testing.T, groups map[string]tabs) {
+func (f *proxyHarness) loseAll(t *testing.T, groups map[string]tabs) {
 	t.Helper()
 	noticed := map[*tab]int{}
 	for _, group := range groups {

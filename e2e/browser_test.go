@@ -98,7 +98,7 @@ type tabs []*tab
 
 func (b *browser) open(t *testing.T, url string) *tab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	w, err := b.opener(ctx)
 	if err != nil {
@@ -119,7 +119,7 @@ func (b *browser) open(t *testing.T, url string) *tab {
 
 func (p *tab) do(what string, do func(ctx context.Context) error) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	if err := do(ctx); err != nil {
 		p.t.Fatalf("%s: %s: %v", p.engine, what, err)

@@ -89,7 +89,7 @@ func (e engines) testLibraryData(t *testing.T) {
 	s := serve(t, "--http.cors.origins="+origin)
 	group := e.start(t, origin, s.url("/events?user=42"), "", options{"keep": true})
 	group.awaitOpened()
-	want := newProducer(t, s).publishTricky()
+	want := newProducer(t, s).publishSpecialData()
 	for _, tab := range group {
 		tab.wantData("events", want, false)
 	}

@@ -22,7 +22,7 @@ func (b *browser) testConsoleToken(t *testing.T) {
 	const before, total = 14, 42
 	sign, file := tokens(t)
 	s := serve(t, "--auth.identity=jwt", "--auth.jwt.secret_file="+file, "--auth.jwt.leeway=0s", "--auth.jwt.publish_claim=publish")
-	page, complaints := b.openConsole(t, s, "")
+	page, consoleErrors := b.openConsole(t, s, "")
 	page.await(`document.querySelector('[name=feed]').options.length === 1`)
 	page.awaitState("Not connected")
 	if eval[bool](page, `!!document.querySelector('#user-field')`) {
@@ -48,7 +48,7 @@ func (b *browser) testConsoleToken(t *testing.T) {
 	page.awaitPublished("Stored at ")
 	page.await(shows("greeting", mine, "by token"))
 	page.refusedPublish("x", "notifications.user.7")
-	if left := complaints.without("401", "/publish"); len(left) > 0 {
+	if left := consoleErrors.without("401", "/publish"); len(left) > 0 {
 		t.Errorf("the page: %s", strings.Join(left, "\n"))
 	}
 	if kept := eval[string](page, `JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage), document.cookie, location.search])`); strings.Contains(kept, "ey") {
@@ -71,7 +71,7 @@ func (b *browser) testConsoleKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t, "--publish.keys="+file)
-	page, complaints := b.openConsole(t, s, "?user=42")
+	page, consoleErrors := b.openConsole(t, s, "?user=42")
 	page.awaitState("Connected")
 	for name, wrong := range map[string]struct{ key, subject string }{
 		"no key": {"", mine}, "an unknown key": {"tmk_nothing", mine}, "beyond its rights": {key, "notifications.broadcast"},
@@ -84,7 +84,7 @@ func (b *browser) testConsoleKey(t *testing.T) {
 	page.awaitPublished("Stored at 1-")
 	page.await(shows("greeting", mine, "by key"))
 	page.awaitNode("Stored", "1 – 1")
-	if left := complaints.without("/publish"); len(left) > 0 {
+	if left := consoleErrors.without("/publish"); len(left) > 0 {
 		t.Errorf("the page: %s", strings.Join(left, "\n"))
 	}
 	if kept := eval[string](page, `JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage), document.cookie, location.search])`); strings.Contains(kept, key) {

@@ -28,19 +28,19 @@ func TestConsole(t *testing.T) {
 	t.Run("docs", b.testDocs)
 }
 
-// complaints are what a page should not have: errors, and requests to other origins.
-type complaints struct {
+// consoleErrors are what a page should not have: errors, and requests to other origins.
+type consoleErrors struct {
 	mu    sync.Mutex
 	found []string
 }
 
-func (c *complaints) add(text string) {
+func (c *consoleErrors) add(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.found = append(c.found, text)
 }
 
-func (c *complaints) want(t *testing.T) {
+func (c *consoleErrors) want(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,9 +50,9 @@ func (c *complaints) want(t *testing.T) {
 }
 
 // openConsole opens the console and notes what it complains of.
-func (b *browser) openConsole(t *testing.T, s *service, query string) (*tab, *complaints) {
+func (b *browser) openConsole(t *testing.T, s *service, query string) (*tab, *consoleErrors) {
 	t.Helper()
-	p, c := b.open(t, "about:blank"), &complaints{}
+	p, c := b.open(t, "about:blank"), &consoleErrors{}
 	err := chromedp.Listen(p.ctx, func(ev any) {
 		switch ev := ev.(type) {
 		case *runtime.EventExceptionThrown:
@@ -76,7 +76,7 @@ func (b *browser) openConsole(t *testing.T, s *service, query string) (*tab, *co
 func (b *browser) testConsole(t *testing.T) {
 	const before, total = 21, 70
 	s := serve(t)
-	page, complaints := b.openConsole(t, s, "?user=42")
+	page, consoleErrors := b.openConsole(t, s, "?user=42")
 	page.awaitState("Connected")
 	p := newProducer(t, s)
 	p.publish(1, before)
@@ -101,7 +101,7 @@ func (b *browser) testConsole(t *testing.T) {
 	page.await(`document.querySelector('#publish-note').className.includes('bad')`)
 	page.awaitNode("Connections", "1")
 	page.awaitNode("Stored", "1 – 71")
-	if left := complaints.without("/publish"); len(left) > 0 { // the refused publish is one, as it must be
+	if left := consoleErrors.without("/publish"); len(left) > 0 { // the refused publish is one, as it must be
 		t.Errorf("the page: %s", strings.Join(left, "\n"))
 	}
 
@@ -113,8 +113,8 @@ func (b *browser) testConsole(t *testing.T) {
 	}
 }
 
-// without are the complaints that hold none of these texts.
-func (c *complaints) without(texts ...string) (others []string) {
+// without are the consoleErrors that hold none of these texts.
+func (c *consoleErrors) without(texts ...string) (others []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(c.found), func(found string) bool {
@@ -151,7 +151,7 @@ func (b *browser) testConsoleProblems(t *testing.T) {
 func (b *browser) testConsoleKeyboard(t *testing.T) {
 	s := serve(t)
 	newProducer(t, s).publish(1, 3)
-	page, complaints := b.openConsole(t, s, "?user=42&from=all")
+	page, consoleErrors := b.openConsole(t, s, "?user=42&from=all")
 	page.awaitState("Connected")
 	page.awaitNumber(3)
 	run(page, chromedp.KeyEvent(kb.Tab))
@@ -177,7 +177,7 @@ func (b *browser) testConsoleKeyboard(t *testing.T) {
 	if got := strings.Join(stops, " "); !strings.HasPrefix(got, want) || !strings.Contains(got, "publish-button") {
 		t.Errorf("the way of the focus is %s, want %s ... publish-button", got, want)
 	}
-	complaints.want(t)
+	consoleErrors.want(t)
 }
 
 // walkRows goes into the table, opens an event and comes back to the scroller.
@@ -195,7 +195,7 @@ func (p *tab) walkRows(t *testing.T) {
 func (b *browser) testConsoleMany(t *testing.T) {
 	const total = 4000
 	s := serve(t)
-	page, complaints := b.openConsole(t, s, "?user=42")
+	page, consoleErrors := b.openConsole(t, s, "?user=42")
 	page.awaitState("Connected")
 	js := newProducer(t, s).js
 	for n := range total {
@@ -214,7 +214,7 @@ func (b *browser) testConsoleMany(t *testing.T) {
 	if !eval[bool](page, `[...document.querySelectorAll('tbody tr')].every((r, i) => JSON.parse(r.event.data).n === 4000 - i)`) {
 		t.Error("the rows are not the last thousand in order")
 	}
-	complaints.want(t)
+	consoleErrors.want(t)
 }
 
 // publish fills in the page's form and sends it.

@@ -100,7 +100,7 @@ func TestFullDisk(t *testing.T) {
 	free := fillDisk(t, disk)
 	var publishing sync.WaitGroup
 	publishing.Go(func() { p.publish(before+1, total) })
-	eventually(t, "the full disk is noticed", func() bool { return s.storeSays(http.StatusOK, "degraded") })
+	eventually(t, "the full disk is noticed", func() bool { return s.storeReports(http.StatusOK, "degraded") })
 	last := int(p.stored.Load()) // the last block of the disk had some room
 	if last >= total {
 		t.Fatalf("%d events were acknowledged on a full disk", last)
@@ -115,11 +115,11 @@ func TestFullDisk(t *testing.T) {
 	s.wantWritable(1)
 	live.wantExactly(numbersOf(me, 420))
 	p.checkStored(total)
-	eventually(t, "all is well", func() bool { return s.storeSays(http.StatusOK, "ok") })
+	eventually(t, "all is well", func() bool { return s.storeReports(http.StatusOK, "ok") })
 }
 
-// storeSays looks at /readyz.
-func (s *service) storeSays(status int, want string) bool {
+// storeReports looks at /readyz.
+func (s *service) storeReports(status int, want string) bool {
 	s.t.Helper()
 	resp, err := direct.Get(s.url("/readyz"))
 	if err != nil {

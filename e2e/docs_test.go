@@ -16,11 +16,11 @@ func (b *browser) testDocs(t *testing.T) {
 	s := serve(t)
 	page := b.open(t, "about:blank")
 	var mu sync.Mutex
-	var complaints []string
+	var consoleErrors []string
 	complain := func(text string) {
 		mu.Lock()
 		defer mu.Unlock()
-		complaints = append(complaints, text)
+		consoleErrors = append(consoleErrors, text)
 	}
 	err := chromedp.Listen(page.ctx, func(ev any) {
 		switch ev := ev.(type) {
@@ -45,7 +45,7 @@ func (b *browser) testDocs(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	for _, text := range complaints {
+	for _, text := range consoleErrors {
 		t.Error(text)
 	}
 }

@@ -32,14 +32,14 @@ func TestDocumentsRun(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
-			d := &reader{t: t, operators: freeAddr(t), dir: t.TempDir()}
+			d := &documentShell{t: t, operators: freeAddr(t), dir: t.TempDir()}
 			flags := []string{"--admin.addr", d.operators}
 			if strings.Contains(strings.Join(lines, "\n"), "$KEY") {
 				flags = append(flags, "--presence.enabled", "--publish.keys", d.makeKey())
 			}
 			d.service = serve(t, flags...)
 			for _, line := range lines {
-				d.typeLine(line)
+				d.runLine(line)
 			}
 		})
 	}
@@ -67,7 +67,7 @@ func blockLines(t *testing.T, page, mark string) (lines []string) {
 }
 
 // reader types the lines of a page.
-type reader struct {
+type documentShell struct {
 	t         *testing.T
 	service   *service
 	operators string // admin.addr
@@ -76,7 +76,7 @@ type reader struct {
 }
 
 // makeKey returns the file that the node knows the key by.
-func (d *reader) makeKey() (file string) {
+func (d *documentShell) makeKey() (file string) {
 	d.t.Helper()
 	key, line, err := auth.NewAPIKey("reader", "notifications.>", auth.PresenceRight)
 	if err != nil {
@@ -101,13 +101,13 @@ curl() {
 }
 `
 
-// typeLine runs a line as written, but for the addresses.
-func (d *reader) typeLine(line string) {
+// runLine runs a line as written, but for the addresses.
+func (d *documentShell) runLine(line string) {
 	t, s := d.t, d.service
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	script := strings.NewReplacer("127.0.0.1:8080", s.httpAddr, config.DefaultAdminAddr, d.operators).Replace(unhurried(line))
+	script := strings.NewReplacer("127.0.0.1:8080", s.httpAddr, config.DefaultAdminAddr, d.operators).Replace(withLongerTimeout(line))
 	cmd := exec.CommandContext(ctx, "sh", "-c", shell+script)
 	cmd.Dir = d.dir
 	cmd.Env = append(testcluster.Environment(), "NATS_URL=nats://"+s.natsAddr,

@@ -17,7 +17,7 @@ func newChromium(t *testing.T) (b *browser, missing string) {
 		return nil, missing
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(patience),
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WSURLReadTimeout(waitTimeout),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("ignore-certificate-errors", true),
 	)
@@ -109,7 +109,7 @@ func withDeadline(ctx context.Context, c *chromiumTab, do func(ctx context.Conte
 // run does what only Chromium's protocol can.
 func run[T any](p *tab, action chromedp.Action[T]) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := context.WithTimeout(p.ctx, waitTimeout)
 	defer cancel()
 	v, err := chromedp.Run(ctx, action)
 	if err != nil {

@@ -44,7 +44,7 @@ func newFirefox(t *testing.T) (b *browser, missing string) {
 		return url != nil
 	})
 	conn := dialBidi(t, string(url)+"/session")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	capabilities := map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{"acceptInsecureCerts": true}}}
 	if err := conn.call(ctx, "session.new", capabilities, nil); err != nil {
@@ -76,7 +76,7 @@ type bidiAnswer struct {
 
 func dialBidi(t *testing.T, url string) *bidi {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: direct})
 	if err != nil {

@@ -40,7 +40,7 @@ func newWebKit(t *testing.T) (b *browser, missing string) {
 	p := startGroup(t, cmd, output(t, filepath.Join(dir, "webkit.log")))
 	eventually(t, "WebKitWebDriver", func() bool { return status("http://"+addr+"/status") == http.StatusOK })
 	d := &webDriver{url: "http://" + addr + "/session"}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	var session struct{ SessionID string }
 	capabilities := map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{"acceptInsecureCerts": true}}}
@@ -52,7 +52,7 @@ func newWebKit(t *testing.T) (b *browser, missing string) {
 		t.Fatalf("WebKitGTK: %v", err)
 	}
 	t.Cleanup(func() { // before the driver is killed, which would leave the browser behind
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 		defer cancel()
 		_ = d.call(ctx, http.MethodDelete, "", nil, nil)
 	})

@@ -17,7 +17,7 @@ func TestEventSource(t *testing.T) {
 	t.Run("exact data", e.testExactData)
 	t.Run("gap", e.testGap)
 	t.Run("eight on a page", e.testEight)
-	t.Run("manners", e.testManners)
+	t.Run("responses to a reconnect", e.testReconnectResponses)
 }
 
 // follow opens an EventSource in a recorder's page and waits for its first tidemark.open.
@@ -56,7 +56,7 @@ func (e engines) testComesBack(t *testing.T) {
 	pages := e.open(t, origin)
 	const cutOne, directOne = 0, 1
 	for _, page := range pages {
-		eval[bool](page, "revive = true") // Firefox gives up at a closed port: see testManners
+		eval[bool](page, "revive = true") // Firefox gives up at a closed port: see testReconnectResponses
 		page.follow(cutter.url("/events?user=42"))
 		page.follow(s.url("/events?user=42"))
 	}
@@ -64,7 +64,7 @@ func (e engines) testComesBack(t *testing.T) {
 	p := newProducer(t, s)
 	var chaos, publishing sync.WaitGroup
 	over := make(chan struct{})
-	chaos.Go(func() { cutOften(over, cutter, tellingCuts) })
+	chaos.Go(func() { cutOften(over, cutter, noticedCuts) })
 	publishing.Go(func() { p.publish(1, total-1) })
 	for i := range kills {
 		p.awaitStored((i + 1) * total / (kills + 1))
@@ -105,7 +105,7 @@ func (e engines) testExactData(t *testing.T) {
 	for _, page := range pages {
 		page.follow(s.url("/events?user=42"), "greeting", "größe.✓")
 	}
-	want := newProducer(t, s).publishTricky()
+	want := newProducer(t, s).publishSpecialData()
 	for _, page := range pages {
 		page.wantData("heard[0].events", want, page.engine == firefoxEngine)
 	}

@@ -27,20 +27,20 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	noDisk := mountDisk(t, disk)
-	f := newField(t, testcluster.Options{Dir: dir})
-	f.settle()
+	f := newClusterHarness(t, testcluster.Options{Dir: dir})
+	f.connectClients()
 	f.p.fill(backlog)
 	f.last = backlog
 
-	f.survive("each node is killed", func(t *testing.T) {
+	f.publishDuring("each node is killed", func(t *testing.T) {
 		for _, n := range f.Nodes {
-			again(t, n.Process)
+			killAndRestart(t, n.Process)
 			awaitTopology(t, f.Topology)
 		}
 	})
-	f.survive("nginx is killed", func(t *testing.T) { again(t, f.Nginx.Process) })
-	f.survive("the stream's leader is killed", func(t *testing.T) { again(t, f.leader(t).Process) })
-	f.survive("the host of a tail is killed", func(t *testing.T) {
+	f.publishDuring("nginx is killed", func(t *testing.T) { killAndRestart(t, f.Nginx.Process) })
+	f.publishDuring("the stream's leader is killed", func(t *testing.T) { killAndRestart(t, f.leader(t).Process) })
+	f.publishDuring("the host of a tail is killed", func(t *testing.T) {
 		var host *testcluster.NATSServer
 		eventually(t, "a tail", func() bool {
 			for _, tail := range f.consumers(t, tailPrefix) { // none while they are made anew
@@ -50,22 +50,22 @@ func TestFailures(t *testing.T) {
 			}
 			return host != nil
 		})
-		again(t, host.Process)
+		killAndRestart(t, host.Process)
 	})
-	f.survive("the host of a replay is killed", f.replayHostDies)
-	f.survive("a follower is paused, and lags", func(t *testing.T) {
+	f.publishDuring("the host of a replay is killed", f.replayHostDies)
+	f.publishDuring("a follower is paused, and lags", func(t *testing.T) {
 		leader := f.leader(t)
 		i := slices.IndexFunc(f.NATS, func(s *testcluster.NATSServer) bool { return s != leader })
 		pause(t, f.NATS[i], 3*time.Second)
 	})
-	f.survive("the stream's leader is paused", func(t *testing.T) { pause(t, f.leader(t), 3*time.Second) })
-	f.survive("a node is cut off for a moment", func(*testing.T) {
+	f.publishDuring("the stream's leader is paused", func(t *testing.T) { pause(t, f.leader(t), 3*time.Second) })
+	f.publishDuring("a node is cut off for a moment", func(*testing.T) {
 		f.isolate(func() { time.Sleep(time.Second) })
 	})
-	f.surviveFor(1000, "a node is cut off for longer than its window", func(*testing.T) {
+	f.publishBatchDuring(1000, "a node is cut off for longer than its window", func(*testing.T) {
 		f.isolate(func() { f.p.awaitStored(f.last - 150) })
 	})
-	f.survive("all NATS servers are killed", func(t *testing.T) {
+	f.publishDuring("all NATS servers are killed", func(t *testing.T) {
 		for _, s := range f.NATS {
 			s.Kill()
 		}
@@ -75,20 +75,20 @@ func TestFailures(t *testing.T) {
 	})
 	if noDisk == nil {
 		f.lead(f.NATS[0])
-		f.survive("the disk of the stream's leader is full", func(t *testing.T) { f.diskIsFull(t, disk) })
+		f.publishDuring("the disk of the stream's leader is full", func(t *testing.T) { f.diskIsFull(t, disk) })
 	} else {
 		t.Log(noDisk)
 	}
-	f.survive("nodes are replaced one by one", func(t *testing.T) {
+	f.publishDuring("nodes are replaced one by one", func(t *testing.T) {
 		for _, n := range f.Nodes {
-			end(t, n.Process)
+			terminate(t, n.Process)
 			restart(t, n.Process)
 			awaitTopology(t, f.Topology)
 		}
 	})
-	f.survive("NATS servers are replaced one by one", func(t *testing.T) {
+	f.publishDuring("NATS servers are replaced one by one", func(t *testing.T) {
 		for _, s := range f.NATS {
-			end(t, s.Process)
+			terminate(t, s.Process)
 			restart(t, s.Process)
 			awaitTopology(t, f.Topology)
 		}
@@ -101,7 +101,7 @@ func TestFailures(t *testing.T) {
 
 // replayHostDies lets a client read everything from the stream, slowly, and kills the server
 // of its consumer in the middle.
-func (f *field) replayHostDies(t *testing.T) {
+func (f *clusterHarness) replayHostDies(t *testing.T) {
 	const smallBuffer = 32 << 10 // with far less it would take minutes
 	up := f.p.stored.Load()      // what has come meanwhile is awaited by all others
 	slow := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialWithBuffer(smallBuffer)}}
@@ -153,7 +153,7 @@ func (f *field) replayHostDies(t *testing.T) {
 }
 
 // lead makes a server the stream's leader.
-func (f *field) lead(server *testcluster.NATSServer) {
+func (f *clusterHarness) lead(server *testcluster.NATSServer) {
 	f.t.Helper()
 	nc, err := nats.Connect(f.NATSURL())
 	if err != nil {
@@ -168,12 +168,12 @@ func (f *field) lead(server *testcluster.NATSServer) {
 }
 
 // diskIsFull fills the disk of the first server, which leads the stream.
-func (f *field) diskIsFull(t *testing.T, disk string) {
+func (f *clusterHarness) diskIsFull(t *testing.T, disk string) {
 	free := fillDisk(t, disk)
 	from := f.p.stored.Load()
 	f.p.awaitStored(f.last - 10)
 	t.Logf("with a full disk %d events were stored; the leader is %s", f.p.stored.Load()-from, f.leader(t).Name())
 	free()
-	end(t, f.NATS[0].Process) // it refuses to store until then
+	terminate(t, f.NATS[0].Process) // it refuses to store until then
 	restart(t, f.NATS[0].Process)
 }

@@ -83,7 +83,7 @@ type connection struct {
 // get sends a request with the headers as they are spelled.
 func (c *gatewayClient) get(t *testing.T, path string, header http.Header) *http.Response {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)
 	if err != nil {

@@ -42,7 +42,7 @@ func testKill9(t *testing.T, flag string) {
 	var chaos, publishing sync.WaitGroup
 	over := make(chan struct{})
 	chaos.Go(func() { cutOften(over, watched, allCuts) })
-	chaos.Go(func() { cutOften(over, printed, tellingCuts) })
+	chaos.Go(func() { cutOften(over, printed, noticedCuts) })
 	publishing.Go(func() { p.publish(1, total-1) })
 	for i := range kills {
 		p.awaitStored((i + 1) * total / (kills + 1))

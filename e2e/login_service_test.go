@@ -32,7 +32,7 @@ func newLoginService(t *testing.T) *loginService {
 		t.Fatal(err)
 	}
 	s := &loginService{addr: l.Addr().String(), sessions: map[string]session{}}
-	srv := &http.Server{Handler: s, ReadHeaderTimeout: patience}
+	srv := &http.Server{Handler: s, ReadHeaderTimeout: waitTimeout}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = srv.Serve(l) })
 	s.stop = sync.OnceFunc(func() { _ = srv.Close(); serving.Wait() })

@@ -30,8 +30,8 @@ func newLossyLink(t *testing.T) *lossyLink {
 	return &lossyLink{newOtherNetwork(t)}
 }
 
-// worsen makes the link slow and lossy, in both directions.
-func (l *lossyLink) worsen() {
+// dropPackets makes the link slow and lossy, in both directions.
+func (l *lossyLink) dropPackets() {
 	l.t.Helper()
 	l.run("tc qdisc add dev " + l.here + " root tbf rate " + linkRate + " burst 4kb latency 200ms")
 	in := strings.Join(l.inside(), " ")
@@ -53,12 +53,12 @@ func TestLossyLink(t *testing.T) {
 		"--auth.identity=header", "--auth.header.trusted="+link.net)
 	live := subscribeBy(t, link.inside(), s.url("/events"), "--header", "X-User: "+me)
 	others := subscribeBy(t, link.inside(), s.url("/events"), "--header", "X-User: "+other)
-	link.worsen()
+	link.dropPackets()
 
 	p := newProducer(t, s)
 	var publishing sync.WaitGroup
 	publishing.Go(func() { p.publish(1, total) })
-	for i, fail := range []func(){link.unplug, s.kill, link.unplug} {
+	for i, fail := range []func(){link.interrupt, s.kill, link.interrupt} {
 		p.awaitStored((i + 1) * total / 4)
 		fail()
 		if s.ended() {
@@ -76,9 +76,9 @@ func TestLossyLink(t *testing.T) {
 		len(others.numbers()), others.count("open"), link.run(strings.Join(link.inside(), " ")+" nft list table ip loss"))
 }
 
-// unplug takes the cable out for a while: long enough that events wait, short enough that no
+// interrupt takes the cable out for a while: long enough that events wait, short enough that no
 // side gives its connections up.
-func (l *lossyLink) unplug() {
+func (l *lossyLink) interrupt() {
 	l.t.Helper()
 	l.run("ip -n " + l.namespace + " link set far down")
 	time.Sleep(1500 * time.Millisecond)

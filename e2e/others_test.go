@@ -31,7 +31,7 @@ func TestOtherClients(t *testing.T) {
 	p := newProducer(t, s)
 	var chaos, publishing sync.WaitGroup
 	over := make(chan struct{})
-	chaos.Go(func() { cutOften(over, cutter, tellingCuts) })
+	chaos.Go(func() { cutOften(over, cutter, noticedCuts) })
 	publishing.Go(func() { p.publish(1, total-1) })
 	for i := range kills {
 		p.awaitStored((i + 1) * total / (kills + 1))

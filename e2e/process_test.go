@@ -26,7 +26,7 @@ func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Env = append(testcluster.Environment(), cmd.Env...)
 	testcluster.Bind(cmd)
-	return own(t, cmd, func() {})
+	return startProcess(t, cmd, func() {})
 }
 
 // startGroup is start for a command with children, which do not outlive the test either.
@@ -34,12 +34,12 @@ func startGroup(t *testing.T, cmd *exec.Cmd, out *os.File) *process {
 	t.Helper()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(testcluster.Environment(), cmd.Env...)
-	return own(t, cmd, testcluster.BindGroup(cmd))
+	return startProcess(t, cmd, testcluster.BindGroup(cmd))
 }
 
 // own starts a command, waits for its end, and takes its children away then: later its number
 // may be that of another process.
-func own(t *testing.T, cmd *exec.Cmd, killGroup func()) *process {
+func startProcess(t *testing.T, cmd *exec.Cmd, killGroup func()) *process {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -103,11 +103,11 @@ func tail(name string, size int) []byte {
 	return bytes.ToValidUTF8(content[max(0, len(content)-size):], []byte("?"))
 }
 
-// patience is how long a test waits for what ought to come soon.
-const patience = 2 * time.Minute
+// waitTimeout is how long a test waits for what ought to come soon.
+const waitTimeout = 2 * time.Minute
 
 // eventually polls; what never comes true fails the test.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	testkit.Eventually(t, patience, what, ok)
+	testkit.Eventually(t, waitTimeout, what, ok)
 }

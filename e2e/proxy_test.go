@@ -31,10 +31,10 @@ const (
 	cutClient  cut = "client"   // the client hears no more, and is not told
 )
 
-// tellingCuts are those that a client without a watchdog, such as EventSource, notices.
-var tellingCuts = []cut{cutClean, cutReset, cutMidByte, cutServer}
+// noticedCuts are those that a client without a watchdog, such as EventSource, notices.
+var noticedCuts = []cut{cutClean, cutReset, cutMidByte, cutServer}
 
-var allCuts = append([]cut{cutClient}, tellingCuts...)
+var allCuts = append([]cut{cutClient}, noticedCuts...)
 
 func newProxy(t *testing.T, target string) *proxy {
 	t.Helper()

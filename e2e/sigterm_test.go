@@ -16,13 +16,13 @@ func TestSIGTERM(t *testing.T) {
 	wantExactly(t, live.name, numbersOf(me, 70), live.numbers)
 
 	for life := range 2 {
-		told := live.farewells()
+		told := live.closeEvents()
 		s.signal(syscall.SIGTERM)
 		if status := s.wait(); status != 0 {
 			t.Fatalf("the service ended with status %d", status)
 		}
 		// Once more for each time that it has come back before nobody listened.
-		eventually(t, "a farewell", func() bool { return live.farewells() > told })
+		eventually(t, "tidemark.close", func() bool { return live.closeEvents() > told })
 		s.start()
 		s.awaitReady()
 		last := 70 * (life + 2)
@@ -39,8 +39,8 @@ func TestSIGTERM(t *testing.T) {
 	}
 }
 
-// farewells are how often the end of the service was announced.
-func (f *follower) farewells() int {
+// closeEvents are how often the end of the service was announced.
+func (f *follower) closeEvents() int {
 	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -144,7 +144,7 @@ func TestSubscribeIsKilled(t *testing.T) {
 	defer func() { <-finished }()
 
 	torn := 0
-	seams := map[int]bool{} // how many numbers there were at the end of a life; true for SIGKILL
+	restarts := map[int]bool{} // how many numbers there were at the end of a life; true for SIGKILL
 	for life := 1; life < lives; life++ {
 		had := sub.size()
 		eventually(t, "an event in this life", func() bool { return sub.size() > had })
@@ -158,30 +158,30 @@ func TestSubscribeIsKilled(t *testing.T) {
 		sub.kill()
 		torn += sub.mend()
 		at := len(sub.numbers())
-		seams[at] = seams[at] || !gentle // a life may have printed no event
+		restarts[at] = restarts[at] || !gentle // a life may have printed no event
 		sub.start()
 	}
 	if torn > 1 { // of eleven; one in some hundred kills is the kernel's
 		t.Errorf("%d lines were torn", torn)
 	}
 	eventually(t, "the last event", func() bool { n := sub.numbers(); return n[len(n)-1] == total })
-	repeats := checkSeams(t, sub.numbers(), numbersOf(me, total), seams)
+	repeats := checkRestarts(t, sub.numbers(), numbersOf(me, total), restarts)
 	if gaps := sub.count("gap"); gaps > 0 {
 		t.Errorf("%d gaps", gaps)
 	}
 	t.Logf("%d events over %d lives, %d printed again after a SIGKILL", len(sub.numbers()), lives, repeats)
 }
 
-// checkSeams compares what was printed with what is wanted; a seam may repeat the number
+// checkRestarts compares what was printed with what is wanted; a seam may repeat the number
 // before it, if it is one of SIGKILL.
-func checkSeams(t *testing.T, got, want []int, seams map[int]bool) (repeats int) {
+func checkRestarts(t *testing.T, got, want []int, restarts map[int]bool) (repeats int) {
 	t.Helper()
 	for i, n := range got {
 		due := i - repeats
 		if due < len(want) && n == want[due] {
 			continue
 		}
-		if killed := seams[i]; !killed || n != got[i-1] {
+		if killed := restarts[i]; !killed || n != got[i-1] {
 			t.Fatalf("at %d: %s", i, firstDifference(got[i:], want[min(due, len(want)):]))
 		}
 		repeats++

@@ -12,9 +12,9 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// topologyPatience is how long a topology may take to become ready. It is generous: six
+// topologyTimeout is how long a topology may take to become ready. It is generous: six
 // processes elect leaders on a machine that has other things to do.
-const topologyPatience = 3 * time.Minute
+const topologyTimeout = 3 * time.Minute
 
 // startTopology starts one that is ready, and ends with the test; a process that dies by itself
 // fails it.
@@ -53,7 +53,7 @@ func startTopology(t *testing.T, opts testcluster.Options) *testcluster.Topology
 
 func awaitTopology(t *testing.T, topo *testcluster.Topology) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), topologyTimeout)
 	defer cancel()
 	if err := topo.Ready(ctx); err != nil {
 		t.Fatal(err)

@@ -79,7 +79,7 @@ func (r *tour) run(line string) (output string) {
 	if _, err := exec.LookPath("nats"); err != nil {
 		script = `nats() { printf '%s\0' "$@" >nats.arguments; }; ` + script
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", script)
 	cmd.Dir = r.dir
@@ -96,16 +96,16 @@ func (r *tour) run(line string) (output string) {
 	return string(out)
 }
 
-// unhurried gives curl's -m more seconds than a reader has patience for: they are for what comes,
+// withLongerTimeout gives curl's -m more seconds than a reader has patience for: they are for what comes,
 // on a machine that has other things to do.
-func unhurried(line string) string { return strings.ReplaceAll(line, " -m 2 ", " -m 5 ") }
+func withLongerTimeout(line string) string { return strings.ReplaceAll(line, " -m 2 ", " -m 5 ") }
 
 // curlTimeout is how curl ends a stream after the time that -m gives it.
 const curlTimeout = 28
 
 // translate puts the test's addresses and command where the README has the defaults.
 func (r *tour) translate(line string) string {
-	line = unhurried(strings.ReplaceAll(line, "127.0.0.1:8080", r.service.httpAddr))
+	line = withLongerTimeout(strings.ReplaceAll(line, "127.0.0.1:8080", r.service.httpAddr))
 	line = strings.ReplaceAll(line, "go run ./cmd/tidemark subscribe", "go run ./cmd/tidemark subscribe "+r.service.url("/events"))
 	return strings.ReplaceAll(line, "go run ./cmd/tidemark", command(r.t))
 }

@@ -210,13 +210,13 @@ func testUnitUpgrade(t *testing.T, u *unitService) {
 }
 
 func testUnitStop(t *testing.T, u *unitService) {
-	told := u.live.farewells()
+	told := u.live.closeEvents()
 	u.during(t, func() {
 		u.run("systemctl stop tidemark")
 		if result := u.property("Result") + " " + u.property("ExecMainStatus"); result != "success 0" {
 			t.Errorf("it stopped with %s", result)
 		}
-		if u.live.farewells() == told {
+		if u.live.closeEvents() == told {
 			t.Error("the client was not sent tidemark.close")
 		}
 		u.run("systemctl start tidemark; tidemark health --ready --wait 60s")

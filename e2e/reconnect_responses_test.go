@@ -13,44 +13,44 @@ import (
 )
 
 // answer is what a client meets that had a stream and comes back.
-type answer string
+type response string
 
 const (
-	answerClean   answer = "a stream that ends"
-	answerAborted answer = "a stream that is aborted"
-	answerReset   answer = "a stream that is reset"
-	answerSilent  answer = "a connection that is closed without an answer"
-	answerRefused answer = "a port that is closed"
-	answerNobody  answer = "200, retry: and an end"
-	answer503     answer = "503"
-	answer502     answer = "502"
-	answer204     answer = "204"
-	answerClean2  answer = "a stream by HTTP/2 that ends"
+	responseClean   response = "a stream that ends"
+	responseAborted response = "a stream that is aborted"
+	responseReset   response = "a stream that is reset"
+	responseSilent  response = "a connection that is closed without an answer"
+	responseRefused response = "a port that is closed"
+	responseNobody  response = "200, retry: and an end"
+	response503     response = "503"
+	response502     response = "502"
+	response204     response = "204"
+	responseClean2  response = "a response by HTTP/2 that ends"
 	// This is what nginx does, too, when a node dies that it has a stream of.
-	answerReset2 answer = "a stream by HTTP/2 that is reset"
+	responseReset2 response = "a stream by HTTP/2 that is reset"
 )
 
-var answers = []answer{
-	answerClean, answerAborted, answerReset, answerSilent, answerRefused, answerNobody, answer503, answer502, answer204,
-	answerClean2, answerReset2,
+var responses = []response{
+	responseClean, responseAborted, responseReset, responseSilent, responseRefused, responseNobody, response503, response502, response204,
+	responseClean2, responseReset2,
 }
 
-// finals are the answers at which an engine's EventSource gives up for good: docs/reference/clients.md has
+// finalResponses are the responses at which an engine's EventSource gives up for good: docs/reference/clients.md has
 // them in a table. What is no answer with a status is none to give up at, as WHATWG HTML has it.
-var finals = map[string][]answer{
-	chromiumEngine: {answer503, answer502, answer204},
-	firefoxEngine:  {answerSilent, answerRefused, answer503, answer502, answer204},
-	webkitEngine:   {answer503, answer502, answer204},
+var finalResponses = map[string][]response{
+	chromiumEngine: {response503, response502, response204},
+	firefoxEngine:  {responseSilent, responseRefused, response503, response502, response204},
+	webkitEngine:   {response503, response502, response204},
 }
 
-// testManners looks what each engine's EventSource does at each answer. One that does not give up
+// testReconnectResponses looks what each engine's EventSource does at each answer. One that does not give up
 // is seen to come back three times.
-func (e engines) testManners(t *testing.T) {
+func (e engines) testReconnectResponses(t *testing.T) {
 	pages := e.open(t, recorder(t))
-	servers := make(map[*tab][]*rude)
+	servers := make(map[*tab][]*reconnectServer)
 	for _, page := range pages {
-		for i, a := range answers {
-			s := newRude(t, a)
+		for i, a := range responses {
+			s := newReconnectServer(t, a)
 			servers[page] = append(servers[page], s)
 			eval[bool](page, fmt.Sprintf("follow('%s/?'), true", s.srv.URL))
 			page.await(fmt.Sprintf("heard[%d].events.length > 0", i))
@@ -64,28 +64,28 @@ func (e engines) testManners(t *testing.T) {
 	for _, page := range pages {
 		settled := "h.source.readyState === 2 || h.errors > 3"
 		if page.engine == webkitEngine { // which does not notice this one, and so comes to no end
-			settled += fmt.Sprintf(" || i === %d", slices.Index(answers, answerReset2))
+			settled += fmt.Sprintf(" || i === %d", slices.Index(responses, responseReset2))
 		}
 		page.await("heard.every((h, i) => " + settled + ")")
-		var gaveUp []answer
-		for i, a := range answers {
+		var gaveUp []response
+		for i, a := range responses {
 			if eval[int](page, fmt.Sprintf("heard[%d].source.readyState", i)) == 2 {
 				gaveUp = append(gaveUp, a)
 			}
 			t.Logf("%s, %s: readyState %d after %d errors", page.engine, a, eval[int](page, fmt.Sprintf("heard[%d].source.readyState", i)), eval[int](page, fmt.Sprintf("heard[%d].errors", i)))
-			if a == answerNobody {
+			if a == responseNobody {
 				t.Logf("%s comes back at these times after a retry of 100 ms: %v", page.engine, servers[page][i].pauses())
 			}
 		}
-		if !slices.Equal(gaveUp, finals[page.engine]) {
-			t.Errorf("%s gave up at %q; docs/reference/clients.md says at %q", page.engine, gaveUp, finals[page.engine])
+		if !slices.Equal(gaveUp, finalResponses[page.engine]) {
+			t.Errorf("%s gave up at %q; docs/reference/clients.md says at %q", page.engine, gaveUp, finalResponses[page.engine])
 		}
 	}
 }
 
 // rude serves one stream until it begins to answer otherwise.
-type rude struct {
-	how   answer
+type reconnectServer struct {
+	how   response
 	addr  string
 	srv   *httptest.Server
 	begun chan struct{}
@@ -94,15 +94,15 @@ type rude struct {
 	asked []time.Time
 }
 
-func newRude(t *testing.T, how answer) *rude {
+func newReconnectServer(t *testing.T, how response) *reconnectServer {
 	t.Helper()
 	l, err := net.Listen("tcp", freeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rude{how: how, addr: l.Addr().String(), begun: make(chan struct{})}
+	r := &reconnectServer{how: how, addr: l.Addr().String(), begun: make(chan struct{})}
 	r.srv = &httptest.Server{Listener: l, Config: &http.Server{Handler: r}}
-	if how == answerClean2 || how == answerReset2 {
+	if how == responseClean2 || how == responseReset2 {
 		r.srv.EnableHTTP2 = true
 		r.srv.StartTLS()
 	} else {
@@ -115,16 +115,16 @@ func newRude(t *testing.T, how answer) *rude {
 	return r
 }
 
-func (r *rude) begin() {
+func (r *reconnectServer) begin() {
 	close(r.begun)
-	if r.how == answerRefused {
+	if r.how == responseRefused {
 		r.srv.CloseClientConnections()
 		_ = r.srv.Listener.Close()
 	}
 }
 
 // pauses are the times between requests.
-func (r *rude) pauses() (all []time.Duration) {
+func (r *reconnectServer) pauses() (all []time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := 2; i < len(r.asked); i++ {
@@ -133,7 +133,7 @@ func (r *rude) pauses() (all []time.Duration) {
 	return all
 }
 
-func (r *rude) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+func (r *reconnectServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	r.asked = append(r.asked, time.Now())
 	r.mu.Unlock()
@@ -151,15 +151,15 @@ func (r *rude) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (r *rude) answer(w http.ResponseWriter) {
+func (r *reconnectServer) answer(w http.ResponseWriter) {
 	switch r.how {
-	case answer503, answer502, answer204:
+	case response503, response502, response204:
 		var status int
 		_, _ = fmt.Sscan(string(r.how), &status)
 		w.WriteHeader(status)
-	case answerSilent:
+	case responseSilent:
 		panic(http.ErrAbortHandler)
-	case answerNobody:
+	case responseNobody:
 		stream(w, "retry: 100\n: no node answers\n\n")
 	default:
 		stream(w, "retry: 100\n\ndata: 2\n\n")
@@ -168,11 +168,11 @@ func (r *rude) answer(w http.ResponseWriter) {
 }
 
 // end ends a stream.
-func (r *rude) end(w http.ResponseWriter) {
+func (r *reconnectServer) end(w http.ResponseWriter) {
 	switch r.how {
-	case answerAborted, answerReset2:
+	case responseAborted, responseReset2:
 		panic(http.ErrAbortHandler)
-	case answerReset:
+	case responseReset:
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			reset(conn)
 		}

@@ -14,9 +14,9 @@ type received struct {
 	ID   string `json:"id"`
 }
 
-// publishTricky stores what naive servers and clients break: lines, emoji, what looks like the
+// publishSpecialData stores what naive servers and clients break: lines, emoji, what looks like the
 // wire format, names of types, and an event of 1 MB.
-func (p *producer) publishTricky() (sent []received) {
+func (p *producer) publishSpecialData() (sent []received) {
 	p.t.Helper()
 	const unit = "0123456789 🌊 ~\n"
 	const limit = 1<<20 - 200 // the stream takes 1 MiB with the headers

@@ -13,16 +13,16 @@ import (
 
 // field is a topology with clients that stay through whatever happens to it. Node t1 reaches
 // NATS through links that can be cut; node t2 keeps few events in memory.
-type field struct {
+type clusterHarness struct {
 	t *testing.T
 	*testcluster.Topology
-	clients []fieldClient
+	clients []clusterClient
 	links   []*proxy
 	p       *producer
 	last    int // the last number that was published
 }
 
-type fieldClient struct {
+type clusterClient struct {
 	*follower
 	user string
 }
@@ -32,9 +32,9 @@ const (
 	backlog     = 4200
 )
 
-func newField(t *testing.T, opts testcluster.Options) *field {
+func newClusterHarness(t *testing.T, opts testcluster.Options) *clusterHarness {
 	t.Helper()
-	f := &field{t: t}
+	f := &clusterHarness{t: t}
 	opts.Nginx = true
 	opts.NodeEnv = func(i int) []string {
 		return []string{
@@ -60,10 +60,10 @@ func newField(t *testing.T, opts testcluster.Options) *field {
 }
 
 // settle connects clients: through nginx, to each node, and some that end and begin again.
-func (f *field) settle() {
+func (f *clusterHarness) connectClients() {
 	f.t.Helper()
 	join := func(name, url, user string, lives int) {
-		f.clients = append(f.clients, fieldClient{follow(f.t, name, url+"/events?user="+user, lives), user})
+		f.clients = append(f.clients, clusterClient{follow(f.t, name, url+"/events?user="+user, lives), user})
 	}
 	for i := range 4 {
 		join(fmt.Sprintf("client %d by HTTP", i), f.Nginx.URL, me, 0)
@@ -80,10 +80,12 @@ func (f *field) settle() {
 
 // survive publishes while something fails, and compares what every client has. What fails must
 // have been repaired when fail returns.
-func (f *field) survive(name string, fail func(t *testing.T)) { f.surviveFor(350, name, fail) }
+func (f *clusterHarness) publishDuring(name string, fail func(t *testing.T)) {
+	f.publishBatchDuring(350, name, fail)
+}
 
-// surviveFor does so with a batch of a size.
-func (f *field) surviveFor(batch int, name string, fail func(t *testing.T)) {
+// publishBatchDuring does so with a batch of a size.
+func (f *clusterHarness) publishBatchDuring(batch int, name string, fail func(t *testing.T)) {
 	f.t.Helper()
 	f.t.Run(name, func(t *testing.T) {
 		first, last := f.last+1, f.last+batch
@@ -111,7 +113,7 @@ func (f *field) surviveFor(batch int, name string, fail func(t *testing.T)) {
 }
 
 // isolate cuts node t1 off from NATS for as long as f runs: nothing passes, and nobody is told.
-func (f *field) isolate(while func()) {
+func (f *clusterHarness) isolate(while func()) {
 	for _, link := range f.links {
 		link.shut()
 	}
@@ -121,9 +123,9 @@ func (f *field) isolate(while func()) {
 	}
 }
 
-func (f *field) leader(t *testing.T) *testcluster.NATSServer {
+func (f *clusterHarness) leader(t *testing.T) *testcluster.NATSServer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), topologyTimeout)
 	defer cancel()
 	s, err := f.StreamLeader(ctx, "NOTIFICATIONS")
 	if err != nil {
@@ -133,9 +135,9 @@ func (f *field) leader(t *testing.T) *testcluster.NATSServer {
 }
 
 // consumers returns the names of the consumers that there are, with a prefix.
-func (f *field) consumers(t *testing.T, prefix string) (names []string) {
+func (f *clusterHarness) consumers(t *testing.T, prefix string) (names []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), topologyPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), topologyTimeout)
 	defer cancel()
 	all, err := f.Consumers(ctx, "NOTIFICATIONS")
 	if err != nil {
@@ -150,7 +152,7 @@ func (f *field) consumers(t *testing.T, prefix string) (names []string) {
 }
 
 // host returns the server of a consumer; nil for one that has gone.
-func (f *field) host(t *testing.T, consumer string) *testcluster.NATSServer {
+func (f *clusterHarness) host(t *testing.T, consumer string) *testcluster.NATSServer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
@@ -176,12 +178,12 @@ func pause(t *testing.T, s *testcluster.NATSServer, d time.Duration) {
 }
 
 // end asks a process to end, as an operator does, and waits for it.
-func end(t *testing.T, p *testcluster.Process) {
+func terminate(t *testing.T, p *testcluster.Process) {
 	t.Helper()
 	if err := p.Term(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if status, err := p.Wait(ctx); err != nil || status > 0 {
 		t.Fatalf("%s ended with status %d, %v", p.Name(), status, err)
@@ -189,7 +191,7 @@ func end(t *testing.T, p *testcluster.Process) {
 }
 
 // again kills a process and starts it anew.
-func again(t *testing.T, p *testcluster.Process) {
+func killAndRestart(t *testing.T, p *testcluster.Process) {
 	t.Helper()
 	t.Logf("%s is killed", p.Name())
 	p.Kill()
