@@ -33,9 +33,9 @@ func (s *service) stop() {
 	}
 }
 
-// TestBackup_RestoredIntoFreshDirectory_ClientsAreSentEpochGap makes a backup under a publisher and restores it.
-// Clients come with positions from before the backup and from after it: both are sent the gap that says that
-// the stream is another one, and all that it holds.
+// TestBackup_RestoredIntoFreshDirectory_ClientsAreSentEpochGap makes a backup while events are published, and
+// restores it. Clients reconnect with positions from before and after the backup: both receive the gap with the
+// reason epoch, and all events of the restored stream.
 func TestBackup_RestoredIntoFreshDirectory_ClientsAreSentEpochGap(t *testing.T) {
 	t.Parallel()
 	const beforeBackup, afterBackup, later = 210, 420, 490
@@ -79,7 +79,7 @@ func TestBackup_RestoredIntoFreshDirectory_ClientsAreSentEpochGap(t *testing.T) 
 	restored.wantGaps()
 }
 
-// TestMovedDirectory_ClientsResume: a directory that is moved with the service stopped keeps all positions.
+// TestMovedDirectory_ClientsResume: a directory that is moved while the service is stopped keeps all positions.
 func TestMovedDirectory_ClientsResume(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--sse.heartbeat=1s")
@@ -100,7 +100,7 @@ func TestMovedDirectory_ClientsResume(t *testing.T) {
 	p.checkStored(140)
 }
 
-// wantGaps compares the reasons of the gaps that were announced.
+// wantGaps compares the reasons of the announced gaps.
 func (f *follower) wantGaps(reasons ...string) {
 	f.t.Helper()
 	f.mu.Lock()

@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestEnginesBehindNginx has all engines at two nodes with nginx before them, which answers also
-// when no node does: so that no EventSource gives up by HTTP/1.1.
+// TestEnginesBehindNginx connects all engines to two nodes behind nginx. nginx answers also if no node does, so
+// that no EventSource over HTTP/1.1 gives up.
 func TestEnginesBehindNginx(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -23,18 +23,18 @@ func TestEnginesBehindNginx(t *testing.T) {
 	t.Run("ten tabs", f.testTenTabs)
 }
 
-// proxyHarness is a topology with the pages that are connected to it.
+// proxyHarness is a cluster behind nginx, with the pages that are connected to it.
 type proxyHarness struct {
 	engines
 	*testcluster.Topology
 	origin string
 	p      *producer
-	last   int // the last number that was published
+	last   int // the last published number
 }
 
-// testNodesLost has each follower at nginx by HTTP/1.1, and each by HTTP/2.
+// testNodesLost connects each follower to nginx over HTTP/1.1 and over HTTP/2, and kills nodes.
 func (f *proxyHarness) testNodesLost(t *testing.T) {
-	// Heartbeats come each second: what is silent for so long is no busy machine.
+	// Heartbeats come each second: a silence of this length is not the load of the machine.
 	calm := options{"idleTimeout": 15_000}
 	groups := map[string]tabs{}
 	for name, group := range f.startEach(t, f.origin, f.Nginx.URL+"/events?user=42", "", calm) {
@@ -58,8 +58,8 @@ func (f *proxyHarness) testNodesLost(t *testing.T) {
 	}
 }
 
-// testTenTabs has ten EventSources to one host, more than the six that HTTP/1.1 would let a
-// browser have. (WebKitGTK has a window and processes for each, so that there it is seven.)
+// testTenTabs opens ten EventSources to one host, more than the six that browsers allow over HTTP/1.1. WebKitGTK
+// has a window and processes for each, so it opens seven.
 func (f *proxyHarness) testTenTabs(t *testing.T) {
 	groups := map[string]tabs{}
 	for i := range 10 {
@@ -73,7 +73,7 @@ func (f *proxyHarness) testTenTabs(t *testing.T) {
 	f.publishDuring(t, groups, func() { f.loseAll(t, groups) })
 }
 
-// survive compares what every tab has of the events that came while something failed.
+// publishDuring publishes during a failure, and compares the events of every tab.
 func (f *proxyHarness) publishDuring(t *testing.T, groups map[string]tabs, fail func()) {
 	t.Helper()
 	for _, group := range groups {
@@ -86,14 +86,14 @@ func (f *proxyHarness) publishDuring(t *testing.T, groups map[string]tabs, fail 
 	fail()
 	publishing.Wait()
 	awaitTopology(t, f.Topology)
-	f.last = total + 7 - total%7 // one for all
+	f.last = total + 7 - total%7 // an event for all users
 	f.p.publish(total, f.last)
 	for name, group := range groups {
 		group.wantNumbers(name, since(before, f.last))
 	}
 }
 
-// loseOne kills one node after the other.
+// loseOne kills the nodes one by one.
 func (f *proxyHarness) loseOne(t *testing.T) {
 	t.Helper()
 	for _, n := range f.Nodes {
@@ -102,7 +102,7 @@ func (f *proxyHarness) loseOne(t *testing.T) {
 	}
 }
 
-// loseAll kills all nodes at once, until each tab has noticed twice.
+// loseAll kills all nodes at once, until each tab has had two errors.
 func (f *proxyHarness) loseAll(t *testing.T, groups map[string]tabs) {
 	t.Helper()
 	noticed := map[*tab]int{}

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// browser is one engine for all subtests. Each has tabs of its own.
+// browser is one engine. All subtests share it, and each opens tabs of its own.
 type browser struct {
 	engine string
-	// chromedp is the context of Chromium, for what only its protocol can do; nil elsewhere.
+	// chromedp is the context of Chromium, for operations that only its protocol has; nil for other engines.
 	chromedp context.Context
-	// root is the browser's first process, whose descendants are the others.
+	// root is the first process of the browser; the others are its descendants.
 	root   int
 	opener func(ctx context.Context) (window, error)
 }
 
-// window is what a test does with a tab, in whatever language its engine is driven.
+// window is the tab of an engine, whichever protocol drives it.
 type window interface {
 	// navigate and reload return when the page has loaded.
 	navigate(ctx context.Context, url string) error
@@ -28,19 +28,18 @@ type window interface {
 	close(ctx context.Context) error
 }
 
-// The names by which tests ask for engines, and logs tell of them.
+// The names of the engines, in tests and logs.
 const (
 	chromiumEngine = "Chromium"
 	firefoxEngine  = "Firefox"
 	webkitEngine   = "WebKitGTK"
 )
 
-// engines are the browsers that go through a case at the same time, with one service: a case is
-// the same for all of them, and takes about as long as for one.
+// engines are the browsers that run a case at the same time, against one service. This takes about as long as a
+// run with one of them.
 type engines []*browser
 
-// newEngines starts all that this machine has. What lacks is skipped by name, but for those that
-// check changes.
+// newEngines starts the engines that are installed. A missing one skips its subtest; with CI=true the test fails.
 func newEngines(t *testing.T) (all engines) {
 	t.Helper()
 	for _, engine := range []struct {
@@ -64,7 +63,7 @@ func newEngines(t *testing.T) (all engines) {
 	return all
 }
 
-// only is the part of the engines that can do something.
+// only returns one engine, and skips the test if it is not installed.
 func (e engines) only(t *testing.T, engine string) *browser {
 	t.Helper()
 	for _, b := range e {
@@ -89,11 +88,11 @@ type tab struct {
 	*browser
 	window
 	t *testing.T
-	// ctx is the tab's for chromedp; nil in other engines.
+	// ctx is the context of the tab in chromedp; nil for other engines.
 	ctx context.Context
 }
 
-// tabs are those in which a case does the same.
+// tabs run the same case at the same time.
 type tabs []*tab
 
 func (b *browser) open(t *testing.T, url string) *tab {
@@ -111,7 +110,7 @@ func (b *browser) open(t *testing.T, url string) *tab {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_ = w.close(ctx) // ends with its browser if not before
+		_ = w.close(ctx) // else it ends with its browser
 	})
 	p.navigate(url)
 	return p
@@ -149,7 +148,7 @@ func eval[T any](p *tab, js string) (value T) {
 	return value
 }
 
-// encoded is the JavaScript that hands over the value of some other as text.
+// encoded returns JavaScript that evaluates js and returns the value as JSON text.
 func encoded(js string) string {
 	text, _ := json.Marshal(js)
 	return "JSON.stringify((0, eval)(" + string(text) + ") ?? null)"

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// sessionGateway serves the app and the feed from one origin. It names the user of the cookie to the
-// node, and /login?user= changes the cookie.
+// sessionGateway serves the app and the feed from one origin. It passes the user of the cookie to the node;
+// /login?user= changes the cookie.
 func sessionGateway(t *testing.T, s *service) (origin string) {
 	t.Helper()
 	page, err := url.Parse(app(t, ""))
@@ -42,8 +42,8 @@ func sessionGateway(t *testing.T, s *service) (origin string) {
 	return srv.URL
 }
 
-// testTwoAccounts has two accounts in one browser, one after the other, while the tab of the first is
-// still open: tabs share connections and stored positions only within an account.
+// testTwoAccounts uses two accounts in one browser, the second while a tab of the first is still open: tabs share
+// connections and stored positions only within an account.
 func (e engines) testTwoAccounts(t *testing.T) {
 	b := e.only(t, chromiumEngine)
 	s := serve(t, "--auth.identity=header", "--auth.header.trusted=127.0.0.1", "--sse.heartbeat=1s")
@@ -65,7 +65,7 @@ func (e engines) testTwoAccounts(t *testing.T) {
 	first.wantNumbers("the first account", numbersOf(me, 60))
 	second.wantNumbers("the second account", numbersOf(other, 60))
 
-	first.reload() // and is the second account from now on
+	first.reload() // from here on with the second account
 	first.awaitOpened()
 	p.publish(61, 120)
 	late := numbersOf(other, 120)[len(numbersOf(other, 60)):]

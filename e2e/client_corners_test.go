@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// testTokens lets tokens expire while events come.
+// testTokens lets tokens expire while events arrive.
 func (e engines) testTokens(t *testing.T) {
 	sign, file := tokens(t)
 	origin := app(t, "", func(w http.ResponseWriter, _ *http.Request) {
@@ -34,7 +34,7 @@ func (e engines) testTokens(t *testing.T) {
 		p.publish(last+1, last+21)
 		last += 21
 	}
-	// A token that expires while nobody is connected: EventSource cannot tell why it is refused.
+	// The token expires while no client is connected: EventSource cannot report why it is rejected.
 	s.kill()
 	expired := time.Now().Add(4 * time.Second)
 	eventually(t, "tokens that have expired", func() bool { return time.Now().After(expired) })
@@ -45,7 +45,7 @@ func (e engines) testTokens(t *testing.T) {
 	for name, group := range groups {
 		group.wantNumbers(name, numbersOf(me, last))
 		for _, tab := range group {
-			// An EventSource that finds an old token refused cannot say so, and another is asked for.
+			// EventSource does not report the rejection of an old token, so the library requests another token.
 			if asked := eval[string](tab, "reasons.filter(r => r !== 'refused').slice(0, 3).join()"); asked != "first,token-expired,token-expired" {
 				t.Errorf("%s: %s asked for tokens because of %s", tab.engine, name, asked)
 			}
@@ -59,7 +59,7 @@ func (e engines) testTokens(t *testing.T) {
 	}
 }
 
-// testLibraryGap comes with a position of another incarnation.
+// testLibraryGap connects with a position of another incarnation of the stream.
 func (e engines) testLibraryGap(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin)
@@ -83,7 +83,7 @@ func (e engines) testLibraryGap(t *testing.T) {
 	}
 }
 
-// testLibraryData sends what a naive client breaks.
+// testLibraryData publishes data that a simple client would break.
 func (e engines) testLibraryData(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin)
@@ -95,7 +95,7 @@ func (e engines) testLibraryData(t *testing.T) {
 	}
 }
 
-// testNoStorage is a page that may neither store nor lock anything.
+// testNoStorage opens a page that may neither store data nor take locks.
 func (e engines) testNoStorage(t *testing.T) {
 	origin := app(t, "sandbox allow-scripts")
 	s := serve(t, "--http.cors.origins=*", "--sse.heartbeat=1s")

@@ -17,16 +17,16 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// followers are the clients that a page has: the library over fetch and over EventSource, and
-// the browser's own EventSource, for which the page keeps the position.
+// followers are the clients of a page: the library over fetch, the library over EventSource, and EventSource
+// alone, for which the page keeps the position.
 var followers = map[string]options{
 	"the library":                  {"storage": "sessionStorage"},
 	"the library over EventSource": {"storage": "sessionStorage", "fetch": nil},
 	"EventSource":                  {"native": true},
 }
 
-// startEach opens a tab for each follower in each engine. The sandbox of a test is one browser:
-// each tab has a storage of its own.
+// startEach opens a tab for each follower in each engine. Within a test all share one browser, so each tab has its
+// own storage.
 func (e engines) startEach(t *testing.T, origin, feed, library string, o options) map[string]tabs {
 	t.Helper()
 	all := map[string]tabs{}
@@ -41,8 +41,8 @@ func (e engines) startEach(t *testing.T, origin, feed, library string, o options
 	return all
 }
 
-// testReloads reloads a page again and again while events come. The library comes from the
-// service, which is another origin than the page's.
+// testReloads reloads a page repeatedly while events arrive. The library comes from the service, which has another
+// origin than the page.
 func (e engines) testReloads(t *testing.T) {
 	const total, reloads = 700, 6
 	origin := app(t, "")
@@ -65,7 +65,7 @@ func (e engines) testReloads(t *testing.T) {
 	group.wantNumbers("a page that is reloaded", numbersOf(me, total))
 	native.wantNumbers("a page that is reloaded, with EventSource", numbersOf(me, total))
 
-	// A tab that is new goes on where the browser is by now.
+	// A new tab continues at the position of the browser.
 	p.publish(total+1, total+14)
 	group.wantNumbers("a page that is reloaded", numbersOf(me, total+14))
 	late := e.start(t, origin, s.url("/events?user=42"), "", options{"from": "all"})
@@ -74,14 +74,14 @@ func (e engines) testReloads(t *testing.T) {
 	late.wantNumbers("a new tab", since(total+14, total+21))
 }
 
-// testCutsAndKills: fetch and EventSource under everything that takes a connection away, also
-// what nobody is told of, and under the death of the service.
+// testCutsAndKills runs fetch and EventSource through every way to lose a connection, also those that a client
+// cannot detect at once, and through kills of the service.
 func (e engines) testCutsAndKills(t *testing.T) {
 	const total, kills = 805, 2
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin, "--sse.heartbeat=1s")
 	cutter := newProxy(t, s.httpAddr)
-	// The sandbox of one test is one browser: each has a storage of its own here.
+	// Within a test all share one browser: each follower has its own storage.
 	groups := map[string]tabs{
 		"fetch":       e.start(t, origin, cutter.url("/events?user=42"), "", followers["the library"]),
 		"EventSource": e.start(t, origin, cutter.url("/events?user=42"), "", followers["the library over EventSource"]),
@@ -113,13 +113,13 @@ func (e engines) testCutsAndKills(t *testing.T) {
 	}
 }
 
-// test503 has a proxy that says 503 for a while, which would be the end of an EventSource.
+// test503 lets a proxy answer 503 for a while, after which an EventSource alone gives up.
 func (e engines) test503(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin)
 	var down atomic.Bool
 	target, _ := url.Parse(s.url("/"))
-	// Without X-Forwarded-For: ?user= is for those on the machine itself.
+	// Without X-Forwarded-For: ?user= is accepted from loopback only.
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if down.Load() {
@@ -144,7 +144,7 @@ func (e engines) test503(t *testing.T) {
 	group.wantNumbers("behind a proxy that said 503", numbersOf(me, 28))
 }
 
-// testDeadSocket: the connection is gone, and nothing tells so.
+// testDeadSocket loses a connection without a reset or a FIN.
 func (e engines) testDeadSocket(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin, "--sse.heartbeat=1s")
@@ -158,12 +158,12 @@ func (e engines) testDeadSocket(t *testing.T) {
 	p.publish(15, 28)
 	group.wantNumbers("after its socket died", numbersOf(me, 28))
 	for _, tab := range group {
-		// More than once where the machine is so slow that a heartbeat is late.
+		// More than once if the machine is so slow that a heartbeat is late.
 		tab.await("waits.length > 0 && waits.every(w => w.includes('nothing for too long'))")
 	}
 }
 
-// testAsleep freezes a page, as a phone does.
+// testAsleep freezes a page, as phones do.
 func (e engines) testAsleep(t *testing.T) {
 	b := e.only(t, chromiumEngine)
 	origin := app(t, "")
@@ -176,15 +176,14 @@ func (e engines) testAsleep(t *testing.T) {
 		p.publish(first, first+13)
 		tab.wantNumbers("awake", numbersOf(me, first+13))
 		tab.lifecycle(page.SetWebLifecycleStateStateFrozen)
-		s.awaitStreams(0) // nobody writes to a page that sleeps
+		s.awaitStreams(0) // a frozen page has no connection
 		p.publish(first+14, first+27)
 		tab.lifecycle(page.SetWebLifecycleStateStateActive)
 		tab.wantNumbers("awake again", numbersOf(me, first+27))
 	}
 }
 
-// testBack leaves a page and comes back to it by the browser's own button, which may have kept
-// the page as it was.
+// testBack leaves a page and returns with the back button. The browser may have kept the page in its cache.
 func (e engines) testBack(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin)
@@ -197,7 +196,7 @@ func (e engines) testBack(t *testing.T) {
 	p.publish(1, 14)
 	group.wantNumbers("before", numbersOf(me, 14))
 	for _, tab := range group {
-		tab.navigate(origin + "/token") // another page, of whatever kind
+		tab.navigate(origin + "/token") // any other page
 	}
 	s.awaitStreams(0)
 	p.publish(15, 28)
@@ -211,7 +210,7 @@ func (e engines) testBack(t *testing.T) {
 	}
 }
 
-// testWakes: a wait of ten minutes ends when the network or the user is back.
+// testWakes: a wait of ten minutes ends when the network or the user returns.
 func (e engines) testWakes(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin, "--sse.retry=10m")
@@ -239,7 +238,7 @@ func (p *tab) lifecycle(state page.SetWebLifecycleStateState) {
 	}
 }
 
-// awaitStreams waits until the service has a number of streams.
+// awaitStreams waits until the service has a number of connections.
 func (s *service) awaitStreams(n int) {
 	s.t.Helper()
 	eventually(s.t, fmt.Sprint(n, " streams"), func() bool { return s.streams() == n })

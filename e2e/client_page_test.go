@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// TestClientLibrary is about pkg/web/client in real browsers.
+// TestClientLibrary runs pkg/web/client in real browsers.
 func TestClientLibrary(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -32,8 +32,8 @@ func TestClientLibrary(t *testing.T) {
 	t.Run("two accounts", e.testTwoAccounts)
 }
 
-// app serves a page that follows feeds with the client library, from an origin of its own. A
-// policy, if there is one, is the page's Content-Security-Policy.
+// app serves a page that follows feeds with the client library, from its own origin. policy is the
+// Content-Security-Policy of the page; empty for none.
 func app(t *testing.T, policy string, more ...http.HandlerFunc) (origin string) {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -79,8 +79,8 @@ func (g tabs) wantNumbers(who string, want []int) {
 	}
 }
 
-// start opens a tab with the app, which follows a feed at once, also after a reload. The
-// library comes from the app's origin, or from where `library` says.
+// start opens a tab with the app, which follows a feed at once, also after a reload. The library comes from the
+// origin of the app, or from library.
 func (b *browser) start(t *testing.T, origin, feed, library string, o options) *tab {
 	t.Helper()
 	o = fill(o)
@@ -93,9 +93,9 @@ func (b *browser) start(t *testing.T, origin, feed, library string, o options) *
 	return p
 }
 
-// fill makes the library as quick as a test wants it.
+// fill sets the short delays of tests.
 func fill(o options) options {
-	filled := options{"minBackoff": 10, "maxBackoff": 200, "idleTimeout": 2500} // the services here send a heartbeat each second
+	filled := options{"minBackoff": 10, "maxBackoff": 200, "idleTimeout": 2500} // the services of these tests send a heartbeat each second
 	for name, value := range o {
 		filled[name] = value
 	}
@@ -104,8 +104,8 @@ func fill(o options) options {
 
 func (p *tab) numbers() []int { return eval[[]int](p, "numbers()") }
 
-// wantNumbers waits for the last of the numbers and compares all that came, over all lives of
-// the page. Nobody was told of a gap.
+// wantNumbers waits for the last number and compares all that the page received, over all reloads. There must be
+// no gap.
 func (p *tab) wantNumbers(who string, want []int) {
 	p.t.Helper()
 	who = p.engine + ": " + who
@@ -124,12 +124,12 @@ func (p *tab) awaitOpened() {
 	p.await("!!(window.live && live.state === 'open' && live.position)")
 }
 
-// since are the numbers of a user after one of them.
+// since returns the numbers of a user after a number.
 func since(after, last int) []int {
 	return slices.DeleteFunc(numbersOf(me, last), func(n int) bool { return n <= after })
 }
 
-// What was handled is noted where a reload leaves it, in the same task.
+// A handled event is recorded where a reload keeps it, in the same task.
 const appHTML = `<!doctype html><meta charset="utf-8"><title>app</title><script type="module">
 const query = new URLSearchParams(location.search), options = JSON.parse(query.get('options'));
 const { connect } = options.native ? { connect: native } : await import(query.get('client') || '/client.js');
@@ -146,9 +146,9 @@ if (options.token) options.token = async reason => {
   return (await fetch('/token')).text();
 };
 if (options.fetch !== null) options.fetch = (...args) => { fetches++; return fetch(...args); };
-// The browser's own EventSource with the same handlers, and with what some engine or other needs
-// (docs/reference/clients.md): the page keeps the position, which EventSource forgets with the page; makes
-// another where it has given up; and another where it is silent for longer than heartbeats are.
+// EventSource with the same handlers, and with the additions that docs/reference/clients.md describes: the page
+// keeps the position, and opens another EventSource when one has given up or is silent for longer than the
+// heartbeat.
 function native(feed, o) {
   const live = { position: sessionStorage.getItem('position'), revived: 0, deaf: 0, get state() { return ['connecting', 'open', 'closed'][live.source.readyState]; } };
   let heard;

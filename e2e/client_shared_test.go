@@ -11,8 +11,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// testTenTabs: ten tabs have one connection, and each has every event, while the tab that
-// leads is closed, put to sleep, or reloaded, and the service killed.
+// testTenTabs: ten tabs share one connection, and each receives every event, while the leading tab is closed,
+// frozen, or reloaded, and the service is killed.
 func (e engines) testTenTabs(t *testing.T) {
 	b := e.only(t, chromiumEngine)
 	const tabs, total = 10, 700
@@ -33,7 +33,7 @@ func (e engines) testTenTabs(t *testing.T) {
 
 	p.awaitStored(100)
 	first := leader(t, group)
-	run(group[first], chromedp.Evaluate[bool](`live.close(), true`)) // as a page does that is left, but it can be asked
+	run(group[first], chromedp.Evaluate[bool](`live.close(), true`)) // as an unloaded page does, but the test can still evaluate in it
 	left := closeTab(group, first)
 	p.awaitStored(250)
 	second := leader(t, left)
@@ -65,7 +65,7 @@ func (e engines) testTenTabs(t *testing.T) {
 	t.Logf("%d tabs made %d connections in all", len(left), fetches)
 }
 
-// leader is the tab that made the latest connection, if all others have none.
+// leader returns the tab with the latest connection; all others must have none.
 func leader(t *testing.T, group []*tab) (index int) {
 	t.Helper()
 	eventually(t, "a tab that leads", func() bool {
@@ -83,12 +83,12 @@ func leader(t *testing.T, group []*tab) (index int) {
 	return index
 }
 
-// closeTab leaves one out.
+// closeTab removes one tab.
 func closeTab(group []*tab, index int) []*tab {
 	return append(append([]*tab(nil), group[:index]...), group[index+1:]...)
 }
 
-// testLag has tabs that are slow, hang, and come late.
+// testLag has slow, hanging and late tabs.
 func (e engines) testLag(t *testing.T) {
 	b := e.only(t, chromiumEngine)
 	const total = 420
@@ -117,7 +117,7 @@ func (e engines) testLag(t *testing.T) {
 	slow.wantNumbers("the slow tab", numbersOf(me, total))
 	s.awaitStreams(1)
 
-	// Larger than what a tab lets wait: it catches up by itself, and comes back.
+	// Larger than the queue of a tab: it catches up with its own connection, and then shares again.
 	eval[int](slow, "window.slow = 300")
 	for n := total + 1; n <= total+28; n++ {
 		p.large(n, 600_000)
@@ -130,7 +130,7 @@ func (e engines) testLag(t *testing.T) {
 	}
 	s.awaitStreams(1)
 
-	// A tab that leads and hangs: the lock is taken from it.
+	// The leading tab hangs: another tab takes its lock.
 	eval[bool](quick, `setTimeout(() => {
 		const asking = new XMLHttpRequest();
 		asking.open('GET', '/token', false); // and blocks
@@ -144,7 +144,7 @@ func (e engines) testLag(t *testing.T) {
 	s.awaitStreams(1)
 }
 
-// large stores event n with so many bytes.
+// large stores event n with size bytes.
 func (p *producer) large(n, size int) {
 	p.t.Helper()
 	if _, err := p.js.Publish(p.t.Context(), recipient(n), fmt.Appendf(nil, "%d %s", n, strings.Repeat("~", size))); err != nil {

@@ -11,15 +11,15 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// field is a topology with clients that stay through whatever happens to it. Node t1 reaches
-// NATS through links that can be cut; node t2 keeps few events in memory.
+// clusterHarness is a cluster with clients that stay connected through failures. Node t1 reaches NATS through
+// links that can be cut; node t2 keeps few events in memory.
 type clusterHarness struct {
 	t *testing.T
 	*testcluster.Topology
 	clients []clusterClient
 	links   []*proxy
 	p       *producer
-	last    int // the last number that was published
+	last    int // the last published number
 }
 
 type clusterClient struct {
@@ -59,7 +59,7 @@ func newClusterHarness(t *testing.T, opts testcluster.Options) *clusterHarness {
 	return f
 }
 
-// settle connects clients: through nginx, to each node, and some that end and begin again.
+// connectClients connects clients through nginx and to each node, and one client that is restarted.
 func (f *clusterHarness) connectClients() {
 	f.t.Helper()
 	join := func(name, url, user string, lives int) {
@@ -78,18 +78,18 @@ func (f *clusterHarness) connectClients() {
 	}
 }
 
-// survive publishes while something fails, and compares what every client has. What fails must
-// have been repaired when fail returns.
+// publishDuring publishes during a failure, and compares the events of every client. fail returns after the
+// repair.
 func (f *clusterHarness) publishDuring(name string, fail func(t *testing.T)) {
 	f.publishBatchDuring(350, name, fail)
 }
 
-// publishBatchDuring does so with a batch of a size.
+// publishBatchDuring is publishDuring with a number of events.
 func (f *clusterHarness) publishBatchDuring(batch int, name string, fail func(t *testing.T)) {
 	f.t.Helper()
 	f.t.Run(name, func(t *testing.T) {
 		first, last := f.last+1, f.last+batch
-		f.last = last + 7 - last%7 // the last number is one for all
+		f.last = last + 7 - last%7 // the last event is for all users
 		var publishing sync.WaitGroup
 		publishing.Go(func() { f.p.publish(first, last) })
 		f.p.awaitStored(first + 100)
@@ -107,12 +107,12 @@ func (f *clusterHarness) publishBatchDuring(batch int, name string, fail func(t 
 			first, f.last, failed.Round(time.Millisecond), stored.Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
 		awaitTopology(t, f.Topology)
 		if t.Failed() {
-			f.t.FailNow() // what comes next would only repeat it
+			f.t.FailNow() // later failures would only repeat it
 		}
 	})
 }
 
-// isolate cuts node t1 off from NATS for as long as f runs: nothing passes, and nobody is told.
+// isolate cuts node t1 off from NATS while a function runs: no byte passes, and no connection is reset.
 func (f *clusterHarness) isolate(while func()) {
 	for _, link := range f.links {
 		link.shut()
@@ -134,7 +134,7 @@ func (f *clusterHarness) leader(t *testing.T) *testcluster.NATSServer {
 	return s
 }
 
-// consumers returns the names of the consumers that there are, with a prefix.
+// consumers returns the names of consumers that have a prefix.
 func (f *clusterHarness) consumers(t *testing.T, prefix string) (names []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), topologyTimeout)
@@ -151,7 +151,7 @@ func (f *clusterHarness) consumers(t *testing.T, prefix string) (names []string)
 	return names
 }
 
-// host returns the server of a consumer; nil for one that has gone.
+// host returns the server of a consumer; nil if the consumer no longer exists.
 func (f *clusterHarness) host(t *testing.T, consumer string) *testcluster.NATSServer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -164,7 +164,7 @@ func (f *clusterHarness) host(t *testing.T, consumer string) *testcluster.NATSSe
 	return host
 }
 
-// pause stops a server for a while, with its connections open.
+// pause suspends a server for a while; its connections stay open.
 func pause(t *testing.T, s *testcluster.NATSServer, d time.Duration) {
 	t.Helper()
 	t.Logf("%s is paused", s.Name())
@@ -177,7 +177,7 @@ func pause(t *testing.T, s *testcluster.NATSServer, d time.Duration) {
 	}
 }
 
-// end asks a process to end, as an operator does, and waits for it.
+// terminate sends SIGTERM to a process, as operators do, and waits for its end.
 func terminate(t *testing.T, p *testcluster.Process) {
 	t.Helper()
 	if err := p.Term(); err != nil {
@@ -190,7 +190,7 @@ func terminate(t *testing.T, p *testcluster.Process) {
 	}
 }
 
-// again kills a process and starts it anew.
+// killAndRestart sends SIGKILL to a process and starts it again.
 func killAndRestart(t *testing.T, p *testcluster.Process) {
 	t.Helper()
 	t.Logf("%s is killed", p.Name())

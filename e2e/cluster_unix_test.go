@@ -17,8 +17,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestClusterCommand runs `go run ./cmd/tidemark-cluster` (built before): what dies is started again, and
-// nothing outlives the command, also when it is killed itself.
+// TestClusterCommand runs the command of `go run ./cmd/tidemark-cluster`: it restarts processes that end, and none
+// of them outlives the command, also when the command is killed.
 func TestClusterCommand(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

@@ -14,10 +14,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// mine is the subject of the user who is me.
+// mine is the subject of the user me.
 const mine = "notifications.user." + me
 
-// testConsoleToken connects, resumes and publishes with the rights of a token alone.
+// testConsoleToken connects, resumes and publishes with the rights of a token.
 func (b *browser) testConsoleToken(t *testing.T) {
 	const before, total = 14, 42
 	sign, file := tokens(t)
@@ -60,7 +60,7 @@ func (b *browser) testConsoleToken(t *testing.T) {
 	page.await(`/expired/.test(document.querySelector('#connection-note').textContent)`)
 }
 
-// testConsoleKey publishes with an API key, and with others.
+// testConsoleKey publishes with an API key, and with wrong ones.
 func (b *browser) testConsoleKey(t *testing.T) {
 	key, line, err := auth.NewAPIKey("shop", "notifications.user.*")
 	if err != nil {
@@ -92,7 +92,7 @@ func (b *browser) testConsoleKey(t *testing.T) {
 	}
 }
 
-// tokens returns how to sign claims, and the file with the secret.
+// tokens returns a function that signs claims, and the file of the secret.
 func tokens(t *testing.T) (sign func(claims string) string, file string) {
 	t.Helper()
 	const secret = "a secret of thirty-two bytes, or more"
@@ -115,7 +115,7 @@ func tokens(t *testing.T) (sign func(claims string) string, file string) {
 	}, file
 }
 
-// connectWith gives the console a token, as somebody who types it.
+// connectWith types a token into the console and connects.
 func (p *tab) connectWith(token string) {
 	p.t.Helper()
 	p.fill(`#connect [name=token]`, token)
@@ -127,7 +127,7 @@ func (p *tab) key(key string) {
 	p.fill(`#publish [name=key]`, key)
 }
 
-// fill also empties a field, which chromedp.SetValue takes for a failure.
+// fill types a value. It also empties a field, which chromedp.SetValue reports as a failure.
 func (p *tab) fill(field, value string) {
 	p.t.Helper()
 	eval[string](p, fmt.Sprintf(`document.querySelector(%q).value = %q`, field, value))
@@ -138,7 +138,7 @@ func (p *tab) awaitPublished(note string) {
 	p.await(fmt.Sprintf(`document.querySelector('#publish-note').className.includes('good') && document.querySelector('#publish-note').textContent.startsWith(%q)`, note))
 }
 
-// refusedPublish takes away what the page said of an earlier one before it asks.
+// refusedPublish clears the note of an earlier publish, publishes, and waits for the rejection.
 func (p *tab) refusedPublish(data, subject string) {
 	p.t.Helper()
 	eval[bool](p, `document.querySelector('#publish-note').className = '', true`)

@@ -28,7 +28,7 @@ func TestConsole(t *testing.T) {
 	t.Run("docs", b.testDocs)
 }
 
-// consoleErrors are what a page should not have: errors, and requests to other origins.
+// consoleErrors collects errors of a page, and its requests to other origins.
 type consoleErrors struct {
 	mu    sync.Mutex
 	found []string
@@ -49,7 +49,7 @@ func (c *consoleErrors) want(t *testing.T) {
 	}
 }
 
-// openConsole opens the console and notes what it complains of.
+// openConsole opens the console and collects its errors.
 func (b *browser) openConsole(t *testing.T, s *service, query string) (*tab, *consoleErrors) {
 	t.Helper()
 	p, c := b.open(t, "about:blank"), &consoleErrors{}
@@ -72,7 +72,7 @@ func (b *browser) openConsole(t *testing.T, s *service, query string) (*tab, *co
 	return p, c
 }
 
-// testConsole cuts the connection while events are published, and counts what comes.
+// testConsole cuts the connection while events are published, and counts the events of the console.
 func (b *browser) testConsole(t *testing.T) {
 	const before, total = 21, 70
 	s := serve(t)
@@ -101,7 +101,7 @@ func (b *browser) testConsole(t *testing.T) {
 	page.await(`document.querySelector('#publish-note').className.includes('bad')`)
 	page.awaitNode("Connections", "1")
 	page.awaitNode("Stored", "1 – 71")
-	if left := consoleErrors.without("/publish"); len(left) > 0 { // the refused publish is one, as it must be
+	if left := consoleErrors.without("/publish"); len(left) > 0 { // the rejected publish is one of them
 		t.Errorf("the page: %s", strings.Join(left, "\n"))
 	}
 
@@ -113,7 +113,7 @@ func (b *browser) testConsole(t *testing.T) {
 	}
 }
 
-// without are the consoleErrors that hold none of these texts.
+// without returns the errors that contain none of the texts.
 func (c *consoleErrors) without(texts ...string) (others []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,7 +122,7 @@ func (c *consoleErrors) without(texts ...string) (others []string) {
 	})
 }
 
-// testConsoleProblems: a position that cannot be read, a feed that refuses, a node that dies.
+// testConsoleProblems: a position that cannot be parsed, a feed that rejects the request, a node that is killed.
 func (b *browser) testConsoleProblems(t *testing.T) {
 	s := serve(t)
 	p := newProducer(t, s)
@@ -147,7 +147,7 @@ func (b *browser) testConsoleProblems(t *testing.T) {
 	page.await(`document.querySelector('#connection-note').textContent.includes('secret.>')`)
 }
 
-// testConsoleKeyboard reaches and uses everything without a pointer.
+// testConsoleKeyboard reaches and uses all controls by keyboard.
 func (b *browser) testConsoleKeyboard(t *testing.T) {
 	s := serve(t)
 	newProducer(t, s).publish(1, 3)
@@ -180,7 +180,7 @@ func (b *browser) testConsoleKeyboard(t *testing.T) {
 	consoleErrors.want(t)
 }
 
-// walkRows goes into the table, opens an event and comes back to the scroller.
+// walkRows moves into the table, opens an event, and returns to the scroller.
 func (p *tab) walkRows(t *testing.T) {
 	t.Helper()
 	run(p, chromedp.KeyEvent(kb.ArrowDown))
@@ -191,7 +191,7 @@ func (p *tab) walkRows(t *testing.T) {
 	}
 }
 
-// testConsoleMany floods the page. It counts all, and keeps a bounded number of rows.
+// testConsoleMany publishes many events. The console counts all of them and keeps a bounded number of rows.
 func (b *browser) testConsoleMany(t *testing.T) {
 	const total = 4000
 	s := serve(t)
@@ -217,7 +217,7 @@ func (b *browser) testConsoleMany(t *testing.T) {
 	consoleErrors.want(t)
 }
 
-// publish fills in the page's form and sends it.
+// publish fills in the form and sends it.
 func (p *tab) publish(typ, data string, subject ...string) {
 	p.t.Helper()
 	for _, s := range subject {
@@ -239,7 +239,7 @@ func (p *tab) awaitNumber(n int) {
 	p.await(fmt.Sprintf(`(%s).includes(%d)`, rowNumbers, n))
 }
 
-// rowNumbers are those of the events in the table, the oldest first.
+// rowNumbers evaluates to the numbers of the events in the table, oldest first.
 const rowNumbers = `[...document.querySelectorAll('tbody tr')].filter(r => r.event && parseInt(r.event.data)).map(r => parseInt(r.event.data)).reverse()`
 
 func (p *tab) wantRows(t *testing.T, want []int) {
@@ -252,7 +252,7 @@ func (p *tab) awaitNode(name, value string) {
 	p.await(fmt.Sprintf(`[...document.querySelectorAll('#node dt')].some(dt => dt.textContent === %q && dt.nextSibling.textContent === %q)`, name, value))
 }
 
-// shows tests whether the console lists an event.
+// shows returns JavaScript that reports whether the console lists an event.
 func shows(typ, subject, data string) (js string) {
 	return fmt.Sprintf(`[...document.querySelectorAll('tbody tr')].some(r => r.event && r.querySelector('.type').textContent === %q && r.querySelector('.subject').textContent === %q && r.querySelector('button').textContent.includes(%q))`, typ, subject, data)
 }

@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// dialWithBuffer makes connections that take little before they are read.
+// dialWithBuffer dials connections with a small receive buffer.
 func dialWithBuffer(bytes int) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)

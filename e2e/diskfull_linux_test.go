@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark/tidemark/streams"
 )
 
-// mountDisk mounts a file system of 64 MiB, which needs root, until the test ends.
+// mountDisk mounts a file system of 64 MiB until the test ends. It needs root.
 func mountDisk(t *testing.T, dir string) error {
 	t.Helper()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
@@ -33,7 +33,7 @@ func mountDisk(t *testing.T, dir string) error {
 	return nil
 }
 
-// fillDisk leaves no room.
+// fillDisk fills the disk.
 func fillDisk(t *testing.T, dir string) (free func()) {
 	t.Helper()
 	name := filepath.Join(dir, "filler")
@@ -54,8 +54,8 @@ func fillDisk(t *testing.T, dir string) (free func()) {
 	}
 }
 
-// smallStream is a directory with the built-in stream, of 32 MiB at most: the embedded server
-// refuses a stream that its disk could not hold.
+// smallStream returns a directory with the built-in stream, bounded to 32 MiB: the embedded server rejects a
+// stream that its disk cannot hold.
 func smallStream(t *testing.T) (dir string) {
 	t.Helper()
 	builtin, err := streams.Builtin()
@@ -80,8 +80,8 @@ func streamDir(t *testing.T, cfg jetstream.StreamConfig) (dir string) {
 	return dir
 }
 
-// TestFullDisk: while nothing can be stored nothing is acknowledged, and what is stored is
-// read; once there is room, all goes on without a restart.
+// TestFullDisk: while the disk is full, no publish is acknowledged and stored events are delivered. Once there is
+// room, publishing works without a restart.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	const before = 210
@@ -91,7 +91,7 @@ func TestFullDisk(t *testing.T) {
 		t.Skip(err)
 	}
 	s := serve(t, "--nats.embedded.dir="+disk, "--streams.dir="+smallStream(t), "--sse.heartbeat=1s")
-	t.Cleanup(s.kill) // before the disk is taken away
+	t.Cleanup(s.kill) // before the disk is unmounted
 	live := follow(t, "live", s.url("/events?user=42"), 0)
 	live.awaitOpen(1)
 	p := newProducer(t, s)
@@ -118,7 +118,7 @@ func TestFullDisk(t *testing.T) {
 	eventually(t, "all is well", func() bool { return s.storeReports(http.StatusOK, "ok") })
 }
 
-// storeReports looks at /readyz.
+// storeReports compares the store in /readyz.
 func (s *service) storeReports(status int, want string) bool {
 	s.t.Helper()
 	resp, err := direct.Get(s.url("/readyz"))
@@ -153,7 +153,7 @@ func (s *service) post(subject string) (status int, answer string) {
 	return resp.StatusCode, string(raw)
 }
 
-// wantPublishRefused: a publisher over HTTP is answered that the event is not, or may not be, stored.
+// wantPublishRefused: the response to a publish over HTTP says that the event is not, or may not be, stored.
 func (s *service) wantPublishRefused() {
 	s.t.Helper()
 	status, answer := s.post("notifications.user.44")
@@ -163,7 +163,7 @@ func (s *service) wantPublishRefused() {
 	}
 }
 
-// wantWritable looks at the metric of the embedded store.
+// wantWritable compares the metric of the embedded store.
 func (s *service) wantWritable(want int) {
 	s.t.Helper()
 	line := fmt.Sprintf("\ntidemark_store_writable %d\n", want)

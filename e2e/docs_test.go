@@ -10,8 +10,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// testDocs reads the description of the API as a visitor does, and wants the console empty: a
-// policy that keeps Swagger UI from something shows there alone.
+// testDocs opens the API documentation, whose browser console must stay empty: a policy that blocks a part of
+// Swagger UI is reported only there.
 func (b *browser) testDocs(t *testing.T) {
 	s := serve(t)
 	page := b.open(t, "about:blank")

@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// TestDocumentsRun types the sh blocks of docs that follow a comment `<!-- run -->`, each page
-// against a service of its own. Every line must end well; curl may end by its -m.
+// TestDocumentsRun runs the sh blocks of docs below a comment `<!-- run -->`, each page against its own service.
+// Every line must succeed; curl may end by its -m.
 func TestDocumentsRun(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -66,16 +66,16 @@ func blockLines(t *testing.T, page, mark string) (lines []string) {
 	return lines
 }
 
-// reader types the lines of a page.
+// documentShell runs the lines of a page.
 type documentShell struct {
 	t         *testing.T
 	service   *service
 	operators string // admin.addr
 	dir       string
-	key       string // in $KEY, where the page has it; it may publish and list connections
+	key       string // the value of $KEY in pages; it may publish and list connections
 }
 
-// makeKey returns the file that the node knows the key by.
+// makeKey creates the API key, and returns the file for the node.
 func (d *documentShell) makeKey() (file string) {
 	d.t.Helper()
 	key, line, err := auth.NewAPIKey("reader", "notifications.>", auth.PresenceRight)
@@ -89,8 +89,8 @@ func (d *documentShell) makeKey() (file string) {
 	return file
 }
 
-// shell is what the lines are typed into: `tidemark` is the command that the tests built, and curl fails
-// where it is answered with an error, unless that is about something that is not there.
+// shell is the environment of the lines: `tidemark` is the command that the tests built. curl fails on error
+// responses, except for those about something that does not exist.
 const shell = `
 tidemark() { "$COMMAND_UNDER_TEST" "$@"; }
 curl() {
@@ -101,7 +101,7 @@ curl() {
 }
 `
 
-// runLine runs a line as written, but for the addresses.
+// runLine runs a line as written, with the addresses of the test.
 func (d *documentShell) runLine(line string) {
 	t, s := d.t, d.service
 	t.Helper()
@@ -122,7 +122,7 @@ func (d *documentShell) runLine(line string) {
 	expectGap(t, line, string(out))
 }
 
-// expectGap holds the lines with a position of another incarnation to what the pages say of them.
+// expectGap compares the output of lines with a position of another incarnation with what the pages say.
 func expectGap(t *testing.T, line, out string) {
 	t.Helper()
 	wanted := strings.Contains(line, "-zzzzzz") || strings.Contains(line, "-aaaaaa")
