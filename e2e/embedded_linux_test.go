@@ -13,14 +13,14 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// embedded is a service whose embedded NATS server is reached from another network.
+// embedded is a service whose embedded NATS server is reachable from another network.
 type embedded struct {
 	*otherNetwork
 	*service
-	nats string // where producers of that network connect
+	nats string // the address for producers of that network
 }
 
-// serveNATS starts it with a configuration of users or of a nats-server file.
+// serveNATS starts the service with a configuration of users or of a nats-server file.
 func serveNATS(t *testing.T, network *otherNetwork, yaml string, flags ...string) *embedded {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(freeAddr(t))
@@ -48,7 +48,7 @@ func (e *embedded) publish(t *testing.T, subject, data string, env []string, fla
 	return string(b), err
 }
 
-// hashed is what `tidemark nats-password` makes of a password.
+// hashed returns the output of `tidemark nats-password` for a password.
 func hashed(t *testing.T, password string) string {
 	t.Helper()
 	cmd := exec.Command(command(t), "nats-password")
@@ -64,8 +64,8 @@ func login(user, password string) []string {
 	return []string{"NATS_USER=" + user, "NATS_PASSWORD=" + password}
 }
 
-// TestEmbeddedUsers_ProducersOfAnotherNetwork_ByPassword: only the right password stores an event, and
-// only for subjects that the user may publish to.
+// TestEmbeddedUsers_ProducersOfAnotherNetwork_ByPassword: only the right password stores an event, and only to
+// subjects that the user may publish to.
 func TestEmbeddedUsers_ProducersOfAnotherNetwork_ByPassword(t *testing.T) {
 	t.Parallel()
 	e := serveNATS(t, newOtherNetwork(t), fmt.Sprintf(`
@@ -79,7 +79,7 @@ nats:
 	for i, c := range []struct {
 		subject string
 		env     []string
-		want    string // of a refusal; empty where it is stored
+		want    string // part of the error; empty if the event is stored
 	}{
 		{"notifications.user.42", nil, "refuses the login"},
 		{"notifications.user.42", login("orders", "wrong"), "refuses the login"},
@@ -97,8 +97,8 @@ nats:
 	wantExactly(t, "the subscriber", []int{5, 6}, sub.numbers)
 }
 
-// TestEmbeddedConfig_ProducersOfAnotherNetwork_ByTLS: a producer checks the certificate of the embedded
-// server, and is checked by it.
+// TestEmbeddedConfig_ProducersOfAnotherNetwork_ByTLS: a producer and the embedded server verify each other's
+// certificate.
 func TestEmbeddedConfig_ProducersOfAnotherNetwork_ByTLS(t *testing.T) {
 	t.Parallel()
 	network := newOtherNetwork(t)
@@ -135,7 +135,7 @@ accounts {
 	wantExactly(t, "the subscriber", []int{3}, sub.numbers)
 }
 
-// TestEmbedded_WithoutLogin_StaysOnLoopback tries every way to open the server by mistake.
+// TestEmbedded_WithoutLogin_StaysOnLoopback tries every way to expose the server by mistake.
 func TestEmbedded_WithoutLogin_StaysOnLoopback(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

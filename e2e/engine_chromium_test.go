@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// newChromium starts Chromium, by its own protocol.
+// newChromium starts Chromium, which chromedp controls.
 func newChromium(t *testing.T) (b *browser, missing string) {
 	t.Helper()
 	path, missing := lookBrowser("chromium", "chromium-browser", "google-chrome")
@@ -35,7 +35,7 @@ func newChromium(t *testing.T) (b *browser, missing string) {
 	return b, ""
 }
 
-// newBrowser starts Chromium alone, for what the engines do alike.
+// newBrowser starts Chromium alone, for cases that do not differ among engines.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	b, missing := newChromium(t)
@@ -63,7 +63,7 @@ type chromiumTab struct {
 
 func newChromiumTab(browser context.Context) (*chromiumTab, error) {
 	ctx, cancel := chromedp.NewContext(browser)
-	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context
+	if err := chromedp.Do(ctx); err != nil { // the tab is closed with this context
 		cancel()
 		return nil, err
 	}
@@ -97,8 +97,7 @@ func during[T any](ctx context.Context, c *chromiumTab, action chromedp.Action[T
 	})
 }
 
-// withDeadline runs something in the tab, whose context is chromedp's own, for as long as
-// another context lasts.
+// withDeadline runs a function in the context of the tab, with the deadline of ctx.
 func withDeadline(ctx context.Context, c *chromiumTab, do func(ctx context.Context) error) error {
 	deadline, _ := ctx.Deadline()
 	own, cancel := context.WithDeadline(c.ctx, deadline)
@@ -106,7 +105,7 @@ func withDeadline(ctx context.Context, c *chromiumTab, do func(ctx context.Conte
 	return do(own)
 }
 
-// run does what only Chromium's protocol can.
+// run executes an action that only the protocol of Chromium has.
 func run[T any](p *tab, action chromedp.Action[T]) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, waitTimeout)

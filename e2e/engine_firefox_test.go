@@ -16,7 +16,7 @@ import (
 	"github.com/coder/websocket/wsjson"
 )
 
-// newFirefox starts Firefox, by WebDriver BiDi, which it speaks without a driver beside it.
+// newFirefox starts Firefox, which is controlled by WebDriver BiDi, without a driver process.
 func newFirefox(t *testing.T) (b *browser, missing string) {
 	t.Helper()
 	path, missing := lookBrowser("firefox-esr", "firefox")
@@ -63,7 +63,7 @@ type bidi struct {
 	mu      sync.Mutex
 	last    int
 	waiting map[int]chan bidiAnswer
-	err     error // why nothing is answered any more
+	err     error // why the connection has ended
 }
 
 type bidiAnswer struct {
@@ -82,7 +82,7 @@ func dialBidi(t *testing.T, url string) *bidi {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadLimit(64 << 20) // an event of 1 MB is looked at, and escaped
+	conn.SetReadLimit(64 << 20) // an event of 1 MB, escaped
 	d := &bidi{conn: conn, waiting: map[int]chan bidiAnswer{}}
 	d.reading.Go(d.read)
 	t.Cleanup(func() {
@@ -113,7 +113,7 @@ func (d *bidi) read() {
 	}
 }
 
-// call blocks until the command is answered, or ctx ends.
+// call blocks until the response arrives, or ctx ends.
 func (d *bidi) call(ctx context.Context, method string, params, result any) error {
 	d.mu.Lock()
 	if d.err != nil {
@@ -124,7 +124,7 @@ func (d *bidi) call(ctx context.Context, method string, params, result any) erro
 	id, answered := d.last, make(chan bidiAnswer, 1)
 	d.waiting[id] = answered
 	d.mu.Unlock()
-	// A write whose context ends would take the whole connection with it.
+	// A write whose context ends would close the connection.
 	if err := wsjson.Write(context.WithoutCancel(ctx), d.conn, map[string]any{"id": id, "method": method, "params": params}); err != nil {
 		return err
 	}

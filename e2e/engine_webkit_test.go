@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// newWebKit starts WebKitGTK's small browser by WebDriver, on a display that nobody sees.
+// newWebKit starts the small browser of WebKitGTK by WebDriver, on a virtual display.
 func newWebKit(t *testing.T) (b *browser, missing string) {
 	t.Helper()
 	driver, missing := lookBrowser("WebKitWebDriver")
@@ -51,7 +51,7 @@ func newWebKit(t *testing.T) (b *browser, missing string) {
 	if err := d.call(ctx, http.MethodGet, "/window", nil, &d.first); err != nil {
 		t.Fatalf("WebKitGTK: %v", err)
 	}
-	t.Cleanup(func() { // before the driver is killed, which would leave the browser behind
+	t.Cleanup(func() { // before the driver is killed: the browser would outlive it
 		ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 		defer cancel()
 		_ = d.call(ctx, http.MethodDelete, "", nil, nil)
@@ -59,7 +59,7 @@ func newWebKit(t *testing.T) (b *browser, missing string) {
 	return &browser{root: p.cmd.Process.Pid, opener: d.open}, ""
 }
 
-// displayNumber is the line that Xvfb writes when it is ready, between whatever it complains of.
+// displayNumber returns the line that Xvfb writes when it is ready, among its warnings.
 func displayNumber(file string) string {
 	text, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(text)) {
@@ -70,19 +70,17 @@ func displayNumber(file string) string {
 	return ""
 }
 
-// webDriver is a session of WebDriver (w3.org/TR/webdriver2). It has one tab at a time, so that
-// tabs take turns.
+// webDriver is a session of WebDriver (w3.org/TR/webdriver2). It has one current tab, so that tabs take turns.
 type webDriver struct {
 	url string
-	// first is the tab that there was at the beginning. It stays: another is opened from one that
-	// is there.
+	// first is the initial tab. It stays open: a new tab is opened from an existing one.
 	first string
 	mu    sync.Mutex
-	// at is the tab that commands go to.
+	// at is the current tab.
 	at string
 }
 
-// call blocks until the command is answered, or ctx ends.
+// call blocks until the response arrives, or ctx ends.
 func (d *webDriver) call(ctx context.Context, method, path string, params, result any) error {
 	var body bytes.Buffer
 	if method == http.MethodPost {
@@ -122,12 +120,12 @@ func (d *webDriver) open(ctx context.Context) (window, error) {
 		return nil, err
 	}
 	var created struct{ Handle string }
-	// A tab would be in the background, and what it does would be put off, as soon as there is another.
+	// A new window instead of a tab: a tab in the background would run its timers late.
 	err := d.call(ctx, http.MethodPost, "/window/new", map[string]any{"type": "window"}, &created)
 	return &webDriverTab{d, created.Handle}, err
 }
 
-// turnTo makes a tab the one that commands go to. The lock is held.
+// turnTo makes a tab the current one. The lock is held.
 func (d *webDriver) turnTo(ctx context.Context, handle string) error {
 	if d.at == handle {
 		return nil
@@ -144,7 +142,7 @@ type webDriverTab struct {
 	handle string
 }
 
-// command is one in this tab.
+// command sends a command to this tab.
 func (w *webDriverTab) command(ctx context.Context, method, path string, params, result any) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

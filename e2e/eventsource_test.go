@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestEventSource is about the one client that nobody can mend: the browser's own.
+// TestEventSource runs the EventSource of the browsers, which no update of Tidemark can change.
 func TestEventSource(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -38,7 +38,7 @@ func (p *tab) await(js string) {
 	eventually(p.t, p.engine+": "+js, func() bool { return eval[bool](p, js) })
 }
 
-// wantExactly waits for the last of the numbers and compares all that came.
+// wantExactly waits for the last number and compares all that were received.
 func (p *tab) wantExactly(source int, want []int) {
 	p.t.Helper()
 	numbers := func() []int { return eval[[]int](p, fmt.Sprintf("numbers(%d)", source)) }
@@ -46,8 +46,8 @@ func (p *tab) wantExactly(source int, want []int) {
 	p.t.Logf("EventSource %d of %s: %d events over %d connections", source, p.engine, len(numbers()), eval[int](p, fmt.Sprintf("heard[%d].opens.length", source)))
 }
 
-// testComesBack cuts one EventSource again and again, and kills the service under it and
-// under one that has no proxy and so finds its port closed.
+// testComesBack cuts one EventSource repeatedly, and kills the service of it and of an EventSource without a
+// proxy, which finds the port closed.
 func (e engines) testComesBack(t *testing.T) {
 	const total, kills = 805, 2
 	origin := recorder(t)
@@ -97,7 +97,7 @@ func (e engines) testComesBack(t *testing.T) {
 	p.checkStored(total)
 }
 
-// testExactData sends what a naive server breaks.
+// testExactData publishes data that a simple server would break.
 func (e engines) testExactData(t *testing.T) {
 	origin := recorder(t)
 	s := serve(t, "--http.cors.origins="+origin)
@@ -111,7 +111,7 @@ func (e engines) testExactData(t *testing.T) {
 	}
 }
 
-// testGap names positions that cannot be resumed. The page is told, and goes on.
+// testGap connects with positions that cannot be resumed: the page receives the gap, and then live events.
 func (e engines) testGap(t *testing.T) {
 	origin := recorder(t)
 	s := serve(t, "--http.cors.origins="+origin)

@@ -17,8 +17,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestExamplePages_ProgramIsKilledAndStarted_ShowEveryEventOnce opens the pages of examples in Chromium,
-// and kills the programs that embed a feed under them. That these run is tested in examples.
+// TestExamplePages_ProgramIsKilledAndStarted_ShowEveryEventOnce opens the pages of examples in Chromium, and kills
+// their programs. The tests of examples run the programs themselves.
 func TestExamplePages_ProgramIsKilledAndStarted_ShowEveryEventOnce(t *testing.T) {
 	t.Parallel()
 	chromium, missing := newChromium(t)
@@ -31,7 +31,7 @@ func TestExamplePages_ProgramIsKilledAndStarted_ShowEveryEventOnce(t *testing.T)
 	}
 }
 
-// exampleProgram is a program of examples, with a NATS server of its own.
+// exampleProgram is a program of examples, with its own NATS server.
 type exampleProgram struct {
 	t           *testing.T
 	name, built string
@@ -66,7 +66,7 @@ func (e *exampleProgram) run() *process {
 	return p
 }
 
-// list is the text of each line that a page of examples shows.
+// list returns the lines that a page of examples shows.
 func list(page *tab) []string {
 	return eval[[]string](page, "[...document.querySelectorAll('#events li')].map(li => li.textContent)")
 }

@@ -17,8 +17,8 @@ import (
 
 const tailPrefix, replayPrefix = "tidemark-tail-", "tidemark-replay-"
 
-// TestFailures breaks one part after the other of three nodes, three NATS servers and nginx,
-// under clients that stay, and counts what each of them has.
+// TestFailures breaks the parts of a cluster one by one (three nodes, three NATS servers and nginx), and counts
+// the events of clients that stay connected.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -43,7 +43,7 @@ func TestFailures(t *testing.T) {
 	f.publishDuring("the host of a tail is killed", func(t *testing.T) {
 		var host *testcluster.NATSServer
 		eventually(t, "a tail", func() bool {
-			for _, tail := range f.consumers(t, tailPrefix) { // none while they are made anew
+			for _, tail := range f.consumers(t, tailPrefix) { // none while nodes recreate them
 				if on := f.host(t, tail); on != nil {
 					host = on
 				}
@@ -99,11 +99,11 @@ func TestFailures(t *testing.T) {
 	f.p.checkStored(f.last)
 }
 
-// replayHostDies lets a client read everything from the stream, slowly, and kills the server
-// of its consumer in the middle.
+// replayHostDies lets a client replay the whole stream, slowly, and kills the server of its consumer during the
+// replay.
 func (f *clusterHarness) replayHostDies(t *testing.T) {
-	const smallBuffer = 32 << 10 // with far less it would take minutes
-	up := f.p.stored.Load()      // what has come meanwhile is awaited by all others
+	const smallBuffer = 32 << 10 // a much smaller one would take minutes
+	up := f.p.stored.Load()      // the other clients wait for the rest
 	slow := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialWithBuffer(smallBuffer)}}
 	others := f.consumers(t, replayPrefix)
 	resp, err := slow.Get(f.Nodes[1].URL + "/events?user=" + me + "&from=all")
@@ -152,7 +152,7 @@ func (f *clusterHarness) replayHostDies(t *testing.T) {
 	}
 }
 
-// lead makes a server the stream's leader.
+// lead makes a server the leader of the stream.
 func (f *clusterHarness) lead(server *testcluster.NATSServer) {
 	f.t.Helper()
 	nc, err := nats.Connect(f.NATSURL())
@@ -174,6 +174,6 @@ func (f *clusterHarness) diskIsFull(t *testing.T, disk string) {
 	f.p.awaitStored(f.last - 10)
 	t.Logf("with a full disk %d events were stored; the leader is %s", f.p.stored.Load()-from, f.leader(t).Name())
 	free()
-	terminate(t, f.NATS[0].Process) // it refuses to store until then
+	terminate(t, f.NATS[0].Process) // it rejects publishes until its restart
 	restart(t, f.NATS[0].Process)
 }

@@ -15,17 +15,17 @@ import (
 	"github.com/tidemark/tidemark/pkg/client"
 )
 
-// direct is an HTTP client that keeps no connection, for the goroutines of one would
-// outlive the test, and that trusts the certificates that tests make.
+// direct is an HTTP client without idle connections, whose goroutines would outlive the test. It trusts the
+// certificates of tests.
 var direct = &http.Client{Transport: &http.Transport{
 	DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 }}
 
-// follower is a program on pkg/client with a state file.
+// follower is a program with pkg/client and a state file.
 type follower struct {
 	t     *testing.T
 	name  string
-	lives int // events that a life of the program lasts; 0 for one life
+	lives int // events after which the program restarts; 0 for never
 	opts  client.Options
 
 	mu     sync.Mutex
@@ -34,7 +34,7 @@ type follower struct {
 	gaps   []client.Gap
 	closes []client.Close
 	losses int
-	// refusals are answers other than 200, by which an EventSource would be lost.
+	// refusals are responses other than 200, after which an EventSource would give up.
 	refusals []string
 }
 
@@ -65,7 +65,7 @@ func follow(t *testing.T, name, url string, eventsPerLife int) *follower {
 	f.opts = client.Options{
 		URL: url, HTTPClient: &http.Client{Transport: f}, State: client.FileState(filepath.Join(t.TempDir(), "position")),
 		MinBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
-		IdleTimeout: 2500 * time.Millisecond, // the services here send a heartbeat each second
+		IdleTimeout: 2500 * time.Millisecond, // the services of these tests send a heartbeat each second
 		OnDisconnect: func(error, time.Duration) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -85,8 +85,7 @@ func follow(t *testing.T, name, url string, eventsPerLife int) *follower {
 
 var errOver = errors.New("the test is over")
 
-// live is one run of the program. It ends as a well-behaved one does: what it has handled it
-// has saved.
+// live runs the program once. At its end, the position of the last handled event is saved.
 func (f *follower) live(ctx context.Context) {
 	handled := 0
 	for ev, err := range client.Follow(ctx, f.opts) {
@@ -137,7 +136,7 @@ func (f *follower) awaitOpen(connections int) {
 	})
 }
 
-// wantExactly waits for the last of the numbers and compares all that came.
+// wantExactly waits for the last number and compares all that were received.
 func (f *follower) wantExactly(want []int) {
 	f.t.Helper()
 	wantExactly(f.t, f.name, want, f.numbers)
@@ -154,7 +153,7 @@ func (f *follower) wantExactly(want []int) {
 	f.t.Logf("%s: %d events over %d connections; %d lost", f.name, len(f.got), len(f.opens), f.losses)
 }
 
-// wantExactly waits until the last wanted number has come, and compares all of them.
+// wantExactly waits until the last wanted number has been received, and compares all of them.
 func wantExactly(t *testing.T, who string, want []int, numbers func() []int) {
 	t.Helper()
 	last := want[len(want)-1]

@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestFront asks nginx what clients may ask, the honest and the others, while nodes go.
+// TestFront sends honest and forged requests to nginx, also while nodes are down.
 func TestFront(t *testing.T) {
 	t.Parallel()
 	topo := startTopology(t, testcluster.Options{NATS: 2, Nodes: 2, Nginx: true})
@@ -20,7 +20,7 @@ func TestFront(t *testing.T) {
 	t.Run("user of the query", func(t *testing.T) { testFrontQuery(t, topo) })
 
 	topo.Nodes[0].Kill()
-	for range 20 { // also those that nginx sends to the dead one first
+	for range 20 { // nginx sends some of them to the killed node first
 		if got := begin(t, topo.Nginx.URL+"/events?user=42", nil); got.status != http.StatusOK || !strings.Contains(got.text, "tidemark.open") {
 			t.Fatalf("with one node of two: %+v", got)
 		}
@@ -42,10 +42,10 @@ func TestFront(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, n := range topo.Nodes { // not through nginx, which would learn from that
+	for _, n := range topo.Nodes { // not through nginx, which would notice them
 		eventually(t, n.Name()+" is ready", func() bool { return status(n.URL+"/readyz") == http.StatusOK })
 	}
-	// Streams that stay: nginx must let the next one in though none has ended.
+	// These connections stay open: nginx must accept the next one although none has ended.
 	for i := range 10 {
 		resp, err := direct.Get(topo.Nginx.URL + "/events?user=42")
 		if err != nil {
@@ -58,8 +58,8 @@ func TestFront(t *testing.T) {
 	}
 }
 
-// testFrontIdentity: a client is who nginx says, which is nobody for a page of another name,
-// whatever it says itself.
+// testFrontIdentity: the user is the one that nginx names, whatever the client sends. A page of another host name
+// has none.
 func testFrontIdentity(t *testing.T, topo *testcluster.Topology) {
 	const mine, theirs = "notifications.user.42", "notifications.user.43"
 	for name, c := range map[string]struct {
@@ -84,8 +84,7 @@ func testFrontIdentity(t *testing.T, topo *testcluster.Topology) {
 	}
 }
 
-// testFrontQuery: the try-out has the same user for an id that is typed and for one that
-// encodeURIComponent encoded.
+// testFrontQuery: try-user.conf accepts an id as it is typed and as encodeURIComponent encodes it.
 func testFrontQuery(t *testing.T, topo *testcluster.Topology) {
 	for query, id := range map[string]string{
 		"alice.b@example.com": "alice.b@example.com", "alice.b%40example.com": "alice.b@example.com", "alice%2Eb%40example%2ecom": "alice.b@example.com",
@@ -112,8 +111,8 @@ type beginning struct {
 	text        string
 }
 
-// begin reads an answer up to its first event, or its end. Host and Method in the header stand
-// for those of the request.
+// begin reads a response up to its first event, or its end. Host and Method in header stand for those of the
+// request.
 func begin(t *testing.T, url string, header http.Header) beginning {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -12,16 +12,15 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// gateways are the two nodes, the login service, and the proxies in front of both, each with its file
-// from config/.
+// gateways are two nodes, the login service, and the proxies in front of both, each with its file from config/.
 type gateways struct {
 	*testcluster.Topology
 	login *loginService
-	key   string            // that may publish
-	urls  map[string]string // of the proxies that are installed
+	key   string            // with the right to publish
+	urls  map[string]string // of the installed proxies
 }
 
-// startGateways starts all proxies that are installed.
+// startGateways starts the installed proxies.
 func startGateways(t *testing.T) *gateways {
 	t.Helper()
 	key, line, err := auth.NewAPIKey("shop", "notifications.>")
@@ -52,7 +51,7 @@ func startGateways(t *testing.T) *gateways {
 	return g
 }
 
-// addresses are those in the files of the proxies, and those of the test.
+// addresses maps the addresses in the files of the proxies to those of the test.
 func (g *gateways) addresses(t *testing.T) map[string]string {
 	t.Helper()
 	replaced := map[string]string{"127.0.0.1:9090": g.login.addr}
@@ -73,7 +72,7 @@ func (g *gateways) startCaddy(t *testing.T) {
 		return
 	}
 	addr, replaced := freeAddr(t), g.addresses(t)
-	// In clear text, and without the listener for its own API, of which there is one on a machine.
+	// Without TLS, and without the admin listener, whose port exists once on a machine.
 	replaced["events.example.com {"] = "{\n\tadmin off\n\tauto_https off\n}\nhttp://" + addr + " {"
 	dir := t.TempDir()
 	cmd := exec.Command(path, "run", "--adapter", "caddyfile", "--config", renderFile(t, "caddy/Caddyfile", replaced))
@@ -90,7 +89,7 @@ func (g *gateways) startHAProxy(t *testing.T) {
 		}
 	}
 	addr, replaced := freeAddr(t), g.addresses(t)
-	replaced["bind :8080"], replaced["maxconn 32000"] = "bind "+addr, "maxconn 1000" // of few descriptors, maybe
+	replaced["bind :8080"], replaced["maxconn 32000"] = "bind "+addr, "maxconn 1000" // the limit of open files may be low
 	replaced["/etc/haproxy/login.lua"] = filepath.Join(repository(t), "config/haproxy/login.lua")
 	g.urls["HAProxy"] = startProxy(t, exec.Command(path, "-db", "-f", renderFile(t, "haproxy/haproxy.cfg", replaced)), addr)
 }
@@ -123,7 +122,7 @@ func renderFile(t *testing.T, name string, replaced map[string]string) (path str
 	return renderAt(t, filepath.Join(repository(t), "config", name), replaced)
 }
 
-// renderAt writes a copy of a file with other texts. What is to be replaced must be there.
+// renderAt writes a copy of a file with other texts. The file must contain each text that is replaced.
 func renderAt(t *testing.T, file string, replaced map[string]string) (path string) {
 	t.Helper()
 	content, err := os.ReadFile(file)

@@ -16,8 +16,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// TestGateways runs nginx, Caddy and HAProxy with their files from config/, each in front of two nodes
-// and of a login service, as clients meet them: the honest ones and the others.
+// TestGateways runs nginx, Caddy and HAProxy with their files from config/, each in front of two nodes and of a
+// login service, with honest and forged requests.
 func TestGateways(t *testing.T) {
 	t.Parallel()
 	g := startGateways(t)
@@ -73,14 +73,14 @@ type gatewayClient struct {
 	name, url string
 }
 
-// connection is an event stream that is open.
+// connection is an open connection.
 type connection struct {
 	t    *testing.T
 	body io.Closer
 	dec  *sse.Decoder
 }
 
-// get sends a request with the headers as they are spelled.
+// get sends a request. The names of its headers are not canonicalised.
 func (c *gatewayClient) get(t *testing.T, path string, header http.Header) *http.Response {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
@@ -98,7 +98,7 @@ func (c *gatewayClient) get(t *testing.T, path string, header http.Header) *http
 	return resp
 }
 
-// open opens an event stream, and returns it with the subjects that it has.
+// open connects, and returns the connection and its subjects.
 func (c *gatewayClient) open(t *testing.T, header http.Header) (*connection, []string) {
 	t.Helper()
 	resp := c.get(t, "/events", header)
@@ -109,7 +109,7 @@ func (c *gatewayClient) open(t *testing.T, header http.Header) (*connection, []s
 	return opened(t, resp)
 }
 
-// opened reads the beginning of an event stream.
+// opened reads the beginning of a response.
 func opened(t *testing.T, resp *http.Response) (*connection, []string) {
 	t.Helper()
 	conn := &connection{t: t, body: resp.Body, dec: sse.NewDecoder(resp.Body)}
@@ -138,7 +138,7 @@ func (c *connection) next(kind string) sse.Event {
 	}
 }
 
-// subjectsOf are the subjects of a connection of a user.
+// subjectsOf returns the subjects of a connection of a user.
 func subjectsOf(t *testing.T, user string) []string {
 	t.Helper()
 	token, err := subject.Encode(user)
@@ -148,7 +148,7 @@ func subjectsOf(t *testing.T, user string) []string {
 	return []string{"notifications.broadcast", "notifications.user." + token}
 }
 
-// forgedHeaders are headers with an identity or an address, in the spellings that arrive.
+// forgedHeaders are headers with an identity or an address, in the spellings that proxies pass on.
 var forgedHeaders = []string{
 	"X-User", "x-user", "X-USER", "X_User", "X_USER", "x_user", "X-User-Id", "X_User_Id", "X-User-Name", "X-User-Email", "X-Username", "X-Email", "X_Email",
 	"X-User-Expires", "x-user-expires", "X_User_Expires", "X-Auth-User", "X-Auth-Request-User", "X_Auth_Request_User", "X-Auth-Request-Email", "X-Auth-Request-Groups",
@@ -157,10 +157,10 @@ var forgedHeaders = []string{
 	"Forwarded", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Original-Url", "X-Rewrite-Url", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP",
 }
 
-// forged is a value that would be seen wherever it arrives. It is a time in the future, too.
+// forged is a value that can be found wherever it arrives. It is also a time in the future.
 const forged = "2099-09-09T09:09:09Z"
 
-// testForgedHeaders: none of them names the user, and none reaches the login service.
+// testForgedHeaders: no header of the client names the user, and none reaches the login service.
 func (c *gatewayClient) testForgedHeaders(t *testing.T) {
 	mine, nobody := c.login.logIn("bob", time.Hour), c.login.logIn("", time.Hour)
 	c.login.received()
@@ -168,7 +168,7 @@ func (c *gatewayClient) testForgedHeaders(t *testing.T) {
 		if resp := c.get(t, "/events", http.Header{name: {forged}}); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s without a session: %s", name, resp.Status)
 		}
-		// The service accepts the session and names no user: the header of the client must not take its place.
+		// The service accepts the session and names no user: the header of the client must not replace it.
 		if resp := c.get(t, "/events", http.Header{name: {forged}, "Cookie": {nobody}}); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s with a session of no user: %s", name, resp.Status)
 		}
@@ -178,7 +178,7 @@ func (c *gatewayClient) testForgedHeaders(t *testing.T) {
 		}
 		_ = conn.body.Close()
 	}
-	for _, user := range []string{"X-User", "x-user", "X_User"} { // with an end of the grant: all that a node needs
+	for _, user := range []string{"X-User", "x-user", "X_User"} { // with an end of the session, as nodes require it
 		header := http.Header{"Cookie": {nobody}, user: {forged}, strings.ReplaceAll(user+"-Expires", "_", "-"): {forged}}
 		if resp := c.get(t, "/events", header); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%v: %s", header, resp.Status)
@@ -194,8 +194,8 @@ func (c *gatewayClient) testForgedHeaders(t *testing.T) {
 	c.testTakenAway(t, mine)
 }
 
-// testTakenAway: a client cannot make the proxy drop what it has set, which would be a grant without
-// an end: the connection is the user's, or refused.
+// testTakenAway: a client cannot make the proxy drop the headers that the proxy sets, which would be a grant
+// without an end. The connection is that of the user, or rejected.
 func (c *gatewayClient) testTakenAway(t *testing.T, cookie string) {
 	for _, names := range []string{"X-User", "X-User-Expires", "close, X-User, X-User-Expires", "keep-alive, x-user-expires"} {
 		resp := c.get(t, "/events", http.Header{"Connection": {names}, "Cookie": {cookie}})
@@ -229,8 +229,7 @@ func (c *gatewayClient) publish(t *testing.T, user, data string) {
 	}
 }
 
-// testEvents: events arrive while the response goes on, are the user's alone, and are there again
-// after a reconnect.
+// testEvents: events arrive while the response is open, belong to the user, and are replayed after a reconnect.
 func (c *gatewayClient) testEvents(t *testing.T) {
 	for _, user := range []string{"alice.b@example.com", "CN=Alice B, OU=People " + c.name, "100% " + c.name} {
 		cookie := c.login.logIn(user, time.Hour)
@@ -259,8 +258,8 @@ func (c *gatewayClient) testEvents(t *testing.T) {
 	}
 }
 
-// testSessionEnds: the connection ends with its session, whatever end the client claims, and the next
-// one is the login service's to decide about.
+// testSessionEnds: the connection ends with its session, whatever end the client sends, and the login service
+// decides about the next one.
 func (c *gatewayClient) testSessionEnds(t *testing.T) {
 	conn, cookie, end := c.openBriefly(t)
 	ev := conn.next("tidemark.close")
@@ -280,8 +279,8 @@ func (c *gatewayClient) testSessionEnds(t *testing.T) {
 	_ = conn.body.Close()
 }
 
-// openBriefly opens a connection whose session ends soon: after 3 s, or later on a machine that is too slow
-// to open it by then.
+// openBriefly opens a connection whose session ends after 3 s, or later if the machine is too slow to open it by
+// then.
 func (c *gatewayClient) openBriefly(t *testing.T) (conn *connection, cookie string, end time.Time) {
 	t.Helper()
 	for lasts := 3 * time.Second; lasts < time.Minute; lasts *= 2 {
@@ -296,7 +295,7 @@ func (c *gatewayClient) openBriefly(t *testing.T) (conn *connection, cookie stri
 	return nil, "", end
 }
 
-// testWithoutSession: the answer of the login service reaches the client.
+// testWithoutSession: the client receives the response of the login service.
 func (c *gatewayClient) testWithoutSession(t *testing.T) {
 	for _, path := range []string{"/events", "/sse-notifications", "/api/events/subscribe", "/identity"} {
 		for _, cookie := range []string{"", "session=unknown"} {
@@ -308,7 +307,7 @@ func (c *gatewayClient) testWithoutSession(t *testing.T) {
 	}
 }
 
-// testOpenPaths: these need no session; publishing needs a key all the same.
+// testOpenPaths: these paths need no session; publishing needs a key.
 func (c *gatewayClient) testOpenPaths(t *testing.T) {
 	c.login.received()
 	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusOK, "/publish": http.StatusMethodNotAllowed} {
@@ -336,7 +335,7 @@ func (c *gatewayClient) testOpenPaths(t *testing.T) {
 	}
 }
 
-// testServed: clients are not sent to a node that is down, or do not notice.
+// testServed: every connect succeeds, also while a node is down.
 func (c *gatewayClient) testServed(t *testing.T) {
 	cookie := c.login.logIn("frank", time.Hour)
 	for range 20 {
@@ -346,7 +345,7 @@ func (c *gatewayClient) testServed(t *testing.T) {
 	c.publish(t, "frank", "by some node")
 }
 
-// testRetried: an EventSource must come back, so it receives a stream that ends.
+// testRetried: the response is a stream that ends, so that an EventSource reconnects.
 func (c *gatewayClient) testRetried(t *testing.T) {
 	cookie := c.login.logIn("erin", time.Hour)
 	eventually(t, "a stream that ends with a retry", func() bool {

@@ -18,8 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// testEight opens more EventSources than the six connections that a browser makes to a host
-// over HTTP/1.1. Over HTTP/2 they share one.
+// testEight opens more EventSources than the six connections that a browser opens to a host over HTTP/1.1. Over
+// HTTP/2 they share one.
 func (e engines) testEight(t *testing.T) {
 	const sources, total = 8, 70
 	origin := recorder(t)
@@ -32,7 +32,7 @@ func (e engines) testEight(t *testing.T) {
 			heard = chromedp.Events(page.ctx, network.ResponseReceived)
 		}
 		for range sources {
-			page.follow(s.url("/events?user=42")) // waits for its tidemark.open while all before it stay open
+			page.follow(s.url("/events?user=42")) // waits for its tidemark.open; the earlier ones stay open
 		}
 		if page.ctx != nil {
 			wantProtocol(t, heard, "h2", sources)
@@ -49,7 +49,7 @@ func (e engines) testEight(t *testing.T) {
 	}
 }
 
-// wantProtocol looks at the answers that are event streams.
+// wantProtocol compares the protocol of the responses that are event streams.
 func wantProtocol(t *testing.T, responses iter.Seq2[network.EventResponseReceived, error], want string, streams int) {
 	t.Helper()
 	for ev, err := range responses {

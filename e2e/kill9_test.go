@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestKill9 cuts clients again and again while events are published, and kills the service
-// itself: everybody has every event once, in order.
+// TestKill9 cuts clients repeatedly while events are published, and kills the service: every client receives each
+// event once, in order.
 func TestKill9(t *testing.T) {
 	t.Parallel()
 	for name, flag := range map[string]string{"window": "--window.events=65536", "tiny window": "--window.events=20"} {
@@ -20,7 +20,7 @@ func TestKill9(t *testing.T) {
 }
 
 func testKill9(t *testing.T, flag string) {
-	const total, kills = 1505, 4 // the last number is one for all
+	const total, kills = 1505, 4 // the last event is for all users
 	s := serve(t, "--sse.heartbeat=1s", flag)
 	watched, printed := newProxy(t, s.httpAddr), newProxy(t, s.httpAddr)
 	followers := []struct {
@@ -54,7 +54,7 @@ func testKill9(t *testing.T, flag string) {
 	publishing.Wait()
 	close(over)
 	chaos.Wait()
-	p.publish(total, total) // for all: what came too often came before it
+	p.publish(total, total) // for all users: a repeated event would arrive before it
 	s.awaitReady()
 
 	for _, f := range followers {
@@ -68,7 +68,7 @@ func testKill9(t *testing.T, flag string) {
 	p.checkStored(total)
 }
 
-// cutOften takes all connections of a proxy away, at random times.
+// cutOften cuts all connections of a proxy, at random times.
 func cutOften(over <-chan struct{}, p *proxy, ways []cut) {
 	for {
 		select {

@@ -12,8 +12,8 @@ type link struct {
 	gate           *gate
 
 	mu   sync.Mutex
-	left int  // bytes that the client still gets; negative for no limit
-	held bool // one side is gone and the other must not notice
+	left int  // bytes that still reach the client; negative for no limit
+	held bool // one side has disconnected, which the other must not notice
 }
 
 func (l *link) cut(way cut) {
@@ -40,7 +40,7 @@ func (l *link) set(left int, held bool) {
 	l.left, l.held = left, held
 }
 
-// allow takes n from what the client still gets.
+// allow returns how many of n bytes may still reach the client, and subtracts them.
 func (l *link) allow(n int) (allowed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,8 +52,8 @@ func (l *link) allow(n int) (allowed int) {
 	return allowed
 }
 
-// down copies to the client until one of them ends, or the bytes are used up. For a server
-// that must not notice the loss of its client it goes on reading.
+// down copies to the client until one side ends, or the limit is reached. If the server must not notice the
+// disconnect of its client, it continues to read.
 func (l *link) down() {
 	buf := make([]byte, 4<<10)
 	for {
@@ -85,7 +85,7 @@ func (l *link) up() {
 	}
 }
 
-// other ends the side that is left, unless it must not notice.
+// other closes the remaining side, unless it must not notice.
 func (l *link) other(side *net.TCPConn) {
 	if !l.holds() {
 		_ = side.Close()
@@ -103,14 +103,13 @@ func (l *link) reset() {
 	reset(l.server)
 }
 
-// reset closes so that the other end sees a reset.
+// reset closes a connection so that the peer receives a reset.
 func reset(c net.Conn) {
 	_ = c.(*net.TCPConn).SetLinger(0)
 	_ = c.Close()
 }
 
-// gate holds back what would pass, in both directions, without a word to anybody. The zero
-// value is open.
+// gate holds back all bytes in both directions, without closing a connection. The zero value is open.
 type gate struct {
 	mu      sync.Mutex
 	blocked chan struct{} // closed when the gate opens; nil while it is open

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// loginService is what a gateway sends the head of each request to: sessions by cookie.
+// loginService receives the head of each request from a gateway, and knows sessions by their cookie.
 type loginService struct {
 	addr string
 
@@ -67,8 +67,8 @@ func (s *loginService) refuse(w http.ResponseWriter) {
 	http.Error(w, "log in", http.StatusUnauthorized)
 }
 
-// logIn returns the Cookie header of a new session. A session of an empty user is one for which the
-// service names no user.
+// logIn returns the Cookie header of a new session. For a session with an empty user, the service accepts the
+// request and names no user.
 func (s *loginService) logIn(user string, lasts time.Duration) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *loginService) ends(cookie string) time.Time {
 	return s.sessions[strings.TrimPrefix(cookie, "session=")].expires
 }
 
-// received returns the headers of the requests so far, and forgets them.
+// received returns the headers of the requests so far, and removes them.
 func (s *loginService) received() []http.Header {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// lossyLink is a cable to another network that drops packets at random, carries little, and can be
-// unplugged. Kernels without netem can do as much.
+// lossyLink is a link to another network that drops packets at random, has little bandwidth, and can be
+// interrupted. It needs no netem.
 type lossyLink struct{ *otherNetwork }
 
 const (
@@ -19,7 +19,7 @@ const (
 	linkRate    = "1mbit"
 )
 
-// newLossyLink needs two more tools; without them the test is skipped.
+// newLossyLink needs nft and tc; without them the test is skipped.
 func newLossyLink(t *testing.T) *lossyLink {
 	t.Helper()
 	for _, tool := range []string{"tc", "nft"} {
@@ -42,8 +42,8 @@ func (l *lossyLink) dropPackets() {
 	}
 }
 
-// TestLossyLink: clients behind a link that loses every twelfth packet, carries a megabit,
-// and fails altogether now and then, get everything once. Meanwhile the service is killed.
+// TestLossyLink: clients behind a link that loses every twelfth packet, carries a megabit per second, and is
+// interrupted, receive everything once. The service is killed, too.
 func TestLossyLink(t *testing.T) {
 	t.Parallel()
 	const total = 2100
@@ -76,8 +76,7 @@ func TestLossyLink(t *testing.T) {
 		len(others.numbers()), others.count("open"), link.run(strings.Join(link.inside(), " ")+" nft list table ip loss"))
 }
 
-// interrupt takes the cable out for a while: long enough that events wait, short enough that no
-// side gives its connections up.
+// interrupt sets the link down: long enough that events wait, too short for a side to close its connections.
 func (l *lossyLink) interrupt() {
 	l.t.Helper()
 	l.run("ip -n " + l.namespace + " link set far down")

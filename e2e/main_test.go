@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build makes the commands, once in a run of the tests.
+// build compiles the commands once for all tests.
 var build = sync.OnceValues(func() (testcluster.Binaries, error) {
 	dir, err := os.MkdirTemp("", "tidemark-e2e")
 	if err != nil {
@@ -43,7 +43,7 @@ func binaries(t *testing.T) testcluster.Binaries {
 	return built
 }
 
-// command is where tidemark is.
+// command returns the path of tidemark.
 func command(t *testing.T) string {
 	t.Helper()
 	return binaries(t).Tidemark

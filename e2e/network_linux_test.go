@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// otherNetwork is a network namespace with a cable to this machine.
+// otherNetwork is a network namespace with a link to this machine.
 type otherNetwork struct {
 	t         *testing.T
 	namespace string
 	here      string // the interface on this side
-	net       string // the addresses of the cable
-	addr      string // that of this side
+	net       string // the prefix of the link
+	addr      string // the address of this side
 }
 
-// newOtherNetwork needs root and the tool; without them the test is skipped.
+// newOtherNetwork needs root and ip; without them the test is skipped.
 func newOtherNetwork(t *testing.T) *otherNetwork {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
@@ -34,7 +34,7 @@ func newOtherNetwork(t *testing.T) *otherNetwork {
 	if out, err := exec.Command("ip", "netns", "add", n.namespace).CombinedOutput(); err != nil {
 		t.Skipf("no network namespace can be made here, another network is not tried: %s", out)
 	}
-	t.Cleanup(func() { n.run("ip netns del " + n.namespace) }) // takes the cable with it
+	t.Cleanup(func() { n.run("ip netns del " + n.namespace) }) // also removes the link
 	n.run("ip link add " + n.here + " type veth peer name far netns " + n.namespace)
 	n.run("ip addr add " + n.addr + "/30 dev " + n.here)
 	n.run("ip link set " + n.here + " up")
@@ -43,7 +43,7 @@ func newOtherNetwork(t *testing.T) *otherNetwork {
 	return n
 }
 
-// inside is what runs a command at the far end.
+// inside returns the prefix of commands that run at the far end.
 func (n *otherNetwork) inside() []string { return []string{"ip", "netns", "exec", n.namespace} }
 
 func (n *otherNetwork) run(line string) (out string) {

@@ -10,8 +10,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestDocumentedNginx types how DEPLOYMENT renders the template of nginx, as far as nginx checks the
-// files.
+// TestDocumentedNginx runs the documented commands that render the template of nginx, up to the check of the files
+// by nginx.
 func TestDocumentedNginx(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"nginx", "envsubst", "openssl"} {

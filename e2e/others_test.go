@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestOtherClients has client libraries of others follow a feed through everything that they can
-// notice, all at the same time. docs/reference/clients.md says what each needs for it.
+// TestOtherClients runs client libraries of others through everything that they can detect, all at the same time.
+// docs/reference/clients.md describes what each needs.
 func TestOtherClients(t *testing.T) {
 	t.Parallel()
 	const total, kills = 560, 2
@@ -50,7 +50,7 @@ func TestOtherClients(t *testing.T) {
 	}
 }
 
-// otherClient is a process that prints what it gets.
+// otherClient is a process that prints the numbers that it receives.
 type otherClient struct {
 	name string
 	out  *os.File
@@ -80,8 +80,8 @@ func (c *otherClient) ends() (n int) {
 	return n
 }
 
-// otherClients installs the libraries, in versions that are locked, and returns what starts one
-// of them; nil for one that this machine cannot have.
+// otherClients installs the libraries, in locked versions. The returned function makes the command of one; nil for
+// one that cannot be installed here.
 func otherClients(t *testing.T) func(name, url string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
@@ -105,8 +105,8 @@ func otherClients(t *testing.T) func(name, url string) *exec.Cmd {
 	}
 }
 
-// prepare runs a command that needs a registry. Where there is none what needs it is skipped,
-// but for those that check changes.
+// prepare runs a command that needs a registry. If there is none, it skips what needs the command; with CI=true
+// the test fails.
 func prepare(t *testing.T, dir, name string, args ...string) bool {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// prelude is what the pages of the documents expect to be there. What they do with events goes to calls.
+// prelude defines what the pages of the documents expect to exist. It records their calls.
 const prelude = `<!doctype html><meta charset="utf-8"><script>
 const calls = [];
 console.log = (...args) => calls.push(['log', ...args]);
@@ -28,17 +28,17 @@ const htmx = {
 };
 </script>`
 
-// documentedPage is a block of a document, and what it does with an event.
+// documentedPage is a block of a document, and its effect when an event arrives.
 type documentedPage struct {
-	document, heading string // of the first block with this language behind it
+	document, heading string // the first block of this language after it
 	language          string
 	subject, kind     string // of the event
 	data              string
 	want              string // in JavaScript; true once the event has arrived
 }
 
-// TestDocumentedPages runs the pages of the documents in a browser as they are, but for the host, against
-// a service that takes tokens: those that /session/token hands out.
+// TestDocumentedPages runs the pages of the documents in a browser unchanged, except for the host, against a
+// service that accepts the tokens of /session/token.
 func TestDocumentedPages(t *testing.T) {
 	t.Parallel()
 	b, missing := newChromium(t)
@@ -92,7 +92,7 @@ func TestDocumentedPages(t *testing.T) {
 			})
 			tab := b.open(t, origin+"/page")
 			eventually(t, "the event arrives at the page", func() bool {
-				page.publish(t, p) // again, since the page may not have been connected
+				page.publish(t, p) // again, as the page may not have been connected
 				return eval[bool](tab, "!!(() => { try { return "+page.want+" } catch { return false } })()")
 			})
 		})
@@ -109,7 +109,7 @@ func (d documentedPage) publish(t *testing.T, p *producer) {
 	}
 }
 
-// documentedOrigin serves the page, and the service behind the same origin.
+// documentedOrigin serves the page and the service at the same origin.
 func documentedOrigin(t *testing.T, s *service, d documentedPage, token func() string) (origin string) {
 	t.Helper()
 	target, err := url.Parse(s.url("/"))
@@ -136,7 +136,7 @@ func documentedOrigin(t *testing.T, s *service, d documentedPage, token func() s
 	return srv.URL
 }
 
-// documentedBlock returns the first block with a language behind a line.
+// documentedBlock returns the first block of a language after a line.
 func documentedBlock(t *testing.T, document, line, language string) string {
 	t.Helper()
 	content, err := os.ReadFile(document)
@@ -152,8 +152,8 @@ func documentedBlock(t *testing.T, document, line, language string) string {
 	return block
 }
 
-// TestDocumentedStorage runs the storage of the client's page for Node: what a first process handled, a
-// second one does not receive again.
+// TestDocumentedStorage runs the documented storage for Node: a second process does not receive the events that
+// the first one handled.
 func TestDocumentedStorage(t *testing.T) {
 	t.Parallel()
 	node, err := exec.LookPath("node")

@@ -11,16 +11,15 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// process is a command that a test has started. It does not outlive the test.
+// process is a command that a test has started. It ends with the test.
 type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 }
 
-// start runs a command in a directory of its own, or where cmd.Dir says. What it writes goes
-// to files rather than pipes, so that it writes as it would for a user, also while nobody
-// reads, and so that no byte is lost when it is killed.
+// start runs a command in its own directory, or in cmd.Dir. Output goes to files instead of pipes: the command
+// writes as it would for a user, also while the test does not read, and no byte is lost when it is killed.
 func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 	t.Helper()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
@@ -29,7 +28,7 @@ func start(t *testing.T, cmd *exec.Cmd, stdout, stderr *os.File) *process {
 	return startProcess(t, cmd, func() {})
 }
 
-// startGroup is start for a command with children, which do not outlive the test either.
+// startGroup is start for a command with children, which end with the test, too.
 func startGroup(t *testing.T, cmd *exec.Cmd, out *os.File) *process {
 	t.Helper()
 	cmd.Stdout, cmd.Stderr = out, out
@@ -37,8 +36,8 @@ func startGroup(t *testing.T, cmd *exec.Cmd, out *os.File) *process {
 	return startProcess(t, cmd, testcluster.BindGroup(cmd))
 }
 
-// own starts a command, waits for its end, and takes its children away then: later its number
-// may be that of another process.
+// startProcess starts a command, waits for its end, and then kills its children: later the id of the group may
+// belong to another process.
 func startProcess(t *testing.T, cmd *exec.Cmd, killGroup func()) *process {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
@@ -82,7 +81,7 @@ func (p *process) signal(sig os.Signal) {
 	}
 }
 
-// output is a file to which processes append. A failed test shows its end.
+// output opens a file to which processes append. A failed test logs its end.
 func output(t *testing.T, name string) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
@@ -103,10 +102,10 @@ func tail(name string, size int) []byte {
 	return bytes.ToValidUTF8(content[max(0, len(content)-size):], []byte("?"))
 }
 
-// waitTimeout is how long a test waits for what ought to come soon.
+// waitTimeout bounds each wait.
 const waitTimeout = 2 * time.Minute
 
-// eventually polls; what never comes true fails the test.
+// eventually polls until ok returns true, and fails the test after waitTimeout.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	testkit.Eventually(t, waitTimeout, what, ok)

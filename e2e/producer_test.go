@@ -12,12 +12,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// producer is a NATS client that stores numbered events, each exactly once, whatever happens
-// to the server meanwhile.
+// producer is a NATS client that stores numbered events, each exactly once, through failures of the server.
 type producer struct {
 	t      *testing.T
 	js     jetstream.JetStream
-	stored atomic.Int64 // the last number that was acknowledged
+	stored atomic.Int64 // the last acknowledged number
 }
 
 func newProducer(t *testing.T, s *service) *producer {
@@ -25,7 +24,7 @@ func newProducer(t *testing.T, s *service) *producer {
 	return newProducerAt(t, "nats://"+s.natsAddr)
 }
 
-// newProducerAt takes one server or several, by comma.
+// newProducerAt connects to one server or several, separated by commas.
 func newProducerAt(t *testing.T, url string) *producer {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
@@ -43,7 +42,7 @@ func newProducerAt(t *testing.T, url string) *producer {
 	return &producer{t: t, js: js}
 }
 
-// Every fifth event is for another user, every seventh for all.
+// Every fifth event is for another user, every seventh for all users.
 const (
 	me    = "42"
 	other = "43"
@@ -60,7 +59,7 @@ func recipient(n int) (subject string) {
 	}
 }
 
-// numbersOf are the numbers up to last that a user is to receive.
+// numbersOf returns the numbers up to last that a user must receive.
 func numbersOf(user string, last int) (numbers []int) {
 	for n := 1; n <= last; n++ {
 		if to := recipient(n); to == "notifications.broadcast" || to == "notifications.user."+user {
@@ -70,8 +69,7 @@ func numbersOf(user string, last int) (numbers []int) {
 	return numbers
 }
 
-// body is what event n carries: its number, and text of every length so that cuts fall
-// anywhere.
+// body returns the data of event n: its number, and text of varying length, so that cuts happen at any byte.
 func body(n int) string { return fmt.Sprintf("%d %s", n, strings.Repeat("~", n*37%600)) }
 
 func number(data string) (n int) {
@@ -79,9 +77,8 @@ func number(data string) (n int) {
 	return n
 }
 
-// publish stores the numbers from..to, one after the other. Each is sent until the server
-// has acknowledged it; its message id keeps it from being stored again when it was the
-// acknowledgement that got lost.
+// publish stores the numbers from..to, one by one. It sends each until the server has acknowledged it; the message
+// id keeps the server from storing it twice if an acknowledgement was lost.
 func (p *producer) publish(from, to int) {
 	for n := from; n <= to; n++ {
 		for !p.try(n) {
@@ -91,11 +88,11 @@ func (p *producer) publish(from, to int) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		p.stored.Store(int64(n))
-		time.Sleep(2 * time.Millisecond) // leaves the others a share of the machine
+		time.Sleep(2 * time.Millisecond) // leaves other processes time to run
 	}
 }
 
-// fill stores the numbers up to last at once, while nothing goes wrong.
+// fill stores the numbers up to last without pauses. It expects no failure.
 func (p *producer) fill(last int) {
 	p.t.Helper()
 	for n := 1; n <= last; n++ {
@@ -124,7 +121,7 @@ func (p *producer) awaitStored(n int) {
 	}
 }
 
-// checkStored holds the producer to its own promise.
+// checkStored compares the number of stored events.
 func (p *producer) checkStored(want int) {
 	p.t.Helper()
 	stream, err := p.js.Stream(p.t.Context(), "NOTIFICATIONS")

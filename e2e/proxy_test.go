@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// proxy stands between clients and a service, takes their connections away, and holds back
-// what they send.
+// proxy forwards connections of clients to a service. It can cut them, and hold back what they send.
 type proxy struct {
 	gate
 	target   string
@@ -24,11 +23,11 @@ type proxy struct {
 type cut string
 
 const (
-	cutClean   cut = "clean"    // both sides see an end, as when a proxy is reloaded
-	cutReset   cut = "reset"    // both sides see a reset
-	cutMidByte cut = "mid-byte" // a reset after some more bytes, wherever in an event that is
-	cutServer  cut = "server"   // the server never learns that its client has gone
-	cutClient  cut = "client"   // the client hears no more, and is not told
+	cutClean   cut = "clean"    // both sides receive an end, as when a proxy is reloaded
+	cutReset   cut = "reset"    // both sides receive a reset
+	cutMidByte cut = "mid-byte" // a reset after some more bytes, anywhere in an event
+	cutServer  cut = "server"   // the server does not notice that its client has disconnected
+	cutClient  cut = "client"   // the client receives nothing more, and no reset
 )
 
 // noticedCuts are those that a client without a watchdog, such as EventSource, notices.
@@ -86,7 +85,7 @@ func (p *proxy) join(client, server *net.TCPConn) {
 	})
 }
 
-// cut takes all connections away, each in one of the given ways.
+// cut cuts all connections, each in one of the given ways.
 func (p *proxy) cut(ways ...cut) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

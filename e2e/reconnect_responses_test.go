@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// answer is what a client meets that had a stream and comes back.
+// response is what a client that reconnects receives.
 type response string
 
 const (
@@ -26,7 +26,7 @@ const (
 	response502     response = "502"
 	response204     response = "204"
 	responseClean2  response = "a response by HTTP/2 that ends"
-	// This is what nginx does, too, when a node dies that it has a stream of.
+	// nginx does the same when a node with open connections is killed.
 	responseReset2 response = "a stream by HTTP/2 that is reset"
 )
 
@@ -35,16 +35,16 @@ var responses = []response{
 	responseClean2, responseReset2,
 }
 
-// finalResponses are the responses at which an engine's EventSource gives up for good: docs/reference/clients.md has
-// them in a table. What is no answer with a status is none to give up at, as WHATWG HTML has it.
+// finalResponses are the responses after which the EventSource of an engine gives up; docs/reference/clients.md
+// has the table. By WHATWG HTML, a failure without a status is no reason to give up.
 var finalResponses = map[string][]response{
 	chromiumEngine: {response503, response502, response204},
 	firefoxEngine:  {responseSilent, responseRefused, response503, response502, response204},
 	webkitEngine:   {response503, response502, response204},
 }
 
-// testReconnectResponses looks what each engine's EventSource does at each answer. One that does not give up
-// is seen to come back three times.
+// testReconnectResponses observes the EventSource of each engine after each response. One that does not give up
+// must reconnect three times.
 func (e engines) testReconnectResponses(t *testing.T) {
 	pages := e.open(t, recorder(t))
 	servers := make(map[*tab][]*reconnectServer)
@@ -63,7 +63,7 @@ func (e engines) testReconnectResponses(t *testing.T) {
 	}
 	for _, page := range pages {
 		settled := "h.source.readyState === 2 || h.errors > 3"
-		if page.engine == webkitEngine { // which does not notice this one, and so comes to no end
+		if page.engine == webkitEngine { // which does not notice this one, and so never settles
 			settled += fmt.Sprintf(" || i === %d", slices.Index(responses, responseReset2))
 		}
 		page.await("heard.every((h, i) => " + settled + ")")
@@ -83,7 +83,7 @@ func (e engines) testReconnectResponses(t *testing.T) {
 	}
 }
 
-// rude serves one stream until it begins to answer otherwise.
+// reconnectServer serves one connection, and answers with its response after begin.
 type reconnectServer struct {
 	how   response
 	addr  string
@@ -123,7 +123,7 @@ func (r *reconnectServer) begin() {
 	}
 }
 
-// pauses are the times between requests.
+// pauses returns the times between requests.
 func (r *reconnectServer) pauses() (all []time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,7 +167,7 @@ func (r *reconnectServer) answer(w http.ResponseWriter) {
 	}
 }
 
-// end ends a stream.
+// end ends a response.
 func (r *reconnectServer) end(w http.ResponseWriter) {
 	switch r.how {
 	case responseAborted, responseReset2:

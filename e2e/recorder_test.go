@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// recorder serves a page, of another origin than the service's, that notes what its
-// EventSources get.
+// recorder serves a page, from another origin than the service, that records the events of its EventSources.
 func recorder(t *testing.T) (origin string) {
 	t.Helper()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

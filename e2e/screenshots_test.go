@@ -50,7 +50,7 @@ func TestScreenshots(t *testing.T) {
 	page.screenshot(dir, "console-phone", "light", 390, 844)
 }
 
-// shop publishes what a shop might, with pauses that make a chart worth looking at.
+// shop publishes events of a shop, with varying pauses for the chart.
 func (p *producer) shop(n int, pause time.Duration) {
 	p.t.Helper()
 	for i := range n {
@@ -73,7 +73,7 @@ func (p *producer) shop(n int, pause time.Duration) {
 	}
 }
 
-// screenshot writes what a window of this size shows.
+// screenshot writes the picture of a window of this size.
 func (p *tab) screenshot(dir, name, scheme string, width, height int64) {
 	p.t.Helper()
 	run(p, chromedp.EmulateViewport(width, height))
@@ -96,8 +96,8 @@ func (p *tab) screenshot(dir, name, scheme string, width, height int64) {
 	}
 }
 
-// paletted keeps the 256 commonest colours: text on plain ground needs no more, and a third
-// of the bytes is left.
+// paletted keeps the 256 most frequent colours: text on a plain ground needs no more, and the file has a third of
+// the bytes.
 func paletted(full image.Image) image.Image {
 	counts := map[color.Color]int{}
 	b := full.Bounds()

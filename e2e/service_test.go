@@ -12,8 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// service is `tidemark serve` on ports and a directory that stay the same from one life to
-// the next.
+// service is `tidemark serve`. Its ports and its directory stay the same over restarts.
 type service struct {
 	*process
 	t                  *testing.T
@@ -22,10 +21,10 @@ type service struct {
 	args               []string
 	log                *os.File
 	dir                string
-	binary             string // the command; that of the checkout when empty
+	binary             string // the command; empty for that of the checkout
 }
 
-// serve starts a service with more flags, and waits until it is ready.
+// serve starts a service with further flags, and waits until it is ready.
 func serve(t *testing.T, flags ...string) *service {
 	t.Helper()
 	return serveAt(t, freeAddr(t), append([]string{"--dev"}, flags...)...)
@@ -47,7 +46,7 @@ func serveAt(t *testing.T, httpAddr string, flags ...string) *service {
 	return s
 }
 
-// start begins a life of the service and does not wait for it.
+// start starts the process and does not wait until it is ready.
 func (s *service) start() {
 	s.t.Helper()
 	if s.binary == "" {
@@ -57,7 +56,7 @@ func (s *service) start() {
 	cmd.Dir = s.dir
 	cmd.Env = []string{
 		"TIDEMARK_NATS_EMBEDDED_ADDR=" + s.natsAddr, "TIDEMARK_NATS_EMBEDDED_DIR=" + filepath.Join(s.dir, "nats"),
-		"TIDEMARK_ADMIN_ADDR=off", // there are many services at the same time; flags beat it
+		"TIDEMARK_ADMIN_ADDR=off", // many services run at the same time; flags override it
 		"TIDEMARK_HTTP_DRAIN_DELAY=0s",
 	}
 	s.process = start(s.t, cmd, s.log, s.log)
@@ -84,7 +83,7 @@ func status(url string) int {
 	return resp.StatusCode
 }
 
-// freeAddr returns an address that nothing listens on, and that stays the test's own.
+// freeAddr returns an address without a listener, which stays reserved for the test.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	addr, err := testkit.FreeAddr()

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// TestSIGTERM ends a service as an operator does, and starts it again.
+// TestSIGTERM ends a service as operators do, and starts it again.
 func TestSIGTERM(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "--sse.heartbeat=1s") // which the follower expects: it is to be connected when the end comes
+	s := serve(t, "--sse.heartbeat=1s") // as the follower expects: it must be connected at the end
 	live := follow(t, "program", s.url("/events?user=42"), 0)
 	live.awaitOpen(1)
 	p := newProducer(t, s)
@@ -21,7 +21,7 @@ func TestSIGTERM(t *testing.T) {
 		if status := s.wait(); status != 0 {
 			t.Fatalf("the service ended with status %d", status)
 		}
-		// Once more for each time that it has come back before nobody listened.
+		// More than once if the client reconnects before the service closes its listener.
 		eventually(t, "tidemark.close", func() bool { return live.closeEvents() > told })
 		s.start()
 		s.awaitReady()
@@ -32,14 +32,14 @@ func TestSIGTERM(t *testing.T) {
 	live.wantExactly(numbersOf(me, 210))
 	p.checkStored(210)
 
-	// What the first life stored is there for whoever comes in the third.
+	// The third process delivers the events that the first one stored.
 	for query, after := range map[string]int{"from=all": 0, "last_event_id=70": 70} {
 		late := follow(t, query, s.url("/events?user=42&"+query), 0)
 		late.wantExactly(numbersOf(me, 210)[len(numbersOf(me, after)):])
 	}
 }
 
-// closeEvents are how often the end of the service was announced.
+// closeEvents returns how often tidemark.close was received.
 func (f *follower) closeEvents() int {
 	f.t.Helper()
 	f.mu.Lock()

@@ -7,19 +7,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// received is an event as a page notes it.
+// received is an event as a page records it.
 type received struct {
 	Type string `json:"type"`
 	Data string `json:"data"`
 	ID   string `json:"id"`
 }
 
-// publishSpecialData stores what naive servers and clients break: lines, emoji, what looks like the
+// publishSpecialData stores data that simple servers and clients break: lines, emoji, text that looks like the
 // wire format, names of types, and an event of 1 MB.
 func (p *producer) publishSpecialData() (sent []received) {
 	p.t.Helper()
 	const unit = "0123456789 🌊 ~\n"
-	const limit = 1<<20 - 200 // the stream takes 1 MiB with the headers
+	const limit = 1<<20 - 200 // the stream accepts 1 MiB with the headers
 	large := strings.Repeat(unit, limit/len(unit))
 	for i, data := range []string{
 		"plain", "", " leading space", "trailing newline\n", "\n\n", "two\nlines", "\nfirst empty", "event: fake\nid: 7\ndata: x\n\nretry: 1",
@@ -39,8 +39,8 @@ func (p *producer) publishSpecialData() (sent []received) {
 	return sent
 }
 
-// wantData compares the events that a page has noted in an array with all that were sent. A client
-// may be known to leave U+0000 out.
+// wantData compares the events that a page has recorded in an array with all that were published. dropsNUL is for
+// clients that drop U+0000.
 func (p *tab) wantData(array string, want []received, dropsNUL bool) {
 	p.t.Helper()
 	p.await(array + ".length >= " + strconv.Itoa(len(want)))

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// testStopped stops every process of the browsers, as a laptop does whose lid is shut, while events
-// come and the service is restarted.
+// testStopped suspends every process of the browsers, as a closed laptop does, while events are published and the
+// service is restarted.
 func (e engines) testStopped(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin, "--sse.heartbeat=1s")
@@ -38,7 +38,7 @@ func (e engines) testStopped(t *testing.T) {
 	}
 }
 
-// signal reaches all processes of all engines.
+// signal sends a signal to all processes of all engines.
 func (e engines) signal(t *testing.T, sig syscall.Signal) {
 	t.Helper()
 	for _, b := range e {
@@ -54,7 +54,7 @@ func (e engines) signal(t *testing.T, sig syscall.Signal) {
 	}
 }
 
-// descendants are a process, its children, and theirs.
+// descendants returns a process, its children, and theirs.
 func descendants(t *testing.T, root int) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
@@ -68,7 +68,7 @@ func descendants(t *testing.T, root int) []int {
 			continue
 		}
 		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		// "pid (name) state parent ...", where the name may hold anything.
+		// "pid (name) state parent ...", where the name may contain any character.
 		if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 1 {
 			parent, _ := strconv.Atoi(fields[1])
 			children[parent] = append(children[parent], pid)

@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// subscriber is `tidemark subscribe`, which prints to a file and keeps its position in
-// another, through any number of lives.
+// subscriber is `tidemark subscribe`, which prints to one file and keeps its position in another, over restarts.
 type subscriber struct {
 	*process
 	t     *testing.T
@@ -22,13 +21,13 @@ type subscriber struct {
 	dir   string
 }
 
-// subscribe begins the first life and waits until it is connected.
+// subscribe starts it and waits until it is connected.
 func subscribe(t *testing.T, url string) *subscriber {
 	t.Helper()
 	return subscribeBy(t, nil, url, "--user=42")
 }
 
-// subscribeBy does so through a command that runs the one behind it.
+// subscribeBy runs it through another command, such as ip netns exec.
 func subscribeBy(t *testing.T, through []string, url string, flags ...string) *subscriber {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,7 +51,7 @@ type printed struct {
 	Error string          `json:"error"`
 }
 
-// printed returns the whole lines so far.
+// printed returns the complete lines so far.
 func (s *subscriber) printed() (lines []printed) {
 	s.t.Helper()
 	content, err := os.ReadFile(s.lines.Name())
@@ -61,7 +60,7 @@ func (s *subscriber) printed() (lines []printed) {
 	}
 	for line := range bytes.Lines(content) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
-			break // it is being written
+			break // the command is writing it
 		}
 		var p printed
 		if err := json.Unmarshal(line, &p); err != nil {
@@ -92,7 +91,7 @@ func (s *subscriber) numbers() (numbers []int) {
 	return numbers
 }
 
-// size is how much it has printed, in bytes.
+// size returns the number of printed bytes.
 func (s *subscriber) size() int64 {
 	s.t.Helper()
 	info, err := s.lines.Stat()
@@ -107,7 +106,7 @@ func (s *subscriber) awaitOpen(connections int) {
 	eventually(s.t, "tidemark subscribe connects", func() bool { return s.count("open") >= connections })
 }
 
-// mend takes a line away that was not written whole, and returns how many that are.
+// mend removes an incomplete last line, and returns the number of removed lines.
 func (s *subscriber) mend() (torn int) {
 	s.t.Helper()
 	content, err := os.ReadFile(s.lines.Name())
@@ -125,26 +124,25 @@ func (s *subscriber) mend() (torn int) {
 	return 1
 }
 
-// TestSubscribeIsKilled ends `tidemark subscribe` in both ways while events arrive, and runs
-// it again with the same state file.
+// TestSubscribeIsKilled ends `tidemark subscribe` by SIGKILL and by SIGTERM while events arrive, and restarts it
+// with the same state file.
 //
-// An event is printed, and then its position is saved. SIGKILL between the two leaves it
-// printed and not saved, so it is printed once more: at most one event, at the seam alone.
-// SIGTERM and Ctrl-C let both happen, and repeat nothing. Nothing is ever missing, and no
-// line is torn by the command: each is one write, which a SIGKILL can end between two pages.
+// The command prints an event, and then saves its position. After a SIGKILL in between, it prints the event once
+// more: at most one event, at a restart. SIGTERM and Ctrl-C let both happen, and nothing is repeated. No event is
+// ever missing. The command writes each line at once; a SIGKILL can split it only between two pages.
 func TestSubscribeIsKilled(t *testing.T) {
 	t.Parallel()
 	const backlog, total, lives = 7000, 7350, 16
 	s := serve(t)
 	p := newProducer(t, s)
-	p.fill(backlog) // one after the other without a pause, so that SIGKILL finds it at work
+	p.fill(backlog) // without pauses, so that SIGKILL comes while it prints
 	sub := subscribe(t, s.url("/events?from=all"))
 	finished := make(chan struct{})
 	go func() { defer close(finished); p.publish(backlog+1, total) }()
 	defer func() { <-finished }()
 
 	torn := 0
-	restarts := map[int]bool{} // how many numbers there were at the end of a life; true for SIGKILL
+	restarts := map[int]bool{} // by the count of numbers at the restart; true after SIGKILL
 	for life := 1; life < lives; life++ {
 		had := sub.size()
 		eventually(t, "an event in this life", func() bool { return sub.size() > had })
@@ -158,10 +156,10 @@ func TestSubscribeIsKilled(t *testing.T) {
 		sub.kill()
 		torn += sub.mend()
 		at := len(sub.numbers())
-		restarts[at] = restarts[at] || !gentle // a life may have printed no event
+		restarts[at] = restarts[at] || !gentle // a run may have printed no event
 		sub.start()
 	}
-	if torn > 1 { // of eleven; one in some hundred kills is the kernel's
+	if torn > 1 { // of eleven; about one kill in some hundred splits a line in the kernel
 		t.Errorf("%d lines were torn", torn)
 	}
 	eventually(t, "the last event", func() bool { n := sub.numbers(); return n[len(n)-1] == total })
@@ -172,8 +170,8 @@ func TestSubscribeIsKilled(t *testing.T) {
 	t.Logf("%d events over %d lives, %d printed again after a SIGKILL", len(sub.numbers()), lives, repeats)
 }
 
-// checkRestarts compares what was printed with what is wanted; a seam may repeat the number
-// before it, if it is one of SIGKILL.
+// checkRestarts compares the printed numbers with the wanted ones; after a SIGKILL the number before the restart
+// may be repeated.
 func checkRestarts(t *testing.T, got, want []int, restarts map[int]bool) (repeats int) {
 	t.Helper()
 	for i, n := range got {

@@ -12,16 +12,16 @@ import (
 	"testing"
 )
 
-// systemdMachine is a systemd in namespaces of its own, as testdata/systemd.sh starts it, with the
-// network of this machine.
+// systemdMachine is a systemd in its own namespaces, as testdata/systemd.sh starts it, with the network of this
+// machine.
 type systemdMachine struct {
 	t   *testing.T
 	dir string   // the same on both sides
-	env []string // of the commands that are typed
-	pid int      // of systemd, here
+	env []string // of the documented commands
+	pid int      // of systemd, outside of its namespaces
 }
 
-// bootSystemd returns when systemd runs; the test is skipped where none can be started. It ends with the test.
+// bootSystemd returns when systemd runs; the test is skipped if none can be started. It ends with the test.
 func bootSystemd(t *testing.T) *systemdMachine {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -63,7 +63,7 @@ func (m *systemdMachine) writeTargets() {
 	}
 }
 
-// find looks for systemd among the children of unshare.
+// find searches the children of unshare for systemd.
 func (m *systemdMachine) find(outer int) bool {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", outer))
 	if err != nil {
@@ -83,7 +83,7 @@ func (m *systemdMachine) boots() bool {
 	return err == nil
 }
 
-// try types commands into a shell of the machine, which ends at the first that fails.
+// try runs commands in a shell of the machine, which ends at the first failure.
 func (m *systemdMachine) try(commands string) (string, error) {
 	cmd := exec.Command("nsenter", "-t", fmt.Sprint(m.pid), "-m", "-p", "-C", "-i", "-u", "--", "/bin/sh", "-euc", commands)
 	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_UNIT_PATH=/etc/systemd/system", "LC_ALL=C"}, m.env...)
@@ -100,7 +100,7 @@ func (m *systemdMachine) run(commands string) string {
 	return out
 }
 
-// install puts a command into the directory where the documented commands are typed.
+// install copies a command to the directory of the documented commands.
 func (m *systemdMachine) install(from string) {
 	m.t.Helper()
 	to := filepath.Join(m.dir, "checkout")
@@ -110,7 +110,7 @@ func (m *systemdMachine) install(from string) {
 	}
 	if err == nil {
 		_ = os.RemoveAll(filepath.Join(to, "config"))
-		err = os.CopyFS(filepath.Join(to, "config"), os.DirFS("../config")) // where the tests lie may be hidden from the machine
+		err = os.CopyFS(filepath.Join(to, "config"), os.DirFS("../config")) // the machine may not see the directory of the tests
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -135,7 +135,7 @@ func copyFile(from, to string) error {
 	return out.Close()
 }
 
-// typeDocumented types a block of docs/operate/systemd.md, with replacements as for strings.NewReplacer.
+// typeDocumented runs a block of docs/operate/systemd.md, with replacements as for strings.NewReplacer.
 func (m *systemdMachine) typeDocumented(name string, replace ...string) string {
 	m.t.Helper()
 	page, err := os.ReadFile("../docs/operate/systemd.md")
@@ -150,7 +150,7 @@ func (m *systemdMachine) typeDocumented(name string, replace ...string) string {
 	return m.run("cd " + filepath.Join(m.dir, "checkout") + "\n" + strings.NewReplacer(replace...).Replace(block))
 }
 
-// removeGroups removes the control groups, when the namespaces are gone.
+// removeGroups removes the control groups after the namespaces have ended.
 func (m *systemdMachine) removeGroups(name string) {
 	script, err := filepath.Abs("testdata/systemd-remove.sh")
 	if err != nil {

@@ -12,12 +12,11 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// topologyTimeout is how long a topology may take to become ready. It is generous: six
-// processes elect leaders on a machine that has other things to do.
+// topologyTimeout bounds the start of a cluster. It is generous: six processes elect leaders on a loaded machine.
 const topologyTimeout = 3 * time.Minute
 
-// startTopology starts one that is ready, and ends with the test; a process that dies by itself
-// fails it.
+// startTopology starts a cluster and waits until it is ready. It ends with the test, and fails the test if one of
+// its processes ends by itself.
 func startTopology(t *testing.T, opts testcluster.Options) *testcluster.Topology {
 	t.Helper()
 	if runtime.GOOS == "windows" {

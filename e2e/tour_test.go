@@ -15,9 +15,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestTour types the lines of the README's tour: those of the sh blocks behind a comment
-// `<!-- tour -->`. The service has ports of its own here, and the command was built before;
-// all else is as written.
+// TestTour runs the lines of the tour of the README: those of the sh blocks below a comment `<!-- tour -->`. The
+// service has its own ports, and the command is already built; all else is as written.
 func TestTour(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -37,7 +36,7 @@ func TestTour(t *testing.T) {
 	}
 }
 
-// tour is a terminal in which the README's lines are typed.
+// tour is a terminal that runs the lines of the README.
 type tour struct {
 	t        *testing.T
 	service  *service
@@ -70,8 +69,8 @@ func publishes(line string) bool {
 	return strings.HasPrefix(line, "nats pub") || strings.Contains(line, "tidemark publish") || strings.Contains(line, "curl") && strings.Contains(line, " -d ")
 }
 
-// run types a line. Where there is no nats command, a shell function hands its arguments
-// over, and the event is published here.
+// run runs a line. Without a nats command, a shell function reports its arguments, and the test publishes the
+// event.
 func (r *tour) run(line string) (output string) {
 	r.t.Helper()
 	script := r.translate(line)
@@ -96,14 +95,13 @@ func (r *tour) run(line string) (output string) {
 	return string(out)
 }
 
-// withLongerTimeout gives curl's -m more seconds than a reader has patience for: they are for what comes,
-// on a machine that has other things to do.
+// withLongerTimeout gives curl -m more seconds than the documents do, for a loaded machine.
 func withLongerTimeout(line string) string { return strings.ReplaceAll(line, " -m 2 ", " -m 5 ") }
 
-// curlTimeout is how curl ends a stream after the time that -m gives it.
+// curlTimeout is the exit status of curl after -m.
 const curlTimeout = 28
 
-// translate puts the test's addresses and command where the README has the defaults.
+// translate replaces the default addresses and the command with those of the test.
 func (r *tour) translate(line string) string {
 	line = withLongerTimeout(strings.ReplaceAll(line, "127.0.0.1:8080", r.service.httpAddr))
 	line = strings.ReplaceAll(line, "go run ./cmd/tidemark subscribe", "go run ./cmd/tidemark subscribe "+r.service.url("/events"))
@@ -136,7 +134,7 @@ func (r *tour) stored() int {
 	return int(stream.CachedInfo().State.Msgs)
 }
 
-// check holds the lines that listen to what the README says of them.
+// check compares the output of lines that connect with what the README says.
 func (r *tour) check(line, output string) {
 	r.t.Helper()
 	var count, after int
@@ -154,7 +152,7 @@ func (r *tour) check(line, output string) {
 	}
 }
 
-// scanAfter reads the number behind some text.
+// scanAfter reads the number after a text.
 func scanAfter(line, text string, n *int) bool {
 	_, rest, found := strings.Cut(line, text)
 	_, err := fmt.Sscanf(rest, "%d", n)

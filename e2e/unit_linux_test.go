@@ -35,7 +35,7 @@ func TestUnit_OfflineAnalysis_FindsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// verify looks for the command, which is not installed here.
+	// verify requires the command to exist, and it is not installed here.
 	unit := filepath.Join(t.TempDir(), "tidemark.service")
 	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(raw), "/usr/local/bin/tidemark", command(t))), 0o600); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestUnit_OfflineAnalysis_FindsNothing(t *testing.T) {
 	}
 }
 
-// unitService is tidemark.service on a systemdMachine, under clients that count.
+// unitService is tidemark.service on a systemdMachine, with a client that counts.
 type unitService struct {
 	*systemdMachine
 	httpAddr, natsAddr string
@@ -66,7 +66,7 @@ type unitService struct {
 	last               int // the number of the last event
 }
 
-// TestSystemd types the steps of docs/operate/systemd.md, with the unit as it is, under a client that stays.
+// TestSystemd runs the steps of docs/operate/systemd.md with the unit unchanged, while a client stays connected.
 func TestSystemd(t *testing.T) {
 	t.Parallel()
 	u := newUnitService(t)
@@ -80,7 +80,7 @@ func TestSystemd(t *testing.T) {
 		{"a second process is refused the directory", testUnitSecondProcess},
 		{"upgrade", testUnitUpgrade},
 		{"stop drains, start continues", testUnitStop},
-		{"backup and restore", testUnitRestore}, // loses events, after which the client no longer counts
+		{"backup and restore", testUnitRestore}, // loses events: the last one for the client that counts
 		{"little memory", testUnitMemory},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, u) }) {
@@ -98,10 +98,10 @@ func newUnitService(t *testing.T) *unitService {
 	m.env = []string{"TIDEMARK_HTTP_ADDR=" + u.httpAddr, "TIDEMARK_ADMIN_ADDR=" + freeAddr(t)}
 	settings := strings.Join(append(m.env, "TIDEMARK_NATS_EMBEDDED_ADDR="+u.natsAddr,
 		"TIDEMARK_DEV=true", "TIDEMARK_SSE_HEARTBEAT=1s", "TIDEMARK_SSE_RETRY=100ms"), "\n")
-	// Where the journal would be.
+	// Instead of the journal.
 	m.dropIn("log", "StandardError=append:"+u.log())
 	m.run("mkdir -p /etc/tidemark; cat >/etc/tidemark/environment <<'X'\n" + settings + "\nX")
-	m.env = append(m.env, "TIDEMARK_NATS_EMBEDDED_ADDR="+u.natsAddr) // which commands read in the configuration
+	m.env = append(m.env, "TIDEMARK_NATS_EMBEDDED_ADDR="+u.natsAddr) // which commands read as configuration
 	m.typeDocumented("install")
 	u.p = newProducerAt(t, "nats://"+u.natsAddr)
 	u.live = follow(t, "client", u.url("/events?user=42"), 0)
@@ -125,11 +125,11 @@ func (m *systemdMachine) dropIn(name, line string) {
 	m.run(fmt.Sprintf("mkdir -p %[1]s; printf '[Service]\n%%s\n' '%[2]s' >%[1]s/%[3]s.conf; systemctl daemon-reload", dir, line, name))
 }
 
-// during publishes while something happens. Then the client has every event once, in order.
+// during publishes during a change. Then the client must have every event once, in order.
 func (u *unitService) during(t *testing.T, happens func()) {
 	t.Helper()
 	first := u.last + 1
-	u.last += 140 // the last is one for all
+	u.last += 140 // the last event is for all users
 	last := u.last
 	var publishing sync.WaitGroup
 	publishing.Go(func() { u.p.publish(first, last) })
@@ -148,7 +148,7 @@ func testHardening(t *testing.T, u *unitService) {
 			t.Errorf("/proc/PID/status has no %q:\n%s", want, status)
 		}
 	}
-	// Everything in the directory is the service's alone.
+	// Everything in the directory belongs to the service alone.
 	if out := u.run("find /var/lib/private/tidemark -perm /077"); out != "" {
 		t.Errorf("others can use\n%s", out)
 	}
@@ -223,13 +223,13 @@ func testUnitStop(t *testing.T, u *unitService) {
 	})
 }
 
-// testUnitRestore: what was acknowledged before the backup is there after a restore, and the client is told
-// that its position is of another epoch.
+// testUnitRestore: events that were acknowledged before the backup exist after a restore, and the client receives
+// a gap with the reason epoch.
 func testUnitRestore(t *testing.T, u *unitService) {
 	acked := int(u.p.stored.Load())
 	u.during(t, func() { u.typeDocumented("backup") })
 	duringBackup := u.last
-	u.during(t, func() {}) // lost by the restore
+	u.during(t, func() {}) // the restore loses these events
 	had := len(u.live.numbers())
 	u.typeDocumented("restore", "2026-11-21", "$(date +%F)")
 	if out := u.run("find /var/lib/private/tidemark/data ! -user tidemark"); out != "" {
@@ -252,11 +252,12 @@ func testUnitRestore(t *testing.T, u *unitService) {
 	}
 }
 
-// memoryRate is how many bytes are published a second. The store of the embedded NATS server keeps what it has
-// just written or read in memory, so that what a node needs grows with the rate.
+// memoryRate is the published bytes per second. The store of the embedded NATS server keeps recently written and
+// read data in memory, so that the need of a node grows with the rate.
 const memoryRate = 8 << 20
 
-// testUnitMemory: the limit of memory that docs/operate/systemd.md names suffices for more bytes of events than that.
+// testUnitMemory: the memory limit that docs/operate/systemd.md names suffices for a stream that is larger than
+// the limit.
 func testUnitMemory(t *testing.T, u *unitService) {
 	const limit = 256 << 20
 	u.dropIn("memory", fmt.Sprint("MemoryMax=", limit))
@@ -271,8 +272,8 @@ func testUnitMemory(t *testing.T, u *unitService) {
 	u.fillMemory(t, limit+limit/4)
 }
 
-// fillMemory publishes large events under one reader and lets another read all that is stored. The
-// process must live through it.
+// fillMemory publishes large events with one reader connected, and lets another replay all of them. The process
+// must survive.
 func (u *unitService) fillMemory(t *testing.T, bytes int) {
 	t.Helper()
 	const size = 64 << 10
@@ -298,7 +299,7 @@ func (u *unitService) fillMemory(t *testing.T, bytes int) {
 	for _, f := range []*follower{reader, read("reader of all that is stored")} {
 		last := want[len(want)-1]
 		eventually(t, "the last event for the "+f.name, func() bool { return slices.Contains(f.numbers(), last) })
-		own := slices.DeleteFunc(f.numbers(), func(n int) bool { return n < 1_000_000 }) // the others are for all
+		own := slices.DeleteFunc(f.numbers(), func(n int) bool { return n < 1_000_000 }) // the others are for all users
 		if !slices.Equal(own, want) {
 			t.Errorf("%s: %s", f.name, firstDifference(own, want))
 		}
@@ -309,7 +310,7 @@ func (u *unitService) fillMemory(t *testing.T, bytes int) {
 	t.Log(u.run("systemctl show --property MemoryCurrent tidemark"))
 }
 
-// disconnects are how often the connection was lost.
+// disconnects returns how often the connection was lost.
 func (f *follower) disconnects() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

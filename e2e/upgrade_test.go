@@ -12,9 +12,9 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestUpgrade_UnderClients_LosesNothing replaces the command of a node with an embedded NATS server by
-// another version and goes back, on the same directory, while events are published. docs/operate/systemd.md has the
-// steps for systemd; here the process is ended and started directly.
+// TestUpgrade_UnderClients_LosesNothing replaces the command of a node with an embedded NATS server by another
+// version, and goes back, on the same directory, while events are published. docs/operate/systemd.md has the steps
+// for systemd; here the test ends and starts the process.
 func TestUpgrade_UnderClients_LosesNothing(t *testing.T) {
 	t.Parallel()
 	versions := map[string]string{}
@@ -35,7 +35,7 @@ func TestUpgrade_UnderClients_LosesNothing(t *testing.T) {
 	last := 0
 	for _, version := range []string{"v1.0.0", "v1.1.0", "v1.0.0"} {
 		first := last + 1
-		last += 210 // the last is one for all
+		last += 210 // the last event is for all users
 		var publishing sync.WaitGroup
 		publishing.Go(func() { p.publish(first, last) })
 		p.awaitStored(first + 50)
@@ -58,7 +58,7 @@ func TestUpgrade_UnderClients_LosesNothing(t *testing.T) {
 	p.checkStored(last)
 }
 
-// version is that of the node that runs.
+// version returns the version of the running node.
 func (s *service) version() string {
 	s.t.Helper()
 	out, err := exec.Command(command(s.t), "status", "--all", "--json", "--nats.url", "nats://"+s.natsAddr).Output()

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// buildImage makes tidemark:local, with a label that tells one build from another.
+// buildImage builds tidemark:local, with a label that distinguishes builds.
 func (p *project) buildImage(label string) {
 	p.t.Helper()
 	if mode == "full" && label == "" {
@@ -36,7 +36,8 @@ func (p *project) buildImage(label string) {
 
 var built bool
 
-// buildContext is a directory with the last stage of the Dockerfile, and what that takes from the first.
+// buildContext is a directory with the last stage of the Dockerfile, and the files that this stage copies from the
+// first one.
 var buildContext = sync.OnceValues(func() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "tidemark-image"); err != nil {
 		return "", err
@@ -67,7 +68,7 @@ var buildContext = sync.OnceValues(func() (dir string, err error) {
 	return dir, nil
 })
 
-// lastStage is the Dockerfile with its first stage replaced by files of the context.
+// lastStage returns the Dockerfile with its first stage replaced by files of the context.
 func lastStage() ([]byte, error) {
 	content, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
 	if err != nil {
@@ -80,7 +81,7 @@ func lastStage() ([]byte, error) {
 	return []byte("FROM scratch AS build\nCOPY . /\nFROM scratch\n" + last), nil
 }
 
-// writeFile makes a file that users of a container can read, too.
+// writeFile writes a file that users of a container can read.
 func writeFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestChaos changes the topology at random for TIDEMARK_CHAOS_DURATION, such as 30m, under clients that count.
+// TestChaos changes the containers at random for TIDEMARK_CHAOS_DURATION, such as 30m, while clients count.
 func TestChaos(t *testing.T) {
 	duration, err := time.ParseDuration(os.Getenv("TIDEMARK_CHAOS_DURATION"))
 	if err != nil {

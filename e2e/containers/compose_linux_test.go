@@ -14,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestCompose brings the topology up once, and changes it under clients that count.
+// TestCompose starts compose.yaml once, and changes it while clients count.
 func TestCompose(t *testing.T) {
 	p := newProject(t)
 	p.buildImage("")
@@ -47,7 +47,7 @@ func TestCompose(t *testing.T) {
 	t.Run("stopped, each exits with 0", p.testStop)
 }
 
-// testFirstMinutes is what the header of compose.yaml says.
+// testFirstMinutes runs the header of compose.yaml.
 func (p *project) testFirstMinutes(t *testing.T) {
 	resp, err := http.Get(p.http + "/events?user=7&from=all")
 	if err != nil {
@@ -64,7 +64,7 @@ func (p *project) testFirstMinutes(t *testing.T) {
 	}
 }
 
-// testResume takes a position from one node to each other one.
+// testResume connects to each node with a position of another node.
 func (p *project) testResume(t *testing.T) {
 	nodes := p.containers("tidemark")
 	for _, data := range []string{"one", "two"} {
@@ -120,7 +120,7 @@ func (p *project) testKillNATS(t *testing.T, c *counting, round int) {
 	p.compose("up", "-d", "--no-build", "--wait")
 }
 
-// testProfiles runs what is not up by default, as far as there are images.
+// testProfiles runs the profiles that are not started by default, if there are images.
 func (p *project) testProfiles(t *testing.T) {
 	out := p.compose("--profile", "bench", "run", "--rm", "--no-deps", "bench", "load", "--url", "http://nginx:8080/events",
 		"--publish", "nats://nats-1:4222", "--conns", "200", "--rate", "20", "--for", "5s")
@@ -183,7 +183,7 @@ func (p *project) testReplace(t *testing.T, c *counting) {
 	})
 }
 
-// testLogs looks at what nodes and nginx wrote about kills, drains and restarts.
+// testLogs checks the logs of nodes and nginx about kills, drains and restarts.
 func (p *project) testLogs(t *testing.T) {
 	for line := range strings.Lines(p.compose("logs", "--no-log-prefix", "--no-color", "tidemark")) {
 		if !strings.HasPrefix(line, "{") {
@@ -200,7 +200,7 @@ func (p *project) testLogs(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(p.compose("logs", "--no-log-prefix", "--no-color", "nginx")) {
-		// That a node which was killed cannot be reached is an error, of health checks and publishers.
+		// A killed node that cannot be reached is an error of health checks and publishers.
 		ofConnection := strings.Contains(line, "[error]") && strings.Contains(line, "/events")
 		if ofConnection || strings.Contains(line, "[crit]") || strings.Contains(line, "[emerg]") {
 			t.Errorf("nginx: %s", line)
@@ -208,10 +208,10 @@ func (p *project) testLogs(t *testing.T) {
 	}
 }
 
-// testStop holds that SIGTERM is enough, within stop_grace_period.
+// testStop: SIGTERM ends all containers within stop_grace_period.
 func (p *project) testStop(t *testing.T) {
 	ids := append(p.containers("tidemark"), p.containers("nginx")...)
-	resp, err := http.Get(p.http + "/events?user=7") // a client that stays
+	resp, err := http.Get(p.http + "/events?user=7") // a client that stays connected
 	if err != nil {
 		t.Fatal(err)
 	}

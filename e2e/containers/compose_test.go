@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A tmpfs belongs to root, so that images with another user cannot write to it, unless it is given to that
-// user. Not all of these images can be run here.
+// A tmpfs belongs to root, so images with another user cannot write to it, unless it is given to that user. Not
+// all of these images can be run here.
 func TestCompose_TemporaryFileSystems_BelongToTheirUser(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join("..", "..", "compose.yaml"))
 	if err != nil {
@@ -28,7 +28,7 @@ func TestCompose_TemporaryFileSystems_BelongToTheirUser(t *testing.T) {
 	for name, service := range file.Services {
 		for _, mount := range service.Tmpfs {
 			path, options, _ := strings.Cut(mount, ":")
-			if path == "/tmp" { // which every image lets all users write to
+			if path == "/tmp" { // which is writable for all users in every image
 				continue
 			}
 			seen++

@@ -21,11 +21,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/client"
 )
 
-// recovery is how long clients may take to have everything again. It is generous: how long they took is
-// logged.
+// recovery bounds the time until clients have received everything. It is generous; the measured time is logged.
 const recovery = 90 * time.Second
 
-// counter is a client that notes the numbers that it receives.
+// counter is a client that records the numbers that it receives.
 type counter struct {
 	name string
 
@@ -34,7 +33,7 @@ type counter struct {
 	times   []time.Time
 	opened  bool
 	gaps    []string
-	ends    int // of connections
+	ends    int // ended connections
 }
 
 func (c *counter) follow(ctx context.Context, opts client.Options) error {
@@ -84,7 +83,7 @@ func (c *counter) last() int {
 	return c.numbers[len(c.numbers)-1]
 }
 
-// silence is the longest time between two events since then.
+// silence returns the longest time between two events since a time.
 func (c *counter) silence(since time.Time) (longest time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,7 +103,7 @@ func (c *counter) connectionsEnded() int {
 type counting struct {
 	t        *testing.T
 	counters []*counter
-	stored   atomic.Int64 // the last number that was acknowledged
+	stored   atomic.Int64 // the last acknowledged number
 	stop     context.CancelFunc
 	producer context.CancelFunc
 	running  sync.WaitGroup
@@ -148,7 +147,7 @@ func (p *project) transport() *http.Transport {
 	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
 }
 
-// jetstream is connected to the addresses of the servers, which only this machine and containers reach.
+// jetstream connects to the addresses of the servers, which are reachable from this machine and from containers.
 func (p *project) jetstream() jetstream.JetStream {
 	p.t.Helper()
 	var servers []string
@@ -196,8 +195,8 @@ func (c *counting) await(what string, ok func(*counter) bool) {
 	})
 }
 
-// during makes a change, and waits until every client has an event that was stored after it. It logs for
-// how long the clients had none.
+// during makes a change, and waits until every client has received an event that was stored after it. It logs how
+// long the clients received none.
 func (c *counting) during(t *testing.T, what string, change func()) {
 	t.Helper()
 	begun := time.Now()
@@ -228,7 +227,7 @@ func (c *counting) during(t *testing.T, what string, change func()) {
 		what, took.Round(10*time.Millisecond), len(affected), len(c.counters), median, worst)
 }
 
-// check ends the producer and holds that each client has each number once, in order, without a gap.
+// check ends the producer. Each client must have each number once, in order, without a gap.
 func (c *counting) check() {
 	c.t.Helper()
 	c.producer()

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// image runs the image alone. Its containers and volumes go when the test ends.
+// image runs the image alone. Its containers and volumes are removed at the end of the test.
 type image struct {
 	*project
 	t *testing.T
@@ -25,7 +25,7 @@ func newImage(t *testing.T) image {
 	return image{p, t}
 }
 
-// start runs a node in the background, as the header of the Dockerfile says, with more flags.
+// start runs a node in the background, as the header of the Dockerfile says, with further flags.
 func (i image) start(t *testing.T, flags ...string) (id string) {
 	t.Helper()
 	args := append([]string{"run", "-d", "--read-only", "-p", "127.0.0.1::8080", "-e", "TIDEMARK_AUTH_IDENTITY=anonymous"}, flags...)
@@ -49,7 +49,7 @@ func (i image) volume(t *testing.T) (name string) {
 	return name
 }
 
-// refused runs a node that must not start, and returns what it says.
+// refused runs a node that must not start, and returns its output.
 func (i image) refused(t *testing.T, flags ...string) (output string) {
 	t.Helper()
 	args := append([]string{"run", "--rm", "--read-only", "-e", "TIDEMARK_AUTH_IDENTITY=anonymous"}, flags...)
@@ -111,14 +111,14 @@ func contains(t *testing.T, text string, wanted ...string) {
 	}
 }
 
-// url is where the engine publishes a node.
+// url returns the published address of a node.
 func (i image) url(t *testing.T, id string) string {
 	t.Helper()
 	address, _, _ := strings.Cut(i.docker("port", id, "8080"), "\n")
 	return "http://" + address
 }
 
-// serves holds that an event that is published in the container is received from outside.
+// serves checks that an event that is published in the container is received outside.
 func (i image) serves(t *testing.T, id string) {
 	t.Helper()
 	i.docker("exec", id, "tidemark", "publish", "notifications.broadcast", "it serves")
@@ -152,7 +152,7 @@ func (i image) testVolume(t *testing.T) {
 
 var hint = regexp.MustCompile(`(?m)^  (listen|publish|operate)\s+(docker exec .*)$`)
 
-// testHints types what a node prints, but for the end of `subscribe`.
+// testHints runs the commands that a node prints, and stops `subscribe` after its first event.
 func (i image) testHints(t *testing.T) {
 	id := i.start(t, "-v", i.volume(t)+":/data")
 	commands := map[string]string{}
@@ -171,7 +171,7 @@ func (i image) testHints(t *testing.T) {
 	}
 }
 
-// testDrainThenStop is what a preStop hook and the kubelet do.
+// testDrainThenStop does what a preStop hook and the kubelet do.
 func (i image) testDrainThenStop(t *testing.T) {
 	id := i.start(t, "-v", i.volume(t)+":/data", "-e", "TIDEMARK_ADMIN_ADDR=:8081", "-e", "TIDEMARK_HTTP_DRAIN_DELAY=1s")
 	resp, err := http.Get(i.url(t, id) + "/events")
@@ -190,7 +190,7 @@ func (i image) testDrainThenStop(t *testing.T) {
 	contains(t, i.docker("logs", id), `"delay":"0s"`)
 }
 
-// testFewFiles opens more connections than the node has files for.
+// testFewFiles opens more connections than the limit of open files allows.
 func (i image) testFewFiles(t *testing.T) {
 	id := i.start(t, "-v", i.volume(t)+":/data", "--ulimit", "nofile=128:128")
 	url := i.url(t, id)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// withoutStandIn are the images that the script engine has no stand-in for.
+// withoutStandIn are the images for which the script engine has no stand-in.
 var withoutStandIn = map[string]string{
 	"grafana/grafana":                      "neither Debian nor the Go proxy has it; e2e/grafana checks the dashboard by its schema",
 	"grafana/loki":                         "neither Debian nor the Go proxy has it as one program",

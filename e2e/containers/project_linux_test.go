@@ -16,7 +16,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// mode is what TIDEMARK_CONTAINERS says: nothing (skip), 1, or full. The chaos of .ci/long has its own.
+// mode is the value of TIDEMARK_CONTAINERS: empty (skip), 1, or full. TestChaos in .ci/long has its own variable.
 var mode = cmp.Or(os.Getenv("TIDEMARK_CONTAINERS"), os.Getenv("TIDEMARK_CHAOS_DURATION"))
 
 const root = "../.."
@@ -28,7 +28,7 @@ func needEngine(t *testing.T) {
 	}
 }
 
-// project is compose.yaml under a name, ports, and a network of its own.
+// project is compose.yaml with its own name, ports, and network.
 type project struct {
 	t         *testing.T
 	name, net string
@@ -37,7 +37,7 @@ type project struct {
 	https     string
 }
 
-// newProject does not start anything. What was started is taken down when the test ends.
+// newProject does not start anything. What the test starts is removed at its end.
 func newProject(t *testing.T) *project {
 	t.Helper()
 	needEngine(t)
@@ -64,8 +64,8 @@ func newProject(t *testing.T) *project {
 	return p
 }
 
-// openFiles is what the engine may give a container: as many as compose.yaml asks for, or what this process
-// may have.
+// openFiles returns the limit of open files of a container: that of compose.yaml, or that of this process if it is
+// lower.
 func openFiles(t *testing.T) uint64 {
 	t.Helper()
 	var limit unix.Rlimit
@@ -85,7 +85,7 @@ func (p *project) run(within time.Duration, name string, args ...string) (output
 	return string(out), err
 }
 
-// docker runs a command of docker, and fails the test when that fails.
+// docker runs a docker command, and fails the test if the command fails.
 func (p *project) docker(args ...string) (output string) {
 	p.t.Helper()
 	out, err := p.run(5*time.Minute, "docker", args...)
@@ -100,13 +100,13 @@ func (p *project) compose(args ...string) (output string) {
 	return p.docker(append([]string{"compose"}, args...)...)
 }
 
-// containers are the ids of a service's containers that run.
+// containers returns the ids of the running containers of a service.
 func (p *project) containers(service string) []string {
 	p.t.Helper()
 	return strings.Fields(p.compose("ps", "-q", service))
 }
 
-// container is what `docker inspect` tells of one.
+// container is a part of the output of `docker inspect`.
 type container struct {
 	State struct {
 		Status    string
