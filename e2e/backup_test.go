@@ -79,8 +79,8 @@ func TestBackup_RestoredIntoFreshDirectory_ClientsAreSentEpochGap(t *testing.T) 
 	restored.wantGaps()
 }
 
-// TestMovedDirectory_ClientsResume: a directory that is moved while the service is stopped keeps all positions.
-func TestMovedDirectory_ClientsResume(t *testing.T) {
+// TestEmbeddedStore_DirectoryIsMoved_ClientsResume: a directory that is moved while the service is stopped keeps all positions.
+func TestEmbeddedStore_DirectoryIsMoved_ClientsResume(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--sse.heartbeat=1s")
 	p := newProducer(t, s)

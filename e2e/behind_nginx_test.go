@@ -9,9 +9,9 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// TestEnginesBehindNginx connects all engines to two nodes behind nginx. nginx answers also if no node does, so
+// TestEventSource_BehindNginxWhileNodesAreKilled_ReceivesEachEventOnce connects all engines to two nodes behind nginx. nginx answers also if no node does, so
 // that no EventSource over HTTP/1.1 gives up.
-func TestEnginesBehindNginx(t *testing.T) {
+func TestEventSource_BehindNginxWhileNodesAreKilled_ReceivesEachEventOnce(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
 	f := &proxyHarness{engines: e, origin: app(t, "")}

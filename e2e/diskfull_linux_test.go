@@ -80,9 +80,9 @@ func streamDir(t *testing.T, cfg jetstream.StreamConfig) (dir string) {
 	return dir
 }
 
-// TestFullDisk: while the disk is full, no publish is acknowledged and stored events are delivered. Once there is
+// TestServe_DiskIsFull_RejectsPublishesAndRecovers: while the disk is full, no publish is acknowledged and stored events are delivered. Once there is
 // room, publishing works without a restart.
-func TestFullDisk(t *testing.T) {
+func TestServe_DiskIsFull_RejectsPublishesAndRecovers(t *testing.T) {
 	t.Parallel()
 	const before = 210
 	total := 420

@@ -17,9 +17,9 @@ import (
 
 const tailPrefix, replayPrefix = "tidemark-tail-", "tidemark-replay-"
 
-// TestFailures breaks the parts of a cluster one by one (three nodes, three NATS servers and nginx), and counts
+// TestCluster_PartsFail_ClientsReceiveEachEventOnce breaks the parts of a cluster one by one (three nodes, three NATS servers and nginx), and counts
 // the events of clients that stay connected.
-func TestFailures(t *testing.T) {
+func TestCluster_PartsFail_ClientsReceiveEachEventOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	disk := filepath.Join(dir, "n1") // of the first NATS server

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestKill9 cuts clients repeatedly while events are published, and kills the service: every client receives each
+// TestServe_KilledWhileClientsAreCut_DeliversEachEventOnce cuts clients repeatedly while events are published, and kills the service: every client receives each
 // event once, in order.
-func TestKill9(t *testing.T) {
+func TestServe_KilledWhileClientsAreCut_DeliversEachEventOnce(t *testing.T) {
 	t.Parallel()
 	for name, flag := range map[string]string{"window": "--window.events=65536", "tiny window": "--window.events=20"} {
 		t.Run(name, func(t *testing.T) {

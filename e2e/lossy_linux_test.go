@@ -42,9 +42,9 @@ func (l *lossyLink) dropPackets() {
 	}
 }
 
-// TestLossyLink: clients behind a link that loses every twelfth packet, carries a megabit per second, and is
+// TestClients_BehindALossyLink_ReceiveEachEventOnce: clients behind a link that loses every twelfth packet, carries a megabit per second, and is
 // interrupted, receive everything once. The service is killed, too.
-func TestLossyLink(t *testing.T) {
+func TestClients_BehindALossyLink_ReceiveEachEventOnce(t *testing.T) {
 	t.Parallel()
 	const total = 2100
 	link := newLossyLink(t)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestSIGTERM ends a service as operators do, and starts it again.
-func TestSIGTERM(t *testing.T) {
+// TestServe_SIGTERM_ClosesConnectionsThatResume ends a service as operators do, and starts it again.
+func TestServe_SIGTERM_ClosesConnectionsThatResume(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--sse.heartbeat=1s") // as the follower expects: it must be connected at the end
 	live := follow(t, "program", s.url("/events?user=42"), 0)

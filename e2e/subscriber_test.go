@@ -124,13 +124,13 @@ func (s *subscriber) mend() (torn int) {
 	return 1
 }
 
-// TestSubscribeIsKilled ends `tidemark subscribe` by SIGKILL and by SIGTERM while events arrive, and restarts it
+// TestSubscribe_Killed_ResumesFromItsStateFile ends `tidemark subscribe` by SIGKILL and by SIGTERM while events arrive, and restarts it
 // with the same state file.
 //
 // The command prints an event, and then saves its position. After a SIGKILL in between, it prints the event once
 // more: at most one event, at a restart. SIGTERM and Ctrl-C let both happen, and nothing is repeated. No event is
 // ever missing. The command writes each line at once; a SIGKILL can split it only between two pages.
-func TestSubscribeIsKilled(t *testing.T) {
+func TestSubscribe_Killed_ResumesFromItsStateFile(t *testing.T) {
 	t.Parallel()
 	const backlog, total, lives = 7000, 7350, 16
 	s := serve(t)

@@ -32,14 +32,14 @@ func check(raw []byte) error {
 	return d.Validate()
 }
 
-func TestDashboardFollowsTheSchema(t *testing.T) {
+func TestDashboard_File_FollowsTheSchemaOfGrafana(t *testing.T) {
 	if err := check(read(t)); err != nil {
 		t.Error(err)
 	}
 }
 
 // The check finds mistakes at each level, and so is worth something.
-func TestMistakesAreFound(t *testing.T) {
+func TestDashboard_Mistakes_AreFound(t *testing.T) {
 	for name, spoil := range map[string]func(d map[string]any){
 		"a field of the dashboard": func(d map[string]any) { d["refreshh"] = "15s" },
 		"the kind of a field":      func(d map[string]any) { d["schemaVersion"] = "39" },

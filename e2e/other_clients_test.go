@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestOtherClients runs client libraries of others through everything that they can detect, all at the same time.
+// TestOtherClients_ServiceIsKilled_ReceiveEachEventOnce runs client libraries of others through everything that they can detect, all at the same time.
 // docs/reference/clients.md describes what each needs.
-func TestOtherClients(t *testing.T) {
+func TestOtherClients_ServiceIsKilled_ReceiveEachEventOnce(t *testing.T) {
 	t.Parallel()
 	const total, kills = 560, 2
 	commands := otherClients(t)
