@@ -147,7 +147,7 @@ func TestFeed_Identities_ReceiveTheirSubjects(t *testing.T) {
 func TestFeed_RequestIsRefused_AnswersProblem(t *testing.T) {
 	n := startNATS(t)
 	opts := newsOptions()
-	opts.Identify = users // and nobody is anonymous
+	opts.Identify = users // anonymous clients are rejected
 	f := n.open(t, opts)
 	url := ways["engine"](t, f, f)
 	client := newClient(t)

@@ -175,7 +175,7 @@ func TestFeed_InABubble_TimePassesAtOnce(t *testing.T) {
 	})
 }
 
-// notice is a handler of a program: whoever posts to it notifies a user.
+// notice is a handler of a program: a POST request notifies a user.
 func notice(f *tidemark.Feed) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := f.Publish(r.Context(), tidemark.Message{User: r.FormValue("to"), Type: "notice"}); err != nil {

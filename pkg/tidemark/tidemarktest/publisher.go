@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// publisher stores messages in memory. It knows every ID of the present stream.
+// publisher stores messages in memory. It remembers every ID of the current stream.
 type publisher struct {
 	log    *feedtest.MemStore
 	stream string
