@@ -52,12 +52,12 @@ func connectRows(r loadtest.Result) []row {
 	c := r.Connect
 	rows := []row{
 		{Label: "opened", Value: count(c.Opened), Note: "of " + count(r.Conns), Bad: c.Opened < r.Conns},
-		{Label: "time to open", Value: span(c.Took), Note: rate(c.PerSecond)},
+		{Label: "time to open", Value: duration(c.Took), Note: rate(c.PerSecond)},
 		{Label: "failed", Value: count(c.Failed), Note: plain(c.Error), Bad: c.Failed > 0},
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
 	if r.Level > 0 {
-		rows = append(rows, row{Label: "until all were level", Value: span(r.Level), Note: "from the return to the last client's last event"})
+		rows = append(rows, row{Label: "until all were level", Value: duration(r.Level), Note: "from the return to the last client's last event"})
 	}
 	return rows
 }
@@ -65,7 +65,7 @@ func connectRows(r loadtest.Result) []row {
 func eventRows(r loadtest.Result) []row {
 	delivered, took, since := deliveries(r)
 	if since != "" {
-		since = " in " + span(took) + ", " + since
+		since = " in " + duration(took) + ", " + since
 	}
 	rows := []row{
 		{Label: "published", Value: count(r.Published), Note: rate(per(r.Published, r.Took)) + inBursts(r)},
@@ -115,18 +115,18 @@ func latencyRows(l loadtest.Latency) []row {
 	}
 	var rows []row
 	for _, p := range percentiles(l) {
-		rows = append(rows, row{Label: "p" + p.name, Value: span(p.at)})
+		rows = append(rows, row{Label: "p" + p.name, Value: duration(p.at)})
 	}
 	return append(rows,
-		row{Label: "max", Value: span(l.Max)},
-		row{Label: "mean", Value: span(l.Mean)},
+		row{Label: "max", Value: duration(l.Max)},
+		row{Label: "mean", Value: duration(l.Mean)},
 		row{Label: "measured", Value: count(l.Count), Note: "from the intended send time"})
 }
 
 func usageRows(u loadtest.Usage) []row {
 	return []row{
-		{Label: "CPU", Value: span(u.CPU), Note: perDelivery(u.CPUPerDelivery)},
-		{Label: "CPU of the connects", Value: span(u.ConnectCPU), Note: span(u.CPUPerConnect) + " a connect"},
+		{Label: "CPU", Value: duration(u.CPU), Note: perDelivery(u.CPUPerDelivery)},
+		{Label: "CPU of the connects", Value: duration(u.ConnectCPU), Note: duration(u.CPUPerConnect) + " a connect"},
 		{Label: "memory a connection", Value: size(u.PerConn)},
 		{Label: "memory", Value: size(u.RSSIdle), Note: "with connections, idle; " + size(u.RSSBefore) + " before, " + size(u.RSSAfter) + " at the end"},
 	}
@@ -136,7 +136,7 @@ func perDelivery(d time.Duration) string {
 	if d <= 0 {
 		return ""
 	}
-	return span(d) + " a delivery"
+	return duration(d) + " a delivery"
 }
 
 func processName(u loadtest.Usage) string {
@@ -157,7 +157,7 @@ func runRows(r loadtest.Result) []row {
 		{Label: "publish rate", Value: rate(r.Rate), Note: "asked for" + inBursts(r)},
 		{Label: "payload", Value: size(int64(r.Payload)), Note: "an event"},
 		{Label: "started", Value: started},
-		{Label: "took", Value: span(r.Took)},
+		{Label: "took", Value: duration(r.Took)},
 	}
 }
 

@@ -63,7 +63,7 @@ func (p *Progress) Done() {
 func progressLine(s loadtest.Sample, phase string) string {
 	line := fmt.Sprintf("%-10s %7s  %7s open  %9s/s", clip(phase, 10), clock(s.At), count(s.Connected), count(s.Delivered))
 	if s.Delivered > 0 {
-		line += fmt.Sprintf("  p50 %-8s p99 %s", span(s.P50), span(s.P99))
+		line += fmt.Sprintf("  p50 %-8s p99 %s", duration(s.P50), duration(s.P99))
 	}
 	return strings.TrimRight(line, " ")
 }

@@ -93,8 +93,8 @@ func TestSpan(t *testing.T) {
 		{3 * time.Hour, "3 h"}, {-time.Millisecond, "−1.00 ms"}, {-1 << 63, "−106,751 d 23 h"},
 	}
 	for _, tt := range tests {
-		if got := span(tt.d); got != tt.want {
-			t.Errorf("span(%d) = %q, want %q", tt.d, got, tt.want)
+		if got := duration(tt.d); got != tt.want {
+			t.Errorf("duration(%d) = %q, want %q", tt.d, got, tt.want)
 		}
 	}
 }

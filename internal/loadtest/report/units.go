@@ -10,11 +10,11 @@ import (
 // none stands where there is nothing to say.
 const none = "–"
 
-// span writes d with three digits, in the unit that a person would choose.
-func span(d time.Duration) string {
+// duration writes d with three digits, in the unit that a person would choose.
+func duration(d time.Duration) string {
 	if d < 0 {
 		// The most negative duration has no positive counterpart.
-		return "−" + span(-max(d, -math.MaxInt64))
+		return "−" + duration(-max(d, -math.MaxInt64))
 	}
 	// The bounds leave room for rounding: 999.6 µs is 1.00 ms, not 1000 µs.
 	switch {
@@ -29,11 +29,11 @@ func span(d time.Duration) string {
 	case d < 2*time.Minute:
 		return digits(d.Seconds()) + " s"
 	default:
-		return longSpan(d)
+		return longDuration(d)
 	}
 }
 
-func longSpan(d time.Duration) string {
+func longDuration(d time.Duration) string {
 	switch {
 	case d < 2*time.Hour:
 		return twoUnits(d.Round(time.Second), time.Minute, "min", time.Second, "s")
@@ -144,4 +144,18 @@ func short(x float64) string {
 		}
 	}
 	return strconv.FormatFloat(x, 'g', 6, 64)
+}
+
+// trimDuration writes a round duration for an axis: 10 ms, not 10.0 ms.
+func trimDuration(d time.Duration) string {
+	number, unit, _ := strings.Cut(duration(d), " ")
+	return trimZeros(number) + " " + unit
+}
+
+// nanos converts a bound to a duration. The longest one does not survive as a float.
+func nanos(x float64) time.Duration {
+	if x >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(math.Round(x))
 }
