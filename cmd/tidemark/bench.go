@@ -59,7 +59,7 @@ func (f *benchFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.Metrics.URL, "metrics", "", "watch the server's metrics at this `URL` (Prometheus's text form), from before the first client until after the last")
 	flags.StringSliceVar(&f.Metrics.Names, "metric", []string{"process_resident_memory_bytes", "go_goroutines", "process_open_fds"}, "the `names` of those; series of one name are added up")
 	flags.DurationVar(&f.Metrics.Every, "metrics-every", 5*time.Second, "how often to look at them")
-	flags.DurationVar(&f.Metrics.Rest, "rest", 0, "with --metrics: watch on for this long after the clients have left")
+	flags.DurationVar(&f.Metrics.After, "rest", 0, "with --metrics: watch on for this long after the clients have left")
 	flags.BoolVar(&f.Insecure, "insecure", false, "take any TLS certificate")
 	flags.BoolVar(&f.HTTP2, "http2", false, "speak HTTP/2 (over http:// with prior knowledge)")
 	flags.DurationVar(&f.Settle, "settle", 10*time.Second, "how long to wait for the last deliveries")

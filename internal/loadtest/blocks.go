@@ -5,13 +5,13 @@ import "bytes"
 // blocks cuts a body into SSE blocks and reads the fields that a stand needs. Events are
 // small and come whole, so the common case is no copy at all; what is cut is kept until its
 // end comes. Lines end with LF or CRLF; no server at hand ends them with CR alone.
-type blocks struct{ partial []byte }
+type blockParser struct{ partial []byte }
 
 // fields of a block, parts of the bytes that were read.
 type fields struct{ event, id, data []byte }
 
 // read calls found for each whole block.
-func (s *blocks) read(b []byte, found func(fields)) {
+func (s *blockParser) parse(b []byte, found func(fields)) {
 	if len(s.partial) > 0 {
 		s.partial = append(s.partial, b...)
 		b = s.partial

@@ -13,15 +13,15 @@ import (
 )
 
 var (
-	errCleanEnd = errors.New("the server ended the stream")
-	errCut      = errors.New("cut by the stand")
+	errResponseEnded = errors.New("the server ended the stream")
+	errDisconnected      = errors.New("cut by the stand")
 )
 
 // client is one connection's state, which outlives the sockets that it uses in turn. All of
 // it belongs to the shard's lock.
 type client struct {
 	shard *shard
-	swarm *swarm
+	set *localClients
 	index int    // among all clients of the run
 	slot  int    // among those of its swarm
 	key   string // of the events that are due to it
@@ -29,13 +29,13 @@ type client struct {
 	tally     tally
 	lastID    []byte
 	connected bool
-	wanted    bool // a lost connection is made again
-	opens     int  // streams that were answered with 200
-	reached   *goal
+	wantConnected    bool // a lost connection is made again
+	opened     int  // streams that were answered with 200
+	reachedTarget   *target
 	conn      conn // what the engine keeps; nil without a socket
 
-	wire   wire
-	blocks blocks
+	response   responseParser
+	blocks blockParser
 }
 
 func (c *client) name() string { return fmt.Sprintf("client %d (%s)", c.index, c.key) }
@@ -55,15 +55,15 @@ type shard struct {
 func newShard() *shard { return &shard{total: newHistogram(), second: newHistogram()} }
 
 // reset makes the client ready for another socket.
-func (c *client) reset() { c.wire, c.blocks = wire{}, blocks{} }
+func (c *client) reset() { c.response, c.blocks = responseParser{}, blockParser{} }
 
 // consume takes bytes of a raw connection.
 func (c *client) consume(b []byte) error {
 	c.shard.bytes += int64(len(b))
-	streaming := c.wire.phase != phaseHead
-	err := c.wire.read(b, func(body []byte) { c.blocks.read(body, c.event) })
-	if !streaming && c.wire.phase != phaseHead {
-		c.swarm.opened(c)
+	streaming := c.response.phase != phaseHead
+	err := c.response.parse(b, func(body []byte) { c.blocks.parse(body, c.event) })
+	if !streaming && c.response.phase != phaseHead {
+		c.set.opened(c)
 	}
 	return err
 }
@@ -79,7 +79,7 @@ func (c *client) event(f fields) {
 		}
 		return
 	}
-	key, n, sent, ok := findMarker(f.data, c.swarm.share.Run)
+	key, n, sent, ok := findMarker(f.data, c.set.part.Run)
 	if !ok {
 		return // a heartbeat, or what others publish
 	}
@@ -88,19 +88,19 @@ func (c *client) event(f fields) {
 		return
 	}
 	c.shard.received()
-	late := min(max(c.shard.now-sent, 1), longest-1)
+	late := min(max(c.shard.now-sent, 1), maxLatency-1)
 	_ = c.shard.total.RecordValue(late)
 	_ = c.shard.second.RecordValue(late)
 	c.tally.add(n)
-	c.swarm.progressed(c)
+	c.set.checkTarget(c)
 }
 
 // request is what the client asks for, as HTTP/1.1 has it.
 func (c *client) request() []byte {
-	t := c.swarm.target
+	t := c.set.server
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n", c.path(), t.Host)
-	for _, h := range c.swarm.opts.Headers {
+	for _, h := range c.set.opts.Headers {
 		b.WriteString(expandUser(h, c.key) + "\r\n")
 	}
 	if len(c.lastID) > 0 {
@@ -109,7 +109,7 @@ func (c *client) request() []byte {
 	return []byte(b.String() + "\r\n")
 }
 
-func (c *client) path() string { return expandUser(c.swarm.pathTemplate, c.key) }
+func (c *client) path() string { return expandUser(c.set.pathTemplate, c.key) }
 
 // expandUser puts a user in place of {user}, in a URL, a header or a body.
 func expandUser(template, user string) string {

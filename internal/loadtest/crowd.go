@@ -13,7 +13,7 @@ import (
 
 // crowd is the clients of a run. What ends the run is told by giveUp, which ends the contexts
 // that its methods take; those return with the cause.
-type crowd interface {
+type clients interface {
 	// pids are the processes that have the clients, beside this one.
 	pids() []int
 	// openAll makes the clients, opens them, and blocks until all have their stream.
@@ -22,45 +22,45 @@ type crowd interface {
 	sample(ctx context.Context) (connected int, second *hdrhistogram.Histogram, err error)
 	// aim tells when the last client has received all these numbers, unless ctx ends or
 	// another aim is set before.
-	aim(ctx context.Context, numbers map[string]int) (level <-chan time.Time)
+	setTarget(ctx context.Context, numbers map[string]int) (level <-chan time.Time)
 	// cutAll ends every connection, and blocks until all are gone.
-	cutAll(ctx context.Context) error
+	disconnectAll(ctx context.Context) error
 	// returnAll lets all clients come back at once.
-	returnAll(ctx context.Context) error
+	reconnectAll(ctx context.Context) error
 	// churn begins to trouble clients, so many a second.
-	churn(ctx context.Context, perSecond float64, absence time.Duration) error
+	startChurn(ctx context.Context, perSecond float64, absence time.Duration) error
 	// everybodyBack ends all trouble.
-	everybodyBack(ctx context.Context) error
+	restoreAll(ctx context.Context) error
 	// finish ends all connections and compares what came with what was published.
-	finish(ctx context.Context, published map[string]int) (harvest, error)
+	finish(ctx context.Context, published map[string]int) (clientsResult, error)
 	// close ends what is left, and waits for it. It may follow finish.
 	close()
 }
 
 // share is the part of a run's clients that one process has: every Of-th, from Index on. So a
 // client has the same index and key however many processes there are.
-type share struct {
+type partition struct {
 	Run   string `json:"run"` // tells this run's events from others
 	Index int    `json:"index"`
 	Of    int    `json:"of"`
 }
 
-func newCrowd(ctx context.Context, opts Options, run string, giveUp func(error)) (crowd, error) {
+func newClients(ctx context.Context, opts Options, run string, giveUp func(error)) (clients, error) {
 	if opts.Workers > 1 {
 		return startWorkers(ctx, opts, run, giveUp)
 	}
-	return newSwarm(opts, share{Run: run, Of: 1}, giveUp)
+	return newLocalClients(opts, partition{Run: run, Of: 1}, giveUp)
 }
 
 // newRun names a run.
-func newRun() string {
+func newRunID() string {
 	id := make([]byte, 4)
 	_, _ = cryptorand.Read(id) // never fails
 	return hex.EncodeToString(id)
 }
 
 // harvest is what a crowd ends with.
-type harvest struct {
+type clientsResult struct {
 	Verdict    Verdict     `json:"verdict"` // its sentences are Violations
 	Violations []violation `json:"violations,omitempty"`
 	Reconnects int         `json:"reconnects"`
@@ -77,15 +77,15 @@ type violation struct {
 }
 
 // maxSentences bounds the violations that a verdict tells in words.
-const maxSentences = 10
+const maxViolations = 10
 
 // add takes the harvest of other clients. The first violations are those of the first
 // clients, however many processes had them.
-func (h *harvest) add(o harvest) {
+func (h *clientsResult) add(o clientsResult) {
 	h.Verdict.add(o.Verdict)
 	h.Violations = append(h.Violations, o.Violations...)
 	slices.SortFunc(h.Violations, func(a, b violation) int { return cmp.Compare(a.Client, b.Client) })
-	h.Violations = h.Violations[:min(len(h.Violations), maxSentences)]
+	h.Violations = h.Violations[:min(len(h.Violations), maxViolations)]
 	h.Reconnects += o.Reconnects
 	h.Bytes += o.Bytes
 	h.Latency.Merge(o.Latency.Histogram)
@@ -93,7 +93,7 @@ func (h *harvest) add(o harvest) {
 }
 
 // received takes when other clients received their first and last event.
-func (h *harvest) received(first, last int64) {
+func (h *clientsResult) received(first, last int64) {
 	if first > 0 && (h.First == 0 || first < h.First) {
 		h.First = first
 	}
@@ -101,7 +101,7 @@ func (h *harvest) received(first, last int64) {
 }
 
 // verdict tells the violations as sentences.
-func (h *harvest) verdict() Verdict {
+func (h *clientsResult) sentences() Verdict {
 	v := h.Verdict
 	for _, one := range h.Violations {
 		v.First = append(v.First, one.Text)

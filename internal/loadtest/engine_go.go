@@ -12,8 +12,8 @@ import (
 
 // goEngine has a goroutine a connection, through net/http: for TLS, for HTTP/2, and where
 // there is no epoll.
-type goEngine struct {
-	swarm   *swarm
+type httpEngine struct {
+	set   *localClients
 	clients []*http.Client // HTTP/2 shares few connections among many streams
 	streams sync.WaitGroup
 	ctx     context.Context
@@ -22,14 +22,14 @@ type goEngine struct {
 
 // streamsPerConn is how many HTTP/2 streams share a connection, below the 250 that Go's
 // servers take and the 100 that browsers keep to.
-const streamsPerConn = 100
+const streamsPerSocket = 100
 
-func newGoEngine(s *swarm) (engine, error) {
-	e := &goEngine{swarm: s}
+func newHTTPEngine(s *localClients) (engine, error) {
+	e := &httpEngine{set: s}
 	e.ctx, e.end = context.WithCancel(context.Background())
 	transports := 1
 	if s.opts.HTTP2 {
-		transports = (len(s.clients) + streamsPerConn - 1) / streamsPerConn
+		transports = (len(s.clients) + streamsPerSocket - 1) / streamsPerSocket
 	}
 	for i := range transports {
 		t, err := newTransport(s.opts, i)
@@ -60,29 +60,29 @@ func newTransport(opts Options, i int) (*http.Transport, error) {
 }
 
 // stream is one connection of a client.
-type stream struct {
+type httpConn struct {
 	end    context.CancelCauseFunc
 	mu     sync.Mutex // held while paused, so that the reader waits
 	paused bool
 }
 
 // await blocks while the stream is paused.
-func (st *stream) await() {
+func (st *httpConn) waitWhilePaused() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 }
 
-func (e *goEngine) open(c *client) {
+func (e *httpEngine) open(c *client) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
-	if c.conn != nil || !c.wanted || e.ctx.Err() != nil {
+	if c.conn != nil || !c.wantConnected || e.ctx.Err() != nil {
 		return
 	}
 	ctx, end := context.WithCancelCause(e.ctx)
-	st := &stream{end: end}
+	st := &httpConn{end: end}
 	c.conn = st
 	c.reset()
-	c.wire.phase = phaseBody
+	c.response.phase = phaseBody
 	req, err := e.request(ctx, c)
 	e.streams.Go(func() {
 		defer end(nil)
@@ -95,18 +95,18 @@ func (e *goEngine) open(c *client) {
 		c.shard.mu.Lock()
 		defer c.shard.mu.Unlock()
 		c.conn = nil
-		e.swarm.ended(c, err)
+		e.set.ended(c, err)
 	})
 }
 
-func (e *goEngine) request(ctx context.Context, c *client) (*http.Request, error) {
-	t := e.swarm.target
+func (e *httpEngine) request(ctx context.Context, c *client) (*http.Request, error) {
+	t := e.set.server
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Scheme+"://"+t.Host+c.path(), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	for _, h := range e.swarm.opts.Headers {
+	for _, h := range e.set.opts.Headers {
 		name, value, _ := strings.Cut(expandUser(h, c.key), ":")
 		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
@@ -116,7 +116,7 @@ func (e *goEngine) request(ctx context.Context, c *client) (*http.Request, error
 	return req, nil
 }
 
-func (e *goEngine) read(c *client, st *stream, req *http.Request) error {
+func (e *httpEngine) read(c *client, st *httpConn, req *http.Request) error {
 	resp, err := e.clients[c.slot%len(e.clients)].Do(req)
 	if err != nil {
 		return err
@@ -126,12 +126,12 @@ func (e *goEngine) read(c *client, st *stream, req *http.Request) error {
 		return fmt.Errorf("the server answered %s", resp.Status)
 	}
 	c.shard.mu.Lock()
-	e.swarm.opened(c)
+	e.set.opened(c)
 	c.shard.mu.Unlock()
 	buf := make([]byte, 16<<10)
 	for {
 		n, err := resp.Body.Read(buf)
-		st.await()
+		st.waitWhilePaused()
 		c.shard.mu.Lock()
 		c.shard.mark()
 		if n > 0 {
@@ -144,19 +144,19 @@ func (e *goEngine) read(c *client, st *stream, req *http.Request) error {
 	}
 }
 
-func (e *goEngine) cut(c *client, _ bool) {
+func (e *httpEngine) disconnect(c *client, _ bool) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
-	if st, ok := c.conn.(*stream); ok {
+	if st, ok := c.conn.(*httpConn); ok {
 		e.unpause(st)
-		st.end(errCut)
+		st.end(errDisconnected)
 	}
 }
 
-func (e *goEngine) pause(c *client, yes bool) {
+func (e *httpEngine) pause(c *client, yes bool) {
 	c.shard.mu.Lock()
 	defer c.shard.mu.Unlock()
-	st, ok := c.conn.(*stream)
+	st, ok := c.conn.(*httpConn)
 	if !ok {
 		return
 	}
@@ -167,19 +167,19 @@ func (e *goEngine) pause(c *client, yes bool) {
 	}
 }
 
-func (e *goEngine) unpause(st *stream) {
+func (e *httpEngine) unpause(st *httpConn) {
 	if st.paused {
 		st.paused = false
 		st.mu.Unlock()
 	}
 }
 
-func (e *goEngine) close() {
-	for _, c := range e.swarm.clients {
+func (e *httpEngine) close() {
+	for _, c := range e.set.clients {
 		c.shard.mu.Lock()
-		c.wanted = false
+		c.wantConnected = false
 		c.shard.mu.Unlock()
-		e.cut(c, false)
+		e.disconnect(c, false)
 	}
 	e.end()
 	e.streams.Wait()

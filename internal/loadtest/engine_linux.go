@@ -12,15 +12,15 @@ import (
 )
 
 // newEngine reads plain HTTP/1.1 with epoll. TLS and HTTP/2 have a goroutine a connection.
-func newEngine(s *swarm) (engine, error) {
-	if s.target.Scheme != "http" || s.opts.HTTP2 {
-		return newGoEngine(s)
+func newEngine(s *localClients) (engine, error) {
+	if s.server.Scheme != "http" || s.opts.HTTP2 {
+		return newHTTPEngine(s)
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", s.target.Hostname())
+	addrs, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", s.server.Hostname())
 	if err != nil {
 		return nil, err
 	}
-	port := s.target.Port()
+	port := s.server.Port()
 	if port == "" {
 		port = "80"
 	}
@@ -67,8 +67,8 @@ func (e *epollEngine) open(c *client) { e.loop(c).post(command{c: c, do: doOpen}
 func (e *epollEngine) pause(c *client, yes bool) {
 	e.loop(c).post(command{c: c, do: doPause, flag: yes})
 }
-func (e *epollEngine) cut(c *client, abort bool) {
-	e.loop(c).post(command{c: c, do: doCut, flag: abort})
+func (e *epollEngine) disconnect(c *client, abort bool) {
+	e.loop(c).post(command{c: c, do: doDisconnect, flag: abort})
 }
 
 func (e *epollEngine) close() {
@@ -78,18 +78,18 @@ func (e *epollEngine) close() {
 	e.running.Wait()
 }
 
-type do uint8
+type commandKind uint8
 
 const (
-	doOpen do = iota
-	doCut
+	doOpen commandKind = iota
+	doDisconnect
 	doPause
 	doStop
 )
 
 type command struct {
 	c    *client
-	do   do
+	do   commandKind
 	flag bool
 }
 
@@ -102,7 +102,7 @@ type socket struct {
 
 // loop owns the sockets of one shard's clients. One goroutine runs it; others post commands.
 type loop struct {
-	swarm   *swarm
+	set   *localClients
 	shard   *shard
 	to      unix.Sockaddr
 	family  int
@@ -118,18 +118,18 @@ type loop struct {
 	stopped  bool // wake is closed
 }
 
-func newLoop(s *swarm, sh *shard, to netip.AddrPort, sources []netip.Addr) (*loop, error) {
+func newLoop(s *localClients, sh *shard, to netip.AddrPort, sources []netip.Addr) (*loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, machineError(err)
+		return nil, resourceError(err)
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		_ = unix.Close(epoll)
-		return nil, machineError(err)
+		return nil, resourceError(err)
 	}
 	l := &loop{
-		swarm: s, shard: sh, sources: sources, epoll: epoll, wake: wake,
+		set: s, shard: sh, sources: sources, epoll: epoll, wake: wake,
 		byFD: map[int]*client{}, buf: make([]byte, 256<<10),
 	}
 	l.to, l.family = sockaddr(to)
@@ -158,23 +158,23 @@ func (l *loop) run() {
 	for {
 		n, err := unix.EpollWait(l.epoll, events, -1)
 		if err != nil && err != unix.EINTR {
-			l.swarm.giveUp(fmt.Errorf("epoll: %w", err))
+			l.set.abort(fmt.Errorf("epoll: %w", err))
 			return
 		}
-		if !l.round(events[:max(n, 0)]) {
+		if !l.handleEvents(events[:max(n, 0)]) {
 			return
 		}
 	}
 }
 
 // round handles one wake-up under the shard's lock.
-func (l *loop) round(events []unix.EpollEvent) (more bool) {
+func (l *loop) handleEvents(events []unix.EpollEvent) (more bool) {
 	l.shard.mu.Lock()
 	defer l.shard.mu.Unlock()
 	l.shard.mark()
 	for _, ev := range events {
 		if int(ev.Fd) == l.wake {
-			if !l.obey() {
+			if !l.runCommands() {
 				return false
 			}
 			continue
@@ -186,7 +186,7 @@ func (l *loop) round(events []unix.EpollEvent) (more bool) {
 	return true
 }
 
-func (l *loop) obey() (more bool) {
+func (l *loop) runCommands() (more bool) {
 	var count [8]byte
 	_, _ = unix.Read(l.wake, count[:])
 	l.mu.Lock()
@@ -196,12 +196,12 @@ func (l *loop) obey() (more bool) {
 	for _, cmd := range commands {
 		switch cmd.do {
 		case doOpen:
-			if cmd.c.conn == nil && cmd.c.wanted {
+			if cmd.c.conn == nil && cmd.c.wantConnected {
 				l.open(cmd.c)
 			}
-		case doCut:
+		case doDisconnect:
 			if cmd.c.conn != nil {
-				l.drop(cmd.c, cmd.flag, errCut)
+				l.closeConn(cmd.c, cmd.flag, errDisconnected)
 			}
 		case doPause:
 			l.pause(cmd.c, cmd.flag)
@@ -215,11 +215,11 @@ func (l *loop) obey() (more bool) {
 func (l *loop) open(c *client) {
 	fd, err := l.connect()
 	if err != nil {
-		if fatal := machineError(err); fatal != err {
-			l.swarm.giveUp(fatal)
+		if fatal := resourceError(err); fatal != err {
+			l.set.abort(fatal)
 			return
 		}
-		l.swarm.ended(c, err)
+		l.set.ended(c, err)
 		return
 	}
 	c.reset()
@@ -227,7 +227,7 @@ func (l *loop) open(c *client) {
 	l.byFD[fd] = c
 	ev := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLIN, Fd: int32(fd)}
 	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		l.drop(c, false, err)
+		l.closeConn(c, false, err)
 	}
 }
 
@@ -258,13 +258,13 @@ func (l *loop) ready(c *client, events uint32) {
 	sock := c.conn.(*socket)
 	if sock.sending != nil && events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
 		if err := l.send(sock); err != nil {
-			l.drop(c, false, err)
+			l.closeConn(c, false, err)
 			return
 		}
 	}
 	if events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) != 0 && sock.sending == nil {
 		if err := l.receive(c, sock); err != nil {
-			l.drop(c, false, err)
+			l.closeConn(c, false, err)
 		}
 	}
 }
@@ -284,10 +284,10 @@ func (l *loop) send(sock *socket) error {
 		return nil
 	}
 	sock.sending = nil
-	return l.interest(sock, unix.EPOLLIN)
+	return l.setEvents(sock, unix.EPOLLIN)
 }
 
-func (l *loop) interest(sock *socket, events uint32) error {
+func (l *loop) setEvents(sock *socket, events uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(sock.fd)}
 	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, sock.fd, &ev)
 }
@@ -316,13 +316,13 @@ func (l *loop) pause(c *client, yes bool) {
 	if yes {
 		events = 0
 	}
-	if err := l.interest(sock, events); err != nil {
-		l.drop(c, false, err)
+	if err := l.setEvents(sock, events); err != nil {
+		l.closeConn(c, false, err)
 	}
 }
 
 // drop closes a client's socket and tells the swarm.
-func (l *loop) drop(c *client, abort bool, why error) {
+func (l *loop) closeConn(c *client, abort bool, why error) {
 	sock := c.conn.(*socket)
 	c.conn = nil
 	delete(l.byFD, sock.fd)
@@ -330,15 +330,15 @@ func (l *loop) drop(c *client, abort bool, why error) {
 		_ = unix.SetsockoptLinger(sock.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	_ = unix.Close(sock.fd)
-	l.swarm.ended(c, why)
+	l.set.ended(c, why)
 }
 
 func (l *loop) shutdown() {
 	l.shard.mu.Lock()
 	defer l.shard.mu.Unlock()
 	for _, c := range l.byFD {
-		c.wanted = false
-		l.drop(c, false, errCut)
+		c.wantConnected = false
+		l.closeConn(c, false, errDisconnected)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -348,7 +348,7 @@ func (l *loop) shutdown() {
 }
 
 // machineError says what to raise when the machine has no more of something.
-func machineError(err error) error {
+func resourceError(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		return fmt.Errorf("%w: raise the limit of open files (ulimit -n), lower --conns, or share them among more processes (--workers)", err)

@@ -20,7 +20,7 @@ type Metrics struct {
 	Names []string      // of gauges and counters; those of several series are added up
 	Every time.Duration // between two looks; 5 s when zero
 	// Rest is how long the server is watched on after the clients have left.
-	Rest time.Duration
+	After time.Duration
 }
 
 // Gauge is a metric of the server over time.
@@ -36,10 +36,10 @@ type GaugePoint struct {
 }
 
 // mostMetricsBytes bounds what is read of a server's metrics.
-const mostMetricsBytes = 16 << 20
+const maxMetricsBytes = 16 << 20
 
 // gauges follows the metrics of a server from its own goroutine.
-type gauges struct {
+type metricsWatcher struct {
 	opts   Metrics
 	client http.Client
 	began  time.Time
@@ -50,18 +50,18 @@ type gauges struct {
 
 // watchGauges looks for the first time itself: an address that does not answer, or a name that
 // is not there, is an error before anything has begun.
-func watchGauges(ctx context.Context, opts Metrics) (*gauges, error) {
+func watchMetrics(ctx context.Context, opts Metrics) (*metricsWatcher, error) {
 	if opts.URL == "" {
 		return nil, nil
 	}
 	if opts.Every <= 0 {
 		opts.Every = 5 * time.Second
 	}
-	g := &gauges{opts: opts, began: time.Now(), ended: make(chan struct{}), client: http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}}}
+	g := &metricsWatcher{opts: opts, began: time.Now(), ended: make(chan struct{}), client: http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}}}
 	for _, name := range opts.Names {
 		g.series = append(g.series, Gauge{Name: name})
 	}
-	if err := g.look(ctx); err != nil {
+	if err := g.record(ctx); err != nil {
 		return nil, fmt.Errorf("--metrics: %w", err)
 	}
 	for _, s := range g.series {
@@ -74,7 +74,7 @@ func watchGauges(ctx context.Context, opts Metrics) (*gauges, error) {
 	return g, nil
 }
 
-func (g *gauges) run(ctx context.Context) {
+func (g *metricsWatcher) run(ctx context.Context) {
 	defer close(g.ended)
 	defer g.client.CloseIdleConnections()
 	tick := time.NewTicker(g.opts.Every)
@@ -84,34 +84,34 @@ func (g *gauges) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = g.look(ctx) // a server that is down has no metrics; the series shows a hole
+			_ = g.record(ctx) // a server that is down has no metrics; the series shows a hole
 		}
 	}
 }
 
 // rest watches on for a while, and ends the watch. It blocks for Rest, or until ctx ends.
-func (g *gauges) rest(ctx context.Context) []Gauge {
+func (g *metricsWatcher) finish(ctx context.Context) []Gauge {
 	if g == nil {
 		return nil
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(g.opts.Rest):
+	case <-time.After(g.opts.After):
 	}
 	g.stop()
-	_ = g.look(ctx)
+	_ = g.record(ctx)
 	return g.series
 }
 
 // stop may be called again.
-func (g *gauges) stop() {
+func (g *metricsWatcher) stop() {
 	if g != nil {
 		g.cancel()
 		<-g.ended
 	}
 }
 
-func (g *gauges) look(ctx context.Context) error {
+func (g *metricsWatcher) record(ctx context.Context) error {
 	families, err := g.scrape(ctx)
 	if err != nil {
 		return err
@@ -119,14 +119,14 @@ func (g *gauges) look(ctx context.Context) error {
 	at := time.Since(g.began)
 	for i := range g.series {
 		s := &g.series[i]
-		if v, ok := sum(families[s.Name]); ok {
+		if v, ok := sumSeries(families[s.Name]); ok {
 			s.Points = append(s.Points, GaugePoint{at, v})
 		}
 	}
 	return nil
 }
 
-func (g *gauges) scrape(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+func (g *metricsWatcher) scrape(ctx context.Context) (map[string]*dto.MetricFamily, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.opts.URL, nil)
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (g *gauges) scrape(ctx context.Context) (map[string]*dto.MetricFamily, erro
 		return nil, fmt.Errorf("%s answers %s", g.opts.URL, resp.Status)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, mostMetricsBytes))
+	families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, maxMetricsBytes))
 	if err != nil {
 		return nil, fmt.Errorf("%s is not in Prometheus's text form: %w", g.opts.URL, err)
 	}
@@ -149,7 +149,7 @@ func (g *gauges) scrape(ctx context.Context) (map[string]*dto.MetricFamily, erro
 }
 
 // sum adds up the series of a gauge or a counter. What is no number could not be drawn.
-func sum(f *dto.MetricFamily) (total float64, ok bool) {
+func sumSeries(f *dto.MetricFamily) (total float64, ok bool) {
 	for _, m := range f.GetMetric() {
 		switch {
 		case m.Gauge != nil:

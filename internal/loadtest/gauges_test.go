@@ -65,13 +65,13 @@ func TestGaugesRest(t *testing.T) {
 	o := d.options(5)
 	o.For, o.Rate = 100*time.Millisecond, 100
 	by := new(scraped)
-	o.Metrics = Metrics{URL: metricsOf(t, d, by), Names: []string{"subs"}, Every: time.Millisecond, Rest: 2 * time.Second}
+	o.Metrics = Metrics{URL: metricsOf(t, d, by), Names: []string{"subs"}, Every: time.Millisecond, After: 2 * time.Second}
 	r, err := Load(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	points := r.Gauges[0].Points
-	if last := points[len(points)-1]; last.Value != 0 || last.At < o.Metrics.Rest {
+	if last := points[len(points)-1]; last.Value != 0 || last.At < o.Metrics.After {
 		t.Errorf("%v clients %v after the start", last.Value, last.At)
 	}
 	by.told.Store(0)

@@ -7,9 +7,9 @@ import (
 )
 
 // Latencies from 1 µs to 10 minutes, to three digits.
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1_000, longest, 3) }
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1_000, maxLatency, 3) }
 
-const longest = int64(10 * time.Minute)
+const maxLatency = int64(10 * time.Minute)
 
 // histogram goes to another process whole: percentiles of all processes' clients are those of
 // the merged counts, and no average of percentiles.

@@ -16,7 +16,7 @@ func (b *bench) load(ctx context.Context) error {
 	if err := b.publish(ctx, "publishing", events(b.opts)); err != nil {
 		return err
 	}
-	_, err := b.settle(ctx)
+	_, err := b.waitUntilCaughtUp(ctx)
 	return err
 }
 

@@ -39,10 +39,10 @@ func findMarker(data []byte, run string) (key []byte, n int, sent int64, ok bool
 	key, rest, ok1 := bytes.Cut(rest, []byte{'/'})
 	number, rest, ok2 := bytes.Cut(rest, []byte{'/'})
 	stamp, _, ok3 := bytes.Cut(rest, []byte{';'})
-	return key, int(digits(number)), digits(stamp), ok1 && ok2 && ok3
+	return key, int(parseDigits(number)), parseDigits(stamp), ok1 && ok2 && ok3
 }
 
-func digits(b []byte) (n int64) {
+func parseDigits(b []byte) (n int64) {
 	for _, c := range b {
 		n = n*10 + int64(c-'0')
 	}

@@ -9,12 +9,12 @@ import (
 )
 
 // connectTimeout bounds the opening of all connections, beside the ramp.
-const connectTimeout = 60 * time.Second
+const openTimeout = 60 * time.Second
 
-func (o Options) openWithin() time.Duration { return connectTimeout + o.Ramp }
+func (o Options) openLimit() time.Duration { return openTimeout + o.Ramp }
 
 // inFlight is how many connections of a run are being opened at a time.
-const inFlight = 512
+const maxOpening = 512
 
 // opening is how far a swarm's clients have come with their first connection.
 type opening struct {
@@ -43,15 +43,15 @@ func (o *opening) opened(of int) {
 }
 
 // openAll opens the clients, no more than inFlight at a time, spread over the ramp.
-func (s *swarm) openAll(ctx context.Context) (Connects, error) {
-	if err := s.gather(); err != nil {
+func (s *localClients) openAll(ctx context.Context) (Connects, error) {
+	if err := s.createClients(); err != nil {
 		return Connects{}, err
 	}
-	within := s.opts.openWithin()
+	within := s.opts.openLimit()
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not all clients have their stream within %v", within))
 	defer cancel()
 	start := time.Now()
-	if err := s.tryFirst(ctx); err != nil {
+	if err := s.openFirst(ctx); err != nil {
 		return Connects{}, err
 	}
 	for _, c := range s.clients[1:] {
@@ -63,7 +63,7 @@ func (s *swarm) openAll(ctx context.Context) (Connects, error) {
 	select {
 	case <-s.opening.last:
 	case <-ctx.Done():
-		return Connects{}, s.unopened(ctx)
+		return Connects{}, s.openError(ctx)
 	}
 	c := Connects{Opened: int(s.opening.done.Load()), Failed: int(s.failures.Load())}
 	if first := s.firstError.Load(); first != nil {
@@ -74,7 +74,7 @@ func (s *swarm) openAll(ctx context.Context) (Connects, error) {
 
 // tryFirst opens one client before all others: where nobody listens, or the answer is no, the
 // run is over before it has begun.
-func (s *swarm) tryFirst(ctx context.Context) error {
+func (s *localClients) openFirst(ctx context.Context) error {
 	if err := s.openOne(ctx, s.clients[0]); err != nil {
 		return err
 	}
@@ -84,23 +84,23 @@ func (s *swarm) tryFirst(ctx context.Context) error {
 	case <-s.opening.first:
 		return nil
 	case <-ctx.Done():
-		return s.unopened(ctx)
+		return s.openError(ctx)
 	}
 }
 
 // openOne opens a client for the first time, once fewer than inFlight others are on their way.
-func (s *swarm) openOne(ctx context.Context, c *client) error {
+func (s *localClients) openOne(ctx context.Context, c *client) error {
 	select {
 	case s.opening.slots <- struct{}{}:
 		s.engine.open(c)
 		return nil
 	case <-ctx.Done():
-		return s.unopened(ctx)
+		return s.openError(ctx)
 	}
 }
 
 // unopened says how far the clients came until ctx ended.
-func (s *swarm) unopened(ctx context.Context) error {
+func (s *localClients) openError(ctx context.Context) error {
 	err := fmt.Errorf("%w; %d of %d connections stand", context.Cause(ctx), s.connected.Load(), len(s.clients))
 	if first := s.firstError.Load(); first != nil {
 		return fmt.Errorf("%w; the first failure: %w", err, *first)

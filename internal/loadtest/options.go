@@ -73,15 +73,15 @@ func (o Options) check() error {
 		return fmt.Errorf("--rate %v: it must be above zero", o.Rate)
 	case o.Burst < 1:
 		return fmt.Errorf("--burst %d: it must be above zero", o.Burst)
-	case o.Burst > 1 && o.Publish.Arrays && o.Payload+len(o.Publish.Body) > mostArrayBytes:
-		return fmt.Errorf("--payload %d: with --burst an event goes in a request of at most %d bytes", o.Payload, mostArrayBytes)
+	case o.Burst > 1 && o.Publish.Arrays && o.Payload+len(o.Publish.Body) > maxArrayBytes:
+		return fmt.Errorf("--payload %d: with --burst an event goes in a request of at most %d bytes", o.Payload, maxArrayBytes)
 	}
-	return checkFiles((o.Conns + o.Workers - 1) / o.Workers)
+	return checkFileLimit((o.Conns + o.Workers - 1) / o.Workers)
 }
 
 // spareFiles is what the stand needs beside its connections.
-const spareFiles = 64
+const reservedFiles = 64
 
-func tooManyFiles(conns int, limit uint64) error {
-	return fmt.Errorf("%d connections in a process need %d open files and the limit is %d: raise it (ulimit -n), or share them among more processes (--workers)", conns, conns+spareFiles, limit)
+func fileLimitError(conns int, limit uint64) error {
+	return fmt.Errorf("%d connections in a process need %d open files and the limit is %d: raise it (ulimit -n), or share them among more processes (--workers)", conns, conns+reservedFiles, limit)
 }

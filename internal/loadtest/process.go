@@ -13,7 +13,7 @@ import (
 
 // process is a worker as the run sees it that started it.
 type process struct {
-	share    share
+	part    partition
 	cmd      *exec.Cmd
 	stdin    io.WriteCloser
 	stderr   tailBuffer
@@ -28,9 +28,9 @@ type process struct {
 
 // startProcess starts a worker. That it ends before close is told to giveUp, and what it gives
 // up itself.
-func startProcess(command []string, sh share, giveUp func(error)) (*process, error) {
+func startProcess(command []string, sh partition, giveUp func(error)) (*process, error) {
 	p := &process{
-		share: sh, cmd: exec.Command(command[0], command[1:]...), // not of a context: its end is waited for
+		part: sh, cmd: exec.Command(command[0], command[1:]...), // not of a context: its end is waited for
 		requests: make(chan request), ended: make(chan struct{}), waiting: map[int]chan<- answer{},
 	}
 	p.cmd.Stderr = &p.stderr
@@ -54,7 +54,7 @@ func startProcess(command []string, sh share, giveUp func(error)) (*process, err
 
 // failed says which worker an error comes from.
 func (p *process) failed(err error) error {
-	return fmt.Errorf("worker %d of %d (pid %d): %w", p.share.Index+1, p.share.Of, p.cmd.Process.Pid, err)
+	return fmt.Errorf("worker %d of %d (pid %d): %w", p.part.Index+1, p.part.Of, p.cmd.Process.Pid, err)
 }
 
 // write hands on requests, so that a process which does not read holds nobody up who has a
@@ -143,12 +143,12 @@ func (p *process) call(ctx context.Context, within time.Duration, req request) (
 }
 
 // endTimeout is how long a worker has to end its connections.
-const endTimeout = 10 * time.Second
+const exitTimeout = 10 * time.Second
 
 // close lets the worker end, and waits for it.
 func (p *process) close() {
 	_ = p.stdin.Close() // fails when the process has ended
-	defer time.AfterFunc(endTimeout, func() { _ = p.cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(exitTimeout, func() { _ = p.cmd.Process.Kill() }).Stop()
 	<-p.ended
 	p.writing.Wait()
 }

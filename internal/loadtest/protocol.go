@@ -8,7 +8,7 @@ type request struct {
 	Do string `json:"do"`
 
 	Options   *Options       `json:"options,omitempty"` // to start
-	Share     share          `json:"share,omitzero"`    // to start
+	Share     partition          `json:"share,omitzero"`    // to start
 	Numbers   map[string]int `json:"numbers,omitempty"` // to aim, and to finish
 	PerSecond float64        `json:"per_second,omitempty"`
 	Absence   time.Duration  `json:"absence_ns,omitempty"`
@@ -37,5 +37,5 @@ type answer struct {
 	Connected int        `json:"connected,omitempty"`
 	Second    *histogram `json:"second,omitempty"`
 	Level     time.Time  `json:"level,omitzero"` // processes of a machine have one clock
-	Harvest   *harvest   `json:"harvest,omitempty"`
+	Harvest   *clientsResult   `json:"harvest,omitempty"`
 }

@@ -48,7 +48,7 @@ func (p *publisher) send(ctx context.Context, n int) error {
 	}
 	for i := range p.queues {
 		p.queues[i] = make(chan []marker, max(1, 1024/p.opts.Burst))
-		workers.Go(func() { p.work(ctx, stop, p.queues[i]) })
+		workers.Go(func() { p.publishQueue(ctx, stop, p.queues[i]) })
 	}
 	start := time.Now()
 	for i := 0; i < n; i += p.opts.Burst {
@@ -56,7 +56,7 @@ func (p *publisher) send(ctx context.Context, n int) error {
 		if !sleepUntil(ctx, due) {
 			break
 		}
-		p.give(ctx, i, min(p.opts.Burst, n-i), due)
+		p.enqueue(ctx, i, min(p.opts.Burst, n-i), due)
 	}
 	for _, q := range p.queues {
 		close(q)
@@ -82,7 +82,7 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 }
 
 // give numbers the events of a burst, from the i-th of all on.
-func (p *publisher) give(ctx context.Context, i, size int, due time.Time) {
+func (p *publisher) enqueue(ctx context.Context, i, size int, due time.Time) {
 	burst := make([]marker, size)
 	p.mu.Lock()
 	for k := range burst {
@@ -101,12 +101,12 @@ func (p *publisher) give(ctx context.Context, i, size int, due time.Time) {
 	select {
 	case p.queues[slot] <- burst:
 	case <-ctx.Done():
-		p.takeBack(burst)
+		p.unassign(burst)
 	}
 }
 
 // takeBack forgets numbers that were never sent.
-func (p *publisher) takeBack(burst []marker) {
+func (p *publisher) unassign(burst []marker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range burst {
@@ -115,24 +115,24 @@ func (p *publisher) takeBack(burst []marker) {
 }
 
 const (
-	giveUpAfter = 60 * time.Second // for how long one event, or a burst, is tried again
-	tryFor      = 5 * time.Second  // each time
+	publishTimeout = 60 * time.Second // for how long one event, or a burst, is tried again
+	attemptTimeout      = 5 * time.Second  // each time
 )
 
-func (p *publisher) work(ctx context.Context, stop context.CancelCauseFunc, queue chan []marker) {
+func (p *publisher) publishQueue(ctx context.Context, stop context.CancelCauseFunc, queue chan []marker) {
 	for burst := range queue {
 		sent := 0
 		for _, batch := range p.sink.batches(p.messages(burst)) {
 			if ctx.Err() != nil {
 				break
 			}
-			if err := p.deliver(batch); err != nil {
+			if err := p.publishBatch(batch); err != nil {
 				stop(refusedError{fmt.Errorf("publishing %s: %w", nameOf(batch), err)})
 				break
 			}
 			sent += len(batch)
 		}
-		p.takeBack(burst[sent:])
+		p.unassign(burst[sent:])
 	}
 }
 
@@ -153,18 +153,18 @@ func nameOf(batch []message) string {
 
 // deliver repeats a publish until it is acknowledged. It outlives the run's context: an
 // event that may be on its way is either acknowledged or the run has failed.
-func (p *publisher) deliver(batch []message) error {
-	ctx, cancel := context.WithTimeout(context.Background(), giveUpAfter)
+func (p *publisher) publishBatch(batch []message) error {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
 	first := time.Now()
-	err := p.try(ctx, func(ctx context.Context) error { return p.sink.publish(ctx, batch) })
+	err := p.attempt(ctx, func(ctx context.Context) error { return p.sink.publish(ctx, batch) })
 	for err != nil {
 		if _, refused := errors.AsType[refusedError](err); refused || ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(50 * time.Millisecond)
-		err = p.try(ctx, func(ctx context.Context) error {
-			if err := p.sink.mayRepeat(ctx, batch, first); err != nil {
+		err = p.attempt(ctx, func(ctx context.Context) error {
+			if err := p.sink.checkRepeat(ctx, batch, first); err != nil {
 				return err
 			}
 			return p.sink.publish(ctx, batch)
@@ -177,8 +177,8 @@ func (p *publisher) deliver(batch []message) error {
 	return nil
 }
 
-func (p *publisher) try(ctx context.Context, publish func(context.Context) error) error {
-	ctx, done := context.WithTimeout(ctx, tryFor)
+func (p *publisher) attempt(ctx context.Context, publish func(context.Context) error) error {
+	ctx, done := context.WithTimeout(ctx, attemptTimeout)
 	defer done()
 	return publish(ctx)
 }

@@ -22,7 +22,7 @@ type Result struct {
 	Verdict   Verdict       `json:"verdict"`
 	Latency   Latency       `json:"latency"`            // from the intended send time to the event's arrival
 	Delivery  Delivery      `json:"delivery,omitzero"`  // of runs with bursts
-	Level     time.Duration `json:"level_ns,omitempty"` // storm: from when the clients come back until the last is level
+	CaughtUp     time.Duration `json:"level_ns,omitempty"` // storm: from when the clients come back until the last is level
 	WireBytes int64         `json:"wire_bytes"`         // received, headers and chunk framing included
 
 	Servers []Usage  `json:"servers,omitempty"` // of the processes that --pid names

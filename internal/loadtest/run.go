@@ -14,9 +14,9 @@ import (
 // bench is one run: clients, a publisher, and what is measured of both.
 type bench struct {
 	opts   Options
-	crowd  crowd
+	clients  clients
 	pub    *publisher
-	meter  *meter
+	meter  *usageMeter
 	result Result
 	began  time.Time // of the measured phase
 }
@@ -34,20 +34,20 @@ func run(ctx context.Context, scenario string, opts Options, play func(*bench, c
 		Scenario: scenario, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
 		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Burst: opts.Burst, Payload: opts.Payload, Started: time.Now(),
 	}}
-	watch, err := watchGauges(ctx, opts.Metrics)
+	watch, err := watchMetrics(ctx, opts.Metrics)
 	if err != nil {
 		return Result{}, err
 	}
 	defer watch.stop()
-	r, err := b.play(ctx, giveUp, play)
+	r, err := b.runScenario(ctx, giveUp, play)
 	if err == nil {
-		r.Gauges = watch.rest(ctx)
+		r.Gauges = watch.finish(ctx)
 	}
 	return r, err
 }
 
 // play ends with no connection left.
-func (b *bench) play(ctx context.Context, giveUp context.CancelCauseFunc, scenario func(*bench, context.Context) error) (Result, error) {
+func (b *bench) runScenario(ctx context.Context, giveUp context.CancelCauseFunc, scenario func(*bench, context.Context) error) (Result, error) {
 	if err := b.prepare(ctx, giveUp); err != nil {
 		return Result{}, err
 	}
@@ -60,15 +60,15 @@ func (b *bench) play(ctx context.Context, giveUp context.CancelCauseFunc, scenar
 
 // prepare makes what a run needs, or nothing.
 func (b *bench) prepare(ctx context.Context, giveUp func(error)) (err error) {
-	name := newRun()
+	name := newRunID()
 	if b.pub, err = newPublisher(b.opts, name); err != nil {
 		return err
 	}
-	if b.crowd, err = newCrowd(ctx, b.opts, name, giveUp); err != nil {
+	if b.clients, err = newClients(ctx, b.opts, name, giveUp); err != nil {
 		b.pub.close()
 		return err
 	}
-	if b.meter, err = newMeter(append(b.crowd.pids(), os.Getpid()), b.opts.PIDs); err != nil {
+	if b.meter, err = newUsageMeter(append(b.clients.pids(), os.Getpid()), b.opts.PIDs); err != nil {
 		b.close()
 	}
 	return err
@@ -78,21 +78,21 @@ func (b *bench) prepare(ctx context.Context, giveUp func(error)) (err error) {
 func (b *bench) connect(ctx context.Context) error {
 	opened := make(chan error, 1)
 	go func() {
-		connects, err := b.crowd.openAll(ctx)
+		connects, err := b.clients.openAll(ctx)
 		b.result.Connect = connects
 		opened <- err
 	}()
 	if err := b.watch(ctx, "connecting", opened); err != nil {
 		return err
 	}
-	b.settleMemory()
-	b.meter.idle()
+	b.pauseForMemory()
+	b.meter.connected()
 	b.began = time.Now()
 	return nil
 }
 
 // settleMemory gives a server a moment to be done with what connecting took.
-func (b *bench) settleMemory() { time.Sleep(500 * time.Millisecond) }
+func (b *bench) pauseForMemory() { time.Sleep(500 * time.Millisecond) }
 
 // watch reports every second until done tells.
 func (b *bench) watch(ctx context.Context, phase string, done <-chan error) error {
@@ -110,7 +110,7 @@ func (b *bench) watch(ctx context.Context, phase string, done <-chan error) erro
 
 // sample adds to the series. What fails it ends the run, which tells of it.
 func (b *bench) sample(ctx context.Context, phase string) {
-	connected, second, err := b.crowd.sample(ctx)
+	connected, second, err := b.clients.sample(ctx)
 	if err != nil {
 		return
 	}
@@ -136,10 +136,10 @@ func (b *bench) publish(ctx context.Context, phase string, n int) error {
 
 // settle waits until every client is level with what was published, or bounded by Settle,
 // and returns when the last one was; the zero time says that not all were.
-func (b *bench) settle(run context.Context) (level time.Time, err error) {
+func (b *bench) waitUntilCaughtUp(run context.Context) (level time.Time, err error) {
 	ctx, cancel := context.WithTimeout(run, b.opts.Settle)
 	defer cancel()
-	reached := b.crowd.aim(ctx, b.published())
+	reached := b.clients.setTarget(ctx, b.published())
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -166,12 +166,12 @@ func (b *bench) finish(ctx context.Context) (Result, error) {
 	r.Took = time.Since(b.began)
 	b.sample(ctx, "done")
 	b.meter.end()
-	h, err := b.crowd.finish(ctx, b.published())
+	h, err := b.clients.finish(ctx, b.published())
 	if err != nil {
 		return Result{}, err
 	}
 	r.Published = b.pub.published
-	r.Verdict = h.verdict()
+	r.Verdict = h.sentences()
 	r.Connect.Reconnects = h.Reconnects
 	r.Latency, r.WireBytes = newLatency(h.Latency.Histogram), h.Bytes
 	if b.opts.Burst > 1 {
@@ -183,7 +183,7 @@ func (b *bench) finish(ctx context.Context) (Result, error) {
 
 // delivery tells how fast the bursts were delivered. With several bursts it tells of the time
 // between them too.
-func (b *bench) delivery(h harvest) Delivery {
+func (b *bench) delivery(h clientsResult) Delivery {
 	d, from := Delivery{Since: FirstReceipt}, h.First
 	if b.pub.bursts == 1 {
 		d.Since, from = BurstDue, b.pub.began.UnixNano()
@@ -197,7 +197,7 @@ func (b *bench) delivery(h harvest) Delivery {
 
 func (b *bench) close() {
 	b.pub.close()
-	b.crowd.close()
+	b.clients.close()
 }
 
 // percentiles are those that a result tells.

@@ -31,24 +31,24 @@ const startTimeout = 30 * time.Second
 func (s *ServerCmd) Start(ctx context.Context, feedURL string) error {
 	words := strings.Fields(s.Command)
 	if len(words) == 0 {
-		return describe(errors.New("the command is empty"))
+		return serverCmdError(errors.New("the command is empty"))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cmd = exec.Command(words[0], words[1:]...) // not of ctx: it is stopped in order, or killed
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	if err := s.cmd.Start(); err != nil {
-		return describe(err)
+		return serverCmdError(err)
 	}
 	s.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(s.cmd, s.ended)
-	return s.awaitUp(ctx, feedURL)
+	return s.waitUntilUp(ctx, feedURL)
 }
 
-func (s *ServerCmd) awaitUp(ctx context.Context, feedURL string) error {
+func (s *ServerCmd) waitUntilUp(ctx context.Context, feedURL string) error {
 	u, err := url.Parse(strings.ReplaceAll(feedURL, "{user}", "USER"))
 	if err != nil {
-		return describe(err)
+		return serverCmdError(err)
 	}
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline) && ctx.Err() == nil; {
 		if c, err := net.DialTimeout("tcp", u.Host, time.Second); err == nil {
@@ -57,11 +57,11 @@ func (s *ServerCmd) awaitUp(ctx context.Context, feedURL string) error {
 		select {
 		case err := <-s.ended:
 			s.ended <- err
-			return describe(fmt.Errorf("it ended (%w): %s", err, s.out.String()))
+			return serverCmdError(fmt.Errorf("it ended (%w): %s", err, s.out.String()))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return describe(errors.Join(fmt.Errorf("%s took no connection for %s", u.Host, startTimeout), ctx.Err()))
+	return serverCmdError(errors.Join(fmt.Errorf("%s took no connection for %s", u.Host, startTimeout), ctx.Err()))
 }
 
 // Stop kills the server and waits for its end.
@@ -76,7 +76,7 @@ func (s *ServerCmd) Stop() {
 }
 
 // killAgain kills and starts the server until ctx ends, and leaves it running.
-func (s *ServerCmd) killAgain(ctx context.Context, every time.Duration, feedURL string) error {
+func (s *ServerCmd) killRepeatedly(ctx context.Context, every time.Duration, feedURL string) error {
 	if s == nil || every <= 0 {
 		return nil
 	}

@@ -37,7 +37,7 @@ type sink interface {
 	publish(ctx context.Context, batch []message) error
 	// mayRepeat tells why a batch must not be sent again that was first sent at a time, and
 	// which may be stored in part.
-	mayRepeat(ctx context.Context, batch []message, first time.Time) error
+	checkRepeat(ctx context.Context, batch []message, first time.Time) error
 	close()
 }
 
@@ -56,7 +56,7 @@ type refusedError struct{ error }
 
 // cut makes batches of at most so many messages and bytes, but of one message at least. Where
 // apart says so, two messages do not share a batch.
-func cut(burst []message, most, mostBytes int, size func(message) int, apart func(a, b message) bool) (batches [][]message) {
+func splitBatches(burst []message, most, mostBytes int, size func(message) int, apart func(a, b message) bool) (batches [][]message) {
 	from, bytes := 0, 0
 	for i, m := range burst {
 		if i > from && (i-from == most || bytes+size(m) > mostBytes || apart(burst[i-1], m)) {
@@ -71,17 +71,17 @@ func cut(burst []message, most, mostBytes int, size func(message) int, apart fun
 // order compares what is acknowledged with the numbers. A burst that failed in its middle may
 // be stored in part, and what is missing would come after it when it is repeated: then the run
 // has failed, as its clients would be right to receive it so.
-type order map[string]place
+type storedOrder map[string]storedAt
 
-type place struct {
+type storedAt struct {
 	stream string
 	seq    uint64
 	n      int
 }
 
-func (o order) check(m message, stream string, seq uint64) error {
+func (o storedOrder) check(m message, stream string, seq uint64) error {
 	last := o[m.key]
-	o[m.key] = place{stream, seq, m.n}
+	o[m.key] = storedAt{stream, seq, m.n}
 	if last.stream == stream && seq <= last.seq {
 		return refusedError{fmt.Errorf("%s has it at %d and event %d at %d: a burst was cut in its middle, and could not be completed in its order", stream, seq, last.n, last.seq)}
 	}

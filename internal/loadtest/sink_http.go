@@ -14,14 +14,14 @@ import (
 
 // What Tidemark's /publish takes unless it is told otherwise.
 const (
-	mostInArray    = 1000
-	mostArrayBytes = 1 << 20
+	maxArrayEvents    = 1000
+	maxArrayBytes = 1 << 20
 )
 
 // mostAnswer bounds what is read of an answer; mostShown what an error tells of it.
 const (
-	mostAnswer = 1 << 20
-	mostShown  = 300
+	maxAnswerBytes = 1 << 20
+	maxShownBytes  = 300
 )
 
 type httpSink struct {
@@ -49,10 +49,10 @@ func (h *httpSink) batches(burst []message) [][]message {
 		return slices.Collect(slices.Chunk(burst, 1))
 	}
 	size := func(m message) int { return len(h.body(m)) + len("[],") }
-	return cut(burst, mostInArray, mostArrayBytes, size, func(a, b message) bool { return !h.mixed && a.key != b.key })
+	return splitBatches(burst, maxArrayEvents, maxArrayBytes, size, func(a, b message) bool { return !h.mixed && a.key != b.key })
 }
 
-func (h *httpSink) mayRepeat(context.Context, []message, time.Time) error { return nil }
+func (h *httpSink) checkRepeat(context.Context, []message, time.Time) error { return nil }
 
 func (h *httpSink) publish(ctx context.Context, batch []message) error {
 	if !h.arrays {
@@ -67,10 +67,10 @@ func (h *httpSink) publish(ctx context.Context, batch []message) error {
 	if err != nil {
 		return err
 	}
-	return checkAnswers(batch, answer)
+	return checkResults(batch, answer)
 }
 
-func fill(template string, m message) string {
+func expandMessage(template string, m message) string {
 	return strings.NewReplacer("{user}", m.key, "{payload}", m.payload).Replace(template)
 }
 
@@ -78,12 +78,12 @@ func (h *httpSink) body(m message) string {
 	if h.t.Body == "" {
 		return m.payload
 	}
-	return fill(h.t.Body, m)
+	return expandMessage(h.t.Body, m)
 }
 
 // post sends a body with the id of a message, from which the server makes those of an array.
 func (h *httpSink) post(ctx context.Context, m message, body string) (answer []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fill(h.t.URL, m), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, expandMessage(h.t.URL, m), strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (h *httpSink) post(ctx context.Context, m message, body string) (answer []b
 		req.Header.Set("Content-Type", h.t.ContentType)
 	}
 	for _, line := range h.t.Headers {
-		name, value, _ := strings.Cut(fill(line, m), ":")
+		name, value, _ := strings.Cut(expandMessage(line, m), ":")
 		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	resp, err := h.client.Do(req)
@@ -101,32 +101,32 @@ func (h *httpSink) post(ctx context.Context, m message, body string) (answer []b
 	}
 	defer func() { _ = resp.Body.Close() }()
 	// It is read to its end, without which the next POST would need another connection.
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if resp.StatusCode < 300 {
 		return answer, err
 	}
-	err = fmt.Errorf("the server answered %s: %s", resp.Status, shown(answer))
+	err = fmt.Errorf("the server answered %s: %s", resp.Status, excerpt(answer))
 	if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
 		err = refusedError{err}
 	}
 	return nil, err
 }
 
-func shown(answer []byte) string {
-	return strings.TrimSpace(string(answer[:min(len(answer), mostShown)]))
+func excerpt(answer []byte) string {
+	return strings.TrimSpace(string(answer[:min(len(answer), maxShownBytes)]))
 }
 
 // checkAnswers holds that each event of an array is stored, and in its order.
-func checkAnswers(batch []message, answer []byte) error {
+func checkResults(batch []message, answer []byte) error {
 	var results []struct {
 		Stream string `json:"stream"`
 		Seq    uint64 `json:"seq"`
 		Error  string `json:"error"`
 	}
 	if err := json.Unmarshal(answer, &results); err != nil || len(results) != len(batch) {
-		return refusedError{fmt.Errorf("the answer is no array of %d results: %s", len(batch), shown(answer))}
+		return refusedError{fmt.Errorf("the answer is no array of %d results: %s", len(batch), excerpt(answer))}
 	}
-	stored := order{}
+	stored := storedOrder{}
 	for i, r := range results {
 		var err error
 		switch {

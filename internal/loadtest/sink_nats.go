@@ -13,8 +13,8 @@ import (
 // What is on its way to a stream at once: far below the 100,000 messages and 128 MiB that a
 // server has room for (nats-server 2.15, max_buffered_msgs), beyond which it refuses some.
 const (
-	mostUnacked      = 4096
-	mostUnackedBytes = 16 << 20
+	maxUnacked      = 4096
+	maxUnackedBytes = 16 << 20
 )
 
 type natsSink struct {
@@ -41,12 +41,12 @@ func newNATSSink(o Options) (sink, error) {
 		nc.Close()
 		return nil, fmt.Errorf("--payload %d: %s takes %d bytes with the headers (max_payload)", o.Payload, t.URL, most)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(mostUnacked), jetstream.WithPublishAsyncTimeout(tryFor))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxUnacked), jetstream.WithPublishAsyncTimeout(attemptTimeout))
 	return &natsSink{nc, js, t.Subject}, err
 }
 
 func (n *natsSink) batches(burst []message) [][]message {
-	return cut(burst, mostUnacked, mostUnackedBytes, func(m message) int { return len(m.payload) }, func(message, message) bool { return false })
+	return splitBatches(burst, maxUnacked, maxUnackedBytes, func(m message) int { return len(m.payload) }, func(message, message) bool { return false })
 }
 
 func (n *natsSink) publish(ctx context.Context, batch []message) error {
@@ -61,7 +61,7 @@ func (n *natsSink) publish(ctx context.Context, batch []message) error {
 // publishAll awaits the acknowledgements of a batch once all of it is sent.
 func (n *natsSink) publishAll(ctx context.Context, batch []message) error {
 	futures, err := n.sendAll(batch)
-	stored := order{}
+	stored := storedOrder{}
 	for i, future := range futures {
 		m := batch[i]
 		select {
@@ -91,7 +91,7 @@ func (n *natsSink) sendAll(batch []message) (futures []jetstream.PubAckFuture, e
 		}
 		subject := expandUser(n.subject, m.key)
 		future, err := n.js.PublishAsync(subject, []byte(m.payload), jetstream.WithMsgID(m.id),
-			jetstream.WithRetryAttempts(0), jetstream.WithStallWait(tryFor))
+			jetstream.WithRetryAttempts(0), jetstream.WithStallWait(attemptTimeout))
 		if err != nil {
 			return futures, eventError(m, n.explain(subject, err))
 		}
@@ -112,7 +112,7 @@ func (n *natsSink) explain(subject string, err error) error {
 
 // mayRepeat asks for how long the stream knows a burst again. That of a single event is as good
 // as always long enough, and asking would hold up its repeat.
-func (n *natsSink) mayRepeat(ctx context.Context, batch []message, first time.Time) error {
+func (n *natsSink) checkRepeat(ctx context.Context, batch []message, first time.Time) error {
 	if len(batch) == 1 {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (n *natsSink) mayRepeat(ctx context.Context, batch []message, first time.Ti
 	if err != nil {
 		return fmt.Errorf("asking whether the burst may be repeated: %w", err)
 	}
-	if window := stream.CachedInfo().Config.Duplicates; time.Since(first)+tryFor > window {
+	if window := stream.CachedInfo().Config.Duplicates; time.Since(first)+attemptTimeout > window {
 		return refusedError{fmt.Errorf("a burst failed and must not be repeated: the duplicate window of %s is %v, so it might be stored twice", name, window)}
 	}
 	return nil

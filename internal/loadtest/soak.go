@@ -57,25 +57,25 @@ func (b *bench) soak(ctx context.Context, opts SoakOptions) error {
 	if err := b.publish(ctx, "a first event for all", firstEvents(b.opts)); err != nil {
 		return err
 	}
-	if level, err := b.settle(ctx); err != nil || level.IsZero() {
+	if level, err := b.waitUntilCaughtUp(ctx); err != nil || level.IsZero() {
 		return cmp.Or(err, errNoFirst)
 	}
-	if err := b.crowd.churn(ctx, opts.Churn, opts.Absence); err != nil {
+	if err := b.clients.startChurn(ctx, opts.Churn, opts.Absence); err != nil {
 		return err
 	}
 	kills, calm := context.WithCancel(ctx)
 	defer calm()
 	ended := make(chan error, 1)
-	go func() { ended <- opts.Server.killAgain(kills, opts.KillEvery, opts.URL) }()
+	go func() { ended <- opts.Server.killRepeatedly(kills, opts.KillEvery, opts.URL) }()
 	err := b.publish(ctx, "soaking", events(b.opts))
 	calm()
 	if err = errors.Join(err, <-ended); err != nil {
 		return err
 	}
-	if err := b.crowd.everybodyBack(ctx); err != nil {
+	if err := b.clients.restoreAll(ctx); err != nil {
 		return err
 	}
-	_, err = b.settle(ctx)
+	_, err = b.waitUntilCaughtUp(ctx)
 	return err
 }
 
@@ -89,63 +89,63 @@ func firstEvents(o Options) int {
 }
 
 // churn does something to one client after another, chosen by chance, until the swarm is calm.
-func (s *swarm) churn(_ context.Context, perSecond float64, absence time.Duration) error {
+func (s *localClients) startChurn(_ context.Context, perSecond float64, absence time.Duration) error {
 	s.churning.Go(func() {
 		tick := time.NewTicker(time.Duration(float64(time.Second) / perSecond))
 		defer tick.Stop()
 		for {
 			select {
-			case <-s.calm.Done():
+			case <-s.churnContext.Done():
 				return
 			case <-tick.C:
-				s.trouble(s.clients[rand.N(len(s.clients))], absence)
+				s.disrupt(s.clients[rand.N(len(s.clients))], absence)
 			}
 		}
 	})
 	return nil
 }
 
-func (s *swarm) trouble(c *client, absence time.Duration) {
+func (s *localClients) disrupt(c *client, absence time.Duration) {
 	switch rand.N(5) {
 	case 0: // comes back soon
-		s.engine.cut(c, false)
+		s.engine.disconnect(c, false)
 	case 1: // and so after an abort
-		s.engine.cut(c, true)
+		s.engine.disconnect(c, true)
 	case 2: // slow for a while
 		s.engine.pause(c, true)
 		time.AfterFunc(rand.N(absence), func() { s.engine.pause(c, false) })
 	case 3: // slow, and cut with half of a frame read and the rest in the socket
 		s.engine.pause(c, true)
-		time.AfterFunc(rand.N(absence), func() { s.engine.cut(c, true) })
+		time.AfterFunc(rand.N(absence), func() { s.engine.disconnect(c, true) })
 	case 4: // away for long
-		s.leave(c)
-		time.AfterFunc(rand.N(absence), func() { s.comeBack(c) })
+		s.disconnect(c)
+		time.AfterFunc(rand.N(absence), func() { s.reconnect(c) })
 	}
 }
 
-func (s *swarm) leave(c *client) {
+func (s *localClients) disconnect(c *client) {
 	c.shard.mu.Lock()
-	c.wanted = false
+	c.wantConnected = false
 	c.shard.mu.Unlock()
-	s.engine.cut(c, rand.N(2) == 0)
+	s.engine.disconnect(c, rand.N(2) == 0)
 }
 
-func (s *swarm) comeBack(c *client) {
+func (s *localClients) reconnect(c *client) {
 	c.shard.mu.Lock()
-	c.wanted = true
+	c.wantConnected = true
 	c.shard.mu.Unlock()
 	s.engine.open(c)
 }
 
-func (s *swarm) everybodyBack(context.Context) error {
-	s.calmDown()
+func (s *localClients) restoreAll(context.Context) error {
+	s.stopChurn()
 	s.churning.Wait()
 	for _, c := range s.clients {
 		s.engine.pause(c, false)
-		s.comeBack(c)
+		s.reconnect(c)
 	}
 	return nil
 }
 
 // describe is for messages about a server that does not come up.
-func describe(err error) error { return fmt.Errorf("the server of --server-cmd: %w", err) }
+func serverCmdError(err error) error { return fmt.Errorf("the server of --server-cmd: %w", err) }

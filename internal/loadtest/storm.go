@@ -28,10 +28,10 @@ func (b *bench) storm(ctx context.Context, missed int) error {
 	if err := b.publish(ctx, "before the storm", events(b.opts)); err != nil {
 		return err
 	}
-	if _, err := b.settle(ctx); err != nil {
+	if _, err := b.waitUntilCaughtUp(ctx); err != nil {
 		return err
 	}
-	if err := b.crowd.cutAll(ctx); err != nil {
+	if err := b.clients.disconnectAll(ctx); err != nil {
 		return err
 	}
 	if b.opts.Pattern == PerUser {
@@ -41,26 +41,26 @@ func (b *bench) storm(ctx context.Context, missed int) error {
 		return err
 	}
 	start := time.Now()
-	if err := b.crowd.returnAll(ctx); err != nil {
+	if err := b.clients.reconnectAll(ctx); err != nil {
 		return err
 	}
-	level, err := b.settle(ctx)
+	level, err := b.waitUntilCaughtUp(ctx)
 	if !level.IsZero() {
-		b.result.Level = level.Sub(start)
+		b.result.CaughtUp = level.Sub(start)
 	}
 	return err
 }
 
-func (s *swarm) cutAll(ctx context.Context) error {
+func (s *localClients) disconnectAll(ctx context.Context) error {
 	for _, c := range s.clients {
 		c.shard.mu.Lock()
-		c.wanted = false
+		c.wantConnected = false
 		c.shard.mu.Unlock()
-		s.engine.cut(c, true)
+		s.engine.disconnect(c, true)
 	}
 	for s.connected.Load() > 0 {
 		select {
-		case <-s.empty:
+		case <-s.allDisconnected:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -68,9 +68,9 @@ func (s *swarm) cutAll(ctx context.Context) error {
 	return nil
 }
 
-func (s *swarm) returnAll(context.Context) error {
+func (s *localClients) reconnectAll(context.Context) error {
 	for _, c := range s.clients {
-		s.comeBack(c)
+		s.reconnect(c)
 	}
 	return nil
 }

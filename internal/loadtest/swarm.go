@@ -23,7 +23,7 @@ type engine interface {
 	// open connects a client that has no socket.
 	open(c *client)
 	// cut ends a client's connection. With abort the peer sees a reset.
-	cut(c *client, abort bool)
+	disconnect(c *client, abort bool)
 	// pause stops reading, and with false goes on: a client that is slow.
 	pause(c *client, paused bool)
 	// close ends everything and waits for it.
@@ -31,56 +31,56 @@ type engine interface {
 }
 
 // swarm is the clients that this process has.
-type swarm struct {
+type localClients struct {
 	opts         Options
-	share        share
-	target       *url.URL
+	part        partition
+	server       *url.URL
 	pathTemplate string
 	clients      []*client
 	shards       []*shard
 	engine       engine
-	giveUp       func(error) // ends the run for want of what the machine does not have
+	abort       func(error) // ends the run for want of what the machine does not have
 
 	connected  atomic.Int64
 	reconnects atomic.Int64
 	failures   atomic.Int64
 	firstError atomic.Pointer[error]
-	empty      chan struct{} // filled when the last connection ends
+	allDisconnected      chan struct{} // filled when the last connection ends
 	opening    opening
-	calm       context.Context // ends the churn
-	calmDown   context.CancelFunc
+	churnContext       context.Context // ends the churn
+	stopChurn   context.CancelFunc
 	churning   sync.WaitGroup
 
-	goal atomic.Pointer[goal]
+	current atomic.Pointer[target]
 
 	mu     sync.Mutex
 	timers map[*client]*time.Timer // of reconnects; nil once closed
 }
 
-func newSwarm(opts Options, sh share, giveUp func(error)) (*swarm, error) {
+func newLocalClients(opts Options, sh partition, giveUp func(error)) (*localClients, error) {
 	target, path, err := parseTarget(opts.URL)
 	if err != nil {
 		return nil, err
 	}
-	s := &swarm{
-		opts: opts, share: sh, target: target, pathTemplate: path, giveUp: giveUp,
-		opening: newOpening(max(inFlight/sh.Of, 1)), empty: make(chan struct{}, 1), timers: map[*client]*time.Timer{},
+	s := &localClients{
+		opts: opts, part: sh, server: target, pathTemplate: path, abort: giveUp,
+		opening: newOpening(max(maxOpening/sh.Of, 1)), allDisconnected: make(chan struct{}, 1), timers: map[*client]*time.Timer{},
 	}
-	s.calm, s.calmDown = context.WithCancel(context.Background())
+	s.churnContext, s.stopChurn = context.WithCancel(context.Background())
 	for range loops {
 		s.shards = append(s.shards, newShard())
 	}
 	return s, nil
 }
 
-func (s *swarm) pids() []int { return nil }
+func (s *localClients) pids() []int { return nil }
 
 // gather makes the clients. They are no part of a process's memory before its connections.
-func (s *swarm) gather() (err error) {
-	for i := s.share.Index; i < s.opts.Conns; i += s.share.Of {
+func (s *localClients) createClients() (err error) {
+	for i := s.part.Index; i < s.opts.Conns; i += s.part.Of {
 		slot := len(s.clients)
 		s.clients = append(s.clients, &client{
-			swarm: s, shard: s.shards[slot%loops], index: i, slot: slot, key: s.opts.key(i), tally: tally{next: 1}, wanted: true,
+			set: s, shard: s.shards[slot%loops], index: i, slot: slot, key: s.opts.key(i), tally: tally{next: 1}, wantConnected: true,
 		})
 	}
 	s.engine, err = newEngine(s)
@@ -100,40 +100,40 @@ func (o Options) key(i int) string {
 }
 
 // opened is told by a client whose stream has begun, under its shard's lock.
-func (s *swarm) opened(c *client) {
+func (s *localClients) opened(c *client) {
 	c.connected = true
 	s.connected.Add(1)
-	if c.opens++; c.opens == 1 {
+	if c.opened++; c.opened == 1 {
 		s.opening.opened(len(s.clients))
 	} else {
 		s.reconnects.Add(1)
 	}
-	s.progressed(c)
+	s.checkTarget(c)
 }
 
 // ended is told by the engine when a client's connection is gone, under its shard's lock.
-func (s *swarm) ended(c *client, err error) {
+func (s *localClients) ended(c *client, err error) {
 	if c.connected && s.connected.Add(-1) == 0 {
 		select {
-		case s.empty <- struct{}{}:
+		case s.allDisconnected <- struct{}{}:
 		default:
 		}
 	}
 	c.connected = false
-	if !errors.Is(err, errCut) {
+	if !errors.Is(err, errDisconnected) {
 		s.failures.Add(1)
 		wrapped := fmt.Errorf("%s: %w", c.name(), err)
 		if s.firstError.CompareAndSwap(nil, &wrapped) {
 			close(s.opening.failed)
 		}
 	}
-	if c.wanted {
+	if c.wantConnected {
 		s.reopen(c, 50*time.Millisecond+rand.N(250*time.Millisecond))
 	}
 }
 
 // reopen opens a client after a while.
-func (s *swarm) reopen(c *client, after time.Duration) {
+func (s *localClients) reopen(c *client, after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timers == nil {
@@ -150,7 +150,7 @@ func (s *swarm) reopen(c *client, after time.Duration) {
 	})
 }
 
-func (s *swarm) sample(context.Context) (int, *hdrhistogram.Histogram, error) {
+func (s *localClients) sample(context.Context) (int, *hdrhistogram.Histogram, error) {
 	second := newHistogram()
 	for _, sh := range s.shards {
 		sh.mu.Lock()
@@ -162,12 +162,12 @@ func (s *swarm) sample(context.Context) (int, *hdrhistogram.Histogram, error) {
 }
 
 // finish: nothing is received any more while it counts.
-func (s *swarm) finish(_ context.Context, published map[string]int) (harvest, error) {
+func (s *localClients) finish(_ context.Context, published map[string]int) (clientsResult, error) {
 	s.close()
-	h := harvest{Reconnects: int(s.reconnects.Load()), Latency: &histogram{newHistogram()}}
+	h := clientsResult{Reconnects: int(s.reconnects.Load()), Latency: &histogram{newHistogram()}}
 	for _, c := range s.clients {
-		text := h.Verdict.judge(c.name(), &c.tally, published[c.key])
-		if text != "" && len(h.Violations) < maxSentences {
+		text := h.Verdict.addClient(c.name(), &c.tally, published[c.key])
+		if text != "" && len(h.Violations) < maxViolations {
 			h.Violations = append(h.Violations, violation{c.index, text})
 		}
 	}
@@ -179,8 +179,8 @@ func (s *swarm) finish(_ context.Context, published map[string]int) (harvest, er
 	return h, nil
 }
 
-func (s *swarm) close() {
-	s.calmDown()
+func (s *localClients) close() {
+	s.stopChurn()
 	s.churning.Wait()
 	s.mu.Lock()
 	for _, t := range s.timers {

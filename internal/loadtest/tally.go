@@ -27,7 +27,7 @@ func (t *tally) add(n int) {
 		}
 		t.next, t.gapped = n+1, false
 		t.got++
-	case t.late(n):
+	case t.takeMissing(n):
 		t.counts.reordered++
 		t.got++
 	default:
@@ -44,7 +44,7 @@ func (t *tally) skip(s span) {
 }
 
 // late takes a number out of what is missing.
-func (t *tally) late(n int) bool {
+func (t *tally) takeMissing(n int) bool {
 	i := slices.IndexFunc(t.missing, func(s span) bool { return s.from <= n && n <= s.to })
 	if i < 0 {
 		return false
@@ -68,7 +68,7 @@ func (t *tally) gap() {
 }
 
 // close counts what is missing once published numbers were published.
-func (t *tally) close(published int) (lost int) {
+func (t *tally) countLost(published int) (lost int) {
 	if t.next <= published {
 		t.skip(span{t.next, published})
 		t.next = published + 1
@@ -81,8 +81,8 @@ func (t *tally) close(published int) (lost int) {
 
 // judge adds a client to the verdict of a run, and tells its violations in a sentence; there
 // is none when all is well.
-func (v *Verdict) judge(name string, t *tally, published int) string {
-	lost := t.close(published)
+func (v *Verdict) addClient(name string, t *tally, published int) string {
+	lost := t.countLost(published)
 	own := Verdict{
 		Expected: published - t.counts.excused, Delivered: t.got, Lost: lost, Repeated: t.counts.repeated,
 		Reordered: t.counts.reordered, Foreign: t.counts.foreign, Gaps: t.counts.gaps,

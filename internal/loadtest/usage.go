@@ -14,22 +14,22 @@ const clockTick = 10 * time.Millisecond
 
 // meter follows what processes take: the stand's own, and the servers. Without /proc it tells
 // nothing of the stand.
-type meter struct{ stand, servers []Usage }
+type usageMeter struct{ self, servers []Usage }
 
 // newMeter looks at the processes before the connections are opened. A PID that cannot be
 // read is an error, as a figure that is silently missing would be taken for zero.
-func newMeter(stand, servers []int) (m *meter, err error) {
-	m = &meter{}
+func newUsageMeter(stand, servers []int) (m *usageMeter, err error) {
+	m = &usageMeter{}
 	if _, err := os.Stat(procFile(os.Getpid(), "stat")); err == nil {
-		if m.stand, err = firstLook(stand); err != nil {
+		if m.self, err = readUsages(stand); err != nil {
 			return nil, err
 		}
 	}
-	m.servers, err = firstLook(servers)
+	m.servers, err = readUsages(servers)
 	return m, err
 }
 
-func firstLook(pids []int) (usages []Usage, err error) {
+func readUsages(pids []int) (usages []Usage, err error) {
 	for _, pid := range pids {
 		name, err := os.ReadFile(procFile(pid, "comm"))
 		if err != nil {
@@ -42,8 +42,8 @@ func firstLook(pids []int) (usages []Usage, err error) {
 
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
 
-func (m *meter) each(look func(*Usage)) {
-	for _, usages := range [][]Usage{m.stand, m.servers} {
+func (m *usageMeter) each(look func(*Usage)) {
+	for _, usages := range [][]Usage{m.self, m.servers} {
 		for i := range usages {
 			look(&usages[i])
 		}
@@ -51,7 +51,7 @@ func (m *meter) each(look func(*Usage)) {
 }
 
 // idle is called once the connections stand.
-func (m *meter) idle() {
+func (m *usageMeter) connected() {
 	m.each(func(u *Usage) {
 		now := cpu(u.PID)
 		u.RSSIdle, u.ConnectCPU, u.CPU = rss(u.PID), u.ConnectCPU+now, -now
@@ -59,13 +59,13 @@ func (m *meter) idle() {
 }
 
 // end is called at the end of the measured phase.
-func (m *meter) end() {
+func (m *usageMeter) end() {
 	m.each(func(u *Usage) { u.RSSAfter, u.CPU = rss(u.PID), u.CPU+cpu(u.PID) })
 }
 
 // usages tells what the stand took, all its processes together, and each server.
-func (m *meter) usages(conns, delivered int64) (self Usage, servers []Usage) {
-	for _, u := range m.stand {
+func (m *usageMeter) usages(conns, delivered int64) (self Usage, servers []Usage) {
+	for _, u := range m.self {
 		self.PID, self.Name = u.PID, u.Name // the last is this process
 		self.CPU += u.CPU
 		self.ConnectCPU += u.ConnectCPU

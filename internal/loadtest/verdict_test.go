@@ -50,8 +50,8 @@ func TestStorm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.Level <= 0 || r.Connect.Reconnects != 50 {
-		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.Level, r.Connect.Reconnects)
+	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.CaughtUp <= 0 || r.Connect.Reconnects != 50 {
+		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.CaughtUp, r.Connect.Reconnects)
 	}
 	opts = newDouble(t, faults{replayAll: true}).options(50)
 	opts.For = 100 * time.Millisecond
@@ -117,7 +117,7 @@ func TestTally(t *testing.T) {
 			}
 		}
 		var v Verdict
-		v.judge("client", &tl, c.published)
+		v.addClient("client", &tl, c.published)
 		if v.Expected != c.want.Expected || v.Delivered != c.want.Delivered || v.Lost != c.want.Lost ||
 			v.Repeated != c.want.Repeated || v.Reordered != c.want.Reordered || v.Gaps != c.want.Gaps {
 			t.Errorf("%s: %+v, want %+v", name, v, c.want)

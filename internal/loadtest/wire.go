@@ -8,7 +8,7 @@ import (
 
 // wire reads an HTTP/1.1 response as its bytes come, and hands on the body without the
 // chunk framing. It keeps no buffer but for a line that is cut.
-type wire struct {
+type responseParser struct {
 	phase   phase
 	left    int    // bytes of the chunk that are to come
 	partial []byte // of a header or a chunk's size
@@ -27,10 +27,10 @@ const (
 )
 
 // maxHead bounds the header of a response.
-const maxHead = 64 << 10
+const maxHeadLine = 64 << 10
 
 // read consumes b. body is called with pieces of b.
-func (w *wire) read(b []byte, body func([]byte)) error {
+func (w *responseParser) parse(b []byte, body func([]byte)) error {
 	for len(b) > 0 {
 		switch w.phase {
 		case phaseBody:
@@ -44,12 +44,12 @@ func (w *wire) read(b []byte, body func([]byte)) error {
 			}
 			b = b[n:]
 		default:
-			line, rest, ok := w.line(b)
+			line, rest, ok := w.nextLine(b)
 			if !ok {
-				return w.tooLong()
+				return w.checkLength()
 			}
 			b = rest
-			if err := w.take(line); err != nil {
+			if err := w.parseLine(line); err != nil {
 				return err
 			}
 		}
@@ -58,7 +58,7 @@ func (w *wire) read(b []byte, body func([]byte)) error {
 }
 
 // line returns the next line of b, with what came of it before.
-func (w *wire) line(b []byte) (line, rest []byte, ok bool) {
+func (w *responseParser) nextLine(b []byte) (line, rest []byte, ok bool) {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		w.partial = append(w.partial, b...)
@@ -72,14 +72,14 @@ func (w *wire) line(b []byte) (line, rest []byte, ok bool) {
 	return bytes.TrimSuffix(line, []byte{'\r'}), rest, true
 }
 
-func (w *wire) tooLong() error {
-	if len(w.partial) > maxHead {
-		return fmt.Errorf("a header line of more than %d bytes", maxHead)
+func (w *responseParser) checkLength() error {
+	if len(w.partial) > maxHeadLine {
+		return fmt.Errorf("a header line of more than %d bytes", maxHeadLine)
 	}
 	return nil
 }
 
-func (w *wire) take(line []byte) (err error) {
+func (w *responseParser) parseLine(line []byte) (err error) {
 	switch w.phase {
 	case phaseEnd:
 		w.phase = phaseSize
@@ -91,15 +91,15 @@ func (w *wire) take(line []byte) (err error) {
 		}
 		w.left, w.phase = int(size), phaseData
 		if size == 0 {
-			return errCleanEnd
+			return errResponseEnded
 		}
 	case phaseHead:
-		return w.head(line)
+		return w.parseHeadLine(line)
 	}
 	return nil
 }
 
-func (w *wire) head(line []byte) error {
+func (w *responseParser) parseHeadLine(line []byte) error {
 	switch {
 	case w.status == 0:
 		_, code, _ := bytes.Cut(line, []byte{' '})

@@ -45,7 +45,7 @@ func readRequests(ctx context.Context, in io.Reader, to chan<- request) error {
 
 // worker is the clients of this process, and what is asked of them.
 type worker struct {
-	swarm *swarm // nil before the start
+	clients *localClients // nil before the start
 
 	mu  sync.Mutex
 	out *json.Encoder
@@ -69,16 +69,16 @@ func (w *worker) serve(ctx context.Context, requests <-chan request) {
 		}
 	}
 	answering.Wait()
-	if w.swarm != nil {
-		w.swarm.close()
+	if w.clients != nil {
+		w.clients.close()
 	}
 }
 
 func (w *worker) start(req request) (err error) {
-	if w.swarm != nil || req.Options == nil || req.Share.Of < 1 {
+	if w.clients != nil || req.Options == nil || req.Share.Of < 1 {
 		return errors.New("a worker is started once, with options and a share")
 	}
-	w.swarm, err = newSwarm(*req.Options, req.Share, func(err error) { w.send(0, answer{}, err) })
+	w.clients, err = newLocalClients(*req.Options, req.Share, func(err error) { w.send(0, answer{}, err) })
 	return err
 }
 
@@ -95,7 +95,7 @@ func (w *worker) send(id int, a answer, err error) {
 }
 
 func (w *worker) answer(ctx context.Context, req request) (a answer, err error) {
-	s := w.swarm
+	s := w.clients
 	if s == nil {
 		return a, fmt.Errorf("%q was asked for before the start", req.Do)
 	}
@@ -107,20 +107,20 @@ func (w *worker) answer(ctx context.Context, req request) (a answer, err error) 
 		a.Connected, a.Second.Histogram, err = s.sample(ctx)
 	case toAim:
 		select {
-		case a.Level = <-s.aim(ctx, req.Numbers):
+		case a.Level = <-s.setTarget(ctx, req.Numbers):
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
 	case toCutAll:
-		err = s.cutAll(ctx)
+		err = s.disconnectAll(ctx)
 	case toReturnAll:
-		err = s.returnAll(ctx)
+		err = s.reconnectAll(ctx)
 	case toChurn:
-		err = s.churn(ctx, req.PerSecond, req.Absence)
+		err = s.startChurn(ctx, req.PerSecond, req.Absence)
 	case toEverybodyBack:
-		err = s.everybodyBack(ctx)
+		err = s.restoreAll(ctx)
 	case toFinish:
-		a.Harvest = &harvest{}
+		a.Harvest = &clientsResult{}
 		*a.Harvest, err = s.finish(ctx, req.Numbers)
 	default:
 		err = fmt.Errorf("nobody knows how to %q", req.Do)

@@ -16,19 +16,19 @@ type workers struct {
 }
 
 // answerWithin bounds the wait for what workers do at once; they may be as busy as the machine.
-const answerWithin = 60 * time.Second
+const answerTimeout = 60 * time.Second
 
 func startWorkers(ctx context.Context, opts Options, run string, giveUp func(error)) (*workers, error) {
 	w := &workers{opts: opts}
 	for i := range opts.Workers {
-		p, err := startProcess(opts.WorkerCommand, share{Run: run, Index: i, Of: opts.Workers}, giveUp)
+		p, err := startProcess(opts.WorkerCommand, partition{Run: run, Index: i, Of: opts.Workers}, giveUp)
 		if err != nil {
 			w.close()
 			return nil, err
 		}
 		w.procs = append(w.procs, p)
 	}
-	if _, err := w.ask(ctx, answerWithin, request{Do: toStart, Options: &opts}); err != nil {
+	if _, err := w.ask(ctx, answerTimeout, request{Do: toStart, Options: &opts}); err != nil {
 		w.close()
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (w *workers) ask(ctx context.Context, within time.Duration, req request) ([
 	for i, p := range w.procs {
 		asking.Go(func() {
 			own := req
-			own.Share = p.share
+			own.Share = p.part
 			var err error
 			if answers[i], err = p.call(ctx, within, own); err != nil {
 				stop(err)
@@ -57,7 +57,7 @@ func (w *workers) ask(ctx context.Context, within time.Duration, req request) ([
 
 // tell is ask for what has no answer but that it is done.
 func (w *workers) tell(ctx context.Context, req request) error {
-	_, err := w.ask(ctx, answerWithin, req)
+	_, err := w.ask(ctx, answerTimeout, req)
 	return err
 }
 
@@ -70,7 +70,7 @@ func (w *workers) pids() (pids []int) {
 
 func (w *workers) openAll(ctx context.Context) (all Connects, err error) {
 	start := time.Now()
-	answers, err := w.ask(ctx, w.opts.openWithin()+answerWithin, request{Do: toOpenAll})
+	answers, err := w.ask(ctx, w.opts.openLimit()+answerTimeout, request{Do: toOpenAll})
 	for _, a := range answers {
 		all.add(a.Connects)
 	}
@@ -78,7 +78,7 @@ func (w *workers) openAll(ctx context.Context) (all Connects, err error) {
 }
 
 func (w *workers) sample(ctx context.Context) (connected int, second *hdrhistogram.Histogram, err error) {
-	answers, err := w.ask(ctx, answerWithin, request{Do: toSample})
+	answers, err := w.ask(ctx, answerTimeout, request{Do: toSample})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -91,7 +91,7 @@ func (w *workers) sample(ctx context.Context) (connected int, second *hdrhistogr
 }
 
 // aim is reached when the last worker's last client is level.
-func (w *workers) aim(ctx context.Context, numbers map[string]int) <-chan time.Time {
+func (w *workers) setTarget(ctx context.Context, numbers map[string]int) <-chan time.Time {
 	level := make(chan time.Time, 1)
 	w.aiming.Go(func() {
 		answers, err := w.ask(ctx, 0, request{Do: toAim, Numbers: numbers})
@@ -109,24 +109,24 @@ func (w *workers) aim(ctx context.Context, numbers map[string]int) <-chan time.T
 	return level
 }
 
-func (w *workers) cutAll(ctx context.Context) error { return w.tell(ctx, request{Do: toCutAll}) }
+func (w *workers) disconnectAll(ctx context.Context) error { return w.tell(ctx, request{Do: toCutAll}) }
 
-func (w *workers) returnAll(ctx context.Context) error { return w.tell(ctx, request{Do: toReturnAll}) }
+func (w *workers) reconnectAll(ctx context.Context) error { return w.tell(ctx, request{Do: toReturnAll}) }
 
-func (w *workers) churn(ctx context.Context, perSecond float64, absence time.Duration) error {
+func (w *workers) startChurn(ctx context.Context, perSecond float64, absence time.Duration) error {
 	return w.tell(ctx, request{Do: toChurn, PerSecond: perSecond / float64(len(w.procs)), Absence: absence})
 }
 
-func (w *workers) everybodyBack(ctx context.Context) error {
+func (w *workers) restoreAll(ctx context.Context) error {
 	return w.tell(ctx, request{Do: toEverybodyBack})
 }
 
-func (w *workers) finish(ctx context.Context, published map[string]int) (harvest, error) {
-	answers, err := w.ask(ctx, answerWithin, request{Do: toFinish, Numbers: published})
+func (w *workers) finish(ctx context.Context, published map[string]int) (clientsResult, error) {
+	answers, err := w.ask(ctx, answerTimeout, request{Do: toFinish, Numbers: published})
 	if err != nil {
-		return harvest{}, err
+		return clientsResult{}, err
 	}
-	all := harvest{Latency: &histogram{newHistogram()}}
+	all := clientsResult{Latency: &histogram{newHistogram()}}
 	for _, a := range answers {
 		all.add(*a.Harvest)
 	}

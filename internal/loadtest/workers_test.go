@@ -68,8 +68,8 @@ func TestWorkersStorm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.Level <= 0 || r.Connect.Reconnects != 50 {
-		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.Level, r.Connect.Reconnects)
+	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.CaughtUp <= 0 || r.Connect.Reconnects != 50 {
+		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.CaughtUp, r.Connect.Reconnects)
 	}
 }
 
@@ -128,7 +128,7 @@ func TestWorkerKilled(t *testing.T) {
 		if err := b.connect(ctx); err != nil {
 			return err
 		}
-		if err := b.crowd.(*workers).procs[1].cmd.Process.Kill(); err != nil {
+		if err := b.clients.(*workers).procs[1].cmd.Process.Kill(); err != nil {
 			return err
 		}
 		return b.publish(ctx, "publishing", events(opts))
@@ -172,11 +172,11 @@ func TestShares(t *testing.T) {
 	keys := map[int]string{}
 	for worker := range 2 {
 		opts := Options{URL: "http://127.0.0.1:1/", Conns: 11, Pattern: PerUser, Users: 3}
-		s, err := newSwarm(opts, share{Run: "cafe0123", Index: worker, Of: 2}, func(err error) { t.Error(err) })
+		s, err := newLocalClients(opts, partition{Run: "cafe0123", Index: worker, Of: 2}, func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.gather(); err != nil {
+		if err := s.createClients(); err != nil {
 			t.Fatal(err)
 		}
 		defer s.close()
@@ -263,12 +263,12 @@ func TestHistogramsMerge(t *testing.T) {
 	for range 3 {
 		part := newHistogram()
 		for range 10_000 {
-			v := min(int64(rand.ExpFloat64()*50e6), longest-1)
+			v := min(int64(rand.ExpFloat64()*50e6), maxLatency-1)
 			_ = part.RecordValue(v)
 			_ = whole.RecordValue(v)
 		}
-		_ = part.RecordValues(longest-1, 3)
-		_ = whole.RecordValues(longest-1, 3)
+		_ = part.RecordValues(maxLatency-1, 3)
+		_ = whole.RecordValues(maxLatency-1, 3)
 		text, err := json.Marshal(&histogram{part})
 		if err != nil {
 			t.Fatal(err)
@@ -292,17 +292,17 @@ func TestHistogramsMerge(t *testing.T) {
 
 // TestHarvestsAdd: the first violations are the first clients', not the first worker's.
 func TestHarvestsAdd(t *testing.T) {
-	all := harvest{Latency: &histogram{newHistogram()}}
+	all := clientsResult{Latency: &histogram{newHistogram()}}
 	for worker := range 3 {
-		part := harvest{Latency: &histogram{newHistogram()}, Bytes: 1, Reconnects: 2}
-		for i := range maxSentences {
+		part := clientsResult{Latency: &histogram{newHistogram()}, Bytes: 1, Reconnects: 2}
+		for i := range maxViolations {
 			part.Violations = append(part.Violations, violation{3*i + worker, fmt.Sprint("client ", 3*i+worker)})
 		}
 		part.Verdict.Lost = 10
 		all.add(part)
 	}
-	v := all.verdict()
-	if v.Lost != 30 || all.Bytes != 3 || all.Reconnects != 6 || len(v.First) != maxSentences {
+	v := all.sentences()
+	if v.Lost != 30 || all.Bytes != 3 || all.Reconnects != 6 || len(v.First) != maxViolations {
 		t.Errorf("%+v", all)
 	}
 	for i, text := range v.First {

@@ -56,8 +56,8 @@ func connectRows(r loadtest.Result) []row {
 		{Label: "failed", Value: count(c.Failed), Note: plain(c.Error), Bad: c.Failed > 0},
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
-	if r.Level > 0 {
-		rows = append(rows, row{Label: "until all were level", Value: duration(r.Level), Note: "from the return to the last client's last event"})
+	if r.CaughtUp > 0 {
+		rows = append(rows, row{Label: "until all were level", Value: duration(r.CaughtUp), Note: "from the return to the last client's last event"})
 	}
 	return rows
 }

@@ -55,8 +55,8 @@ func cards(r loadtest.Result) []row {
 		{Label: "Deliveries", Value: delivered, Note: count(r.Verdict.Delivered) + " in " + duration(took) + since},
 		{Label: "Connections", Value: count(r.Connect.Opened), Note: rate(r.Connect.PerSecond) + " opened"},
 	}
-	if r.Level > 0 {
-		all = append(all, row{Label: "Until level", Value: duration(r.Level), Note: "from the return to the last client"})
+	if r.CaughtUp > 0 {
+		all = append(all, row{Label: "Until level", Value: duration(r.CaughtUp), Note: "from the return to the last client"})
 	}
 	all = append(all, latencyCards(r.Latency)...)
 	for _, u := range r.Servers {

@@ -48,7 +48,7 @@ func burstRun() loadtest.Result {
 
 func stormRun() loadtest.Result {
 	r := loadRun()
-	r.Scenario, r.Level, r.Connect.Reconnects = "storm", 4321*time.Millisecond, 10_000
+	r.Scenario, r.CaughtUp, r.Connect.Reconnects = "storm", 4321*time.Millisecond, 10_000
 	r.Verdict.Gaps = 1
 	r.Series = steady(30, 10_000, 100_000)
 	for i := 10; i < 14; i++ {
