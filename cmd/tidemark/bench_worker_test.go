@@ -34,7 +34,7 @@ func TestWorkerOutlivesInterrupt(t *testing.T) {
 	}
 	answers := bufio.NewScanner(stdout)
 	for i := 1; i <= 3; i++ {
-		fmt.Fprintf(requests, `{"id":%d,"do":"sample"}`+"\n", i)
+		fmt.Fprintf(requests, `{"id":%d,"method":"Worker.Sample","params":[{}]}`+"\n", i)
 		if !answers.Scan() || !strings.Contains(answers.Text(), fmt.Sprintf(`"id":%d,`, i)) {
 			t.Errorf("request %d is answered with %q", i, answers.Text())
 		}

@@ -150,7 +150,7 @@ func TestBurstRefused(t *testing.T) {
 	}{
 		"cut":           {faults{refuse: 30}, ""},
 		"one left out":  {faults{refuse: 30, goOn: true}, "event 31 for all: DOUBLE has it at 30 and event 30 at 100"},
-		"short answers": {faults{short: 1}, "no array of 100 results"},
+		"short answers": {faults{short: 1}, "not an array of 100 results"},
 	} {
 		d := newDouble(t, c.faults)
 		opts := d.arrays(d.options(5))
@@ -255,7 +255,7 @@ func testPublisher(t *testing.T, url string, burst int) *publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.close)
+	t.Cleanup(p.sink.close)
 	return p
 }
 

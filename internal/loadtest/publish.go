@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// publishers is how many events may be on their way at once. Those of one key go in turn,
-// so that they are stored in the order of their numbers.
+// publishers is how many publishes are in flight at once. Those of one key wait for each other, so
+// that they are stored in the order of their numbers.
 const publishers = 32
 
-// publisher numbers events, sends each at its time, and repeats it until it is acknowledged.
-// Bursts go in turn, whomever their events are for: each is as fast as the sink makes it.
+// publisher numbers events, sends each at its time, and retries until it is acknowledged. Bursts
+// wait for each other, for any keys: each is as fast as the sink.
 type publisher struct {
 	opts   Options
 	run    string
@@ -21,11 +21,11 @@ type publisher struct {
 	queues []chan []marker
 
 	mu        sync.Mutex
-	numbers   map[string]int // given
+	numbers   map[string]int // assigned, by key
 	published int            // acknowledged
-	second    int            // of them since the last sample
+	second    int            // acknowledged since the last sample
 	bursts    int
-	began     time.Time // when the first event was due
+	began     time.Time // send time of the first event
 }
 
 func newPublisher(opts Options, run string) (*publisher, error) {
@@ -36,8 +36,8 @@ func newPublisher(opts Options, run string) (*publisher, error) {
 	return &publisher{opts: opts, run: run, sink: sink, numbers: map[string]int{}}, nil
 }
 
-// send publishes n events at the rate, or until ctx ends, and returns when all are
-// acknowledged. Events that are due go out at once: time that was lost is not given back.
+// send publishes n events at the rate, or until ctx ends, and returns when all are acknowledged.
+// Late events are sent at once and keep their send time: lost time counts as latency.
 func (p *publisher) send(ctx context.Context, n int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -81,7 +81,7 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 	}
 }
 
-// give numbers the events of a burst, from the i-th of all on.
+// enqueue numbers the events of a burst, from the i-th of all on.
 func (p *publisher) enqueue(ctx context.Context, i, size int, due time.Time) {
 	burst := make([]marker, size)
 	p.mu.Lock()
@@ -105,7 +105,7 @@ func (p *publisher) enqueue(ctx context.Context, i, size int, due time.Time) {
 	}
 }
 
-// takeBack forgets numbers that were never sent.
+// unassign releases numbers that were never sent.
 func (p *publisher) unassign(burst []marker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,8 +115,8 @@ func (p *publisher) unassign(burst []marker) {
 }
 
 const (
-	publishTimeout = 60 * time.Second // for how long one event, or a burst, is tried again
-	attemptTimeout      = 5 * time.Second  // each time
+	publishTimeout = 60 * time.Second // of an event, or a burst, with all attempts
+	attemptTimeout = 5 * time.Second
 )
 
 func (p *publisher) publishQueue(ctx context.Context, stop context.CancelCauseFunc, queue chan []marker) {
@@ -151,8 +151,8 @@ func nameOf(batch []message) string {
 	return fmt.Sprintf("%d events of a burst", len(batch))
 }
 
-// deliver repeats a publish until it is acknowledged. It outlives the run's context: an
-// event that may be on its way is either acknowledged or the run has failed.
+// publishBatch retries a publish until it is acknowledged. It outlives the run's context: an event
+// that may have been sent is either acknowledged or the run has failed.
 func (p *publisher) publishBatch(batch []message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
@@ -183,12 +183,10 @@ func (p *publisher) attempt(ctx context.Context, publish func(context.Context) e
 	return publish(ctx)
 }
 
-// sample returns how many were acknowledged since the last one.
+// sample returns how many events were acknowledged since the last call.
 func (p *publisher) sample() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, p.second = p.second, 0
 	return n
 }
-
-func (p *publisher) close() { p.sink.close() }

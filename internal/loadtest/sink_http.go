@@ -12,27 +12,26 @@ import (
 	"time"
 )
 
-// What Tidemark's /publish takes unless it is told otherwise.
+// The limits of Tidemark's /publish, unless configured otherwise.
 const (
-	maxArrayEvents    = 1000
-	maxArrayBytes = 1 << 20
+	maxArrayEvents = 1000
+	maxArrayBytes  = 1 << 20
 )
 
-// mostAnswer bounds what is read of an answer; mostShown what an error tells of it.
 const (
-	maxAnswerBytes = 1 << 20
-	maxShownBytes  = 300
+	maxAnswerBytes = 1 << 20 // of an answer that are read
+	maxShownBytes  = 300     // of it in an error
 )
 
 type httpSink struct {
 	t      PublishTarget
 	client *http.Client
 	arrays bool // a POST holds an array of bodies
-	mixed  bool // of several users
+	mixed  bool // an array may have several users
 }
 
 func newHTTPSink(t PublishTarget, burst int) *httpSink {
-	around := append([]string{t.URL}, t.Headers...) // of the body, which there is once for an array
+	around := append([]string{t.URL}, t.Headers...) // what an array has once
 	has := func(name string) bool {
 		return slices.ContainsFunc(around, func(s string) bool { return strings.Contains(s, name) })
 	}
@@ -81,13 +80,13 @@ func (h *httpSink) body(m message) string {
 	return expandMessage(h.t.Body, m)
 }
 
-// post sends a body with the id of a message, from which the server makes those of an array.
+// post sends a body with the id of a message, from which the server derives those of an array.
 func (h *httpSink) post(ctx context.Context, m message, body string) (answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, expandMessage(h.t.URL, m), strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Idempotency-Key", m.id) // a repeat after an answer that was lost is no second event
+	req.Header.Set("Idempotency-Key", m.id) // a retry after a lost answer is not a second event
 	if h.t.ContentType != "" {
 		req.Header.Set("Content-Type", h.t.ContentType)
 	}
@@ -100,7 +99,7 @@ func (h *httpSink) post(ctx context.Context, m message, body string) (answer []b
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	// It is read to its end, without which the next POST would need another connection.
+	// The answer is read to its end: the next POST would need another connection otherwise.
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if resp.StatusCode < 300 {
 		return answer, err
@@ -116,7 +115,7 @@ func excerpt(answer []byte) string {
 	return strings.TrimSpace(string(answer[:min(len(answer), maxShownBytes)]))
 }
 
-// checkAnswers holds that each event of an array is stored, and in its order.
+// checkResults returns an error unless all events of an array are stored, in order.
 func checkResults(batch []message, answer []byte) error {
 	var results []struct {
 		Stream string `json:"stream"`
@@ -124,7 +123,7 @@ func checkResults(batch []message, answer []byte) error {
 		Error  string `json:"error"`
 	}
 	if err := json.Unmarshal(answer, &results); err != nil || len(results) != len(batch) {
-		return refusedError{fmt.Errorf("the answer is no array of %d results: %s", len(batch), excerpt(answer))}
+		return refusedError{fmt.Errorf("the answer is not an array of %d results: %s", len(batch), excerpt(answer))}
 	}
 	stored := storedOrder{}
 	for i, r := range results {
@@ -133,7 +132,7 @@ func checkResults(batch []message, answer []byte) error {
 		case r.Error != "":
 			err = errors.New(r.Error)
 		case r.Seq == 0:
-			err = refusedError{errors.New("the answer does not tell its place in the stream")}
+			err = refusedError{errors.New("the answer has no sequence")}
 		default:
 			err = stored.check(batch[i], r.Stream, r.Seq)
 		}
@@ -144,7 +143,7 @@ func checkResults(batch []message, answer []byte) error {
 	return nil
 }
 
-// eventError says which event of a batch an error is about.
+// eventError adds the event of a batch to an error.
 func eventError(m message, err error) error {
 	return fmt.Errorf("event %d for %s: %w", m.n, m.key, err)
 }

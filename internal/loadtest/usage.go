@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// clockTick is the unit of /proc/PID/stat: USER_HZ, which is 100 on every Linux there is.
+// clockTick is the unit of /proc/PID/stat: USER_HZ, which is 100 on all Linux systems.
 const clockTick = 10 * time.Millisecond
 
-// meter follows what processes take: the stand's own, and the servers. Without /proc it tells
-// nothing of the stand.
+// usageMeter measures processes: the load generator's own, and servers. Without /proc it measures
+// only servers, and fails for those.
 type usageMeter struct{ self, servers []Usage }
 
-// newMeter looks at the processes before the connections are opened. A PID that cannot be
-// read is an error, as a figure that is silently missing would be taken for zero.
+// newUsageMeter reads the processes before the connections are opened. A PID that cannot be read is
+// an error, because a missing value would be read as zero.
 func newUsageMeter(stand, servers []int) (m *usageMeter, err error) {
 	m = &usageMeter{}
 	if _, err := os.Stat(procFile(os.Getpid(), "stat")); err == nil {
@@ -42,15 +42,15 @@ func readUsages(pids []int) (usages []Usage, err error) {
 
 func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
 
-func (m *usageMeter) each(look func(*Usage)) {
+func (m *usageMeter) each(do func(*Usage)) {
 	for _, usages := range [][]Usage{m.self, m.servers} {
 		for i := range usages {
-			look(&usages[i])
+			do(&usages[i])
 		}
 	}
 }
 
-// idle is called once the connections stand.
+// connected is called when the connections are open.
 func (m *usageMeter) connected() {
 	m.each(func(u *Usage) {
 		now := cpu(u.PID)
@@ -58,13 +58,13 @@ func (m *usageMeter) connected() {
 	})
 }
 
-// end is called at the end of the measured phase.
-func (m *usageMeter) end() {
+// finish is called at the end of the measured phase.
+func (m *usageMeter) finish() {
 	m.each(func(u *Usage) { u.RSSAfter, u.CPU = rss(u.PID), u.CPU+cpu(u.PID) })
 }
 
-// usages tells what the stand took, all its processes together, and each server.
-func (m *usageMeter) usages(conns, delivered int64) (self Usage, servers []Usage) {
+// results returns the usage of the load generator, the sum of its processes, and of each server.
+func (m *usageMeter) results(conns, delivered int64) (self Usage, servers []Usage) {
 	for _, u := range m.self {
 		self.PID, self.Name = u.PID, u.Name // the last is this process
 		self.CPU += u.CPU
@@ -80,7 +80,7 @@ func (m *usageMeter) usages(conns, delivered int64) (self Usage, servers []Usage
 	return self, servers
 }
 
-// per is u with what was taken divided.
+// per fills in the quotients.
 func (u Usage) per(conns, delivered int64) Usage {
 	u.PerConn = (u.RSSIdle - u.RSSBefore) / conns
 	u.CPUPerConnect = u.ConnectCPU / time.Duration(conns)
@@ -88,10 +88,10 @@ func (u Usage) per(conns, delivered int64) Usage {
 	return u
 }
 
-// cpu is user and system time of all threads.
+// cpu returns user and system time of all threads.
 func cpu(pid int) time.Duration {
 	stat, _ := os.ReadFile(procFile(pid, "stat"))
-	// The name in parentheses may hold anything, spaces and parentheses too.
+	// The name in parentheses may have spaces and parentheses.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 13 {
 		return 0
@@ -101,7 +101,7 @@ func cpu(pid int) time.Duration {
 	return time.Duration(user+system) * clockTick
 }
 
-// rss is the resident memory in bytes.
+// rss returns the resident memory in bytes.
 func rss(pid int) int64 {
 	status, _ := os.ReadFile(procFile(pid, "status"))
 	_, rest, _ := strings.Cut(string(status), "VmRSS:")

@@ -124,14 +124,14 @@ func TestSeries(t *testing.T) {
 func TestWorkerKilled(t *testing.T) {
 	opts := newDouble(t, faults{}).shared(20, 2)
 	opts.For = time.Hour
-	_, err := run(t.Context(), "load", opts.withDefaults(), func(b *bench, ctx context.Context) error {
+	_, err := run(t.Context(), "load", opts.withDefaults(), func(ctx context.Context, b *bench) error {
 		if err := b.connect(ctx); err != nil {
 			return err
 		}
 		if err := b.clients.(*workers).procs[1].cmd.Process.Kill(); err != nil {
 			return err
 		}
-		return b.publish(ctx, "publishing", events(opts))
+		return b.publish(ctx, "publishing", eventCount(opts))
 	})
 	if err == nil || !strings.Contains(err.Error(), "worker 2 of 2") || !strings.Contains(err.Error(), "signal: killed") {
 		t.Errorf("the run ended with %v", err)
@@ -147,7 +147,7 @@ func TestWorkersFail(t *testing.T) {
 		want    string
 	}{
 		"no such program": {[]string{"/nonexistent/tidemark"}, d.URL, "starting a worker"},
-		"another program": {[]string{"sh", "-c", "echo hello; sleep 60"}, d.URL, `^worker [12] of 2 \(pid \d+\): .*what it wrote is no answer`},
+		"another program": {[]string{"sh", "-c", "echo hello; sleep 60"}, d.URL, `^worker [12] of 2 \(pid \d+\): .*its output is not JSON-RPC`},
 		"an early end":    {[]string{"sh", "-c", "echo out of luck >&2; exit 3"}, d.URL, `^worker [12] of 2 \(pid \d+\): it ended \(exit status 3\): out of luck`},
 		"nobody listens":  {nil, "http://127.0.0.1:1/", `^worker [12] of 2 \(pid \d+\): cannot connect`},
 		"a strange URL":   {nil, "nonsense", `^worker [12] of 2 \(pid \d+\): .*want http://host`},
@@ -172,7 +172,7 @@ func TestShares(t *testing.T) {
 	keys := map[int]string{}
 	for worker := range 2 {
 		opts := Options{URL: "http://127.0.0.1:1/", Conns: 11, Pattern: PerUser, Users: 3}
-		s, err := newLocalClients(opts, partition{Run: "cafe0123", Index: worker, Of: 2}, func(err error) { t.Error(err) })
+		s, err := newLocalClients(opts, Partition{Run: "cafe0123", Index: worker, Of: 2}, func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,20 +237,23 @@ func TestRunWorker(t *testing.T) {
 	answers, out := io.Pipe()
 	ended := make(chan error, 1)
 	go func() { ended <- RunWorker(t.Context(), in, out) }()
-	lines := json.NewDecoder(answers)
-	ask := func(text, want string) {
+	replies := json.NewDecoder(answers)
+	call := func(id int, method, params, want string) {
 		t.Helper()
-		fmt.Fprintln(requests, text)
-		var a answer
-		if err := lines.Decode(&a); err != nil || a.ID == 0 || !strings.Contains(a.Error, want) || want == "" && a.Error != "" {
-			t.Errorf("%s: %+v, %v; want %q", text, a, err, want)
+		fmt.Fprintf(requests, `{"id":%d,"method":"Worker.%s","params":[%s]}`+"\n", id, method, params)
+		var reply struct {
+			ID    int    `json:"id"`
+			Error string `json:"error"`
+		}
+		if err := replies.Decode(&reply); err != nil || reply.ID != id || !strings.Contains(reply.Error, want) || want == "" && reply.Error != "" {
+			t.Errorf("%s: %+v, %v; want %q", method, reply, err, want)
 		}
 	}
-	ask(`{"id":1,"do":"sample"}`, "before the start")
-	ask(`{"id":2,"do":"start"}`, "with options")
-	ask(`{"id":3,"do":"start","options":{"URL":"http://127.0.0.1:1","Conns":1},"share":{"of":1}}`, "")
-	ask(`{"id":4,"do":"sample"}`, "")
-	ask(`{"id":5,"do":"dance"}`, `"dance"`)
+	call(1, "Sample", "{}", "before Start")
+	call(2, "Start", "{}", "needs a part")
+	call(3, "Start", `{"options":{"URL":"http://127.0.0.1:1","Conns":1},"part":{"of":1}}`, "")
+	call(4, "Sample", "{}", "")
+	call(5, "Dance", "{}", "Worker.Dance")
 	requests.Close()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -292,16 +295,16 @@ func TestHistogramsMerge(t *testing.T) {
 
 // TestHarvestsAdd: the first violations are the first clients', not the first worker's.
 func TestHarvestsAdd(t *testing.T) {
-	all := clientsResult{Latency: &histogram{newHistogram()}}
+	all := ClientsResult{Latency: &histogram{newHistogram()}}
 	for worker := range 3 {
-		part := clientsResult{Latency: &histogram{newHistogram()}, Bytes: 1, Reconnects: 2}
+		part := ClientsResult{Latency: &histogram{newHistogram()}, Bytes: 1, Reconnects: 2}
 		for i := range maxViolations {
 			part.Violations = append(part.Violations, violation{3*i + worker, fmt.Sprint("client ", 3*i+worker)})
 		}
 		part.Verdict.Lost = 10
 		all.add(part)
 	}
-	v := all.sentences()
+	v := all.fullVerdict()
 	if v.Lost != 30 || all.Bytes != 3 || all.Reconnects != 6 || len(v.First) != maxViolations {
 		t.Errorf("%+v", all)
 	}

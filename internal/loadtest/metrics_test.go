@@ -98,7 +98,7 @@ func TestGaugesThatAreNot(t *testing.T) {
 		"another page":      {Metrics{URL: d.URL + "/sub", Names: []string{"subs"}}, "404"},
 		"not a URL":         {Metrics{URL: "no url", Names: []string{"subs"}}, "--metrics: "},
 		"nobody listens":    {Metrics{URL: "http://127.0.0.1:1/metrics", Names: []string{"subs"}}, "--metrics: "},
-		"no text of theirs": {Metrics{URL: htmlPage(t), Names: []string{"subs"}}, "is not in Prometheus's text form"},
+		"no text of theirs": {Metrics{URL: htmlPage(t), Names: []string{"subs"}}, "is not in Prometheus's text format"},
 	} {
 		o := d.options(1)
 		o.Metrics = c.m

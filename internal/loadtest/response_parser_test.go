@@ -47,7 +47,7 @@ func TestWireErrors(t *testing.T) {
 		"HTTP/1.1 503 Service Unavailable\r\n\r\n":                       "503",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n":    "chunk size",
 		"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n": errResponseEnded.Error(),
-		"HTTP/1.1 200 OK\r\n" + strings.Repeat("x", maxHeadLine+1):           "header line",
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("x", maxHeadLine+1):       "header line",
 	} {
 		if _, err := readIn(response, 7); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %s", response, err, want)
@@ -72,11 +72,11 @@ func FuzzWire(f *testing.F) {
 }
 
 func BenchmarkConsume(b *testing.B) {
-	s := &localClients{part: partition{Run: "cafe0123"}}
+	s := &localClients{part: Partition{Run: "cafe0123"}}
 	sh := newShard()
 	c := &client{set: s, shard: sh, key: "all", tally: tally{next: 1}}
-	c.response.phase = phaseBody
-	sh.mark()
+	c.response.state = stateBody
+	sh.setNow()
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {
@@ -88,7 +88,7 @@ func BenchmarkConsume(b *testing.B) {
 			frames = fmt.Appendf(frames, "event: x\ndata: %s\nid: %d-abcdef\n\n", m.payload(100), n)
 		}
 		b.StartTimer()
-		_ = c.consume(frames)
+		_ = c.read(frames)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/event")
 }

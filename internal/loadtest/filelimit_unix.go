@@ -4,7 +4,7 @@ package loadtest
 
 import "golang.org/x/sys/unix"
 
-// checkFiles finds out before the run that descriptors would not do.
+// checkFileLimit reports before the run that it would need too many descriptors.
 func checkFileLimit(conns int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -13,13 +13,12 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Metrics is what a run asks of the server's own metrics, so that it shows whether what the
-// clients took was given back.
+// Metrics selects metrics of the server, which show whether it releases what the clients used.
 type Metrics struct {
-	URL   string        // in Prometheus's text form; no metrics are asked for when empty
-	Names []string      // of gauges and counters; those of several series are added up
-	Every time.Duration // between two looks; 5 s when zero
-	// Rest is how long the server is watched on after the clients have left.
+	URL   string        // in Prometheus's text format; no metrics are read when empty
+	Names []string      // of gauges and counters; several series of a name are added up
+	Every time.Duration // between two reads; 5 s when zero
+	// After is how long the metrics are still read after the clients have disconnected.
 	After time.Duration
 }
 
@@ -29,16 +28,16 @@ type Gauge struct {
 	Points []GaugePoint `json:"points"`
 }
 
-// GaugePoint is a metric at a time. While the server does not answer there are none.
+// GaugePoint is a metric at a time. There is none while the server does not answer.
 type GaugePoint struct {
-	At    time.Duration `json:"at_ns"` // since before the first connection was opened
+	At    time.Duration `json:"at_ns"` // since before the first connection
 	Value float64       `json:"value"`
 }
 
-// mostMetricsBytes bounds what is read of a server's metrics.
+// maxMetricsBytes bounds the answer that is read.
 const maxMetricsBytes = 16 << 20
 
-// gauges follows the metrics of a server from its own goroutine.
+// metricsWatcher reads the metrics of a server in its own goroutine. A nil one does nothing.
 type metricsWatcher struct {
 	opts   Metrics
 	client http.Client
@@ -48,8 +47,8 @@ type metricsWatcher struct {
 	cancel context.CancelFunc
 }
 
-// watchGauges looks for the first time itself: an address that does not answer, or a name that
-// is not there, is an error before anything has begun.
+// watchMetrics reads once before it returns: an address that does not answer, or an unknown name,
+// is an error before the run begins.
 func watchMetrics(ctx context.Context, opts Metrics) (*metricsWatcher, error) {
 	if opts.URL == "" {
 		return nil, nil
@@ -84,12 +83,12 @@ func (g *metricsWatcher) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = g.record(ctx) // a server that is down has no metrics; the series shows a hole
+			_ = g.record(ctx) // a server that is down has no metrics; the series has no points
 		}
 	}
 }
 
-// rest watches on for a while, and ends the watch. It blocks for Rest, or until ctx ends.
+// finish blocks for After, or until ctx ends, and returns the series.
 func (g *metricsWatcher) finish(ctx context.Context) []Gauge {
 	if g == nil {
 		return nil
@@ -143,12 +142,12 @@ func (g *metricsWatcher) scrape(ctx context.Context) (map[string]*dto.MetricFami
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, maxMetricsBytes))
 	if err != nil {
-		return nil, fmt.Errorf("%s is not in Prometheus's text form: %w", g.opts.URL, err)
+		return nil, fmt.Errorf("%s is not in Prometheus's text format: %w", g.opts.URL, err)
 	}
 	return families, nil
 }
 
-// sum adds up the series of a gauge or a counter. What is no number could not be drawn.
+// sumSeries adds up the series of a gauge or a counter. NaN and infinities cannot be plotted.
 func sumSeries(f *dto.MetricFamily) (total float64, ok bool) {
 	for _, m := range f.GetMetric() {
 		switch {

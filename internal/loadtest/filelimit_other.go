@@ -2,5 +2,5 @@
 
 package loadtest
 
-// checkFiles: there is no such limit here.
+// checkFileLimit does nothing: this system has no such limit.
 func checkFileLimit(int) error { return nil }
