@@ -11,8 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-// section is one block of the summary. Text and HTML show the same sections, so that they
-// cannot tell different stories.
+// section is one block of the summary. Text and HTML show the same sections, so that they agree.
 type section struct {
 	Title string
 	Rows  []row
@@ -20,10 +19,10 @@ type section struct {
 
 type row struct {
 	Label, Value, Note string
-	Bad                bool // a figure that fails the run, or casts doubt on it
+	Bad                bool // a value that fails the run, or makes it doubtful
 }
 
-// sections tells the whole result but for the verdict's line, the violations and the series.
+// sections returns the result without the verdict's line, the violations and the series.
 func sections(r loadtest.Result) []section {
 	all := []section{
 		{"Connections", connectRows(r)},
@@ -40,7 +39,7 @@ func sections(r loadtest.Result) []section {
 	return append(all, section{tools(r), usageRows(r.Self)}, section{"Run", runRows(r)})
 }
 
-// tools titles what the stand took, which several processes took together.
+// tools is the title of the load generator's usage, of which several processes have a share.
 func tools(r loadtest.Result) string {
 	if r.Workers > 1 {
 		return "This tool and its " + count(r.Workers) + " workers"
@@ -57,7 +56,7 @@ func connectRows(r loadtest.Result) []row {
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
 	if r.CaughtUp > 0 {
-		rows = append(rows, row{Label: "until all were level", Value: duration(r.CaughtUp), Note: "from the return to the last client's last event"})
+		rows = append(rows, row{Label: "until all caught up", Value: duration(r.CaughtUp), Note: "from the reconnects to the last client's last event"})
 	}
 	return rows
 }
@@ -78,8 +77,8 @@ func eventRows(r loadtest.Result) []row {
 	return rows
 }
 
-// deliveries tells how many a second, and over which time. Those of bursts are told without the
-// time in which nothing was due, and since when.
+// deliveries returns the rate of deliveries and the time that it covers. For bursts that time is
+// without the time before the first one, and since names its start.
 func deliveries(r loadtest.Result) (perSecond string, took time.Duration, since string) {
 	switch d := r.Delivery; {
 	case d.Took <= 0:
@@ -168,7 +167,7 @@ type percentile struct {
 	at   time.Duration
 }
 
-// percentiles sorts l's by rank. A name that is no number between 0 and 100 is left out.
+// percentiles returns those of l by rank, without names that are not numbers from 0 to 100.
 func percentiles(l loadtest.Latency) []percentile {
 	var all []percentile
 	for name, at := range maps.All(l.At) {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// none stands where there is nothing to say.
+// none is shown instead of a missing value.
 const none = "–"
 
-// duration writes d with three digits, in the unit that a person would choose.
+// duration writes d with three digits, in a readable unit.
 func duration(d time.Duration) string {
 	if d < 0 {
 		// The most negative duration has no positive counterpart.
 		return "−" + duration(-max(d, -math.MaxInt64))
 	}
-	// The bounds leave room for rounding: 999.6 µs is 1.00 ms, not 1000 µs.
+	// The bounds allow for rounding: 999.6 µs is 1.00 ms, not 1000 µs.
 	switch {
 	case d == 0:
 		return "0"
@@ -72,7 +72,7 @@ func trimZeros(s string) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// count writes n with its thousands set apart.
+// count writes n with separators of thousands.
 func count[T int | int64](n T) string {
 	s := strconv.FormatInt(int64(n), 10)
 	sign := ""
@@ -85,7 +85,7 @@ func count[T int | int64](n T) string {
 	return sign + s
 }
 
-// rate writes what happens x times a second.
+// rate writes x as a rate per second.
 func rate(x float64) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return none
@@ -117,7 +117,7 @@ func size(n int64) string {
 	return digits(x) + " " + units[unit]
 }
 
-// share writes part of whole in percent. What is not quite all never reads as 100 %.
+// share writes part of whole in percent. Less than all is never 100 %.
 func share(part, whole float64) string {
 	if whole <= 0 {
 		return none

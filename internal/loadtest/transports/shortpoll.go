@@ -5,10 +5,10 @@ import (
 	"net/http"
 )
 
-// shortPoll asks and is answered at once. An event is fetched by a poll of its own.
+// shortPoll is answered at once. An event is the answer to a request of its own.
 type shortPoll struct {
 	poller
-	stored chan message // what the next poll gets; at most one
+	stored chan message // the answer to the next request
 }
 
 func newShortPoll() *shortPoll { return &shortPoll{stored: make(chan message, 1)} }
@@ -16,32 +16,32 @@ func newShortPoll() *shortPoll { return &shortPoll{stored: make(chan message, 1)
 func (s *shortPoll) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	select {
 	case m := <-s.stored:
-		answer(w, &m)
+		respond(w, &m)
 	default:
-		answer(w, nil)
+		respond(w, nil)
 	}
 }
 
-func (s *shortPoll) connect(ctx context.Context, w *wire, h http.Header) error {
+func (s *shortPoll) connect(ctx context.Context, w *endpoint, h http.Header) error {
 	s.poller = newPoller(w, h)
-	return s.beat(ctx)
+	return s.heartbeat(ctx)
 }
 
-func (s *shortPoll) beat(ctx context.Context) error {
-	return answered(s.ask(ctx)).wantBeat(ctx)
+func (s *shortPoll) heartbeat(ctx context.Context) error {
+	return singleDelivery(s.poll(ctx)).expectHeartbeat(ctx)
 }
 
-func (s *shortPoll) event(ctx context.Context, due message) error {
-	if err := hand(ctx, s.stored, due); err != nil {
+func (s *shortPoll) event(ctx context.Context, want message) error {
+	if err := send(ctx, s.stored, want); err != nil {
 		return err
 	}
-	return answered(s.ask(ctx)).want(ctx, due)
+	return singleDelivery(s.poll(ctx)).expectEvent(ctx, want)
 }
 
 func (s *shortPoll) close() {}
 
-// answered is an inbox with that in it.
-func answered(a arrival) inbox {
+// singleDelivery returns an inbox that has the delivery.
+func singleDelivery(a delivery) inbox {
 	b := make(inbox, 1)
 	b <- a
 	return b

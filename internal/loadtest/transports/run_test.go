@@ -11,7 +11,7 @@ import (
 )
 
 // quick has one period for every transport, so that their idle figures compare.
-var quick = Options{
+var quickOptions = Options{
 	Idle: 60 * time.Millisecond, Events: 5, Interval: time.Millisecond,
 	Heartbeat: 20 * time.Millisecond, Hold: 20 * time.Millisecond, PollInterval: 20 * time.Millisecond,
 }
@@ -26,14 +26,14 @@ func run(t *testing.T, o Options) Table {
 }
 
 func TestRun(t *testing.T) {
-	table := run(t, quick)
+	table := run(t, quickOptions)
 	if len(table.Rows) != 4 {
 		t.Fatalf("%d rows, want 4", len(table.Rows))
 	}
 	sse, socket, long, short := table.Rows[0], table.Rows[1], table.Rows[2], table.Rows[3]
 	for _, row := range table.Rows {
-		if row.Events != quick.Events {
-			t.Errorf("%s: %d events, want %d", row.Transport, row.Events, quick.Events)
+		if row.Events != quickOptions.Events {
+			t.Errorf("%s: %d events, want %d", row.Transport, row.Events, quickOptions.Events)
 		}
 		if row.BytesPerEvent < 100 {
 			t.Errorf("%s: %v bytes per event, less than its data", row.Transport, row.BytesPerEvent)
@@ -56,8 +56,8 @@ func TestRun(t *testing.T) {
 
 // The frames are known to the byte, and so are the figures.
 func TestBytesAreExact(t *testing.T) {
-	table := run(t, quick)
-	perMinute := float64(time.Minute / quick.Heartbeat)
+	table := run(t, quickOptions)
+	perMinute := float64(time.Minute / quickOptions.Heartbeat)
 	id := len(position(1))
 	for _, tt := range []struct {
 		row         Row
@@ -83,10 +83,10 @@ func near(a, b float64) bool { return a-b < 1e-6 && b-a < 1e-6 }
 
 // What a cookie costs is paid with every poll, and never again on a stream.
 func TestCookie(t *testing.T) {
-	small, large := quick, quick
+	small, large := quickOptions, quickOptions
 	small.Cookie, large.Cookie = -1, 1000
 	without, with := run(t, small), run(t, large)
-	perMinute := float64(time.Minute / quick.Hold)
+	perMinute := float64(time.Minute / quickOptions.Hold)
 	for i, want := range []float64{0, 0, 1000, 1000} {
 		got := (with.Rows[i].IdleBytesPerMinute - without.Rows[i].IdleBytesPerMinute) / perMinute
 		if !near(got, want) {
@@ -99,7 +99,7 @@ func TestCookie(t *testing.T) {
 }
 
 func TestLargePayload(t *testing.T) {
-	o := quick
+	o := quickOptions
 	o.Payload = 100_000
 	for _, row := range run(t, o).Rows {
 		if row.BytesPerEvent < 100_000 {
@@ -135,25 +135,25 @@ func TestOptionsAreChecked(t *testing.T) {
 func TestWrongEvents(t *testing.T) {
 	first, second := newMessage(1, 10), newMessage(2, 10)
 	for name, tt := range map[string]struct {
-		got  arrival
+		got  delivery
 		want func(inbox) error
 	}{
-		"another event":     {arrival{message: first}, func(b inbox) error { return b.want(t.Context(), second) }},
-		"none":              {arrival{beat: true}, func(b inbox) error { return b.want(t.Context(), second) }},
-		"one more":          {arrival{message: first}, func(b inbox) error { return b.wantBeat(t.Context()) }},
-		"cut off":           {arrival{message: message{first.ID, first.Data[:3]}}, func(b inbox) error { return b.want(t.Context(), first) }},
-		"a connection lost": {arrival{err: errReconnected}, func(b inbox) error { return b.wantBeat(t.Context()) }},
+		"another event":     {delivery{message: first}, func(b inbox) error { return b.expectEvent(t.Context(), second) }},
+		"none":              {delivery{heartbeat: true}, func(b inbox) error { return b.expectEvent(t.Context(), second) }},
+		"one more":          {delivery{message: first}, func(b inbox) error { return b.expectHeartbeat(t.Context()) }},
+		"cut off":           {delivery{message: message{first.ID, first.Data[:3]}}, func(b inbox) error { return b.expectEvent(t.Context(), first) }},
+		"a connection lost": {delivery{err: errReconnected}, func(b inbox) error { return b.expectHeartbeat(t.Context()) }},
 	} {
-		if tt.want(answered(tt.got)) == nil {
+		if tt.want(singleDelivery(tt.got)) == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 }
 
 func TestBeatsCoverTheSpan(t *testing.T) {
-	c := course{period: 15 * time.Second}
+	c := measurement{period: 15 * time.Second}
 	for span, want := range map[time.Duration]int{1: 1, 15 * time.Second: 1, 16 * time.Second: 2, time.Minute: 4} {
-		if got := c.beats(span); got != want {
+		if got := c.periodCount(span); got != want {
 			t.Errorf("%v: %d beats, want %d", span, got, want)
 		}
 	}
