@@ -17,7 +17,7 @@ var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 // page is what the template shows.
 type page struct {
 	Scenario, URL, Started string
-	Verdict              verdict
+	Verdict                verdict
 	First                  []string
 	Cards                  []row
 	Figures                []figure

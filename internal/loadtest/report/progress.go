@@ -20,11 +20,11 @@ const lineWidth = 79
 // five seconds and at each new phase elsewhere. It is for one goroutine. Errors of the writer are
 // ignored, so that they do not end the run.
 type Progress struct {
-	w     io.Writer
-	live  bool
-	lineOpen  bool // a live line has no end yet
-	phase string
-	lastLine  time.Time
+	w        io.Writer
+	live     bool
+	lineOpen bool // a live line has no end yet
+	phase    string
+	lastLine time.Time
 }
 
 // NewProgress returns a Progress that writes to w. Live says that w is a terminal.
