@@ -32,7 +32,7 @@ func readIn(response string, size int) (out []string, err error) {
 	return out, err
 }
 
-func TestWireInPieces(t *testing.T) {
+func TestResponseParser_AnyPieces_SameBlocks(t *testing.T) {
 	want := "|1|one || |2|two ||three"
 	for size := 1; size <= len(chunkedResponse); size++ {
 		got, err := readIn(chunkedResponse, size)
@@ -42,7 +42,7 @@ func TestWireInPieces(t *testing.T) {
 	}
 }
 
-func TestWireErrors(t *testing.T) {
+func TestResponseParser_InvalidResponses_Fail(t *testing.T) {
 	for response, want := range map[string]string{
 		"HTTP/1.1 503 Service Unavailable\r\n\r\n":                       "503",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n":    "chunk size",
@@ -58,8 +58,8 @@ func TestWireErrors(t *testing.T) {
 	}
 }
 
-// FuzzWire: however a response is cut, the same comes of it.
-func FuzzWire(f *testing.F) {
+// FuzzResponseParser splits responses anywhere; the blocks are the same.
+func FuzzResponseParser(f *testing.F) {
 	f.Add(chunkedResponse, 3)
 	f.Add("HTTP/1.1 200 OK\r\n\r\ndata: x\r\n\r\n\n\n", 1)
 	f.Fuzz(func(t *testing.T, response string, size int) {

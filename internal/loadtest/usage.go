@@ -18,10 +18,10 @@ type usageMeter struct{ self, servers []Usage }
 
 // newUsageMeter reads the processes before the connections are opened. A PID that cannot be read is
 // an error, because a missing value would be read as zero.
-func newUsageMeter(stand, servers []int) (m *usageMeter, err error) {
+func newUsageMeter(self, servers []int) (m *usageMeter, err error) {
 	m = &usageMeter{}
 	if _, err := os.Stat(procFile(os.Getpid(), "stat")); err == nil {
-		if m.self, err = readUsages(stand); err != nil {
+		if m.self, err = readUsages(self); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-func TestHTMLIsWellFormed(t *testing.T) {
+func TestHTML_AnyResult_IsWellFormed(t *testing.T) {
 	for name, r := range runs() {
 		t.Run(name, func(t *testing.T) {
 			got := htmlOf(t, r)
@@ -36,7 +36,7 @@ func TestHTMLIsWellFormed(t *testing.T) {
 	}
 }
 
-// keep writes pages to the directory that REPORT_DIR names, to be looked at in a browser.
+// saveForReview writes pages to the directory that REPORT_DIR names, for a browser.
 func saveForReview(t *testing.T, name, got string) {
 	t.Helper()
 	if dir := os.Getenv("REPORT_DIR"); dir != "" {
@@ -46,8 +46,8 @@ func saveForReview(t *testing.T, name, got string) {
 	}
 }
 
-// checkElement holds that the page is self-contained, that its ids are unique, and that
-// every coordinate is a finite number within the drawing.
+// checkElement checks that the page is self-contained, that its ids are unique, and that every
+// coordinate is a finite number within the drawing. Those of the library are upside down.
 func checkElement(t *testing.T, e xml.StartElement, ids map[string]bool) {
 	t.Helper()
 	switch e.Name.Local {
@@ -75,7 +75,7 @@ func checkElement(t *testing.T, e xml.StartElement, ids map[string]bool) {
 	}
 }
 
-func TestHTML(t *testing.T) {
+func TestHTML_Result_HasTexts(t *testing.T) {
 	tests := []struct {
 		run  string
 		want []string
