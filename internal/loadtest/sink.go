@@ -55,7 +55,7 @@ func newSink(o Options) (sink, error) {
 type refusedError struct{ error }
 
 // splitBatches makes batches of at most that many messages and bytes, but of one message at least.
-// Two neighbors for which apart returns true do not share a batch.
+// Two neighbours for which apart returns true do not share a batch.
 func splitBatches(burst []message, most, mostBytes int, size func(message) int, apart func(a, b message) bool) (batches [][]message) {
 	from, bytes := 0, 0
 	for i, m := range burst {

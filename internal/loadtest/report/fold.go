@@ -10,7 +10,7 @@ import (
 // maxPoints bounds the points of a series that are drawn and listed. A soak of a day has 86,400.
 const maxPoints = 180
 
-// fold joins neighboring samples until at most maxPoints are left. It keeps the worst latencies and
+// fold joins neighbouring samples until at most maxPoints are left. It keeps the worst latencies and
 // the lowest count of clients; the rest are means.
 func fold(series []loadtest.Sample) (folded []loadtest.Sample, each int) {
 	each = max((len(series)+maxPoints-1)/maxPoints, 1)

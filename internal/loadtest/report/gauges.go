@@ -54,7 +54,7 @@ func gaugeFigure(id string, g loadtest.Gauge) figure {
 	return f.drawn(p)
 }
 
-// foldGauge keeps the highest of neighboring points until at most maxPoints are left, and the
+// foldGauge keeps the highest of neighbouring points until at most maxPoints are left, and the
 // first and the last of all.
 func foldGauge(points []loadtest.GaugePoint) (folded []loadtest.GaugePoint) {
 	each := (len(points) + maxPoints - 1) / maxPoints

@@ -23,7 +23,7 @@ var sizes = []struct {
 	width, height vg.Length
 }{{"wide", 560, 310}, {"narrow", 340, 270}}
 
-// The colors that the library draws with are marks: the page replaces them by its variables, which
+// The colours that the library draws with are marks: the page replaces them by its variables, which
 // have other values in a dark theme.
 var (
 	ink, soft, grid    = mark(1), mark(2), mark(3)
@@ -152,11 +152,11 @@ func roundStep(x float64, up bool) float64 {
 func linearFromZero(a *plot.Axis, top float64, label func(float64) string) {
 	a.Min, a.Max = 0, max(top, 1e-9)
 	a.AutoRescale = true
-	a.Tick.Marker = labeled(label)
+	a.Tick.Marker = labelled(label)
 }
 
-// labeled returns the library's ticks with labels of our own.
-func labeled(label func(float64) string) plot.Ticker {
+// labelled returns the library's ticks with labels of our own.
+func labelled(label func(float64) string) plot.Ticker {
 	return plot.TickerFunc(func(lo, hi float64) (ticks []plot.Tick) {
 		for _, t := range (plot.DefaultTicks{}).Ticks(lo, hi) {
 			if !t.IsMinor() {
@@ -180,6 +180,6 @@ func runTime(p *plot.Plot, end time.Duration) (unit time.Duration) {
 		unit, name = time.Minute, " min"
 	}
 	p.X.Min, p.X.Max = 0, max(end, time.Second).Seconds()/unit.Seconds()
-	p.X.Tick.Marker = labeled(func(v float64) string { return short(v) + name })
+	p.X.Tick.Marker = labelled(func(v float64) string { return short(v) + name })
 	return unit
 }

@@ -38,7 +38,7 @@ func writeSection(b *bytes.Buffer, s section) {
 	fmt.Fprintln(b)
 }
 
-// marker marks bad values without colors.
+// marker marks bad values without colours.
 func marker(r row) string {
 	if r.Bad {
 		return "!"
