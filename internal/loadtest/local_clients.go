@@ -26,19 +26,13 @@ type localClients struct {
 	engine       engine
 	abort        func(error) // ends the run when the machine lacks a resource
 
-	connected       atomic.Int64
-	reconnects      atomic.Int64
-	failures        atomic.Int64
-	firstError      atomic.Pointer[error]
-	allDisconnected chan struct{} // receives when the last connection ends
-	target          atomic.Pointer[target]
-
-	// Of the first connections:
-	opened      atomic.Int64  // clients that were connected at least once
-	openSlots   chan struct{} // a client that is being opened has one
-	firstOpened chan struct{} // closed when the first client has a response
-	allOpened   chan struct{}
-	failed      chan struct{} // closed with the first failure
+	openSlots  chan struct{} // a client that is being opened for the first time has one
+	opened     atomic.Int64  // clients that were connected at least once
+	connected  atomic.Int64
+	reconnects atomic.Int64
+	failures   atomic.Int64
+	firstError atomic.Pointer[error]
+	target     atomic.Pointer[target]
 
 	churnContext context.Context
 	stopChurn    context.CancelFunc
@@ -65,9 +59,7 @@ func newLocalClients(opts Options, part Partition, abort func(error)) (*localCli
 	}
 	s := &localClients{
 		opts: opts, part: part, server: server, pathTemplate: path, abort: abort,
-		allDisconnected: make(chan struct{}, 1), openSlots: make(chan struct{}, max(maxOpening/part.Of, 1)),
-		firstOpened: make(chan struct{}), allOpened: make(chan struct{}), failed: make(chan struct{}),
-		timers: map[*client]*time.Timer{},
+		openSlots: make(chan struct{}, max(maxOpening/part.Of, 1)), timers: map[*client]*time.Timer{},
 	}
 	s.churnContext, s.stopChurn = context.WithCancel(context.Background())
 	for range loops {
@@ -121,17 +113,14 @@ func (s *localClients) openAll(ctx context.Context) (Connects, error) {
 		if i > 0 {
 			continue
 		}
-		select {
-		case <-s.firstOpened:
-		case <-s.failed:
-			return Connects{}, fmt.Errorf("cannot connect to %s: %w", s.opts.URL, *s.firstError.Load())
-		case <-ctx.Done():
+		if err := waitUntil(ctx, func() bool { return s.opened.Load()+s.failures.Load() > 0 }); err != nil {
 			return Connects{}, s.openError(ctx)
 		}
+		if s.opened.Load() == 0 {
+			return Connects{}, fmt.Errorf("cannot connect to %s: %w", s.opts.URL, *s.firstError.Load())
+		}
 	}
-	select {
-	case <-s.allOpened:
-	case <-ctx.Done():
+	if err := waitUntil(ctx, func() bool { return s.opened.Load() == int64(len(s.clients)) }); err != nil {
 		return Connects{}, s.openError(ctx)
 	}
 	c := Connects{Opened: int(s.opened.Load()), Failed: int(s.failures.Load())}
@@ -139,6 +128,20 @@ func (s *localClients) openAll(ctx context.Context) (Connects, error) {
 		c.Error = (*first).Error()
 	}
 	return c.within(time.Since(start)), nil
+}
+
+// waitUntil blocks until done returns true, or ctx ends. It polls, so that the loops need not notify.
+func waitUntil(ctx context.Context, done func() bool) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // openError reports how many clients were connected when ctx ended.
@@ -172,13 +175,7 @@ func (s *localClients) clientOpened(c *client) {
 	} else {
 		c.opened = true
 		<-s.openSlots // taken when its opening began
-		n := s.opened.Add(1)
-		if n == 1 {
-			close(s.firstOpened)
-		}
-		if n == int64(len(s.clients)) {
-			close(s.allOpened)
-		}
+		s.opened.Add(1)
 	}
 	s.checkTarget(c)
 }
@@ -186,19 +183,14 @@ func (s *localClients) clientOpened(c *client) {
 // clientClosed is called by the engine when a client's connection has ended; its shard is locked.
 func (s *localClients) clientClosed(c *client, err error) {
 	c.conn = nil
-	if c.connected && s.connected.Add(-1) == 0 {
-		select {
-		case s.allDisconnected <- struct{}{}:
-		default:
-		}
+	if c.connected {
+		s.connected.Add(-1)
 	}
 	c.connected = false
 	if !errors.Is(err, errDisconnected) {
-		s.failures.Add(1)
 		wrapped := fmt.Errorf("%s: %w", c.name(), err)
-		if s.firstError.CompareAndSwap(nil, &wrapped) {
-			close(s.failed)
-		}
+		s.firstError.CompareAndSwap(nil, &wrapped)
+		s.failures.Add(1) // after the error: openAll reads it then
 	}
 	if c.wantConnected {
 		s.reopenAfter(c, 50*time.Millisecond+rand.N(250*time.Millisecond))
@@ -269,14 +261,7 @@ func (s *localClients) disconnectAll(ctx context.Context) error {
 	for _, c := range s.clients {
 		s.disconnect(c, true)
 	}
-	for s.connected.Load() > 0 {
-		select {
-		case <-s.allDisconnected:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
+	return waitUntil(ctx, func() bool { return s.connected.Load() == 0 })
 }
 
 func (s *localClients) reconnectAll(context.Context) error {

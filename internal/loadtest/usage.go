@@ -1,16 +1,11 @@
 package loadtest
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
-)
 
-// clockTick is the unit of /proc/PID/stat: USER_HZ, which is 100 on all Linux systems.
-const clockTick = 10 * time.Millisecond
+	"github.com/prometheus/procfs"
+)
 
 // usageMeter measures processes: the load generator's own, and servers. Without /proc it measures
 // only servers, and fails for those.
@@ -20,7 +15,7 @@ type usageMeter struct{ self, servers []Usage }
 // an error, because a missing value would be read as zero.
 func newUsageMeter(self, servers []int) (m *usageMeter, err error) {
 	m = &usageMeter{}
-	if _, err := os.Stat(procFile(os.Getpid(), "stat")); err == nil {
+	if _, err := procfs.Self(); err == nil {
 		if m.self, err = readUsages(self); err != nil {
 			return nil, err
 		}
@@ -31,36 +26,48 @@ func newUsageMeter(self, servers []int) (m *usageMeter, err error) {
 
 func readUsages(pids []int) (usages []Usage, err error) {
 	for _, pid := range pids {
-		name, err := os.ReadFile(procFile(pid, "comm"))
+		stat, err := readStat(pid)
 		if err != nil {
 			return nil, fmt.Errorf("--pid %d: %w", pid, err)
 		}
-		usages = append(usages, Usage{PID: pid, Name: strings.TrimSpace(string(name)), RSSBefore: rss(pid), ConnectCPU: -cpu(pid)})
+		usages = append(usages, Usage{PID: pid, Name: stat.Comm, RSSBefore: int64(stat.ResidentMemory()), ConnectCPU: -cpu(stat)})
 	}
 	return usages, nil
 }
 
-func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
+func readStat(pid int) (procfs.ProcStat, error) {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return procfs.ProcStat{}, err
+	}
+	return p.Stat()
+}
 
-func (m *usageMeter) each(do func(*Usage)) {
+// cpu returns user and system time of all threads.
+func cpu(stat procfs.ProcStat) time.Duration {
+	return time.Duration(stat.CPUTime() * float64(time.Second))
+}
+
+// each updates the usage of each process. One that has ended counts as zero.
+func (m *usageMeter) each(update func(u *Usage, rss int64, cpuTime time.Duration)) {
 	for _, usages := range [][]Usage{m.self, m.servers} {
 		for i := range usages {
-			do(&usages[i])
+			stat, _ := readStat(usages[i].PID)
+			update(&usages[i], int64(stat.ResidentMemory()), cpu(stat))
 		}
 	}
 }
 
 // connected is called when the connections are open.
 func (m *usageMeter) connected() {
-	m.each(func(u *Usage) {
-		now := cpu(u.PID)
-		u.RSSIdle, u.ConnectCPU, u.CPU = rss(u.PID), u.ConnectCPU+now, -now
+	m.each(func(u *Usage, rss int64, now time.Duration) {
+		u.RSSIdle, u.ConnectCPU, u.CPU = rss, u.ConnectCPU+now, -now
 	})
 }
 
 // finish is called at the end of the measured phase.
 func (m *usageMeter) finish() {
-	m.each(func(u *Usage) { u.RSSAfter, u.CPU = rss(u.PID), u.CPU+cpu(u.PID) })
+	m.each(func(u *Usage, rss int64, now time.Duration) { u.RSSAfter, u.CPU = rss, u.CPU+now })
 }
 
 // results returns the usage of the load generator, the sum of its processes, and of each server.
@@ -86,29 +93,4 @@ func (u Usage) per(conns, delivered int64) Usage {
 	u.CPUPerConnect = u.ConnectCPU / time.Duration(conns)
 	u.CPUPerDelivery = u.CPU / time.Duration(max(delivered, 1))
 	return u
-}
-
-// cpu returns user and system time of all threads.
-func cpu(pid int) time.Duration {
-	stat, _ := os.ReadFile(procFile(pid, "stat"))
-	// The name in parentheses may have spaces and parentheses.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(string(fields[11]), 10, 64)
-	system, _ := strconv.ParseInt(string(fields[12]), 10, 64)
-	return time.Duration(user+system) * clockTick
-}
-
-// rss returns the resident memory in bytes.
-func rss(pid int) int64 {
-	status, _ := os.ReadFile(procFile(pid, "status"))
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, _ := strconv.ParseInt(fields[0], 10, 64)
-	return kib << 10
 }
