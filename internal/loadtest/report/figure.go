@@ -103,17 +103,17 @@ func distribution(l loadtest.Latency) figure {
 		h.Bins = append(h.Bins, plotter.HistogramBin{Min: b.lo, Max: b.hi, Weight: max(100*b.count/total, top/150)})
 	}
 	p.Add(h)
-	logDurations(&p.X, all[0].lo, all[len(all)-1].hi, 1.5)
+	logDurations(&p.X, all[0].lo, all[len(all)-1].hi, 6)
 	marks := marks(l)
 	linearFromZero(&p.Y, top, func(v float64) string { return short(v) + " %" })
 	for i, m := range marks {
 		x := min(max(float64(m.at), p.X.Min), p.X.Max)
-		height := top * (1.06 + 0.09*float64(len(marks)-i)) // each label has a row of its own
+		height := top * (1.15 + 0.09*float64(i)) // each label has its own row, which only later lines reach
 		dashed := draw.LineStyle{Color: ink, Width: 1, Dashes: []vg.Length{3, 3}}
 		p.Add(&plotter.Line{XYs: plotter.XYs{{X: x}, {X: x, Y: height}}, LineStyle: dashed})
-		align, offset := draw.XLeft, vg.Length(4)
-		if p.X.Norm(x) > 0.5 {
-			align, offset = draw.XRight, -4
+		align, offset := draw.XRight, vg.Length(-9)
+		if p.X.Norm(x) < 0.25 {
+			align, offset = draw.XLeft, 4
 		}
 		addLabel(p, plotter.XY{X: x, Y: height}, m.name+" "+duration(m.at), vg.Point{X: offset}, align)
 	}
@@ -164,7 +164,7 @@ func percentileCurve(l loadtest.Latency) figure {
 	}
 	p := newPlot("share of deliveries in %", "latency at most")
 	addLine(p, curve, blue, nil)
-	logDurations(&p.Y, curve[0].Y, curve[len(curve)-1].Y, 3)
+	logDurations(&p.Y, curve[0].Y, curve[len(curve)-1].Y, 9)
 	p.X.Min, p.X.Max = 0, curve[len(curve)-1].X
 	ticks := plot.ConstantTicks{{Value: 0, Label: "0"}}
 	for i := 1.0; i <= end; i++ {
@@ -180,7 +180,7 @@ func percentileCurve(l loadtest.Latency) figure {
 		// Both sides are clear of a rising curve; in turn, they are clear of each other.
 		offset, align := vg.Point{X: 8, Y: -9}, draw.XLeft
 		if i%2 == 1 {
-			offset, align = vg.Point{X: -12, Y: 9}, draw.XRight
+			offset, align = vg.Point{X: -15, Y: 9}, draw.XRight
 		}
 		addLabel(p, at, "p"+q.name+" "+duration(q.at), offset, align)
 	}
@@ -252,7 +252,7 @@ func latencyOverTime(series []loadtest.Sample, note string) figure {
 	if hi == 0 {
 		return f
 	}
-	logDurations(&p.Y, lo, hi, 3)
+	logDurations(&p.Y, lo, hi, 9)
 	f.Caption = "Median, 99th percentile and maximum of each second, on a logarithmic scale. A line has a gap where nothing arrived." + note
 	f.Legend = []string{"max", "p99", "p50"}
 	f.Table.Head = []string{"time", "p50", "p99", "max"}

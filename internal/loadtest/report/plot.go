@@ -110,20 +110,19 @@ func addLabel(p *plot.Plot, at plotter.XY, text string, offset vg.Point, align d
 
 // logDurations makes a logarithmic axis of nanoseconds from lo to hi: a median of 2 ms and a
 // maximum of 3 s are both readable.
-//
-// Axes of fewer decades than fine have ticks at 2 and 5 times a power of ten, too.
-func logDurations(a *plot.Axis, lo, hi, fine float64) {
+// It has ticks at powers of ten, and at 2 and 5 times them if those are not more than maxTicks.
+func logDurations(a *plot.Axis, lo, hi, maxTicks float64) {
 	a.Scale = plot.LogScale{}
 	a.Min, a.Max = roundStep(lo, false), roundStep(hi, true)
 	if a.Min == a.Max {
 		a.Max *= 2
 	}
 	decades := math.Log10(a.Max / a.Min)
-	every := math.Ceil(decades / 6) // decades from one label to the next
+	every := math.Ceil(decades / maxTicks) // decades from one tick to the next
 	a.Tick.Marker = plot.TickerFunc(func(lo, hi float64) (ticks []plot.Tick) {
 		for e := math.Floor(math.Log10(lo)); e <= math.Ceil(math.Log10(hi)); e++ {
 			for _, m := range []float64{1, 2, 5} {
-				if v := m * math.Pow(10, e); v >= lo*(1-1e-9) && v <= hi*(1+1e-9) && (m == 1 && math.Mod(e, every) == 0 || decades < fine) {
+				if v := m * math.Pow(10, e); v >= lo*(1-1e-9) && v <= hi*(1+1e-9) && (m == 1 && math.Mod(e, every) == 0 || 3*decades < maxTicks) {
 					ticks = append(ticks, plot.Tick{Value: min(max(v, lo), hi), Label: trimDuration(nanos(v))})
 				}
 			}
