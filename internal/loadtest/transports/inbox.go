@@ -6,9 +6,6 @@ import (
 	"fmt"
 )
 
-// inbox passes what a client reads to the goroutine that drives the exchange.
-type inbox chan delivery
-
 // delivery is a message, a heartbeat, or the end.
 type delivery struct {
 	message   message
@@ -16,33 +13,36 @@ type delivery struct {
 	err       error
 }
 
-func (b inbox) receive(ctx context.Context) (delivery, error) {
-	d, err := receive(ctx, b)
-	return d, errors.Join(err, d.err)
-}
-
-func (b inbox) expectHeartbeat(ctx context.Context) error {
-	d, err := b.receive(ctx)
-	if err == nil && !d.heartbeat {
-		err = fmt.Errorf("event %q arrived and none was expected", d.message.ID)
-	}
-	return err
-}
-
 var errHeartbeat = errors.New("a heartbeat arrived and an event was expected")
 
-func (b inbox) expectEvent(ctx context.Context, want message) error {
-	d, err := b.receive(ctx)
+// check compares a delivery with the expected message; nil expects a heartbeat.
+func (d delivery) check(want *message) error {
 	switch {
-	case err != nil:
-		return err
+	case d.err != nil:
+		return d.err
+	case want == nil && !d.heartbeat:
+		return fmt.Errorf("event %q arrived and none was expected", d.message.ID)
+	case want == nil:
+		return nil
 	case d.heartbeat:
 		return errHeartbeat
 	}
-	return d.message.check(want)
+	return d.message.check(*want)
 }
 
-// send passes a value to the handler that waits for it.
+// inbox passes what a client reads to the goroutine that drives the exchange.
+type inbox chan delivery
+
+// expect waits for a delivery and checks it.
+func (b inbox) expect(ctx context.Context, want *message) error {
+	d, err := receive(ctx, b)
+	if err != nil {
+		return err
+	}
+	return d.check(want)
+}
+
+// send passes a value to the goroutine that waits for it.
 func send[T any](ctx context.Context, to chan<- T, v T) error {
 	select {
 	case to <- v:
@@ -52,7 +52,7 @@ func send[T any](ctx context.Context, to chan<- T, v T) error {
 	}
 }
 
-// receive waits for a value of the handler.
+// receive waits for a value.
 func receive[T any](ctx context.Context, from <-chan T) (v T, err error) {
 	select {
 	case v = <-from:

@@ -44,29 +44,14 @@ func (l *longPoll) connect(ctx context.Context, w *endpoint, h http.Header) erro
 	return err
 }
 
-func (l *longPoll) heartbeat(ctx context.Context) error {
-	if err := send(ctx, l.answers, nil); err != nil {
+func (l *longPoll) exchange(ctx context.Context, m *message) error {
+	if err := send(ctx, l.answers, m); err != nil {
 		return err
 	}
-	if err := l.inbox.expectHeartbeat(ctx); err != nil {
+	if err := l.inbox.expect(ctx, m); err != nil {
 		return err
 	}
-	return l.waitForPoll(ctx)
-}
-
-func (l *longPoll) event(ctx context.Context, want message) error {
-	if err := send(ctx, l.answers, &want); err != nil {
-		return err
-	}
-	if err := l.inbox.expectEvent(ctx, want); err != nil {
-		return err
-	}
-	return l.waitForPoll(ctx)
-}
-
-// waitForPoll waits for the next request of the client.
-func (l *longPoll) waitForPoll(ctx context.Context) error {
-	_, err := receive(ctx, l.pending)
+	_, err := receive(ctx, l.pending) // the next request
 	return err
 }
 

@@ -14,10 +14,9 @@ type transport interface {
 	http.Handler
 	// connect makes the client ready for events. ctx lasts as long as the client.
 	connect(ctx context.Context, w *endpoint, h http.Header) error
-	// heartbeat makes one exchange of an idle connection.
-	heartbeat(ctx context.Context) error
-	// event sends one event and receives it at the client.
-	event(ctx context.Context, want message) error
+	// exchange sends one event and receives it at the client. Without an event it makes one exchange
+	// of an idle connection.
+	exchange(ctx context.Context, m *message) error
 	// close ends the client and the goroutines of the transport, and waits for them.
 	close()
 }
@@ -69,7 +68,8 @@ func (m measurement) measure(ctx context.Context, w *endpoint, o Options) (Row, 
 		return Row{}, err
 	}
 	idle, events := idled.minus(connected).per(periods), done.minus(idled).per(o.Events)
-	return m.row(connected, idle, events, o.Events), m.checkNothingLeft(ctx)
+	// A repeated event makes one more exchange fail.
+	return m.row(connected, idle, events, o.Events), m.exchange(ctx, nil)
 }
 
 // periodCount is the number of whole periods that cover the span.
@@ -82,7 +82,7 @@ func (m measurement) idle(ctx context.Context, periods int) error {
 		if err := wait(ctx, m.period); err != nil {
 			return err
 		}
-		if err := exchange(ctx, m.transport.heartbeat); err != nil {
+		if err := m.exchange(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -94,19 +94,12 @@ func (m measurement) events(ctx context.Context, o Options) error {
 		if err := wait(ctx, o.Interval); err != nil {
 			return err
 		}
-		err := exchange(ctx, func(ctx context.Context) error {
-			return m.transport.event(ctx, newMessage(n+1, o.Payload))
-		})
-		if err != nil {
+		event := newMessage(n+1, o.Payload)
+		if err := m.exchange(ctx, &event); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// checkNothingLeft makes one more exchange, which a repeated event makes fail.
-func (m measurement) checkNothingLeft(ctx context.Context) error {
-	return exchange(ctx, m.transport.heartbeat)
 }
 
 // row returns the row for the traffic of the connect, of a heartbeat, and of an event.
@@ -122,10 +115,10 @@ func (m measurement) row(connect, heartbeat, event usage, events int) Row {
 	}
 }
 
-func exchange(ctx context.Context, do func(ctx context.Context) error) error {
+func (m measurement) exchange(ctx context.Context, event *message) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, exchangeTimeout, errExchangeTimeout)
 	defer cancel()
-	return do(ctx)
+	return m.transport.exchange(ctx, event)
 }
 
 func wait(ctx context.Context, d time.Duration) error {

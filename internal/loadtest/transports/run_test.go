@@ -128,24 +128,6 @@ func TestRun_InvalidOptions_AreRejected(t *testing.T) {
 	}
 }
 
-func TestInbox_UnexpectedDelivery_Fails(t *testing.T) {
-	first, second := newMessage(1, 10), newMessage(2, 10)
-	for name, tt := range map[string]struct {
-		got  delivery
-		want func(inbox) error
-	}{
-		"another event":     {delivery{message: first}, func(b inbox) error { return b.expectEvent(t.Context(), second) }},
-		"none":              {delivery{heartbeat: true}, func(b inbox) error { return b.expectEvent(t.Context(), second) }},
-		"one more":          {delivery{message: first}, func(b inbox) error { return b.expectHeartbeat(t.Context()) }},
-		"cut off":           {delivery{message: message{first.ID, first.Data[:3]}}, func(b inbox) error { return b.expectEvent(t.Context(), first) }},
-		"a connection lost": {delivery{err: errReconnected}, func(b inbox) error { return b.expectHeartbeat(t.Context()) }},
-	} {
-		if tt.want(singleDelivery(tt.got)) == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
 func TestPeriodCount_Span_IsCovered(t *testing.T) {
 	c := measurement{period: 15 * time.Second}
 	for span, want := range map[time.Duration]int{1: 1, 15 * time.Second: 1, 16 * time.Second: 2, time.Minute: 4} {

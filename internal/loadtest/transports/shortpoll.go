@@ -24,25 +24,14 @@ func (s *shortPoll) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 func (s *shortPoll) connect(ctx context.Context, w *endpoint, h http.Header) error {
 	s.poller = newPoller(w, h)
-	return s.heartbeat(ctx)
+	return s.exchange(ctx, nil)
 }
 
-func (s *shortPoll) heartbeat(ctx context.Context) error {
-	return singleDelivery(s.poll(ctx)).expectHeartbeat(ctx)
-}
-
-func (s *shortPoll) event(ctx context.Context, want message) error {
-	if err := send(ctx, s.stored, want); err != nil {
-		return err
+func (s *shortPoll) exchange(ctx context.Context, m *message) error {
+	if m != nil {
+		s.stored <- *m
 	}
-	return singleDelivery(s.poll(ctx)).expectEvent(ctx, want)
+	return s.poll(ctx).check(m)
 }
 
 func (s *shortPoll) close() {}
-
-// singleDelivery returns an inbox that has the delivery.
-func singleDelivery(a delivery) inbox {
-	b := make(inbox, 1)
-	b <- a
-	return b
-}

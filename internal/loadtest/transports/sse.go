@@ -57,7 +57,7 @@ func (s *eventStream) connect(ctx context.Context, w *endpoint, h http.Header) e
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the endpoint answered %s", resp.Status)
 	}
-	return s.inbox.expectHeartbeat(ctx)
+	return s.inbox.expect(ctx, nil)
 }
 
 func (s *eventStream) read(ctx context.Context, resp *http.Response) {
@@ -77,19 +77,15 @@ func (s *eventStream) read(ctx context.Context, resp *http.Response) {
 	}
 }
 
-func (s *eventStream) heartbeat(ctx context.Context) error {
-	if err := send(ctx, s.blocks, sse.AppendComment(nil, "")); err != nil {
-		return err
+func (s *eventStream) exchange(ctx context.Context, m *message) error {
+	block := sse.AppendComment(nil, "")
+	if m != nil {
+		block = sse.AppendEvent(nil, sse.Event{Data: m.Data, ID: []byte(m.ID)})
 	}
-	return s.inbox.expectHeartbeat(ctx)
-}
-
-func (s *eventStream) event(ctx context.Context, want message) error {
-	block := sse.AppendEvent(nil, sse.Event{Data: want.Data, ID: []byte(want.ID)})
 	if err := send(ctx, s.blocks, block); err != nil {
 		return err
 	}
-	return s.inbox.expectEvent(ctx, want)
+	return s.inbox.expect(ctx, m)
 }
 
 func (s *eventStream) close() {

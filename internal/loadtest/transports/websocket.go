@@ -77,15 +77,16 @@ func (s *webSocket) read(ctx context.Context) {
 	}
 }
 
-// heartbeat returns after the pong. A reader that blocks on a surplus event does not answer the ping,
-// so that the exchange fails.
-func (s *webSocket) heartbeat(ctx context.Context) error { return s.server.Ping(ctx) }
-
-func (s *webSocket) event(ctx context.Context, want message) error {
-	if err := s.server.Write(ctx, websocket.MessageText, want.encode()); err != nil {
+// exchange returns after the event, or after the pong of a ping. A reader that blocks on a surplus event
+// does not answer the ping, so that the exchange fails.
+func (s *webSocket) exchange(ctx context.Context, m *message) error {
+	if m == nil {
+		return s.server.Ping(ctx)
+	}
+	if err := s.server.Write(ctx, websocket.MessageText, m.encode()); err != nil {
 		return err
 	}
-	return s.inbox.expectEvent(ctx, want)
+	return s.inbox.expect(ctx, m)
 }
 
 // close closes both ends without the closing handshake, which would wait for readers.
