@@ -81,7 +81,7 @@ func (c *processCodec) ReadResponseHeader(r *rpc.Response) error {
 	return err
 }
 
-// named says which worker an error is from.
+// named adds the worker to an error.
 func (p *process) named(err error) error {
 	return fmt.Errorf("worker %d of %d (pid %d): %w", p.part.Index+1, p.part.Of, p.cmd.Process.Pid, err)
 }
@@ -92,7 +92,7 @@ func (p *process) wait(err error) error {
 	if err != io.EOF {
 		_ = p.cmd.Process.Kill() // fails when it has ended already
 	}
-	_ = p.cmd.Wait() // its state says as much
+	_ = p.cmd.Wait() // ProcessState has the result
 	text := "it ended (" + p.cmd.ProcessState.String() + ")"
 	if err != io.EOF {
 		text += ", because its output is not JSON-RPC (" + err.Error() + ")"

@@ -77,7 +77,7 @@ func (b *bench) connect(ctx context.Context) error {
 	if err := b.sampleUntil(ctx, "connecting", opened); err != nil {
 		return err
 	}
-	time.Sleep(500 * time.Millisecond) // in which a server releases what connecting took
+	time.Sleep(500 * time.Millisecond) // a server releases the buffers of the connects
 	b.usage.connected()
 	b.began = time.Now()
 	return nil

@@ -60,7 +60,7 @@ func (p workerPipes) Read(b []byte) (int, error) {
 
 func (workerPipes) Close() error { return nil }
 
-// worker serves the calls of [workers]. Its methods are those of [clients]; net/rpc wants exported
+// worker serves the calls of [workers]. Its methods are those of [clients]; net/rpc needs exported
 // names.
 type worker struct {
 	ctx     context.Context

@@ -53,7 +53,7 @@ type bin struct{ lo, hi, count float64 }
 func bins(l loadtest.Latency) (all []bin, total float64) {
 	for i, b := range l.Buckets {
 		hi := max(float64(b.UpTo), 1)
-		lo := hi / 2 // no bucket says where the first one begins
+		lo := hi / 2 // buckets have no lower bound
 		if i > 0 {
 			lo = min(max(float64(l.Buckets[i-1].UpTo), 1), hi/1.01)
 		} else if len(l.Buckets) > 1 {

@@ -28,16 +28,16 @@ func newVerdict(r loadtest.Result) verdict {
 
 // failures lists the failures, such as "3 events short, 1 event repeated".
 func failures(v loadtest.Verdict) string {
-	var said []string
+	var parts []string
 	for _, w := range []struct {
 		n    int
 		what string
 	}{{v.Lost, "short"}, {v.Repeated, "repeated"}, {v.Reordered, "reordered"}, {v.Foreign, "meant for another user"}} {
 		if w.n != 0 {
-			said = append(said, plural(w.n, "event")+" "+w.what)
+			parts = append(parts, plural(w.n, "event")+" "+w.what)
 		}
 	}
-	return strings.Join(said, ", ")
+	return strings.Join(parts, ", ")
 }
 
 func plural(n int, what string) string {

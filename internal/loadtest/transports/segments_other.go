@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// countSegments knows none: x/sys reads the counters of no other system.
+// countSegments returns no count: x/sys reads the counters of no other system.
 func countSegments(*net.TCPConn) (n int64, counted bool, err error) { return 0, false, nil }
 
 // setEthernetMSS does nothing: it matters only to packets.
