@@ -8,14 +8,14 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // CanStore reports whether some event of a stream can have a subject of a template. It is true where
 // that is not known: what a mirror or a source copies without a filter depends on another stream.
-func CanStore(stream jetstream.StreamConfig, t feed.Template) bool {
+func CanStore(stream jetstream.StreamConfig, t subject.Template) bool {
 	filter := t.Filter()
-	return slices.ContainsFunc(StoredFilters(stream), func(f string) bool { return feed.Overlap(f, filter) })
+	return slices.ContainsFunc(StoredFilters(stream), func(f string) bool { return subject.Overlap(f, filter) })
 }
 
 // StoredFilters returns filters that match every subject that an event of a stream can have, after the
@@ -44,17 +44,17 @@ func StoredFilters(stream jetstream.StreamConfig) (filters []string) {
 	if t := stream.SubjectTransform; t != nil {
 		filters = transformed(*t, filters)
 	}
-	return feed.MergeFilters(filters)
+	return subject.MergeFilters(filters)
 }
 
 // transformed returns the filters behind a transform. A filter that it does not match as a whole
 // stays, too.
 func transformed(t jetstream.SubjectTransformConfig, filters []string) (all []string) {
 	for _, f := range filters {
-		if t.Source == "" || feed.Overlap(t.Source, f) {
+		if t.Source == "" || subject.Overlap(t.Source, f) {
 			all = append(all, destination(t))
 		}
-		if t.Source != "" && !feed.Subset(f, t.Source) {
+		if t.Source != "" && !subject.Subset(f, t.Source) {
 			all = append(all, f)
 		}
 	}

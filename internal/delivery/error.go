@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // maxListed bounds the subjects that an error names.
@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 
 // add lists the templates of a stream, and looks for what was meant: a value whose dots were
 // not encoded.
-func (e *Error) add(templates []feed.Template) {
+func (e *Error) add(templates []subject.Template) {
 	for _, t := range templates {
 		if !slices.Contains(e.Allowed, t.String()) {
 			e.Allowed = append(e.Allowed, t.String())

@@ -64,7 +64,7 @@ type Feed struct {
 type Stream struct {
 	Name         string
 	Feed         *feed.Feed
-	Log          *jetstore.Log
+	Log          *jetstore.Store
 	WindowEvents int // the bounds of its window
 	WindowBytes  int
 }

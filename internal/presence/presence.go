@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Presence is one node's part of it. Make it with New; its methods are safe for concurrent
@@ -73,7 +73,7 @@ func CheckPrefix(prefix string) error {
 	if len(prefix) > maxPrefix {
 		return fmt.Errorf("a prefix of %d bytes is too long; at most %d leave room for a user's id", len(prefix), maxPrefix)
 	}
-	if err := feed.CheckFilter(prefix); err != nil || strings.ContainsAny(prefix, "*>") {
+	if err := subject.CheckFilter(prefix); err != nil || strings.ContainsAny(prefix, "*>") {
 		return fmt.Errorf("%q cannot begin subjects; write plain tokens joined by dots, such as tidemark.presence", prefix)
 	}
 	return nil

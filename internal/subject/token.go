@@ -23,9 +23,9 @@ func (e *SpellingError) Error() string {
 	return fmt.Sprintf("is not the canonical spelling of a value; write %s (only . * > %% white space and controls are encoded, in upper-case hexadecimal)", write)
 }
 
-// CheckToken returns why a token is not the encoding of a value: a *SpellingError where the right
+// CheckSpelling returns why a token is not the encoding of a value: a *SpellingError where the right
 // spelling is known. A token without '%' and without an encoded character is always right.
-func CheckToken(token string) error {
+func CheckSpelling(token string) error {
 	_, err := decode(token)
 	return err
 }

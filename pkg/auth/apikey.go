@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // PresenceRight stands among the filters of an API key that may read who is connected.
@@ -111,7 +111,7 @@ func (k *APIKeys) find(key string) (found *apiKey) {
 }
 
 func checkKeyLine(name string, filters []string) error {
-	if err := feed.CheckToken(name); err != nil {
+	if err := subject.CheckToken(name); err != nil {
 		return fmt.Errorf("the name %w", err)
 	}
 	if len(name) > maxTokenID {
@@ -127,7 +127,7 @@ func checkKeyLine(name string, filters []string) error {
 		if strings.HasPrefix(f, "+") && !isRight(f) {
 			return fmt.Errorf("subject %d begins with +, which is for rights; there are %s and %s", i+1, PresenceRight, AdminRight)
 		}
-		if err := feed.CheckFilter(f); err != nil {
+		if err := subject.CheckFilter(f); err != nil {
 			return fmt.Errorf("subject %d is no subject pattern: tokens joined by dots, of which * stands for one and > at the end for the rest", i+1)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -59,8 +58,8 @@ func (id Identity) User() string { return id.Vars["user"] }
 
 // MayPublish reports whether the identity itself allows to publish to a subject. What a
 // server allows at all is another matter.
-func (id Identity) MayPublish(subject string) bool {
-	return slices.ContainsFunc(id.Publish, func(f string) bool { return feed.Matches(f, subject) })
+func (id Identity) MayPublish(name string) bool {
+	return slices.ContainsFunc(id.Publish, func(f string) bool { return subject.Matches(f, name) })
 }
 
 // Restrict returns the parts of filters that Narrow leaves: every subject that matches one
@@ -122,6 +121,6 @@ func fill(vars map[string]string, name, value, where string) error {
 
 // checkVariable says why a template could never name a variable like this.
 func checkVariable(name string) error {
-	_, err := feed.ParseTemplate("{" + name + "}")
+	_, err := subject.ParseTemplate("{" + name + "}")
 	return err
 }
