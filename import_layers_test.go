@@ -158,6 +158,7 @@ var users = map[string][]string{
 	"github.com/labstack/echo":            {"internal/server"},
 	"github.com/rs/zerolog":               {"internal/server"},
 	"github.com/prometheus/client_golang": {"internal/metrics"},
+	"gonum.org/v1/plot":                   {"internal/loadtest/report"},
 	"go.opentelemetry.io":                 {"internal/tracing"},
 	"github.com/spf13/viper":              {"internal/config"},
 	"github.com/spf13/pflag":              {"internal/config", "cmd"},

@@ -21,7 +21,7 @@ import (
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Load, cut and check any SSE server",
+		Short: "Load-test an SSE server",
 		Args:  arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -29,7 +29,7 @@ func newBench() *cobra.Command {
 	return cmd
 }
 
-// benchFlags are what every run takes. The defaults fit `tidemark serve`.
+// benchFlags are the flags of every run. The defaults are those of `tidemark serve`.
 type benchFlags struct {
 	loadtest.Options
 	pattern string
@@ -38,36 +38,36 @@ type benchFlags struct {
 }
 
 func (f *benchFlags) bind(flags *pflag.FlagSet) {
-	flags.StringVar(&f.URL, "url", "http://127.0.0.1:8080/events?user={user}", "where events come from; {user} becomes each client's user")
+	flags.StringVar(&f.URL, "url", "http://127.0.0.1:8080/events?user={user}", "`URL` of the events; {user} becomes the user of each client")
 	flags.StringArrayVar(&f.Headers, "header", nil, "send this `'Name: value'` with each connection; repeatable, {user} as in --url")
-	flags.IntVar(&f.Conns, "conns", 1000, "connections")
-	flags.StringSliceVar(&f.Sources, "source", nil, "local `addresses` to connect from, in turn, such as 127.0.0.2,127.0.0.3")
-	flags.IntVar(&f.Workers, "workers", 1, "share the connections among `N` processes, each with files (ulimit -n) of its own")
+	flags.IntVar(&f.Conns, "conns", 1000, "open this number of connections")
+	flags.StringSliceVar(&f.Sources, "source", nil, "connect from these local `addresses` in turn, such as 127.0.0.2,127.0.0.3")
+	flags.IntVar(&f.Workers, "workers", 1, "share the connections among `N` processes, each with its own limit of open files (ulimit -n)")
 	flags.DurationVar(&f.Ramp, "ramp", 0, "open the connections over this time")
-	flags.StringVar(&f.pattern, "pattern", string(loadtest.Broadcast), "broadcast, or per-user")
-	flags.IntVar(&f.Users, "users", 0, "users of the per-user pattern; 0 is one a connection")
-	flags.StringVar(&f.Publish.URL, "publish", "http://127.0.0.1:8080/publish", "where events are published: http://… (a POST each) or nats://…")
-	flags.StringVar(&f.Publish.Body, "publish-body", "", "the POST's body, with {user} and {payload}; empty fits Tidemark's /publish there, and is the payload alone elsewhere")
-	flags.StringVar(&f.Publish.ContentType, "publish-type", "", "the POST's content type")
+	flags.StringVar(&f.pattern, "pattern", string(loadtest.Broadcast), "send events to all connections (broadcast) or to those of one user in turn (per-user)")
+	flags.IntVar(&f.Users, "users", 0, "number of users with per-user; 0 is one per connection")
+	flags.StringVar(&f.Publish.URL, "publish", "http://127.0.0.1:8080/publish", "publish events to this `URL`: http://… (a POST per event) or nats://…")
+	flags.StringVar(&f.Publish.Body, "publish-body", "", "body of the POST, with {user} and {payload}; default: that of Tidemark's /publish there, and the payload elsewhere")
+	flags.StringVar(&f.Publish.ContentType, "publish-type", "", "content type of the POST")
 	flags.StringArrayVar(&f.Publish.Headers, "publish-header", nil, "send this `'Name: value'` with each POST; repeatable")
-	flags.StringVar(&f.Publish.Subject, "publish-subject", "", "the subject for nats://, with {user}; empty fits the built-in feed")
-	flags.Float64Var(&f.Rate, "rate", 10, "events a second")
+	flags.StringVar(&f.Publish.Subject, "publish-subject", "", "subject for nats://, with {user}; default: that of the built-in feed")
+	flags.Float64Var(&f.Rate, "rate", 10, "publish this number of events a second")
 	flags.IntVar(&f.Burst, "burst", 1, "publish `N` events at the same instant; --rate still counts events")
-	flags.DurationVar(&f.For, "for", 10*time.Second, "how long to publish")
-	flags.IntVar(&f.Payload, "payload", 100, "bytes of an event's data")
-	flags.IntSliceVar(&f.PIDs, "pid", nil, "measure these server processes; repeatable")
-	flags.StringVar(&f.Metrics.URL, "metrics", "", "watch the server's metrics at this `URL` (Prometheus's text form), from before the first client until after the last")
-	flags.StringSliceVar(&f.Metrics.Names, "metric", []string{"process_resident_memory_bytes", "go_goroutines", "process_open_fds"}, "the `names` of those; series of one name are added up")
-	flags.DurationVar(&f.Metrics.Every, "metrics-every", 5*time.Second, "how often to look at them")
-	flags.DurationVar(&f.Metrics.Rest, "rest", 0, "with --metrics: watch on for this long after the clients have left")
-	flags.BoolVar(&f.Insecure, "insecure", false, "take any TLS certificate")
-	flags.BoolVar(&f.HTTP2, "http2", false, "speak HTTP/2 (over http:// with prior knowledge)")
-	flags.DurationVar(&f.Settle, "settle", 10*time.Second, "how long to wait for the last deliveries")
+	flags.DurationVar(&f.For, "for", 10*time.Second, "publish for this time")
+	flags.IntVar(&f.Payload, "payload", 100, "size of an event's data in `bytes`")
+	flags.IntSliceVar(&f.PIDs, "pid", nil, "measure CPU and memory of this server process; repeatable")
+	flags.StringVar(&f.Metrics.URL, "metrics", "", "read metrics of the server at this `URL` (Prometheus's text format), from before the first client until after the last")
+	flags.StringSliceVar(&f.Metrics.Names, "metric", []string{"process_resident_memory_bytes", "go_goroutines", "process_open_fds"}, "`names` of the metrics; series of one name are added up")
+	flags.DurationVar(&f.Metrics.Every, "metrics-every", 5*time.Second, "read the metrics at this interval")
+	flags.DurationVar(&f.Metrics.After, "rest", 0, "read the metrics for this time after the clients have disconnected")
+	flags.BoolVar(&f.Insecure, "insecure", false, "accept any TLS certificate")
+	flags.BoolVar(&f.HTTP2, "http2", false, "use HTTP/2 (over http:// with prior knowledge)")
+	flags.DurationVar(&f.Settle, "settle", 10*time.Second, "wait at most this time for the last deliveries")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	flags.StringVar(&f.report, "report", "", "write a page with plots to this `file`")
 }
 
-// resolve fills in what depends on the pattern, for Tidemark's built-in feed.
+// resolve fills in the defaults that depend on the pattern, for Tidemark's built-in feed.
 func (f *benchFlags) resolve() loadtest.Options {
 	o := f.Options
 	o.Pattern = loadtest.Pattern(f.pattern)
@@ -110,13 +110,13 @@ func benchCommand(name, short, example string, run func(context.Context, loadtes
 		if err != nil {
 			return err
 		}
-		return f.tell(cmd.OutOrStdout(), result)
+		return f.print(cmd.OutOrStdout(), result)
 	}
 	return cmd
 }
 
-// tell prints the result; a violation is status 1.
-func (f *benchFlags) tell(w io.Writer, r loadtest.Result) error {
+// print prints the result; a violation is status 1.
+func (f *benchFlags) print(w io.Writer, r loadtest.Result) error {
 	if f.report != "" {
 		if err := writeReport(f.report, r); err != nil {
 			return err
@@ -135,7 +135,7 @@ func (f *benchFlags) tell(w io.Writer, r loadtest.Result) error {
 	case err != nil:
 		return err
 	case r.Verdict.Expected == 0:
-		return errors.New("no delivery was due: nothing was published that could be checked")
+		return errors.New("no delivery was expected: no event was published")
 	case !r.Verdict.OK():
 		return errSilent
 	}
@@ -156,7 +156,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 func newBenchLoad() *cobra.Command {
-	return benchCommand("load", "Publish at a rate to many connections, and measure", `  tidemark bench load --conns 5000 --rate 4 --for 30s --pid $(pgrep -f 'tidemark serve')
+	return benchCommand("load", "Publish at a rate to many connections, and measure deliveries", `  tidemark bench load --conns 5000 --rate 4 --for 30s --pid $(pgrep -f 'tidemark serve')
   tidemark bench load --pattern per-user --conns 10000 --rate 500 --report out.html
   tidemark bench load --conns 5000 --burst 200 --rate 200 --for 5s --publish nats://127.0.0.1:4222
   tidemark bench load --url http://127.0.0.1:9000/sub --publish http://127.0.0.1:9000/pub --conns 5000`, loadtest.Load)
@@ -164,18 +164,18 @@ func newBenchLoad() *cobra.Command {
 
 func newBenchStorm() *cobra.Command {
 	var missed int
-	cmd := benchCommand("storm", "Cut all connections at once, and time their return", "  tidemark bench storm --conns 10000 --missed 10",
+	cmd := benchCommand("storm", "Reset all connections at once, and measure the reconnects", "  tidemark bench storm --conns 10000 --missed 10",
 		func(ctx context.Context, o loadtest.Options) (loadtest.Result, error) {
 			return loadtest.Storm(ctx, loadtest.StormOptions{Options: o, Missed: missed})
 		})
-	cmd.Flags().IntVar(&missed, "missed", 10, "events that each client misses")
+	cmd.Flags().IntVar(&missed, "missed", 10, "publish this number of events that each client misses")
 	return cmd
 }
 
 func newBenchSoak() *cobra.Command {
 	var opts loadtest.SoakOptions
 	var server string
-	cmd := benchCommand("soak", "Let clients come and go while events are published, and count every one", `  tidemark bench soak --conns 1000 --rate 200 --for 1m
+	cmd := benchCommand("soak", "Disrupt random clients while events are published, and count every delivery", `  tidemark bench soak --conns 1000 --rate 200 --for 1m
   tidemark bench soak --server-cmd 'tidemark serve --dev' --kill-every 10s`,
 		func(ctx context.Context, o loadtest.Options) (loadtest.Result, error) {
 			opts.Options = o
@@ -184,9 +184,9 @@ func newBenchSoak() *cobra.Command {
 			}
 			return loadtest.Soak(ctx, opts)
 		})
-	cmd.Flags().Float64Var(&opts.Churn, "churn", 0, "clients a second that something happens to; 0 is a tenth of all")
-	cmd.Flags().DurationVar(&opts.Absence, "absence", 5*time.Second, "the longest that a client stays away, or slow")
-	cmd.Flags().StringVar(&server, "server-cmd", "", "start this server, and end it with the run")
-	cmd.Flags().DurationVar(&opts.KillEvery, "kill-every", 0, "kill that server (-9) after this time, and start it again; 0 never")
+	cmd.Flags().Float64Var(&opts.Churn, "churn", 0, "disrupt this number of clients a second; 0 is a tenth of all")
+	cmd.Flags().DurationVar(&opts.Absence, "absence", 5*time.Second, "longest time for which a client is away or slow")
+	cmd.Flags().StringVar(&server, "server-cmd", "", "start this server, and stop it with the run")
+	cmd.Flags().DurationVar(&opts.KillEvery, "kill-every", 0, "kill that server (-9) and restart it at this interval; 0 is never")
 	return cmd
 }

@@ -16,13 +16,13 @@ func newBenchOverhead() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "overhead",
-		Short: "Compare what SSE, WebSocket and polling cost on the wire",
-		Long: `Measure the bytes and packets that a client costs while nothing happens, and for each event,
-with Server-Sent Events, a WebSocket, long polling and short polling.
+		Short: "Compare the network traffic of SSE, WebSocket and polling",
+		Long: `Measure the bytes and packets of an idle connection and of each event, with Server-Sent
+Events, a WebSocket, long polling and short polling.
 
-Each has a reference endpoint of its own on loopback; no server is needed. Bytes are counted at
-the sockets; packets are those that the kernel counted, which is possible on Linux alone. It
-takes as long as --idle and the events together, 80 seconds unless told otherwise.`,
+Each has a reference endpoint on loopback; no server is needed. Bytes are counted at the
+sockets; packets are those that the kernel counted, which is possible on Linux only. It takes
+as long as --idle and the events together, 80 seconds by default.`,
 		Example: `  tidemark bench overhead
   tidemark bench overhead --poll-interval 30s --cookie 1200
   tidemark bench overhead --idle 10m --json`,
@@ -30,14 +30,14 @@ takes as long as --idle and the events together, 80 seconds unless told otherwis
 		RunE: func(cmd *cobra.Command, _ []string) error { return benchOverhead(cmd, opts, asJSON) },
 	}
 	f := cmd.Flags()
-	f.DurationVar(&opts.Idle, "idle", time.Minute, "how long to measure a connection that waits, rounded up to whole periods")
+	f.DurationVar(&opts.Idle, "idle", time.Minute, "measure an idle connection for this time, rounded up to whole periods")
 	f.IntVar(&opts.Events, "events", 20, "send `N` events over each transport")
-	f.DurationVar(&opts.Interval, "interval", time.Second, "the time between two events")
-	f.IntVar(&opts.Payload, "payload", 100, "the size of an event's data in `bytes`")
-	f.DurationVar(&opts.Heartbeat, "heartbeat", 15*time.Second, "the time between two heartbeats of SSE, and two pings of the WebSocket")
-	f.DurationVar(&opts.Hold, "hold", 30*time.Second, "how long a long poll is held")
-	f.DurationVar(&opts.PollInterval, "poll-interval", 5*time.Second, "the time between two short polls")
-	f.IntVar(&opts.Cookie, "cookie", 400, "the size of the requests' cookie in `bytes`; 0 for none")
+	f.DurationVar(&opts.Interval, "interval", time.Second, "time between two events")
+	f.IntVar(&opts.Payload, "payload", 100, "size of an event's data in `bytes`")
+	f.DurationVar(&opts.Heartbeat, "heartbeat", 15*time.Second, "time between two heartbeats of SSE, and two pings of the WebSocket")
+	f.DurationVar(&opts.Hold, "hold", 30*time.Second, "time that a long poll waits for an event")
+	f.DurationVar(&opts.PollInterval, "poll-interval", 5*time.Second, "time between two short polls")
+	f.IntVar(&opts.Cookie, "cookie", 400, "size of the cookie of each request in `bytes`; 0 is none")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object")
 	return cmd
 }
@@ -61,7 +61,7 @@ func benchOverhead(cmd *cobra.Command, opts transports.Options, asJSON bool) err
 	return enc.Encode(table)
 }
 
-// checkOverhead refuses what the options would take for a default, and what they refuse.
+// checkOverhead rejects values that the options would replace by a default, and invalid ones.
 func checkOverhead(o transports.Options) error {
 	for name, d := range map[string]time.Duration{
 		"idle": o.Idle, "interval": o.Interval, "heartbeat": o.Heartbeat, "hold": o.Hold, "poll-interval": o.PollInterval,

@@ -12,25 +12,25 @@ import (
 
 const benchWorker = "worker"
 
-// newBenchWorker is what `tidemark bench … --workers N` starts, and nobody else.
+// newBenchWorker is the command that `tidemark bench … --workers N` starts.
 func newBenchWorker() *cobra.Command {
 	return &cobra.Command{
 		Use:    benchWorker,
-		Short:  "Have a part of a run's connections",
+		Short:  "Serve as a worker of a load test",
 		Hidden: true,
 		Args:   arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			signal.Ignore(os.Interrupt) // a terminal's Ctrl-C reaches the run too, which ends its workers
+			signal.Ignore(os.Interrupt) // Ctrl-C in a terminal also reaches the run, which ends its workers
 			return loadtest.RunWorker(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 }
 
-// workerCommand is this program as a worker.
+// workerCommand returns the command that starts this program as a worker.
 func workerCommand() ([]string, error) {
 	own, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("finding this program, to start workers: %w", err)
+		return nil, fmt.Errorf("finding the path of this program to start workers: %w", err)
 	}
 	return []string{own, "bench", benchWorker}, nil
 }

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestWorkerOutlivesInterrupt: Ctrl-C reaches a run and its workers alike. A worker that ended
-// before the run would be an error of its own; its end is that of its input.
-func TestWorkerOutlivesInterrupt(t *testing.T) {
+// Ctrl-C reaches a run and its workers. A worker that ended before the run would be another error;
+// it ends with its input.
+func TestBenchWorker_Interrupt_KeepsServing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a process cannot be sent an interrupt")
 	}
@@ -22,7 +22,7 @@ func TestWorkerOutlivesInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker := exec.Command(command[0])
-	worker.Args = append([]string{"tidemark"}, command[1:]...) // by which TestMain knows that it is no test
+	worker.Args = append([]string{"tidemark"}, command[1:]...) // with this name TestMain runs the command
 	in, requests := io.Pipe()
 	worker.Stdin = in
 	stdout, err := worker.StdoutPipe()
@@ -34,9 +34,9 @@ func TestWorkerOutlivesInterrupt(t *testing.T) {
 	}
 	answers := bufio.NewScanner(stdout)
 	for i := 1; i <= 3; i++ {
-		fmt.Fprintf(requests, `{"id":%d,"do":"sample"}`+"\n", i)
+		fmt.Fprintf(requests, `{"id":%d,"method":"Worker.Sample","params":[{}]}`+"\n", i)
 		if !answers.Scan() || !strings.Contains(answers.Text(), fmt.Sprintf(`"id":%d,`, i)) {
-			t.Errorf("request %d is answered with %q", i, answers.Text())
+			t.Errorf("the reply to request %d is %q", i, answers.Text())
 		}
 		if err := worker.Process.Signal(os.Interrupt); err != nil {
 			t.Error(err)

@@ -18,14 +18,14 @@ import (
 	"github.com/tidemark/tidemark/internal/natsd"
 )
 
-// arrays lets a run publish to the double as to Tidemark.
-func (d *double) arrays(o Options) Options {
+// withArrays makes a run publish as to Tidemark.
+func (d *fakeServer) withArrays(o Options) Options {
 	o.Publish = PublishTarget{URL: d.URL + "/publish", Body: `{"user":"{user}","data":"{payload}"}`, Arrays: true}
 	return o
 }
 
-// instants are how many events of each instant the double stored, in its order.
-func (d *double) instants(t *testing.T) (sizes []int) {
+// burstSizes returns the number of stored events of each send time, in the stored order.
+func (d *fakeServer) burstSizes(t *testing.T) (sizes []int) {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -45,15 +45,14 @@ func (d *double) instants(t *testing.T) (sizes []int) {
 	return sizes
 }
 
-// TestBurst: the events of a burst are due at the same instant, and go as the target takes them.
-func TestBurst(t *testing.T) {
+func TestLoad_Bursts_AreStoredInOrder(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		rate   float64
 		burst  int
 		users  int
 		arrays bool
-		want   []int // events of each instant
+		want   []int // events of each send time
 		posts  int   // with arrays
 	}{
 		"POSTs":                       {400, 100, 0, false, []int{100, 100, 100, 100}, 0},
@@ -66,20 +65,20 @@ func TestBurst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDouble(t, faults{})
+			d := newFakeServer(t, faults{})
 			opts := d.options(10)
 			opts.Rate, opts.Burst = c.rate, c.burst
 			if opts.Users = c.users; c.users > 0 {
 				opts.Pattern = PerUser
 			}
 			if c.arrays {
-				opts = d.arrays(opts)
+				opts = d.withArrays(opts)
 			}
 			r, err := Load(t.Context(), opts)
 			if err != nil || !r.Verdict.OK() || r.Published != int(c.rate) || r.Burst != c.burst {
 				t.Fatalf("%d published, bursts of %d: %+v, %v", r.Published, r.Burst, r.Verdict, err)
 			}
-			if got := d.instants(t); !slices.Equal(got, c.want) {
+			if got := d.burstSizes(t); !slices.Equal(got, c.want) {
 				t.Errorf("bursts of %d, want %d", got, c.want)
 			}
 			from := map[string]bool{}
@@ -100,12 +99,11 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestDelivery: a burst is delivered when its slowest delivery is there, whoever received it.
-func TestDelivery(t *testing.T) {
+func TestLoad_OneBurst_DeliveryIsTheSlowestLatency(t *testing.T) {
 	t.Parallel()
 	for _, workers := range []int{1, 2} {
-		d := newDouble(t, faults{})
-		opts := d.shared(20, workers)
+		d := newFakeServer(t, faults{})
+		opts := d.workerOptions(20, workers)
 		opts.Burst = 400
 		r, err := Load(t.Context(), opts)
 		if err != nil || !r.Verdict.OK() {
@@ -116,22 +114,21 @@ func TestDelivery(t *testing.T) {
 			t.Errorf("%d workers: delivered in %v since %q, the slowest delivery took %v", workers, r.Delivery.Took, r.Delivery.Since, r.Latency.Max)
 		}
 	}
-	if r, err := Load(t.Context(), newDouble(t, faults{}).options(2)); err != nil || r.Burst != 1 || r.Delivery != (Delivery{}) {
+	if r, err := Load(t.Context(), newFakeServer(t, faults{}).options(2)); err != nil || r.Burst != 1 || r.Delivery != (Delivery{}) {
 		t.Errorf("a run without bursts: %d, %+v, %v", r.Burst, r.Delivery, err)
 	}
 }
 
-// TestBurstEverywhere: storms and soaks have bursts too.
-func TestBurstEverywhere(t *testing.T) {
+func TestStormAndSoak_Bursts_AreStoredInOrder(t *testing.T) {
 	t.Parallel()
-	d := newDouble(t, faults{})
-	opts := d.arrays(d.options(20))
+	d := newFakeServer(t, faults{})
+	opts := d.withArrays(d.options(20))
 	opts.For, opts.Burst = 100*time.Millisecond, 30
 	r, err := Storm(t.Context(), StormOptions{Options: opts, Missed: 40})
 	if err != nil || !r.Verdict.OK() || r.Verdict.Delivered != 20*80 {
 		t.Errorf("storm: %+v, %v", r.Verdict, err)
 	}
-	if got, want := d.instants(t), []int{30, 10, 30, 10}; !slices.Equal(got, want) {
+	if got, want := d.burstSizes(t), []int{30, 10, 30, 10}; !slices.Equal(got, want) {
 		t.Errorf("bursts of %d, want %d", got, want)
 	}
 	opts.For = 500 * time.Millisecond
@@ -140,20 +137,19 @@ func TestBurstEverywhere(t *testing.T) {
 	}
 }
 
-// TestBurstRefused: what a repeat completes is a burst, and what it cannot bring into order
-// ends the run, as does an answer that does not tell.
-func TestBurstRefused(t *testing.T) {
+// A retry may complete a burst. A run fails if the order is wrong, or if an answer does not have it.
+func TestLoad_BurstStoredInPart_CompletesOrFails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		faults faults
 		want   string
 	}{
 		"cut":           {faults{refuse: 30}, ""},
-		"one left out":  {faults{refuse: 30, goOn: true}, "event 31 for all: DOUBLE has it at 30 and event 30 at 100"},
-		"short answers": {faults{short: 1}, "no array of 100 results"},
+		"one left out":  {faults{refuse: 30, storeRest: true}, "event 31 for all: DOUBLE has it at 30 and event 30 at 100"},
+		"short answers": {faults{short: 1}, "not an array of 100 results"},
 	} {
-		d := newDouble(t, c.faults)
-		opts := d.arrays(d.options(5))
+		d := newFakeServer(t, c.faults)
+		opts := d.withArrays(d.options(5))
 		opts.Burst = 100
 		r, err := Load(t.Context(), opts)
 		if c.want == "" && (err != nil || !r.Verdict.OK() || r.Published != 400) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -162,12 +158,12 @@ func TestBurstRefused(t *testing.T) {
 	}
 }
 
-func TestBurstOptions(t *testing.T) {
-	d := newDouble(t, faults{})
+func TestLoad_InvalidBurstOptions_AreRejected(t *testing.T) {
+	d := newFakeServer(t, faults{})
 	for want, change := range map[string]func(*Options){
 		"--burst -1":            func(o *Options) { o.Burst = -1 },
-		"--payload 1048560":     func(o *Options) { *o = d.arrays(*o); o.Burst, o.Payload = 2, 1048560 },
-		"--payload 2000000: na": func(o *Options) { o.Publish.URL, o.Publish.Subject, o.Payload = natsServer(t), "x", 2000000 },
+		"--payload 1048560":     func(o *Options) { *o = d.withArrays(*o); o.Burst, o.Payload = 2, 1048560 },
+		"--payload 2000000: na": func(o *Options) { o.Publish.URL, o.Publish.Subject, o.Payload = startNATS(t), "x", 2000000 },
 	} {
 		opts := d.options(1)
 		change(&opts)
@@ -177,7 +173,7 @@ func TestBurstOptions(t *testing.T) {
 	}
 }
 
-func TestBatches(t *testing.T) {
+func TestSink_Burst_IsSplitWithinLimits(t *testing.T) {
 	burst := func(keys string) (all []message) {
 		for i, key := range keys {
 			all = append(all, message{key: string(key), n: i, payload: strings.Repeat("~", 100)})
@@ -217,7 +213,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-func natsServer(t *testing.T) (url string) {
+func startNATS(t *testing.T) (url string) {
 	t.Helper()
 	srv, err := natsd.Start(t.Context(), natsd.Options{Addr: "127.0.0.1:0", Dir: t.TempDir(), SyncInterval: time.Minute})
 	if err != nil {
@@ -227,10 +223,10 @@ func natsServer(t *testing.T) (url string) {
 	return srv.ClientURL()
 }
 
-// natsStream has a server with a stream for e.>.
-func natsStream(t *testing.T, window time.Duration) (url string, s jetstream.Stream, js jetstream.JetStream) {
+// startStream starts a server with a stream for e.>.
+func startStream(t *testing.T, window time.Duration) (url string, s jetstream.Stream, js jetstream.JetStream) {
 	t.Helper()
-	url = natsServer(t)
+	url = startNATS(t)
 	nc, err := nats.Connect(url)
 	if err != nil {
 		t.Fatal(err)
@@ -255,12 +251,12 @@ func testPublisher(t *testing.T, url string, burst int) *publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.close)
+	t.Cleanup(p.sink.close)
 	return p
 }
 
-// stored are the numbers in a stream, in its order.
-func stored(t *testing.T, s jetstream.Stream, n int) (numbers []int) {
+// storedNumbers returns the numbers in a stream in its order.
+func storedNumbers(t *testing.T, s jetstream.Stream, n int) (numbers []int) {
 	t.Helper()
 	for seq := range uint64(n) {
 		msg, err := s.GetMsg(t.Context(), seq+1)
@@ -283,42 +279,40 @@ func upTo(n int) (all []int) {
 	return all
 }
 
-// TestBurstNATS: bursts are stored whole and in order, also when connections are lost in the
-// middle of what is sent, and of its acknowledgements.
-func TestBurstNATS(t *testing.T) {
+// The connection is lost in the middle of the messages, or of their acknowledgements.
+func TestPublisher_NATSConnectionsCut_StoresBurstsInOrder(t *testing.T) {
 	t.Parallel()
-	for name, cuts := range map[string]cuts{
+	for name, cuts := range map[string]proxyCut{
 		"whole": {}, "cut while sent": {after: 30_000}, "cut while acknowledged": {answers: true, after: 6000}, "cut at once": {after: 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url, s, _ := natsStream(t, 2*time.Minute)
+			url, s, _ := startStream(t, 2*time.Minute)
 			url = cuts.proxy(t, url)
 			p := testPublisher(t, url, 250)
 			if err := p.send(t.Context(), 1000); err != nil || p.published != 1000 {
 				t.Fatalf("%d published, %v", p.published, err)
 			}
-			if got := stored(t, s, 1000); !reflect.DeepEqual(got, upTo(1000)) {
+			if got := storedNumbers(t, s, 1000); !reflect.DeepEqual(got, upTo(1000)) {
 				t.Errorf("stored as %v", got)
 			}
 		})
 	}
 }
 
-// TestBurstNATSFails: what cannot be stored once and in order ends the run.
-func TestBurstNATSFails(t *testing.T) {
+func TestPublisher_BurstCannotBeOrdered_Fails(t *testing.T) {
 	t.Parallel()
 	t.Run("a window that is too short", func(t *testing.T) {
 		t.Parallel()
-		url, _, _ := natsStream(t, time.Second)
-		p := testPublisher(t, cuts{after: 30_000}.proxy(t, url), 250)
+		url, _, _ := startStream(t, time.Second)
+		p := testPublisher(t, proxyCut{after: 30_000}.proxy(t, url), 250)
 		if err := p.send(t.Context(), 1000); err == nil || !strings.Contains(err.Error(), "the duplicate window of E is 1s") {
 			t.Error(err)
 		}
 	})
 	t.Run("an event that is there already", func(t *testing.T) {
 		t.Parallel()
-		url, _, js := natsStream(t, time.Minute)
+		url, _, js := startStream(t, time.Minute)
 		if _, err := js.Publish(t.Context(), "e.all", nil, jetstream.WithMsgID("cafe0123-all-30")); err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +323,7 @@ func TestBurstNATSFails(t *testing.T) {
 	})
 	t.Run("a message that is too large", func(t *testing.T) {
 		t.Parallel()
-		url, _, _ := natsStream(t, time.Minute)
+		url, _, _ := startStream(t, time.Minute)
 		p := testPublisher(t, url, 2)
 		p.opts.Payload = 2 << 20
 		if _, refused := errors.AsType[refusedError](p.send(t.Context(), 2)); !refused {
@@ -338,15 +332,15 @@ func TestBurstNATSFails(t *testing.T) {
 	})
 }
 
-// cuts says when a proxy cuts the first connection through it: after so many bytes from the
-// client, or to it. 0 is never.
-type cuts struct {
+// proxyCut is when a proxy closes its first connection: after that many bytes from the client, or to
+// it. 0 is never.
+type proxyCut struct {
 	after   int64
 	answers bool
 }
 
-// proxy stands before a server.
-func (c cuts) proxy(t *testing.T, target string) (url string) {
+// proxy starts a proxy for a server.
+func (c proxyCut) proxy(t *testing.T, target string) (url string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

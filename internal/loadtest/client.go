@@ -13,63 +13,66 @@ import (
 )
 
 var (
-	errCleanEnd = errors.New("the server ended the stream")
-	errCut      = errors.New("cut by the stand")
+	errResponseEnded = errors.New("the server ended the response")
+	errDisconnected  = errors.New("disconnected by the load generator")
 )
 
-// client is one connection's state, which outlives the sockets that it uses in turn. All of
-// it belongs to the shard's lock.
+// client is the state of one client over all of its connections. Its shard's lock guards all of it.
 type client struct {
 	shard *shard
-	swarm *swarm
+	set   *localClients
 	index int    // among all clients of the run
-	slot  int    // among those of its swarm
-	key   string // of the events that are due to it
+	slot  int    // among those of this process
+	key   string // of the events for it
 
-	tally     tally
-	lastID    []byte
-	connected bool
-	wanted    bool // a lost connection is made again
-	opens     int  // streams that were answered with 200
-	reached   *goal
-	conn      conn // what the engine keeps; nil without a socket
+	tally         tally
+	lastID        []byte
+	connected     bool
+	wantConnected bool // a lost connection is opened again
+	opened        bool // it has had a response with status 200
+	reachedTarget *target
+	conn          any // the engine's state; nil without a connection
 
-	wire   wire
-	blocks blocks
+	response responseParser
+	blocks   blockParser
 }
 
 func (c *client) name() string { return fmt.Sprintf("client %d (%s)", c.index, c.key) }
 
-// shard is a part of the clients, with one lock for all of them: a loop takes it once for
-// many events.
+// shard is a part of the clients with one lock, which a loop takes once for many events.
 type shard struct {
 	mu     sync.Mutex
 	total  *hdrhistogram.Histogram // of the run, in nanoseconds
 	second *hdrhistogram.Histogram // since the last sample
 	bytes  int64
-	now    int64 // when the bytes that are being read came
-	first  int64 // when the run's first event came; 0 before
+	now    int64 // receipt of the bytes that are being read
+	first  int64 // receipt of the run's first event; 0 before
 	last   int64
 }
 
 func newShard() *shard { return &shard{total: newHistogram(), second: newHistogram()} }
 
-// reset makes the client ready for another socket.
-func (c *client) reset() { c.wire, c.blocks = wire{}, blocks{} }
+// setNow records when the bytes arrived that are about to be read.
+func (s *shard) setNow() { s.now = time.Now().UnixNano() }
 
-// consume takes bytes of a raw connection.
-func (c *client) consume(b []byte) error {
+// setConn gives the client a new connection.
+func (c *client) setConn(conn any) {
+	c.conn, c.response, c.blocks = conn, responseParser{}, blockParser{}
+}
+
+// read counts the bytes of a response, headers included.
+func (c *client) read(b []byte) error {
 	c.shard.bytes += int64(len(b))
-	streaming := c.wire.phase != phaseHead
-	err := c.wire.read(b, func(body []byte) { c.blocks.read(body, c.event) })
-	if !streaming && c.wire.phase != phaseHead {
-		c.swarm.opened(c)
+	inHead := c.response.state == stateHead
+	err := c.response.parse(b, func(body []byte) { c.blocks.parse(body, c.receive) })
+	if inHead && c.response.state != stateHead {
+		c.set.clientOpened(c)
 	}
 	return err
 }
 
-// event takes one block. Position and number are taken together.
-func (c *client) event(f fields) {
+// receive counts one block of the event stream.
+func (c *client) receive(f fields) {
 	if len(f.id) > 0 {
 		c.lastID = append(c.lastID[:0], f.id...)
 	}
@@ -79,28 +82,31 @@ func (c *client) event(f fields) {
 		}
 		return
 	}
-	key, n, sent, ok := findMarker(f.data, c.swarm.share.Run)
+	key, n, sent, ok := findMarker(f.data, c.set.part.Run)
 	if !ok {
-		return // a heartbeat, or what others publish
+		return // a heartbeat, or an event of another publisher
 	}
 	if string(key) != c.key {
 		c.tally.counts.foreign++
 		return
 	}
-	c.shard.received()
-	late := min(max(c.shard.now-sent, 1), longest-1)
-	_ = c.shard.total.RecordValue(late)
-	_ = c.shard.second.RecordValue(late)
+	sh := c.shard
+	if sh.first == 0 {
+		sh.first = sh.now
+	}
+	sh.last = sh.now
+	latency := min(max(sh.now-sent, 1), maxLatency-1)
+	_ = sh.total.RecordValue(latency)
+	_ = sh.second.RecordValue(latency)
 	c.tally.add(n)
-	c.swarm.progressed(c)
+	c.set.checkTarget(c)
 }
 
-// request is what the client asks for, as HTTP/1.1 has it.
+// request returns the client's request in HTTP/1.1.
 func (c *client) request() []byte {
-	t := c.swarm.target
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n", c.path(), t.Host)
-	for _, h := range c.swarm.opts.Headers {
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n", expandUser(c.set.pathTemplate, c.key), c.set.server.Host)
+	for _, h := range c.set.opts.Headers {
 		b.WriteString(expandUser(h, c.key) + "\r\n")
 	}
 	if len(c.lastID) > 0 {
@@ -109,33 +115,18 @@ func (c *client) request() []byte {
 	return []byte(b.String() + "\r\n")
 }
 
-func (c *client) path() string { return expandUser(c.swarm.pathTemplate, c.key) }
-
-// expandUser puts a user in place of {user}, in a URL, a header or a body.
+// expandUser replaces {user} in a URL, a header or a body.
 func expandUser(template, user string) string {
 	return strings.ReplaceAll(template, "{user}", user)
 }
 
-// parseTarget reads the URL of the events. {user} may stand in its path and query.
-func parseTarget(raw string) (target *url.URL, path string, err error) {
-	u, err := url.Parse(strings.ReplaceAll(raw, "{user}", "USER"))
+// parseServerURL parses the URL of the events, which may have {user} in its path and query.
+func parseServerURL(raw string) (server *url.URL, path string, err error) {
+	u, err := url.Parse(expandUser(raw, "USER"))
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, "", fmt.Errorf("--url %q: want http://host:port/path", raw)
 	}
-	path = raw[strings.Index(raw, "://")+3:]
-	if i := strings.IndexByte(path, '/'); i >= 0 {
-		return u, path[i:], nil
-	}
-	return u, "/", nil
+	_, path, _ = strings.Cut(raw, "://")
+	_, path, _ = strings.Cut(path, "/")
+	return u, "/" + path, nil
 }
-
-// received notes when an event of the run came.
-func (s *shard) received() {
-	if s.first == 0 {
-		s.first = s.now
-	}
-	s.last = s.now
-}
-
-// mark notes when the bytes came that are about to be read.
-func (s *shard) mark() { s.now = time.Now().UnixNano() }

@@ -1,17 +1,22 @@
-// Package loadtest is the load stand behind `tidemark bench`: it opens thousands of SSE
-// connections to any server, publishes numbered events, and gives a verdict that can be
-// trusted.
+// Package loadtest loads any SSE server, publishes numbered events, and counts every delivery. It
+// is behind `tidemark bench`.
 //
 // # Guarantees
 //
-//   - Every event carries its number and the time at which it was due to be sent. Latency is
-//     measured from that time, so a stand or a server that stalls shows in the figures (no
-//     coordinated omission).
-//   - The events of a burst are due at the same instant, and stored in the order of their
-//     numbers; a run that cannot keep the order fails.
-//   - The verdict is by counting: each client's received numbers are compared with what was
-//     published for it. Nothing is sampled.
-//   - On Linux a plain HTTP connection costs no goroutine: a few loops read all sockets.
-//     Elsewhere, and over TLS, it costs one.
+//   - Every event carries its number and its intended send time. Latency is measured from that
+//     time, so a load generator or a server that stalls shows in the results (no coordinated
+//     omission).
+//   - The events of a burst have the same send time and are stored in the order of their numbers; a
+//     run that cannot keep the order fails.
+//   - The verdict compares the numbers that each client received with those that were published
+//     for it. Nothing is sampled.
+//   - On Linux a plain HTTP connection costs no goroutine: a few epoll loops read all sockets.
+//     Elsewhere, and over TLS or HTTP/2, it costs one.
 //   - A run is bounded in time, and stops when its context ends.
+//
+// # How it works
+//
+// A run has clients, a publisher and meters. The clients are [localClients] of this process, or
+// [workers]: processes that have a part of the clients each. An [engine] opens and reads the
+// connections; all engines pass what they read to [client], which parses and counts it.
 package loadtest

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newEngine reads plain HTTP/1.1 with epoll. TLS and HTTP/2 have a goroutine a connection.
-func newEngine(s *swarm) (engine, error) {
-	if s.target.Scheme != "http" || s.opts.HTTP2 {
-		return newGoEngine(s)
+// newEngine uses epoll for plain HTTP/1.1, and net/http for TLS and HTTP/2.
+func newEngine(s *localClients) (engine, error) {
+	if s.server.Scheme != "http" || s.opts.HTTP2 {
+		return newHTTPEngine(s)
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", s.target.Hostname())
+	addrs, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", s.server.Hostname())
 	if err != nil {
 		return nil, err
 	}
-	port := s.target.Port()
+	port := s.server.Port()
 	if port == "" {
 		port = "80"
 	}
@@ -28,9 +28,13 @@ func newEngine(s *swarm) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources, err := parseSources(s.opts.Sources, to.Addr())
-	if err != nil {
-		return nil, err
+	var sources []netip.Addr
+	for _, text := range s.opts.Sources {
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Is4() != to.Addr().Is4() {
+			return nil, fmt.Errorf("--source %q is not an address that can reach %s", text, to.Addr())
+		}
+		sources = append(sources, a)
 	}
 	e := &epollEngine{}
 	for _, sh := range s.shards {
@@ -45,55 +49,43 @@ func newEngine(s *swarm) (engine, error) {
 	return e, nil
 }
 
-func parseSources(texts []string, to netip.Addr) (sources []netip.Addr, err error) {
-	for _, text := range texts {
-		a, err := netip.ParseAddr(text)
-		if err != nil || a.Is4() != to.Is4() {
-			return nil, fmt.Errorf("--source %q is no address that can reach %s", text, to)
-		}
-		sources = append(sources, a)
-	}
-	return sources, nil
-}
-
+// epollEngine has a loop for each shard.
 type epollEngine struct {
 	loops   []*loop
 	running sync.WaitGroup
 }
 
-func (e *epollEngine) loop(c *client) *loop { return e.loops[c.slot%len(e.loops)] }
+func (e *epollEngine) post(c *client, kind commandKind, flag bool) {
+	e.loops[c.slot%len(e.loops)].post(command{c, kind, flag})
+}
 
-func (e *epollEngine) open(c *client) { e.loop(c).post(command{c: c, do: doOpen}) }
-func (e *epollEngine) pause(c *client, yes bool) {
-	e.loop(c).post(command{c: c, do: doPause, flag: yes})
-}
-func (e *epollEngine) cut(c *client, abort bool) {
-	e.loop(c).post(command{c: c, do: doCut, flag: abort})
-}
+func (e *epollEngine) open(c *client)                   { e.post(c, doOpen, false) }
+func (e *epollEngine) disconnect(c *client, reset bool) { e.post(c, doDisconnect, reset) }
+func (e *epollEngine) pause(c *client, paused bool)     { e.post(c, doPause, paused) }
 
 func (e *epollEngine) close() {
 	for _, l := range e.loops {
-		l.post(command{do: doStop})
+		l.post(command{kind: doStop})
 	}
 	e.running.Wait()
 }
 
-type do uint8
+type commandKind uint8
 
 const (
-	doOpen do = iota
-	doCut
+	doOpen commandKind = iota
+	doDisconnect
 	doPause
 	doStop
 )
 
 type command struct {
 	c    *client
-	do   do
+	kind commandKind
 	flag bool
 }
 
-// socket is what a loop keeps of a connection.
+// socket is a loop's state of a connection.
 type socket struct {
 	fd      int
 	sending []byte // the rest of the request; nil once it is sent
@@ -102,7 +94,7 @@ type socket struct {
 
 // loop owns the sockets of one shard's clients. One goroutine runs it; others post commands.
 type loop struct {
-	swarm   *swarm
+	set     *localClients
 	shard   *shard
 	to      unix.Sockaddr
 	family  int
@@ -118,22 +110,19 @@ type loop struct {
 	stopped  bool // wake is closed
 }
 
-func newLoop(s *swarm, sh *shard, to netip.AddrPort, sources []netip.Addr) (*loop, error) {
+func newLoop(s *localClients, sh *shard, to netip.AddrPort, sources []netip.Addr) (*loop, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, machineError(err)
+		return nil, resourceError(err)
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		_ = unix.Close(epoll)
-		return nil, machineError(err)
+		return nil, resourceError(err)
 	}
-	l := &loop{
-		swarm: s, shard: sh, sources: sources, epoll: epoll, wake: wake,
-		byFD: map[int]*client{}, buf: make([]byte, 256<<10),
-	}
+	l := &loop{set: s, shard: sh, sources: sources, epoll: epoll, wake: wake, byFD: map[int]*client{}, buf: make([]byte, 256<<10)}
 	l.to, l.family = sockaddr(to)
-	return l, unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wake)})
+	return l, l.control(unix.EPOLL_CTL_ADD, wake, unix.EPOLLIN)
 }
 
 func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
@@ -141,6 +130,10 @@ func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, unix.AF_INET
 	}
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}, unix.AF_INET6
+}
+
+func (l *loop) control(op, fd int, events uint32) error {
+	return unix.EpollCtl(l.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
 func (l *loop) post(c command) {
@@ -154,39 +147,41 @@ func (l *loop) post(c command) {
 
 func (l *loop) run() {
 	events := make([]unix.EpollEvent, 512)
-	defer l.shutdown()
+	defer l.closeAll()
 	for {
 		n, err := unix.EpollWait(l.epoll, events, -1)
 		if err != nil && err != unix.EINTR {
-			l.swarm.giveUp(fmt.Errorf("epoll: %w", err))
+			l.set.abort(fmt.Errorf("epoll: %w", err))
 			return
 		}
-		if !l.round(events[:max(n, 0)]) {
+		if !l.handleEvents(events[:max(n, 0)]) {
 			return
 		}
 	}
 }
 
-// round handles one wake-up under the shard's lock.
-func (l *loop) round(events []unix.EpollEvent) (more bool) {
+// handleEvents handles one return of epoll under the shard's lock. It returns false to stop.
+func (l *loop) handleEvents(events []unix.EpollEvent) bool {
 	l.shard.mu.Lock()
 	defer l.shard.mu.Unlock()
-	l.shard.mark()
+	l.shard.setNow()
 	for _, ev := range events {
 		if int(ev.Fd) == l.wake {
-			if !l.obey() {
+			if !l.runCommands() {
 				return false
 			}
 			continue
 		}
 		if c := l.byFD[int(ev.Fd)]; c != nil {
-			l.ready(c, ev.Events)
+			if err := l.transfer(c, c.conn.(*socket), ev.Events); err != nil {
+				l.closeConn(c, false, err)
+			}
 		}
 	}
 	return true
 }
 
-func (l *loop) obey() (more bool) {
+func (l *loop) runCommands() bool {
 	var count [8]byte
 	_, _ = unix.Read(l.wake, count[:])
 	l.mu.Lock()
@@ -194,19 +189,25 @@ func (l *loop) obey() (more bool) {
 	l.commands = nil
 	l.mu.Unlock()
 	for _, cmd := range commands {
-		switch cmd.do {
-		case doOpen:
-			if cmd.c.conn == nil && cmd.c.wanted {
-				l.open(cmd.c)
-			}
-		case doCut:
-			if cmd.c.conn != nil {
-				l.drop(cmd.c, cmd.flag, errCut)
-			}
-		case doPause:
-			l.pause(cmd.c, cmd.flag)
-		case doStop:
+		if cmd.kind == doStop {
 			return false
+		}
+		c := cmd.c
+		sock, connected := c.conn.(*socket)
+		switch {
+		case cmd.kind == doOpen && !connected && c.wantConnected:
+			l.open(c)
+		case cmd.kind == doDisconnect && connected:
+			l.closeConn(c, cmd.flag, errDisconnected)
+		case cmd.kind == doPause && connected && sock.sending == nil && sock.paused != cmd.flag:
+			sock.paused = cmd.flag
+			events := uint32(unix.EPOLLIN)
+			if sock.paused {
+				events = 0
+			}
+			if err := l.control(unix.EPOLL_CTL_MOD, sock.fd, events); err != nil {
+				l.closeConn(c, false, err)
+			}
 		}
 	}
 	return true
@@ -215,19 +216,17 @@ func (l *loop) obey() (more bool) {
 func (l *loop) open(c *client) {
 	fd, err := l.connect()
 	if err != nil {
-		if fatal := machineError(err); fatal != err {
-			l.swarm.giveUp(fatal)
+		if fatal := resourceError(err); fatal != err {
+			l.set.abort(fatal)
 			return
 		}
-		l.swarm.ended(c, err)
+		l.set.clientClosed(c, err)
 		return
 	}
-	c.reset()
-	c.conn = &socket{fd: fd, sending: c.request()}
+	c.setConn(&socket{fd: fd, sending: c.request()})
 	l.byFD[fd] = c
-	ev := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLIN, Fd: int32(fd)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		l.drop(c, false, err)
+	if err := l.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLOUT|unix.EPOLLIN); err != nil {
+		l.closeConn(c, false, err)
 	}
 }
 
@@ -254,19 +253,26 @@ func (l *loop) connect() (fd int, err error) {
 	return fd, nil
 }
 
-func (l *loop) ready(c *client, events uint32) {
-	sock := c.conn.(*socket)
+// transfer sends the request, and then reads once: epoll reports again what is left.
+func (l *loop) transfer(c *client, sock *socket, events uint32) error {
 	if sock.sending != nil && events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
 		if err := l.send(sock); err != nil {
-			l.drop(c, false, err)
-			return
+			return err
 		}
 	}
-	if events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) != 0 && sock.sending == nil {
-		if err := l.receive(c, sock); err != nil {
-			l.drop(c, false, err)
-		}
+	if sock.sending != nil || events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+		return nil
 	}
+	n, err := unix.Read(sock.fd, l.buf)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return nil
+	case err != nil:
+		return err
+	case n == 0:
+		return errors.New("the server closed the connection")
+	}
+	return c.read(l.buf[:n])
 }
 
 func (l *loop) send(sock *socket) error {
@@ -284,61 +290,25 @@ func (l *loop) send(sock *socket) error {
 		return nil
 	}
 	sock.sending = nil
-	return l.interest(sock, unix.EPOLLIN)
+	return l.control(unix.EPOLL_CTL_MOD, sock.fd, unix.EPOLLIN)
 }
 
-func (l *loop) interest(sock *socket, events uint32) error {
-	ev := unix.EpollEvent{Events: events, Fd: int32(sock.fd)}
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, sock.fd, &ev)
-}
-
-// receive reads once: epoll tells again of what is left.
-func (l *loop) receive(c *client, sock *socket) error {
-	n, err := unix.Read(sock.fd, l.buf)
-	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
-		return nil
-	case err != nil:
-		return err
-	case n == 0:
-		return errors.New("the server closed the connection")
-	}
-	return c.consume(l.buf[:n])
-}
-
-func (l *loop) pause(c *client, yes bool) {
-	sock, ok := c.conn.(*socket)
-	if !ok || sock.sending != nil || sock.paused == yes {
-		return
-	}
-	sock.paused = yes
-	events := uint32(unix.EPOLLIN)
-	if yes {
-		events = 0
-	}
-	if err := l.interest(sock, events); err != nil {
-		l.drop(c, false, err)
-	}
-}
-
-// drop closes a client's socket and tells the swarm.
-func (l *loop) drop(c *client, abort bool, why error) {
+func (l *loop) closeConn(c *client, reset bool, reason error) {
 	sock := c.conn.(*socket)
-	c.conn = nil
 	delete(l.byFD, sock.fd)
-	if abort {
+	if reset {
 		_ = unix.SetsockoptLinger(sock.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	_ = unix.Close(sock.fd)
-	l.swarm.ended(c, why)
+	l.set.clientClosed(c, reason)
 }
 
-func (l *loop) shutdown() {
+func (l *loop) closeAll() {
 	l.shard.mu.Lock()
 	defer l.shard.mu.Unlock()
 	for _, c := range l.byFD {
-		c.wanted = false
-		l.drop(c, false, errCut)
+		c.wantConnected = false
+		l.closeConn(c, false, errDisconnected)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -347,8 +317,9 @@ func (l *loop) shutdown() {
 	_ = unix.Close(l.epoll)
 }
 
-// machineError says what to raise when the machine has no more of something.
-func machineError(err error) error {
+// resourceError names the limit to raise when the machine has no more of a resource. It returns
+// other errors unchanged.
+func resourceError(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		return fmt.Errorf("%w: raise the limit of open files (ulimit -n), lower --conns, or share them among more processes (--workers)", err)

@@ -2,4 +2,4 @@
 
 package loadtest
 
-func newEngine(s *swarm) (engine, error) { return newGoEngine(s) }
+func newEngine(s *localClients) (engine, error) { return newHTTPEngine(s) }

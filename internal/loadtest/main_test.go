@@ -11,18 +11,18 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit/leaks"
 )
 
-// The test binary is also a worker, as which the tests start it, or a stand that has workers.
+// The tests start the test binary also as a worker, or as a run that has workers.
 const (
 	asWorker = "TIDEMARK_BENCH_WORKER"
-	asStand  = "TIDEMARK_BENCH_STAND" // set to the options of a run, as JSON
+	asRun    = "TIDEMARK_BENCH_STAND" // set to the options of a run, as JSON
 )
 
 func TestMain(m *testing.M) {
-	options, worker := os.Getenv(asStand), os.Getenv(asWorker) != ""
+	options, worker := os.Getenv(asRun), os.Getenv(asWorker) != ""
 	if slices.Contains(os.Args, "-test.fuzzworker") {
 		worker = false // the fuzzer starts this executable, too
 	}
-	_ = os.Unsetenv(asStand)
+	_ = os.Unsetenv(asRun)
 	_ = os.Setenv(asWorker, "1")               // for the processes that this one starts
 	_ = os.Setenv("GORACE", "halt_on_error=1") // a race in one of them ends the run
 	switch {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// marker numbers an event of a run: `tm=RUN/KEY/N/T;` stands somewhere in its data. It has
-// no character that JSON, a URL or a form would escape.
+// marker numbers an event of a run. Its text, `tm=RUN/KEY/N/T;`, is anywhere in the data and has no
+// character that JSON, a URL or a form would escape.
 type marker struct {
 	run  string
-	key  string // whom it is for: "all", or a user
+	key  string // "all", or the user that it is for
 	n    int    // counts from 1 for each key
 	sent time.Time
 }
@@ -22,14 +22,14 @@ func (m marker) String() string {
 	return markerPrefix + m.run + "/" + m.key + "/" + strconv.Itoa(m.n) + "/" + strconv.FormatInt(m.sent.UnixNano(), 10) + ";"
 }
 
-// payload is a marker filled up to size bytes; the marker is never cut.
+// payload returns the marker, padded to size bytes. It never shortens the marker.
 func (m marker) payload(size int) string {
 	text := m.String()
 	return text + strings.Repeat("~", max(0, size-len(text)))
 }
 
-// findMarker reads the marker in data. It runs once for every event that a client receives,
-// so it makes no garbage: key is a part of data.
+// findMarker parses the marker in data. It runs for every received event and does not allocate: key
+// is a part of data.
 func findMarker(data []byte, run string) (key []byte, n int, sent int64, ok bool) {
 	_, rest, found := bytes.Cut(data, []byte(markerPrefix))
 	if !found || len(rest) <= len(run) || string(rest[:len(run)]) != run {
@@ -39,10 +39,10 @@ func findMarker(data []byte, run string) (key []byte, n int, sent int64, ok bool
 	key, rest, ok1 := bytes.Cut(rest, []byte{'/'})
 	number, rest, ok2 := bytes.Cut(rest, []byte{'/'})
 	stamp, _, ok3 := bytes.Cut(rest, []byte{';'})
-	return key, int(digits(number)), digits(stamp), ok1 && ok2 && ok3
+	return key, int(parseDigits(number)), parseDigits(stamp), ok1 && ok2 && ok3
 }
 
-func digits(b []byte) (n int64) {
+func parseDigits(b []byte) (n int64) {
 	for _, c := range b {
 		n = n*10 + int64(c-'0')
 	}

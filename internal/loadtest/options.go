@@ -7,39 +7,39 @@ import (
 	"time"
 )
 
-// Options say what a run does. URL, Publish and Conns are needed.
+// Options are the options of a run. URL, Publish and Conns are required.
 type Options struct {
-	// URL is where events come from. {user} in it becomes the user of each client.
+	// URL is the address of the events. {user} in it becomes the user of each client.
 	URL     string
 	Headers []string // "Name: value", sent by each client; {user} as in URL
 	Conns   int
 	// Sources are local addresses to connect from, in turn. One address has about 28,000
-	// ports to one server, and the last of them are slow to find: 24,000 connections came back
-	// from a storm in 7.2 s with one address and in 0.9 s with three.
+	// ports to one server, and the kernel finds the last of them slowly: 24,000 clients
+	// reconnected in 7.2 s with one address and in 0.9 s with three.
 	Sources []string
-	// Workers is how many processes share the connections; this one alone when 0 or 1. With
-	// more, this process only publishes, and the limit of open files is that of each worker.
+	// Workers is the number of processes that share the connections; only this one when 0 or 1.
+	// With more, this process only publishes, and each worker has the limit of open files.
 	Workers int
-	// WorkerCommand is a program and its arguments that call RunWorker. Workers above 1 need it.
+	// WorkerCommand is a program that calls RunWorker, and its arguments. Workers above 1 need it.
 	WorkerCommand []string
-	Ramp          time.Duration // over which the connections are opened; at once when zero
+	Ramp          time.Duration // time over which the connections are opened; all at once when zero
 
 	Pattern Pattern
-	Users   int // of the per-user pattern; one for each client when zero
+	Users   int // of the per-user pattern; one per client when zero
 
 	Publish PublishTarget
 	Rate    float64 // events a second
-	// Burst is how many events are due at the same instant and published together, in the order
-	// of their numbers; each on its own when 0 or 1. Bursts are as far apart as Rate wants it,
-	// and the last one may be smaller.
+	// Burst is how many events have the same send time and are published together, in the order
+	// of their numbers; each has its own when 0 or 1. Rate sets the time between bursts; the last
+	// one may be smaller.
 	Burst    int
 	For      time.Duration // of publishing
 	Payload  int           // bytes of an event's data, at least the marker's 50 or so
 	PIDs     []int         // processes to measure
-	Insecure bool          // take any certificate
-	HTTP2    bool          // many streams on a connection; over http:// with prior knowledge
+	Insecure bool          // accept any certificate
+	HTTP2    bool          // many HTTP/2 streams on a socket; over http:// with prior knowledge
 
-	Metrics Metrics // of the server, over time
+	Metrics Metrics // of the server
 
 	// Settle bounds the wait for the last deliveries; 10 s when zero.
 	Settle time.Duration
@@ -66,22 +66,22 @@ func (o Options) check() error {
 	case o.Workers < 1 || o.Workers > o.Conns:
 		return fmt.Errorf("--workers %d: from 1 to as many as there are connections, which is %d", o.Workers, o.Conns)
 	case o.Workers > 1 && len(o.WorkerCommand) == 0:
-		return errors.New("no command to start workers with")
+		return errors.New("workers need a command that starts them")
 	case o.Pattern != Broadcast && o.Pattern != PerUser:
 		return fmt.Errorf("--pattern %q is neither %s nor %s", o.Pattern, Broadcast, PerUser)
 	case o.Rate <= 0:
 		return fmt.Errorf("--rate %v: it must be above zero", o.Rate)
 	case o.Burst < 1:
 		return fmt.Errorf("--burst %d: it must be above zero", o.Burst)
-	case o.Burst > 1 && o.Publish.Arrays && o.Payload+len(o.Publish.Body) > mostArrayBytes:
-		return fmt.Errorf("--payload %d: with --burst an event goes in a request of at most %d bytes", o.Payload, mostArrayBytes)
+	case o.Burst > 1 && o.Publish.Arrays && o.Payload+len(o.Publish.Body) > maxArrayBytes:
+		return fmt.Errorf("--payload %d: with --burst an event goes in a request of at most %d bytes", o.Payload, maxArrayBytes)
 	}
-	return checkFiles((o.Conns + o.Workers - 1) / o.Workers)
+	return checkFileLimit((o.Conns + o.Workers - 1) / o.Workers)
 }
 
-// spareFiles is what the stand needs beside its connections.
-const spareFiles = 64
+// reservedFiles are the open files of the load generator besides its connections.
+const reservedFiles = 64
 
-func tooManyFiles(conns int, limit uint64) error {
-	return fmt.Errorf("%d connections in a process need %d open files and the limit is %d: raise it (ulimit -n), or share them among more processes (--workers)", conns, conns+spareFiles, limit)
+func fileLimitError(conns int, limit uint64) error {
+	return fmt.Errorf("%d connections in a process need %d open files and the limit is %d: raise it (ulimit -n), or share them among more processes (--workers)", conns, conns+reservedFiles, limit)
 }

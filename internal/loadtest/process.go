@@ -1,42 +1,41 @@
 package loadtest
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/rpc"
+	"net/rpc/jsonrpc"
 	"os/exec"
 	"sync"
 	"time"
 )
 
-// process is a worker as the run sees it that started it.
+// process is a worker's process, seen from the run.
 type process struct {
-	share    share
-	cmd      *exec.Cmd
-	stdin    io.WriteCloser
-	stderr   tailBuffer
-	requests chan request  // to the goroutine that writes them
-	ended    chan struct{} // closed when the process is gone
-	writing  sync.WaitGroup
-
-	mu      sync.Mutex
-	asked   int
-	waiting map[int]chan<- answer // for the answer to a request
+	part    Partition
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser
+	stderr  tailBuffer
+	rpc     *rpc.Client
+	ended   chan struct{} // closed when the process is gone
+	exitErr error         // set before
 }
 
-// startProcess starts a worker. That it ends before close is told to giveUp, and what it gives
-// up itself.
-func startProcess(command []string, sh share, giveUp func(error)) (*process, error) {
-	p := &process{
-		share: sh, cmd: exec.Command(command[0], command[1:]...), // not of a context: its end is waited for
-		requests: make(chan request), ended: make(chan struct{}), waiting: map[int]chan<- answer{},
-	}
+// exitTimeout is how long a worker has to close its connections.
+const exitTimeout = 10 * time.Second
+
+// startProcess starts a worker and makes its clients. It calls abort when the process ends before
+// close, and when the worker cannot go on.
+func startProcess(ctx context.Context, opts Options, part Partition, abort func(error)) (*process, error) {
+	command := opts.WorkerCommand
+	p := &process{part: part, cmd: exec.Command(command[0], command[1:]...), ended: make(chan struct{})} // not of ctx: close waits for its end
 	p.cmd.Stderr = &p.stderr
-	p.cmd.WaitDelay = time.Second // for a process of its own that keeps its standard error open
-	stdin, err := p.cmd.StdinPipe()
-	if err != nil {
+	p.cmd.WaitDelay = time.Second // for a child of it that keeps standard error open
+	var err error
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
 	stdout, err := p.cmd.StdoutPipe()
@@ -46,109 +45,121 @@ func startProcess(command []string, sh share, giveUp func(error)) (*process, err
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
-	p.stdin = stdin
-	p.writing.Go(p.write)
-	go p.read(stdout, giveUp)
+	codec := &processCodec{jsonrpc.NewClientCodec(struct {
+		io.Reader
+		io.WriteCloser
+	}{stdout, p.stdin}), make(chan error, 1)}
+	p.rpc = rpc.NewClientWithCodec(codec)
+	go func() {
+		p.exitErr = p.named(p.wait(<-codec.outputEnded))
+		close(p.ended)
+		abort(p.exitErr)
+	}()
+	go func() {
+		if err, aborted := errors.AsType[rpc.ServerError](p.rpc.Call("Worker.Aborted", none{}, &none{})); aborted {
+			abort(p.named(err))
+		}
+	}()
+	if _, err = call[none](ctx, p, answerTimeout, "Start", StartRequest{opts, part}); err != nil {
+		p.close()
+		return nil, err
+	}
 	return p, nil
 }
 
-// failed says which worker an error comes from.
-func (p *process) failed(err error) error {
-	return fmt.Errorf("worker %d of %d (pid %d): %w", p.share.Index+1, p.share.Of, p.cmd.Process.Pid, err)
+// processCodec reports the end of the worker's output, and what it read instead of a response.
+type processCodec struct {
+	rpc.ClientCodec
+	outputEnded chan error
 }
 
-// write hands on requests, so that a process which does not read holds nobody up who has a
-// context.
-func (p *process) write() {
-	lines := json.NewEncoder(p.stdin)
-	for {
-		select {
-		case req := <-p.requests:
-			if lines.Encode(req) != nil {
-				return // which read tells of
-			}
-		case <-p.ended:
-			return
-		}
+func (c *processCodec) ReadResponseHeader(r *rpc.Response) error {
+	err := c.ClientCodec.ReadResponseHeader(r)
+	if err != nil {
+		c.outputEnded <- err
 	}
+	return err
 }
 
-func (p *process) read(stdout io.Reader, giveUp func(error)) {
-	defer close(p.ended)
-	lines := json.NewDecoder(stdout)
-	for {
-		var a answer
-		if err := lines.Decode(&a); err != nil {
-			giveUp(p.failed(p.wait(err)))
-			return
-		}
-		if a.ID == 0 {
-			giveUp(p.failed(errors.New(a.Error)))
-			continue
-		}
-		p.mu.Lock()
-		to := p.waiting[a.ID]
-		delete(p.waiting, a.ID)
-		p.mu.Unlock()
-		if to != nil {
-			to <- a
-		}
-	}
+// named adds the worker to an error.
+func (p *process) named(err error) error {
+	return fmt.Errorf("worker %d of %d (pid %d): %w", p.part.Index+1, p.part.Of, p.cmd.Process.Pid, err)
 }
 
-// wait ends a process whose output has ended, or is none of a worker's, and says how it went.
+// wait waits for a process whose output has ended and describes its end. A process whose output is
+// not a worker's is killed.
 func (p *process) wait(err error) error {
 	if err != io.EOF {
 		_ = p.cmd.Process.Kill() // fails when it has ended already
 	}
-	_ = p.cmd.Wait() // its state says as much
+	_ = p.cmd.Wait() // ProcessState has the result
 	text := "it ended (" + p.cmd.ProcessState.String() + ")"
 	if err != io.EOF {
-		text += ", as what it wrote is no answer (" + err.Error() + ")"
+		text += ", because its output is not JSON-RPC (" + err.Error() + ")"
 	}
-	if said := p.stderr.String(); said != "" {
-		text += ": " + said
+	if output := p.stderr.String(); output != "" {
+		text += ": " + output
 	}
 	return errors.New(text)
 }
 
-// call blocks until a request is answered, or ctx ends; within is how long that may take, and 0
-// is no bound.
-func (p *process) call(ctx context.Context, within time.Duration, req request) (answer, error) {
-	if within > 0 {
+// call calls a method of a worker and blocks until its reply, the end of ctx, or the timeout; 0 is
+// no timeout.
+func call[R any](ctx context.Context, p *process, timeout time.Duration, method string, args any) (reply R, err error) {
+	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, within, p.failed(fmt.Errorf("no answer to %q within %v", req.Do, within)))
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, p.named(fmt.Errorf("no reply to %s within %v", method, timeout)))
 		defer cancel()
 	}
-	to := make(chan answer, 1)
-	p.mu.Lock()
-	p.asked++
-	req.ID = p.asked
-	p.waiting[req.ID] = to
-	p.mu.Unlock()
+	received := new(R)
+	done := make(chan error, 1)
+	go func() { done <- p.rpc.Call("Worker."+method, args, received) }() // blocks while the process does not read
 	select {
-	case p.requests <- req:
+	case err = <-done:
 	case <-ctx.Done():
-		return answer{}, context.Cause(ctx)
+		return reply, context.Cause(ctx)
+	}
+	if err == nil {
+		return *received, nil
+	}
+	if failed, ok := errors.AsType[rpc.ServerError](err); ok {
+		return reply, p.named(failed)
 	}
 	select {
-	case a := <-to:
-		if a.Error != "" {
-			return a, p.failed(errors.New(a.Error))
-		}
-		return a, nil
+	case <-p.ended:
+		return reply, p.exitErr
 	case <-ctx.Done():
-		return answer{}, context.Cause(ctx)
+		return reply, context.Cause(ctx)
 	}
 }
 
-// endTimeout is how long a worker has to end its connections.
-const endTimeout = 10 * time.Second
-
-// close lets the worker end, and waits for it.
+// close ends the worker and waits for it.
 func (p *process) close() {
 	_ = p.stdin.Close() // fails when the process has ended
-	defer time.AfterFunc(endTimeout, func() { _ = p.cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(exitTimeout, func() { _ = p.cmd.Process.Kill() }).Stop()
 	<-p.ended
-	p.writing.Wait()
+}
+
+// tailBuffer keeps the last output of a process for error messages.
+type tailBuffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const tailSize = 4 << 10
+
+func (b *tailBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text = append(b.text, p...)
+	if extra := len(b.text) - tailSize; extra > 0 {
+		b.text = bytes.Clone(b.text[extra:])
+	}
+	return len(p), nil
+}
+
+func (b *tailBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
 }

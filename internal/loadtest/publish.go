@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// publishers is how many events may be on their way at once. Those of one key go in turn,
-// so that they are stored in the order of their numbers.
+// publishers is how many publishes are in flight at once. Those of one key wait for each other, so
+// that they are stored in the order of their numbers.
 const publishers = 32
 
-// publisher numbers events, sends each at its time, and repeats it until it is acknowledged.
-// Bursts go in turn, whomever their events are for: each is as fast as the sink makes it.
+// publisher numbers events, sends each at its time, and retries until it is acknowledged. Bursts
+// wait for each other, for any keys: each is as fast as the sink.
 type publisher struct {
 	opts   Options
 	run    string
@@ -21,11 +21,11 @@ type publisher struct {
 	queues []chan []marker
 
 	mu        sync.Mutex
-	numbers   map[string]int // given
+	numbers   map[string]int // assigned, by key
 	published int            // acknowledged
-	second    int            // of them since the last sample
+	second    int            // acknowledged since the last sample
 	bursts    int
-	began     time.Time // when the first event was due
+	began     time.Time // send time of the first event
 }
 
 func newPublisher(opts Options, run string) (*publisher, error) {
@@ -36,8 +36,8 @@ func newPublisher(opts Options, run string) (*publisher, error) {
 	return &publisher{opts: opts, run: run, sink: sink, numbers: map[string]int{}}, nil
 }
 
-// send publishes n events at the rate, or until ctx ends, and returns when all are
-// acknowledged. Events that are due go out at once: time that was lost is not given back.
+// send publishes n events at the rate, or until ctx ends, and returns when all are acknowledged.
+// Late events are sent at once and keep their send time: lost time counts as latency.
 func (p *publisher) send(ctx context.Context, n int) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -48,7 +48,7 @@ func (p *publisher) send(ctx context.Context, n int) error {
 	}
 	for i := range p.queues {
 		p.queues[i] = make(chan []marker, max(1, 1024/p.opts.Burst))
-		workers.Go(func() { p.work(ctx, stop, p.queues[i]) })
+		workers.Go(func() { p.publishQueue(ctx, stop, p.queues[i]) })
 	}
 	start := time.Now()
 	for i := 0; i < n; i += p.opts.Burst {
@@ -56,7 +56,7 @@ func (p *publisher) send(ctx context.Context, n int) error {
 		if !sleepUntil(ctx, due) {
 			break
 		}
-		p.give(ctx, i, min(p.opts.Burst, n-i), due)
+		p.enqueue(ctx, i, min(p.opts.Burst, n-i), due)
 	}
 	for _, q := range p.queues {
 		close(q)
@@ -81,8 +81,8 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 	}
 }
 
-// give numbers the events of a burst, from the i-th of all on.
-func (p *publisher) give(ctx context.Context, i, size int, due time.Time) {
+// enqueue numbers the events of a burst, from the i-th of all on.
+func (p *publisher) enqueue(ctx context.Context, i, size int, due time.Time) {
 	burst := make([]marker, size)
 	p.mu.Lock()
 	for k := range burst {
@@ -101,12 +101,12 @@ func (p *publisher) give(ctx context.Context, i, size int, due time.Time) {
 	select {
 	case p.queues[slot] <- burst:
 	case <-ctx.Done():
-		p.takeBack(burst)
+		p.unassign(burst)
 	}
 }
 
-// takeBack forgets numbers that were never sent.
-func (p *publisher) takeBack(burst []marker) {
+// unassign releases numbers that were never sent.
+func (p *publisher) unassign(burst []marker) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range burst {
@@ -115,24 +115,24 @@ func (p *publisher) takeBack(burst []marker) {
 }
 
 const (
-	giveUpAfter = 60 * time.Second // for how long one event, or a burst, is tried again
-	tryFor      = 5 * time.Second  // each time
+	publishTimeout = 60 * time.Second // of an event, or a burst, with all attempts
+	attemptTimeout = 5 * time.Second
 )
 
-func (p *publisher) work(ctx context.Context, stop context.CancelCauseFunc, queue chan []marker) {
+func (p *publisher) publishQueue(ctx context.Context, stop context.CancelCauseFunc, queue chan []marker) {
 	for burst := range queue {
 		sent := 0
 		for _, batch := range p.sink.batches(p.messages(burst)) {
 			if ctx.Err() != nil {
 				break
 			}
-			if err := p.deliver(batch); err != nil {
+			if err := p.publishBatch(batch); err != nil {
 				stop(refusedError{fmt.Errorf("publishing %s: %w", nameOf(batch), err)})
 				break
 			}
 			sent += len(batch)
 		}
-		p.takeBack(burst[sent:])
+		p.unassign(burst[sent:])
 	}
 }
 
@@ -151,20 +151,20 @@ func nameOf(batch []message) string {
 	return fmt.Sprintf("%d events of a burst", len(batch))
 }
 
-// deliver repeats a publish until it is acknowledged. It outlives the run's context: an
-// event that may be on its way is either acknowledged or the run has failed.
-func (p *publisher) deliver(batch []message) error {
-	ctx, cancel := context.WithTimeout(context.Background(), giveUpAfter)
+// publishBatch retries a publish until it is acknowledged. It outlives the run's context: an event
+// that may have been sent is either acknowledged or the run has failed.
+func (p *publisher) publishBatch(batch []message) error {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
 	first := time.Now()
-	err := p.try(ctx, func(ctx context.Context) error { return p.sink.publish(ctx, batch) })
+	err := p.attempt(ctx, func(ctx context.Context) error { return p.sink.publish(ctx, batch) })
 	for err != nil {
 		if _, refused := errors.AsType[refusedError](err); refused || ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(50 * time.Millisecond)
-		err = p.try(ctx, func(ctx context.Context) error {
-			if err := p.sink.mayRepeat(ctx, batch, first); err != nil {
+		err = p.attempt(ctx, func(ctx context.Context) error {
+			if err := p.sink.checkRepeat(ctx, batch, first); err != nil {
 				return err
 			}
 			return p.sink.publish(ctx, batch)
@@ -177,18 +177,16 @@ func (p *publisher) deliver(batch []message) error {
 	return nil
 }
 
-func (p *publisher) try(ctx context.Context, publish func(context.Context) error) error {
-	ctx, done := context.WithTimeout(ctx, tryFor)
+func (p *publisher) attempt(ctx context.Context, publish func(context.Context) error) error {
+	ctx, done := context.WithTimeout(ctx, attemptTimeout)
 	defer done()
 	return publish(ctx)
 }
 
-// sample returns how many were acknowledged since the last one.
+// sample returns how many events were acknowledged since the last call.
 func (p *publisher) sample() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, p.second = p.second, 0
 	return n
 }
-
-func (p *publisher) close() { p.sink.close() }

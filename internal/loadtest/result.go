@@ -2,8 +2,7 @@ package loadtest
 
 import "time"
 
-// Result is what a run found: the summary that a terminal prints, the JSON of --json, and
-// what the HTML report draws.
+// Result is the result of a run: package report shows it, and its JSON is the output of --json.
 type Result struct {
 	Scenario string        `json:"scenario"` // load, storm, soak
 	URL      string        `json:"url"`
@@ -11,8 +10,8 @@ type Result struct {
 	Pattern  Pattern       `json:"pattern"`
 	Conns    int           `json:"conns"`
 	Workers  int           `json:"workers"` // processes that shared them
-	Rate     float64       `json:"rate"`    // events published a second, as asked for
-	Burst    int           `json:"burst"`   // of them at the same instant
+	Rate     float64       `json:"rate"`    // events published a second, as requested
+	Burst    int           `json:"burst"`   // of them with the same send time
 	Payload  int           `json:"payload"` // bytes of an event's data
 	Started  time.Time     `json:"started"`
 	Took     time.Duration `json:"took_ns"` // of the measured phase
@@ -20,42 +19,42 @@ type Result struct {
 	Connect   Connects      `json:"connect"`
 	Published int           `json:"published"`
 	Verdict   Verdict       `json:"verdict"`
-	Latency   Latency       `json:"latency"`            // from the intended send time to the event's arrival
-	Delivery  Delivery      `json:"delivery,omitzero"`  // of runs with bursts
-	Level     time.Duration `json:"level_ns,omitempty"` // storm: from when the clients come back until the last is level
-	WireBytes int64         `json:"wire_bytes"`         // received, headers and chunk framing included
+	Latency   Latency       `json:"latency"`                // from the intended send time to the event's arrival
+	Delivery  Delivery      `json:"delivery,omitzero"`      // of runs with bursts
+	CaughtUp  time.Duration `json:"caught_up_ns,omitempty"` // storm: from the reconnects until the last client has caught up
+	WireBytes int64         `json:"wire_bytes"`             // received, headers and chunk framing included
 
 	Servers []Usage  `json:"servers,omitempty"` // of the processes that --pid names
-	Self    Usage    `json:"self"`              // of the stand, its workers included
+	Self    Usage    `json:"self"`              // of the load generator, with its workers
 	Series  []Sample `json:"series"`            // one a second
-	Gauges  []Gauge  `json:"gauges,omitempty"`  // of the server's own metrics, as Metrics asked for them
+	Gauges  []Gauge  `json:"gauges,omitempty"`  // metrics of the server that Metrics names
 }
 
-// Pattern says who gets an event.
+// Pattern names the receivers of an event.
 type Pattern string
 
 // The patterns of a run.
 const (
-	Broadcast Pattern = "broadcast" // every connection
-	PerUser   Pattern = "per-user"  // the connections of one user, in turn
+	Broadcast Pattern = "broadcast" // all connections
+	PerUser   Pattern = "per-user"  // the connections of one user; users take turns
 )
 
-// Connects is how the connections came about.
+// Connects counts the connections that were opened.
 type Connects struct {
 	Opened    int           `json:"opened"`
 	Failed    int           `json:"failed"`
 	Error     string        `json:"error,omitempty"` // the first failure
 	Took      time.Duration `json:"took_ns"`
 	PerSecond float64       `json:"per_second"`
-	// Reconnects are those after a connection was lost or cut.
+	// Reconnects are those after a connection had ended.
 	Reconnects int `json:"reconnects"`
 }
 
 // Verdict compares what each client received with what was published for it.
 type Verdict struct {
-	Expected  int `json:"expected"` // deliveries that were due
+	Expected  int `json:"expected"` // deliveries that were to be made
 	Delivered int `json:"delivered"`
-	Lost      int `json:"lost"` // due and never received, nor covered by an announced gap
+	Lost      int `json:"lost"` // expected and never received, and not covered by an announced gap
 	Repeated  int `json:"repeated"`
 	Reordered int `json:"reordered"`
 	Foreign   int `json:"foreign"` // meant for another user
@@ -64,7 +63,7 @@ type Verdict struct {
 	First []string `json:"first,omitempty"`
 }
 
-// OK reports that every client has what was published for it: once, in order.
+// OK reports whether every client received what was published for it, once and in order.
 func (v Verdict) OK() bool {
 	return v.Lost == 0 && v.Repeated == 0 && v.Reordered == 0 && v.Foreign == 0
 }
@@ -78,17 +77,17 @@ type Latency struct {
 	Buckets []Bucket                 `json:"buckets,omitempty"`
 }
 
-// Delivery is how long all deliveries of a run took, to the last receipt.
+// Delivery is the time of all deliveries of a run, up to the last receipt.
 type Delivery struct {
 	Since     Since         `json:"since"`
-	Took      time.Duration `json:"took_ns"` // 0 when nothing came
+	Took      time.Duration `json:"took_ns"` // 0 when nothing was received
 	PerSecond float64       `json:"per_second"`
 }
 
-// Since is where a Delivery begins.
+// Since names the start of a Delivery.
 type Since string
 
-// A run of one burst has an instant at which all was due.
+// A run of one burst begins at its send time.
 const (
 	BurstDue     Since = "burst due"
 	FirstReceipt Since = "first receipt"
@@ -100,14 +99,14 @@ type Bucket struct {
 	Count int64         `json:"count"`
 }
 
-// Usage is what a process took during the measured phase, read from /proc; of several it is the
-// sum, in which pages that they share count once for each.
+// Usage is the use of resources by a process during the measured phase, read from /proc. That of
+// several is the sum, in which shared pages count once for each.
 type Usage struct {
 	PID            int           `json:"pid"`
 	Name           string        `json:"name"`
 	CPU            time.Duration `json:"cpu_ns"`
 	CPUPerDelivery time.Duration `json:"cpu_per_delivery_ns"`
-	ConnectCPU     time.Duration `json:"connect_cpu_ns"` // before that phase, while the connections were opened
+	ConnectCPU     time.Duration `json:"connect_cpu_ns"` // before that phase, while connections were opened
 	CPUPerConnect  time.Duration `json:"cpu_per_connect_ns"`
 	RSSBefore      int64         `json:"rss_before"` // bytes, before the connections were opened
 	RSSIdle        int64         `json:"rss_idle"`   // once they were open

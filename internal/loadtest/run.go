@@ -3,99 +3,88 @@ package loadtest
 import (
 	"cmp"
 	"context"
+	cryptorand "crypto/rand"
+	"encoding/hex"
 	"maps"
 	"os"
-	"strconv"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// bench is one run: clients, a publisher, and what is measured of both.
+// bench is one run: clients, a publisher, and the measurements of both.
 type bench struct {
-	opts   Options
-	crowd  crowd
-	pub    *publisher
-	meter  *meter
-	result Result
-	began  time.Time // of the measured phase
+	opts    Options
+	clients clients
+	pub     *publisher
+	usage   *usageMeter
+	result  Result
+	began   time.Time // of the measured phase
 }
 
-// run plays a scenario. The context that play gets ends with ctx, and when the run cannot go
-// on; its cause says why.
-func run(ctx context.Context, scenario string, opts Options, play func(*bench, context.Context) error) (Result, error) {
+// run runs a scenario. The scenario's context ends with ctx, and when the run is aborted, with the
+// reason as its cause. No connection is left afterwards.
+func run(ctx context.Context, name string, opts Options, scenario func(context.Context, *bench) error) (Result, error) {
 	opts = opts.withDefaults()
 	if err := opts.check(); err != nil {
 		return Result{}, err
 	}
-	ctx, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
 	b := &bench{opts: opts, result: Result{
-		Scenario: scenario, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
+		Scenario: name, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
 		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Burst: opts.Burst, Payload: opts.Payload, Started: time.Now(),
 	}}
-	watch, err := watchGauges(ctx, opts.Metrics)
+	metrics, err := watchMetrics(ctx, opts.Metrics)
 	if err != nil {
 		return Result{}, err
 	}
-	defer watch.stop()
-	r, err := b.play(ctx, giveUp, play)
+	defer metrics.stop()
+	r, err := b.runScenario(ctx, abort, scenario)
 	if err == nil {
-		r.Gauges = watch.rest(ctx)
+		r.Gauges = metrics.finish(ctx)
 	}
 	return r, err
 }
 
-// play ends with no connection left.
-func (b *bench) play(ctx context.Context, giveUp context.CancelCauseFunc, scenario func(*bench, context.Context) error) (Result, error) {
-	if err := b.prepare(ctx, giveUp); err != nil {
+func (b *bench) runScenario(ctx context.Context, abort func(error), scenario func(context.Context, *bench) error) (_ Result, err error) {
+	id := make([]byte, 4)
+	_, _ = cryptorand.Read(id) // never fails
+	runID := hex.EncodeToString(id)
+	if b.pub, err = newPublisher(b.opts, runID); err != nil {
 		return Result{}, err
 	}
-	defer b.close()
-	if err := scenario(b, ctx); err != nil {
+	defer b.pub.sink.close()
+	if b.clients, err = newClients(ctx, b.opts, runID, abort); err != nil {
+		return Result{}, err
+	}
+	defer b.clients.close()
+	if b.usage, err = newUsageMeter(append(b.clients.pids(), os.Getpid()), b.opts.PIDs); err != nil {
+		return Result{}, err
+	}
+	if err := scenario(ctx, b); err != nil {
 		return Result{}, err
 	}
 	return b.finish(ctx)
 }
 
-// prepare makes what a run needs, or nothing.
-func (b *bench) prepare(ctx context.Context, giveUp func(error)) (err error) {
-	name := newRun()
-	if b.pub, err = newPublisher(b.opts, name); err != nil {
-		return err
-	}
-	if b.crowd, err = newCrowd(ctx, b.opts, name, giveUp); err != nil {
-		b.pub.close()
-		return err
-	}
-	if b.meter, err = newMeter(append(b.crowd.pids(), os.Getpid()), b.opts.PIDs); err != nil {
-		b.close()
-	}
-	return err
-}
-
-// connect opens all clients and begins to measure.
+// connect opens all clients and starts the measured phase.
 func (b *bench) connect(ctx context.Context) error {
 	opened := make(chan error, 1)
 	go func() {
-		connects, err := b.crowd.openAll(ctx)
+		connects, err := b.clients.openAll(ctx)
 		b.result.Connect = connects
 		opened <- err
 	}()
-	if err := b.watch(ctx, "connecting", opened); err != nil {
+	if err := b.sampleUntil(ctx, "connecting", opened); err != nil {
 		return err
 	}
-	b.settleMemory()
-	b.meter.idle()
+	time.Sleep(500 * time.Millisecond) // a server releases the buffers of the connects
+	b.usage.connected()
 	b.began = time.Now()
 	return nil
 }
 
-// settleMemory gives a server a moment to be done with what connecting took.
-func (b *bench) settleMemory() { time.Sleep(500 * time.Millisecond) }
-
-// watch reports every second until done tells.
-func (b *bench) watch(ctx context.Context, phase string, done <-chan error) error {
+// sampleUntil samples every second until done receives.
+func (b *bench) sampleUntil(ctx context.Context, phase string, done <-chan error) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -108,9 +97,9 @@ func (b *bench) watch(ctx context.Context, phase string, done <-chan error) erro
 	}
 }
 
-// sample adds to the series. What fails it ends the run, which tells of it.
+// sample adds to the series. An error of the clients ends the run elsewhere.
 func (b *bench) sample(ctx context.Context, phase string) {
-	connected, second, err := b.crowd.sample(ctx)
+	connected, second, err := b.clients.sample(ctx)
 	if err != nil {
 		return
 	}
@@ -127,31 +116,29 @@ func (b *bench) sample(ctx context.Context, phase string) {
 	b.opts.Progress(phase, s)
 }
 
-// publish sends n events while the run is watched.
+// publish sends n events and samples the run.
 func (b *bench) publish(ctx context.Context, phase string, n int) error {
 	sent := make(chan error, 1)
 	go func() { sent <- b.pub.send(ctx, n) }()
-	return cmp.Or(b.watch(ctx, phase, sent), context.Cause(ctx))
+	return cmp.Or(b.sampleUntil(ctx, phase, sent), context.Cause(ctx))
 }
 
-// settle waits until every client is level with what was published, or bounded by Settle,
-// and returns when the last one was; the zero time says that not all were.
-func (b *bench) settle(run context.Context) (level time.Time, err error) {
-	ctx, cancel := context.WithTimeout(run, b.opts.Settle)
+// waitUntilCaughtUp blocks until every client has received what was published, at most for Settle.
+// It returns the time of the last one, or the zero time if not all did.
+func (b *bench) waitUntilCaughtUp(ctx context.Context) (last time.Time, err error) {
+	bounded, cancel := context.WithTimeout(ctx, b.opts.Settle)
 	defer cancel()
-	reached := b.crowd.aim(ctx, b.published())
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
+	reached := b.clients.setTarget(bounded, b.published())
+	done := make(chan error, 1)
+	go func() {
 		select {
-		case level := <-reached:
-			return level, nil
-		case <-ctx.Done():
-			return time.Time{}, context.Cause(run)
-		case <-tick.C:
-			b.sample(run, "settling")
+		case last = <-reached:
+		case <-bounded.Done():
 		}
-	}
+		done <- context.Cause(ctx)
+	}()
+	err = b.sampleUntil(ctx, "settling", done)
+	return last, err
 }
 
 func (b *bench) published() map[string]int {
@@ -160,78 +147,37 @@ func (b *bench) published() map[string]int {
 	return maps.Clone(b.pub.numbers)
 }
 
-// finish ends the run and fills in what was measured.
+// finish ends the run and fills in the measurements.
 func (b *bench) finish(ctx context.Context) (Result, error) {
 	r := &b.result
 	r.Took = time.Since(b.began)
 	b.sample(ctx, "done")
-	b.meter.end()
-	h, err := b.crowd.finish(ctx, b.published())
+	b.usage.finish()
+	received, err := b.clients.finish(ctx, b.published())
 	if err != nil {
 		return Result{}, err
 	}
 	r.Published = b.pub.published
-	r.Verdict = h.verdict()
-	r.Connect.Reconnects = h.Reconnects
-	r.Latency, r.WireBytes = newLatency(h.Latency.Histogram), h.Bytes
+	r.Verdict = received.fullVerdict()
+	r.Connect.Reconnects = received.Reconnects
+	r.Latency, r.WireBytes = newLatency(received.Latency.Histogram), received.Bytes
 	if b.opts.Burst > 1 {
-		r.Delivery = b.delivery(h)
+		r.Delivery = b.delivery(received)
 	}
-	r.Self, r.Servers = b.meter.usages(int64(b.opts.Conns), r.Latency.Count)
+	r.Self, r.Servers = b.usage.results(int64(b.opts.Conns), r.Latency.Count)
 	return *r, nil
 }
 
-// delivery tells how fast the bursts were delivered. With several bursts it tells of the time
-// between them too.
-func (b *bench) delivery(h harvest) Delivery {
-	d, from := Delivery{Since: FirstReceipt}, h.First
+// delivery returns how fast the bursts were delivered. With several bursts it includes the time
+// between them.
+func (b *bench) delivery(received ClientsResult) Delivery {
+	d, from := Delivery{Since: FirstReceipt}, received.First
 	if b.pub.bursts == 1 {
 		d.Since, from = BurstDue, b.pub.began.UnixNano()
 	}
-	if d.Took = time.Duration(h.Last - from); h.Last == 0 || d.Took <= 0 {
+	if d.Took = time.Duration(received.Last - from); received.Last == 0 || d.Took <= 0 {
 		return Delivery{Since: d.Since}
 	}
-	d.PerSecond = float64(h.Verdict.Delivered) / d.Took.Seconds()
+	d.PerSecond = float64(received.Verdict.Delivered) / d.Took.Seconds()
 	return d
-}
-
-func (b *bench) close() {
-	b.pub.close()
-	b.crowd.close()
-}
-
-// percentiles are those that a result tells.
-var percentiles = []float64{50, 90, 99, 99.9}
-
-func newLatency(h *hdrhistogram.Histogram) Latency {
-	l := Latency{Count: h.TotalCount(), At: map[string]time.Duration{}}
-	if l.Count == 0 {
-		return l
-	}
-	l.Mean, l.Max = time.Duration(h.Mean()), time.Duration(h.Max())
-	for _, p := range percentiles {
-		l.At[strconv.FormatFloat(p, 'f', -1, 64)] = time.Duration(h.ValueAtQuantile(p))
-	}
-	l.Buckets = buckets(h)
-	return l
-}
-
-// buckets folds the histogram into eight a doubling: enough for a plot.
-func buckets(h *hdrhistogram.Histogram) (out []Bucket) {
-	upTo := time.Microsecond
-	var count int64
-	for _, bar := range h.Distribution() {
-		for time.Duration(bar.To) > upTo {
-			if count > 0 || len(out) > 0 {
-				out = append(out, Bucket{upTo, count})
-			}
-			upTo, count = upTo+max(upTo/8, 1), 0
-		}
-		count += bar.Count
-	}
-	out = append(out, Bucket{upTo, count})
-	for len(out) > 0 && out[len(out)-1].Count == 0 {
-		out = out[:len(out)-1]
-	}
-	return out
 }

@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// ServerCmd runs the server under test, so that a soak can kill it. A nil ServerCmd does
-// nothing.
+// ServerCmd runs the server under test, so that a soak can kill it. A nil ServerCmd does nothing.
 type ServerCmd struct {
-	// Command is split at spaces; no shell is asked.
+	// Command is split at spaces, without a shell.
 	Command string
 
 	mu    sync.Mutex
@@ -24,31 +23,31 @@ type ServerCmd struct {
 	ended chan error
 }
 
-// startTimeout bounds the wait until a started server takes connections.
+// startTimeout bounds the wait until a started server accepts connections.
 const startTimeout = 30 * time.Second
 
-// Start runs the command and blocks until the host of feedURL takes connections.
+// Start runs the command and blocks until the host of feedURL accepts connections.
 func (s *ServerCmd) Start(ctx context.Context, feedURL string) error {
 	words := strings.Fields(s.Command)
 	if len(words) == 0 {
-		return describe(errors.New("the command is empty"))
+		return serverCmdError(errors.New("the command is empty"))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cmd = exec.Command(words[0], words[1:]...) // not of ctx: it is stopped in order, or killed
+	s.cmd = exec.Command(words[0], words[1:]...) // not of ctx: Stop kills it
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	if err := s.cmd.Start(); err != nil {
-		return describe(err)
+		return serverCmdError(err)
 	}
 	s.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(s.cmd, s.ended)
-	return s.awaitUp(ctx, feedURL)
+	return s.waitUntilUp(ctx, feedURL)
 }
 
-func (s *ServerCmd) awaitUp(ctx context.Context, feedURL string) error {
+func (s *ServerCmd) waitUntilUp(ctx context.Context, feedURL string) error {
 	u, err := url.Parse(strings.ReplaceAll(feedURL, "{user}", "USER"))
 	if err != nil {
-		return describe(err)
+		return serverCmdError(err)
 	}
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline) && ctx.Err() == nil; {
 		if c, err := net.DialTimeout("tcp", u.Host, time.Second); err == nil {
@@ -57,11 +56,11 @@ func (s *ServerCmd) awaitUp(ctx context.Context, feedURL string) error {
 		select {
 		case err := <-s.ended:
 			s.ended <- err
-			return describe(fmt.Errorf("it ended (%w): %s", err, s.out.String()))
+			return serverCmdError(fmt.Errorf("it ended (%w): %s", err, s.out.String()))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return describe(errors.Join(fmt.Errorf("%s took no connection for %s", u.Host, startTimeout), ctx.Err()))
+	return serverCmdError(errors.Join(fmt.Errorf("%s accepted no connection for %s", u.Host, startTimeout), ctx.Err()))
 }
 
 // Stop kills the server and waits for its end.
@@ -70,13 +69,13 @@ func (s *ServerCmd) Stop() {
 	defer s.mu.Unlock()
 	if s.cmd != nil && s.cmd.Process != nil {
 		_ = s.cmd.Process.Kill() // fails when it has ended already
-		<-s.ended                //nolint:errcheck // that it was killed, which is what was wanted
+		<-s.ended                //nolint:errcheck // it was killed
 		s.cmd = nil
 	}
 }
 
-// killAgain kills and starts the server until ctx ends, and leaves it running.
-func (s *ServerCmd) killAgain(ctx context.Context, every time.Duration, feedURL string) error {
+// killRepeatedly kills and starts the server until ctx ends, and leaves it running.
+func (s *ServerCmd) killRepeatedly(ctx context.Context, every time.Duration, feedURL string) error {
 	if s == nil || every <= 0 {
 		return nil
 	}
@@ -92,3 +91,5 @@ func (s *ServerCmd) killAgain(ctx context.Context, every time.Duration, feedURL 
 		}
 	}
 }
+
+func serverCmdError(err error) error { return fmt.Errorf("the server of --server-cmd: %w", err) }

@@ -7,37 +7,37 @@ import (
 	"time"
 )
 
-// PublishTarget says where events are published. In each template {user} becomes the user
-// and {payload} the data.
+// PublishTarget is the address that events are published to. In each template {user} becomes the
+// user and {payload} the data.
 type PublishTarget struct {
-	// URL is http(s)://… for a POST an event, or nats://… for JetStream.
+	// URL is http(s)://… for a POST per event, or nats://… for JetStream.
 	URL string
-	// Body is the POST's; the payload alone when empty. ContentType goes with it.
+	// Body is that of the POST; the payload alone when empty. ContentType is its type.
 	Body, ContentType string
 	Headers           []string
-	// Arrays says that a POST may hold a JSON array of bodies and is answered with an array, as
-	// Tidemark's /publish does it: at most 1000 of them, and 1 MiB. Bursts go so.
+	// Arrays says that a POST may have a JSON array of bodies and is answered with an array, as by
+	// Tidemark's /publish: at most 1000 of them, and 1 MiB. It is used for bursts.
 	Arrays bool
-	// Subject is for NATS, such as notifications.user.{user}.
+	// Subject is that of NATS, such as notifications.user.{user}.
 	Subject string
 }
 
-// message is an event on its way.
+// message is an event to publish.
 type message struct {
 	key, payload string
 	n            int    // its number
-	id           string // the same in each repeat, by which a server knows it again
+	id           string // the same in each attempt, by which a server finds duplicates
 }
 
 // sink publishes events.
 type sink interface {
-	// batches cuts a burst into what one publish takes.
+	// batches splits a burst into what one publish can have.
 	batches(burst []message) [][]message
-	// publish sends a batch in its order, and returns when all of it is acknowledged.
+	// publish sends a batch in its order and returns when all of it is acknowledged.
 	publish(ctx context.Context, batch []message) error
-	// mayRepeat tells why a batch must not be sent again that was first sent at a time, and
-	// which may be stored in part.
-	mayRepeat(ctx context.Context, batch []message, first time.Time) error
+	// checkRepeat returns an error if a batch that may be stored in part must not be sent again;
+	// first is the time of the first attempt.
+	checkRepeat(ctx context.Context, batch []message, first time.Time) error
 	close()
 }
 
@@ -51,12 +51,12 @@ func newSink(o Options) (sink, error) {
 	return nil, fmt.Errorf("--publish %q: want http://… or nats://…", o.Publish.URL)
 }
 
-// refusedError is an answer that a repeat would not change.
+// refusedError is an answer that a retry would not change.
 type refusedError struct{ error }
 
-// cut makes batches of at most so many messages and bytes, but of one message at least. Where
-// apart says so, two messages do not share a batch.
-func cut(burst []message, most, mostBytes int, size func(message) int, apart func(a, b message) bool) (batches [][]message) {
+// splitBatches makes batches of at most that many messages and bytes, but of one message at least.
+// Two neighbours for which apart returns true do not share a batch.
+func splitBatches(burst []message, most, mostBytes int, size func(message) int, apart func(a, b message) bool) (batches [][]message) {
 	from, bytes := 0, 0
 	for i, m := range burst {
 		if i > from && (i-from == most || bytes+size(m) > mostBytes || apart(burst[i-1], m)) {
@@ -68,22 +68,22 @@ func cut(burst []message, most, mostBytes int, size func(message) int, apart fun
 	return append(batches, burst[from:])
 }
 
-// order compares what is acknowledged with the numbers. A burst that failed in its middle may
-// be stored in part, and what is missing would come after it when it is repeated: then the run
-// has failed, as its clients would be right to receive it so.
-type order map[string]place
+// storedOrder compares the stored order with the numbers. A burst that failed in its middle may be
+// stored in part, and a retry would store the rest behind it. Then the run has failed, because its
+// clients correctly receive that order.
+type storedOrder map[string]storedAt
 
-type place struct {
+type storedAt struct {
 	stream string
 	seq    uint64
 	n      int
 }
 
-func (o order) check(m message, stream string, seq uint64) error {
+func (o storedOrder) check(m message, stream string, seq uint64) error {
 	last := o[m.key]
-	o[m.key] = place{stream, seq, m.n}
+	o[m.key] = storedAt{stream, seq, m.n}
 	if last.stream == stream && seq <= last.seq {
-		return refusedError{fmt.Errorf("%s has it at %d and event %d at %d: a burst was cut in its middle, and could not be completed in its order", stream, seq, last.n, last.seq)}
+		return refusedError{fmt.Errorf("%s has it at %d and event %d at %d: a burst was stored in part, and could not be completed in its order", stream, seq, last.n, last.seq)}
 	}
 	return nil
 }

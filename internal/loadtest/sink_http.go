@@ -12,27 +12,26 @@ import (
 	"time"
 )
 
-// What Tidemark's /publish takes unless it is told otherwise.
+// The limits of Tidemark's /publish, unless configured otherwise.
 const (
-	mostInArray    = 1000
-	mostArrayBytes = 1 << 20
+	maxArrayEvents = 1000
+	maxArrayBytes  = 1 << 20
 )
 
-// mostAnswer bounds what is read of an answer; mostShown what an error tells of it.
 const (
-	mostAnswer = 1 << 20
-	mostShown  = 300
+	maxAnswerBytes = 1 << 20 // of an answer that are read
+	maxShownBytes  = 300     // of it in an error
 )
 
 type httpSink struct {
 	t      PublishTarget
 	client *http.Client
 	arrays bool // a POST holds an array of bodies
-	mixed  bool // of several users
+	mixed  bool // an array may have several users
 }
 
 func newHTTPSink(t PublishTarget, burst int) *httpSink {
-	around := append([]string{t.URL}, t.Headers...) // of the body, which there is once for an array
+	around := append([]string{t.URL}, t.Headers...) // what an array has once
 	has := func(name string) bool {
 		return slices.ContainsFunc(around, func(s string) bool { return strings.Contains(s, name) })
 	}
@@ -49,10 +48,10 @@ func (h *httpSink) batches(burst []message) [][]message {
 		return slices.Collect(slices.Chunk(burst, 1))
 	}
 	size := func(m message) int { return len(h.body(m)) + len("[],") }
-	return cut(burst, mostInArray, mostArrayBytes, size, func(a, b message) bool { return !h.mixed && a.key != b.key })
+	return splitBatches(burst, maxArrayEvents, maxArrayBytes, size, func(a, b message) bool { return !h.mixed && a.key != b.key })
 }
 
-func (h *httpSink) mayRepeat(context.Context, []message, time.Time) error { return nil }
+func (h *httpSink) checkRepeat(context.Context, []message, time.Time) error { return nil }
 
 func (h *httpSink) publish(ctx context.Context, batch []message) error {
 	if !h.arrays {
@@ -67,10 +66,10 @@ func (h *httpSink) publish(ctx context.Context, batch []message) error {
 	if err != nil {
 		return err
 	}
-	return checkAnswers(batch, answer)
+	return checkResults(batch, answer)
 }
 
-func fill(template string, m message) string {
+func expandMessage(template string, m message) string {
 	return strings.NewReplacer("{user}", m.key, "{payload}", m.payload).Replace(template)
 }
 
@@ -78,21 +77,21 @@ func (h *httpSink) body(m message) string {
 	if h.t.Body == "" {
 		return m.payload
 	}
-	return fill(h.t.Body, m)
+	return expandMessage(h.t.Body, m)
 }
 
-// post sends a body with the id of a message, from which the server makes those of an array.
+// post sends a body with the id of a message, from which the server derives those of an array.
 func (h *httpSink) post(ctx context.Context, m message, body string) (answer []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fill(h.t.URL, m), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, expandMessage(h.t.URL, m), strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Idempotency-Key", m.id) // a repeat after an answer that was lost is no second event
+	req.Header.Set("Idempotency-Key", m.id) // a retry after a lost answer is not a second event
 	if h.t.ContentType != "" {
 		req.Header.Set("Content-Type", h.t.ContentType)
 	}
 	for _, line := range h.t.Headers {
-		name, value, _ := strings.Cut(fill(line, m), ":")
+		name, value, _ := strings.Cut(expandMessage(line, m), ":")
 		req.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	resp, err := h.client.Do(req)
@@ -100,40 +99,40 @@ func (h *httpSink) post(ctx context.Context, m message, body string) (answer []b
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	// It is read to its end, without which the next POST would need another connection.
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, mostAnswer))
+	// The answer is read to its end: the next POST would need another connection otherwise.
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes))
 	if resp.StatusCode < 300 {
 		return answer, err
 	}
-	err = fmt.Errorf("the server answered %s: %s", resp.Status, shown(answer))
+	err = fmt.Errorf("the server answered %s: %s", resp.Status, excerpt(answer))
 	if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
 		err = refusedError{err}
 	}
 	return nil, err
 }
 
-func shown(answer []byte) string {
-	return strings.TrimSpace(string(answer[:min(len(answer), mostShown)]))
+func excerpt(answer []byte) string {
+	return strings.TrimSpace(string(answer[:min(len(answer), maxShownBytes)]))
 }
 
-// checkAnswers holds that each event of an array is stored, and in its order.
-func checkAnswers(batch []message, answer []byte) error {
+// checkResults returns an error unless all events of an array are stored, in order.
+func checkResults(batch []message, answer []byte) error {
 	var results []struct {
 		Stream string `json:"stream"`
 		Seq    uint64 `json:"seq"`
 		Error  string `json:"error"`
 	}
 	if err := json.Unmarshal(answer, &results); err != nil || len(results) != len(batch) {
-		return refusedError{fmt.Errorf("the answer is no array of %d results: %s", len(batch), shown(answer))}
+		return refusedError{fmt.Errorf("the answer is not an array of %d results: %s", len(batch), excerpt(answer))}
 	}
-	stored := order{}
+	stored := storedOrder{}
 	for i, r := range results {
 		var err error
 		switch {
 		case r.Error != "":
 			err = errors.New(r.Error)
 		case r.Seq == 0:
-			err = refusedError{errors.New("the answer does not tell its place in the stream")}
+			err = refusedError{errors.New("the answer has no sequence")}
 		default:
 			err = stored.check(batch[i], r.Stream, r.Seq)
 		}
@@ -144,7 +143,7 @@ func checkAnswers(batch []message, answer []byte) error {
 	return nil
 }
 
-// eventError says which event of a batch an error is about.
+// eventError adds the event of a batch to an error.
 func eventError(m message, err error) error {
 	return fmt.Errorf("event %d for %s: %w", m.n, m.key, err)
 }

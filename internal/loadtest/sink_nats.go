@@ -10,11 +10,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What is on its way to a stream at once: far below the 100,000 messages and 128 MiB that a
-// server has room for (nats-server 2.15, max_buffered_msgs), beyond which it refuses some.
+// The unacknowledged messages of a stream: far below the 100,000 messages and 128 MiB that a server
+// buffers (nats-server 2.15, max_buffered_msgs), beyond which it rejects some.
 const (
-	mostUnacked      = 4096
-	mostUnackedBytes = 16 << 20
+	maxUnacked      = 4096
+	maxUnackedBytes = 16 << 20
 )
 
 type natsSink struct {
@@ -26,11 +26,11 @@ type natsSink struct {
 func newNATSSink(o Options) (sink, error) {
 	t := o.Publish
 	if t.Subject == "" {
-		return nil, errors.New("--publish-subject is needed to publish to NATS, such as notifications.user.{user}")
+		return nil, errors.New("publishing to NATS needs --publish-subject, such as notifications.user.{user}")
 	}
 	options := []nats.Option{nats.Name("tidemark bench"), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond)}
 	if o.Burst > 1 {
-		// What is kept until the connection is back would overtake what was lost with it.
+		// Messages that are buffered until the reconnect would overtake those that were lost.
 		options = append(options, nats.ReconnectBufSize(-1))
 	}
 	nc, err := nats.Connect(t.URL, options...)
@@ -39,14 +39,14 @@ func newNATSSink(o Options) (sink, error) {
 	}
 	if most := nc.MaxPayload(); int64(o.Payload) > most {
 		nc.Close()
-		return nil, fmt.Errorf("--payload %d: %s takes %d bytes with the headers (max_payload)", o.Payload, t.URL, most)
+		return nil, fmt.Errorf("--payload %d: %s accepts %d bytes with the headers (max_payload)", o.Payload, t.URL, most)
 	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(mostUnacked), jetstream.WithPublishAsyncTimeout(tryFor))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(maxUnacked), jetstream.WithPublishAsyncTimeout(attemptTimeout))
 	return &natsSink{nc, js, t.Subject}, err
 }
 
 func (n *natsSink) batches(burst []message) [][]message {
-	return cut(burst, mostUnacked, mostUnackedBytes, func(m message) int { return len(m.payload) }, func(message, message) bool { return false })
+	return splitBatches(burst, maxUnacked, maxUnackedBytes, func(m message) int { return len(m.payload) }, func(message, message) bool { return false })
 }
 
 func (n *natsSink) publish(ctx context.Context, batch []message) error {
@@ -58,15 +58,15 @@ func (n *natsSink) publish(ctx context.Context, batch []message) error {
 	return n.explain(subject, err)
 }
 
-// publishAll awaits the acknowledgements of a batch once all of it is sent.
+// publishAll waits for the acknowledgements of a batch after all of it is sent.
 func (n *natsSink) publishAll(ctx context.Context, batch []message) error {
 	futures, err := n.sendAll(batch)
-	stored := order{}
+	stored := storedOrder{}
 	for i, future := range futures {
 		m := batch[i]
 		select {
 		case ack := <-future.Ok():
-			// What is acknowledged, and in the wrong order, no repeat can change.
+			// A retry cannot change the order of stored messages.
 			if err := stored.check(m, ack.Stream, ack.Sequence); err != nil {
 				return eventError(m, err)
 			}
@@ -81,8 +81,8 @@ func (n *natsSink) publishAll(ctx context.Context, batch []message) error {
 	return err
 }
 
-// sendAll stops at the first event that cannot be sent, as the next must not overtake it. What
-// was sent before stays with the connection, so another one ends it too.
+// sendAll stops at the first event that cannot be sent, because the next must not overtake it. It
+// also stops after a reconnect, in which events that were sent before may be lost.
 func (n *natsSink) sendAll(batch []message) (futures []jetstream.PubAckFuture, err error) {
 	connection := n.nc.Stats().Reconnects
 	for _, m := range batch {
@@ -91,7 +91,7 @@ func (n *natsSink) sendAll(batch []message) (futures []jetstream.PubAckFuture, e
 		}
 		subject := expandUser(n.subject, m.key)
 		future, err := n.js.PublishAsync(subject, []byte(m.payload), jetstream.WithMsgID(m.id),
-			jetstream.WithRetryAttempts(0), jetstream.WithStallWait(tryFor))
+			jetstream.WithRetryAttempts(0), jetstream.WithStallWait(attemptTimeout))
 		if err != nil {
 			return futures, eventError(m, n.explain(subject, err))
 		}
@@ -103,16 +103,16 @@ func (n *natsSink) sendAll(batch []message) (futures []jetstream.PubAckFuture, e
 func (n *natsSink) explain(subject string, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		return refusedError{fmt.Errorf("the server takes %d bytes with the headers (max_payload): %w", n.nc.MaxPayload(), err)}
+		return refusedError{fmt.Errorf("the server accepts %d bytes with the headers (max_payload): %w", n.nc.MaxPayload(), err)}
 	case n.nc.IsConnected() && (errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders)):
-		return fmt.Errorf("no stream takes %s: %w", subject, err)
+		return fmt.Errorf("no stream has the subject %s: %w", subject, err)
 	}
 	return err
 }
 
-// mayRepeat asks for how long the stream knows a burst again. That of a single event is as good
-// as always long enough, and asking would hold up its repeat.
-func (n *natsSink) mayRepeat(ctx context.Context, batch []message, first time.Time) error {
+// checkRepeat compares the stream's duplicate window with the time of a burst. A single event is
+// nearly always within it, and a request would delay its retry.
+func (n *natsSink) checkRepeat(ctx context.Context, batch []message, first time.Time) error {
 	if len(batch) == 1 {
 		return nil
 	}
@@ -125,14 +125,14 @@ func (n *natsSink) mayRepeat(ctx context.Context, batch []message, first time.Ti
 		stream, err = n.js.Stream(ctx, name)
 	}
 	if err != nil {
-		return fmt.Errorf("asking whether the burst may be repeated: %w", err)
+		return fmt.Errorf("reading the duplicate window, to repeat a burst: %w", err)
 	}
-	if window := stream.CachedInfo().Config.Duplicates; time.Since(first)+tryFor > window {
+	if window := stream.CachedInfo().Config.Duplicates; time.Since(first)+attemptTimeout > window {
 		return refusedError{fmt.Errorf("a burst failed and must not be repeated: the duplicate window of %s is %v, so it might be stored twice", name, window)}
 	}
 	return nil
 }
 
-// close ends the asynchronous publisher too. Its own CleanupPublisher would leave a goroutine
-// behind if it were called right after the first publish (nats.go 1.55).
+// close also ends the asynchronous publisher. Its own CleanupPublisher leaks a goroutine if it is
+// called right after the first publish (nats.go 1.55).
 func (n *natsSink) close() { n.nc.Close() }

@@ -7,10 +7,10 @@ import (
 
 // tally compares what one client receives with the numbers 1, 2, 3… of its key.
 type tally struct {
-	next    int      // the number that is due
-	missing []span   // numbers that were skipped, and may still come out of order
-	got     int      // deliveries, repeats left out
-	gapped  bool     // the server announced a gap: what is skipped next is not lost
+	next    int      // the expected number
+	missing []span   // numbers that were skipped, and may still arrive out of order
+	got     int      // deliveries, without repeats
+	gapped  bool     // the server announced a gap: numbers that are skipped next are not lost
 	counts  counters // of this client
 }
 
@@ -18,7 +18,7 @@ type span struct{ from, to int } // both included
 
 type counters struct{ repeated, reordered, foreign, gaps, excused int }
 
-// add takes one received number.
+// add counts one received number.
 func (t *tally) add(n int) {
 	switch {
 	case n >= t.next:
@@ -27,7 +27,7 @@ func (t *tally) add(n int) {
 		}
 		t.next, t.gapped = n+1, false
 		t.got++
-	case t.late(n):
+	case t.takeMissing(n):
 		t.counts.reordered++
 		t.got++
 	default:
@@ -43,8 +43,8 @@ func (t *tally) skip(s span) {
 	t.missing = append(t.missing, s)
 }
 
-// late takes a number out of what is missing.
-func (t *tally) late(n int) bool {
+// takeMissing removes a number from the missing ones and reports whether it was among them.
+func (t *tally) takeMissing(n int) bool {
 	i := slices.IndexFunc(t.missing, func(s span) bool { return s.from <= n && n <= s.to })
 	if i < 0 {
 		return false
@@ -61,14 +61,14 @@ func (t *tally) late(n int) bool {
 	return true
 }
 
-// gap takes the server's word that something cannot be redelivered.
+// gap counts an announced gap: events that the server cannot deliver.
 func (t *tally) gap() {
 	t.counts.gaps++
 	t.gapped = true
 }
 
-// close counts what is missing once published numbers were published.
-func (t *tally) close(published int) (lost int) {
+// countLost returns how many of the published numbers are missing.
+func (t *tally) countLost(published int) (lost int) {
 	if t.next <= published {
 		t.skip(span{t.next, published})
 		t.next = published + 1
@@ -79,10 +79,10 @@ func (t *tally) close(published int) (lost int) {
 	return lost
 }
 
-// judge adds a client to the verdict of a run, and tells its violations in a sentence; there
-// is none when all is well.
-func (v *Verdict) judge(name string, t *tally, published int) string {
-	lost := t.close(published)
+// addClient adds a client to the verdict of a run. It returns the client's violations as a sentence,
+// or nothing.
+func (v *Verdict) addClient(name string, t *tally, published int) string {
+	lost := t.countLost(published)
 	own := Verdict{
 		Expected: published - t.counts.excused, Delivered: t.got, Lost: lost, Repeated: t.counts.repeated,
 		Reordered: t.counts.reordered, Foreign: t.counts.foreign, Gaps: t.counts.gaps,
@@ -94,7 +94,7 @@ func (v *Verdict) judge(name string, t *tally, published int) string {
 	return sentence(name, t, lost, published)
 }
 
-// add sums up; sentences stay where they are.
+// add sums up the counts, not the sentences.
 func (v *Verdict) add(o Verdict) {
 	v.Expected += o.Expected
 	v.Delivered += o.Delivered

@@ -1,71 +1,78 @@
 package loadtest
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
-// clockTick is the unit of /proc/PID/stat: USER_HZ, which is 100 on every Linux there is.
-const clockTick = 10 * time.Millisecond
+// usageMeter measures processes: the load generator's own, and servers. Without /proc it measures
+// only servers, and fails for those.
+type usageMeter struct{ self, servers []Usage }
 
-// meter follows what processes take: the stand's own, and the servers. Without /proc it tells
-// nothing of the stand.
-type meter struct{ stand, servers []Usage }
-
-// newMeter looks at the processes before the connections are opened. A PID that cannot be
-// read is an error, as a figure that is silently missing would be taken for zero.
-func newMeter(stand, servers []int) (m *meter, err error) {
-	m = &meter{}
-	if _, err := os.Stat(procFile(os.Getpid(), "stat")); err == nil {
-		if m.stand, err = firstLook(stand); err != nil {
+// newUsageMeter reads the processes before the connections are opened. A PID that cannot be read is
+// an error, because a missing value would be read as zero.
+func newUsageMeter(self, servers []int) (m *usageMeter, err error) {
+	m = &usageMeter{}
+	if _, err := procfs.Self(); err == nil {
+		if m.self, err = readUsages(self); err != nil {
 			return nil, err
 		}
 	}
-	m.servers, err = firstLook(servers)
+	m.servers, err = readUsages(servers)
 	return m, err
 }
 
-func firstLook(pids []int) (usages []Usage, err error) {
+func readUsages(pids []int) (usages []Usage, err error) {
 	for _, pid := range pids {
-		name, err := os.ReadFile(procFile(pid, "comm"))
+		stat, err := readStat(pid)
 		if err != nil {
 			return nil, fmt.Errorf("--pid %d: %w", pid, err)
 		}
-		usages = append(usages, Usage{PID: pid, Name: strings.TrimSpace(string(name)), RSSBefore: rss(pid), ConnectCPU: -cpu(pid)})
+		usages = append(usages, Usage{PID: pid, Name: stat.Comm, RSSBefore: int64(stat.ResidentMemory()), ConnectCPU: -cpu(stat)})
 	}
 	return usages, nil
 }
 
-func procFile(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
+func readStat(pid int) (procfs.ProcStat, error) {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return procfs.ProcStat{}, err
+	}
+	return p.Stat()
+}
 
-func (m *meter) each(look func(*Usage)) {
-	for _, usages := range [][]Usage{m.stand, m.servers} {
+// cpu returns user and system time of all threads.
+func cpu(stat procfs.ProcStat) time.Duration {
+	return time.Duration(stat.CPUTime() * float64(time.Second))
+}
+
+// each updates the usage of each process. One that has ended counts as zero.
+func (m *usageMeter) each(update func(u *Usage, rss int64, cpuTime time.Duration)) {
+	for _, usages := range [][]Usage{m.self, m.servers} {
 		for i := range usages {
-			look(&usages[i])
+			stat, _ := readStat(usages[i].PID)
+			update(&usages[i], int64(stat.ResidentMemory()), cpu(stat))
 		}
 	}
 }
 
-// idle is called once the connections stand.
-func (m *meter) idle() {
-	m.each(func(u *Usage) {
-		now := cpu(u.PID)
-		u.RSSIdle, u.ConnectCPU, u.CPU = rss(u.PID), u.ConnectCPU+now, -now
+// connected is called when the connections are open.
+func (m *usageMeter) connected() {
+	m.each(func(u *Usage, rss int64, now time.Duration) {
+		u.RSSIdle, u.ConnectCPU, u.CPU = rss, u.ConnectCPU+now, -now
 	})
 }
 
-// end is called at the end of the measured phase.
-func (m *meter) end() {
-	m.each(func(u *Usage) { u.RSSAfter, u.CPU = rss(u.PID), u.CPU+cpu(u.PID) })
+// finish is called at the end of the measured phase.
+func (m *usageMeter) finish() {
+	m.each(func(u *Usage, rss int64, now time.Duration) { u.RSSAfter, u.CPU = rss, u.CPU+now })
 }
 
-// usages tells what the stand took, all its processes together, and each server.
-func (m *meter) usages(conns, delivered int64) (self Usage, servers []Usage) {
-	for _, u := range m.stand {
+// results returns the usage of the load generator, the sum of its processes, and of each server.
+func (m *usageMeter) results(conns, delivered int64) (self Usage, servers []Usage) {
+	for _, u := range m.self {
 		self.PID, self.Name = u.PID, u.Name // the last is this process
 		self.CPU += u.CPU
 		self.ConnectCPU += u.ConnectCPU
@@ -80,35 +87,10 @@ func (m *meter) usages(conns, delivered int64) (self Usage, servers []Usage) {
 	return self, servers
 }
 
-// per is u with what was taken divided.
+// per fills in the quotients.
 func (u Usage) per(conns, delivered int64) Usage {
 	u.PerConn = (u.RSSIdle - u.RSSBefore) / conns
 	u.CPUPerConnect = u.ConnectCPU / time.Duration(conns)
 	u.CPUPerDelivery = u.CPU / time.Duration(max(delivered, 1))
 	return u
-}
-
-// cpu is user and system time of all threads.
-func cpu(pid int) time.Duration {
-	stat, _ := os.ReadFile(procFile(pid, "stat"))
-	// The name in parentheses may hold anything, spaces and parentheses too.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(string(fields[11]), 10, 64)
-	system, _ := strconv.ParseInt(string(fields[12]), 10, 64)
-	return time.Duration(user+system) * clockTick
-}
-
-// rss is the resident memory in bytes.
-func rss(pid int) int64 {
-	status, _ := os.ReadFile(procFile(pid, "status"))
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, _ := strconv.ParseInt(fields[0], 10, 64)
-	return kib << 10
 }

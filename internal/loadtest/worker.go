@@ -2,128 +2,174 @@ package loadtest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"net/rpc"
+	"net/rpc/jsonrpc"
 	"sync"
+	"time"
 )
 
-// RunWorker has a part of the connections of a run that another process makes, the one that
-// started this one as its Options.WorkerCommand says: in and out are standard input and output.
-// It blocks until in ends, which it does when the other process is gone, or ctx ends; a read of
-// in may outlive it. Interrupts from the terminal should be ignored by the program, as they
-// reach all processes and the other one decides. An error is of in or ctx; others are told to
-// the run.
+// RunWorker has a part of the connections of a run. The process of the run starts it as its
+// Options.WorkerCommand; in and out are standard input and output, which carry JSON-RPC.
+//
+//   - It blocks until in ends, as it does when the other process is gone, or ctx ends; a read of in
+//     may outlive it.
+//   - Interrupts from the terminal should be ignored by the program: they reach all processes, and
+//     the other one decides.
+//   - An error is of in or ctx; all others are sent to the run.
 func RunWorker(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	requests := make(chan request)
-	go func() { end(readRequests(ctx, in, requests)) }()
-	w := &worker{out: json.NewEncoder(out)}
-	w.serve(ctx, requests)
+	w := &worker{ctx: ctx, aborted: make(chan error, 1)}
+	server := rpc.NewServer()
+	if err := server.RegisterName("Worker", w); err != nil {
+		return err
+	}
+	go func() {
+		server.ServeCodec(jsonrpc.NewServerCodec(workerPipes{in, out, end}))
+		end(errors.New("a request is not JSON-RPC"))
+	}()
+	<-ctx.Done()
+	w.mu.Lock() // when the last call has returned
+	defer w.mu.Unlock()
+	if w.clients != nil {
+		w.clients.close()
+		w.clients = nil
+	}
 	if err := context.Cause(ctx); err != io.EOF {
 		return err
 	}
 	return nil
 }
 
-func readRequests(ctx context.Context, in io.Reader, to chan<- request) error {
-	lines := json.NewDecoder(in)
-	for {
-		var req request
-		if err := lines.Decode(&req); err != nil {
-			return err
-		}
-		select {
-		case to <- req:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+// workerPipes reports the end of the input as soon as it is read: calls wait for it.
+type workerPipes struct {
+	io.Reader
+	io.Writer
+	end context.CancelCauseFunc
 }
 
-// worker is the clients of this process, and what is asked of them.
+func (p workerPipes) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	if err != nil {
+		p.end(err)
+	}
+	return n, err
+}
+
+func (workerPipes) Close() error { return nil }
+
+// worker serves the calls of [workers]. Its methods are those of [clients]; net/rpc needs exported
+// names.
 type worker struct {
-	swarm *swarm // nil before the start
+	ctx     context.Context
+	aborted chan error
 
-	mu  sync.Mutex
-	out *json.Encoder
+	mu      sync.RWMutex // held for reading by a call
+	clients *localClients
 }
 
-// serve answers requests until ctx ends. Each is answered by a goroutine of its own.
-func (w *worker) serve(ctx context.Context, requests <-chan request) {
-	var answering sync.WaitGroup
-	for ctx.Err() == nil {
+type none = struct{}
+
+// StartRequest makes the clients of a worker.
+type StartRequest struct {
+	Options Options   `json:"options"`
+	Part    Partition `json:"part"`
+}
+
+// SampleReply is what a sample returns.
+type SampleReply struct {
+	Connected int        `json:"connected"`
+	Second    *histogram `json:"second"`
+}
+
+// ChurnRequest begins the churn.
+type ChurnRequest struct {
+	PerSecond float64       `json:"per_second"`
+	Absence   time.Duration `json:"absence_ns"`
+}
+
+func (w *worker) with(call func(*localClients) error) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.clients == nil {
+		return errors.New("a call before Start")
+	}
+	return call(w.clients)
+}
+
+func (w *worker) Start(req StartRequest, _ *none) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.clients != nil || req.Part.Of < 1 {
+		return errors.New("Start needs a part, and is called once")
+	}
+	w.clients, err = newLocalClients(req.Options, req.Part, func(err error) {
 		select {
-		case <-ctx.Done():
-		case req := <-requests:
-			if req.Do == toStart {
-				w.send(req.ID, answer{}, w.start(req))
-				continue
-			}
-			answering.Go(func() {
-				a, err := w.answer(ctx, req)
-				w.send(req.ID, a, err)
-			})
+		case w.aborted <- err:
+		default: // an earlier one ends the run
 		}
-	}
-	answering.Wait()
-	if w.swarm != nil {
-		w.swarm.close()
-	}
-}
-
-func (w *worker) start(req request) (err error) {
-	if w.swarm != nil || req.Options == nil || req.Share.Of < 1 {
-		return errors.New("a worker is started once, with options and a share")
-	}
-	w.swarm, err = newSwarm(*req.Options, req.Share, func(err error) { w.send(0, answer{}, err) })
+	})
 	return err
 }
 
-// send writes an answer. That it cannot be written says what the end of the requests says too:
-// nobody waits for it any more.
-func (w *worker) send(id int, a answer, err error) {
-	a.ID = id
-	if err != nil {
-		a.Error = err.Error()
+// Aborted blocks until the run cannot go on here.
+func (w *worker) Aborted(none, *none) error {
+	select {
+	case err := <-w.aborted:
+		return err
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_ = w.out.Encode(a)
 }
 
-func (w *worker) answer(ctx context.Context, req request) (a answer, err error) {
-	s := w.swarm
-	if s == nil {
-		return a, fmt.Errorf("%q was asked for before the start", req.Do)
-	}
-	switch req.Do {
-	case toOpenAll:
-		a.Connects, err = s.openAll(ctx)
-	case toSample:
-		a.Second = &histogram{}
-		a.Connected, a.Second.Histogram, err = s.sample(ctx)
-	case toAim:
+func (w *worker) OpenAll(_ none, reply *Connects) error {
+	return w.with(func(s *localClients) (err error) {
+		*reply, err = s.openAll(w.ctx)
+		return err
+	})
+}
+
+func (w *worker) Sample(_ none, reply *SampleReply) error {
+	return w.with(func(s *localClients) (err error) {
+		reply.Second = &histogram{}
+		reply.Connected, reply.Second.Histogram, err = s.sample(w.ctx)
+		return err
+	})
+}
+
+// SetTarget returns when the target is reached. The processes of a machine have one clock.
+func (w *worker) SetTarget(numbers map[string]int, reached *time.Time) error {
+	return w.with(func(s *localClients) error {
 		select {
-		case a.Level = <-s.aim(ctx, req.Numbers):
-		case <-ctx.Done():
-			err = context.Cause(ctx)
+		case *reached = <-s.setTarget(w.ctx, numbers):
+			return nil
+		case <-w.ctx.Done():
+			return context.Cause(w.ctx)
 		}
-	case toCutAll:
-		err = s.cutAll(ctx)
-	case toReturnAll:
-		err = s.returnAll(ctx)
-	case toChurn:
-		err = s.churn(ctx, req.PerSecond, req.Absence)
-	case toEverybodyBack:
-		err = s.everybodyBack(ctx)
-	case toFinish:
-		a.Harvest = &harvest{}
-		*a.Harvest, err = s.finish(ctx, req.Numbers)
-	default:
-		err = fmt.Errorf("nobody knows how to %q", req.Do)
-	}
-	return a, err
+	})
+}
+
+func (w *worker) DisconnectAll(none, *none) error {
+	return w.with(func(s *localClients) error { return s.disconnectAll(w.ctx) })
+}
+
+func (w *worker) ReconnectAll(none, *none) error {
+	return w.with(func(s *localClients) error { return s.reconnectAll(w.ctx) })
+}
+
+func (w *worker) StartChurn(req ChurnRequest, _ *none) error {
+	return w.with(func(s *localClients) error { return s.startChurn(w.ctx, req.PerSecond, req.Absence) })
+}
+
+func (w *worker) RestoreAll(none, *none) error {
+	return w.with(func(s *localClients) error { return s.restoreAll(w.ctx) })
+}
+
+func (w *worker) Finish(published map[string]int, reply *ClientsResult) error {
+	return w.with(func(s *localClients) (err error) {
+		*reply, err = s.finish(w.ctx, published)
+		return err
+	})
 }

@@ -8,57 +8,46 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// workers are clients that several processes share, each of which has a swarm.
+// workers are clients in several processes, each of which has [localClients].
 type workers struct {
-	opts   Options
-	procs  []*process
-	aiming sync.WaitGroup
+	opts    Options
+	procs   []*process
+	waiting sync.WaitGroup // for targets
 }
 
-// answerWithin bounds the wait for what workers do at once; they may be as busy as the machine.
-const answerWithin = 60 * time.Second
+// answerTimeout bounds the wait for calls that take no time by themselves; the machine may be busy.
+const answerTimeout = 60 * time.Second
 
-func startWorkers(ctx context.Context, opts Options, run string, giveUp func(error)) (*workers, error) {
+func startWorkers(ctx context.Context, opts Options, run string, abort func(error)) (*workers, error) {
 	w := &workers{opts: opts}
 	for i := range opts.Workers {
-		p, err := startProcess(opts.WorkerCommand, share{Run: run, Index: i, Of: opts.Workers}, giveUp)
+		p, err := startProcess(ctx, opts, Partition{Run: run, Index: i, Of: opts.Workers}, abort)
 		if err != nil {
 			w.close()
 			return nil, err
 		}
 		w.procs = append(w.procs, p)
 	}
-	if _, err := w.ask(ctx, answerWithin, request{Do: toStart, Options: &opts}); err != nil {
-		w.close()
-		return nil, err
-	}
 	return w, nil
 }
 
-// ask requests the same of all workers and returns their answers, or the first error.
-func (w *workers) ask(ctx context.Context, within time.Duration, req request) ([]answer, error) {
+// callAll calls a method of all workers at the same time and returns their replies, or the first
+// error.
+func callAll[R any](ctx context.Context, w *workers, timeout time.Duration, method string, args any) ([]R, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	answers := make([]answer, len(w.procs))
-	var asking sync.WaitGroup
+	replies := make([]R, len(w.procs))
+	var calling sync.WaitGroup
 	for i, p := range w.procs {
-		asking.Go(func() {
-			own := req
-			own.Share = p.share
+		calling.Go(func() {
 			var err error
-			if answers[i], err = p.call(ctx, within, own); err != nil {
+			if replies[i], err = call[R](ctx, p, timeout, method, args); err != nil {
 				stop(err)
 			}
 		})
 	}
-	asking.Wait()
-	return answers, context.Cause(ctx)
-}
-
-// tell is ask for what has no answer but that it is done.
-func (w *workers) tell(ctx context.Context, req request) error {
-	_, err := w.ask(ctx, answerWithin, req)
-	return err
+	calling.Wait()
+	return replies, context.Cause(ctx)
 }
 
 func (w *workers) pids() (pids []int) {
@@ -70,75 +59,82 @@ func (w *workers) pids() (pids []int) {
 
 func (w *workers) openAll(ctx context.Context) (all Connects, err error) {
 	start := time.Now()
-	answers, err := w.ask(ctx, w.opts.openWithin()+answerWithin, request{Do: toOpenAll})
-	for _, a := range answers {
-		all.add(a.Connects)
+	replies, err := callAll[Connects](ctx, w, w.opts.openLimit()+answerTimeout, "OpenAll", none{})
+	for _, r := range replies {
+		all.add(r)
 	}
 	return all.within(time.Since(start)), err
 }
 
 func (w *workers) sample(ctx context.Context) (connected int, second *hdrhistogram.Histogram, err error) {
-	answers, err := w.ask(ctx, answerWithin, request{Do: toSample})
+	replies, err := callAll[SampleReply](ctx, w, answerTimeout, "Sample", none{})
 	if err != nil {
 		return 0, nil, err
 	}
 	second = newHistogram()
-	for _, a := range answers {
-		connected += a.Connected
-		second.Merge(a.Second.Histogram)
+	for _, r := range replies {
+		connected += r.Connected
+		second.Merge(r.Second.Histogram)
 	}
 	return connected, second, nil
 }
 
-// aim is reached when the last worker's last client is level.
-func (w *workers) aim(ctx context.Context, numbers map[string]int) <-chan time.Time {
-	level := make(chan time.Time, 1)
-	w.aiming.Go(func() {
-		answers, err := w.ask(ctx, 0, request{Do: toAim, Numbers: numbers})
+func (w *workers) setTarget(ctx context.Context, numbers map[string]int) <-chan time.Time {
+	reached := make(chan time.Time, 1)
+	w.waiting.Go(func() {
+		times, err := callAll[time.Time](ctx, w, 0, "SetTarget", numbers)
 		if err != nil {
 			return // ctx has ended, or the run
 		}
 		var last time.Time
-		for _, a := range answers {
-			if a.Level.After(last) {
-				last = a.Level
+		for _, t := range times {
+			if t.After(last) {
+				last = t
 			}
 		}
-		level <- last
+		reached <- last
 	})
-	return level
+	return reached
 }
 
-func (w *workers) cutAll(ctx context.Context) error { return w.tell(ctx, request{Do: toCutAll}) }
-
-func (w *workers) returnAll(ctx context.Context) error { return w.tell(ctx, request{Do: toReturnAll}) }
-
-func (w *workers) churn(ctx context.Context, perSecond float64, absence time.Duration) error {
-	return w.tell(ctx, request{Do: toChurn, PerSecond: perSecond / float64(len(w.procs)), Absence: absence})
+func (w *workers) disconnectAll(ctx context.Context) error {
+	_, err := callAll[none](ctx, w, answerTimeout, "DisconnectAll", none{})
+	return err
 }
 
-func (w *workers) everybodyBack(ctx context.Context) error {
-	return w.tell(ctx, request{Do: toEverybodyBack})
+func (w *workers) reconnectAll(ctx context.Context) error {
+	_, err := callAll[none](ctx, w, answerTimeout, "ReconnectAll", none{})
+	return err
 }
 
-func (w *workers) finish(ctx context.Context, published map[string]int) (harvest, error) {
-	answers, err := w.ask(ctx, answerWithin, request{Do: toFinish, Numbers: published})
+func (w *workers) startChurn(ctx context.Context, perSecond float64, absence time.Duration) error {
+	_, err := callAll[none](ctx, w, answerTimeout, "StartChurn", ChurnRequest{perSecond / float64(len(w.procs)), absence})
+	return err
+}
+
+func (w *workers) restoreAll(ctx context.Context) error {
+	_, err := callAll[none](ctx, w, answerTimeout, "RestoreAll", none{})
+	return err
+}
+
+func (w *workers) finish(ctx context.Context, published map[string]int) (ClientsResult, error) {
+	replies, err := callAll[ClientsResult](ctx, w, answerTimeout, "Finish", published)
 	if err != nil {
-		return harvest{}, err
+		return ClientsResult{}, err
 	}
-	all := harvest{Latency: &histogram{newHistogram()}}
-	for _, a := range answers {
-		all.add(*a.Harvest)
+	all := ClientsResult{Latency: &histogram{newHistogram()}}
+	for _, r := range replies {
+		all.add(r)
 	}
 	return all, nil
 }
 
-// close ends all workers at the same time. Aims have ended with their contexts.
+// close ends all workers at the same time. Targets have ended with their contexts.
 func (w *workers) close() {
-	var ending sync.WaitGroup
+	var closing sync.WaitGroup
 	for _, p := range w.procs {
-		ending.Go(p.close)
+		closing.Go(p.close)
 	}
-	ending.Wait()
-	w.aiming.Wait()
+	closing.Wait()
+	w.waiting.Wait()
 }

@@ -17,17 +17,15 @@ import (
 	"time"
 )
 
-// shared is a run against the double by several workers, which are this test binary.
-func (d *double) shared(conns, workers int) Options {
+// workerOptions returns the options of a run with several workers, which are this test binary.
+func (d *fakeServer) workerOptions(conns, workers int) Options {
 	opts := d.options(conns)
 	opts.Workers = workers
 	opts.WorkerCommand = []string{os.Args[0]}
 	return opts
 }
 
-// TestWorkersCountAsOne: the verdict does not depend on how many processes share the clients,
-// nor do the sentences.
-func TestWorkersCountAsOne(t *testing.T) {
+func TestWorkers_AnyNumber_SameVerdict(t *testing.T) {
 	for name, f := range map[string]faults{
 		"good": {}, "drops": {drop: 100}, "repeats": {repeat: 100}, "reorders": {swap: 100}, "announces": {drop: 100, announce: true},
 	} {
@@ -35,7 +33,7 @@ func TestWorkersCountAsOne(t *testing.T) {
 			t.Parallel()
 			var verdicts []Verdict
 			for _, workers := range []int{1, 2, 3} {
-				r, err := Load(t.Context(), newDouble(t, f).shared(20, workers))
+				r, err := Load(t.Context(), newFakeServer(t, f).workerOptions(20, workers))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -52,8 +50,8 @@ func TestWorkersCountAsOne(t *testing.T) {
 	}
 }
 
-func TestWorkersPerUser(t *testing.T) {
-	opts := newDouble(t, faults{}).shared(30, 2)
+func TestWorkers_PerUser_CountAll(t *testing.T) {
+	opts := newFakeServer(t, faults{}).workerOptions(30, 2)
 	opts.Pattern, opts.Users = PerUser, 10
 	r, err := Load(t.Context(), opts)
 	if err != nil || !r.Verdict.OK() || r.Verdict.Delivered != 1200 || r.Verdict.Expected != 1200 {
@@ -61,21 +59,19 @@ func TestWorkersPerUser(t *testing.T) {
 	}
 }
 
-func TestWorkersStorm(t *testing.T) {
-	opts := newDouble(t, faults{}).shared(50, 2)
+func TestWorkers_Storm_MeasureCatchUp(t *testing.T) {
+	opts := newFakeServer(t, faults{}).workerOptions(50, 2)
 	opts.For = 100 * time.Millisecond
 	r, err := Storm(t.Context(), StormOptions{Options: opts, Missed: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.Level <= 0 || r.Connect.Reconnects != 50 {
-		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.Level, r.Connect.Reconnects)
+	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.CaughtUp <= 0 || r.Connect.Reconnects != 50 {
+		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.CaughtUp, r.Connect.Reconnects)
 	}
 }
 
-// TestWorkersSoak: clients come and go in both processes, and one event in a thousand that is
-// dropped is found.
-func TestWorkersSoak(t *testing.T) {
+func TestWorkers_Soak_VerdictIsExact(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults faults
 		lost   int
@@ -84,7 +80,7 @@ func TestWorkersSoak(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			opts := newDouble(t, c.faults).shared(40, 2)
+			opts := newFakeServer(t, c.faults).workerOptions(40, 2)
 			opts.Rate, opts.For = 800, 1500*time.Millisecond
 			r, err := Soak(t.Context(), SoakOptions{Options: opts, Churn: 100, Absence: 300 * time.Millisecond})
 			if err != nil {
@@ -97,9 +93,8 @@ func TestWorkersSoak(t *testing.T) {
 	}
 }
 
-// TestSeries: what is sampled every second adds up to what the run counted.
-func TestSeries(t *testing.T) {
-	opts := newDouble(t, faults{}).shared(20, 2)
+func TestWorkers_Series_AddsUp(t *testing.T) {
+	opts := newFakeServer(t, faults{}).workerOptions(20, 2)
 	phases := map[string]bool{}
 	opts.Rate, opts.For = 100, 2*time.Second
 	opts.Progress = func(phase string, s Sample) { phases[phase] = true }
@@ -120,41 +115,39 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// TestWorkerKilled: a run without one of its workers cannot be trusted, and says so at once.
-func TestWorkerKilled(t *testing.T) {
-	opts := newDouble(t, faults{}).shared(20, 2)
+func TestWorkers_OneKilled_RunFails(t *testing.T) {
+	opts := newFakeServer(t, faults{}).workerOptions(20, 2)
 	opts.For = time.Hour
-	_, err := run(t.Context(), "load", opts.withDefaults(), func(b *bench, ctx context.Context) error {
+	_, err := run(t.Context(), "load", opts.withDefaults(), func(ctx context.Context, b *bench) error {
 		if err := b.connect(ctx); err != nil {
 			return err
 		}
-		if err := b.crowd.(*workers).procs[1].cmd.Process.Kill(); err != nil {
+		if err := b.clients.(*workers).procs[1].cmd.Process.Kill(); err != nil {
 			return err
 		}
-		return b.publish(ctx, "publishing", events(opts))
+		return b.publish(ctx, "publishing", eventCount(opts))
 	})
 	if err == nil || !strings.Contains(err.Error(), "worker 2 of 2") || !strings.Contains(err.Error(), "signal: killed") {
 		t.Errorf("the run ended with %v", err)
 	}
 }
 
-// TestWorkersFail names the worker and its reason, whatever the reason is.
-func TestWorkersFail(t *testing.T) {
-	d := newDouble(t, faults{})
+func TestWorkers_Failure_NamesTheWorker(t *testing.T) {
+	d := newFakeServer(t, faults{})
 	for name, c := range map[string]struct {
 		command []string
 		url     string
 		want    string
 	}{
 		"no such program": {[]string{"/nonexistent/tidemark"}, d.URL, "starting a worker"},
-		"another program": {[]string{"sh", "-c", "echo hello; sleep 60"}, d.URL, `^worker [12] of 2 \(pid \d+\): .*what it wrote is no answer`},
+		"another program": {[]string{"sh", "-c", "echo hello; sleep 60"}, d.URL, `^worker [12] of 2 \(pid \d+\): .*its output is not JSON-RPC`},
 		"an early end":    {[]string{"sh", "-c", "echo out of luck >&2; exit 3"}, d.URL, `^worker [12] of 2 \(pid \d+\): it ended \(exit status 3\): out of luck`},
-		"nobody listens":  {nil, "http://127.0.0.1:1/", `^worker [12] of 2 \(pid \d+\): cannot connect`},
+		"no listener":     {nil, "http://127.0.0.1:1/", `^worker [12] of 2 \(pid \d+\): cannot connect`},
 		"a strange URL":   {nil, "nonsense", `^worker [12] of 2 \(pid \d+\): .*want http://host`},
 		"too few files":   {[]string{"sh", "-c", "ulimit -n 30; exec " + os.Args[0]}, d.URL + "/sub/all", `^worker [12] of 2 \(pid \d+\): .*too many open files.*ulimit -n`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			opts := d.shared(100, 2)
+			opts := d.workerOptions(100, 2)
 			opts.URL = c.url
 			if c.command != nil {
 				opts.WorkerCommand = c.command
@@ -167,16 +160,16 @@ func TestWorkersFail(t *testing.T) {
 	}
 }
 
-// TestShares: every client is in one share, and those of each share are spread over all loops.
-func TestShares(t *testing.T) {
+// The clients of each part are spread over all loops.
+func TestPartition_TwoWorkers_HaveEachClientOnce(t *testing.T) {
 	keys := map[int]string{}
 	for worker := range 2 {
 		opts := Options{URL: "http://127.0.0.1:1/", Conns: 11, Pattern: PerUser, Users: 3}
-		s, err := newSwarm(opts, share{Run: "cafe0123", Index: worker, Of: 2}, func(err error) { t.Error(err) })
+		s, err := newLocalClients(opts, Partition{Run: "cafe0123", Index: worker, Of: 2}, func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.gather(); err != nil {
+		if err := s.createClients(); err != nil {
 			t.Fatal(err)
 		}
 		defer s.close()
@@ -196,79 +189,78 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestRunEnds: workers end with the context of the run.
-func TestRunEnds(t *testing.T) {
-	d := newDouble(t, faults{})
-	opts := d.shared(20, 2)
+func TestWorkers_ContextEnds_Disconnect(t *testing.T) {
+	d := newFakeServer(t, faults{})
+	opts := d.workerOptions(20, 2)
 	opts.For = time.Hour
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { d.awaitOpen(20); stop() }()
+	go func() { d.waitForOpen(20); stop() }()
 	if _, err := Load(ctx, opts); !errors.Is(err, context.Canceled) {
 		t.Errorf("the run ended with %v", err)
 	}
-	d.awaitOpen(0)
+	d.waitForOpen(0)
 }
 
-// TestStandKilled: nobody is left behind by a stand that was killed.
-func TestStandKilled(t *testing.T) {
-	d := newDouble(t, faults{})
-	opts := d.shared(20, 2)
+func TestWorkers_RunKilled_Disconnect(t *testing.T) {
+	d := newFakeServer(t, faults{})
+	opts := d.workerOptions(20, 2)
 	opts.For = time.Hour
 	text, err := json.Marshal(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stand := exec.Command(os.Args[0])
-	stand.Env = append(stand.Environ(), asStand+"="+string(text))
-	if err := stand.Start(); err != nil {
+	runCmd := exec.Command(os.Args[0])
+	runCmd.Env = append(runCmd.Environ(), asRun+"="+string(text))
+	if err := runCmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d.awaitOpen(20)
-	if err := stand.Process.Kill(); err != nil {
+	d.waitForOpen(20)
+	if err := runCmd.Process.Kill(); err != nil {
 		t.Error(err)
 	}
-	_ = stand.Wait()
-	d.awaitOpen(0)
+	_ = runCmd.Wait()
+	d.waitForOpen(0)
 }
 
-// TestRunWorker is a worker without a stand.
-func TestRunWorker(t *testing.T) {
+func TestRunWorker_Calls_AreAnswered(t *testing.T) {
 	in, requests := io.Pipe()
 	answers, out := io.Pipe()
 	ended := make(chan error, 1)
 	go func() { ended <- RunWorker(t.Context(), in, out) }()
-	lines := json.NewDecoder(answers)
-	ask := func(text, want string) {
+	replies := json.NewDecoder(answers)
+	call := func(id int, method, params, want string) {
 		t.Helper()
-		fmt.Fprintln(requests, text)
-		var a answer
-		if err := lines.Decode(&a); err != nil || a.ID == 0 || !strings.Contains(a.Error, want) || want == "" && a.Error != "" {
-			t.Errorf("%s: %+v, %v; want %q", text, a, err, want)
+		fmt.Fprintf(requests, `{"id":%d,"method":"Worker.%s","params":[%s]}`+"\n", id, method, params)
+		var reply struct {
+			ID    int    `json:"id"`
+			Error string `json:"error"`
+		}
+		if err := replies.Decode(&reply); err != nil || reply.ID != id || !strings.Contains(reply.Error, want) || want == "" && reply.Error != "" {
+			t.Errorf("%s: %+v, %v; want %q", method, reply, err, want)
 		}
 	}
-	ask(`{"id":1,"do":"sample"}`, "before the start")
-	ask(`{"id":2,"do":"start"}`, "with options")
-	ask(`{"id":3,"do":"start","options":{"URL":"http://127.0.0.1:1","Conns":1},"share":{"of":1}}`, "")
-	ask(`{"id":4,"do":"sample"}`, "")
-	ask(`{"id":5,"do":"dance"}`, `"dance"`)
+	call(1, "Sample", "{}", "before Start")
+	call(2, "Start", "{}", "needs a part")
+	call(3, "Start", `{"options":{"URL":"http://127.0.0.1:1","Conns":1},"part":{"of":1}}`, "")
+	call(4, "Sample", "{}", "")
+	call(5, "Dance", "{}", "Worker.Dance")
 	requests.Close()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }
 
-// TestHistogramsMerge: percentiles of parts that went through text are those of the whole.
-func TestHistogramsMerge(t *testing.T) {
+func TestHistogram_MergedParts_EqualTheWhole(t *testing.T) {
 	whole, merged := newHistogram(), newHistogram()
 	for range 3 {
 		part := newHistogram()
 		for range 10_000 {
-			v := min(int64(rand.ExpFloat64()*50e6), longest-1)
+			v := min(int64(rand.ExpFloat64()*50e6), maxLatency-1)
 			_ = part.RecordValue(v)
 			_ = whole.RecordValue(v)
 		}
-		_ = part.RecordValues(longest-1, 3)
-		_ = whole.RecordValues(longest-1, 3)
+		_ = part.RecordValues(maxLatency-1, 3)
+		_ = whole.RecordValues(maxLatency-1, 3)
 		text, err := json.Marshal(&histogram{part})
 		if err != nil {
 			t.Fatal(err)
@@ -290,19 +282,19 @@ func TestHistogramsMerge(t *testing.T) {
 	}
 }
 
-// TestHarvestsAdd: the first violations are the first clients', not the first worker's.
-func TestHarvestsAdd(t *testing.T) {
-	all := harvest{Latency: &histogram{newHistogram()}}
+// The first violations are those of the first clients, not of the first worker.
+func TestClientsResult_Add_KeepsFirstViolations(t *testing.T) {
+	all := ClientsResult{Latency: &histogram{newHistogram()}}
 	for worker := range 3 {
-		part := harvest{Latency: &histogram{newHistogram()}, Bytes: 1, Reconnects: 2}
-		for i := range maxSentences {
+		part := ClientsResult{Latency: &histogram{newHistogram()}, Bytes: 1, Reconnects: 2}
+		for i := range maxViolations {
 			part.Violations = append(part.Violations, violation{3*i + worker, fmt.Sprint("client ", 3*i+worker)})
 		}
 		part.Verdict.Lost = 10
 		all.add(part)
 	}
-	v := all.verdict()
-	if v.Lost != 30 || all.Bytes != 3 || all.Reconnects != 6 || len(v.First) != maxSentences {
+	v := all.fullVerdict()
+	if v.Lost != 30 || all.Bytes != 3 || all.Reconnects != 6 || len(v.First) != maxViolations {
 		t.Errorf("%+v", all)
 	}
 	for i, text := range v.First {

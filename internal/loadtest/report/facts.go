@@ -11,8 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-// section is one block of the summary. Text and HTML show the same sections, so that they
-// cannot tell different stories.
+// section is one block of the summary. Text and HTML show the same sections, so that they agree.
 type section struct {
 	Title string
 	Rows  []row
@@ -20,10 +19,10 @@ type section struct {
 
 type row struct {
 	Label, Value, Note string
-	Bad                bool // a figure that fails the run, or casts doubt on it
+	Bad                bool // a value that fails the run, or makes it doubtful
 }
 
-// sections tells the whole result but for the verdict's line, the violations and the series.
+// sections returns the result without the verdict's line, the violations and the series.
 func sections(r loadtest.Result) []section {
 	all := []section{
 		{"Connections", connectRows(r)},
@@ -40,7 +39,7 @@ func sections(r loadtest.Result) []section {
 	return append(all, section{tools(r), usageRows(r.Self)}, section{"Run", runRows(r)})
 }
 
-// tools titles what the stand took, which several processes took together.
+// tools is the title of the load generator's usage, of which several processes have a share.
 func tools(r loadtest.Result) string {
 	if r.Workers > 1 {
 		return "This tool and its " + count(r.Workers) + " workers"
@@ -52,12 +51,12 @@ func connectRows(r loadtest.Result) []row {
 	c := r.Connect
 	rows := []row{
 		{Label: "opened", Value: count(c.Opened), Note: "of " + count(r.Conns), Bad: c.Opened < r.Conns},
-		{Label: "time to open", Value: span(c.Took), Note: rate(c.PerSecond)},
+		{Label: "time to open", Value: duration(c.Took), Note: rate(c.PerSecond)},
 		{Label: "failed", Value: count(c.Failed), Note: plain(c.Error), Bad: c.Failed > 0},
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
-	if r.Level > 0 {
-		rows = append(rows, row{Label: "until all were level", Value: span(r.Level), Note: "from the return to the last client's last event"})
+	if r.CaughtUp > 0 {
+		rows = append(rows, row{Label: "until all caught up", Value: duration(r.CaughtUp), Note: "from the reconnects to the last client's last event"})
 	}
 	return rows
 }
@@ -65,7 +64,7 @@ func connectRows(r loadtest.Result) []row {
 func eventRows(r loadtest.Result) []row {
 	delivered, took, since := deliveries(r)
 	if since != "" {
-		since = " in " + span(took) + ", " + since
+		since = " in " + duration(took) + ", " + since
 	}
 	rows := []row{
 		{Label: "published", Value: count(r.Published), Note: rate(per(r.Published, r.Took)) + inBursts(r)},
@@ -78,8 +77,8 @@ func eventRows(r loadtest.Result) []row {
 	return rows
 }
 
-// deliveries tells how many a second, and over which time. Those of bursts are told without the
-// time in which nothing was due, and since when.
+// deliveries returns the rate of deliveries and the time that it covers. For bursts that time is
+// without the time before the first one, and since names its start.
 func deliveries(r loadtest.Result) (perSecond string, took time.Duration, since string) {
 	switch d := r.Delivery; {
 	case d.Took <= 0:
@@ -115,18 +114,18 @@ func latencyRows(l loadtest.Latency) []row {
 	}
 	var rows []row
 	for _, p := range percentiles(l) {
-		rows = append(rows, row{Label: "p" + p.name, Value: span(p.at)})
+		rows = append(rows, row{Label: "p" + p.name, Value: duration(p.at)})
 	}
 	return append(rows,
-		row{Label: "max", Value: span(l.Max)},
-		row{Label: "mean", Value: span(l.Mean)},
+		row{Label: "max", Value: duration(l.Max)},
+		row{Label: "mean", Value: duration(l.Mean)},
 		row{Label: "measured", Value: count(l.Count), Note: "from the intended send time"})
 }
 
 func usageRows(u loadtest.Usage) []row {
 	return []row{
-		{Label: "CPU", Value: span(u.CPU), Note: perDelivery(u.CPUPerDelivery)},
-		{Label: "CPU of the connects", Value: span(u.ConnectCPU), Note: span(u.CPUPerConnect) + " a connect"},
+		{Label: "CPU", Value: duration(u.CPU), Note: perDelivery(u.CPUPerDelivery)},
+		{Label: "CPU of the connects", Value: duration(u.ConnectCPU), Note: duration(u.CPUPerConnect) + " a connect"},
 		{Label: "memory a connection", Value: size(u.PerConn)},
 		{Label: "memory", Value: size(u.RSSIdle), Note: "with connections, idle; " + size(u.RSSBefore) + " before, " + size(u.RSSAfter) + " at the end"},
 	}
@@ -136,7 +135,7 @@ func perDelivery(d time.Duration) string {
 	if d <= 0 {
 		return ""
 	}
-	return span(d) + " a delivery"
+	return duration(d) + " a delivery"
 }
 
 func processName(u loadtest.Usage) string {
@@ -157,7 +156,7 @@ func runRows(r loadtest.Result) []row {
 		{Label: "publish rate", Value: rate(r.Rate), Note: "asked for" + inBursts(r)},
 		{Label: "payload", Value: size(int64(r.Payload)), Note: "an event"},
 		{Label: "started", Value: started},
-		{Label: "took", Value: span(r.Took)},
+		{Label: "took", Value: duration(r.Took)},
 	}
 }
 
@@ -168,7 +167,7 @@ type percentile struct {
 	at   time.Duration
 }
 
-// percentiles sorts l's by rank. A name that is no number between 0 and 100 is left out.
+// percentiles returns those of l by rank, without names that are not numbers from 0 to 100.
 func percentiles(l loadtest.Latency) []percentile {
 	var all []percentile
 	for name, at := range maps.All(l.At) {

@@ -7,13 +7,13 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-// foldTo is how many points of a series are drawn and listed. A soak of a day has 86,400.
-const foldTo = 180
+// maxPoints bounds the points of a series that are drawn and listed. A soak of a day has 86,400.
+const maxPoints = 180
 
-// fold joins neighbouring samples until at most foldTo are left. It keeps what a reader looks
-// for: the worst latencies and the lowest count of clients; the rest are means.
+// fold joins neighbouring samples until at most maxPoints are left. It keeps the worst latencies and
+// the lowest count of clients; the rest are means.
 func fold(series []loadtest.Sample) (folded []loadtest.Sample, each int) {
-	each = max((len(series)+foldTo-1)/foldTo, 1)
+	each = max((len(series)+maxPoints-1)/maxPoints, 1)
 	for len(series) > 0 {
 		n := min(each, len(series))
 		folded = append(folded, foldOne(series[:n]))
@@ -41,7 +41,7 @@ func foldOne(group []loadtest.Sample) loadtest.Sample {
 	return out
 }
 
-// mean adds up in floats: the sum of large integers might overflow.
+// mean adds up floats: the sum of large integers might overflow.
 type mean struct{ sum, n float64 }
 
 func (m *mean) add(x float64) { m.sum, m.n = m.sum+x, m.n+1 }

@@ -17,19 +17,19 @@ var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 // page is what the template shows.
 type page struct {
 	Scenario, URL, Started string
-	Judgement              judgement
+	Verdict                verdict
 	First                  []string
 	Cards                  []row
 	Figures                []figure
 	Sections               []section
 }
 
-// HTML writes r as a page that stands alone: no scripts, nothing to load, light and dark. It is
-// written in one piece, so that a failure leaves no half page. The error is w's.
+// HTML writes r as a self-contained page: no scripts, nothing to load, light and dark. It is written
+// at once, so that a failure leaves no partial page. The error is that of w.
 func HTML(w io.Writer, r loadtest.Result) error {
 	p := page{
 		Scenario: plain(r.Scenario), URL: plain(r.URL),
-		Judgement: judge(r), Cards: cards(r), Figures: append(figures(r), gaugeFigures(r.Gauges)...), Sections: sections(r),
+		Verdict: newVerdict(r), Cards: cards(r), Figures: figures(r), Sections: sections(r),
 	}
 	if !r.Started.IsZero() {
 		p.Started = r.Started.Format("2 January 2006, 15:04 MST")
@@ -45,23 +45,23 @@ func HTML(w io.Writer, r loadtest.Result) error {
 	return err
 }
 
-// cards are the figures that people quote.
+// cards are the most important values.
 func cards(r loadtest.Result) []row {
 	delivered, took, since := deliveries(r)
 	if since != "" {
 		since = ", " + since
 	}
 	all := []row{
-		{Label: "Deliveries", Value: delivered, Note: count(r.Verdict.Delivered) + " in " + span(took) + since},
+		{Label: "Deliveries", Value: delivered, Note: count(r.Verdict.Delivered) + " in " + duration(took) + since},
 		{Label: "Connections", Value: count(r.Connect.Opened), Note: rate(r.Connect.PerSecond) + " opened"},
 	}
-	if r.Level > 0 {
-		all = append(all, row{Label: "Until level", Value: span(r.Level), Note: "from the return to the last client"})
+	if r.CaughtUp > 0 {
+		all = append(all, row{Label: "Until caught up", Value: duration(r.CaughtUp), Note: "from the reconnects to the last client"})
 	}
 	all = append(all, latencyCards(r.Latency)...)
 	for _, u := range r.Servers {
 		all = append(all,
-			row{Label: "Server CPU", Value: span(u.CPUPerDelivery), Note: "a delivery, " + processName(u)},
+			row{Label: "Server CPU", Value: duration(u.CPUPerDelivery), Note: "a delivery, " + processName(u)},
 			row{Label: "Server memory", Value: size(u.PerConn), Note: "a connection, " + processName(u)})
 	}
 	return all
@@ -74,8 +74,8 @@ func latencyCards(l loadtest.Latency) []row {
 	var all []row
 	for _, m := range marks(l) {
 		if m.name != "max" {
-			all = append(all, row{Label: "Latency " + m.name, Value: span(m.at), Note: "of " + count(l.Count) + " deliveries"})
+			all = append(all, row{Label: "Latency " + m.name, Value: duration(m.at), Note: "of " + count(l.Count) + " deliveries"})
 		}
 	}
-	return append(all, row{Label: "Latency max", Value: span(l.Max), Note: "mean " + span(l.Mean)})
+	return append(all, row{Label: "Latency max", Value: duration(l.Max), Note: "mean " + duration(l.Mean)})
 }

@@ -6,14 +6,14 @@ import (
 	"unicode"
 )
 
-// Templates such as {user} keep a URL from being parsed, so patterns do the masking.
+// A URL with a template such as {user} cannot be parsed, so patterns mask it.
 var (
 	userinfo = regexp.MustCompile(`://[^/?#@\s]+@`)
 	secret   = regexp.MustCompile(`(?i)([?&][^=&\s]*(?:token|jwt|secret|passw|key|auth|sig)[^=&\s]*=)[^&#\s"]+`)
 )
 
-// plain makes s fit to be shown: one line, no control characters, no secrets of URLs. It also
-// takes out format characters, which can turn the direction of what follows.
+// plain returns s as one line without control characters and without secrets of URLs. It also removes
+// format characters, which can change the direction of the text.
 func plain(s string) string {
 	s = userinfo.ReplaceAllString(s, "://…@")
 	s = secret.ReplaceAllString(s, "${1}…")

@@ -10,22 +10,21 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-// plainEvery is how often a log or a pipe gets a line: often enough to show life in a build's
-// log, seldom enough not to fill it.
+// plainEvery is the time between two lines in a log or a pipe.
 const plainEvery = 5 * time.Second
 
-// lineWidth keeps a live line from wrapping, since only one line can be rewritten.
+// lineWidth keeps a live line from wrapping: only one line can be rewritten.
 const lineWidth = 79
 
-// Progress tells how a run goes on: one line that is rewritten in a terminal, a plain line
-// every five seconds and at each new phase elsewhere. It is for one goroutine. Errors of the
-// writer are ignored: a run does not end because nobody watches.
+// Progress shows the progress of a run: one line that is rewritten in a terminal, a plain line every
+// five seconds and at each new phase elsewhere. It is for one goroutine. Errors of the writer are
+// ignored, so that they do not end the run.
 type Progress struct {
-	w     io.Writer
-	live  bool
-	open  bool // a live line awaits its end
-	phase string
-	told  time.Time
+	w        io.Writer
+	live     bool
+	lineOpen bool // a live line has no end yet
+	phase    string
+	lastLine time.Time
 }
 
 // NewProgress returns a Progress that writes to w. Live says that w is a terminal.
@@ -37,33 +36,32 @@ func NewProgress(w io.Writer, live bool) *Progress {
 func (p *Progress) Update(s loadtest.Sample, phase string) {
 	line := progressLine(s, plain(phase))
 	if p.live {
-		p.open = true
+		p.lineOpen = true
 		// Erasing after the text, not before it, does not flicker.
 		fmt.Fprintf(p.w, "\r%s\x1b[K", clip(line, lineWidth))
 		return
 	}
-	if phase == p.phase && time.Since(p.told) < plainEvery {
+	if phase == p.phase && time.Since(p.lastLine) < plainEvery {
 		return
 	}
-	p.phase, p.told = phase, time.Now()
+	p.phase, p.lastLine = phase, time.Now()
 	fmt.Fprintln(p.w, line)
 }
 
-// Done ends the live line, so that what follows starts on its own. It may be called twice, and
-// Update may follow.
+// Done ends the live line. It may be called twice, and Update may follow.
 func (p *Progress) Done() {
-	if p.open {
+	if p.lineOpen {
 		fmt.Fprintln(p.w)
-		p.open = false
+		p.lineOpen = false
 	}
 }
 
-// progressLine has columns of fixed width, so that a rewritten line stands still. The maximum
-// is left to the report: with it a line is wider than a terminal.
+// progressLine has columns of fixed width, so that a rewritten line does not move. It has no maximum:
+// it would be wider than a terminal.
 func progressLine(s loadtest.Sample, phase string) string {
 	line := fmt.Sprintf("%-10s %7s  %7s open  %9s/s", clip(phase, 10), clock(s.At), count(s.Connected), count(s.Delivered))
 	if s.Delivered > 0 {
-		line += fmt.Sprintf("  p50 %-8s p99 %s", span(s.P50), span(s.P99))
+		line += fmt.Sprintf("  p50 %-8s p99 %s", duration(s.P50), duration(s.P99))
 	}
 	return strings.TrimRight(line, " ")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-func TestProgressLive(t *testing.T) {
+func TestProgress_Terminal_RewritesOneLine(t *testing.T) {
 	var b strings.Builder
 	p := NewProgress(&b, true)
 	p.Done()
@@ -29,7 +29,7 @@ func TestProgressLive(t *testing.T) {
 	}
 }
 
-func TestProgressLiveFitsATerminal(t *testing.T) {
+func TestProgress_Terminal_FitsItsWidth(t *testing.T) {
 	for name, r := range runs() {
 		for _, s := range r.Series {
 			var b strings.Builder
@@ -42,7 +42,7 @@ func TestProgressLiveFitsATerminal(t *testing.T) {
 	}
 }
 
-func TestProgressPlain(t *testing.T) {
+func TestProgress_Pipe_HasFewLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b strings.Builder
 		p := NewProgress(&b, false)

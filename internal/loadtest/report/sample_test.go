@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-// runs are results of every kind, the ugly ones included. All tests of a format walk them.
+// runs returns results of every kind, also with extreme values, for the tests of all formats.
 func runs() map[string]loadtest.Result {
 	return map[string]loadtest.Result{
 		"load":  loadRun(),
@@ -48,7 +48,7 @@ func burstRun() loadtest.Result {
 
 func stormRun() loadtest.Result {
 	r := loadRun()
-	r.Scenario, r.Level, r.Connect.Reconnects = "storm", 4321*time.Millisecond, 10_000
+	r.Scenario, r.CaughtUp, r.Connect.Reconnects = "storm", 4321*time.Millisecond, 10_000
 	r.Verdict.Gaps = 1
 	r.Series = steady(30, 10_000, 100_000)
 	for i := 10; i < 14; i++ {
@@ -98,7 +98,7 @@ func hugeRun() loadtest.Result {
 	}
 }
 
-// logNormal has buckets of about 5 %, and a second hump as a collector's pause makes it.
+// logNormal has buckets of about 5 %, and a second hump as of a garbage collection.
 func logNormal(n int64, median time.Duration, sigma float64) loadtest.Latency {
 	l := loadtest.Latency{Count: n, Mean: median * 11 / 10, At: map[string]time.Duration{}}
 	cdf := func(d float64) float64 {
@@ -122,8 +122,8 @@ func logNormal(n int64, median time.Duration, sigma float64) loadtest.Latency {
 	return l
 }
 
-// gauge rises from lo to hi, and is lo again at the end. Its server was away for a tenth of
-// the time.
+// gauge rises from lo to hi, and is lo again at the end. Its server was down for a tenth of the
+// time.
 func gauge(name string, n int, lo, hi float64) loadtest.Gauge {
 	g := loadtest.Gauge{Name: name}
 	for i := range n {

@@ -9,22 +9,22 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-// Text writes r as a summary for a terminal, the verdict last: that is where the eye is when
-// the run ends. It is written in one piece. The error is w's.
+// Text writes r as a summary for a terminal, with the verdict at the end. It is written at once. The
+// error is that of w.
 func Text(w io.Writer, r loadtest.Result) error {
 	var b bytes.Buffer
 	for _, s := range sections(r) {
 		writeSection(&b, s)
 	}
 	writeViolations(&b, r.Verdict.First)
-	j := judge(r)
+	j := newVerdict(r)
 	fmt.Fprintf(&b, "%s: %s\n", j.Word, j.Why)
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-// Labels and values have the same width in all sections, so that figures stand in one column.
-// Longer values, such as URLs, just run on.
+// Labels and values have the same width in all sections, so that numbers are aligned. Longer values,
+// such as URLs, are not cut.
 const (
 	labelWidth = 20
 	valueWidth = 14
@@ -38,7 +38,7 @@ func writeSection(b *bytes.Buffer, s section) {
 	fmt.Fprintln(b)
 }
 
-// marker makes what is wrong findable without colours.
+// marker marks bad values without colours.
 func marker(r row) string {
 	if r.Bad {
 		return "!"
@@ -46,7 +46,7 @@ func marker(r row) string {
 	return " "
 }
 
-// alignNumber sets a figure flush right, and text flush left.
+// alignNumber aligns a number to the right.
 func alignNumber(r row) string {
 	n := utf8.RuneCountInString(r.Value)
 	if n == 0 || n > valueWidth || !startsNumber(r.Value) {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// none stands where there is nothing to say.
+// none is shown instead of a missing value.
 const none = "–"
 
-// span writes d with three digits, in the unit that a person would choose.
-func span(d time.Duration) string {
+// duration writes d with three digits, in a readable unit.
+func duration(d time.Duration) string {
 	if d < 0 {
 		// The most negative duration has no positive counterpart.
-		return "−" + span(-max(d, -math.MaxInt64))
+		return "−" + duration(-max(d, -math.MaxInt64))
 	}
-	// The bounds leave room for rounding: 999.6 µs is 1.00 ms, not 1000 µs.
+	// The bounds allow for rounding: 999.6 µs is 1.00 ms, not 1000 µs.
 	switch {
 	case d == 0:
 		return "0"
@@ -29,11 +29,11 @@ func span(d time.Duration) string {
 	case d < 2*time.Minute:
 		return digits(d.Seconds()) + " s"
 	default:
-		return longSpan(d)
+		return longDuration(d)
 	}
 }
 
-func longSpan(d time.Duration) string {
+func longDuration(d time.Duration) string {
 	switch {
 	case d < 2*time.Hour:
 		return twoUnits(d.Round(time.Second), time.Minute, "min", time.Second, "s")
@@ -72,7 +72,7 @@ func trimZeros(s string) string {
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 }
 
-// count writes n with its thousands set apart.
+// count writes n with separators of thousands.
 func count[T int | int64](n T) string {
 	s := strconv.FormatInt(int64(n), 10)
 	sign := ""
@@ -85,7 +85,7 @@ func count[T int | int64](n T) string {
 	return sign + s
 }
 
-// rate writes what happens x times a second.
+// rate writes x as a rate per second.
 func rate(x float64) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return none
@@ -117,7 +117,7 @@ func size(n int64) string {
 	return digits(x) + " " + units[unit]
 }
 
-// share writes part of whole in percent. What is not quite all never reads as 100 %.
+// share writes part of whole in percent. Less than all is never 100 %.
 func share(part, whole float64) string {
 	if whole <= 0 {
 		return none
@@ -144,4 +144,18 @@ func short(x float64) string {
 		}
 	}
 	return strconv.FormatFloat(x, 'g', 6, 64)
+}
+
+// trimDuration writes a round duration for an axis: 10 ms, not 10.0 ms.
+func trimDuration(d time.Duration) string {
+	number, unit, _ := strings.Cut(duration(d), " ")
+	return trimZeros(number) + " " + unit
+}
+
+// nanos converts a bound to a duration. The longest one does not survive as a float.
+func nanos(x float64) time.Duration {
+	if x >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(math.Round(x))
 }

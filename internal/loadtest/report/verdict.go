@@ -6,41 +6,41 @@ import (
 	"github.com/tidemark/tidemark/internal/loadtest"
 )
 
-// judgement is the verdict in a word and a sentence.
-type judgement struct {
+// verdict is the result of a run in a word and a sentence.
+type verdict struct {
 	Word, Why string
 	Class     string // of the page's banner
 }
 
-func judge(r loadtest.Result) judgement {
+func newVerdict(r loadtest.Result) verdict {
 	v := r.Verdict
 	switch {
 	case !v.OK():
-		return judgement{"FAIL", wrongs(v), "fail"}
+		return verdict{"FAIL", failures(v), "fail"}
 	case v.Expected == 0:
-		return judgement{"NO VERDICT", "no delivery was due, so nothing is proved", "void"}
+		return verdict{"NO VERDICT", "no delivery was due, so nothing is proved", "void"}
 	case v.Gaps > 0:
-		return judgement{"PASS", "every event due arrived once and in order, but for " + things(v.Gaps, "announced gap"), "pass"}
+		return verdict{"PASS", "every event due arrived once and in order, but for " + plural(v.Gaps, "announced gap"), "pass"}
 	default:
-		return judgement{"PASS", "every event due arrived once and in order", "pass"}
+		return verdict{"PASS", "every event due arrived once and in order", "pass"}
 	}
 }
 
-// wrongs lists what went wrong, such as "3 events short, 1 event repeated".
-func wrongs(v loadtest.Verdict) string {
-	var said []string
+// failures lists the failures, such as "3 events short, 1 event repeated".
+func failures(v loadtest.Verdict) string {
+	var parts []string
 	for _, w := range []struct {
 		n    int
 		what string
 	}{{v.Lost, "short"}, {v.Repeated, "repeated"}, {v.Reordered, "reordered"}, {v.Foreign, "meant for another user"}} {
 		if w.n != 0 {
-			said = append(said, things(w.n, "event")+" "+w.what)
+			parts = append(parts, plural(w.n, "event")+" "+w.what)
 		}
 	}
-	return strings.Join(said, ", ")
+	return strings.Join(parts, ", ")
 }
 
-func things(n int, what string) string {
+func plural(n int, what string) string {
 	if n != 1 {
 		what += "s"
 	}

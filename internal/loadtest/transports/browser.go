@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// browser returns the headers that a browser sends with a request to its own site. They stay
-// short of what Chromium sends, whose client hints would add another 150 bytes.
-func browser(origin string, cookie int) http.Header {
+// browserHeaders returns the headers that a browser sends with a request to the site of its page.
+// Chromium sends another 150 bytes of client hints.
+func browserHeaders(origin string, cookie int) http.Header {
 	h := http.Header{
 		"User-Agent":      {"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
 		"Accept":          {"*/*"},
@@ -24,7 +24,7 @@ func browser(origin string, cookie int) http.Header {
 	return h
 }
 
-// cookies returns a header of that size, its name and the end of its line included.
+// cookies returns a header of that size, including its name and the end of the line.
 func cookies(size int) string {
 	const around = len("Cookie: session=\r\n")
 	return "session=" + strings.Repeat("c", max(1, size-around))

@@ -6,58 +6,44 @@ import (
 	"fmt"
 )
 
-// inbox takes what a client's reader finds to the one that drives the exchange.
-type inbox chan arrival
-
-// arrival is a message, a sign of life, or the end.
-type arrival struct {
-	message message
-	beat    bool
-	err     error
+// delivery is a message, a heartbeat, or the end.
+type delivery struct {
+	message   message
+	heartbeat bool
+	err       error
 }
 
-// put hands over an arrival, and says whether there is still someone who wants it.
-func (b inbox) put(ctx context.Context, a arrival) bool {
-	select {
-	case b <- a:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+var errHeartbeat = errors.New("a heartbeat arrived and an event was expected")
 
-func (b inbox) next(ctx context.Context) (arrival, error) {
-	select {
-	case a := <-b:
-		return a, a.err
-	case <-ctx.Done():
-		return arrival{}, context.Cause(ctx)
-	}
-}
-
-func (b inbox) wantBeat(ctx context.Context) error {
-	a, err := b.next(ctx)
-	if err == nil && !a.beat {
-		err = fmt.Errorf("event %q arrived where none was due", a.message.ID)
-	}
-	return err
-}
-
-var errBeat = errors.New("a sign of life arrived where an event was due")
-
-func (b inbox) want(ctx context.Context, due message) error {
-	a, err := b.next(ctx)
+// check compares a delivery with the expected message; nil expects a heartbeat.
+func (d delivery) check(want *message) error {
 	switch {
-	case err != nil:
-		return err
-	case a.beat:
-		return errBeat
+	case d.err != nil:
+		return d.err
+	case want == nil && !d.heartbeat:
+		return fmt.Errorf("event %q arrived and none was expected", d.message.ID)
+	case want == nil:
+		return nil
+	case d.heartbeat:
+		return errHeartbeat
 	}
-	return a.message.is(due)
+	return d.message.check(*want)
 }
 
-// hand gives a value to the handler that waits for it.
-func hand[T any](ctx context.Context, to chan<- T, v T) error {
+// inbox passes what a client reads to the goroutine that drives the exchange.
+type inbox chan delivery
+
+// expect waits for a delivery and checks it.
+func (b inbox) expect(ctx context.Context, want *message) error {
+	d, err := receive(ctx, b)
+	if err != nil {
+		return err
+	}
+	return d.check(want)
+}
+
+// send passes a value to the goroutine that waits for it.
+func send[T any](ctx context.Context, to chan<- T, v T) error {
 	select {
 	case to <- v:
 		return nil
@@ -66,8 +52,8 @@ func hand[T any](ctx context.Context, to chan<- T, v T) error {
 	}
 }
 
-// take waits for a value of the handler.
-func take[T any](ctx context.Context, from <-chan T) (v T, err error) {
+// receive waits for a value.
+func receive[T any](ctx context.Context, from <-chan T) (v T, err error) {
 	select {
 	case v = <-from:
 		return v, nil

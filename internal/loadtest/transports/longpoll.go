@@ -6,71 +6,56 @@ import (
 	"sync"
 )
 
-// longPoll holds a request until there is an event or the hold is over. The client asks again
-// at once.
+// longPoll holds a request until there is an event, or for a limited time. The client sends the next
+// request at once.
 type longPoll struct {
 	poller
-	held    chan struct{} // from the handler: a request is held
-	answers chan *message // to the handler: what to answer it with
+	pending chan struct{} // from the handler: a request is waiting
+	answers chan *message // to the handler: its answer; nil is no event
 	inbox   inbox
 	cancel  context.CancelFunc
-	asking  sync.WaitGroup
+	polling sync.WaitGroup
 }
 
 func newLongPoll() *longPoll {
-	return &longPoll{held: make(chan struct{}), answers: make(chan *message), inbox: make(inbox), cancel: func() {}}
+	return &longPoll{pending: make(chan struct{}), answers: make(chan *message), inbox: make(inbox), cancel: func() {}}
 }
 
 func (l *longPoll) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if hand(r.Context(), l.held, struct{}{}) != nil {
+	if send(r.Context(), l.pending, struct{}{}) != nil {
 		return
 	}
-	m, err := take(r.Context(), l.answers)
+	m, err := receive(r.Context(), l.answers)
 	if err != nil {
 		return
 	}
-	answer(w, m)
+	respond(w, m)
 }
 
-// connect starts a client that asks until close.
-func (l *longPoll) connect(ctx context.Context, w *wire, h http.Header) error {
+// connect starts a client that polls until close.
+func (l *longPoll) connect(ctx context.Context, w *endpoint, h http.Header) error {
 	ctx, l.cancel = context.WithCancel(ctx)
 	l.poller = newPoller(w, h)
-	l.asking.Go(func() {
-		for l.inbox.put(ctx, l.ask(ctx)) {
+	l.polling.Go(func() {
+		for send(ctx, l.inbox, l.poll(ctx)) == nil {
 		}
 	})
-	_, err := take(ctx, l.held)
+	_, err := receive(ctx, l.pending)
 	return err
 }
 
-func (l *longPoll) beat(ctx context.Context) error {
-	if err := hand(ctx, l.answers, nil); err != nil {
+func (l *longPoll) exchange(ctx context.Context, m *message) error {
+	if err := send(ctx, l.answers, m); err != nil {
 		return err
 	}
-	if err := l.inbox.wantBeat(ctx); err != nil {
+	if err := l.inbox.expect(ctx, m); err != nil {
 		return err
 	}
-	return l.asked(ctx)
-}
-
-func (l *longPoll) event(ctx context.Context, due message) error {
-	if err := hand(ctx, l.answers, &due); err != nil {
-		return err
-	}
-	if err := l.inbox.want(ctx, due); err != nil {
-		return err
-	}
-	return l.asked(ctx)
-}
-
-// asked waits until the client has asked again.
-func (l *longPoll) asked(ctx context.Context) error {
-	_, err := take(ctx, l.held)
+	_, err := receive(ctx, l.pending) // the next request
 	return err
 }
 
 func (l *longPoll) close() {
 	l.cancel()
-	l.asking.Wait()
+	l.polling.Wait()
 }

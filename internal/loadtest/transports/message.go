@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// message is an event as every transport carries it: its position, by which a client resumes,
-// and its data. In SSE they have fields of their own, elsewhere they are a JSON object.
+// message is an event: its position, at which a client resumes, and its data. SSE has fields for
+// both; the other transports send a JSON object.
 type message struct {
 	ID   string          `json:"id"`
 	Data json.RawMessage `json:"data"`
@@ -33,18 +33,18 @@ func (m message) encode() []byte {
 
 func decode(text []byte) (m message, err error) {
 	if err := json.Unmarshal(text, &m); err != nil {
-		return message{}, fmt.Errorf("an event that is no JSON: %w", err)
+		return message{}, fmt.Errorf("an event that is not JSON: %w", err)
 	}
 	return m, nil
 }
 
-// is checks that what arrived is what was due.
-func (m message) is(due message) error {
-	if m.ID != due.ID {
-		return fmt.Errorf("event %q arrived where %q was due", m.ID, due.ID)
+// check compares a received message with the expected one.
+func (m message) check(want message) error {
+	if m.ID != want.ID {
+		return fmt.Errorf("event %q arrived and %q was expected", m.ID, want.ID)
 	}
-	if !bytes.Equal(m.Data, due.Data) {
-		return fmt.Errorf("event %s arrived with other data, %d bytes of %d", m.ID, len(m.Data), len(due.Data))
+	if !bytes.Equal(m.Data, want.Data) {
+		return fmt.Errorf("event %s arrived with other data, %d bytes of %d", m.ID, len(m.Data), len(want.Data))
 	}
 	return nil
 }

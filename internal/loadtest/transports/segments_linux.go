@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// segments returns what the kernel counted on this connection, in both directions. One end
-// knows all of it: on loopback nothing gets lost.
-func segments(conn *net.TCPConn) (n int64, counted bool, err error) {
+// countSegments returns the segments of a connection in both directions, which the kernel counts. One
+// end has all of them: loopback loses none.
+func countSegments(conn *net.TCPConn) (n int64, counted bool, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, false, err
@@ -30,9 +30,9 @@ func segments(conn *net.TCPConn) (n int64, counted bool, err error) {
 	return n, n > 0, nil // kernels before 4.2, and sandboxes such as gVisor, leave them at 0
 }
 
-// likeEthernet gives a socket segments as an Ethernet carries them. Those of loopback hold
-// 64 KiB, and a large request would count as one packet.
-func likeEthernet(_, _ string, raw syscall.RawConn) error {
+// setEthernetMSS gives a socket segments of the size of Ethernet's. Those of loopback have 64 KiB, and
+// a large request would count as one packet.
+func setEthernetMSS(_, _ string, raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1460)

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// segments are unknown here: no other system tells them in a form that x/sys reads.
-func segments(*net.TCPConn) (n int64, counted bool, err error) { return 0, false, nil }
+// countSegments returns no count: x/sys reads the counters of no other system.
+func countSegments(*net.TCPConn) (n int64, counted bool, err error) { return 0, false, nil }
 
-// likeEthernet matters to packets alone.
-func likeEthernet(_, _ string, _ syscall.RawConn) error { return nil }
+// setEthernetMSS does nothing: it matters only to packets.
+func setEthernetMSS(_, _ string, _ syscall.RawConn) error { return nil }

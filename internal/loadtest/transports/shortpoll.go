@@ -5,10 +5,10 @@ import (
 	"net/http"
 )
 
-// shortPoll asks and is answered at once. An event is fetched by a poll of its own.
+// shortPoll is answered at once. An event is the answer to a request of its own.
 type shortPoll struct {
 	poller
-	stored chan message // what the next poll gets; at most one
+	stored chan message // the answer to the next request
 }
 
 func newShortPoll() *shortPoll { return &shortPoll{stored: make(chan message, 1)} }
@@ -16,33 +16,22 @@ func newShortPoll() *shortPoll { return &shortPoll{stored: make(chan message, 1)
 func (s *shortPoll) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	select {
 	case m := <-s.stored:
-		answer(w, &m)
+		respond(w, &m)
 	default:
-		answer(w, nil)
+		respond(w, nil)
 	}
 }
 
-func (s *shortPoll) connect(ctx context.Context, w *wire, h http.Header) error {
+func (s *shortPoll) connect(ctx context.Context, w *endpoint, h http.Header) error {
 	s.poller = newPoller(w, h)
-	return s.beat(ctx)
+	return s.exchange(ctx, nil)
 }
 
-func (s *shortPoll) beat(ctx context.Context) error {
-	return answered(s.ask(ctx)).wantBeat(ctx)
-}
-
-func (s *shortPoll) event(ctx context.Context, due message) error {
-	if err := hand(ctx, s.stored, due); err != nil {
-		return err
+func (s *shortPoll) exchange(ctx context.Context, m *message) error {
+	if m != nil {
+		s.stored <- *m
 	}
-	return answered(s.ask(ctx)).want(ctx, due)
+	return s.poll(ctx).check(m)
 }
 
 func (s *shortPoll) close() {}
-
-// answered is an inbox with that in it.
-func answered(a arrival) inbox {
-	b := make(inbox, 1)
-	b <- a
-	return b
-}

@@ -10,8 +10,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// eventStream is SSE as Tidemark speaks it: the same headers, a comment as heartbeat, and the
-// position after the data.
+// eventStream is SSE as Tidemark sends it: the same headers, a comment as heartbeat, and the position
+// after the data.
 type eventStream struct {
 	blocks  chan []byte // to the handler, which writes and flushes each
 	inbox   inbox
@@ -29,7 +29,7 @@ func (s *eventStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-cache, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	block := sse.AppendComment(sse.AppendRetry(nil, 3*time.Second), "")
-	for err := error(nil); err == nil; block, err = take(r.Context(), s.blocks) {
+	for err := error(nil); err == nil; block, err = receive(r.Context(), s.blocks) {
 		if _, err := w.Write(block); err != nil {
 			return
 		}
@@ -40,7 +40,7 @@ func (s *eventStream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // connect starts a reader that lives until close.
-func (s *eventStream) connect(ctx context.Context, w *wire, h http.Header) error {
+func (s *eventStream) connect(ctx context.Context, w *endpoint, h http.Header) error {
 	ctx, s.cancel = context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/events", nil)
 	if err != nil {
@@ -57,39 +57,35 @@ func (s *eventStream) connect(ctx context.Context, w *wire, h http.Header) error
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the endpoint answered %s", resp.Status)
 	}
-	return s.inbox.wantBeat(ctx)
+	return s.inbox.expect(ctx, nil)
 }
 
 func (s *eventStream) read(ctx context.Context, resp *http.Response) {
 	defer func() { _ = resp.Body.Close() }()
 	decoder := sse.NewDecoder(resp.Body)
-	decoder.OnComment = func([]byte) { s.inbox.put(ctx, arrival{beat: true}) }
+	decoder.OnComment = func([]byte) { _ = send(ctx, s.inbox, delivery{heartbeat: true}) }
 	for {
 		ev, err := decoder.Next()
 		if err != nil {
-			s.inbox.put(ctx, arrival{err: fmt.Errorf("the stream ended: %w", err)})
+			_ = send(ctx, s.inbox, delivery{err: fmt.Errorf("the response ended: %w", err)})
 			return
 		}
 		ev = ev.Clone()
-		if !s.inbox.put(ctx, arrival{message: message{ID: string(ev.ID), Data: ev.Data}}) {
+		if send(ctx, s.inbox, delivery{message: message{ID: string(ev.ID), Data: ev.Data}}) != nil {
 			return
 		}
 	}
 }
 
-func (s *eventStream) beat(ctx context.Context) error {
-	if err := hand(ctx, s.blocks, sse.AppendComment(nil, "")); err != nil {
+func (s *eventStream) exchange(ctx context.Context, m *message) error {
+	block := sse.AppendComment(nil, "")
+	if m != nil {
+		block = sse.AppendEvent(nil, sse.Event{Data: m.Data, ID: []byte(m.ID)})
+	}
+	if err := send(ctx, s.blocks, block); err != nil {
 		return err
 	}
-	return s.inbox.wantBeat(ctx)
-}
-
-func (s *eventStream) event(ctx context.Context, due message) error {
-	block := sse.AppendEvent(nil, sse.Event{Data: due.Data, ID: []byte(due.ID)})
-	if err := hand(ctx, s.blocks, block); err != nil {
-		return err
-	}
-	return s.inbox.want(ctx, due)
+	return s.inbox.expect(ctx, m)
 }
 
 func (s *eventStream) close() {

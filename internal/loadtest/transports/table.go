@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// Table is what a run found.
+// Table is the result of a run.
 type Table struct {
-	Options Options `json:"options"` // with the defaults that were taken
+	Options Options `json:"options"` // with defaults resolved
 	Rows    []Row   `json:"rows"`    // SSE, WebSocket, long polling, short polling
-	// Assumptions are sentences without which the figures cannot be read.
+	// Assumptions are sentences that explain the figures.
 	Assumptions []string `json:"assumptions"`
 }
 
-// Row is what one transport costs, both directions together. Bytes are those of HTTP and what
-// is in it; wire bytes have the headers of TCP and IP too. What needs packets is nil where
-// they are unknown, which is everywhere but on Linux.
+// Row is the traffic of one transport in both directions together. Bytes are those of HTTP and its
+// content; wire bytes include the headers of TCP and IP. Figures that need packets are nil when those
+// are unknown, which is on all systems but Linux.
 type Row struct {
 	Transport              string   `json:"transport"`
 	IdleBytesPerMinute     float64  `json:"idle_bytes_per_minute"`
@@ -30,7 +30,7 @@ type Row struct {
 	WireBytesPerEvent      *float64 `json:"wire_bytes_per_event"`
 	ConnectBytes           float64  `json:"connect_bytes"` // until the client was ready
 	Events                 int      `json:"events"`        // received, each once
-	Delay                  string   `json:"delay"`         // what the transport adds to an event's way
+	Delay                  string   `json:"delay"`         // that the transport adds to an event
 }
 
 // Text writes the table with its assumptions below, for a terminal.
@@ -61,7 +61,7 @@ func (r Row) cells() []string {
 	}
 }
 
-// figure has a decimal where it matters: a packet more or less is much, a byte is not.
+// figure has a decimal below 100: a packet more or less matters there.
 func figure(v *float64) string {
 	switch {
 	case v == nil:
@@ -72,8 +72,7 @@ func figure(v *float64) string {
 	return strconv.FormatFloat(math.Round(*v), 'f', 0, 64)
 }
 
-// align sets numbers to the right, and the first and the last column, which are words, to
-// the left.
+// align aligns numbers to the right, and the words of the first and the last column to the left.
 func align(b *strings.Builder, lines [][]string) {
 	widths := make([]int, len(lines[0]))
 	for _, line := range lines {

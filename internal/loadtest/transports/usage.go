@@ -4,9 +4,9 @@ package transports
 // which Linux, Android, macOS and iOS send.
 const headerBytes = 52
 
-// usage is what crossed the wire, in both directions together.
+// usage is the traffic in both directions together.
 type usage struct {
-	bytes    float64 // of the application: HTTP and what is in it
+	bytes    float64 // of HTTP and its content
 	segments float64
 	counted  bool // segments is known
 }
@@ -18,7 +18,7 @@ func (u usage) minus(v usage) usage {
 func (u usage) times(f float64) usage { return usage{u.bytes * f, u.segments * f, u.counted} }
 func (u usage) per(n int) usage       { return u.times(1 / float64(n)) }
 
-// packets is nil where it is unknown.
+// packets is nil when unknown.
 func (u usage) packets() *float64 {
 	if !u.counted {
 		return nil
@@ -26,7 +26,7 @@ func (u usage) packets() *float64 {
 	return &u.segments
 }
 
-// wire is the bytes with the headers of their segments, and nil where it is unknown.
+// wire is the bytes with the headers of their segments; nil when unknown.
 func (u usage) wire() *float64 {
 	if !u.counted {
 		return nil

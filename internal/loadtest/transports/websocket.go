@@ -9,8 +9,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// webSocket sends each event as one text message, and pings as heartbeat. It speaks without
-// compression, as the others do.
+// webSocket sends each event as one text message, and a ping as heartbeat. It has no compression, like
+// the other transports.
 type webSocket struct {
 	accepted chan *websocket.Conn
 	server   *websocket.Conn
@@ -24,26 +24,26 @@ func newWebSocket() *webSocket {
 	return &webSocket{accepted: make(chan *websocket.Conn), inbox: make(inbox), cancel: func() {}}
 }
 
-// ServeHTTP hands the connection over: it is no longer the server's, and close ends it.
+// ServeHTTP passes the connection to connect; the server no longer owns it.
 func (s *webSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // the client was told
+		return // Accept has answered
 	}
-	if hand(r.Context(), s.accepted, conn) != nil {
+	if send(r.Context(), s.accepted, conn) != nil {
 		_ = conn.CloseNow()
 	}
 }
 
 // connect starts a reader at each end that lives until close.
-func (s *webSocket) connect(ctx context.Context, w *wire, h http.Header) error {
+func (s *webSocket) connect(ctx context.Context, w *endpoint, h http.Header) error {
 	ctx, s.cancel = context.WithCancel(ctx)
 	var err error
 	s.client, _, err = websocket.Dial(ctx, w.url+"/socket", &websocket.DialOptions{HTTPClient: w.client, HTTPHeader: upgrade(h, w.url)})
 	if err != nil {
 		return err
 	}
-	if s.server, err = take(ctx, s.accepted); err != nil {
+	if s.server, err = receive(ctx, s.accepted); err != nil {
 		return err
 	}
 	s.client.SetReadLimit(-1)
@@ -52,7 +52,7 @@ func (s *webSocket) connect(ctx context.Context, w *wire, h http.Header) error {
 	return nil
 }
 
-// upgrade changes a browser's headers to those of a WebSocket's request.
+// upgrade changes a browser's headers to those of a WebSocket request.
 func upgrade(h http.Header, origin string) http.Header {
 	h.Del("Referer")
 	h.Set("Origin", origin)
@@ -67,28 +67,29 @@ func (s *webSocket) read(ctx context.Context) {
 	for {
 		_, text, err := s.client.Read(ctx)
 		if err != nil {
-			s.inbox.put(ctx, arrival{err: fmt.Errorf("the socket was closed: %w", err)})
+			_ = send(ctx, s.inbox, delivery{err: fmt.Errorf("the socket was closed: %w", err)})
 			return
 		}
 		m, err := decode(text)
-		if !s.inbox.put(ctx, arrival{message: m, err: err}) {
+		if send(ctx, s.inbox, delivery{message: m, err: err}) != nil {
 			return
 		}
 	}
 }
 
-// beat returns when the pong is back. A reader that sits on an event nobody was waiting for
-// answers no ping, so a surplus event shows here too.
-func (s *webSocket) beat(ctx context.Context) error { return s.server.Ping(ctx) }
-
-func (s *webSocket) event(ctx context.Context, due message) error {
-	if err := s.server.Write(ctx, websocket.MessageText, due.encode()); err != nil {
+// exchange returns after the event, or after the pong of a ping. A reader that blocks on a surplus event
+// does not answer the ping, so that the exchange fails.
+func (s *webSocket) exchange(ctx context.Context, m *message) error {
+	if m == nil {
+		return s.server.Ping(ctx)
+	}
+	if err := s.server.Write(ctx, websocket.MessageText, m.encode()); err != nil {
 		return err
 	}
-	return s.inbox.want(ctx, due)
+	return s.inbox.expect(ctx, m)
 }
 
-// close ends both ends without the closing handshake, which would wait for readers.
+// close closes both ends without the closing handshake, which would wait for readers.
 func (s *webSocket) close() {
 	s.cancel()
 	for _, conn := range []*websocket.Conn{s.client, s.server} {

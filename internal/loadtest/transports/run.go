@@ -7,10 +7,8 @@ import (
 	"time"
 )
 
-// Run measures the four transports, side by side on connections of their own, and returns a
-// row for each. It takes as long as the longest: Idle, and Events times Interval.
-//
-// An error of one transport ends all of them.
+// Run measures the four transports at the same time, each on its own connection, and returns a row for
+// each. It takes Idle and Events times Interval. An error of one transport ends all of them.
 func Run(ctx context.Context, opts Options) (Table, error) {
 	opts, err := opts.resolved()
 	if err != nil {
@@ -18,10 +16,10 @@ func Run(ctx context.Context, opts Options) (Table, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	courses := courses(opts)
-	table := Table{Options: opts, Rows: make([]Row, len(courses)), Assumptions: assumptions(opts)}
+	all := measurements(opts)
+	table := Table{Options: opts, Rows: make([]Row, len(all)), Assumptions: assumptions(opts)}
 	var running sync.WaitGroup
-	for i, c := range courses {
+	for i, c := range all {
 		running.Go(func() {
 			var err error
 			if table.Rows[i], err = c.run(ctx, opts); err != nil {
@@ -36,21 +34,21 @@ func Run(ctx context.Context, opts Options) (Table, error) {
 	return table, nil
 }
 
-// course is what one transport goes through.
-type course struct {
+// measurement is the measurement of one transport.
+type measurement struct {
 	name      string
 	transport transport
-	period    time.Duration // between two keep-alive exchanges
-	polls     bool          // an event comes in the answer to an exchange that happens anyway
+	period    time.Duration // between two heartbeats
+	polls     bool          // an event is in the answer to an exchange that also happens when idle
 	delay     string
 }
 
-func courses(o Options) []course {
-	return []course{
+func measurements(o Options) []measurement {
+	return []measurement{
 		{name: "SSE", transport: newSSE(), period: o.Heartbeat, delay: "none: pushed"},
 		{name: "WebSocket", transport: newWebSocket(), period: o.Heartbeat, delay: "none: pushed"},
 		{name: "long polling", transport: newLongPoll(), period: o.Hold,
-			delay: "none, or a round trip when the client is about to ask again"},
+			delay: "none, or a round trip when the client is about to poll again"},
 		{name: "short polling", transport: newShortPoll(), period: o.PollInterval, polls: true,
 			delay: fmt.Sprintf("up to %v, %v on average", o.PollInterval, o.PollInterval/2)},
 	}

@@ -1,17 +1,14 @@
 package transports
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 )
 
-// quick has one period for every transport, so that their idle figures compare.
-var quick = Options{
+// quickOptions have one period for every transport, so that their idle figures compare.
+var quickOptions = Options{
 	Idle: 60 * time.Millisecond, Events: 5, Interval: time.Millisecond,
 	Heartbeat: 20 * time.Millisecond, Hold: 20 * time.Millisecond, PollInterval: 20 * time.Millisecond,
 }
@@ -25,15 +22,15 @@ func run(t *testing.T, o Options) Table {
 	return table
 }
 
-func TestRun(t *testing.T) {
-	table := run(t, quick)
+func TestRun_AllTransports_CountTraffic(t *testing.T) {
+	table := run(t, quickOptions)
 	if len(table.Rows) != 4 {
 		t.Fatalf("%d rows, want 4", len(table.Rows))
 	}
 	sse, socket, long, short := table.Rows[0], table.Rows[1], table.Rows[2], table.Rows[3]
 	for _, row := range table.Rows {
-		if row.Events != quick.Events {
-			t.Errorf("%s: %d events, want %d", row.Transport, row.Events, quick.Events)
+		if row.Events != quickOptions.Events {
+			t.Errorf("%s: %d events, want %d", row.Transport, row.Events, quickOptions.Events)
 		}
 		if row.BytesPerEvent < 100 {
 			t.Errorf("%s: %v bytes per event, less than its data", row.Transport, row.BytesPerEvent)
@@ -54,10 +51,10 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The frames are known to the byte, and so are the figures.
-func TestBytesAreExact(t *testing.T) {
-	table := run(t, quick)
-	perMinute := float64(time.Minute / quick.Heartbeat)
+// The sizes of the frames are known.
+func TestRun_Frames_AreCountedToTheByte(t *testing.T) {
+	table := run(t, quickOptions)
+	perMinute := float64(time.Minute / quickOptions.Heartbeat)
 	id := len(position(1))
 	for _, tt := range []struct {
 		row         Row
@@ -81,12 +78,12 @@ func TestBytesAreExact(t *testing.T) {
 
 func near(a, b float64) bool { return a-b < 1e-6 && b-a < 1e-6 }
 
-// What a cookie costs is paid with every poll, and never again on a stream.
-func TestCookie(t *testing.T) {
-	small, large := quick, quick
+// Each poll sends the cookie; SSE and the WebSocket send it once.
+func TestRun_Cookie_CostsEachPoll(t *testing.T) {
+	small, large := quickOptions, quickOptions
 	small.Cookie, large.Cookie = -1, 1000
 	without, with := run(t, small), run(t, large)
-	perMinute := float64(time.Minute / quick.Hold)
+	perMinute := float64(time.Minute / quickOptions.Hold)
 	for i, want := range []float64{0, 0, 1000, 1000} {
 		got := (with.Rows[i].IdleBytesPerMinute - without.Rows[i].IdleBytesPerMinute) / perMinute
 		if !near(got, want) {
@@ -98,8 +95,8 @@ func TestCookie(t *testing.T) {
 	}
 }
 
-func TestLargePayload(t *testing.T) {
-	o := quick
+func TestRun_LargePayload_HasManyPackets(t *testing.T) {
+	o := quickOptions
 	o.Payload = 100_000
 	for _, row := range run(t, o).Rows {
 		if row.BytesPerEvent < 100_000 {
@@ -111,7 +108,7 @@ func TestLargePayload(t *testing.T) {
 	}
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
+func TestRun_ContextEnds_ReturnsCause(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
@@ -120,7 +117,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestOptionsAreChecked(t *testing.T) {
+func TestRun_InvalidOptions_AreRejected(t *testing.T) {
 	for _, o := range []Options{
 		{Idle: -1}, {Interval: -1}, {Heartbeat: -1}, {Hold: -1}, {PollInterval: -1},
 		{Events: -1}, {Payload: 1}, {Payload: maxPayload + 1}, {Cookie: maxCookie + 1},
@@ -131,72 +128,11 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// A transport that gives an event twice, or none, makes the run fail.
-func TestWrongEvents(t *testing.T) {
-	first, second := newMessage(1, 10), newMessage(2, 10)
-	for name, tt := range map[string]struct {
-		got  arrival
-		want func(inbox) error
-	}{
-		"another event":     {arrival{message: first}, func(b inbox) error { return b.want(t.Context(), second) }},
-		"none":              {arrival{beat: true}, func(b inbox) error { return b.want(t.Context(), second) }},
-		"one more":          {arrival{message: first}, func(b inbox) error { return b.wantBeat(t.Context()) }},
-		"cut off":           {arrival{message: message{first.ID, first.Data[:3]}}, func(b inbox) error { return b.want(t.Context(), first) }},
-		"a connection lost": {arrival{err: errReconnected}, func(b inbox) error { return b.wantBeat(t.Context()) }},
-	} {
-		if tt.want(answered(tt.got)) == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
-func TestBeatsCoverTheSpan(t *testing.T) {
-	c := course{period: 15 * time.Second}
+func TestPeriodCount_Span_IsCovered(t *testing.T) {
+	c := measurement{period: 15 * time.Second}
 	for span, want := range map[time.Duration]int{1: 1, 15 * time.Second: 1, 16 * time.Second: 2, time.Minute: 4} {
-		if got := c.beats(span); got != want {
+		if got := c.periodCount(span); got != want {
 			t.Errorf("%v: %d beats, want %d", span, got, want)
-		}
-	}
-}
-
-func TestText(t *testing.T) {
-	packets := 2.04
-	table := Table{
-		Rows: []Row{
-			{Transport: "SSE", IdleBytesPerMinute: 32, IdlePacketsPerMinute: &packets, BytesPerEvent: 136.4, Delay: "none"},
-			{Transport: "short polling", IdleBytesPerMinute: 12345.6, Delay: "some"},
-		},
-		Assumptions: []string{"It is so."},
-	}
-	var out bytes.Buffer
-	if err := table.Text(&out); err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(out.String(), "\n")
-	if len(lines) != 7 || lines[5] != "- It is so." {
-		t.Fatalf("got\n%s", out.String())
-	}
-	for line, want := range map[int]string{
-		2: "SSE 32 2 unknown 136 unknown unknown 0 none",
-		3: "short polling 12346 unknown unknown 0 unknown unknown 0 some",
-	} {
-		if got := strings.Join(strings.Fields(lines[line]), " "); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
-	}
-	if strings.Index(lines[2], "none") != strings.Index(lines[3], "some") {
-		t.Errorf("the last column is not aligned:\n%s", out.String())
-	}
-}
-
-func TestJSON(t *testing.T) {
-	text, err := json.Marshal(Table{Rows: []Row{{Transport: "SSE", IdleBytesPerMinute: 32}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{`"transport":"SSE"`, `"idle_bytes_per_minute":32`, `"idle_packets_per_minute":null`} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("%s is not in %s", want, text)
 		}
 	}
 }

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// scraped is how often the metrics were told; while down is set they are refused.
+// scraped counts the answers with metrics; while down is set there are none.
 type scraped struct {
-	down atomic.Bool
-	told atomic.Int32
+	down   atomic.Bool
+	served atomic.Int32
 }
 
-// metricsOf serves how many subscriptions d has, in two series, as a server's metrics.
-func metricsOf(t *testing.T, d *double, by *scraped) string {
+// serveMetrics serves the number of connections of d in two series.
+func serveMetrics(t *testing.T, d *fakeServer, by *scraped) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if by.down.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		by.told.Add(1)
+		by.served.Add(1)
 		d.mu.Lock()
 		open := d.open
 		d.mu.Unlock()
@@ -35,12 +35,12 @@ func metricsOf(t *testing.T, d *double, by *scraped) string {
 	return s.URL
 }
 
-func TestGauges(t *testing.T) {
+func TestMetrics_Gauge_IsReadDuringTheRun(t *testing.T) {
 	t.Parallel()
-	d := newDouble(t, faults{})
+	d := newFakeServer(t, faults{})
 	o := d.options(20)
 	o.For, o.Rate = time.Second, 100
-	o.Metrics = Metrics{URL: metricsOf(t, d, new(scraped)), Names: []string{"subs"}, Every: 10 * time.Millisecond}
+	o.Metrics = Metrics{URL: serveMetrics(t, d, new(scraped)), Names: []string{"subs"}, Every: 10 * time.Millisecond}
 	r, err := Load(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -58,36 +58,35 @@ func TestGauges(t *testing.T) {
 	}
 }
 
-// TestGaugesRest: the server is watched until it has noticed that the clients have left.
-func TestGaugesRest(t *testing.T) {
+func TestMetrics_AfterTheRun_AreStillRead(t *testing.T) {
 	t.Parallel()
-	d := newDouble(t, faults{})
+	d := newFakeServer(t, faults{})
 	o := d.options(5)
 	o.For, o.Rate = 100*time.Millisecond, 100
 	by := new(scraped)
-	o.Metrics = Metrics{URL: metricsOf(t, d, by), Names: []string{"subs"}, Every: time.Millisecond, Rest: 2 * time.Second}
+	o.Metrics = Metrics{URL: serveMetrics(t, d, by), Names: []string{"subs"}, Every: time.Millisecond, After: 2 * time.Second}
 	r, err := Load(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	points := r.Gauges[0].Points
-	if last := points[len(points)-1]; last.Value != 0 || last.At < o.Metrics.Rest {
+	if last := points[len(points)-1]; last.Value != 0 || last.At < o.Metrics.After {
 		t.Errorf("%v clients %v after the start", last.Value, last.At)
 	}
-	by.told.Store(0)
+	by.served.Store(0)
 	o.Progress = func(string, Sample) { by.down.Store(true) } // from here on there are no metrics
 	if r, err = Load(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if got, told := len(r.Gauges[0].Points), int(by.told.Load()); got != told {
-		t.Errorf("%d points of a metric that was told %d times", got, told)
+	if got, told := len(r.Gauges[0].Points), int(by.served.Load()); got != told {
+		t.Errorf("%d points of a metric that was served %d times", got, told)
 	}
 }
 
-func TestGaugesThatAreNot(t *testing.T) {
+func TestMetrics_InvalidNameOrURL_FailsBeforeTheRun(t *testing.T) {
 	t.Parallel()
-	d := newDouble(t, faults{})
-	url := metricsOf(t, d, new(scraped))
+	d := newFakeServer(t, faults{})
+	url := serveMetrics(t, d, new(scraped))
 	for name, c := range map[string]struct {
 		m    Metrics
 		want string
@@ -97,8 +96,8 @@ func TestGaugesThatAreNot(t *testing.T) {
 		"no number":         {Metrics{URL: url, Names: []string{"odd"}}, "--metric: odd is not among"},
 		"another page":      {Metrics{URL: d.URL + "/sub", Names: []string{"subs"}}, "404"},
 		"not a URL":         {Metrics{URL: "no url", Names: []string{"subs"}}, "--metrics: "},
-		"nobody listens":    {Metrics{URL: "http://127.0.0.1:1/metrics", Names: []string{"subs"}}, "--metrics: "},
-		"no text of theirs": {Metrics{URL: htmlPage(t), Names: []string{"subs"}}, "is not in Prometheus's text form"},
+		"no listener":       {Metrics{URL: "http://127.0.0.1:1/metrics", Names: []string{"subs"}}, "--metrics: "},
+		"no text of theirs": {Metrics{URL: htmlPage(t), Names: []string{"subs"}}, "is not in Prometheus's text format"},
 	} {
 		o := d.options(1)
 		o.Metrics = c.m

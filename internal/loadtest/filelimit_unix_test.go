@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFilesOfAProcess: what is too much for one process is shared among two.
-func TestFilesOfAProcess(t *testing.T) {
+func TestOptions_TooFewFiles_AreRejected(t *testing.T) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
 		t.Skip("there is no limit that a run could meet")

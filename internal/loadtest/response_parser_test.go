@@ -20,19 +20,19 @@ func chunked(chunks ...string) string {
 
 // readIn feeds a response in pieces of the given size, and returns its blocks.
 func readIn(response string, size int) (out []string, err error) {
-	var w wire
-	var s blocks
+	var w responseParser
+	var s blockParser
 	for len(response) > 0 && err == nil {
 		n := min(size, len(response))
-		err = w.read([]byte(response[:n]), func(body []byte) {
-			s.read(body, func(f fields) { out = append(out, fmt.Sprintf("%s|%s|%s", f.event, f.id, f.data)) })
+		err = w.parse([]byte(response[:n]), func(body []byte) {
+			s.parse(body, func(f fields) { out = append(out, fmt.Sprintf("%s|%s|%s", f.event, f.id, f.data)) })
 		})
 		response = response[n:]
 	}
 	return out, err
 }
 
-func TestWireInPieces(t *testing.T) {
+func TestResponseParser_AnyPieces_SameBlocks(t *testing.T) {
 	want := "|1|one || |2|two ||three"
 	for size := 1; size <= len(chunkedResponse); size++ {
 		got, err := readIn(chunkedResponse, size)
@@ -42,12 +42,12 @@ func TestWireInPieces(t *testing.T) {
 	}
 }
 
-func TestWireErrors(t *testing.T) {
+func TestResponseParser_InvalidResponses_Fail(t *testing.T) {
 	for response, want := range map[string]string{
 		"HTTP/1.1 503 Service Unavailable\r\n\r\n":                       "503",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n":    "chunk size",
-		"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n": errCleanEnd.Error(),
-		"HTTP/1.1 200 OK\r\n" + strings.Repeat("x", maxHead+1):           "header line",
+		"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n": errResponseEnded.Error(),
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("x", maxHeadLine+1):       "header line",
 	} {
 		if _, err := readIn(response, 7); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %s", response, err, want)
@@ -58,25 +58,25 @@ func TestWireErrors(t *testing.T) {
 	}
 }
 
-// FuzzWire: however a response is cut, the same comes of it.
-func FuzzWire(f *testing.F) {
+// FuzzResponseParser splits responses anywhere; the blocks are the same.
+func FuzzResponseParser(f *testing.F) {
 	f.Add(chunkedResponse, 3)
 	f.Add("HTTP/1.1 200 OK\r\n\r\ndata: x\r\n\r\n\n\n", 1)
 	f.Fuzz(func(t *testing.T, response string, size int) {
 		whole, wholeErr := readIn(response, len(response)+1)
 		cut, cutErr := readIn(response, 1+max(0, size)%64)
-		if len(whole) != len(cut) || (wholeErr == nil) != (cutErr == nil) && !errors.Is(wholeErr, errCleanEnd) {
+		if len(whole) != len(cut) || (wholeErr == nil) != (cutErr == nil) && !errors.Is(wholeErr, errResponseEnded) {
 			t.Errorf("%q: whole %q (%v), cut %q (%v)", response, whole, wholeErr, cut, cutErr)
 		}
 	})
 }
 
 func BenchmarkConsume(b *testing.B) {
-	s := &swarm{share: share{Run: "cafe0123"}}
+	s := &localClients{part: Partition{Run: "cafe0123"}}
 	sh := newShard()
-	c := &client{swarm: s, shard: sh, key: "all", tally: tally{next: 1}}
-	c.wire.phase = phaseBody
-	sh.mark()
+	c := &client{set: s, shard: sh, key: "all", tally: tally{next: 1}}
+	c.response.state = stateBody
+	sh.setNow()
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {
@@ -84,11 +84,11 @@ func BenchmarkConsume(b *testing.B) {
 		var frames []byte
 		for range 100 {
 			n++
-			m := marker{run: s.share.Run, key: "all", n: n}
+			m := marker{run: s.part.Run, key: "all", n: n}
 			frames = fmt.Appendf(frames, "event: x\ndata: %s\nid: %d-abcdef\n\n", m.payload(100), n)
 		}
 		b.StartTimer()
-		_ = c.consume(frames)
+		_ = c.read(frames)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/event")
 }

@@ -13,14 +13,13 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Metrics is what a run asks of the server's own metrics, so that it shows whether what the
-// clients took was given back.
+// Metrics selects metrics of the server, which show whether it releases what the clients used.
 type Metrics struct {
-	URL   string        // in Prometheus's text form; no metrics are asked for when empty
-	Names []string      // of gauges and counters; those of several series are added up
-	Every time.Duration // between two looks; 5 s when zero
-	// Rest is how long the server is watched on after the clients have left.
-	Rest time.Duration
+	URL   string        // in Prometheus's text format; no metrics are read when empty
+	Names []string      // of gauges and counters; several series of a name are added up
+	Every time.Duration // between two reads; 5 s when zero
+	// After is how long the metrics are still read after the clients have disconnected.
+	After time.Duration
 }
 
 // Gauge is a metric of the server over time.
@@ -29,17 +28,17 @@ type Gauge struct {
 	Points []GaugePoint `json:"points"`
 }
 
-// GaugePoint is a metric at a time. While the server does not answer there are none.
+// GaugePoint is a metric at a time. There is none while the server does not answer.
 type GaugePoint struct {
-	At    time.Duration `json:"at_ns"` // since before the first connection was opened
+	At    time.Duration `json:"at_ns"` // since before the first connection
 	Value float64       `json:"value"`
 }
 
-// mostMetricsBytes bounds what is read of a server's metrics.
-const mostMetricsBytes = 16 << 20
+// maxMetricsBytes bounds the answer that is read.
+const maxMetricsBytes = 16 << 20
 
-// gauges follows the metrics of a server from its own goroutine.
-type gauges struct {
+// metricsWatcher reads the metrics of a server in its own goroutine. A nil one does nothing.
+type metricsWatcher struct {
 	opts   Metrics
 	client http.Client
 	began  time.Time
@@ -48,20 +47,20 @@ type gauges struct {
 	cancel context.CancelFunc
 }
 
-// watchGauges looks for the first time itself: an address that does not answer, or a name that
-// is not there, is an error before anything has begun.
-func watchGauges(ctx context.Context, opts Metrics) (*gauges, error) {
+// watchMetrics reads once before it returns: an address that does not answer, or an unknown name,
+// is an error before the run begins.
+func watchMetrics(ctx context.Context, opts Metrics) (*metricsWatcher, error) {
 	if opts.URL == "" {
 		return nil, nil
 	}
 	if opts.Every <= 0 {
 		opts.Every = 5 * time.Second
 	}
-	g := &gauges{opts: opts, began: time.Now(), ended: make(chan struct{}), client: http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}}}
+	g := &metricsWatcher{opts: opts, began: time.Now(), ended: make(chan struct{}), client: http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{}}}
 	for _, name := range opts.Names {
 		g.series = append(g.series, Gauge{Name: name})
 	}
-	if err := g.look(ctx); err != nil {
+	if err := g.record(ctx); err != nil {
 		return nil, fmt.Errorf("--metrics: %w", err)
 	}
 	for _, s := range g.series {
@@ -74,7 +73,7 @@ func watchGauges(ctx context.Context, opts Metrics) (*gauges, error) {
 	return g, nil
 }
 
-func (g *gauges) run(ctx context.Context) {
+func (g *metricsWatcher) run(ctx context.Context) {
 	defer close(g.ended)
 	defer g.client.CloseIdleConnections()
 	tick := time.NewTicker(g.opts.Every)
@@ -84,34 +83,34 @@ func (g *gauges) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_ = g.look(ctx) // a server that is down has no metrics; the series shows a hole
+			_ = g.record(ctx) // a server that is down has no metrics; the series has no points
 		}
 	}
 }
 
-// rest watches on for a while, and ends the watch. It blocks for Rest, or until ctx ends.
-func (g *gauges) rest(ctx context.Context) []Gauge {
+// finish blocks for After, or until ctx ends, and returns the series.
+func (g *metricsWatcher) finish(ctx context.Context) []Gauge {
 	if g == nil {
 		return nil
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(g.opts.Rest):
+	case <-time.After(g.opts.After):
 	}
 	g.stop()
-	_ = g.look(ctx)
+	_ = g.record(ctx)
 	return g.series
 }
 
 // stop may be called again.
-func (g *gauges) stop() {
+func (g *metricsWatcher) stop() {
 	if g != nil {
 		g.cancel()
 		<-g.ended
 	}
 }
 
-func (g *gauges) look(ctx context.Context) error {
+func (g *metricsWatcher) record(ctx context.Context) error {
 	families, err := g.scrape(ctx)
 	if err != nil {
 		return err
@@ -119,14 +118,14 @@ func (g *gauges) look(ctx context.Context) error {
 	at := time.Since(g.began)
 	for i := range g.series {
 		s := &g.series[i]
-		if v, ok := sum(families[s.Name]); ok {
+		if v, ok := sumSeries(families[s.Name]); ok {
 			s.Points = append(s.Points, GaugePoint{at, v})
 		}
 	}
 	return nil
 }
 
-func (g *gauges) scrape(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+func (g *metricsWatcher) scrape(ctx context.Context) (map[string]*dto.MetricFamily, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.opts.URL, nil)
 	if err != nil {
 		return nil, err
@@ -141,15 +140,15 @@ func (g *gauges) scrape(ctx context.Context) (map[string]*dto.MetricFamily, erro
 		return nil, fmt.Errorf("%s answers %s", g.opts.URL, resp.Status)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, mostMetricsBytes))
+	families, err := parser.TextToMetricFamilies(io.LimitReader(resp.Body, maxMetricsBytes))
 	if err != nil {
-		return nil, fmt.Errorf("%s is not in Prometheus's text form: %w", g.opts.URL, err)
+		return nil, fmt.Errorf("%s is not in Prometheus's text format: %w", g.opts.URL, err)
 	}
 	return families, nil
 }
 
-// sum adds up the series of a gauge or a counter. What is no number could not be drawn.
-func sum(f *dto.MetricFamily) (total float64, ok bool) {
+// sumSeries adds up the series of a gauge or a counter. NaN and infinities cannot be plotted.
+func sumSeries(f *dto.MetricFamily) (total float64, ok bool) {
 	for _, m := range f.GetMetric() {
 		switch {
 		case m.Gauge != nil:

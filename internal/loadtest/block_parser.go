@@ -2,16 +2,16 @@ package loadtest
 
 import "bytes"
 
-// blocks cuts a body into SSE blocks and reads the fields that a stand needs. Events are
-// small and come whole, so the common case is no copy at all; what is cut is kept until its
-// end comes. Lines end with LF or CRLF; no server at hand ends them with CR alone.
-type blocks struct{ partial []byte }
+// blockParser splits a body into SSE blocks and reads the fields that are counted. Events are small
+// and mostly arrive whole, which needs no copy; an incomplete block is buffered. Lines end with LF
+// or CRLF; no known server ends them with CR alone.
+type blockParser struct{ partial []byte }
 
-// fields of a block, parts of the bytes that were read.
+// fields are those of a block. They are parts of the bytes that were read.
 type fields struct{ event, id, data []byte }
 
-// read calls found for each whole block.
-func (s *blocks) read(b []byte, found func(fields)) {
+// parse calls found for each complete block.
+func (s *blockParser) parse(b []byte, found func(fields)) {
 	if len(s.partial) > 0 {
 		s.partial = append(s.partial, b...)
 		b = s.partial
@@ -48,7 +48,7 @@ func blockEnd(b []byte) (end, size int) {
 	}
 }
 
-// parseBlock takes the first data line alone: the marker stands there.
+// parseBlock reads only the first data line, which has the marker.
 func parseBlock(b []byte) (f fields) {
 	for len(b) > 0 {
 		line, rest, _ := bytes.Cut(b, []byte{'\n'})

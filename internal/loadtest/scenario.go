@@ -1,0 +1,144 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Load opens the connections, publishes at the rate for the time, and measures how fast and how
+// completely events arrive. An error means that the run could not be made; failures of the server
+// are in the verdict.
+func Load(ctx context.Context, opts Options) (Result, error) {
+	return run(ctx, "load", opts, func(ctx context.Context, b *bench) error {
+		if err := b.connect(ctx); err != nil {
+			return err
+		}
+		if err := b.publish(ctx, "publishing", eventCount(b.opts)); err != nil {
+			return err
+		}
+		_, err := b.waitUntilCaughtUp(ctx)
+		return err
+	})
+}
+
+// eventCount is how many events a run publishes: at least one.
+func eventCount(o Options) int { return max(1, int(o.Rate*o.For.Seconds())) }
+
+// StormOptions are those of a run, and of the reconnects. Rate and For bound the events before the
+// clients are disconnected, which give each client a position.
+type StormOptions struct {
+	Options
+	Missed int // events that each client misses while all are disconnected
+}
+
+// Storm resets all connections at once, publishes events, reconnects all clients at the same
+// moment with their Last-Event-ID, and measures how long it takes until the last one has caught
+// up. Result.CaughtUp is 0 when not all did.
+func Storm(ctx context.Context, opts StormOptions) (Result, error) {
+	return run(ctx, "storm", opts.Options, func(ctx context.Context, b *bench) error {
+		if err := b.connect(ctx); err != nil {
+			return err
+		}
+		if err := b.publish(ctx, "before the storm", eventCount(b.opts)); err != nil {
+			return err
+		}
+		if _, err := b.waitUntilCaughtUp(ctx); err != nil {
+			return err
+		}
+		if err := b.clients.disconnectAll(ctx); err != nil {
+			return err
+		}
+		missed := opts.Missed
+		if b.opts.Pattern == PerUser {
+			missed *= b.opts.Users
+		}
+		if err := b.publish(ctx, "disconnected", missed); err != nil {
+			return err
+		}
+		start := time.Now()
+		if err := b.clients.reconnectAll(ctx); err != nil {
+			return err
+		}
+		last, err := b.waitUntilCaughtUp(ctx)
+		if !last.IsZero() {
+			b.result.CaughtUp = last.Sub(start)
+		}
+		return err
+	})
+}
+
+// SoakOptions are those of a run, and of the disruptions.
+type SoakOptions struct {
+	Options
+	// Churn is how many clients a second are disrupted; a tenth of all when zero.
+	Churn float64
+	// Absence is the longest time for which a client is away or slow; 5 s when zero.
+	Absence time.Duration
+	// Server, if set, is started before the run, and killed and restarted during it.
+	Server *ServerCmd
+	// KillEvery is the time between two kills; never when zero.
+	KillEvery time.Duration
+}
+
+func (o SoakOptions) withDefaults() SoakOptions {
+	if o.Churn <= 0 {
+		o.Churn = max(1, float64(o.Conns)/10)
+	}
+	if o.Absence <= 0 {
+		o.Absence = 5 * time.Second
+	}
+	return o
+}
+
+var errNoFirst = errors.New("not every client received a first event: is this the right feed, and are events published to it?")
+
+// Soak publishes numbered events while random clients are disrupted: resets, connections closed in
+// the middle of a frame, pauses that make them slow, long absences. At the end the numbers of each
+// client are compared with what was published.
+func Soak(ctx context.Context, opts SoakOptions) (Result, error) {
+	opts = opts.withDefaults()
+	if opts.Server != nil {
+		if err := opts.Server.Start(ctx, opts.URL); err != nil {
+			return Result{}, err
+		}
+		defer opts.Server.Stop()
+		opts.PIDs = nil // they change with each start
+	}
+	return run(ctx, "soak", opts.Options, func(ctx context.Context, b *bench) error {
+		if err := b.connect(ctx); err != nil {
+			return err
+		}
+		// Each client receives one event first: without a position it cannot resume.
+		first := 1
+		if b.opts.Pattern == PerUser {
+			first = b.opts.Users
+		}
+		if err := b.publish(ctx, "a first event for all", first); err != nil {
+			return err
+		}
+		switch last, err := b.waitUntilCaughtUp(ctx); {
+		case err != nil:
+			return err
+		case last.IsZero():
+			return errNoFirst
+		}
+		if err := b.clients.startChurn(ctx, opts.Churn, opts.Absence); err != nil {
+			return err
+		}
+		killing, stopKilling := context.WithCancel(ctx)
+		defer stopKilling()
+		ended := make(chan error, 1)
+		go func() { ended <- opts.Server.killRepeatedly(killing, opts.KillEvery, opts.URL) }()
+		err := b.publish(ctx, "soaking", eventCount(b.opts))
+		stopKilling()
+		if err = errors.Join(err, <-ended); err != nil {
+			return err
+		}
+		if err := b.clients.restoreAll(ctx); err != nil {
+			return err
+		}
+		_, err = b.waitUntilCaughtUp(ctx)
+		return err
+	})
+}
