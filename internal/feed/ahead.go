@@ -50,7 +50,7 @@ func (a *ahead) look(state State) (beyond []*Subscription) {
 	for s, of := range a.subs {
 		of.looks++
 		of.level++
-		if state.Copy != CopyLevel {
+		if state.Copy != CopyCaughtUp {
 			of.level = 0
 		}
 		switch {
@@ -82,7 +82,7 @@ func (f *Feed) beyond(s *Subscription, state State) {
 	}
 	at := Position{s.cursor, s.epoch}
 	gap := newGap(Future, at.String(), state, max(state.LastSeq, f.window.high))
-	if s.jumpLocked(gap, at, state.Born) {
+	if s.jumpLocked(gap, at, state.Created) {
 		f.index.remove(s)
 	}
 	s.signal()

@@ -17,7 +17,7 @@ const retryPause = 250 * time.Millisecond
 // counts when the leader has confirmed it: another node's tail was faster.
 func (s *Subscription) coveredLocked() bool {
 	f := s.feed
-	return s.epoch == f.epoch && sameBirth(s.born, f.born) && s.cursor >= f.window.low &&
+	return s.epoch == f.epoch && sameIncarnation(s.created, f.created) && s.cursor >= f.window.low &&
 		(s.cursor <= f.window.high || s.verified == f.resets)
 }
 
@@ -145,7 +145,7 @@ func (s *Subscription) verify(ctx context.Context) (State, error) {
 	s.feed.mu.RLock()
 	resets, times := s.feed.resets, s.feed.reused.times
 	s.feed.mu.RUnlock()
-	state, err := s.feed.log.State(ctx)
+	state, err := s.feed.store.State(ctx)
 	if err == nil {
 		s.replay.times = times
 		s.mu.Lock()
@@ -194,7 +194,7 @@ func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, 
 		s.feed.ahead.add(s, at) // it goes live, and gets what comes after its cursor
 		return nil, nil
 	}
-	gap, seq := gapAt(at, s.born, requested, state)
+	gap, seq := gapAt(at, s.created, requested, state)
 	if !s.moveTo(state, seq, gap != nil) {
 		return nil, nil
 	}
@@ -222,7 +222,7 @@ func (s *Subscription) moveTo(state State, seq uint64, gap bool) bool {
 	if gap {
 		s.holdLocked()
 	}
-	s.epoch, s.born, s.cursor, s.offered = state.Epoch, state.Born, seq, seq
+	s.epoch, s.created, s.cursor, s.offered = state.Epoch, state.Created, seq, seq
 	return true
 }
 
@@ -235,7 +235,7 @@ type announcedHoles struct {
 }
 
 func (a announcedHoles) covers(state State) bool {
-	return a.epoch == state.Epoch && a.born == state.Born && a.first == state.FirstSeq && a.deleted == state.Deleted
+	return a.epoch == state.Epoch && a.born == state.Created && a.first == state.FirstSeq && a.deleted == state.Deleted
 }
 
 // checkHoles finds deletions from the inside of the stream between the cursor and its end.
@@ -248,11 +248,11 @@ func (s *Subscription) checkHoles(ctx context.Context, requested string, state S
 	if state.Deleted == 0 || from > state.LastSeq {
 		return nil, nil
 	}
-	holes, err := s.feed.log.HasHoles(ctx, from, state.LastSeq)
+	holes, err := s.feed.store.HasDeleted(ctx, from, state.LastSeq)
 	if err != nil || !holes {
 		return nil, err
 	}
-	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, state.FirstSeq, state.Deleted}
+	s.replay.announced = announcedHoles{state.Epoch, state.Created, state.LastSeq, state.FirstSeq, state.Deleted}
 	return newGap(Possible, requested, state, s.cursor), nil
 }
 

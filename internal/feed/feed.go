@@ -16,8 +16,8 @@ var ErrClosed = errors.New("the feed has stopped")
 
 // Feed is one stream on one node: its tail, its window and its subscriptions.
 type Feed struct {
-	log  Store
-	opts Options
+	store Store
+	opts  Options
 
 	ready   chan struct{} // closed once the stream was reached and the window is filled
 	opening sync.Once     // closes it
@@ -25,7 +25,7 @@ type Feed struct {
 
 	mu       sync.RWMutex
 	epoch    string
-	born     int64  // State.Born
+	created  int64  // State.Created
 	first    uint64 // State.FirstSeq, of the last state
 	reused   reusedRange
 	resetEnd uint64 // the stream's last sequence at the last reset, which the tail may still have to reach
@@ -70,7 +70,7 @@ type Feed struct {
 func New(log Store, opts Options) *Feed {
 	opts = opts.withDefaults()
 	f := &Feed{
-		log: log, opts: opts,
+		store: log, opts: opts,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
@@ -107,7 +107,7 @@ func (f *Feed) isDone() bool {
 }
 
 // State asks the stream's leader; it blocks until there is an answer.
-func (f *Feed) State(ctx context.Context) (State, error) { return f.log.State(ctx) }
+func (f *Feed) State(ctx context.Context) (State, error) { return f.store.State(ctx) }
 
 // Status is what a node knows about a feed.
 type Status struct {
@@ -175,7 +175,7 @@ func (f *Feed) offer(ev Event) {
 		f.checkDeliverable(ev)
 	}
 	if ev.Trace != nil {
-		ev.Trace.Offered(matched)
+		ev.Trace.Enqueued(matched)
 	}
 }
 
@@ -218,7 +218,7 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.announceHolesLocked()
 	reached := Position{f.window.high, f.epoch}
 	f.reused, f.resetEnd = f.reused.after(f.epoch, loss), loss.State.LastSeq
-	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
+	f.epoch, f.created, f.first = loss.State.Epoch, loss.State.Created, loss.State.FirstSeq
 	f.window.reset(seq)
 	f.holes = f.holes[:0]
 	f.anyDeleted, f.ledger = loss.State.Deleted > 0, ledger{}
@@ -253,9 +253,9 @@ func (f *Feed) setLost(err error) {
 	}
 }
 
-// forget removes a subscription. It leaves the index, whose cost rises with the number of filters,
+// unregister removes a subscription. It leaves the index, whose cost rises with the number of filters,
 // when the feed is unlocked again: until then offers meet a closed subscription.
-func (f *Feed) forget(s *Subscription) {
+func (f *Feed) unregister(s *Subscription) {
 	f.ahead.remove(s)
 	f.mu.Lock()
 	f.subs.Remove(s)

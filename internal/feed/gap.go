@@ -27,11 +27,11 @@ func newGap(reason Reason, requested string, now State, continues uint64) *Gap {
 // beyond the end says that the stream was rolled back; what took the place of the lost
 // numbers cannot be told from what the client has, so it goes on with what comes next.
 //
-// born is State.Born where the position comes from, 0 when that is not known.
+// born is State.Created where the position comes from, 0 when that is not known.
 func gapAt(at Position, born int64, requested string, now State) (*Gap, uint64) {
 	before := now.FirstSeq - min(now.FirstSeq, 1)
 	switch {
-	case at.Epoch != now.Epoch, !sameBirth(born, now.Born):
+	case at.Epoch != now.Epoch, !sameIncarnation(born, now.Created):
 		return newGap(NewEpoch, requested, now, before), before
 	case at.Seq > now.LastSeq:
 		return newGap(Future, requested, now, now.LastSeq), now.LastSeq

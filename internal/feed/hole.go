@@ -195,7 +195,7 @@ func (s *Subscription) takeWithout(room int) (d Delivery, wait bool, err error) 
 	defer s.mu.Unlock()
 	s.dropRemovedLocked()
 	switch {
-	case s.epoch != f.epoch || !sameBirth(s.born, f.born): // the gap that follows answers for all
+	case s.epoch != f.epoch || !sameIncarnation(s.created, f.created): // the gap that follows answers for all
 		s.missed = false
 		s.dropPendingLocked()
 		if s.jump != nil && s.jump.gap != nil {
@@ -231,9 +231,9 @@ func (s *Subscription) jumpFromCursorLocked() {
 	switch {
 	case !f.reused.contains(s.cursor): // it finds the rest when it reads the log
 	case s.cursor > f.endLocked():
-		s.jumpLocked(newGap(Future, at.String(), f.lastStateLocked(), f.window.high), at, f.born)
+		s.jumpLocked(newGap(Future, at.String(), f.lastStateLocked(), f.window.high), at, f.created)
 	default:
-		s.jumpLocked(newGap(Possible, at.String(), f.lastStateLocked(), s.cursor), at, f.born)
+		s.jumpLocked(newGap(Possible, at.String(), f.lastStateLocked(), s.cursor), at, f.created)
 	}
 }
 

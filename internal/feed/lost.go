@@ -4,14 +4,14 @@ import "context"
 
 // sameIncarnation reports that state is of the incarnation that the cursor is meant for.
 func (s *Subscription) sameIncarnation(state State) bool {
-	return s.epoch == state.Epoch && sameBirth(s.born, state.Born)
+	return s.epoch == state.Epoch && sameIncarnation(s.created, state.Created)
 }
 
-// lostIn finds what retention or deletion took out of the way of a replay. Whether the events
+// detectLoss finds what retention or deletion took out of the way of a replay. Whether the events
 // that were trimmed while a batch was read had been read before cannot always be said; where it
 // cannot, the gap is a possible one. The stream may be another incarnation by the time that
 // deletions are looked for; then same is false, and the batch is not delivered.
-func (s *Subscription) lostIn(ctx context.Context, read Batch) (gap *Gap, same bool, err error) {
+func (s *Subscription) detectLoss(ctx context.Context, read Batch) (gap *Gap, same bool, err error) {
 	r, now := &s.replay, read.State
 	if r.last || s.cursor >= r.to {
 		return nil, true, nil
@@ -50,12 +50,12 @@ func (s *Subscription) deletedIn(ctx context.Context, now State) (deleted, same 
 	}
 	from := max(s.cursor+1, now.FirstSeq)
 	if from <= r.to {
-		if deleted, err = s.feed.log.HasHoles(ctx, from, r.to); err != nil {
+		if deleted, err = s.feed.store.HasDeleted(ctx, from, r.to); err != nil {
 			return false, true, err
 		}
 	}
 	if !deleted { // of which incarnation were they?
-		state, err := s.feed.log.State(ctx)
+		state, err := s.feed.store.State(ctx)
 		if err != nil || !s.sameIncarnation(state) {
 			return false, false, err
 		}

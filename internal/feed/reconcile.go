@@ -50,7 +50,7 @@ func (f *Feed) poll(ctx context.Context) {
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, leaderTimeout)
-	state, err := f.log.State(bounded)
+	state, err := f.store.State(bounded)
 	cancel()
 	if ctx.Err() != nil {
 		return
@@ -72,16 +72,16 @@ func (f *Feed) poll(ctx context.Context) {
 // that the tail waits for may never come.
 func (f *Feed) pollReady(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, leaderTimeout)
-	state, err := f.log.State(bounded)
+	state, err := f.store.State(bounded)
 	cancel()
 	if err != nil {
 		return
 	}
 	f.mu.RLock()
-	same, high := state.Epoch == f.epoch && sameBirth(state.Born, f.born), f.window.high
+	same, high := state.Epoch == f.epoch && sameIncarnation(state.Created, f.created), f.window.high
 	f.mu.RUnlock()
 	if same {
-		f.openAt(state.LastSeq, high)
+		f.markReady(state.LastSeq, high)
 	}
 }
 
@@ -126,7 +126,7 @@ func (f *Feed) reconcile(ctx context.Context, state State) {
 func (f *Feed) applyState(state State, reached bool) (result comparison, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if state.Epoch != f.epoch || !sameBirth(state.Born, f.born) {
+	if state.Epoch != f.epoch || !sameIncarnation(state.Created, f.created) {
 		return even, false
 	}
 	w := f.window

@@ -9,12 +9,12 @@ import (
 
 // replay is the part of a subscription that reads the log. Only Next's goroutine uses it.
 type replay struct {
-	reader *watched // nil for none
-	to     uint64   // the last sequence that the reader was asked for
-	last   bool     // only the latest of each subject is read
-	lastTo uint64   // a suspended replay of the latest of each subject ends there; 0 for none
-	always bool     // begin with the log, whatever the window holds
-	share  *share   // of the budget; nil while there is no replay, and nothing of one is unsent
+	reader *countedReader // nil for none
+	to     uint64         // the last sequence that the reader was asked for
+	last   bool           // only the latest of each subject is read
+	lastTo uint64         // a suspended replay of the latest of each subject ends there; 0 for none
+	always bool           // begin with the log, whatever the window holds
+	share  *share         // of the budget; nil while there is no replay, and nothing of one is unsent
 
 	subjects int // that a replay of the latest events is expected to match
 
@@ -41,7 +41,7 @@ func (r *replay) reopenLast(ctx context.Context, s *Subscription, now State) err
 
 func (r *replay) read(ctx context.Context, s *Subscription, now State, opts ReadOptions) error {
 	outage := s.feed.outages.next()
-	reader, err := s.feed.log.Read(ctx, opts)
+	reader, err := s.feed.store.Read(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 		s.replay.close() // openReplay sees the other incarnation, and says so
 		return Delivery{}, nil
 	}
-	gap, same, err := s.lostIn(ctx, read)
+	gap, same, err := s.detectLoss(ctx, read)
 	switch {
 	case err != nil:
 		return Delivery{}, s.replayAgain(ctx, err)

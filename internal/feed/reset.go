@@ -45,23 +45,23 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) (lea
 	if s.live {
 		at.Seq = max(s.offered, reached.Seq)
 	}
-	same := at.Epoch == loss.State.Epoch && sameBirth(born, loss.State.Born)
-	if !same || loss.rewound() {
+	same := at.Epoch == loss.State.Epoch && sameIncarnation(born, loss.State.Created)
+	if !same || loss.lostEnd() {
 		s.markStaleLocked()
 	}
 	var gap *Gap
 	switch {
-	case !s.live && (!same || !loss.rewound()), same && !loss.rewound() && at.Seq >= seq:
+	case !s.live && (!same || !loss.lostEnd()), same && !loss.lostEnd() && at.Seq >= seq:
 		return false
-	case !same, !loss.rewound():
+	case !same, !loss.lostEnd():
 		gap = newGap(loss.Reason, at.String(), loss.State, seq)
 	case at.Seq > loss.State.LastSeq:
 		gap = newGap(Future, at.String(), loss.State, loss.State.LastSeq)
-	case loss.reused().contains(at.Seq): // of those that an earlier loss concerned, it has the later ones
+	case loss.reusedRange().contains(at.Seq): // of those that an earlier loss concerned, it has the later ones
 		gap = newGap(Possible, at.String(), loss.State, max(at.Seq, loss.State.FirstSeq-min(loss.State.FirstSeq, 1)))
 	}
 	defer s.signal()
-	return s.jumpLocked(gap, at, loss.State.Born)
+	return s.jumpLocked(gap, at, loss.State.Created)
 }
 
 // nextLocked is where the subscription continues once it has returned what is pending.
@@ -69,7 +69,7 @@ func (s *Subscription) nextLocked() (at Position, born int64) {
 	if s.jump != nil {
 		return s.jump.to, s.jump.born
 	}
-	return Position{max(s.cursor, s.offered), s.epoch}, s.born
+	return Position{max(s.cursor, s.offered), s.epoch}, s.created
 }
 
 // jumpLocked continues behind a gap, or where the subscription is when there is none, once what is
@@ -105,18 +105,18 @@ func (s *Subscription) finishOpening(named bool) {
 		s.replay.close()
 	}
 	announced := s.opening.Gap != nil || !named
-	same := s.epoch == f.epoch && sameBirth(s.born, f.born)
+	same := s.epoch == f.epoch && sameIncarnation(s.created, f.created)
 	if !same || !f.reused.contains(s.cursor) || announced && !rewound {
 		return
 	}
 	at, state, high := Position{s.cursor, s.epoch}, f.lastStateLocked(), f.window.high
 	switch {
 	case rewound && s.cursor > f.endLocked(): // what the tail reads next is new to the client
-		s.jumpLocked(newGap(Future, at.String(), state, high), at, s.born)
+		s.jumpLocked(newGap(Future, at.String(), state, high), at, s.created)
 	case s.opening.Gap == nil:
 		s.opening.Gap = newGap(Possible, at.String(), state, s.cursor)
 	default:
-		s.jumpLocked(newGap(Possible, at.String(), state, s.cursor), at, s.born)
+		s.jumpLocked(newGap(Possible, at.String(), state, s.cursor), at, s.created)
 	}
 }
 
@@ -125,5 +125,5 @@ func (f *Feed) endLocked() uint64 { return max(f.window.high, f.resetEnd) }
 
 // lastStateLocked is the stream as the leader described it last, as far as gaps need it.
 func (f *Feed) lastStateLocked() State {
-	return State{Epoch: f.epoch, Born: f.born, FirstSeq: max(f.first, 1)}
+	return State{Epoch: f.epoch, Created: f.created, FirstSeq: max(f.first, 1)}
 }

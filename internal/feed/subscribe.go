@@ -22,8 +22,8 @@ type SubscribeOptions struct {
 	MaxLastSubjects int
 }
 
-// Opening is how a subscription began.
-type Opening struct {
+// StartInfo is how a subscription began.
+type StartInfo struct {
 	// ID is what a client should remember until the next id: the position that it named
 	// while a gap is still to be told (so that a client cut off before the gap hears of it
 	// when it comes back), else Position. Empty when what it named cannot be read.
@@ -99,7 +99,7 @@ func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.subs.Add(s)
-	s.epoch, s.born, s.cursor, s.offered = f.epoch, f.born, f.window.high, f.window.high
+	s.epoch, s.created, s.cursor, s.offered = f.epoch, f.created, f.window.high, f.window.high
 	s.replay.times = f.reused.times
 	return s, nil
 }
@@ -167,7 +167,7 @@ func (s *Subscription) placeAt(start Start) (id string) {
 	var born int64 // not known of an incarnation that only other nodes have seen yet
 	switch named.Epoch {
 	case "", f.epoch:
-		named.Epoch, born = f.epoch, f.born
+		named.Epoch, born = f.epoch, f.created
 	}
 	f.mu.RUnlock()
 	s.place(named.Epoch, born, named.Seq)
@@ -207,14 +207,14 @@ func (s *Subscription) beginWithin(ctx context.Context, start Start) error {
 	}
 	// What was deleted before the client came is not missing from what it asks for: a client that
 	// fetches everything again upon a gap would do so without end.
-	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, state.FirstSeq, state.Deleted}
+	s.replay.announced = announcedHoles{state.Epoch, state.Created, state.LastSeq, state.FirstSeq, state.Deleted}
 	first := state.FirstSeq
 	if start.kind == startTime {
-		if first, err = s.feed.log.SeqAt(ctx, start.time); err != nil {
+		if first, err = s.feed.store.SeqAt(ctx, start.time); err != nil {
 			return err
 		}
 	}
-	s.place(state.Epoch, state.Born, first-min(first, 1))
+	s.place(state.Epoch, state.Created, first-min(first, 1))
 	at := Position{s.cursor, s.epoch}.String()
 	gap, err := s.prepare(ctx, at)
 	if gap == nil {
@@ -229,11 +229,11 @@ func (s *Subscription) beginAt(ctx context.Context, start Start) error {
 	id := s.placeAt(start)
 	s.feed.fromLog.Add(1)
 	if start.position.Epoch == "" { // the tail may not be in the present incarnation yet
-		state, err := s.feed.log.State(ctx)
+		state, err := s.feed.store.State(ctx)
 		if err != nil {
 			return err
 		}
-		s.place(state.Epoch, state.Born, start.position.Seq)
+		s.place(state.Epoch, state.Created, start.position.Seq)
 		id = Position{start.position.Seq, state.Epoch}.String()
 	}
 	gap, err := s.prepare(ctx, id)
@@ -269,7 +269,7 @@ func (s *Subscription) openLast(ctx context.Context) (opened bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s.place(state.Epoch, state.Born, state.LastSeq)
+	s.place(state.Epoch, state.Created, state.LastSeq)
 	s.opening.Pending = 0
 	if state.LastSeq == 0 || state.FirstSeq > state.LastSeq {
 		s.open("", nil)
@@ -285,7 +285,7 @@ func (s *Subscription) openLast(ctx context.Context) (opened bool, err error) {
 		return false, ctx.Err()
 	}
 	if seq > 0 && s.sameIncarnation(s.replay.peeked.State) {
-		s.place(state.Epoch, state.Born, seq-1)
+		s.place(state.Epoch, state.Created, seq-1)
 	}
 	s.open("", nil)
 	return true, ctx.Err()
@@ -294,7 +294,7 @@ func (s *Subscription) openLast(ctx context.Context) (opened bool, err error) {
 func (s *Subscription) place(epoch string, born int64, seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.epoch, s.born, s.cursor, s.offered = epoch, born, seq, seq
+	s.epoch, s.created, s.cursor, s.offered = epoch, born, seq, seq
 }
 
 // prepare counts what is pending in the window, or opens a replay where it does not reach.

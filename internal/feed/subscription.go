@@ -24,7 +24,7 @@ type Waker interface{ Wake() }
 type Subscription struct {
 	feed    *Feed
 	filters []string
-	opening Opening
+	opening StartInfo
 	replay  replay
 	slot    int32 // in Feed.subs, whose it is
 
@@ -38,7 +38,7 @@ type Subscription struct {
 	waiting      bool   // for the next gap round, with a gap to send
 	gapRound     uint32 // the round in which the last gap for deletions was sent
 	epoch        string
-	born         int64    // State.Born of the incarnation that the cursor is meant for
+	created      int64    // State.Created of the incarnation that the cursor is meant for
 	cursor       uint64   // everything that matches up to here was returned
 	inHand       bool     // what was returned last is not known to be sent yet
 	settled      Position // where the client stood before that
@@ -76,10 +76,10 @@ func (s *Subscription) State() SubscriptionState {
 	return Replaying
 }
 
-// Waiting says since when an event waits to be taken, in nanoseconds since 1970 as Frame.Stored
+// PendingSince says since when an event waits to be taken, in nanoseconds since 1970 as Frame.Stored
 // has them; 0 when none does. A subscription that fell behind has dropped its events: then it is
 // not level.
-func (s *Subscription) Waiting() (since int64, level bool) {
+func (s *Subscription) PendingSince() (since int64, level bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.pending) > 0 {
@@ -91,8 +91,8 @@ func (s *Subscription) Waiting() (since int64, level bool) {
 // Filters returns the merged subjects of the subscription; empty means all.
 func (s *Subscription) Filters() []string { return s.filters }
 
-// Opening says how the subscription began.
-func (s *Subscription) Opening() Opening { return s.opening }
+// StartInfo says how the subscription began.
+func (s *Subscription) StartInfo() StartInfo { return s.opening }
 
 // Position is what a client may resume from when it has everything that Next returned before
 // its present or next call: as far as the tail has looked when nothing waits, so that a
@@ -225,7 +225,7 @@ func (s *Subscription) takeLocked(room int) (d Delivery, wait bool, err error) {
 			s.holdLocked()
 		}
 		s.jump = nil
-		s.epoch, s.born, s.cursor, s.offered = j.to.Epoch, j.born, j.to.Seq, j.to.Seq
+		s.epoch, s.created, s.cursor, s.offered = j.to.Epoch, j.born, j.to.Seq, j.to.Seq
 		s.replay.lastTo = 0
 		s.replay.close()
 		s.replay.announced = announcedHoles{}
@@ -327,7 +327,7 @@ func (s *Subscription) leave() (wasLive bool) {
 
 // Close ends the subscription and gives up its replay. It does not block on the log.
 func (s *Subscription) Close() {
-	s.feed.forget(s)
+	s.feed.unregister(s)
 	s.replay.close()
 	s.replay.release()
 }

@@ -11,8 +11,8 @@ func TestTraceCounts(t *testing.T) {
 	var offered []int
 	event := func(seq uint64, subject string) Event {
 		return Event{Seq: seq, Subject: subject, Trace: &Trace{
-			Offered: func(n int) { offered = append(offered, n); f.Status() }, // no lock is held
-			Sent:    func() { t.Error("nobody has sent it") },
+			Enqueued: func(n int) { offered = append(offered, n); f.Status() }, // no lock is held
+			Sent:     func() { t.Error("nobody has sent it") },
 		}}
 	}
 	f.offer(event(1, "a.b"))
@@ -43,7 +43,7 @@ func TestTraceCounts(t *testing.T) {
 func TestNoTraceBeforeReady(t *testing.T) {
 	f := New(nil, Options{})
 	f.window.reset(0)
-	f.offer(Event{Seq: 1, Subject: "a", Trace: &Trace{Offered: func(int) { t.Error("it was told of") }}})
+	f.offer(Event{Seq: 1, Subject: "a", Trace: &Trace{Enqueued: func(int) { t.Error("it was told of") }}})
 	frames, _ := f.window.look(make([]*Frame, 10), 0)
 	if len(frames) != 1 || frames[0].Trace() != nil {
 		t.Error("it is kept")

@@ -68,10 +68,10 @@ func (f *Feed) countIsEven(ctx context.Context, state State) bool {
 		}
 		f.counted.Add(1)
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
-		count, err := f.log.Count(ctx, before.low+1)
+		count, err := f.store.Count(ctx, before.low+1)
 		var now State
 		if err == nil {
-			now, err = f.log.State(ctx)
+			now, err = f.store.State(ctx)
 		}
 		cancel()
 		if err != nil || !f.awaitHigh(ctx, now.LastSeq) {
@@ -175,7 +175,7 @@ func (f *Feed) difference(ctx context.Context, state State, held heldFrames) (di
 	if held.after >= state.LastSeq {
 		return diff, true
 	}
-	reader, err := f.log.Read(ctx, ReadOptions{From: held.after + 1, To: state.LastSeq, HeadersOnly: true})
+	reader, err := f.store.Read(ctx, ReadOptions{From: held.after + 1, To: state.LastSeq, HeadersOnly: true})
 	if err != nil {
 		return diff, false
 	}
@@ -186,7 +186,7 @@ func (f *Feed) difference(ctx context.Context, state State, held heldFrames) (di
 		if err != nil && !errors.Is(err, io.EOF) {
 			return diff, false
 		}
-		if batch.State.Epoch != state.Epoch || !sameBirth(batch.State.Born, state.Born) {
+		if batch.State.Epoch != state.Epoch || !sameIncarnation(batch.State.Created, state.Created) {
 			return difference{foreign: true}, false
 		}
 		for _, ev := range batch.Events {
