@@ -306,7 +306,7 @@ func TestSlowClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			quick.want(t, texts(span(1, 100))...)
-			if slow.sub.State() != feed.Replaying {
+			if slow.sub.State() != feed.CatchingUp {
 				t.Errorf("the slow client is %s", slow.sub.State())
 			}
 			slow.drain(t, r)

@@ -63,7 +63,7 @@ func (f *Feed) poll(ctx context.Context) {
 		return
 	}
 	f.verification.noStream = 0
-	f.lookAhead(state)
+	f.pollMirrorWait(state)
 	f.clock.set(state.Time)
 	f.reconcile(ctx, state)
 }
@@ -78,7 +78,7 @@ func (f *Feed) pollReady(ctx context.Context) {
 		return
 	}
 	f.mu.RLock()
-	same, high := state.Epoch == f.epoch && sameIncarnation(state.Created, f.created), f.window.high
+	same, high := f.same(state.incarnation()), f.window.high
 	f.mu.RUnlock()
 	if same {
 		f.markReady(state.LastSeq, high)
@@ -126,7 +126,7 @@ func (f *Feed) reconcile(ctx context.Context, state State) {
 func (f *Feed) applyState(state State, reached bool) (result comparison, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if state.Epoch != f.epoch || !sameIncarnation(state.Created, f.created) {
+	if !f.same(state.incarnation()) {
 		return even, false
 	}
 	w := f.window

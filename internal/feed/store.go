@@ -55,9 +55,6 @@ type State struct {
 	Copy Copy
 }
 
-// sameIncarnation reports that nothing speaks for two incarnations.
-func sameIncarnation(a, b int64) bool { return a == 0 || b == 0 || a == b }
-
 // Copy says how a stream stands to the one that it is a copy (a mirror) of.
 type Copy uint8
 

@@ -41,7 +41,9 @@ func (f *Feed) stop() {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	for _, s := range f.subs.All() {
-		s.stopped()
+		s.mu.Lock()
+		s.wakeLocked()
+		s.mu.Unlock()
 	}
 }
 
@@ -78,7 +80,7 @@ func (f *Feed) begin(state State) (next uint64) {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
-	f.epoch, f.created, f.first = state.Epoch, state.Created, state.FirstSeq
+	f.incarnation, f.first = state.incarnation(), state.FirstSeq
 	f.window.reset(next - 1)
 	f.window.setLimits(state)
 	f.anyDeleted, f.ledger = state.Deleted > 0, ledger{}
@@ -107,14 +109,14 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 		case ev.Deleted && ev.Seq < next: // known already
 			continue
 		case ev.Deleted:
-			f.skip(next, ev.Seq)
+			f.skipDeleted(next, ev.Seq)
 			next = ev.Seq + 1
 			f.markReady(state.LastSeq, ev.Seq)
 			continue
 		case ev.Seq > next:
-			f.skip(next, ev.Seq-1)
+			f.skipDeleted(next, ev.Seq-1)
 		}
-		f.offer(ev)
+		f.publish(ev)
 		next, f.read = ev.Seq+1, Mark{ev.Seq, ev.Time}
 		f.markReady(state.LastSeq, ev.Seq)
 	}
@@ -130,8 +132,7 @@ func (f *Feed) markReady(last, reached uint64) {
 
 // resolve decides where the tail goes on; see gapAt for the reasons.
 func (f *Feed) resolve(loss *LossError) {
-	at := Position{loss.From - 1, f.epoch}
-	_, seq := gapAt(at, f.created, "", loss.State)
+	_, seq := gapAt(place{f.incarnation, loss.From - 1}, "", loss.State)
 	if loss.Reason == NewEpoch && loss.State.Epoch == f.epoch {
 		f.opts.Logger.Error("the stream was created anew with the epoch that it had; clients that come back cannot be told of it: "+
 			"change tidemark.epoch in its metadata", "epoch", f.epoch)

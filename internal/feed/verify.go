@@ -186,7 +186,7 @@ func (f *Feed) difference(ctx context.Context, state State, held heldFrames) (di
 		if err != nil && !errors.Is(err, io.EOF) {
 			return diff, false
 		}
-		if batch.State.Epoch != state.Epoch || !sameIncarnation(batch.State.Created, state.Created) {
+		if !batch.State.incarnation().same(state.incarnation()) {
 			return difference{foreign: true}, false
 		}
 		for _, ev := range batch.Events {

@@ -2,15 +2,10 @@ package feed
 
 import "context"
 
-// sameIncarnation reports that state is of the incarnation that the cursor is meant for.
-func (s *Subscription) sameIncarnation(state State) bool {
-	return s.epoch == state.Epoch && sameIncarnation(s.created, state.Created)
-}
-
-// detectLoss finds what retention or deletion took out of the way of a replay. Whether the events
-// that were trimmed while a batch was read had been read before cannot always be said; where it
-// cannot, the gap is a possible one. The stream may be another incarnation by the time that
-// deletions are looked for; then same is false, and the batch is not delivered.
+// detectLoss returns the gap for events that retention or deletion removed before a replay read them.
+// Where it is not known whether trimmed events had been read before, the reason is Possible. The stream
+// may be another incarnation by the time that deletions are looked for. Then same is false, and the
+// batch is not delivered.
 func (s *Subscription) detectLoss(ctx context.Context, read Batch) (gap *Gap, same bool, err error) {
 	r, now := &s.replay, read.State
 	if r.last || s.cursor >= r.to {
@@ -20,7 +15,7 @@ func (s *Subscription) detectLoss(ctx context.Context, read Batch) (gap *Gap, sa
 	if err != nil || !same {
 		return nil, same, err
 	}
-	requested := Position{s.cursor, s.epoch}.String()
+	requested := s.positionLocked().String()
 	switch {
 	case now.FirstSeq > s.cursor+1:
 		reason, before := Trimmed, min(now.FirstSeq-1, r.to)
@@ -40,9 +35,9 @@ func (s *Subscription) detectLoss(ctx context.Context, read Batch) (gap *Gap, sa
 	return nil, true, nil
 }
 
-// deletedIn looks for deletions from the inside of what is left of a replay, where the stream
-// shows that there are others than were announced. Deletions that have left at the front do not
-// make up for as many new ones, and neither do those that were undone where the stream lost its end.
+// deletedIn looks for deletions from the inside of the rest of a replay, where the stream shows others
+// than were announced. The number alone proves nothing: deletions that have left at the front, or were
+// undone where the stream lost its end, may have been replaced by as many new ones.
 func (s *Subscription) deletedIn(ctx context.Context, now State) (deleted, same bool, err error) {
 	r := &s.replay
 	if now.Deleted == 0 || now.Deleted == r.known.Deleted && now.FirstSeq == r.known.FirstSeq && now.LastSeq >= r.known.LastSeq {
@@ -56,7 +51,7 @@ func (s *Subscription) deletedIn(ctx context.Context, now State) (deleted, same 
 	}
 	if !deleted { // of which incarnation were they?
 		state, err := s.feed.store.State(ctx)
-		if err != nil || !s.sameIncarnation(state) {
+		if err != nil || !s.same(state.incarnation()) {
 			return false, false, err
 		}
 	}
