@@ -16,7 +16,7 @@ func benchFeed(subscribers int, filter func(i int) string) (*Feed, []*Subscripti
 	for i := range subs {
 		s := &Subscription{feed: f, filters: []string{filter(i)}, state: CatchingUp, incarnation: f.incarnation, wake: make(chan struct{}, 1)}
 		f.subs.Add(s)
-		s.join(nextBytes, newWindowReader(s.filters))
+		s.readWindow(nextBytes)
 		subs[i] = s
 	}
 	return f, subs

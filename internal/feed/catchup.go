@@ -24,14 +24,34 @@ func (s *Subscription) coveredLocked() bool {
 // the goroutine that calls it writes to other clients, too.
 const pollStretches = 8
 
-// readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
-// so that another Poll continues.
+// readWindow returns frames of the window, and goes live when it has reached the end of the window.
+// covered is false where the store must be read first. Where pollStretches are not enough it wakes the
+// subscription, so that another Poll continues.
+//
+// Frames of wildcards are matched while the feed is not locked; see windowReader.
 func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
 	r := newWindowReader(s.filters)
 	for range pollStretches {
-		var done bool
-		if d, covered, done = s.join(room, r); !covered || done || !d.Empty() {
+		looked, d, covered, done := s.lookOrJoin(room, r)
+		if !covered || done || !d.Empty() {
 			return d, covered
+		}
+		if len(looked) == 0 {
+			continue
+		}
+		frames, upTo := r.set.match(looked)
+		s.mu.Lock()
+		switch {
+		case s.state != CatchingUp: // the next Poll resyncs
+			done = true
+		case slices.ContainsFunc(frames, func(f *Frame) bool { return f.removed.Load() }):
+			// deleted since it was copied: the next stretch finds the gap
+		default:
+			d.Frames = s.readLocked(frames, upTo, room)
+		}
+		s.mu.Unlock()
+		if done || !d.Empty() {
+			return d, true
 		}
 	}
 	s.mu.Lock()
@@ -40,29 +60,8 @@ func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
 	return Delivery{}, true
 }
 
-// join returns frames of the window, and goes live when it has reached the end of the window. It
-// reads one stretch where there are wildcards. done says that there is nothing to read now.
-//
-// Frames of wildcards are matched while the feed is not locked; see windowReader.
-func (s *Subscription) join(room int, r *windowReader) (d Delivery, covered, done bool) {
-	looked, d, covered, done := s.lookOrJoin(room, r)
-	if len(looked) == 0 {
-		return d, covered, done
-	}
-	frames, upTo := r.set.match(looked)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.state != CatchingUp:
-		return Delivery{}, true, true // the next Poll resyncs
-	case slices.ContainsFunc(frames, func(f *Frame) bool { return f.removed.Load() }):
-		return Delivery{}, true, false // deleted since it was copied: the next stretch finds the gap
-	}
-	return Delivery{Frames: s.readLocked(frames, upTo, room)}, true, false
-}
-
 // lookOrJoin goes live where few frames are left to match, and else returns frames that are to be
-// matched. Where events were deleted after the cursor that matched, or may have, a gap comes first.
+// matched: a stretch where there are wildcards. done says that there is nothing to read now. Where events were deleted after the cursor that matched, or may have, a gap comes first.
 //
 // Each event is in what was read, or is enqueued later: the index is entered under the same lock
 // under which the last frames are read.

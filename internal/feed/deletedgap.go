@@ -33,9 +33,6 @@ type gapTurn struct {
 	waiting bool   // in gapRounds.waiting, with a gap to send
 }
 
-// waitsLocked reports that a gap waits for the next round.
-func (t *gapTurn) waitsLocked(f *Feed) bool { return t.waiting && t.sentIn == f.rounds.round.Load() }
-
 // reserveGapTurnLocked reports whether a gap may be sent in this round, and reserves it. Where not,
 // the subscription is woken in the next round.
 func (s *Subscription) reserveGapTurnLocked() bool {
@@ -127,7 +124,7 @@ func (f *Feed) beforeDeletedLocked(announced uint64) uint64 {
 }
 
 // leaveBeforeDeletedLocked ends live delivery before deleted sequences that were not announced.
-// Subscription.join continues there. It returns false where they do not concern the subscription. The
+// Subscription.readWindow continues there. It returns false where they do not concern the subscription. The
 // feed is locked.
 func (s *Subscription) leaveBeforeDeletedLocked(deleted deletion) bool {
 	if s.enqueuedTo >= deleted.seq { // the position came from a node whose tail was faster
@@ -143,7 +140,7 @@ func (s *Subscription) leaveBeforeDeletedLocked(deleted deletion) bool {
 
 // advanceCursorLocked moves the cursor to the end that the tail has read for the subscription.
 func (s *Subscription) advanceCursorLocked() {
-	if s.queue.empty() && !s.queue.missed {
+	if len(s.queue.frames) == 0 && !s.queue.missed {
 		s.cursor = max(s.cursor, s.enqueuedTo)
 	}
 }
@@ -177,7 +174,7 @@ func (s *Subscription) checkRemovedLocked() (gap *Gap, wait bool) {
 		if s.state == Resyncing && s.resync.gap != nil {
 			s.resync.gap.Requested = s.positionLocked().String()
 		}
-	case !q.empty() && (q.frames[0].Seq < f.floor.Load() || q.stale()):
+	case len(q.frames) > 0 && (q.frames[0].Seq < f.floor.Load() || q.stale()):
 		s.dropPendingLocked()
 		s.catchUpFromCursorLocked() // what was deleted among them shows there
 	}

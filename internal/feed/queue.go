@@ -18,14 +18,6 @@ type queue struct {
 	missed     bool          // frames were removed because they are deleted: a gap is due before the rest
 }
 
-func (q *queue) empty() bool { return len(q.frames) == 0 }
-
-// fits reports that there is room for another frame. One frame always fits.
-func (q *queue) fits(f *Frame, opts *Options) bool {
-	n := len(q.frames)
-	return n == 0 || n < opts.MaxPending && q.bytes+f.size <= opts.MaxPendingBytes
-}
-
 // take removes the frames that fit into room, at least one. They are valid until the next call.
 func (q *queue) take(room int) []*Frame {
 	if q.bytes > room {

@@ -13,11 +13,6 @@ func (f *Feed) viewLocked() streamView {
 	return streamView{incarnation: f.incarnation, first: f.first, low: f.window.low, high: f.window.high}
 }
 
-// covers reports that the window continues a place.
-func (v *streamView) covers(at place) bool {
-	return at.same(v.incarnation) && v.low <= at.seq && at.seq <= v.high
-}
-
 // source is where a subscription gets the events between its start and now.
 type source uint8
 
@@ -80,7 +75,7 @@ func resolveStart(start Start, view streamView) resolved {
 	r.requested = r.at.position().String()
 	if view.leader == nil {
 		r.source = sourceLeader
-		if r.named() && view.covers(r.at) {
+		if r.named() && r.at.same(view.incarnation) && view.low <= r.at.seq && r.at.seq <= view.high {
 			r.source = sourceWindow
 		}
 		return r

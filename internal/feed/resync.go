@@ -66,7 +66,7 @@ func (s *Subscription) continuesLocked() place {
 // resyncLocked continues behind a gap, or at the place to where there is none, once everything
 // pending was returned. The result of a Fetch under way is void.
 func (s *Subscription) resyncLocked(gap *Gap, to place) {
-	if s.state == Live && s.queue.empty() {
+	if s.state == Live && len(s.queue.frames) == 0 {
 		s.cursor = max(s.cursor, to.seq) // until the gap is returned, Position does not fall
 	}
 	if s.state == Resyncing {

@@ -1,5 +1,7 @@
 package feed
 
+import "slices"
+
 // SubscriptionState is the state of a subscription. The package documentation has the transitions.
 type SubscriptionState uint8
 
@@ -53,7 +55,7 @@ func (s *Subscription) setStateLocked(to SubscriptionState) {
 	if from == to {
 		return
 	}
-	if !from.mayBecome(to) {
+	if !slices.Contains(transitions[from], to) {
 		reportTransition(s, to)
 	}
 	s.state = to
@@ -66,13 +68,4 @@ func (s *Subscription) setStateLocked(to SubscriptionState) {
 	if to != Resyncing {
 		s.resync = nil
 	}
-}
-
-func (s SubscriptionState) mayBecome(to SubscriptionState) bool {
-	for _, next := range transitions[s] {
-		if next == to {
-			return true
-		}
-	}
-	return false
 }

@@ -65,7 +65,7 @@ func (s *Subscription) State() SubscriptionState {
 func (s *Subscription) PendingSince() (since int64, caughtUp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.queue.empty() {
+	if len(s.queue.frames) > 0 {
 		since = s.queue.frames[0].stored
 	}
 	return since, s.state == Live || s.gapTurn.waiting
@@ -89,7 +89,7 @@ func (s *Subscription) Position() Position {
 	switch {
 	case s.unacked:
 		return s.acked
-	case s.state != Live || !s.queue.empty() || s.queue.missed:
+	case s.state != Live || len(s.queue.frames) > 0 || s.queue.missed:
 		return s.positionLocked()
 	}
 	high := s.feed.window.high
@@ -232,14 +232,14 @@ func (s *Subscription) enqueue(f *Frame) bool {
 	if deleted := s.feed.window.deletions.skipped; s.announced < deleted.round && s.leaveBeforeDeletedLocked(deleted) {
 		return true
 	}
-	q := &s.queue
-	if !q.fits(f, &s.feed.opts) {
+	q, opts, n := &s.queue, &s.feed.opts, len(s.queue.frames)
+	if n > 0 && (n >= opts.MaxPending || q.bytes+f.size > opts.MaxPendingBytes) { // one frame always fits
 		s.dropPendingLocked()
 		s.setStateLocked(CatchingUp)
 		s.wakeLocked()
 		return true
 	}
-	if q.empty() {
+	if n == 0 {
 		s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
 		q.staleSince = 0
 	}
@@ -273,33 +273,34 @@ func (s *Subscription) takePending(room int) (d Delivery, next pollStep) {
 	s.mu.Lock()
 	s.unacked = false
 	q := &s.queue
-	if q.missed || s.removals != s.feed.removals.Load() || !q.empty() && (q.frames[0].Seq < s.feed.floor.Load() || q.stale()) {
+	if q.missed || s.removals != s.feed.removals.Load() || len(q.frames) > 0 && (q.frames[0].Seq < s.feed.floor.Load() || q.stale()) {
 		s.mu.Unlock()
 		s.feed.mu.RLock()
-		defer s.feed.mu.RUnlock()
 		s.mu.Lock()
-		if gap, wait := s.checkRemovedLocked(); gap != nil || wait {
-			defer s.mu.Unlock()
+		gap, wait := s.checkRemovedLocked()
+		s.feed.mu.RUnlock()
+		if gap != nil || wait {
+			s.mu.Unlock()
 			return Delivery{Gap: gap}, pollWaits
 		}
 	}
-	defer s.mu.Unlock()
 	switch {
 	case s.state == Closed:
-		return Delivery{}, pollClosed
-	case !q.empty():
+		next = pollClosed
+	case len(q.frames) > 0:
 		s.cursor = q.frames[0].Seq - 1 // the tail has read everything before it
 		s.holdAckedLocked()
 		d.Frames = q.take(room)
 		s.cursor = d.Frames[len(d.Frames)-1].Seq
 	case s.state == Resyncing:
-		return Delivery{Gap: s.applyResyncLocked()}, pollWindow
-	case s.state == Live || s.gapTurn.waitsLocked(s.feed):
-		return Delivery{}, pollWaits
+		d.Gap = s.applyResyncLocked()
+	case s.state == Live || s.gapTurn.waiting && s.gapTurn.sentIn == s.feed.rounds.round.Load():
+		next = pollWaits
 	case s.state == Replaying || s.state == Suspended:
-		return Delivery{}, pollStore
+		next = pollStore
 	}
-	return d, pollWindow
+	s.mu.Unlock()
+	return d, next
 }
 
 // Close ends the subscription and its replay. It does not block on the store.
