@@ -74,7 +74,7 @@ func New(log Store, opts Options) *Feed {
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
 		resets: 1, // a subscription that has verified nothing holds 0
-		lost:   errors.New("the stream was not reached yet"), lostAt: time.Now(),
+		lost:   errors.New("the stream has not been reached yet"), lostAt: time.Now(),
 	}
 	f.rounds.round.Store(1) // a subscription that was sent no gap holds 0
 	return f
@@ -236,8 +236,8 @@ func (f *Feed) setLost(err error) {
 	switch {
 	case changed && err != nil:
 		f.outages.begin()
-		f.opts.Logger.Warn("the stream is out of reach; clients stay connected and wait", "error", err)
+		f.opts.Logger.Warn("feed: stream is out of reach; clients stay connected and wait", "error", err)
 	case changed:
-		f.opts.Logger.Info("following the stream")
+		f.opts.Logger.Info("feed: following the stream")
 	}
 }

@@ -189,7 +189,7 @@ func (f *Feed) setSilent(err error) {
 	changed := (f.silent == nil) != (err == nil)
 	f.silent = err
 	if err != nil {
-		f.silent = fmt.Errorf("the stream's leader does not answer; events that were deleted may still be delivered: %w", err)
+		f.silent = fmt.Errorf("the stream's leader does not answer; deleted events may still be delivered: %w", err)
 	}
 	if changed && err != nil {
 		f.silentAt = time.Now()
@@ -197,8 +197,8 @@ func (f *Feed) setSilent(err error) {
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		f.opts.Logger.Warn("stream leader does not answer; deleted events may still be delivered", "error", err)
+		f.opts.Logger.Warn("feed: stream leader does not answer; deleted events may still be delivered", "error", err)
 	case changed:
-		f.opts.Logger.Info("stream leader answers again")
+		f.opts.Logger.Info("feed: stream leader answers again")
 	}
 }

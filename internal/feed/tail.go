@@ -91,7 +91,7 @@ func (f *Feed) begin(state State) (next uint64) {
 }
 
 // errFollowEnded is what a Log does that neither follows nor says why it does not.
-var errFollowEnded = errors.New("the log ended the sequence of events without an error")
+var errFollowEnded = errors.New("the store ended the sequence of events without an error")
 
 // follow offers events until the log cannot go on at the next sequence, which it resolves.
 // An error says that the tail must be restarted.
@@ -134,10 +134,10 @@ func (f *Feed) markReady(last, reached uint64) {
 func (f *Feed) resolve(loss *LossError) {
 	_, seq := gapAt(place{f.incarnation, loss.From - 1}, "", loss.State)
 	if loss.Reason == NewEpoch && loss.State.Epoch == f.epoch {
-		f.opts.Logger.Error("the stream was created anew with the epoch that it had; clients that come back cannot be told of it: "+
+		f.opts.Logger.Error("feed: stream was created again with the same epoch; clients that reconnect get no gap: "+
 			"change tidemark.epoch in its metadata", "epoch", f.epoch)
 	}
-	f.opts.Logger.Warn("the stream cannot be continued where the tail was", "error", loss, "continues_after", seq)
+	f.opts.Logger.Warn("feed: tail cannot continue at its position; clients get a gap", "error", loss, "continues_after", seq)
 	if loss.lostEnd() || loss.Reason == NewEpoch {
 		f.read = Mark{}
 	}

@@ -138,7 +138,7 @@ func (f *Feed) readAgainst(ctx context.Context, state State) {
 	}
 	n := f.applyDifference(held, diff)
 	f.verification.readEnded(began, state, n > 0, ended)
-	f.opts.Logger.Debug("window compared with the stream", "events", len(held.seqs), "removed", n, "complete", ended)
+	f.opts.Logger.Debug("feed: window compared with the stream", "events", len(held.seqs), "removed", n, "complete", ended)
 }
 
 // heldFrames are the sequences of the frames of a window.
@@ -217,7 +217,7 @@ func (f *Feed) applyDifference(held heldFrames, diff difference) (n int) {
 	n = w.remove(diff.missing)
 	f.removedLocked(RemovedDeleted, n)
 	if diff.lacking > w.low {
-		f.opts.Logger.Warn("window lacks an event that the stream has; it begins after that", "sequence", diff.lacking)
+		f.opts.Logger.Warn("feed: window lacks an event that the stream has; it begins after that event", "sequence", diff.lacking)
 		w.dropTo(diff.lacking)
 	}
 	if n > 0 || diff.lacking > 0 {
