@@ -14,9 +14,9 @@ func benchFeed(subscribers int, filter func(i int) string) (*Feed, []*Subscripti
 	close(f.ready)
 	subs := make([]*Subscription, subscribers)
 	for i := range subs {
-		s := &Subscription{feed: f, filters: []string{filter(i)}, epoch: f.epoch, wake: make(chan struct{}, 1)}
+		s := &Subscription{feed: f, filters: []string{filter(i)}, state: CatchingUp, incarnation: f.incarnation, wake: make(chan struct{}, 1)}
 		f.subs.Add(s)
-		s.join(nextBytes, newWindowReader(s.filters))
+		s.readWindow(nextBytes)
 		subs[i] = s
 	}
 	return f, subs
@@ -34,8 +34,8 @@ func BenchmarkMatch(b *testing.B) {
 			for b.Loop() {
 				seq++
 				to := int(seq*7919) % users
-				f.offer(Event{Seq: seq, Subject: subs[to].filters[0], Data: data})
-				subs[to].take(nextBytes)
+				f.publish(Event{Seq: seq, Subject: subs[to].filters[0], Data: data})
+				subs[to].takePending(nextBytes)
 			}
 		})
 	}
@@ -50,9 +50,9 @@ func BenchmarkFanOut(b *testing.B) {
 	var seq uint64
 	for b.Loop() {
 		seq++
-		f.offer(Event{Seq: seq, Subject: "notifications.broadcast", Data: data})
+		f.publish(Event{Seq: seq, Subject: "notifications.broadcast", Data: data})
 		for _, s := range subs {
-			d, _, _ := s.take(nextBytes)
+			d, _ := s.takePending(nextBytes)
 			_ = d.Frames[0].Wire()
 		}
 	}
@@ -70,7 +70,7 @@ func BenchmarkJoin(b *testing.B) {
 				if i*10/(10+others) != (i-1)*10/(10+others) || i == 0 {
 					subject = "notifications.user.me"
 				}
-				f.offer(Event{Seq: uint64(i + 1), Subject: subject, Data: make([]byte, 100)})
+				f.publish(Event{Seq: uint64(i + 1), Subject: subject, Data: make([]byte, 100)})
 			}
 			b.ReportAllocs()
 			for b.Loop() {

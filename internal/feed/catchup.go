@@ -6,84 +6,87 @@ import (
 	"time"
 )
 
-// catchUpFrames is how many frames are taken from the window at a time.
+// catchUpFrames is how many frames are returned from the window at a time.
 const catchUpFrames = 256
 
-// retryPause is how long a subscription waits, unless it is woken, for a log that fails or
-// for a tail that is yet to see what the log already says.
+// retryPause is how long a subscription waits, unless it is woken, for a store that fails or
+// for a tail that is yet to read what the store has already.
 const retryPause = 250 * time.Millisecond
 
 // coveredLocked reports whether the window continues the cursor. A cursor ahead of the tail
 // counts when the leader has confirmed it: another node's tail was faster.
 func (s *Subscription) coveredLocked() bool {
 	f := s.feed
-	return s.epoch == f.epoch && sameBirth(s.born, f.born) && s.cursor >= f.window.low &&
-		(s.cursor <= f.window.high || s.verified == f.resets)
+	return s.same(f.incarnation) && s.cursor >= f.window.low && (s.cursor <= f.window.high || s.verified == f.resets)
 }
 
-// beginReplay opens a replay from the log where the cursor stands.
-func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
-	gap, err := s.openReplay(ctx, "")
-	switch {
-	case ctx.Err() != nil:
-		return Delivery{}, context.Cause(ctx)
-	case gap != nil: // it has moved the cursor; a replay that failed is opened by the next call
-		return Delivery{Gap: gap}, nil
-	case err != nil:
-		s.feed.opts.Logger.Debug("a replay waits for the log", "error", err)
-		return Delivery{}, s.wait(ctx, time.After(retryPause))
-	case s.replay.reader == nil:
-		return Delivery{}, s.wait(ctx, time.After(retryPause)) // the log has nothing more: the tail is about to see it
-	}
-	return Delivery{}, nil
-}
+// pollStretches bounds how much of the window one Poll reads, to about 1 ms with 64 wildcard filters:
+// the goroutine that calls it writes to other clients, too.
+const pollStretches = 8
 
-// join takes frames from the window, and enters the index when that makes it level: caughtUp. It
-// looks at one stretch where there are wildcards. Where events were deleted after the cursor that
-// matched, or may have, a gap comes before the frames.
+// readWindow returns frames of the window, and goes live when it has reached the end of the window.
+// covered is false where the store must be read first. Where pollStretches are not enough it wakes the
+// subscription, so that another Poll continues.
 //
-// Each event is in what was read, or is offered later: the index is entered under the same lock
-// under which the last frames are read.
-func (s *Subscription) join(room int, r *windowReader) (d Delivery, covered, caughtUp bool) {
-	looked, d, covered, caughtUp := s.lookOrJoin(room, r)
-	if len(looked) == 0 {
-		return d, covered, caughtUp
+// Frames of wildcards are matched while the feed is not locked; see windowReader.
+func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
+	r := newWindowReader(s.filters)
+	for range pollStretches {
+		looked, d, covered, done := s.lookOrJoin(room, r)
+		if !covered || done || !d.Empty() {
+			return d, covered
+		}
+		if len(looked) == 0 {
+			continue
+		}
+		frames, upTo := r.set.match(looked)
+		s.mu.Lock()
+		switch {
+		case s.state != CatchingUp: // the next Poll resyncs
+			done = true
+		case slices.ContainsFunc(frames, func(f *Frame) bool { return f.removed.Load() }):
+			// deleted since it was copied: the next stretch finds the gap
+		default:
+			d.Frames = s.readLocked(frames, upTo, room)
+		}
+		s.mu.Unlock()
+		if done || !d.Empty() {
+			return d, true
+		}
 	}
-	frames, upTo := r.set.match(looked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.jump != nil || s.closed:
-		return Delivery{}, true, true // for take
-	case slices.ContainsFunc(frames, func(f *Frame) bool { return f.removed.Load() }):
-		return Delivery{}, true, false // deleted since it was looked at: the next look finds the gap
-	}
-	return Delivery{Frames: s.readLocked(frames, upTo, room)}, true, false
+	s.wakeLocked()
+	return Delivery{}, true
 }
 
-// lookOrJoin joins where little is left to match, and else returns frames that are to be matched.
-func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d Delivery, covered, caughtUp bool) {
+// lookOrJoin goes live where few frames are left to match, and else returns frames that are to be
+// matched: a stretch where there are wildcards. done says that there is nothing to read now. Where events were deleted after the cursor that matched, or may have, a gap comes first.
+//
+// Each event is in what was read, or is enqueued later: the index is entered under the same lock
+// under which the last frames are read.
+func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d Delivery, covered, done bool) {
 	f := s.feed
 	f.expireDue()
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.jump != nil || s.closed {
-		return nil, Delivery{}, true, true // for take
+	if s.state != CatchingUp {
+		return nil, Delivery{}, true, true // the next Poll resyncs
 	}
-	s.catchUpCursorLocked()
+	s.advanceCursorLocked()
 	if !s.coveredLocked() {
 		return nil, Delivery{}, false, false
 	}
 	deleted := &f.window.deletions
 	if deleted.matches(s.cursor, s.announced, s.filters) {
-		if !s.gapTurnLocked() {
-			return nil, Delivery{}, true, true // take waits for the turn
+		if !s.reserveGapTurnLocked() {
+			return nil, Delivery{}, true, true
 		}
-		s.holdLocked()
+		s.holdAckedLocked()
 		s.announced = deleted.round
-		gap := newGap(Possible, Position{s.cursor, s.epoch}.String(), f.lastStateLocked(), s.cursor)
+		gap := newGap(Possible, s.positionLocked().String(), f.lastStateLocked(), s.cursor)
 		return nil, Delivery{Gap: gap}, true, false
 	}
 	var frames []*Frame
@@ -99,10 +102,10 @@ func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d
 	}
 	frames = s.readLocked(frames, upTo, room)
 	if s.cursor >= f.window.high {
-		s.live, s.announced = true, deleted.round
-		f.index.add(s)
+		s.announced = deleted.round
+		s.setStateLocked(Live)
 	}
-	return nil, Delivery{Frames: frames}, true, s.live
+	return nil, Delivery{Frames: frames}, true, s.state == Live
 }
 
 // readLocked moves the cursor to upTo, or to the last of frames that there is room for, and returns
@@ -113,62 +116,39 @@ func (s *Subscription) readLocked(frames []*Frame, upTo uint64, room int) []*Fra
 		upTo = frames[n-1].Seq
 	}
 	if len(frames) > 0 {
-		s.holdLocked()
+		s.holdAckedLocked()
 	}
 	s.cursor = max(s.cursor, upTo)
-	s.offered = s.cursor
+	s.enqueuedTo = s.cursor
 	return frames
 }
 
-// pollStretches bounds what one Poll looks at, to about 1 ms with 64 wildcard filters: the goroutine
-// that calls it writes to other clients, too.
-const pollStretches = 8
+// A leader that is behind its replicas is so for milliseconds. These requests outlast a stall of it.
+const (
+	shortRequests = 10
+	shortPause    = 100 * time.Millisecond
+)
 
-// readWindow joins stretch by stretch. Where pollStretches are not enough it wakes the subscription,
-// so that another Poll continues.
-func (s *Subscription) readWindow(room int) (d Delivery, covered, caughtUp bool) {
-	r := newWindowReader(s.filters)
-	for range pollStretches {
-		d, covered, caughtUp = s.join(room, r)
-		if !covered || caughtUp || !d.Empty() {
-			return d, covered, caughtUp
+// verify requests the state of the stream from its leader, and remembers that the sequences had their
+// meaning then. A replicated stream that ends before the position is requested again, for a second in
+// all.
+func (s *Subscription) verify(ctx context.Context, at Position) (State, error) {
+	f := s.feed
+	for request := 1; ; request++ {
+		f.mu.RLock()
+		resets, rewinds := f.resets, f.reused.times
+		f.mu.RUnlock()
+		state, err := f.store.State(ctx)
+		if err != nil {
+			return state, err
 		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.signal()
-	return Delivery{}, true, false
-}
-
-// verify asks the leader for its state, and remembers that the sequences had this meaning.
-func (s *Subscription) verify(ctx context.Context) (State, error) {
-	s.feed.mu.RLock()
-	resets, times := s.feed.resets, s.feed.reused.times
-	s.feed.mu.RUnlock()
-	state, err := s.feed.log.State(ctx)
-	if err == nil {
-		s.replay.times = times
+		s.replay.rewinds = rewinds
 		s.mu.Lock()
 		s.verified = resets
 		s.mu.Unlock()
-	}
-	return state, err
-}
-
-// A leader that is behind its replicas is so for milliseconds. These looks outlast a stall of it.
-const (
-	shortLooks = 10
-	shortPause = 100 * time.Millisecond
-)
-
-// verifyFor is verify for who is at a position: a replicated stream that ends before it is looked
-// at again, for a second in all.
-func (s *Subscription) verifyFor(ctx context.Context, at Position) (State, error) {
-	for look := 1; ; look++ {
-		state, err := s.verify(ctx)
 		short := state.Replicated && state.Copy == Original && at.Epoch == state.Epoch && at.Seq > state.LastSeq
-		if err != nil || !short || look == shortLooks {
-			return state, err
+		if !short || request == shortRequests {
+			return state, nil
 		}
 		select {
 		case <-time.After(shortPause):
@@ -178,105 +158,98 @@ func (s *Subscription) verifyFor(ctx context.Context, at Position) (State, error
 	}
 }
 
-// openReplay compares the cursor with the stream and opens a replay of what lies between.
-// A gap has moved the cursor. Neither gap nor reader: the log holds nothing after it, or a
-// reset has moved the subscription in between.
-func (s *Subscription) openReplay(ctx context.Context, requested string) (*Gap, error) {
-	at := Position{s.cursor, s.epoch}
-	state, err := s.verifyFor(ctx, at)
+// beginReplay compares the cursor with the stream and opens a replay of what lies between. A gap has
+// moved the cursor.
+func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
+	s.mu.Lock()
+	at := place{s.incarnation, s.cursor}
+	s.mu.Unlock()
+	gap, err := s.replayFrom(ctx, at)
+	switch {
+	case ctx.Err() != nil:
+		return Delivery{}, context.Cause(ctx)
+	case gap != nil: // a replay that failed is opened by the next Fetch
+		return Delivery{Gap: gap}, nil
+	case err != nil:
+		s.feed.opts.Logger.Debug("feed: store request failed; the replay waits", "error", err)
+		return Delivery{}, s.wait(ctx, time.After(retryPause))
+	case s.replay.reader == nil:
+		return Delivery{}, s.wait(ctx, time.After(retryPause)) // the store has no more: the tail is about to read it
+	}
+	return Delivery{}, nil
+}
+
+// replayFrom opens a replay behind a place that the leader has verified.
+func (s *Subscription) replayFrom(ctx context.Context, at place) (*Gap, error) {
+	state, err := s.verify(ctx, at.position())
 	if err != nil {
 		return nil, err
 	}
-	if requested == "" {
-		requested = at.String()
-	}
-	if state.Copy != Original && at.Epoch == state.Epoch && at.Seq > state.LastSeq {
-		s.feed.ahead.add(s, at) // it goes live, and gets what comes after its cursor
-		return nil, nil
-	}
-	gap, seq := gapAt(at, s.born, requested, state)
-	if !s.moveTo(state, seq, gap != nil) {
-		return nil, nil
-	}
-	if gap == nil && s.replay.lastTo > seq {
-		return nil, s.replay.reopenLast(ctx, s, state)
-	}
-	s.replay.lastTo = 0
-	if gap == nil {
-		gap, err = s.checkHoles(ctx, requested, state)
-	}
-	if err != nil || seq >= state.LastSeq {
-		return gap, err
-	}
-	return gap, s.replay.open(ctx, s, state, false)
+	return s.openReplay(ctx, resolvePlace(at, at.position().String(), state), state)
 }
 
-// moveTo places the cursor at seq of the incarnation that state shows, behind a gap if there is
-// one. It does nothing, and returns false, when a reset is about to move the subscription.
-func (s *Subscription) moveTo(state State, seq uint64, gap bool) bool {
+// openReplay opens the replay of a resolved place. Without a gap and without a reader the store has
+// nothing behind the place, or a reset moves the subscription.
+func (s *Subscription) openReplay(ctx context.Context, r resolved, state State) (*Gap, error) {
+	if r.mirrorWait {
+		s.feed.mirrorWait.add(s, r.at.position()) // it goes live, and gets the events behind its cursor
+		return nil, nil
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.jump != nil {
-		return false
+	if s.state == Resyncing {
+		s.mu.Unlock()
+		return nil, nil
 	}
-	if gap {
-		s.holdLocked()
+	if r.gap != nil {
+		s.holdAckedLocked()
 	}
-	s.epoch, s.born, s.cursor, s.offered = state.Epoch, state.Born, seq, seq
-	return true
+	s.placeLocked(r.at)
+	reopen := s.state == Suspended && r.gap == nil && s.replay.suspendedTo > r.at.seq
+	if s.state == Suspended && !reopen {
+		s.setStateLocked(CatchingUp)
+	}
+	s.mu.Unlock()
+	if reopen {
+		return nil, s.openReader(ctx, state, ReadOptions{From: r.at.seq + 1, To: min(s.replay.suspendedTo, state.LastSeq), LastPerSubject: true})
+	}
+	gap := r.gap
+	if gap == nil {
+		var err error
+		if gap, err = s.gapBefore(ctx, r.requested, state); err != nil {
+			return nil, err
+		}
+	}
+	if r.at.seq >= state.LastSeq {
+		return gap, nil
+	}
+	return gap, s.openReader(ctx, state, ReadOptions{From: r.at.seq + 1, To: state.LastSeq})
 }
 
-// announcedHoles says up to where deletions from the inside of the stream were announced, and how the
-// stream stood then: more deletions, or others, may lie within the same stretch.
-type announcedHoles struct {
-	epoch                string
-	born                 int64
+// announcedDeletions is the end up to which deletions from the inside of the stream were announced,
+// and the stream then: more deletions, or others, may lie within the same range.
+type announcedDeletions struct {
+	incarnation
 	upTo, first, deleted uint64
 }
 
-func (a announcedHoles) covers(state State) bool {
-	return a.epoch == state.Epoch && a.born == state.Born && a.first == state.FirstSeq && a.deleted == state.Deleted
+func newAnnounced(state State) announcedDeletions {
+	return announcedDeletions{state.incarnation(), state.LastSeq, state.FirstSeq, state.Deleted}
 }
 
-// checkHoles finds deletions from the inside of the stream between the cursor and its end.
-// Each stretch is announced once, unless more was deleted.
-func (s *Subscription) checkHoles(ctx context.Context, requested string, state State) (*Gap, error) {
-	from := s.cursor + 1
-	if s.replay.announced.covers(state) {
-		from = max(from, s.replay.announced.upTo+1)
+// gapBefore returns the gap for deletions from the inside of the stream between the cursor and its
+// end. Each range is announced once, unless more was deleted.
+func (s *Subscription) gapBefore(ctx context.Context, requested string, state State) (*Gap, error) {
+	from, a := s.cursor+1, &s.replay.announced
+	if a.incarnation == state.incarnation() && a.first == state.FirstSeq && a.deleted == state.Deleted {
+		from = max(from, a.upTo+1)
 	}
 	if state.Deleted == 0 || from > state.LastSeq {
 		return nil, nil
 	}
-	holes, err := s.feed.log.HasHoles(ctx, from, state.LastSeq)
-	if err != nil || !holes {
+	deleted, err := s.feed.store.HasDeleted(ctx, from, state.LastSeq)
+	if err != nil || !deleted {
 		return nil, err
 	}
-	s.replay.announced = announcedHoles{state.Epoch, state.Born, state.LastSeq, state.FirstSeq, state.Deleted}
+	*a = newAnnounced(state)
 	return newGap(Possible, requested, state, s.cursor), nil
-}
-
-// wait blocks until the subscription is woken, or after fires.
-func (s *Subscription) wait(ctx context.Context, after <-chan time.Time) error {
-	s.listen()
-	select {
-	case <-s.wake:
-		return nil
-	case <-after:
-		return nil
-	case <-s.feed.done:
-		return ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// listen makes the channel that wait waits for. Who must not miss what changes before wait
-// calls it first.
-func (s *Subscription) listen() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.wake == nil {
-		s.wake = make(chan struct{}, 1)
-	}
 }

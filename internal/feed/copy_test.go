@@ -11,7 +11,7 @@ import (
 
 // copyRig is a copy with ten events.
 func copyRig(t *testing.T, opts feed.Options) *rig {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	log.SetCopy(feed.CopyBehind)
 	r := newRig(t, log, opts)
 	r.publish(10, "n.a")
@@ -26,7 +26,7 @@ func TestAheadOfACopy(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := copyRig(t, opts)
 				c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
-				if o := c.sub.Opening(); !o.Resumed || o.Gap != nil || o.ID != "14-e1" {
+				if o := c.sub.StartInfo(); !o.Resumed || o.Gap != nil || o.ID != "14-e1" {
 					t.Errorf("opened with %+v", o)
 				}
 				c.drain(t, r)
@@ -35,7 +35,7 @@ func TestAheadOfACopy(t *testing.T) {
 					t.Errorf("waits at %v", at)
 				}
 				r.publish(2, "n.a")
-				r.SetCopy(feed.CopyLevel) // for a moment
+				r.SetCopy(feed.CopyCaughtUp) // for a moment
 				time.Sleep(1500 * time.Millisecond)
 				r.SetCopy(feed.CopyBehind)
 				c.drain(t, r)
@@ -51,7 +51,7 @@ func TestAheadOfACopy(t *testing.T) {
 func TestBeyondTheOriginOfACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := copyRig(t, feed.Options{})
-		r.SetCopy(feed.CopyLevel)
+		r.SetCopy(feed.CopyCaughtUp)
 		c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
 		c.drain(t, r)
 		time.Sleep(time.Minute)

@@ -56,9 +56,9 @@ func (r *replays) status() ReplayStatus {
 	}
 }
 
-// watched is a Reader that is counted. It is there only as long as its replay, so that a
+// countedReader is a Reader that is counted. It is there only as long as its replay, so that a
 // connection that is level costs nothing for it.
-type watched struct {
+type countedReader struct {
 	Reader
 	replays   *replays
 	outage    context.Context // ends the replay, see outages
@@ -67,12 +67,12 @@ type watched struct {
 	suspended bool
 }
 
-func (r *replays) watch(reader Reader, outage context.Context) *watched {
+func (r *replays) watch(reader Reader, outage context.Context) *countedReader {
 	r.active.Add(1)
-	return &watched{Reader: reader, replays: r, outage: outage, began: time.Now()}
+	return &countedReader{Reader: reader, replays: r, outage: outage, began: time.Now()}
 }
 
-func (w *watched) Close() {
+func (w *countedReader) Close() {
 	w.Reader.Close()
 	w.replays.active.Add(-1)
 	switch {

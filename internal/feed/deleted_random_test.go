@@ -57,7 +57,7 @@ func TestWindow_RandomDeletions_FollowsStream(t *testing.T) {
 
 func runHistory(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 13))
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	h := &history{t: t, random: random, stored: map[uint64]string{}, gone: map[uint64]time.Time{}}
 	limits := feedtest.Limits{Late: time.Duration(random.IntN(1200)) * time.Millisecond}
 	if random.IntN(2) == 0 {

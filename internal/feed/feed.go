@@ -16,29 +16,28 @@ var ErrClosed = errors.New("the feed has stopped")
 
 // Feed is one stream on one node: its tail, its window and its subscriptions.
 type Feed struct {
-	log  Store
-	opts Options
+	store Store
+	opts  Options
 
 	ready   chan struct{} // closed once the stream was reached and the window is filled
 	opening sync.Once     // closes it
 	done    chan struct{} // closed when Run has returned
 
-	mu       sync.RWMutex
-	epoch    string
-	born     int64  // State.Born
-	first    uint64 // State.FirstSeq, of the last state
-	reused   reusedRange
-	resetEnd uint64 // the stream's last sequence at the last reset, which the tail may still have to reach
-	window   *window
-	index    index
-	subs     slots.Set[Subscription]
-	resets   uint64 // how often the sequences may have changed their meaning
-	lost     error  // why the log is out of reach; nil while it is followed
-	lostAt   time.Time
-	matched  []*Subscription
-	read     Mark // the event that the tail has read last; only Run uses it
+	mu          sync.RWMutex
+	incarnation        // that the tail follows
+	first       uint64 // State.FirstSeq, of the last state
+	reused      reusedRange
+	resetEnd    uint64 // the stream's last sequence at the last reset, which the tail may still have to reach
+	window      *window
+	index       index
+	subs        slots.Set[Subscription]
+	resets      uint64 // how often the sequences may have changed their meaning
+	lost        error  // why the log is out of reach; nil while it is followed
+	lostAt      time.Time
+	matched     []*Subscription
+	read        Mark // the event that the tail has read last; only Run uses it
 
-	ahead ahead
+	mirrorWait mirrorWait
 
 	// What follows the deletions of the stream; see reconcile.
 	clock        streamClock
@@ -51,8 +50,8 @@ type Feed struct {
 	wanted       *reach    // nil while nothing waits
 	silent       error     // why the leader does not answer; nil while it does
 	silentAt     time.Time // since when
-	announced    uint64    // the round of deletions up to which holes were announced to all
-	holes        []unannounced
+	announced    uint64    // the round up to which deleted sequences were announced to all
+	unannounced  []unannounced
 	verification verification // of the goroutine that polls
 	rounds       gapRounds
 
@@ -70,12 +69,12 @@ type Feed struct {
 func New(log Store, opts Options) *Feed {
 	opts = opts.withDefaults()
 	f := &Feed{
-		log: log, opts: opts,
+		store: log, opts: opts,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
 		resets: 1, // a subscription that has verified nothing holds 0
-		lost:   errors.New("the stream was not reached yet"), lostAt: time.Now(),
+		lost:   errors.New("the stream has not been reached yet"), lostAt: time.Now(),
 	}
 	f.rounds.round.Store(1) // a subscription that was sent no gap holds 0
 	return f
@@ -107,7 +106,7 @@ func (f *Feed) isDone() bool {
 }
 
 // State asks the stream's leader; it blocks until there is an answer.
-func (f *Feed) State(ctx context.Context) (State, error) { return f.log.State(ctx) }
+func (f *Feed) State(ctx context.Context) (State, error) { return f.store.State(ctx) }
 
 // Status is what a node knows about a feed.
 type Status struct {
@@ -165,24 +164,13 @@ func (f *Feed) Status() Status {
 	}
 }
 
-// offer hands a stored event to the window and to the live subscriptions that match it.
-func (f *Feed) offer(ev Event) {
+// publish adds a stored event to the window, and to the queues of the live subscriptions that it
+// matches.
+func (f *Feed) publish(ev Event) {
 	if ev.Trace != nil && !f.isReady() {
-		ev.Trace = nil // stored before the node came: a burst at each start, of what has long ended
+		ev.Trace = nil // stored before the node started: many at each start, of requests that have long ended
 	}
-	matched := f.handOut(ev)
-	if matched == 0 {
-		f.checkDeliverable(ev)
-	}
-	if ev.Trace != nil {
-		ev.Trace.Offered(matched)
-	}
-}
-
-// handOut returns how many subscriptions it was for.
-func (f *Feed) handOut(ev Event) (matched int) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	frame := newFrame(f.epoch, ev)
 	f.window.add(frame)
 	f.reachedLocked()
@@ -196,17 +184,20 @@ func (f *Feed) handOut(ev Event) (matched int) {
 	// Collected first: a subscription that overflows leaves the index, which is locked
 	// while it is matched.
 	f.index.match(ev.Subject, func(s *Subscription) { f.matched = append(f.matched, s) })
-	matched = len(f.matched)
+	enqueued := 0
 	for _, s := range f.matched {
-		switch s.offer(frame) {
-		case full:
-			f.index.remove(s)
-		case seen:
-			matched--
+		if s.enqueue(frame) {
+			enqueued++
 		}
 	}
 	clear(f.matched)
-	return matched
+	f.mu.Unlock()
+	if enqueued == 0 {
+		f.checkDeliverable(ev)
+	}
+	if ev.Trace != nil {
+		ev.Trace.Enqueued(enqueued)
+	}
 }
 
 // reset starts over after seq in the incarnation that now shows, because the tail could not
@@ -215,21 +206,19 @@ func (f *Feed) handOut(ev Event) (matched int) {
 func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.announceHolesLocked()
+	f.announceDeletedLocked()
 	reached := Position{f.window.high, f.epoch}
 	f.reused, f.resetEnd = f.reused.after(f.epoch, loss), loss.State.LastSeq
-	f.epoch, f.born, f.first = loss.State.Epoch, loss.State.Born, loss.State.FirstSeq
+	f.incarnation, f.first = loss.State.incarnation(), loss.State.FirstSeq
 	f.window.reset(seq)
-	f.holes = f.holes[:0]
+	f.unannounced = f.unannounced[:0]
 	f.anyDeleted, f.ledger = loss.State.Deleted > 0, ledger{}
 	f.setFloorLocked()
 	f.reachedLocked()
 	f.resets++
 	f.losses.add(loss.Reason)
 	for _, s := range f.subs.All() {
-		if s.reset(loss, reached, seq) {
-			f.index.remove(s)
-		}
+		s.reset(loss, reached, seq)
 	}
 }
 
@@ -247,21 +236,8 @@ func (f *Feed) setLost(err error) {
 	switch {
 	case changed && err != nil:
 		f.outages.begin()
-		f.opts.Logger.Warn("the stream is out of reach; clients stay connected and wait", "error", err)
+		f.opts.Logger.Warn("feed: stream is out of reach; clients stay connected and wait", "error", err)
 	case changed:
-		f.opts.Logger.Info("following the stream")
-	}
-}
-
-// forget removes a subscription. It leaves the index, whose cost rises with the number of filters,
-// when the feed is unlocked again: until then offers meet a closed subscription.
-func (f *Feed) forget(s *Subscription) {
-	f.ahead.remove(s)
-	f.mu.Lock()
-	f.subs.Remove(s)
-	wasLive := s.leave()
-	f.mu.Unlock()
-	if wasLive {
-		f.index.remove(s)
+		f.opts.Logger.Info("feed: following the stream")
 	}
 }

@@ -28,7 +28,7 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := feedtest.NewMemLog()
+				log := feedtest.NewMemStore()
 				for range 1000 {
 					log.Publish("n.a", "", nil)
 				}
@@ -183,7 +183,7 @@ func TestResume_EventOfOtherSubjectDeleted_SendsNoGap(t *testing.T) {
 // More subjects than are remembered count as unknown, the older ones first.
 func TestResume_ManySubjectsDeleted_BoundsWhatIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := feedtest.NewMemLog()
+		log := feedtest.NewMemStore()
 		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
 		log.ReadBatch = 1000
 		r := newRig(t, log, feed.Options{})
@@ -226,7 +226,7 @@ func TestSubscription_DeletedAfterItLeftTheWindow_IsNotSent(t *testing.T) {
 // A stream that begins to keep more events of a subject is followed from then on.
 func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := feedtest.NewMemLog()
+		log := feedtest.NewMemStore()
 		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
 		r := newRig(t, log, feed.Options{})
 		r.publish(3, "n.a")
@@ -243,7 +243,7 @@ func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 // A leader that does not answer is an outage: deletions cannot be followed.
 func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &silentLog{MemStore: feedtest.NewMemLog()}
+		log := &silentLog{MemStore: feedtest.NewMemStore()}
 		r := newRigOn(t, log, log.MemStore, feed.Options{})
 		<-r.feed.Ready()
 		answer := make(chan struct{})

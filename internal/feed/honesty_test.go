@@ -35,7 +35,7 @@ func TestGapsAtTheStart(t *testing.T) {
 			{"rubbish", []string{"gap:malformed"}, 0, 10, false, ""},
 		} {
 			client := r.subscribe(t, feed.Resume(c.id), "n.a")
-			open := client.sub.Opening()
+			open := client.sub.StartInfo()
 			if open.Resumed != c.resumed || open.ID != c.openID {
 				t.Errorf("%s: opening %+v", c.id, open)
 			}
@@ -98,7 +98,7 @@ func TestInteriorDeletes(t *testing.T) {
 		after.drain(t, r)
 		before.want(t, "gap:possible", "3", "4", "6", "7", "8", "9", "10")
 		after.want(t, texts(span(6, 10))...)
-		if open := before.sub.Opening(); !open.Resumed {
+		if open := before.sub.StartInfo(); !open.Resumed {
 			t.Errorf("a possible gap still resumes: %+v", open)
 		}
 	})
@@ -306,7 +306,7 @@ func TestSlowClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			quick.want(t, texts(span(1, 100))...)
-			if slow.sub.State() != feed.Replaying {
+			if slow.sub.State() != feed.CatchingUp {
 				t.Errorf("the slow client is %s", slow.sub.State())
 			}
 			slow.drain(t, r)
@@ -347,17 +347,17 @@ type brittleLog struct {
 	failures atomic.Int32
 }
 
-func (l *brittleLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+func (l *brittleLog) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	if l.failures.Add(-1) >= 0 {
 		return false, errors.New("no leader")
 	}
-	return l.MemStore.HasHoles(ctx, from, to)
+	return l.MemStore.HasDeleted(ctx, from, to)
 }
 
 // TestLogFailsDuringAReplay: nobody's subscription ends for it.
 func TestLogFailsDuringAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &brittleLog{MemStore: feedtest.NewMemLog()}
+		log := &brittleLog{MemStore: feedtest.NewMemStore()}
 		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(9, "n.a")
 		synctest.Wait() // else they may wait for the client already
@@ -372,7 +372,7 @@ func TestLogFailsDuringAReplay(t *testing.T) {
 
 func TestSubscribeToAStoppedFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := feed.New(feedtest.NewMemLog(), feed.Options{})
+		f := feed.New(feedtest.NewMemStore(), feed.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { _ = f.Run(ctx) }()
 		<-f.Ready()

@@ -13,17 +13,27 @@ type index struct {
 
 func newIndex() index { return index{gsl.NewSublist[*Subscription]()} }
 
+// everything is the filters of a subscription that has none.
+var everything = []string{">"}
+
 // add and remove cannot fail: filters were checked by Subscribe.
 func (x index) add(s *Subscription) {
-	for _, filter := range s.indexFilters() {
+	for _, filter := range x.filters(s) {
 		_ = x.list.Insert(filter, s)
 	}
 }
 
 func (x index) remove(s *Subscription) {
-	for _, filter := range s.indexFilters() {
+	for _, filter := range x.filters(s) {
 		_ = x.list.Remove(filter, s)
 	}
+}
+
+func (x index) filters(s *Subscription) []string {
+	if len(s.filters) == 0 {
+		return everything
+	}
+	return s.filters
 }
 
 func (x index) match(subject string, found func(*Subscription)) {

@@ -35,7 +35,7 @@ func (f *Feed) LastSubjects(ctx context.Context, filters []string, limit int) (i
 	if newFilterSet(filters).wildcard {
 		var err error
 		n, err = f.lastSubjects.get(ctx, strconv.Itoa(limit)+" "+strings.Join(filters, " "), func() (int, error) {
-			return f.log.CountSubjects(ctx, filters, limit)
+			return f.store.CountSubjects(ctx, filters, limit)
 		})
 		if err != nil {
 			return 0, err

@@ -15,7 +15,7 @@ import (
 
 func newLastRig(t *testing.T, subjects int) *rig {
 	t.Helper()
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	for i := range subjects {
 		log.Publish(fmt.Sprintf("n.%d", i), "", nil)
 	}

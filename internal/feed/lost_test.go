@@ -15,7 +15,7 @@ import (
 
 // replayRig has n events and replays of two events a batch.
 func replayRig(t *testing.T, n int) *rig {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	log.ReadBatch = 2
 	r := newRig(t, log, fromLog)
 	r.publish(n, "n.a")
@@ -82,7 +82,7 @@ func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
 // A stretch in which deletions were announced already is announced again when there are more.
 func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &brittleReader{MemStore: feedtest.NewMemLog()}
+		log := &brittleReader{MemStore: feedtest.NewMemStore()}
 		log.ReadBatch = 2
 		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 4}) // the window does not help
 		r.publish(40, "n.a")
@@ -170,18 +170,18 @@ type swapLog struct {
 	swap func()
 }
 
-func (l *swapLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+func (l *swapLog) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	if l.swap != nil {
 		l.swap()
 		l.swap = nil
 	}
-	return l.MemStore.HasHoles(ctx, from, to)
+	return l.MemStore.HasDeleted(ctx, from, to)
 }
 
 // That another incarnation has no deletions says nothing about the one that was read.
 func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &swapLog{MemStore: feedtest.NewMemLog()}
+		log := &swapLog{MemStore: feedtest.NewMemStore()}
 		log.ReadBatch = 6
 		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
@@ -198,7 +198,7 @@ func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(
 // what lay before it, too.
 func TestReplay_HoleTrimmedBeforeDeletionsAreLookedFor_Announced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &swapLog{MemStore: feedtest.NewMemLog()}
+		log := &swapLog{MemStore: feedtest.NewMemStore()}
 		log.ReadBatch = 6
 		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
@@ -228,7 +228,7 @@ func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
 // A replay that cannot be opened behind a gap loses the replay, not the gap.
 func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &refusingLog{MemStore: feedtest.NewMemLog()}
+		log := &refusingLog{MemStore: feedtest.NewMemStore()}
 		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2, MaxPending: 1})
 		r.publish(3, "n.a")
 		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
@@ -301,7 +301,7 @@ func (l *stepLog) State(ctx context.Context) (feed.State, error) {
 
 func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &stepLog{MemStore: feedtest.NewMemLog()}
+		log := &stepLog{MemStore: feedtest.NewMemStore()}
 		for range 5 {
 			log.Publish("n.a", "", nil)
 		}
@@ -318,7 +318,7 @@ func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 // The first batch of the latest events cannot be read: they are read by another replay.
 func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &brittleReader{MemStore: feedtest.NewMemLog()}
+		l := &brittleReader{MemStore: feedtest.NewMemStore()}
 		r := newRigOn(t, l, l.MemStore, feed.Options{})
 		r.publish(3, "n.a")
 		r.publish(2, "n.b")
@@ -328,7 +328,7 @@ func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 		c := r.subscribe(t, start)
 		c.drain(t, r)
 		c.want(t, "3", "5")
-		if o := c.sub.Opening(); o.Position.Seq != 2 || o.Pending != 2 {
+		if o := c.sub.StartInfo(); o.Position.Seq != 2 || o.Pending != 2 {
 			t.Errorf("opened with %+v", o)
 		}
 	})

@@ -47,7 +47,7 @@ func TestSubscribe_TailInTheIncarnationBefore_ResumesInThePresentOne(t *testing.
 	} {
 		for _, always := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				l := &lateLog{feedtest.NewMemLog(), make(chan struct{})}
+				l := &lateLog{feedtest.NewMemStore(), make(chan struct{})}
 				r := newRigOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
 				r.fromLog = always
 				r.publish(3, "n.a")
@@ -127,7 +127,7 @@ func hookRig(t *testing.T, at string, hook func(r *rig)) *rig {
 }
 
 func hookRigUnarmed(t *testing.T) (*rig, *hookLog) {
-	l := &hookLog{MemStore: feedtest.NewMemLog()}
+	l := &hookLog{MemStore: feedtest.NewMemStore()}
 	r := newRigOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
 	r.publish(10, "n.a")
 	<-r.feed.Ready()
@@ -201,11 +201,11 @@ func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := r.subscribe(t, start, "n.a")
-				back := r.subscribe(t, feed.Resume(got.sub.Opening().ID), "n.a")
+				back := r.subscribe(t, feed.Resume(got.sub.StartInfo().ID), "n.a")
 				for client, want := range map[*client]string{got: c.want, back: cmp.Or(c.back, c.want)} {
 					client.drain(t, r)
 					if log := strings.Join(client.log, " "); log != want {
-						t.Errorf("from %s, %s: received %q, want %q (opening %+v)", from, at, log, want, client.sub.Opening())
+						t.Errorf("from %s, %s: received %q, want %q (opening %+v)", from, at, log, want, client.sub.StartInfo())
 					}
 				}
 			})

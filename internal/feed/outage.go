@@ -40,7 +40,7 @@ func (o *outages) begin() {
 }
 
 // Next implements Reader.
-func (w *watched) Next(ctx context.Context) (Batch, error) {
+func (w *countedReader) Next(ctx context.Context) (Batch, error) {
 	bounded, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(w.outage, func() { cancel(errOutage) })()

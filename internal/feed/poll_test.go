@@ -94,7 +94,7 @@ func TestWaker(t *testing.T) {
 }
 
 func TestTrySubscribe(t *testing.T) {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	for range 10 {
 		log.Publish("n.a", "", nil)
 	}

@@ -50,7 +50,7 @@ func (f *Feed) poll(ctx context.Context) {
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, leaderTimeout)
-	state, err := f.log.State(bounded)
+	state, err := f.store.State(bounded)
 	cancel()
 	if ctx.Err() != nil {
 		return
@@ -63,7 +63,7 @@ func (f *Feed) poll(ctx context.Context) {
 		return
 	}
 	f.verification.noStream = 0
-	f.lookAhead(state)
+	f.pollMirrorWait(state)
 	f.clock.set(state.Time)
 	f.reconcile(ctx, state)
 }
@@ -72,16 +72,16 @@ func (f *Feed) poll(ctx context.Context) {
 // that the tail waits for may never come.
 func (f *Feed) pollReady(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, leaderTimeout)
-	state, err := f.log.State(bounded)
+	state, err := f.store.State(bounded)
 	cancel()
 	if err != nil {
 		return
 	}
 	f.mu.RLock()
-	same, high := state.Epoch == f.epoch && sameBirth(state.Born, f.born), f.window.high
+	same, high := f.same(state.incarnation()), f.window.high
 	f.mu.RUnlock()
 	if same {
-		f.openAt(state.LastSeq, high)
+		f.markReady(state.LastSeq, high)
 	}
 }
 
@@ -126,7 +126,7 @@ func (f *Feed) reconcile(ctx context.Context, state State) {
 func (f *Feed) applyState(state State, reached bool) (result comparison, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if state.Epoch != f.epoch || !sameBirth(state.Born, f.born) {
+	if !f.same(state.incarnation()) {
 		return even, false
 	}
 	w := f.window
@@ -189,7 +189,7 @@ func (f *Feed) setSilent(err error) {
 	changed := (f.silent == nil) != (err == nil)
 	f.silent = err
 	if err != nil {
-		f.silent = fmt.Errorf("the stream's leader does not answer; events that were deleted may still be delivered: %w", err)
+		f.silent = fmt.Errorf("the stream's leader does not answer; deleted events may still be delivered: %w", err)
 	}
 	if changed && err != nil {
 		f.silentAt = time.Now()
@@ -197,8 +197,8 @@ func (f *Feed) setSilent(err error) {
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		f.opts.Logger.Warn("stream leader does not answer; deleted events may still be delivered", "error", err)
+		f.opts.Logger.Warn("feed: stream leader does not answer; deleted events may still be delivered", "error", err)
 	case changed:
-		f.opts.Logger.Info("stream leader answers again")
+		f.opts.Logger.Info("feed: stream leader answers again")
 	}
 }

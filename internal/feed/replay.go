@@ -7,41 +7,31 @@ import (
 	"time"
 )
 
-// replay is the part of a subscription that reads the log. Only Next's goroutine uses it.
+// replay is the part of a subscription that reads the store. Its owner alone uses it, and Feed.reset
+// not at all.
 type replay struct {
-	reader *watched // nil for none
-	to     uint64   // the last sequence that the reader was asked for
-	last   bool     // only the latest of each subject is read
-	lastTo uint64   // a suspended replay of the latest of each subject ends there; 0 for none
-	always bool     // begin with the log, whatever the window holds
-	share  *share   // of the budget; nil while there is no replay, and nothing of one is unsent
+	reader      *countedReader // nil for none
+	to          uint64         // the last sequence that was requested of the reader
+	last        bool           // only the latest event of each subject is read
+	suspendedTo uint64         // in the state Suspended: where the replay of the latest events ends
+	share       *share         // of the budget; nil while there is no replay, and nothing of one is unsent
 
 	subjects int // that a replay of the latest events is expected to match
 
-	known     State          // the deletions that it shows are announced, up to the sequence to
-	times     uint64         // reusedRange.times when the stream was looked at for it
-	announced announcedHoles // see checkHoles
+	known     State  // the deletions that it shows are announced, up to the sequence to
+	rewinds   uint64 // reusedRange.times when the leader was asked for the state
+	announced announcedDeletions
 
 	peeked *peeked // nil for none
 }
 
-// open begins to read what lies between the cursor of s and the end of the stream.
-func (r *replay) open(ctx context.Context, s *Subscription, now State, last bool) error {
-	from := s.cursor + 1
-	if last {
-		from = max(now.FirstSeq, 1)
-	}
-	return r.read(ctx, s, now, ReadOptions{From: from, To: now.LastSeq, Filters: s.filters, LastPerSubject: last, Subjects: r.subjects})
-}
-
-// reopenLast continues a suspended replay of the latest event of each subject.
-func (r *replay) reopenLast(ctx context.Context, s *Subscription, now State) error {
-	return r.read(ctx, s, now, ReadOptions{From: s.cursor + 1, To: min(r.lastTo, now.LastSeq), Filters: s.filters, LastPerSubject: true, Subjects: r.subjects})
-}
-
-func (r *replay) read(ctx context.Context, s *Subscription, now State, opts ReadOptions) error {
+// openReader begins to read the store, and enters the state Replaying unless the subscription is
+// starting, or a reset has moved it: then the next Poll closes the reader.
+func (s *Subscription) openReader(ctx context.Context, now State, opts ReadOptions) error {
+	r := &s.replay
+	opts.Filters, opts.Subjects = s.filters, r.subjects
 	outage := s.feed.outages.next()
-	reader, err := s.feed.log.Read(ctx, opts)
+	reader, err := s.feed.store.Read(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -49,11 +39,30 @@ func (r *replay) read(ctx context.Context, s *Subscription, now State, opts Read
 	if r.share == nil {
 		r.share = &share{budget: s.feed.opts.Replays}
 	}
-	r.to, r.last, r.known, r.peeked, r.lastTo = opts.To, opts.LastPerSubject, now, nil, 0
+	r.to, r.last, r.known, r.peeked = opts.To, opts.LastPerSubject, now, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == CatchingUp || s.state == Suspended {
+		s.setStateLocked(Replaying)
+	}
 	return nil
 }
 
-// close gives the reader up.
+// endReplay closes the reader and leaves the state Replaying.
+func (s *Subscription) endReplay() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endReplayLocked()
+}
+
+func (s *Subscription) endReplayLocked() {
+	s.replay.close()
+	if s.state == Replaying {
+		s.setStateLocked(CatchingUp)
+	}
+}
+
+// close gives up the reader and the bytes of its next request.
 func (r *replay) close() {
 	if r.reader != nil {
 		r.reader.Close()
@@ -131,8 +140,8 @@ func (r *replay) fetch(ctx context.Context) (Batch, error) {
 	}
 }
 
-// sent gives back what was read before: the caller has sent it.
-func (r *replay) sent() {
+// ack gives back the bytes of what was read before: the caller has sent it.
+func (r *replay) ack() {
 	if r.share == nil || r.peeked != nil {
 		return
 	}
@@ -145,7 +154,7 @@ func (r *replay) sent() {
 // continueReplay returns the next frames of the replay under way.
 func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 	if s.replay.stale() {
-		s.replay.suspend() // it is read again
+		s.suspendReplay() // it is read again
 		return Delivery{}, nil
 	}
 	read, err := s.replay.next(ctx)
@@ -154,43 +163,50 @@ func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 		return Delivery{}, context.Cause(ctx)
 	}
 	if err != nil && !ended {
-		return Delivery{}, s.replayAgain(ctx, err)
+		return Delivery{}, s.retryReplay(ctx, err)
 	}
-	if !s.sameIncarnation(read.State) {
-		s.replay.close() // openReplay sees the other incarnation, and says so
+	if !s.same(read.State.incarnation()) {
+		s.endReplay() // the next Fetch finds the other incarnation, and returns the gap
 		return Delivery{}, nil
 	}
-	gap, same, err := s.lostIn(ctx, read)
-	switch {
-	case err != nil:
-		return Delivery{}, s.replayAgain(ctx, err)
-	case !same:
-		s.replay.close()
-		return Delivery{}, nil
-	case !s.advance(gap, read, ended):
-		return Delivery{}, nil // Poll moves the subscription, and gives the replay up
+	gap, same, err := s.detectLoss(ctx, read)
+	if err != nil {
+		return Delivery{}, s.retryReplay(ctx, err)
 	}
-	return Delivery{Gap: gap, Frames: s.frames(read.Events)}, nil
+	if !same {
+		s.endReplay()
+		return Delivery{}, nil
+	}
+	if !s.advance(gap, read, ended) {
+		return Delivery{}, nil // the next Poll resyncs
+	}
+	if len(read.Events) == 0 {
+		return Delivery{Gap: gap}, nil
+	}
+	frames := make([]*Frame, len(read.Events))
+	for i, ev := range read.Events {
+		frames[i] = newFrame(s.epoch, ev)
+	}
+	return Delivery{Gap: gap, Frames: frames}, nil
 }
 
-// replayAgain gives up a replay that fails, for another from where the cursor stands.
-func (s *Subscription) replayAgain(ctx context.Context, err error) error {
-	s.feed.opts.Logger.Debug("a replay starts again", "error", err)
-	s.replay.close()
+// retryReplay gives up a replay that fails. The next Fetch opens another where the cursor is.
+func (s *Subscription) retryReplay(ctx context.Context, err error) error {
+	s.feed.opts.Logger.Debug("feed: replay failed; retrying", "error", err)
+	s.endReplay()
 	return s.wait(ctx, time.After(retryPause))
 }
 
-// advance moves the cursor past a gap and what was read; a replay that has ended has also looked
-// at everything that did not match, as far as the stream still reaches. It does nothing, and
-// returns false, when a reset is about to move the subscription: it is not known on which side of
-// the loss the events were read.
+// advance moves the cursor past a gap and what was read. A replay that has ended has also read
+// everything that did not match, as far as the stream still reaches. It returns false when a reset is
+// about to move the subscription: it is not known on which side of the loss the events were read.
 func (s *Subscription) advance(gap *Gap, read Batch, ended bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.jump != nil {
+	if s.state == Resyncing {
 		return false
 	}
-	s.holdLocked()
+	s.holdAckedLocked()
 	if gap != nil {
 		s.cursor = max(s.cursor, gap.Continues.Seq)
 	}
@@ -199,19 +215,8 @@ func (s *Subscription) advance(gap *Gap, read Batch, ended bool) bool {
 	}
 	if ended {
 		s.cursor = max(s.cursor, min(s.replay.to, read.State.LastSeq))
-		s.replay.close()
+		s.endReplayLocked()
 	}
-	s.offered = s.cursor
+	s.enqueuedTo = s.cursor
 	return true
-}
-
-func (s *Subscription) frames(events []Event) []*Frame {
-	if len(events) == 0 {
-		return nil
-	}
-	frames := make([]*Frame, len(events))
-	for i, ev := range events {
-		frames[i] = newFrame(s.epoch, ev)
-	}
-	return frames
 }

@@ -63,7 +63,7 @@ func (r *rig) stored(t *testing.T, first uint64) (seqs []uint64) {
 		t.Fatal(err)
 	}
 	for seq := max(first, state.FirstSeq); seq <= state.LastSeq; seq++ {
-		if holes, err := r.HasHoles(r.ctx, seq, seq); err != nil {
+		if holes, err := r.HasDeleted(r.ctx, seq, seq); err != nil {
 			t.Fatal(err)
 		} else if !holes {
 			seqs = append(seqs, seq)
@@ -103,7 +103,7 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 	for name, refill := range map[string]int{"shorter": 2, "as long": 5, "longer": 9} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := feedtest.NewMemLog()
+				log := feedtest.NewMemStore()
 				log.ReadBatch = 2
 				r := newRig(t, log, feed.Options{WindowEvents: 2})
 				r.publish(10, "n.a")
@@ -161,7 +161,7 @@ func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Se
 		for ev, err := range l.MemStore.Follow(ctx, opts) {
 			if errors.Is(err, context.Canceled) {
 				if state, err := l.State(context.Background()); err == nil {
-					yield(feed.Event{}, &feed.LossError{Reason: feed.Possible, From: next, State: state, Again: true})
+					yield(feed.Event{}, &feed.LossError{Reason: feed.Possible, From: next, State: state, Reused: true})
 				}
 				return
 			}
@@ -175,7 +175,7 @@ func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Se
 
 func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &rewindLog{feedtest.NewMemLog(), make(chan struct{}, 1)}
+		l := &rewindLog{feedtest.NewMemStore(), make(chan struct{}, 1)}
 		r := newRigOn(t, l, l.MemStore, feed.Options{})
 		r.publish(10, "n.a")
 		<-r.feed.Ready()

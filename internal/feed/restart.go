@@ -29,7 +29,7 @@ func (r *restart) pause(ctx context.Context, cause error, ran time.Duration) err
 	r.failures++
 	f := r.feed
 	f.tailFailures.Add(1)
-	f.opts.Logger.Error("the tail of the stream failed; restarting", "error", cause, "failures", r.failures, "pause", wait.String())
+	f.opts.Logger.Error("feed: tail failed; restarting", "error", cause, "failures", r.failures, "pause", wait.String())
 	f.setLost(&TailError{cause})
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -44,7 +44,7 @@ func (r *restart) pause(ctx context.Context, cause error, ran time.Duration) err
 // TailError is Status.Lost from a failure of the tail until the log is reached again.
 type TailError struct{ Cause error }
 
-func (e *TailError) Error() string { return "the tail failed and is restarted: " + e.Cause.Error() }
+func (e *TailError) Error() string { return "the tail failed; restarting: " + e.Cause.Error() }
 
 // Unwrap returns the cause.
 func (e *TailError) Unwrap() error { return e.Cause }

@@ -32,7 +32,7 @@ func TestRun_StateFailsAtAHole_ContinuesBehindTheHole(t *testing.T) {
 	for name, err := range map[string]error{"stream deleted": feed.ErrNoStream, "any error": errors.New("no leader")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &goneLog{MemStore: feedtest.NewMemLog(), err: err}
+				log := &goneLog{MemStore: feedtest.NewMemStore(), err: err}
 				r := newRigOn(t, log, log.MemStore, feed.Options{})
 				r.publish(1, "n.a")
 				c := r.subscribe(t, feed.Resume("1-e1"), "n.a")
@@ -77,7 +77,7 @@ func TestRun_FollowFails_RestartsTheTail(t *testing.T) {
 	for name, err := range map[string]error{"error": errors.New("out of memory"), "no error": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &failingLog{MemStore: feedtest.NewMemLog(), err: err}
+				log := &failingLog{MemStore: feedtest.NewMemStore(), err: err}
 				const failures = 9
 				log.failures.Store(failures)
 				r := newRigOn(t, log, log.MemStore, feed.Options{})
@@ -102,7 +102,7 @@ func TestRun_FollowFails_RestartsTheTail(t *testing.T) {
 
 func TestRun_ContextEnds_DuringTheRestartPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &failingLog{MemStore: feedtest.NewMemLog(), err: errors.New("broken")}
+		log := &failingLog{MemStore: feedtest.NewMemStore(), err: errors.New("broken")}
 		log.failures.Store(1 << 30)
 		f := feed.New(log, feed.Options{})
 		ctx, cancel := context.WithCancelCause(t.Context())

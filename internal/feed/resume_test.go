@@ -43,7 +43,7 @@ func TestResumeAtEveryPosition(t *testing.T) {
 		for seq, c := range clients {
 			c.drain(t, r)
 			c.want(t, texts(span(uint64(seq)+1, before+after))...)
-			if open := c.sub.Opening(); !open.Resumed || open.Position.Seq != uint64(seq) || open.ID != fmt.Sprintf("%d-e1", seq) {
+			if open := c.sub.StartInfo(); !open.Resumed || open.Position.Seq != uint64(seq) || open.ID != fmt.Sprintf("%d-e1", seq) {
 				t.Errorf("from %d: opening %+v", seq, open)
 			}
 			if c.sub.State() != feed.Live {
@@ -61,10 +61,10 @@ func TestPendingIsCounted(t *testing.T) {
 			r.publish(1, "n.b")
 		}
 		synctest.Wait()
-		if got := r.subscribe(t, feed.Resume("4"), "n.a").sub.Opening().Pending; got != 3 {
+		if got := r.subscribe(t, feed.Resume("4"), "n.a").sub.StartInfo().Pending; got != 3 {
 			t.Errorf("pending after 4: %d, want 3", got)
 		}
-		if got := r.subscribe(t, feed.Resume("10"), "n.a").sub.Opening().Pending; got != 0 {
+		if got := r.subscribe(t, feed.Resume("10"), "n.a").sub.StartInfo().Pending; got != 0 {
 			t.Errorf("pending at the end: %d", got)
 		}
 	})
@@ -97,7 +97,7 @@ func TestFilters(t *testing.T) {
 
 func TestStarts(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		log := feedtest.NewMemLog()
+		log := feedtest.NewMemStore()
 		log.Publish("n.a", "", nil) // 1
 		log.Publish("n.b", "", nil) // 2
 		log.Publish("n.a", "", nil) // 3
@@ -124,7 +124,7 @@ func TestStarts(t *testing.T) {
 				c.drain(t, r)
 				c.want(t, want...)
 			}()
-			if c.sub.Opening().Resumed {
+			if c.sub.StartInfo().Resumed {
 				t.Errorf("from=%s claims to resume", from)
 			}
 		}
@@ -143,7 +143,7 @@ func TestAClientCutOffAfterTheOpeningResumesFromItsID(t *testing.T) {
 			start, _ := feed.ParseFrom(from, time.Now())
 			whole, cut := r.subscribe(t, start), r.subscribe(t, start)
 			cut.sub.Close()
-			back := r.subscribe(t, feed.Resume(cut.sub.Opening().ID))
+			back := r.subscribe(t, feed.Resume(cut.sub.StartInfo().ID))
 			whole.drain(t, r)
 			back.drain(t, r)
 			if len(back.gaps) > 0 || !isSubsequence(whole.seqs, back.seqs) {
@@ -195,7 +195,7 @@ func TestJoinUnderPublishing(t *testing.T) {
 	for name, opts := range ways {
 		t.Run(name, func(t *testing.T) {
 			const total, users, clients = 6_000, 4, 24
-			log := feedtest.NewMemLog()
+			log := feedtest.NewMemStore()
 			log.ReadBatch = 64
 			r := newRig(t, log, opts)
 			ctx, cancel := context.WithTimeout(r.ctx, time.Minute)

@@ -14,12 +14,12 @@ func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 	switch {
 	case loss.State.Epoch != epoch:
 		return reusedRange{times: r.times}
-	case !loss.rewound() && loss.Reason != NewEpoch:
+	case !loss.lostEnd() && loss.Reason != NewEpoch:
 		return r
 	}
-	now := loss.reused()
+	now := loss.reusedRange()
 	now.times = r.times
-	if loss.rewound() { // else subscriptions compare State.Born
+	if loss.lostEnd() { // else subscriptions compare State.Created
 		now.times++
 	}
 	if r.upTo > 0 {
@@ -29,11 +29,11 @@ func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 }
 
 // reused returns the sequences that the loss alone has given another meaning.
-func (e *LossError) reused() reusedRange { return reusedRange{above: e.Kept, upTo: e.From - 1} }
+func (e *LossError) reusedRange() reusedRange { return reusedRange{above: e.Kept, upTo: e.From - 1} }
 
 func (r reusedRange) contains(seq uint64) bool { return r.above < seq && seq <= r.upTo }
 
 // rewound reports that the stream lost its end within the incarnation.
-func (e *LossError) rewound() bool {
-	return e.Again || e.Reason == Future
+func (e *LossError) lostEnd() bool {
+	return e.Reused || e.Reason == Future
 }

@@ -30,7 +30,7 @@ var fromLog = feed.Options{MaxPending: 127}
 func newRig(t *testing.T, log *feedtest.MemStore, opts feed.Options) *rig {
 	t.Helper()
 	if log == nil {
-		log = feedtest.NewMemLog()
+		log = feedtest.NewMemStore()
 	}
 	return newRigOn(t, log, log, opts)
 }
@@ -77,7 +77,7 @@ func (r *rig) subscribe(t *testing.T, start feed.Start, filters ...string) *clie
 	}
 	t.Cleanup(sub.Close)
 	c := &client{sub: sub}
-	if gap := sub.Opening().Gap; gap != nil {
+	if gap := sub.StartInfo().Gap; gap != nil {
 		c.take(feed.Delivery{Gap: gap})
 	}
 	return c
@@ -157,7 +157,7 @@ func texts(seqs []uint64) (out []string) {
 
 // newRigLogDown is a log with one event that is out of reach.
 func newRigLogDown() *feedtest.MemStore {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	log.Publish("n.a", "", nil)
 	log.SetDown(errors.New("not up yet"))
 	return log

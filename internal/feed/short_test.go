@@ -27,7 +27,7 @@ func (l *shortLog) State(ctx context.Context) (feed.State, error) {
 // TestLeaderBehindItsReplicas: a position that a replica has given is no position from the
 // future because the leader is a moment late; one that never was still is.
 func TestLeaderBehindItsReplicas(t *testing.T) {
-	log := &shortLog{MemStore: feedtest.NewMemLog()}
+	log := &shortLog{MemStore: feedtest.NewMemStore()}
 	for range 3 {
 		log.Publish("n.all", "", []byte("x"))
 	}
@@ -43,7 +43,7 @@ func TestLeaderBehindItsReplicas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		gap := sub.Opening().Gap
+		gap := sub.StartInfo().Gap
 		if (gap != nil) != want || want && gap.Reason != feed.Future {
 			t.Errorf("at %s: %+v", id, gap)
 		}

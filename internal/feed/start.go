@@ -19,22 +19,18 @@ const (
 	startMalformed
 )
 
-// Start says where a subscription begins. The zero Start is the present.
+// Start is where a subscription begins. The zero Start is the present. [Feed.Subscribe] resolves it.
 type Start struct {
 	kind     startKind
 	position Position
 	time     time.Time
-	raw      string // as the client named it
-	// among are several positions of which the present epoch decides.
-	among []string
+	raw      string   // as the client named it
+	among    []string // several positions, of which the present epoch decides
 }
 
-// named reports that the start is a position that a client claims to have reached.
-func (s Start) named() bool { return s.kind == startSeq || s.kind == startResume }
-
-// Resume continues after the position that a client names, such as its Last-Event-ID. What
-// cannot be read begins at the present, behind a gap that says so: a client that repeats
-// its id for ever must not be turned away.
+// Resume continues after the position that a client names, such as its Last-Event-ID. A position
+// that cannot be read begins at the present, behind a gap with the reason Malformed: a client that
+// repeats its id on every reconnect must not be rejected.
 //
 // Of several positions the highest of the present epoch counts, or else the first: some clients
 // add the position of a reconnect to the one that their URL began with. None is the present.
@@ -56,15 +52,11 @@ func resume(raw string) Start {
 	return Start{kind: startResume, position: p, raw: raw}
 }
 
-// choose settles a start that has several positions. It needs the epoch, which is known once the
-// feed is ready.
-func (f *Feed) choose(s Start) Start {
+// choose returns the start at one of several positions, given the present epoch.
+func (s Start) choose(epoch string) Start {
 	if len(s.among) == 0 {
 		return s
 	}
-	f.mu.RLock()
-	epoch := f.epoch
-	f.mu.RUnlock()
 	best, found := resume(s.among[0]), false
 	for _, raw := range s.among {
 		c := resume(raw)
@@ -81,7 +73,7 @@ func (f *Feed) choose(s Start) Start {
 // Last reports whether the start is at the latest event of each subject.
 func (s Start) Last() bool { return s.kind == startLast }
 
-// ParseFrom reads where a client without a position wants to begin: `new`, `all`, `last`
+// ParseFrom parses where a client without a position begins: `new`, `all`, `last`
 // (the latest event of each subject, then live), a sequence (that event comes first), an
 // RFC 3339 time, or a duration before now such as `90s`, `10m` or `7d`.
 func ParseFrom(s string, now time.Time) (Start, error) {
@@ -105,7 +97,7 @@ func ParseFrom(s string, now time.Time) (Start, error) {
 	return Start{}, fmt.Errorf("%q is none of: new, all, last, a sequence, an RFC 3339 time (2026-01-31T12:00:00Z), a duration (10m, 7d)", s)
 }
 
-// parseDuration knows days too, since that is what retention is counted in.
+// parseDuration accepts days too, as retention is counted in days.
 func parseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)

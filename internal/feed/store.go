@@ -32,9 +32,9 @@ type State struct {
 	// Deleted counts the holes between FirstSeq and LastSeq. 0 proves that only retention
 	// at the front can have taken anything.
 	Deleted uint64
-	// Born changes when the stream is created anew, also where somebody chose Epoch and so
+	// Created changes when the stream is created anew, also where somebody chose Epoch and so
 	// keeps it. 0 is not known, as for a copy, whose sequences and events are its origin's.
-	Born int64
+	Created int64
 	// Replicated says that LastSeq may be a moment behind what a replica has given already: a
 	// replica applies what most have agreed on, and need not wait for the leader to do so
 	// (measured with nats-server 2.15.2).
@@ -55,19 +55,16 @@ type State struct {
 	Copy Copy
 }
 
-// sameBirth reports that nothing speaks for two incarnations.
-func sameBirth(a, b int64) bool { return a == 0 || b == 0 || a == b }
-
 // Copy says how a stream stands to the one that it is a copy (a mirror) of.
 type Copy uint8
 
 const (
-	Original   Copy = iota // it is no copy
-	CopyLevel              // its origin said of late that there is no more
-	CopyBehind             // it has not everything, or its origin is out of reach
+	Original     Copy = iota // it is no copy
+	CopyCaughtUp             // its origin said of late that there is no more
+	CopyBehind               // it has not everything, or its origin is out of reach
 )
 
-// Log is a stored stream: it can be read from a position, and followed. internal/jetstore keeps it
+// Store is a stored stream: it can be read from a position, and followed. internal/jetstore keeps it
 // in JetStream, feedtest in memory; both pass feedtest.TestStore.
 //
 // All methods may be called by many goroutines at once. They block until the log answers,
@@ -80,10 +77,10 @@ type Store interface {
 	// when there is none.
 	SeqAt(ctx context.Context, t time.Time) (uint64, error)
 
-	// HasHoles reports whether any sequence within from..to, both included, is not stored:
+	// HasDeleted reports whether any sequence within from..to, both included, is not stored:
 	// deleted from the inside of the stream, or trimmed at its front since the caller looked.
 	// It may report true where it does not know.
-	HasHoles(ctx context.Context, from, to uint64) (bool, error)
+	HasDeleted(ctx context.Context, from, to uint64) (bool, error)
 
 	// CountSubjects returns how many subjects with stored events match filters, of which there is
 	// at least one with wildcards. It may return more: a subject may count once for each filter
@@ -158,12 +155,12 @@ type Batch struct {
 
 // FollowOptions say where a Log is followed from.
 type FollowOptions struct {
-	From  uint64 // the first sequence wanted; at least 1
-	Epoch string // the incarnation in which From has its meaning
-	Born  int64  // State.Born of that incarnation; 0 when it is not known
+	From    uint64 // the first sequence wanted; at least 1
+	Epoch   string // the incarnation in which From has its meaning
+	Created int64  // State.Created of that incarnation; 0 when it is not known
 	// Read is an event before From that was read in that incarnation, the latest if possible;
 	// Seq is 0 for none. Where the stream has another one in its place, it has lost its end
-	// since, and Follow ends with a LossError that is Again.
+	// since, and Follow ends with a LossError that is Reused.
 	Read Mark
 	// Contact, if set, is called when the log is reached (nil) and when it is lost (why);
 	// repeats are possible. It runs on the follower's goroutine and must not block.
@@ -193,10 +190,10 @@ type LossError struct {
 	Reason Reason
 	From   uint64 // the sequence that was to come next
 	State  State  // the stream as it is now
-	// Again says that the stream lost its end within this incarnation, as one that was restored
+	// Reused says that the stream lost its end within this incarnation, as one that was restored
 	// from a backup does: numbers below From are given, or were given, a second time.
-	Again bool
-	// Kept, with Again, is a sequence up to which nothing was given twice; 0 where that is not
+	Reused bool
+	// Kept, with Reused, is a sequence up to which nothing was given twice; 0 where that is not
 	// known of any.
 	Kept uint64
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Delivery is what a subscription has to send next: a gap, frames after it, or both.
+// Delivery is the next part of a subscription: a gap, frames after it, or both.
 type Delivery struct {
 	Gap    *Gap
 	Frames []*Frame // valid until the next call
@@ -15,108 +15,94 @@ type Delivery struct {
 // Empty reports that there is nothing to send.
 func (d Delivery) Empty() bool { return d.Gap == nil && len(d.Frames) == 0 }
 
-// Waker is told that a subscription may have something to send. Wake is called while the
-// feed is locked: it must return at once and not call back.
+// Waker wakes the connection of a subscription: Poll may have something to send.
+//
+// Wake is called while the feed is locked. It must return at once and not call the feed.
 type Waker interface{ Wake() }
 
-// Subscription is one client's progress through a feed. One goroutine at a time calls Poll,
-// Fetch, Next and Close; Position may be called by any.
+// Subscription is one connection's progress through a feed. The package documentation has its states.
+//
+// One goroutine at a time, the owner, calls Poll, Fetch, Next, Suspend and Close. The other methods
+// are safe for concurrent use.
 type Subscription struct {
-	feed    *Feed
-	filters []string
-	opening Opening
-	replay  replay
-	slot    int32 // in Feed.subs, whose it is
+	feed      *Feed
+	filters   []string
+	startInfo StartInfo
+	replay    replay // of the owner
+	slot      int32  // of Feed.subs
 
-	mu           sync.Mutex
-	waker        Waker         // nil for none
-	wake         chan struct{} // of wait; nil until somebody waits
-	live         bool          // in the index: the tail offers frames
-	closed       bool
-	opened       bool   // resets concern it; see finishOpening
-	missed       bool   // frames were removed from pending, which is to be announced
-	waiting      bool   // for the next gap round, with a gap to send
-	gapRound     uint32 // the round in which the last gap for deletions was sent
-	epoch        string
-	born         int64    // State.Born of the incarnation that the cursor is meant for
-	cursor       uint64   // everything that matches up to here was returned
-	inHand       bool     // what was returned last is not known to be sent yet
-	settled      Position // where the client stood before that
-	offered      uint64   // everything that matches up to here was returned or is pending
-	pending      []*Frame
-	pendingBytes int
-	staleSince   time.Duration // after clockBase, when pending events may have been removed with their stream; 0 for not
-	spare        []*Frame      // the slice that was returned last
-	jump         *jump         // what follows once pending is empty
-	verified     uint64        // Feed.resets when cursor was found to lie within the stream
-	announced    uint64        // the round up to which deletions were announced, or concern it no more
-	removals     uint64        // Feed.removals when pending was last compared with it
+	mu    sync.Mutex
+	state SubscriptionState // changed by setStateLocked alone
+	waker Waker             // nil for none
+	wake  chan struct{}     // of wait; nil until it is needed
+
+	incarnation          // in which the following sequences have their meaning
+	cursor      uint64   // everything that matches up to here was returned
+	enqueuedTo  uint64   // everything that matches up to here was returned or is pending
+	unacked     bool     // the latest Delivery may not be sent yet
+	acked       Position // where the client was before that
+	queue       queue
+	resync      *resync // of the state Resyncing; nil in all others
+
+	verified  uint64 // Feed.resets when the leader confirmed the cursor
+	announced uint64 // the round up to which deletions were announced, or do not concern it
+	removals  uint64 // Feed.removals when the queue was last compared with it
+	gapTurn   gapTurn
 }
-
-// State says how a subscription gets its frames.
-type SubscriptionState string
-
-// The states of a subscription; see the package documentation.
-const (
-	Live      SubscriptionState = "live"
-	Replaying SubscriptionState = "replaying"
-	Closed    SubscriptionState = "closed"
-)
 
 // State returns the present state.
 func (s *Subscription) State() SubscriptionState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return Closed
-	case s.live:
-		return Live
-	}
-	return Replaying
+	return s.state
 }
 
-// Waiting says since when an event waits to be taken, in nanoseconds since 1970 as Frame.Stored
-// has them; 0 when none does. A subscription that fell behind has dropped its events: then it is
-// not level.
-func (s *Subscription) Waiting() (since int64, level bool) {
+// PendingSince returns when the first pending event was stored, and whether the subscription has
+// caught up.
+//
+//   - since is in nanoseconds since 1970, as in [Frame.Stored]; 0 where nothing is pending.
+//   - A subscription that overflowed has dropped its pending events. It has not caught up then.
+func (s *Subscription) PendingSince() (since int64, caughtUp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.pending) > 0 {
-		since = s.pending[0].stored
+	if len(s.queue.frames) > 0 {
+		since = s.queue.frames[0].stored
 	}
-	return since, s.live || s.waiting
+	return since, s.state == Live || s.gapTurn.waiting
 }
 
 // Filters returns the merged subjects of the subscription; empty means all.
 func (s *Subscription) Filters() []string { return s.filters }
 
-// Opening says how the subscription began.
-func (s *Subscription) Opening() Opening { return s.opening }
+// StartInfo returns how the subscription began.
+func (s *Subscription) StartInfo() StartInfo { return s.startInfo }
 
-// Position is what a client may resume from when it has everything that Next returned before
-// its present or next call: as far as the tail has looked when nothing waits, so that a
-// client whose subjects are quiet does not fall out of retention. It never falls, but for
-// another incarnation of the stream.
+// Position returns where a client may resume that has received every acknowledged Delivery.
+//
+// Where nothing is pending, that is the end that the tail has read: so the position of a client whose
+// subjects are quiet does not fall out of retention. It never falls, except behind a gap.
 func (s *Subscription) Position() Position {
 	s.feed.mu.RLock()
-	high := s.feed.window.high // before pending is looked at, see Feed.offer
 	defer s.feed.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	switch {
+	case s.unacked:
+		return s.acked
+	case s.state != Live || len(s.queue.frames) > 0 || s.queue.missed:
+		return s.positionLocked()
+	}
+	high := s.feed.window.high
 	if s.announced < s.feed.window.deletions.skipped.round {
-		high = min(high, s.feed.beforeHoleLocked(s.announced)) // a client that is cut off now gets the gap when it resumes
+		high = min(high, s.feed.beforeDeletedLocked(s.announced)) // a client that is cut off now gets the gap when it resumes
 	}
-	if s.inHand {
-		return s.settled
-	}
-	if s.live && len(s.pending) == 0 && s.jump == nil && !s.missed {
-		return Position{max(s.cursor, high), s.epoch}
-	}
-	return Position{s.cursor, s.epoch}
+	return Position{max(s.cursor, high), s.epoch}
 }
 
-// Notify names who is told when Poll may have something. It is told once at once.
+// positionLocked is the cursor as a position.
+func (s *Subscription) positionLocked() Position { return Position{s.cursor, s.epoch} }
+
+// Notify sets the Waker, and calls w.Wake once before it returns.
 func (s *Subscription) Notify(w Waker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,36 +110,72 @@ func (s *Subscription) Notify(w Waker) {
 	w.Wake()
 }
 
-// Poll returns what there is to send without blocking: frames of about room bytes at most,
-// unless one is larger. Empty and not behind, there is nothing until the Waker is told;
-// empty and behind, the log must be read with Fetch. To call Poll or Fetch says that what
-// either returned before was dealt with.
-func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
-	s.replay.sent()
-	for {
-		d, wait, err := s.take(room)
-		if err == nil && d.Empty() && s.feed.isDone() {
-			err = ErrClosed
-		}
-		if err != nil || !d.Empty() || wait {
-			return d, false, err
-		}
-		if s.replay.reader != nil || s.replay.lastTo > 0 {
-			return Delivery{}, true, nil
-		}
-		d, covered, caughtUp := s.readWindow(room)
-		if !covered || !d.Empty() || !caughtUp {
-			return d, !covered, nil
-		}
+// wakeLocked wakes the owner: the engine's connection through its Waker, a goroutine in wait through
+// the channel. The package documentation lists what calls it.
+func (s *Subscription) wakeLocked() {
+	if s.waker != nil {
+		s.waker.Wake()
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default: // no goroutine waits, or a token is there
 	}
 }
 
-// Fetch takes one step from behind with the help of the log. It blocks until the log has
-// answered, ctx ends, or the feed has stopped (ErrClosed). An empty delivery without an error
-// asks for another Poll. Trouble with the log is waited out.
+// wait blocks until the subscription is woken, or after fires.
+func (s *Subscription) wait(ctx context.Context, after <-chan time.Time) error {
+	s.prepareWait()
+	select {
+	case <-s.wake:
+		return nil
+	case <-after:
+		return nil
+	case <-s.feed.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// prepareWait makes the channel of wait. What happens after it wakes the next wait.
+func (s *Subscription) prepareWait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wake == nil {
+		s.wake = make(chan struct{}, 1)
+	}
+}
+
+// Poll returns the next Delivery without blocking: frames of about room bytes, at least one.
+//
+//   - It acknowledges the previous Delivery of Poll and Fetch.
+//   - Empty and not behind: there is nothing until the Waker is called.
+//   - Empty and behind: Fetch must read the store.
+//   - The error is ErrClosed, after Close or when the feed has stopped.
+func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
+	s.replay.ack()
+	d, next := s.takePending(room)
+	switch {
+	case next == pollClosed, d.Empty() && s.feed.isDone():
+		return Delivery{}, false, ErrClosed
+	case !d.Empty(), next == pollWaits:
+		return d, false, nil
+	case next == pollStore:
+		return Delivery{}, true, nil
+	}
+	d, covered := s.readWindow(room)
+	return d, !covered, nil
+}
+
+// Fetch returns the next Delivery of a subscription that is behind the window.
+//
+//   - It acknowledges the previous Delivery of Poll and Fetch.
+//   - It blocks until the store has answered, ctx ends, or the feed has stopped (ErrClosed). It waits
+//     until a store that fails works again.
+//   - An empty Delivery without an error requires another Poll.
 func (s *Subscription) Fetch(ctx context.Context) (Delivery, error) {
-	s.settle()
-	s.replay.sent()
+	s.ack()
+	s.replay.ack()
 	if s.replay.reader != nil {
 		return s.continueReplay(ctx)
 	}
@@ -163,10 +185,10 @@ func (s *Subscription) Fetch(ctx context.Context) (Delivery, error) {
 // nextBytes is how much Next returns at a time.
 const nextBytes = 1 << 20
 
-// Next is Poll, and Fetch where it is needed, for a goroutine that has nothing else to do.
-// It blocks until there is something to send, ctx ends, or the feed has stopped (ErrClosed).
+// Next combines Poll and Fetch for a goroutine that does nothing else. It blocks until there is
+// something to send, ctx ends, or the feed has stopped (ErrClosed).
 func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
-	s.listen()
+	s.prepareWait()
 	for {
 		d, behind, err := s.Poll(nextBytes)
 		switch {
@@ -183,176 +205,120 @@ func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 	}
 }
 
-func (s *Subscription) settle() {
+func (s *Subscription) ack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inHand = false
+	s.unacked = false
 }
 
-// holdLocked keeps the position from before what is about to be returned.
-func (s *Subscription) holdLocked() {
-	if !s.inHand {
-		s.inHand, s.settled = true, Position{s.cursor, s.epoch}
+// holdAckedLocked keeps the position from before the Delivery that is about to be returned.
+func (s *Subscription) holdAckedLocked() {
+	if !s.unacked {
+		s.unacked, s.acked = true, s.positionLocked()
 	}
 }
 
-// take settles what was returned before, and returns what is pending, then the jump that
-// follows it. wait reports that nothing more is there until the Waker is called.
-func (s *Subscription) take(room int) (d Delivery, wait bool, err error) {
-	s.feed.expireDue()
+// enqueue appends a frame to the queue and wakes the connection. The tail calls it under Feed.mu. It
+// returns false for a frame that is not new: the position is ahead of the tail, or two filters match.
+//
+// A subscription that cannot have the frame leaves the index: its queue overflows, or a gap comes
+// first.
+func (s *Subscription) enqueue(f *Frame) bool {
 	s.mu.Lock()
-	s.inHand = false
-	if s.missed || s.removals != s.feed.removals.Load() || len(s.pending) > 0 && (s.pending[0].Seq < s.feed.floor.Load() || s.staleLocked()) {
-		s.mu.Unlock()
-		return s.takeWithout(room)
-	}
 	defer s.mu.Unlock()
-	return s.takeLocked(room)
+	if f.Seq <= s.enqueuedTo || s.state != Live {
+		return false
+	}
+	if deleted := s.feed.window.deletions.skipped; s.announced < deleted.round && s.leaveBeforeDeletedLocked(deleted) {
+		return true
+	}
+	q, opts, n := &s.queue, &s.feed.opts, len(s.queue.frames)
+	if n > 0 && (n >= opts.MaxPending || q.bytes+f.size > opts.MaxPendingBytes) { // one frame always fits
+		s.dropPendingLocked()
+		s.setStateLocked(CatchingUp)
+		s.wakeLocked()
+		return true
+	}
+	if n == 0 {
+		s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
+		q.staleSince = 0
+	}
+	q.frames = append(q.frames, f)
+	q.bytes += f.size
+	s.enqueuedTo = f.Seq
+	s.wakeLocked()
+	return true
 }
 
-func (s *Subscription) takeLocked(room int) (d Delivery, wait bool, err error) {
-	if s.closed {
-		return Delivery{}, false, ErrClosed
-	}
-	if len(s.pending) > 0 {
-		s.cursor = s.pending[0].Seq - 1 // the tail looked at all before it
-		s.holdLocked()
-		d.Frames = s.takePendingLocked(room)
-		return d, s.live, nil
-	}
-	if j := s.jump; j != nil {
-		if j.gap != nil {
-			s.holdLocked()
-		}
-		s.jump = nil
-		s.epoch, s.born, s.cursor, s.offered = j.to.Epoch, j.born, j.to.Seq, j.to.Seq
-		s.replay.lastTo = 0
-		s.replay.close()
-		s.replay.announced = announcedHoles{}
-		return Delivery{Gap: j.gap}, s.live, nil
-	}
-	return Delivery{}, s.live || s.waitsForRoundLocked(), nil
+// dropPendingLocked empties the queue. The cursor stays: the subscription catches up from there.
+func (s *Subscription) dropPendingLocked() {
+	s.queue.drop()
+	s.enqueuedTo = s.cursor
 }
 
-// keepPending is the capacity of the pending list that an idle connection keeps.
-const keepPending = 4
-
-func (s *Subscription) takePendingLocked(room int) []*Frame {
-	frames := s.pending
-	if s.pendingBytes > room {
-		frames = frames[:fitting(frames, room)]
-	}
-	if left := s.pending[len(frames):]; len(left) > 0 {
-		s.pending, s.spare = left, nil
-		for _, f := range frames {
-			s.pendingBytes -= f.size
-		}
-	} else {
-		clear(s.spare[:cap(s.spare)])
-		s.pending, s.spare, s.pendingBytes = s.spare[:0], frames, 0
-		if cap(frames) > keepPending {
-			s.spare = nil
-		}
-	}
-	s.cursor = frames[len(frames)-1].Seq
-	return frames
-}
-
-// fitting is how many of the frames have room, at least one.
-func fitting(frames []*Frame, room int) int {
-	for i, f := range frames {
-		if room -= f.size; room < 0 {
-			return max(i, 1)
-		}
-	}
-	return len(frames)
-}
-
-// offered is what became of a frame that a subscription was offered.
-type offered uint8
+// pollStep is what Poll does when nothing is pending.
+type pollStep uint8
 
 const (
-	took offered = iota
-	seen         // before: a position ahead of the tail, or two filters that match
-	full         // not: the list was full, or a gap comes first; the subscription must leave the index
+	pollWindow pollStep = iota // read the window
+	pollStore                  // Fetch reads the store
+	pollWaits                  // nothing until the Waker is called
+	pollClosed
 )
 
-// offer appends a frame to what is pending. The tail calls it under Feed.mu.
-func (s *Subscription) offer(f *Frame) offered {
+// takePending acknowledges the previous Delivery. It returns pending frames, else the gap of a
+// resync, and what follows when there is neither.
+func (s *Subscription) takePending(room int) (d Delivery, next pollStep) {
+	s.feed.expireDue()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f.Seq <= s.offered || !s.live {
-		return seen
+	s.unacked = false
+	q := &s.queue
+	if q.missed || s.removals != s.feed.removals.Load() || len(q.frames) > 0 && (q.frames[0].Seq < s.feed.floor.Load() || q.stale()) {
+		s.mu.Unlock()
+		s.feed.mu.RLock()
+		s.mu.Lock()
+		gap, wait := s.checkRemovedLocked()
+		s.feed.mu.RUnlock()
+		if gap != nil || wait {
+			s.mu.Unlock()
+			return Delivery{Gap: gap}, pollWaits
+		}
 	}
-	if hole := s.feed.window.deletions.skipped; s.announced < hole.round && s.leaveAtHoleLocked(hole, s.feed.beforeHoleLocked(s.announced)) {
-		return full
+	switch {
+	case s.state == Closed:
+		next = pollClosed
+	case len(q.frames) > 0:
+		s.cursor = q.frames[0].Seq - 1 // the tail has read everything before it
+		s.holdAckedLocked()
+		d.Frames = q.take(room)
+		s.cursor = d.Frames[len(d.Frames)-1].Seq
+	case s.state == Resyncing:
+		d.Gap = s.applyResyncLocked()
+	case s.state == Live || s.gapTurn.waiting && s.gapTurn.sentIn == s.feed.rounds.round.Load():
+		next = pollWaits
+	case s.state == Replaying || s.state == Suspended:
+		next = pollStore
 	}
-	if s.fullLocked(f) {
-		s.live = false
-		s.dropPendingLocked()
-		s.signal()
-		return full
-	}
-	if len(s.pending) == 0 {
-		s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
-		s.staleSince = 0
-	}
-	s.pending = append(s.pending, f)
-	s.pendingBytes += f.size
-	s.offered = f.Seq
-	s.signal()
-	return took
+	s.mu.Unlock()
+	return d, next
 }
 
-func (s *Subscription) fullLocked(f *Frame) bool {
-	opts := &s.feed.opts
-	return len(s.pending) >= opts.MaxPending ||
-		len(s.pending) > 0 && s.pendingBytes+f.size > opts.MaxPendingBytes
-}
-
-// dropPendingLocked keeps the cursor, which is all that it takes to catch up.
-func (s *Subscription) dropPendingLocked() {
-	s.pending, s.spare, s.pendingBytes, s.offered, s.missed = nil, nil, 0, s.cursor, false
-}
-
-// leave closes the subscription and reports whether it was in the index.
-func (s *Subscription) leave() (wasLive bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	wasLive, s.live, s.closed = s.live, false, true
-	s.pending, s.spare, s.jump = nil, nil, nil
-	s.signal()
-	return wasLive
-}
-
-// Close ends the subscription and gives up its replay. It does not block on the log.
+// Close ends the subscription and its replay. It does not block on the store.
 func (s *Subscription) Close() {
-	s.feed.forget(s)
+	f := s.feed
+	f.mirrorWait.remove(s)
+	f.mu.Lock()
+	f.subs.Remove(s)
+	s.mu.Lock()
+	wasLive := s.state == Live
+	s.setStateLocked(Closed)
+	s.queue = queue{}
+	s.wakeLocked()
+	s.mu.Unlock()
+	f.mu.Unlock()
+	if wasLive { // its cost rises with the number of filters: the tail does not wait for it
+		f.index.remove(s)
+	}
 	s.replay.close()
 	s.replay.release()
-}
-
-// signal is called under mu.
-func (s *Subscription) signal() {
-	if s.waker != nil {
-		s.waker.Wake()
-	}
-	select {
-	case s.wake <- struct{}{}:
-	default: // nobody waits, or a token is there
-	}
-}
-
-func (s *Subscription) stopped() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.signal()
-}
-
-// indexFilters are the filters as the index wants them.
-func (s *Subscription) indexFilters() []string {
-	if len(s.filters) == 0 {
-		return []string{">"}
-	}
-	return s.filters
 }

@@ -48,7 +48,7 @@ func (r *requestReader) Request(bytes int) bool {
 
 // stored is a stream of n events of size bytes.
 func stored(n, size int) *requestLog {
-	l := &requestLog{MemStore: feedtest.NewMemLog()}
+	l := &requestLog{MemStore: feedtest.NewMemStore()}
 	l.ReadBatch = 1 << 20
 	for range n {
 		l.Publish("n.a", "", []byte(strings.Repeat("x", size)))
@@ -176,7 +176,7 @@ func TestSuspend_AtAnyEvent_NothingIsLostOrRepeated(t *testing.T) {
 
 func TestSuspend_LastOfEachSubject_ContinuesWithThese(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &requestLog{MemStore: feedtest.NewMemLog()}
+		l := &requestLog{MemStore: feedtest.NewMemStore()}
 		for range 3 {
 			for _, subject := range []string{"n.a", "n.b", "n.c", "n.d", "n.e"} {
 				l.Publish(subject, "", []byte("x"))
@@ -275,7 +275,7 @@ func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
 			const clients, before, after = 12, 60, 20
 			sizes := rand.New(rand.NewPCG(seed, 0))
 			budget := feed.NewReplayBudget(512 * kib)
-			l := &requestLog{MemStore: feedtest.NewMemLog()}
+			l := &requestLog{MemStore: feedtest.NewMemStore()}
 			l.ReadBatch = 8
 			publish := func() {
 				size := sizes.IntN(2000)

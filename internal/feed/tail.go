@@ -41,7 +41,9 @@ func (f *Feed) stop() {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	for _, s := range f.subs.All() {
-		s.stopped()
+		s.mu.Lock()
+		s.wakeLocked()
+		s.mu.Unlock()
 	}
 }
 
@@ -54,7 +56,7 @@ const (
 
 func (f *Feed) awaitState(ctx context.Context) (State, error) {
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
-		state, err := f.log.State(ctx)
+		state, err := f.store.State(ctx)
 		if ctx.Err() != nil {
 			return State{}, context.Cause(ctx)
 		}
@@ -78,7 +80,7 @@ func (f *Feed) begin(state State) (next uint64) {
 		next = max(state.FirstSeq, 1, next-min(next, uint64(f.opts.WindowEvents))) //nolint:gosec // a bound above zero
 	}
 	f.mu.Lock()
-	f.epoch, f.born, f.first = state.Epoch, state.Born, state.FirstSeq
+	f.incarnation, f.first = state.incarnation(), state.FirstSeq
 	f.window.reset(next - 1)
 	f.window.setLimits(state)
 	f.anyDeleted, f.ledger = state.Deleted > 0, ledger{}
@@ -89,14 +91,14 @@ func (f *Feed) begin(state State) (next uint64) {
 }
 
 // errFollowEnded is what a Log does that neither follows nor says why it does not.
-var errFollowEnded = errors.New("the log ended the sequence of events without an error")
+var errFollowEnded = errors.New("the store ended the sequence of events without an error")
 
 // follow offers events until the log cannot go on at the next sequence, which it resolves.
 // An error says that the tail must be restarted.
 func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
-	f.openAt(state.LastSeq, next-1)
-	opts := FollowOptions{From: next, Epoch: f.epoch, Born: f.born, Read: f.read, Contact: f.setLost}
-	for ev, err := range f.log.Follow(ctx, opts) {
+	f.markReady(state.LastSeq, next-1)
+	opts := FollowOptions{From: next, Epoch: f.epoch, Created: f.created, Read: f.read, Contact: f.setLost}
+	for ev, err := range f.store.Follow(ctx, opts) {
 		if loss, ok := errors.AsType[*LossError](err); ok {
 			f.resolve(loss)
 			return nil
@@ -107,22 +109,22 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 		case ev.Deleted && ev.Seq < next: // known already
 			continue
 		case ev.Deleted:
-			f.skip(next, ev.Seq)
+			f.skipDeleted(next, ev.Seq)
 			next = ev.Seq + 1
-			f.openAt(state.LastSeq, ev.Seq)
+			f.markReady(state.LastSeq, ev.Seq)
 			continue
 		case ev.Seq > next:
-			f.skip(next, ev.Seq-1)
+			f.skipDeleted(next, ev.Seq-1)
 		}
-		f.offer(ev)
+		f.publish(ev)
 		next, f.read = ev.Seq+1, Mark{ev.Seq, ev.Time}
-		f.openAt(state.LastSeq, ev.Seq)
+		f.markReady(state.LastSeq, ev.Seq)
 	}
 	return errFollowEnded
 }
 
-// openAt lets subscribers in once the window has reached what was stored at the start.
-func (f *Feed) openAt(last, reached uint64) {
+// markReady lets subscribers in once the window has reached what was stored at the start.
+func (f *Feed) markReady(last, reached uint64) {
 	if !f.isReady() && reached >= last {
 		f.opening.Do(func() { close(f.ready) })
 	}
@@ -130,14 +132,13 @@ func (f *Feed) openAt(last, reached uint64) {
 
 // resolve decides where the tail goes on; see gapAt for the reasons.
 func (f *Feed) resolve(loss *LossError) {
-	at := Position{loss.From - 1, f.epoch}
-	_, seq := gapAt(at, f.born, "", loss.State)
+	_, seq := gapAt(place{f.incarnation, loss.From - 1}, "", loss.State)
 	if loss.Reason == NewEpoch && loss.State.Epoch == f.epoch {
-		f.opts.Logger.Error("the stream was created anew with the epoch that it had; clients that come back cannot be told of it: "+
+		f.opts.Logger.Error("feed: stream was created again with the same epoch; clients that reconnect get no gap: "+
 			"change tidemark.epoch in its metadata", "epoch", f.epoch)
 	}
-	f.opts.Logger.Warn("the stream cannot be continued where the tail was", "error", loss, "continues_after", seq)
-	if loss.rewound() || loss.Reason == NewEpoch {
+	f.opts.Logger.Warn("feed: tail cannot continue at its position; clients get a gap", "error", loss, "continues_after", seq)
+	if loss.lostEnd() || loss.Reason == NewEpoch {
 		f.read = Mark{}
 	}
 	f.reset(loss, seq)

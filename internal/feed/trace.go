@@ -11,9 +11,9 @@ type TraceContext struct {
 // it to an event that Follow yields; all others have none. Its functions must be set, are called by
 // many goroutines, also while locks are held, and must return at once.
 type Trace struct {
-	// Offered is called once, when the tail has handed the event to the window and to the live
+	// Enqueued is called once, when the tail has handed the event to the window and to the live
 	// subscriptions that it matches, as many as it says. Sent may have been called before.
-	Offered func(subscriptions int)
+	Enqueued func(subscriptions int)
 	// Sent is called for each delivery of the event to a client that was connected when it was
 	// stored. There can be more of them than subscriptions, or fewer.
 	Sent func()

@@ -2,34 +2,34 @@ package feed
 
 import "testing"
 
-// TestTraceCounts: subscriptions that an event matches, each once, also those that are full, and none
+// TestTrace_EventMatches_CountsSubscriptions: each once, also those whose queue overflows, and none
 // that has seen it.
-func TestTraceCounts(t *testing.T) {
+func TestTrace_EventMatches_CountsSubscriptions(t *testing.T) {
 	f, subs := benchFeed(3, func(int) string { return "a.*" })
 	f.opts.MaxPending = 1
-	subs[0].offered = 1 // a position ahead of the tail
-	var offered []int
+	subs[0].enqueuedTo = 1 // a position ahead of the tail
+	var counts []int
 	event := func(seq uint64, subject string) Event {
 		return Event{Seq: seq, Subject: subject, Trace: &Trace{
-			Offered: func(n int) { offered = append(offered, n); f.Status() }, // no lock is held
-			Sent:    func() { t.Error("nobody has sent it") },
+			Enqueued: func(n int) { counts = append(counts, n); f.Status() }, // no lock is held
+			Sent:     func() { t.Error("it was not sent") },
 		}}
 	}
-	f.offer(event(1, "a.b"))
-	f.offer(event(2, "a.b")) // two are full, and leave
-	f.offer(event(3, "a.b")) // so is the third
-	f.offer(event(4, "a.b"))
-	f.offer(event(5, "b"))
+	f.publish(event(1, "a.b"))
+	f.publish(event(2, "a.b")) // two are full, and leave
+	f.publish(event(3, "a.b")) // so is the third
+	f.publish(event(4, "a.b"))
+	f.publish(event(5, "b"))
 	want := []int{2, 3, 1, 0, 0}
-	if len(offered) != len(want) {
-		t.Fatal(offered)
+	if len(counts) != len(want) {
+		t.Fatal(counts)
 	}
 	for i := range want {
-		if offered[i] != want[i] {
-			t.Fatalf("%v, want %v", offered, want)
+		if counts[i] != want[i] {
+			t.Fatalf("%v, want %v", counts, want)
 		}
 	}
-	d, _, _ := subs[1].take(nextBytes)
+	d, _ := subs[1].takePending(nextBytes)
 	if len(d.Frames) != 0 {
 		t.Error("it was full and has kept something")
 	}
@@ -39,11 +39,11 @@ func TestTraceCounts(t *testing.T) {
 	}
 }
 
-// TestNoTraceBeforeReady: what is read to fill the window was stored before.
-func TestNoTraceBeforeReady(t *testing.T) {
+// TestTrace_FeedNotReady_IsDropped: events that fill the window were stored before the node started.
+func TestTrace_FeedNotReady_IsDropped(t *testing.T) {
 	f := New(nil, Options{})
 	f.window.reset(0)
-	f.offer(Event{Seq: 1, Subject: "a", Trace: &Trace{Offered: func(int) { t.Error("it was told of") }}})
+	f.publish(Event{Seq: 1, Subject: "a", Trace: &Trace{Enqueued: func(int) { t.Error("Enqueued was called") }}})
 	frames, _ := f.window.look(make([]*Frame, 10), 0)
 	if len(frames) != 1 || frames[0].Trace() != nil {
 		t.Error("it is kept")

@@ -68,10 +68,10 @@ func (f *Feed) countIsEven(ctx context.Context, state State) bool {
 		}
 		f.counted.Add(1)
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
-		count, err := f.log.Count(ctx, before.low+1)
+		count, err := f.store.Count(ctx, before.low+1)
 		var now State
 		if err == nil {
-			now, err = f.log.State(ctx)
+			now, err = f.store.State(ctx)
 		}
 		cancel()
 		if err != nil || !f.awaitHigh(ctx, now.LastSeq) {
@@ -138,7 +138,7 @@ func (f *Feed) readAgainst(ctx context.Context, state State) {
 	}
 	n := f.applyDifference(held, diff)
 	f.verification.readEnded(began, state, n > 0, ended)
-	f.opts.Logger.Debug("window compared with the stream", "events", len(held.seqs), "removed", n, "complete", ended)
+	f.opts.Logger.Debug("feed: window compared with the stream", "events", len(held.seqs), "removed", n, "complete", ended)
 }
 
 // heldFrames are the sequences of the frames of a window.
@@ -175,7 +175,7 @@ func (f *Feed) difference(ctx context.Context, state State, held heldFrames) (di
 	if held.after >= state.LastSeq {
 		return diff, true
 	}
-	reader, err := f.log.Read(ctx, ReadOptions{From: held.after + 1, To: state.LastSeq, HeadersOnly: true})
+	reader, err := f.store.Read(ctx, ReadOptions{From: held.after + 1, To: state.LastSeq, HeadersOnly: true})
 	if err != nil {
 		return diff, false
 	}
@@ -186,7 +186,7 @@ func (f *Feed) difference(ctx context.Context, state State, held heldFrames) (di
 		if err != nil && !errors.Is(err, io.EOF) {
 			return diff, false
 		}
-		if batch.State.Epoch != state.Epoch || !sameBirth(batch.State.Born, state.Born) {
+		if !batch.State.incarnation().same(state.incarnation()) {
 			return difference{foreign: true}, false
 		}
 		for _, ev := range batch.Events {
@@ -217,7 +217,7 @@ func (f *Feed) applyDifference(held heldFrames, diff difference) (n int) {
 	n = w.remove(diff.missing)
 	f.removedLocked(RemovedDeleted, n)
 	if diff.lacking > w.low {
-		f.opts.Logger.Warn("window lacks an event that the stream has; it begins after that", "sequence", diff.lacking)
+		f.opts.Logger.Warn("feed: window lacks an event that the stream has; it begins after that event", "sequence", diff.lacking)
 		w.dropTo(diff.lacking)
 	}
 	if n > 0 || diff.lacking > 0 {

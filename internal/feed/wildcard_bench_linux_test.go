@@ -16,7 +16,7 @@ func fullWindow(tb testing.TB) *Feed {
 	tb.Helper()
 	f, _ := benchFeed(0, nil)
 	for i := range 65_536 {
-		f.offer(Event{Seq: uint64(i + 1), Subject: fmt.Sprintf("notifications.user.%d", i%5000), Data: make([]byte, 100)})
+		f.publish(Event{Seq: uint64(i + 1), Subject: fmt.Sprintf("notifications.user.%d", i%5000), Data: make([]byte, 100)})
 	}
 	return f
 }
@@ -64,20 +64,20 @@ func BenchmarkResumeHold(b *testing.B) {
 				holds = append(holds, threadTime(b)-began)
 			}
 			for b.Loop() {
-				s, err := f.subscription(SubscribeOptions{Filters: filters})
+				s, _, err := f.register(SubscribeOptions{Filters: filters, Start: Resume("0-k7f3q9")}, true)
 				if err != nil {
 					b.Fatal(err)
 				}
-				s.placeAt(Resume("0-k7f3q9"))
 				r := newWindowReader(s.filters)
 				for at, end := uint64(0), false; !end; {
 					var looked []*Frame
-					timed(func() { _, looked, _, _ = s.lookAhead(r, at) })
+					timed(func() { _, looked, _, _ = s.lookBehind(r, at) })
 					if end = len(looked) == 0; !end {
 						r.set.count(looked)
 						at = looked[len(looked)-1].Seq
 					}
 				}
+				s.setStateLocked(CatchingUp)
 				for live := false; !live; {
 					var looked []*Frame
 					timed(func() { looked, _, _, live = s.lookOrJoin(nextBytes, r) })
@@ -148,7 +148,7 @@ func liveDelay(b *testing.B, f *Feed, live *Subscription) time.Duration {
 	for range events {
 		seq++
 		began := time.Now()
-		f.offer(Event{Seq: seq, Subject: "notifications.live"})
+		f.publish(Event{Seq: seq, Subject: "notifications.live"})
 		delays = append(delays, (<-got).Sub(began))
 		time.Sleep(10 * time.Microsecond)
 	}
@@ -182,7 +182,7 @@ func resumeOnce(b *testing.B, f *Feed, filters []string) {
 		b.Error(s, err)
 		return
 	}
-	for behind := false; s.State() == Replaying && !behind; {
+	for behind := false; s.State() != Live && !behind; {
 		_, behind, _ = s.Poll(nextBytes)
 	}
 	s.Close()

@@ -24,7 +24,7 @@ func (w wokenBy) Wake() {
 // TestResume_WildcardsWhilePublishing_EachEventOnce resumes over many stretches of the window while
 // the tail adds to it: what is read and what is offered meet without a gap and without a repeat.
 func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	const before, after = 6000, 3000
 	subj := func(i int) string { return fmt.Sprintf("n.%d.x%d", i%3, i%11) }
 	for i := 1; i <= before; i++ {
@@ -62,7 +62,7 @@ func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
 // TestPoll_MoreWindowThanOneCallReads_WakesAndContinues: the goroutine that polls serves others in
 // between.
 func TestPoll_MoreWindowThanOneCallReads_WakesAndContinues(t *testing.T) {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	const quiet = 20_000
 	for range quiet {
 		log.Publish("n.other", "", nil)
@@ -70,7 +70,7 @@ func TestPoll_MoreWindowThanOneCallReads_WakesAndContinues(t *testing.T) {
 	log.Publish("n.mine.1", "", nil)
 	r := newRig(t, log, feed.Options{})
 	c := r.subscribe(t, feed.Resume("0-e1"), "n.mine.*", "n.*.*.a", "n.*.*.b")
-	if got := c.sub.Opening().Pending; got != 1 {
+	if got := c.sub.StartInfo().Pending; got != 1 {
 		t.Errorf("%d events pending, want 1", got)
 	}
 	woken := make(wokenBy, 1)

@@ -32,7 +32,7 @@ func (s *session) logEndLocked() {
 	fields := append(s.who(most[:0]), slog.String("proto", protoText(s.proto)), slog.String("reason", endReason(s.ended)), slog.Any("detail", s.ended),
 		slog.Int("events", s.events), slog.Int64("bytes", s.bytes))
 	if s.opened {
-		opening := s.sub.Opening()
+		opening := s.sub.StartInfo()
 		fields = append(fields, slog.Uint64("replayed", min(uint64(s.events), opening.Pending)), //nolint:gosec // a count is never negative
 			slog.String("from", opening.Position.String()), slog.String("to", s.sent.String()))
 	}

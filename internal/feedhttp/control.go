@@ -155,7 +155,7 @@ func (c controls) meta(dst []byte, data any) []byte {
 }
 
 func (c controls) open(dst []byte, stream string, sub *feed.Subscription, id *opening) []byte {
-	o := sub.Opening()
+	o := sub.StartInfo()
 	var most [512]byte
 	dst = c.encoded(dst, TypeOpen, o.ID, Open{
 		Stream: stream, Position: o.Position.String(), Resumed: o.Resumed,

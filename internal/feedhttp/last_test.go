@@ -16,7 +16,7 @@ import (
 
 // logOfTopics has one event on each of n subjects.
 func logOfTopics(n int) *feedtest.MemStore {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	log.ReadBatch = 1000
 	for i := range n {
 		log.Publish(fmt.Sprintf("n.topic.u%d", i), "", []byte("x"))

@@ -287,7 +287,7 @@ func TestBadFrom(t *testing.T) {
 
 // TestGapAtTheStart: what cannot be redelivered is said right after the opening.
 func TestGapAtTheStart(t *testing.T) {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	for range 10 {
 		log.Publish("n.all", "", []byte("x"))
 	}

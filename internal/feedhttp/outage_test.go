@@ -15,7 +15,7 @@ import (
 
 // newLogDown is a log with two events that is out of reach.
 func newLogDown() *feedtest.MemStore {
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	log.Publish("n.all", "", []byte("x"))
 	log.Publish("n.all", "", []byte("x"))
 	log.SetDown(errors.New("not up yet"))
@@ -90,7 +90,7 @@ func (l *strayLog) State(ctx context.Context) (feed.State, error) {
 // connection that it has. EventSource would take another answer for the last word.
 func TestStreamAway(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		log := &strayLog{MemStore: feedtest.NewMemLog()}
+		log := &strayLog{MemStore: feedtest.NewMemStore()}
 		r := newRig(t, setup{
 			proto: proto, log: log.MemStore, behind: log,
 			opts: feedhttp.SubscribeOptions{Heartbeat: beat, ReplayFromLog: true},

@@ -47,7 +47,7 @@ func (s *session) replayedLocked() {
 	if s.opened {
 		r.From, r.To = began.from, s.sent
 		if began.first {
-			r.From = s.sub.Opening().Position
+			r.From = s.sub.StartInfo().Position
 		}
 	}
 	if trace := s.handler.opts.Replayed(r); s.trace == nil && trace.Parent != "" {

@@ -135,7 +135,7 @@ func TestCutAnywhere(t *testing.T) {
 			eachProtocol(t, func(t *testing.T, proto string) {
 				with := with
 				with.proto, with.opts.Heartbeat = proto, 2*time.Millisecond
-				with.log = feedtest.NewMemLog()
+				with.log = feedtest.NewMemStore()
 				with.log.ReadBatch = 50
 				cutAnywhere(t, newRig(t, with))
 			})
@@ -194,7 +194,7 @@ func TestEveryIDResumes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			with.proto, with.opts.Heartbeat = "h2c", time.Millisecond
-			with.log = feedtest.NewMemLog()
+			with.log = feedtest.NewMemStore()
 			with.log.ReadBatch = 50
 			everyIDResumes(t, newRig(t, with))
 		})

@@ -62,7 +62,7 @@ func newRig(t testing.TB, s setup) *rig {
 	t.Helper()
 	r := &rig{MemStore: s.log}
 	if r.MemStore == nil {
-		r.MemStore = feedtest.NewMemLog()
+		r.MemStore = feedtest.NewMemStore()
 	}
 	if s.behind == nil {
 		s.behind = r.MemStore

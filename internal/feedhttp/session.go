@@ -209,8 +209,8 @@ func (s *session) appendNewLocked(dst []byte, limit int, turn engine.Turn) ([]by
 		}
 		dst = s.open(dst, s.handler.opts.Stream, s.sub, s.opening)
 		s.opening = nil
-		s.sent = s.sub.Opening().Position
-		s.handler.counts.gap(s.sub.Opening().Gap)
+		s.sent = s.sub.StartInfo().Position
+		s.handler.counts.gap(s.sub.StartInfo().Gap)
 	}
 	start, before := len(dst), s.events
 	for len(dst) < limit {

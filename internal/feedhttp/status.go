@@ -81,7 +81,7 @@ func (s *session) state(since time.Time) state {
 	case s.sub == nil || !s.opened:
 		return stateLive // it is about to begin
 	}
-	waiting, level := s.sub.Waiting()
+	waiting, level := s.sub.PendingSince()
 	if len(s.left.Frames) > 0 {
 		waiting = s.left.Frames[0].Stored()
 	}

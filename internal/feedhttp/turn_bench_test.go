@@ -21,7 +21,7 @@ type turns chan struct{}
 func (t turns) Wake() { t <- struct{}{} }
 
 func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemStore, wakes turns, sessions []*session) {
-	log = feedtest.NewMemLog()
+	log = feedtest.NewMemStore()
 	f := feed.New(log, feed.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	var tail sync.WaitGroup

@@ -39,7 +39,7 @@ func (s *stand) resume(f *feed.Feed, after, last uint64, filters ...string) (got
 		s.t.Fatal(err)
 	}
 	defer sub.Close()
-	if g := sub.Opening().Gap; g != nil {
+	if g := sub.StartInfo().Gap; g != nil {
 		got = append(got, string(g.Reason))
 	}
 	for {
@@ -249,7 +249,7 @@ func TestSubscription_PendingEventDeleted_SendsGap(t *testing.T) {
 		t.Fatal(d, behind, err) // it is live
 	}
 	s.publishMany(5, "notifications.a")
-	s.await("they wait", func() bool { since, _ := sub.Waiting(); return since != 0 && f.Status().High == 5 })
+	s.await("they wait", func() bool { since, _ := sub.PendingSince(); return since != 0 && f.Status().High == 5 })
 	s.deleteMsg(2)
 	s.deleteMsg(3)
 	s.await("the window follows", func() bool { return f.Status().Removed[feed.RemovedDeleted] == 2 })

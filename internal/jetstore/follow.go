@@ -175,7 +175,7 @@ func (f *follower) ask(ctx context.Context) error {
 // foreign reports that the stream is another incarnation.
 func (f *follower) foreign(state feed.State) bool {
 	return f.opts.Epoch != "" && f.opts.Epoch != state.Epoch ||
-		f.opts.Born != 0 && state.Born != 0 && f.opts.Born != state.Born
+		f.opts.Created != 0 && state.Created != 0 && f.opts.Created != state.Created
 }
 
 // judge returns a *feed.LossError when the stream cannot be continued at the next sequence.
@@ -205,7 +205,7 @@ func (f *follower) judgeShort(ctx context.Context, state feed.State) error {
 	if f.shortAt.IsZero() {
 		f.shortAt = time.Now()
 	}
-	if state.Copy == feed.CopyLevel {
+	if state.Copy == feed.CopyCaughtUp {
 		f.short++
 	} else {
 		f.short = 0
@@ -246,7 +246,7 @@ func (f *follower) loss(reason feed.Reason, state feed.State) error {
 
 // lossAgain is the loss where the stream has lost its end.
 func (f *follower) lossAgain(ctx context.Context, reason feed.Reason, state feed.State) error {
-	return &feed.LossError{Reason: reason, From: f.next, State: state, Again: true, Kept: f.kept(ctx, state)}
+	return &feed.LossError{Reason: reason, From: f.next, State: state, Reused: true, Kept: f.kept(ctx, state)}
 }
 
 // deliver yields events until the consumer fails, which err tells, or the caller has had

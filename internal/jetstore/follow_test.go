@@ -20,7 +20,7 @@ import (
 func (s *stand) followToLoss(l *jetstore.Store, event uint64, at func()) *feed.LossError {
 	s.t.Helper()
 	ctx := s.ctx()
-	for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Epoch: s.epoch(l), Born: s.state(l).Born}) {
+	for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
 		if loss, ok := errors.AsType[*feed.LossError](err); ok {
 			return loss
 		}
@@ -60,7 +60,7 @@ func TestFollow_DeletedWhileAway_SkipsSequence(t *testing.T) {
 	l := s.open(jetstore.Options{})
 	s.publishMany(10, "notifications.a")
 	var got []uint64
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Born: s.state(l).Born}) {
+	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,7 +176,7 @@ func TestFollowRolledBack(t *testing.T) {
 				s.publishMany(c.refill, "notifications.a")
 			})
 			s.expectLoss(loss, c.want, 11)
-			if !loss.Again || loss.Kept < 1 || loss.Kept > 5 {
+			if !loss.Reused || loss.Kept < 1 || loss.Kept > 5 {
 				t.Errorf("kept up to %d, of the first 5", loss.Kept)
 			}
 		})

@@ -81,7 +81,7 @@ func (c *lagClient) visit(ctx context.Context, events int, total uint64) {
 		return
 	}
 	defer sub.Close()
-	if gap := sub.Opening().Gap; gap != nil {
+	if gap := sub.StartInfo().Gap; gap != nil {
 		c.t.Errorf("at %s a gap: %+v", c.id, gap)
 	}
 	for n := 0; n < events && c.next <= total && !c.t.Failed(); {

@@ -61,7 +61,7 @@ type Options struct {
 	// consumer of a replay is then requested once more under the same name, since the server may
 	// still be making it.
 	RequestTimeout time.Duration
-	// MaxDeleted is the number of interior deletes up to which HasHoles fetches their list;
+	// MaxDeleted is the number of interior deletes up to which HasDeleted fetches their list;
 	// 20,000 when zero. Beyond it, it answers true.
 	MaxDeleted int
 }

@@ -110,11 +110,11 @@ func TestReadInteriorDeletes(t *testing.T) {
 	if !slices.Equal(got, []uint64{8, 9, 13, 14}) {
 		t.Errorf("read %v", got)
 	}
-	if holes, err := l.HasHoles(s.ctx(), 13, 20); holes || err != nil {
+	if holes, err := l.HasDeleted(s.ctx(), 13, 20); holes || err != nil {
 		t.Errorf("13 to 20 have holes: %v, %v", holes, err)
 	}
 	s.deleteMsg(7)
-	if holes, err := l.HasHoles(s.ctx(), 13, 20); !holes || err != nil {
+	if holes, err := l.HasDeleted(s.ctx(), 13, 20); !holes || err != nil {
 		t.Errorf("beyond MaxDeleted: %v, %v", holes, err)
 	}
 }

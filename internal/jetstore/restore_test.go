@@ -117,10 +117,10 @@ func TestFollowRecreatedWithItsEpoch(t *testing.T) {
 	s.reset(withEpoch)
 	l := s.open(jetstore.Options{})
 	s.publishMany(5, "notifications.a")
-	born := s.state(l).Born
+	born := s.state(l).Created
 	var again sync.WaitGroup
 	defer again.Wait()
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: "world-1", Born: born}) {
+	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: "world-1", Created: born}) {
 		if loss, ok := errors.AsType[*feed.LossError](err); ok {
 			s.expectLoss(loss, feed.NewEpoch, 6)
 			return

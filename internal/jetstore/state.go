@@ -70,7 +70,7 @@ func (i *streamInfo) state() feed.State {
 		Replicated: i.Config.Replicas > 1,
 	}
 	if s.Copy == feed.Original {
-		s.Born = i.Created.UnixNano()
+		s.Created = i.Created.UnixNano()
 	}
 	if i.State.Msgs == 0 {
 		s.FirstSeq = s.LastSeq + 1
@@ -91,7 +91,7 @@ func (i *streamInfo) copy() feed.Copy {
 	case m == nil, m.Error != nil, m.Lag > 0, m.Active < 0, m.Active > mirrorContact:
 		return feed.CopyBehind
 	}
-	return feed.CopyLevel
+	return feed.CopyCaughtUp
 }
 
 // sharesEpoch reports that the stream's positions mean the same in streams that have the
@@ -147,10 +147,10 @@ func (l *Store) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	return msg.Seq, nil
 }
 
-// HasHoles implements feed.Store. It answers true when the stream has more deleted messages
+// HasDeleted implements feed.Store. It answers true when the stream has more deleted messages
 // than Options.MaxDeleted, without looking where they are. Each answer of the leader is judged
 // by itself: between two, retention may take a deleted message at the front with all before it.
-func (l *Store) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+func (l *Store) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	state, err := l.State(ctx)
 	switch {
 	case err != nil || from > to:

@@ -187,7 +187,7 @@ func TestFollow_RecreatedWithoutAConsumer_ReportsTheIncarnation(t *testing.T) {
 			s.publish("notifications.a", []byte("old"), nil)
 			var taking sync.WaitGroup
 			defer taking.Wait()
-			for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Born: s.state(l).Born}) {
+			for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
 				if loss, ok := errors.AsType[*feed.LossError](err); ok {
 					s.expectLoss(loss, feed.NewEpoch, 3)
 					return
@@ -239,7 +239,7 @@ func TestFollow_ReadAnotherEventBefore_ReportsTheLoss(t *testing.T) {
 	} {
 		for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 5, Epoch: epoch, Read: c.read}) {
 			loss, lost := errors.AsType[*feed.LossError](err)
-			if lost != c.lost || lost && (!loss.Again || loss.Reason != feed.Possible) || !lost && ev.Seq != 5 {
+			if lost != c.lost || lost && (!loss.Reused || loss.Reason != feed.Possible) || !lost && ev.Seq != 5 {
 				t.Errorf("%s: %+v, %v", name, ev, err)
 			}
 			break

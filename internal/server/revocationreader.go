@@ -189,7 +189,7 @@ func (s *Server) applyStored(ctx context.Context, log *jetstore.Store, state fee
 			s.revocations.state.lost(nil)
 		}
 	}
-	for ev, err := range log.Follow(ctx, feed.FollowOptions{From: max(state.FirstSeq, 1), Epoch: state.Epoch, Born: state.Born, Contact: contact}) {
+	for ev, err := range log.Follow(ctx, feed.FollowOptions{From: max(state.FirstSeq, 1), Epoch: state.Epoch, Created: state.Created, Contact: contact}) {
 		if err != nil {
 			return err // the stream was restored, or purged: it is read from its beginning again
 		}

@@ -57,7 +57,7 @@ func BenchmarkEvent(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ev := events(traced(1, tracestest.Parent(trace1, "01")))
-		ev.Offered(1000)
+		ev.Enqueued(1000)
 		for range 1000 {
 			ev.Sent()
 		}
@@ -71,7 +71,7 @@ func BenchmarkLimited(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if told := events(ev); told != nil {
-			told.Offered(0)
+			told.Enqueued(0)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestResource_Environment_WinsOverDefaults(t *testing.T) {
 	send := func() *tracestest.Receiver {
 		otel := tracestest.NewReceiver(t)
 		made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Node: "n1", Version: "v1"})
-		made.Events("S")(traced(1, tracestest.Parent(trace1, "01"))).Offered(0)
+		made.Events("S")(traced(1, tracestest.Parent(trace1, "01"))).Enqueued(0)
 		end()
 		return otel
 	}
@@ -76,7 +76,7 @@ func TestResource_EnvironmentIsMalformed_IsLogged(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	var log bytes.Buffer
 	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	made.Events("S")(traced(1, tracestest.Parent(trace1, "01"))).Offered(0)
+	made.Events("S")(traced(1, tracestest.Parent(trace1, "01"))).Enqueued(0)
 	end()
 	if !strings.Contains(log.String(), "OTEL_RESOURCE_ATTRIBUTES") || otel.Resource("service.name") != "tidemark" {
 		t.Errorf("service.name is %q; log: %s", otel.Resource("service.name"), log.String())
@@ -87,7 +87,7 @@ func TestSpans_NameSystemAndOperation(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 1})
 	ev := made.Events("S")(traced(1, tracestest.Parent(trace1, "01")))
-	ev.Offered(1)
+	ev.Enqueued(1)
 	ev.Sent()
 	made.Replayed()(feedhttp.Replay{Started: time.Now()})
 	store := made.Publisher(new(failing))

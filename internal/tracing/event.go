@@ -27,7 +27,7 @@ func (t *Traces) Events(stream string) func(jetstore.Traced) *feed.Trace {
 			return nil // it could not be read
 		}
 		e := &event{traces: t, parent: parent, stream: stream, seq: ev.Seq, stored: ev.Stored}
-		return &feed.Trace{Offered: e.offered, Sent: e.sent}
+		return &feed.Trace{Enqueued: e.offered, Sent: e.sent}
 	}
 }
 

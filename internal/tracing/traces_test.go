@@ -93,18 +93,18 @@ func TestDeliveries(t *testing.T) {
 
 	early := events(traced(1, tracestest.Parent(trace1, "01")))
 	early.Sent() // by a loop that was faster than the tail
-	early.Offered(2)
+	early.Enqueued(2)
 	early.Sent()
 	early.Sent() // from the window
 
 	cut := events(traced(2, tracestest.Parent(trace2, "01")))
-	cut.Offered(3)
+	cut.Enqueued(3)
 	cut.Sent()
 	end()
 	cut.Sent()
 	cut.Sent()
 	if late := events(traced(3, tracestest.Parent(trace2, "01"))); late != nil {
-		late.Offered(1)
+		late.Enqueued(1)
 	}
 	for trace, want := range map[string]string{trace1: "2", trace2: "1"} {
 		if got := otel.Tree(trace); !slices.Equal(got, []string{"deliver < tail", "tail < publisher"}) {
@@ -118,7 +118,7 @@ func TestDeliveries(t *testing.T) {
 	}
 
 	made, _ = open(t, tracing.Options{Endpoint: otel.Endpoint, Wait: 20 * time.Millisecond})
-	made.Events("S")(traced(4, tracestest.Parent(trace1, "01"))).Offered(5)
+	made.Events("S")(traced(4, tracestest.Parent(trace1, "01"))).Enqueued(5)
 	testkit.Eventually(t, 20*time.Second, "a delivery that nobody took", func() bool { return len(otel.Spans(trace1)) == 4 })
 }
 
@@ -128,7 +128,7 @@ func TestClocks(t *testing.T) {
 	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint})
 	ev := traced(1, tracestest.Parent(trace1, "01"))
 	ev.Stored = time.Now().Add(time.Hour)
-	made.Events("S")(ev).Offered(0)
+	made.Events("S")(ev).Enqueued(0)
 	end()
 	if got := otel.Tree(trace1); !slices.Equal(got, []string{"tail < publisher"}) {
 		t.Errorf("%q", got)
@@ -205,7 +205,7 @@ func TestRate(t *testing.T) {
 	began := time.Now()
 	for seq := range uint64(all) {
 		if ev := events(traced(seq, tracestest.Parent(trace1, "01"))); ev != nil {
-			ev.Offered(0)
+			ev.Enqueued(0)
 		}
 		replayed(feedhttp.Replay{Started: began})
 	}
@@ -226,7 +226,7 @@ func TestMemory(t *testing.T) {
 	offer := func(n int) {
 		for seq := range uint64(n) {
 			ev := events(traced(seq, tracestest.Parent(trace1, "01")))
-			ev.Offered(1)
+			ev.Enqueued(1)
 			ev.Sent()
 		}
 	}
@@ -261,7 +261,7 @@ func TestComesBack(t *testing.T) {
 	var log bytes.Buffer
 	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	events := made.Events("S")
-	offer := func() { events(traced(1, tracestest.Parent(trace1, "01"))).Offered(0) }
+	offer := func() { events(traced(1, tracestest.Parent(trace1, "01"))).Enqueued(0) }
 	offer()
 	testkit.Eventually(t, 20*time.Second, "a failure", func() bool { return made.Status().Failed == 1 })
 	otel.Refuses.Store(false)

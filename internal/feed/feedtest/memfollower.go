@@ -77,18 +77,18 @@ func (f *memFollower) poll(ctx context.Context) (events []feed.Event, changed <-
 
 func (f *memFollower) lossLocked(state feed.State) error {
 	loss := &feed.LossError{From: f.next, State: state}
-	if state.Epoch != f.opts.Epoch || f.opts.Born != 0 && state.Born != 0 && state.Born != f.opts.Born {
+	if state.Epoch != f.opts.Epoch || f.opts.Created != 0 && state.Created != 0 && state.Created != f.opts.Created {
 		loss.Reason = feed.NewEpoch
 		return loss
 	}
 	loss.Kept = f.keptLocked()
-	loss.Again = loss.Kept < f.next-1
+	loss.Reused = loss.Kept < f.next-1
 	switch {
 	case state.LastSeq+1 < f.next:
 		loss.Reason = feed.Future
 	case state.FirstSeq > f.next:
 		loss.Reason = feed.Trimmed
-	case loss.Again:
+	case loss.Reused:
 		loss.Reason = feed.Possible
 	default:
 		return nil

@@ -38,8 +38,8 @@ type MemStore struct {
 	failed  int    // how often the readers of that time failed
 }
 
-// NewMemLog returns an empty stream with the epoch "e1".
-func NewMemLog() *MemStore {
+// NewMemStore returns an empty stream with the epoch "e1".
+func NewMemStore() *MemStore {
 	l := &MemStore{changed: make(chan struct{})}
 	l.Recreate()
 	return l
@@ -201,7 +201,7 @@ func (l *MemStore) stateLocked() feed.State {
 		MaxPerSubject: l.limits.MaxPerSubject, MaxAge: l.limits.MaxAge, Lifetimes: true, Time: time.Now(),
 	}
 	if l.copy == feed.Original {
-		s.Born = l.born
+		s.Created = l.born
 	}
 	if n := len(l.events); n > 0 {
 		s.FirstSeq = l.events[0].Seq
@@ -233,8 +233,8 @@ func (l *MemStore) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	return l.last + 1, nil
 }
 
-// HasHoles implements feed.Store.
-func (l *MemStore) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+// HasDeleted implements feed.Store.
+func (l *MemStore) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	if err := l.reachStream(ctx); err != nil {
 		return false, err
 	}

@@ -124,8 +124,8 @@ func testHoles(t *testing.T, h Harness) {
 		from, to uint64
 		want     bool
 	}{{3, 8, true}, {5, 5, true}, {6, 8, false}, {3, 4, false}, {1, 4, true}, {1, 2, true}} {
-		if got, err := h.Store.HasHoles(testContext(t), c.from, c.to); got != c.want || err != nil {
-			t.Errorf("HasHoles(%d, %d) = %v, %v; want %v", c.from, c.to, got, err, c.want)
+		if got, err := h.Store.HasDeleted(testContext(t), c.from, c.to); got != c.want || err != nil {
+			t.Errorf("HasDeleted(%d, %d) = %v, %v; want %v", c.from, c.to, got, err, c.want)
 		}
 	}
 }

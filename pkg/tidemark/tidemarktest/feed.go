@@ -38,7 +38,7 @@ func New(tb testing.TB, opts tidemark.Options) *Feed {
 	if opts.Stream == "" {
 		opts.Stream = "TEST"
 	}
-	log := feedtest.NewMemLog()
+	log := feedtest.NewMemStore()
 	log.ReadBatch = 1024
 	opened, err := testopen.Feed(log, &publisher{log: log, stream: opts.Stream}, opts)
 	if err != nil {

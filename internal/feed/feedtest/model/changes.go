@@ -52,7 +52,7 @@ func (w *world) copyMore(n int) {
 		w.origin = w.origin[1:]
 	}
 	if m, ok := w.store.(mirror); ok && w.p.Mirror && len(w.origin) == 0 {
-		m.SetCopy(feed.CopyLevel)
+		m.SetCopy(feed.CopyCaughtUp)
 	}
 }
 

@@ -116,7 +116,7 @@ func (c *client) opened(sub *feed.Subscription, exact bool) {
 	if c.mode == awaits {
 		sub.Notify(c)
 	}
-	o := sub.Opening()
+	o := sub.StartInfo()
 	c.w.note("%s is open: id %q, position %s, resumed %v, pending %d%s", c.name, o.ID, o.Position, o.Resumed, o.Pending, gapText(o.Gap))
 	exact = exact && c.obs.asked == c.w.rec.tick && c.node.caughtUp()
 	c.obs.open(o, exact)

@@ -82,9 +82,9 @@ func (l *gatedStore) State(ctx context.Context) (feed.State, error) {
 	return state, err
 }
 
-func (l *gatedStore) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+func (l *gatedStore) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	l.gates.wait(ctx, "holes")
-	holes, err := l.Store.HasHoles(ctx, from, to)
+	holes, err := l.Store.HasDeleted(ctx, from, to)
 	l.gates.wait(ctx, "holes answer")
 	return holes, err
 }

@@ -17,13 +17,13 @@ func InMemory(command string, histories int) Kind {
 	return Kind{
 		Command: command, Histories: histories, Bubble: synctest.Test, RemovedWithin: 2 * time.Second,
 		Open: func(_ testing.TB, p Profile) Store {
-			log := feedtest.NewMemLog()
+			log := feedtest.NewMemStore()
 			log.ReadBatch = p.ReadBatch
 			if p.ChosenEpoch {
 				log.ChooseEpoch("chosen")
 			}
 			if p.Mirror {
-				log.SetCopy(feed.CopyLevel)
+				log.SetCopy(feed.CopyCaughtUp)
 			}
 			return &memStore{MemStore: log}
 		},

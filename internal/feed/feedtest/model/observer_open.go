@@ -27,7 +27,7 @@ func (s start) claims() bool { return s.named != (feed.Position{}) && !s.malform
 
 // open checks the opening, and places the connection. exact says that nothing happened between
 // the request and its answer, so that the opening is no estimate.
-func (o *Observer) open(opening feed.Opening, exact bool) {
+func (o *Observer) open(opening feed.StartInfo, exact bool) {
 	o.opened = o.rec.tick
 	l := o.rec.lines[opening.Position.Epoch]
 	if l == nil {
@@ -83,7 +83,7 @@ func (l *line) maxLast(since int) (last uint64) {
 }
 
 // openAt places a connection that named a position.
-func (o *Observer) openAt(opening feed.Opening) {
+func (o *Observer) openAt(opening feed.StartInfo) {
 	if o.start.malformed {
 		if opening.Gap == nil || opening.Gap.Reason != feed.Malformed || opening.ID != "" || opening.Resumed {
 			o.bad("a malformed position is answered with %+v, gap %+v", opening, opening.Gap)
@@ -129,7 +129,7 @@ func (r *Record) replacedUnseen(at place, node int) bool {
 // unseenBy reports that the loss concerns a place which the node's tail had not reached.
 func (e lostEnd) unseenBy(node int, seq uint64) bool { return seq > e.floor && seq > e.seen[node] }
 
-func (o *Observer) openingID(opening feed.Opening) {
+func (o *Observer) openingID(opening feed.StartInfo) {
 	named := o.start.kind == "resume" || o.start.kind == "seq"
 	if named || opening.ID == opening.Position.String() {
 		return
@@ -141,7 +141,7 @@ func (o *Observer) openingID(opening feed.Opening) {
 
 // openingPending compares the number of pending events. Where things happen at the same time,
 // it is an estimate with an upper bound.
-func (o *Observer) openingPending(opening feed.Opening, l *line, exact bool) {
+func (o *Observer) openingPending(opening feed.StartInfo, l *line, exact bool) {
 	var ever, now uint64
 	for _, e := range l.events {
 		if !o.matches(e.subject) || e.seq <= opening.Position.Seq && o.start.kind != "last" {
@@ -162,7 +162,7 @@ func (o *Observer) openingPending(opening feed.Opening, l *line, exact bool) {
 }
 
 // openLast checks that the latest event of each subject is yet to come.
-func (o *Observer) openLast(opening feed.Opening, l *line) {
+func (o *Observer) openLast(opening feed.StartInfo, l *line) {
 	if l.lostSince(o.asked) != always {
 		return
 	}
@@ -175,7 +175,7 @@ func (o *Observer) openLast(opening feed.Opening, l *line) {
 }
 
 // openTime checks that delivery begins with the first event at or after the time.
-func (o *Observer) openTime(opening feed.Opening, l *line) {
+func (o *Observer) openTime(opening feed.StartInfo, l *line) {
 	if opening.Gap != nil {
 		return // it says what is missing from there on
 	}

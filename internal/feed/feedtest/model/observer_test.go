@@ -46,7 +46,7 @@ func (s *story) publish(subject string) {
 func (s *story) opens() {
 	p := s.start.named
 	n := uint64(len(slices.DeleteFunc(s.rec.present(), func(e *event) bool { return e.seq <= p.Seq })))
-	s.open(feed.Opening{ID: p.String(), Position: p, Resumed: true, Pending: n}, true)
+	s.open(feed.StartInfo{ID: p.String(), Position: p, Resumed: true, Pending: n}, true)
 }
 
 // gets delivers events as they were stored, by their order.
@@ -149,7 +149,7 @@ func (s *story) getsEpochGap(requested, first, continues string) {
 
 func (s *story) connectAt5() {
 	s.connect(start{kind: "resume", named: feed.Position{Seq: 5, Epoch: "e1"}, order: 5, tick: s.rec.tick}, "notifications.a")
-	s.open(feed.Opening{ID: "5-e1", Position: s.start.named, Resumed: true}, true)
+	s.open(feed.StartInfo{ID: "5-e1", Position: s.start.named, Resumed: true}, true)
 }
 
 func (s *story) rollBack() { s.rec.restore("e1", false, map[int]uint64{0: 100}) }
@@ -194,7 +194,7 @@ func TestObserver_FalsifiedDeliveries_AreFound(t *testing.T) {
 			s.recreates("e2")
 			s.publish("notifications.a")
 			s.connect(start{kind: "resume", named: feed.Position{Seq: 1, Epoch: "e2"}, order: 6, tick: s.rec.tick}, "notifications.a")
-			s.open(feed.Opening{ID: "1-e2", Position: s.start.named, Resumed: true}, true)
+			s.open(feed.StartInfo{ID: "1-e2", Position: s.start.named, Resumed: true}, true)
 			s.getsEpochGap("1-e2", "1-e1", "0-e1")
 		}},
 		{"a gap that goes back", "goes back from 4-e1 to 3-e1", func(s *story) { s.opens(); s.gets(3, 4); s.trim(4); s.getsGap(feed.Trimmed, 2, 4, 3) }},
@@ -226,43 +226,43 @@ func TestObserver_FalsifiedDeliveries_AreFound(t *testing.T) {
 			e.absent[0].since = time.Now().Add(-3 * time.Second)
 			s.gets(3)
 		}},
-		{"opens elsewhere", "named 2-e1, and is continued at 3-e1", func(s *story) { s.open(feed.Opening{ID: "2-e1", Position: at(3), Resumed: true, Pending: 2}, true) }},
-		{"opens with another id", `is given the id "3-e1"`, func(s *story) { s.open(feed.Opening{ID: "3-e1", Position: at(2), Resumed: true, Pending: 3}, true) }},
-		{"opens as new", "resumed is false", func(s *story) { s.open(feed.Opening{ID: "2-e1", Position: at(2), Pending: 3}, true) }},
-		{"pending", "opens with 2 pending, and 3 are stored", func(s *story) { s.open(feed.Opening{ID: "2-e1", Position: at(2), Resumed: true, Pending: 2}, true) }},
-		{"too much pending", "only 3 were ever stored", func(s *story) { s.open(feed.Opening{ID: "2-e1", Position: at(2), Resumed: true, Pending: 4}, false) }},
+		{"opens elsewhere", "named 2-e1, and is continued at 3-e1", func(s *story) { s.open(feed.StartInfo{ID: "2-e1", Position: at(3), Resumed: true, Pending: 2}, true) }},
+		{"opens with another id", `is given the id "3-e1"`, func(s *story) { s.open(feed.StartInfo{ID: "3-e1", Position: at(2), Resumed: true, Pending: 3}, true) }},
+		{"opens as new", "resumed is false", func(s *story) { s.open(feed.StartInfo{ID: "2-e1", Position: at(2), Pending: 3}, true) }},
+		{"pending", "opens with 2 pending, and 3 are stored", func(s *story) { s.open(feed.StartInfo{ID: "2-e1", Position: at(2), Resumed: true, Pending: 2}, true) }},
+		{"too much pending", "only 3 were ever stored", func(s *story) { s.open(feed.StartInfo{ID: "2-e1", Position: at(2), Resumed: true, Pending: 4}, false) }},
 		{"malformed, continued", "a malformed position is answered", func(s *story) {
 			s.start.malformed = true
-			s.open(feed.Opening{ID: "2-e1", Position: at(2), Resumed: true}, false)
+			s.open(feed.StartInfo{ID: "2-e1", Position: at(2), Resumed: true}, false)
 		}},
 		{"from all, not at the front", "from=all opens at 2-e1", func(s *story) {
 			s.connect(start{kind: "all"}, "notifications.a")
-			s.open(feed.Opening{ID: "2-e1", Position: at(2), Pending: 3}, true)
+			s.open(feed.StartInfo{ID: "2-e1", Position: at(2), Pending: 3}, true)
 		}},
 		{"from new, beyond the end", "beyond the end", func(s *story) {
 			s.connect(start{kind: "new"}, "notifications.a")
-			s.open(feed.Opening{ID: "6-e1", Position: at(6)}, true)
+			s.open(feed.StartInfo{ID: "6-e1", Position: at(6)}, true)
 		}},
 		{"from a time, too late", "was stored since", func(s *story) {
 			s.connect(start{kind: "time", time: time.Now().Add(-time.Hour)}, "notifications.a")
 			s.rec.tick++
 			s.asked = s.rec.tick
-			s.open(feed.Opening{ID: "2-e1", Position: at(2), Pending: 3}, true)
+			s.open(feed.StartInfo{ID: "2-e1", Position: at(2), Pending: 3}, true)
 		}},
 		{"from a time, too early", "was stored earlier", func(s *story) {
 			s.connect(start{kind: "time", time: time.Now().Add(time.Hour)}, "notifications.a")
 			s.rec.tick++
 			s.asked = s.rec.tick
-			s.open(feed.Opening{ID: "2-e1", Position: at(2), Pending: 3}, true)
+			s.open(feed.StartInfo{ID: "2-e1", Position: at(2), Pending: 3}, true)
 		}},
 		{"from last, behind the latest", "which is the latest of notifications.a", func(s *story) {
 			s.rec.tick++
 			s.connect(start{kind: "last"}, "notifications.a")
-			s.open(feed.Opening{ID: "5-e1", Position: at(5)}, false)
+			s.open(feed.StartInfo{ID: "5-e1", Position: at(5)}, false)
 		}},
 		{"from last, without the latest", "passed over before 6-e1", func(s *story) {
 			s.connect(start{kind: "last"}, "notifications.a", "notifications.b")
-			s.open(feed.Opening{ID: "4-e1", Position: at(4), Pending: 1}, true)
+			s.open(feed.StartInfo{ID: "4-e1", Position: at(4), Pending: 1}, true)
 			s.publish("notifications.b")
 			s.gets(6)
 		}},
