@@ -117,6 +117,7 @@ var layers = map[string]struct {
 	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
+	"internal/natstest":            {ours: []string{"internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it knows nothing of feeds
 	"internal/natsd":               {others: []string{"any"}},
 	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
 	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
@@ -23,18 +24,18 @@ func noEmptyErrors(t *testing.T, text string) {
 }
 
 func TestConnect_NobodyListens_LogsCauseOnce(t *testing.T) {
-	s := newStand(t)
-	s.srv.Stop()
+	s := newHarness(t)
+	s.Server.Stop()
 	log := new(testkit.Log)
-	nc, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{URL: "nats://me:hush@" + s.opts.Addr, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://me:hush@" + s.Opts.Addr, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeConn(nc)
+	defer natstest.CloseConn(nc)
 	_ = nc.Publish("notifications.a", nil) // which leaves "outbound buffer limit" behind
-	s.await("the cause is logged", func() bool { return strings.Contains(log.String(), "connection refused") })
-	s.start()
-	s.await("connected", nc.IsConnected)
+	s.Await("the cause is logged", func() bool { return strings.Contains(log.String(), "connection refused") })
+	s.Start()
+	s.Await("connected", nc.IsConnected)
 	if n := strings.Count(log.String(), "cannot connect to NATS"); n != 1 {
 		t.Errorf("the cause is logged %d times: %s", n, log)
 	}
@@ -45,14 +46,14 @@ func TestConnect_NobodyListens_LogsCauseOnce(t *testing.T) {
 }
 
 func TestConnect_WrongLogin_LogsCause(t *testing.T) {
-	srv := bareServer(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
+	srv := natstest.StartServer(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
 	log := new(testkit.Log)
 	nc, err := jetstore.Connect(t.Context(), jetstore.ConnectOptions{URL: srv.ClientURL(), User: "u", Password: "wrong", Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeConn(nc)
-	(&stand{t: t, nc: nc}).await("the cause is logged", func() bool {
+	defer natstest.CloseConn(nc)
+	(&natstest.Harness{T: t, Conn: nc}).Await("the cause is logged", func() bool {
 		return strings.Contains(strings.ToLower(log.String()), "authorization violation")
 	})
 	noEmptyErrors(t, log.String())
@@ -70,7 +71,7 @@ func TestConnect_ServerLaterRefusesHandshake_LogsCause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeConn(nc)
+	defer natstest.CloseConn(nc)
 	plain, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,6 @@ func TestConnect_ServerLaterRefusesHandshake_LogsCause(t *testing.T) {
 			_ = c.Close()
 		}
 	}()
-	(&stand{t: t, nc: nc}).await("the cause is logged", func() bool { return strings.Contains(log.String(), "tls: ") })
+	(&natstest.Harness{T: t, Conn: nc}).Await("the cause is logged", func() bool { return strings.Contains(log.String(), "tls: ") })
 	noEmptyErrors(t, log.String())
 }

@@ -12,15 +12,15 @@ import (
 // TestRead_OwnConnection: what replays read comes over Options.Replays alone, and a replay outlives the
 // loss of that connection.
 func TestRead_OwnConnection(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	const events, size = 2000, 1000
 	for range events {
-		s.publish("notifications.a", make([]byte, size), nil)
+		s.Publish("notifications.a", make([]byte, size), nil)
 	}
-	replays := s.connect()
+	replays := s.Connect()
 	l := s.open(jetstore.Options{Replays: replays})
-	before := s.nc.Stats().InBytes
-	r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: events})
+	before := s.Conn.Stats().InBytes
+	r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: events})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestRead_OwnConnection(t *testing.T) {
 		}
 		r.Request(128 << 10)
 		var batch feed.Batch
-		batch, err = r.Next(s.ctx())
+		batch, err = r.Next(s.Ctx())
 		for _, ev := range batch.Events {
 			if ev.Seq != next {
 				t.Fatalf("event %d came for %d", ev.Seq, next)
@@ -45,7 +45,7 @@ func TestRead_OwnConnection(t *testing.T) {
 	if !errors.Is(err, io.EOF) || next != events+1 {
 		t.Errorf("read to %d: %v", next-1, err)
 	}
-	own, other := replays.Stats().InBytes, s.nc.Stats().InBytes-before
+	own, other := replays.Stats().InBytes, s.Conn.Stats().InBytes-before
 	if own < events*size || other > events*size/4 {
 		t.Errorf("%d bytes came over the connection of replays, %d over the other", own, other)
 	}

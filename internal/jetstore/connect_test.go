@@ -15,65 +15,66 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // A process may start before NATS does, and outlives its restarts.
 func TestConnectBeforeNATS(t *testing.T) {
-	s := newStand(t)
-	s.srv.Stop()
+	s := newHarness(t)
+	s.Server.Stop()
 	book := new(testkit.Log)
-	nc, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{
-		URL: "nats://" + s.opts.Addr, Name: "early", Logger: slog.New(slog.NewTextHandler(book, nil)),
+	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{
+		URL: "nats://" + s.Opts.Addr, Name: "early", Logger: slog.New(slog.NewTextHandler(book, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeConn(nc)
+	defer natstest.CloseConn(nc)
 	if strings.Count(book.String(), "waiting for it") != 1 {
 		t.Errorf("the log does not say that NATS is waited for: %s", book)
 	}
 	if err := nc.Publish("notifications.a", nil); err == nil {
 		t.Error("a publish without a connection succeeds")
 	}
-	s.start()
-	s.await("connected", nc.IsConnected)
-	s.restart()
-	s.await("it is said", func() bool { return strings.Count(book.String(), "connected to NATS again") == 1 })
+	s.Start()
+	s.Await("connected", nc.IsConnected)
+	s.Restart()
+	s.Await("it is said", func() bool { return strings.Count(book.String(), "connected to NATS again") == 1 })
 	if strings.Count(book.String(), "is lost") != 1 || strings.Count(book.String(), `msg="connected to NATS"`) != 1 {
 		t.Errorf("log: %s", book)
 	}
 }
 
 func TestConnectWait(t *testing.T) {
-	s := newStand(t)
-	s.srv.Stop()
-	ctx, cancel := context.WithCancel(s.ctx())
+	s := newHarness(t)
+	s.Server.Stop()
+	ctx, cancel := context.WithCancel(s.Ctx())
 	cancel()
-	_, err := jetstore.Connect(ctx, jetstore.ConnectOptions{URL: "nats://" + s.opts.Addr, Wait: true})
+	_, err := jetstore.Connect(ctx, jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Wait: true})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting under an ended context: %v", err)
 	}
 	var later sync.WaitGroup
-	later.Go(s.start)
+	later.Go(s.Start)
 	defer later.Wait()
-	nc, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{URL: "nats://" + s.opts.Addr, Wait: true})
+	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Wait: true})
 	if err != nil || !nc.IsConnected() {
 		t.Fatalf("waited: %v", err)
 	}
-	closeConn(nc)
+	natstest.CloseConn(nc)
 }
 
 // A command that a person waits for is told at once, and why.
 func TestConnectOnce(t *testing.T) {
-	s := newStand(t)
-	nc, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{URL: "nats://" + s.opts.Addr, Once: true})
+	s := newHarness(t)
+	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Once: true})
 	if err != nil || !nc.IsConnected() {
 		t.Fatalf("once: %v", err)
 	}
-	closeConn(nc)
-	s.srv.Stop()
-	if _, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{URL: "nats://" + s.opts.Addr, Once: true}); !errors.Is(err, nats.ErrNoServers) {
+	natstest.CloseConn(nc)
+	s.Server.Stop()
+	if _, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Once: true}); !errors.Is(err, nats.ErrNoServers) {
 		t.Errorf("nobody listens: %v", err)
 	}
 	mute, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
@@ -81,7 +82,7 @@ func TestConnectOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	ctx, cancel := context.WithDeadline(s.ctx(), time.Now())
+	ctx, cancel := context.WithDeadline(s.Ctx(), time.Now())
 	defer cancel()
 	if _, err := jetstore.Connect(ctx, jetstore.ConnectOptions{URL: "nats://" + mute.Addr().String(), Once: true}); err == nil {
 		t.Error("connected to what does not speak")
@@ -89,12 +90,12 @@ func TestConnectOnce(t *testing.T) {
 }
 
 func TestConnectInProcess(t *testing.T) {
-	s := newStand(t)
-	nc, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{InProcess: s.srv.InProcess(), Wait: true})
+	s := newHarness(t)
+	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{InProcess: s.Server.InProcess(), Wait: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeConn(nc)
+	defer natstest.CloseConn(nc)
 	if err := nc.Flush(); err != nil {
 		t.Error(err)
 	}
@@ -124,18 +125,18 @@ func TestConnectBadOptions(t *testing.T) {
 }
 
 func TestConnectSlowConsumerIsLogged(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	book := new(testkit.Log)
-	nc, err := jetstore.Connect(s.ctx(), jetstore.ConnectOptions{URL: s.srv.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(book, nil))})
+	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: s.Server.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(book, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeConn(nc)
+	defer natstest.CloseConn(nc)
 	if _, err := nc.ChanSubscribe("full", make(chan *nats.Msg)); err != nil {
 		t.Fatal(err)
 	}
 	if err := nc.Publish("full", nil); err != nil {
 		t.Fatal(err)
 	}
-	s.await("the error is logged", func() bool { return strings.Count(book.String(), "slow consumer") > 0 })
+	s.Await("the error is logged", func() bool { return strings.Count(book.String(), "slow consumer") > 0 })
 }

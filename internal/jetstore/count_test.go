@@ -13,7 +13,7 @@ import (
 
 // numbered stores events whose data are the numbers from first to last, each once: what
 // fails in an outage is sent again under the same ID.
-func (s *stand) numbered(p *jetstore.Publisher, first, last int) error {
+func (s *harness) numbered(p *jetstore.Publisher, first, last int) error {
 	for n := first; n <= last; n++ {
 		text := strconv.Itoa(n)
 		msg := feed.Message{Subject: "notifications.n", Data: []byte(text), ID: text}
@@ -24,9 +24,9 @@ func (s *stand) numbered(p *jetstore.Publisher, first, last int) error {
 	return nil
 }
 
-func (s *stand) insist(p *jetstore.Publisher, msg feed.Message) error {
+func (s *harness) insist(p *jetstore.Publisher, msg feed.Message) error {
 	for range 1000 {
-		err := p.Publish(s.ctx(), msg)[0].Err
+		err := p.Publish(s.Ctx(), msg)[0].Err
 		if !errors.Is(err, feed.ErrUnavailable) {
 			return err
 		}
@@ -35,13 +35,13 @@ func (s *stand) insist(p *jetstore.Publisher, msg feed.Message) error {
 	return errors.New("NATS never came back")
 }
 
-func (s *stand) publisher() *jetstore.Publisher {
-	s.t.Helper()
-	p, err := jetstore.NewPublisher(s.connect(), jetstore.PublisherOptions{})
+func (s *harness) publisher() *jetstore.Publisher {
+	s.T.Helper()
+	p, err := jetstore.NewPublisher(s.Connect(), jetstore.PublisherOptions{})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(p.Close)
+	s.T.Cleanup(p.Close)
 	return p
 }
 

@@ -9,20 +9,21 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // Somebody takes the only consumer that the stream may have away from the tail: events come all
 // the same, as they are.
 func TestFollowWithoutAConsumer(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{MaxConsumers: 1})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{MaxConsumers: 1})
 	l := s.open(jetstore.Options{})
-	s.publish("notifications.a", []byte("1"), nil)
+	s.Publish("notifications.a", []byte("1"), nil)
 	type what struct{ subject, typ, data string }
 	want := []what{{"notifications.a", "", "1"}, {"notifications.b", "greeting", "2"}, {"notifications.c", "", ""}, {"notifications.d", "", "4"}}
 	var taking sync.WaitGroup
 	defer taking.Wait()
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
+	for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,16 +34,16 @@ func TestFollowWithoutAConsumer(t *testing.T) {
 		case 1:
 			taking.Go(func() {
 				s.takeConsumer()
-				s.publish("notifications.b", []byte("2"), nats.Header{"Event-Type": {"greeting"}})
-				s.publish("notifications.c", nil, nats.Header{"Status": {"503"}})
+				s.Publish("notifications.b", []byte("2"), nats.Header{"Event-Type": {"greeting"}})
+				s.Publish("notifications.c", nil, nats.Header{"Status": {"503"}})
 			})
 		case 3: // with a consumer again
-			if err := s.js.DeleteConsumer(s.ctx(), streamName, "taken"); err != nil {
+			if err := s.JS.DeleteConsumer(s.Ctx(), natstest.StreamName, "taken"); err != nil {
 				t.Fatal(err)
 			}
 			taking.Go(func() {
-				s.await("the tail has a consumer", func() bool { return len(s.consumers("tidemark-tail-")) == 1 })
-				s.publish("notifications.d", []byte("4"), nil)
+				s.Await("the tail has a consumer", func() bool { return len(s.Consumers("tidemark-tail-")) == 1 })
+				s.Publish("notifications.d", []byte("4"), nil)
 			})
 		case 4:
 			return
@@ -50,11 +51,11 @@ func TestFollowWithoutAConsumer(t *testing.T) {
 	}
 }
 
-func (s *stand) takeConsumer() {
-	s.t.Helper()
-	s.await("the consumer is taken", func() bool {
+func (s *harness) takeConsumer() {
+	s.T.Helper()
+	s.Await("the consumer is taken", func() bool {
 		s.deleteConsumers()
-		_, err := s.js.CreateConsumer(s.ctx(), streamName, jetstream.ConsumerConfig{Name: "taken"})
+		_, err := s.JS.CreateConsumer(s.Ctx(), natstest.StreamName, jetstream.ConsumerConfig{Name: "taken"})
 		return err == nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // lagRig is a cluster in which one follower is late by a fixed time with the stream, and with
@@ -33,13 +34,13 @@ func newLagRig(t *testing.T, by time.Duration) *lagRig {
 
 // connected opens the stream, and publishes, through the node whose links are all fast.
 func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *jetstore.Publisher) {
-	r.t.Helper()
-	nc := connectTo(r.t, jetstore.ConnectOptions{URL: r.nodes[r.meta].url})
+	r.T.Helper()
+	nc := natstest.Connect(r.T, jetstore.ConnectOptions{URL: r.nodes[r.meta].url})
 	p, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(p.Close)
+	r.T.Cleanup(p.Close)
 	return r.openOn(nc, opts), p
 }
 
@@ -176,15 +177,15 @@ func TestTailLeavesAReplicaThatIsLate(t *testing.T) {
 			c.next++
 		}
 	})
-	r.await("the tail comes to the late follower", func() bool {
+	r.Await("the tail comes to the late follower", func() bool {
 		name, host := r.tail()
 		if host != r.late {
-			_ = r.js.DeleteConsumer(ctx, streamName, name)
+			_ = r.JS.DeleteConsumer(ctx, natstest.StreamName, name)
 		}
 		return host == r.late
 	})
 	start := time.Now()
-	r.await("the tail leaves it", func() bool { return r.tailHost() != r.late })
+	r.Await("the tail leaves it", func() bool { return r.tailHost() != r.late })
 	t.Logf("the tail left after %v a follower that was %d events behind", time.Since(start).Round(time.Millisecond), r.lag())
 	cancel()
 	working.Wait()

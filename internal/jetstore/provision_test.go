@@ -11,12 +11,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // A stream that was just created from a definition must not differ from it.
 func TestProvisionFreshStreams(t *testing.T) {
-	s := newStand(t)
-	s.deleteStream()
+	s := newHarness(t)
+	s.DeleteStream()
 	for name, cfg := range map[string]jetstream.StreamConfig{
 		"bare":         {},
 		"subjects":     {Subjects: []string{"b.>", "a.*"}},
@@ -36,7 +37,7 @@ func TestProvisionFreshStreams(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg.Name = name
 			for _, want := range []jetstore.Action{jetstore.Created, jetstore.Unchanged} {
-				got, err := jetstore.Provision(s.ctx(), s.js, cfg, true)
+				got, err := jetstore.Provision(s.Ctx(), s.JS, cfg, true)
 				if err != nil || got.Action != want || len(got.Differences) > 0 {
 					t.Errorf("%+v, %v; want %s", got, err, want)
 				}
@@ -46,16 +47,16 @@ func TestProvisionFreshStreams(t *testing.T) {
 }
 
 func TestProvisionDifferences(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	want := jetstream.StreamConfig{
-		Name: streamName, Subjects: []string{"notifications.>"},
+		Name: natstest.StreamName, Subjects: []string{"notifications.>"},
 		MaxAge: 24 * time.Hour, MaxConsumers: 10_000, DenyDelete: true,
 	}
 	expect := []jetstore.Difference{
 		{Field: "deny_delete", Want: "true"},
 		{Field: "max_age", Want: "24h0m0s", Have: "0s"},
 	}
-	s.reset(jetstream.StreamConfig{MaxConsumers: 10_000})
+	s.Reset(jetstream.StreamConfig{MaxConsumers: 10_000})
 	for i, c := range []struct {
 		apply  bool
 		action jetstore.Action
@@ -65,7 +66,7 @@ func TestProvisionDifferences(t *testing.T) {
 		{true, jetstore.Applied, expect},
 		{false, jetstore.Unchanged, nil},
 	} {
-		got, err := jetstore.Provision(s.ctx(), s.js, want, c.apply)
+		got, err := jetstore.Provision(s.Ctx(), s.JS, want, c.apply)
 		if err != nil || got.Action != c.action || !slices.Equal(got.Differences, c.diffs) {
 			t.Errorf("step %d: %+v, %v", i, got, err)
 		}
@@ -73,16 +74,16 @@ func TestProvisionDifferences(t *testing.T) {
 }
 
 func TestProvisionErrors(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	for _, c := range []struct {
 		cfg  jetstream.StreamConfig
 		want string
 	}{
 		{jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"notifications.user.*"}}, "change subjects"},
 		{jetstream.StreamConfig{Name: "THREE", Subjects: []string{"three"}, Replicas: 3}, "num_replicas"},
-		{jetstream.StreamConfig{Name: streamName, Subjects: []string{"notifications.>"}, Storage: jetstream.MemoryStorage}, "recreate"},
+		{jetstream.StreamConfig{Name: natstest.StreamName, Subjects: []string{"notifications.>"}, Storage: jetstream.MemoryStorage}, "recreate"},
 	} {
-		_, err := jetstore.Provision(s.ctx(), s.js, c.cfg, true)
+		_, err := jetstore.Provision(s.Ctx(), s.JS, c.cfg, true)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.cfg.Name) {
 			t.Errorf("%s: %v", c.cfg.Name, err)
 		}
@@ -91,7 +92,7 @@ func TestProvisionErrors(t *testing.T) {
 
 // Only ProvisionOwned marks a stream, and no difference comes of the mark.
 func TestProvisionOwned_MarksWhatItCreates(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	want := jetstream.StreamConfig{Name: "OURS", Subjects: []string{"ours.>"}, Metadata: map[string]string{"tidemark.epoch": "one"}}
 	for i, c := range []struct {
 		provision func(context.Context, jetstream.JetStream, jetstream.StreamConfig, bool) (jetstore.Outcome, error)
@@ -101,7 +102,7 @@ func TestProvisionOwned_MarksWhatItCreates(t *testing.T) {
 		{jetstore.Provision, nil, jetstore.Outcome{Action: jetstore.Created}},
 		{jetstore.ProvisionOwned, nil, jetstore.Outcome{Action: jetstore.Unchanged}},
 		{jetstore.ProvisionOwned, func() { want.MaxMsgs = 5 }, jetstore.Outcome{Action: jetstore.Applied}},
-		{jetstore.ProvisionOwned, func() { s.deleteNamed("OURS") }, jetstore.Outcome{Action: jetstore.Created, Owned: true}},
+		{jetstore.ProvisionOwned, func() { s.DeleteNamed("OURS") }, jetstore.Outcome{Action: jetstore.Created, Owned: true}},
 		{jetstore.ProvisionOwned, nil, jetstore.Outcome{Action: jetstore.Unchanged, Owned: true}},
 		{jetstore.Provision, nil, jetstore.Outcome{Action: jetstore.Unchanged, Owned: true}},
 		{jetstore.Provision, func() { want.MaxMsgs = 6 }, jetstore.Outcome{Action: jetstore.Applied, Owned: true}},
@@ -109,30 +110,23 @@ func TestProvisionOwned_MarksWhatItCreates(t *testing.T) {
 		if c.change != nil {
 			c.change()
 		}
-		got, err := c.provision(s.ctx(), s.js, want, true)
+		got, err := c.provision(s.Ctx(), s.JS, want, true)
 		if err != nil || got.Action != c.want.Action || got.Owned != c.want.Owned || got.Epoch != "one" || want.Metadata["tidemark.created_by"] != "" {
 			t.Errorf("step %d: %+v, %v; want %+v", i, got, err, c.want)
 		}
 	}
 }
 
-func (s *stand) deleteNamed(name string) {
-	s.t.Helper()
-	if err := s.js.DeleteStream(s.ctx(), name); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // Several nodes with one definition create one stream.
 func TestProvisionOwned_AtOnce_EachOwnsTheSameStream(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	want := jetstream.StreamConfig{Name: "OURS", Subjects: []string{"ours.>"}}
 	outcomes := make([]jetstore.Outcome, 8)
 	var nodes sync.WaitGroup
 	for i := range outcomes {
 		nodes.Go(func() {
 			var err error
-			if outcomes[i], err = jetstore.ProvisionOwned(s.ctx(), s.js, want, false); err != nil {
+			if outcomes[i], err = jetstore.ProvisionOwned(s.Ctx(), s.JS, want, false); err != nil {
 				t.Error(err)
 			}
 		})

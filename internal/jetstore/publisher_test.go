@@ -14,22 +14,23 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 func TestPublish(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l, p := s.open(jetstore.Options{}), s.publisher()
 	msg := feed.Message{Subject: "notifications.user.1", Type: "greeting", Data: []byte("hi"), ID: "a"}
-	first := p.Publish(s.ctx(), msg)[0]
-	want := feed.Ack{Stream: streamName, Position: feed.Position{Seq: 1, Epoch: s.epoch(l)}}
+	first := p.Publish(s.Ctx(), msg)[0]
+	want := feed.Ack{Stream: natstest.StreamName, Position: feed.Position{Seq: 1, Epoch: s.epoch(l)}}
 	if first.Err != nil || first.Ack != want {
 		t.Errorf("first: %+v, want %+v", first, want)
 	}
 	want.Duplicate = true
-	if again := p.Publish(s.ctx(), msg)[0]; again.Err != nil || again.Ack != want {
+	if again := p.Publish(s.Ctx(), msg)[0]; again.Err != nil || again.Ack != want {
 		t.Errorf("again: %+v, want %+v", again, want)
 	}
-	stored, err := s.stream().GetMsg(s.ctx(), 1)
+	stored, err := s.Stream().GetMsg(s.Ctx(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +40,14 @@ func TestPublish(t *testing.T) {
 }
 
 func TestPublishBatchInOrder(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	p := s.publisher()
 	var publishers sync.WaitGroup
 	for range 4 {
 		publishers.Go(func() {
 			for range 20 {
 				last := uint64(0)
-				for _, r := range p.Publish(s.ctx(), make100()...) {
+				for _, r := range p.Publish(s.Ctx(), make100()...) {
 					if r.Err != nil || r.Ack.Position.Seq <= last || r.Ack.Position.Epoch == "" {
 						t.Errorf("%+v after %d", r, last)
 						return
@@ -57,7 +58,7 @@ func TestPublishBatchInOrder(t *testing.T) {
 		})
 	}
 	publishers.Wait()
-	if info, err := s.stream().Info(s.ctx()); err != nil || info.State.Msgs != 8000 {
+	if info, err := s.Stream().Info(s.Ctx()); err != nil || info.State.Msgs != 8000 {
 		t.Errorf("stored: %+v, %v", info, err)
 	}
 }
@@ -70,8 +71,8 @@ func make100() (msgs []feed.Message) {
 }
 
 func TestPublishErrors(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{MaxMsgSize: 1000})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{MaxMsgSize: 1000})
 	p := s.publisher()
 	ok := feed.Message{Subject: "notifications.a", Data: []byte("x")}
 	with := func(change func(*feed.Message)) feed.Message {
@@ -79,7 +80,7 @@ func TestPublishErrors(t *testing.T) {
 		change(&m)
 		return m
 	}
-	results := p.Publish(s.ctx(),
+	results := p.Publish(s.Ctx(),
 		with(func(m *feed.Message) { m.Subject = "elsewhere.a" }),
 		ok,
 		with(func(m *feed.Message) { m.Data = make([]byte, 2000) }),
@@ -104,7 +105,7 @@ func TestPublishErrors(t *testing.T) {
 }
 
 func TestPublish_StreamDoesNotTakeMessage_IsNotStored(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	p := s.publisher()
 	for name, c := range map[string]struct {
 		cfg  jetstream.StreamConfig
@@ -117,15 +118,15 @@ func TestPublish_StreamDoesNotTakeMessage_IsNotStored(t *testing.T) {
 		"counters":    {jetstream.StreamConfig{AllowMsgCounter: true}, feed.ErrRejected, "increment is missing"},
 		"sealed":      {jetstream.StreamConfig{}, feed.ErrRejected, "sealed"},
 	} {
-		s.reset(c.cfg)
+		s.Reset(c.cfg)
 		if name == "sealed" {
-			sealed := s.stream().CachedInfo().Config
+			sealed := s.Stream().CachedInfo().Config
 			sealed.Sealed = true
-			if _, err := s.js.UpdateStream(s.ctx(), sealed); err != nil {
+			if _, err := s.JS.UpdateStream(s.Ctx(), sealed); err != nil {
 				t.Fatal(err)
 			}
 		}
-		results := p.Publish(s.ctx(), make100()[:3]...)
+		results := p.Publish(s.Ctx(), make100()[:3]...)
 		err := results[2].Err
 		if !errors.Is(err, c.want) || !errors.Is(err, feed.ErrNotStored) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
@@ -136,7 +137,7 @@ func TestPublish_StreamDoesNotTakeMessage_IsNotStored(t *testing.T) {
 				stored++
 			}
 		}
-		if info, err := s.stream().Info(s.ctx()); err != nil || info.State.Msgs != stored {
+		if info, err := s.Stream().Info(s.Ctx()); err != nil || info.State.Msgs != stored {
 			t.Errorf("%s: %d acknowledged, %+v, %v", name, stored, info, err)
 		}
 	}
@@ -152,7 +153,7 @@ func TestPublish_JetStreamNotEnabled_IsNotStored(t *testing.T) {
 			o.Users = []*server.User{{Username: "u", Password: "p", Account: account}}
 		},
 	} {
-		srv := bareServer(t, change)
+		srv := natstest.StartServer(t, change)
 		p := newPublisher(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "u", Password: "p"}, jetstore.PublisherOptions{})
 		if err := p.Publish(t.Context(), make100()[0])[0].Err; !errors.Is(err, feed.ErrNotStored) || !errors.Is(err, feed.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
@@ -161,22 +162,22 @@ func TestPublish_JetStreamNotEnabled_IsNotStored(t *testing.T) {
 }
 
 func TestPublishUnavailable(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	p := s.publisher()
 	msg := make100()[0]
-	s.srv.Stop()
-	if err := p.Publish(s.ctx(), msg)[0].Err; !errors.Is(err, feed.ErrUnavailable) {
+	s.Server.Stop()
+	if err := p.Publish(s.Ctx(), msg)[0].Err; !errors.Is(err, feed.ErrUnavailable) {
 		t.Errorf("without NATS: %v", err)
 	}
-	s.await("nothing is sent any more", func() bool {
-		err := p.Publish(s.ctx(), msg)[0].Err
+	s.Await("nothing is sent any more", func() bool {
+		err := p.Publish(s.Ctx(), msg)[0].Err
 		return errors.Is(err, feed.ErrUnavailable) && errors.Is(err, feed.ErrNotStored)
 	})
-	s.start()
+	s.Start()
 	if err := s.insist(p, msg); err != nil {
 		t.Errorf("NATS is back: %v", err)
 	}
-	ctx, cancel := context.WithCancel(s.ctx())
+	ctx, cancel := context.WithCancel(s.Ctx())
 	cancel()
 	if err := p.Publish(ctx, msg)[0].Err; !errors.Is(err, context.Canceled) || !errors.Is(err, feed.ErrNotStored) {
 		t.Errorf("cancelled: %v", err)
@@ -186,19 +187,19 @@ func TestPublishUnavailable(t *testing.T) {
 // A recreated stream begins at 1: an acknowledgement below what was seen must not carry the
 // epoch that was cached.
 func TestPublishEpochOfRecreatedStream(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	p, err := jetstore.NewPublisher(s.nc, jetstore.PublisherOptions{EpochTTL: time.Hour})
+	p, err := jetstore.NewPublisher(s.Conn, jetstore.PublisherOptions{EpochTTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	msg := make100()[0]
 	for range 2 {
-		p.Publish(s.ctx(), msg, msg, msg)
-		s.reset(jetstream.StreamConfig{})
+		p.Publish(s.Ctx(), msg, msg, msg)
+		s.Reset(jetstream.StreamConfig{})
 		for seq := uint64(1); seq <= 2; seq++ {
-			got := p.Publish(s.ctx(), msg)[0]
+			got := p.Publish(s.Ctx(), msg)[0]
 			if want := (feed.Position{Seq: seq, Epoch: s.epoch(l)}); got.Err != nil || got.Ack.Position != want {
 				t.Errorf("%+v, want %v", got, want)
 			}
@@ -208,21 +209,21 @@ func TestPublishEpochOfRecreatedStream(t *testing.T) {
 
 // A publish whose acknowledgement never comes must not keep a node from ending.
 func TestPublisher_Closed_FailsPublishesUnderWay(t *testing.T) {
-	s := newStand(t)
-	p, err := jetstore.NewPublisher(s.connect(), jetstore.PublisherOptions{AckTimeout: time.Hour})
+	s := newHarness(t)
+	p, err := jetstore.NewPublisher(s.Connect(), jetstore.PublisherOptions{AckTimeout: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent, err := s.nc.SubscribeSync("silent")
+	sent, err := s.Conn.SubscribeSync("silent")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.nc.Flush(); err != nil {
+	if err := s.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	result := make(chan feed.Result, 1)
-	go func() { result <- p.Publish(s.ctx(), feed.Message{Subject: "silent", Data: []byte("{}")})[0] }()
-	if _, err := sent.NextMsgWithContext(s.ctx()); err != nil {
+	go func() { result <- p.Publish(s.Ctx(), feed.Message{Subject: "silent", Data: []byte("{}")})[0] }()
+	if _, err := sent.NextMsgWithContext(s.Ctx()); err != nil {
 		t.Fatal(err)
 	}
 	p.Close()
@@ -230,7 +231,7 @@ func TestPublisher_Closed_FailsPublishesUnderWay(t *testing.T) {
 	if err := (<-result).Err; !errors.Is(err, feed.ErrUnavailable) || errors.Is(err, feed.ErrNotStored) {
 		t.Errorf("under way: %v", err)
 	}
-	if err := p.Publish(s.ctx(), feed.Message{Subject: "silent"})[0].Err; !errors.Is(err, feed.ErrUnavailable) || !errors.Is(err, feed.ErrNotStored) {
+	if err := p.Publish(s.Ctx(), feed.Message{Subject: "silent"})[0].Err; !errors.Is(err, feed.ErrUnavailable) || !errors.Is(err, feed.ErrNotStored) {
 		t.Errorf("after Close: %v", err)
 	}
 }

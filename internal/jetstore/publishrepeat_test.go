@@ -12,11 +12,12 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // A replicated stream answers err_code 10158 to a message whose id it is storing at that moment.
 func TestPublish_SameIDAtOnce_IsStoredOnce(t *testing.T) {
-	s, _, opts := clusterStand(t)
+	s, _, opts := newClusterHarness(t)
 	p := newPublisher(t, opts, jetstore.PublisherOptions{})
 	const rounds = 100
 	for i := range rounds {
@@ -27,7 +28,7 @@ func TestPublish_SameIDAtOnce_IsStoredOnce(t *testing.T) {
 		var publishing sync.WaitGroup
 		for range 2 {
 			publishing.Go(func() {
-				got := p.Publish(s.ctx(), msg, msg) // and the same id within one call
+				got := p.Publish(s.Ctx(), msg, msg) // and the same id within one call
 				mu.Lock()
 				defer mu.Unlock()
 				results = append(results, got...)
@@ -47,7 +48,7 @@ func TestPublish_SameIDAtOnce_IsStoredOnce(t *testing.T) {
 			t.Fatalf("%s was stored %d times: %+v", id, stored, results)
 		}
 	}
-	if info, err := s.stream().Info(s.ctx()); err != nil || info.State.Msgs != rounds {
+	if info, err := s.Stream().Info(s.Ctx()); err != nil || info.State.Msgs != rounds {
 		t.Errorf("stored: %+v, %v", info, err)
 	}
 	if status := p.Status(); status.Stored != rounds || status.Duplicates != 3*rounds || status.Failed != 0 {
@@ -57,7 +58,7 @@ func TestPublish_SameIDAtOnce_IsStoredOnce(t *testing.T) {
 
 func newPublisher(t *testing.T, nats jetstore.ConnectOptions, opts jetstore.PublisherOptions) *jetstore.Publisher {
 	t.Helper()
-	p, err := jetstore.NewPublisher(connectTo(t, nats), opts)
+	p, err := jetstore.NewPublisher(natstest.Connect(t, nats), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +68,8 @@ func newPublisher(t *testing.T, nats jetstore.ConnectOptions, opts jetstore.Publ
 
 // A leader that has lost the other replicas has proposed the first message, and cannot finish.
 func TestPublish_SameIDNeverFinishes_OutcomeIsUnknown(t *testing.T) {
-	s, servers, _ := clusterStand(t)
-	leader := s.stream().CachedInfo().Cluster.Leader
+	s, servers, _ := newClusterHarness(t)
+	leader := s.Stream().CachedInfo().Cluster.Leader
 	var url string
 	for _, srv := range servers {
 		if srv.Name() == leader {
@@ -78,11 +79,11 @@ func TestPublish_SameIDNeverFinishes_OutcomeIsUnknown(t *testing.T) {
 	p := newPublisher(t, jetstore.ConnectOptions{URL: url}, jetstore.PublisherOptions{AckTimeout: 300 * time.Millisecond})
 	shutdownAllBut(servers, leader)
 	msg := feed.Message{Subject: "notifications.a", ID: "once", Data: []byte("x")}
-	first := p.Publish(s.ctx(), msg)[0].Err
+	first := p.Publish(s.Ctx(), msg)[0].Err
 	if !errors.Is(first, feed.ErrUnavailable) || errors.Is(first, feed.ErrNotStored) {
 		t.Fatalf("first: %v", first)
 	}
-	again := p.Publish(s.ctx(), msg)[0].Err
+	again := p.Publish(s.Ctx(), msg)[0].Err
 	if !errors.Is(again, feed.ErrUnavailable) || errors.Is(again, feed.ErrNotStored) || !strings.Contains(fmt.Sprint(again), "same id is being stored") {
 		t.Errorf("again: %v", again)
 	}

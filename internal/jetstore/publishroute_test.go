@@ -11,55 +11,47 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // routedPublisher publishes by the routes of a list, and counts calls of Misrouted.
-func (s *stand) routedPublisher(misrouted *int, routes ...feed.Route) *jetstore.Publisher {
-	s.t.Helper()
-	p, err := jetstore.NewPublisher(s.connect(), jetstore.PublisherOptions{
+func (s *harness) routedPublisher(misrouted *int, routes ...feed.Route) *jetstore.Publisher {
+	s.T.Helper()
+	p, err := jetstore.NewPublisher(s.Connect(), jetstore.PublisherOptions{
 		Routes:    func(context.Context, string) []feed.Route { return routes },
 		Misrouted: func() { *misrouted++ },
 	})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(p.Close)
+	s.T.Cleanup(p.Close)
 	return p
 }
 
-func (s *stand) otherStream(cfg jetstream.StreamConfig) jetstream.Stream {
-	s.t.Helper()
-	stream, err := s.js.CreateStream(s.ctx(), cfg)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return stream
-}
-
 func TestPublisher_ForeignStreamCapturesSubject_IsNotStored(t *testing.T) {
-	s := newStand(t)
-	foreign := s.otherStream(jetstream.StreamConfig{Name: "FOREIGN", Subjects: []string{"orders.>"}})
+	s := newHarness(t)
+	foreign := s.OtherStream(jetstream.StreamConfig{Name: "FOREIGN", Subjects: []string{"orders.>"}})
 	misrouted := 0
-	p := s.routedPublisher(&misrouted, feed.Route{Stream: streamName, Reader: streamName})
-	res := p.Publish(s.ctx(), feed.Message{Subject: "orders.1", Data: []byte("x")}, feed.Message{Subject: "notifications.a", Data: []byte("x")})
+	p := s.routedPublisher(&misrouted, feed.Route{Stream: natstest.StreamName, Reader: natstest.StreamName})
+	res := p.Publish(s.Ctx(), feed.Message{Subject: "orders.1", Data: []byte("x")}, feed.Message{Subject: "notifications.a", Data: []byte("x")})
 	if err := res[0].Err; !errors.Is(err, feed.ErrRejected) || !errors.Is(err, feed.ErrNotStored) || !strings.Contains(err.Error(), "no feed reads") {
 		t.Errorf("orders.1: %v", err)
 	}
-	if res[1].Err != nil || res[1].Ack.Stream != streamName {
+	if res[1].Err != nil || res[1].Ack.Stream != natstest.StreamName {
 		t.Errorf("notifications.a: %+v", res[1])
 	}
-	if info, err := foreign.Info(s.ctx()); err != nil || info.State.Msgs > 0 || misrouted != 1 {
+	if info, err := foreign.Info(s.Ctx()); err != nil || info.State.Msgs > 0 || misrouted != 1 {
 		t.Errorf("the foreign stream has %+v, %v; misrouted %d times", info.State, err, misrouted)
 	}
 }
 
 func TestPublisher_RoutesThroughSeveralStreams_EitherStores(t *testing.T) {
-	s := newStand(t)
-	s.otherStream(jetstream.StreamConfig{Name: "A", Subjects: []string{"a"}})
-	s.otherStream(jetstream.StreamConfig{Name: "B", Subjects: []string{"b"}})
+	s := newHarness(t)
+	s.OtherStream(jetstream.StreamConfig{Name: "A", Subjects: []string{"a"}})
+	s.OtherStream(jetstream.StreamConfig{Name: "B", Subjects: []string{"b"}})
 	misrouted := 0
 	p := s.routedPublisher(&misrouted, feed.Route{Stream: "A", Reader: "ALL", Sourced: true}, feed.Route{Stream: "B", Reader: "ALL", Sourced: true})
-	for i, res := range p.Publish(s.ctx(), feed.Message{Subject: "a"}, feed.Message{Subject: "b"}) {
+	for i, res := range p.Publish(s.Ctx(), feed.Message{Subject: "a"}, feed.Message{Subject: "b"}) {
 		if want := []string{"A", "B"}[i]; res.Err != nil || res.Ack.Stream != want || !res.Ack.Sourced || res.Ack.Position.Seq != 1 {
 			t.Errorf("%+v, want it in %s", res, want)
 		}
@@ -68,30 +60,30 @@ func TestPublisher_RoutesThroughSeveralStreams_EitherStores(t *testing.T) {
 
 // Clients of a mirror have its epoch, and the sequences of its origin.
 func TestPublisher_MirrorIsRead_PositionHasItsEpoch(t *testing.T) {
-	s := newStand(t)
-	mirror := s.otherStream(jetstream.StreamConfig{
-		Name: "MIRROR", Mirror: &jetstream.StreamSource{Name: streamName}, Metadata: map[string]string{"tidemark.epoch": "mirrored"},
+	s := newHarness(t)
+	mirror := s.OtherStream(jetstream.StreamConfig{
+		Name: "MIRROR", Mirror: &jetstream.StreamSource{Name: natstest.StreamName}, Metadata: map[string]string{"tidemark.epoch": "mirrored"},
 	})
 	misrouted := 0
-	p := s.routedPublisher(&misrouted, feed.Route{Stream: streamName, Reader: "SOURCING", Sourced: true}, feed.Route{Stream: streamName, Reader: mirror.CachedInfo().Config.Name})
-	res := p.Publish(s.ctx(), feed.Message{Subject: "notifications.a"})[0]
-	if want := (feed.Ack{Stream: streamName, Position: feed.Position{Seq: 1, Epoch: "mirrored"}}); res.Err != nil || res.Ack != want {
+	p := s.routedPublisher(&misrouted, feed.Route{Stream: natstest.StreamName, Reader: "SOURCING", Sourced: true}, feed.Route{Stream: natstest.StreamName, Reader: mirror.CachedInfo().Config.Name})
+	res := p.Publish(s.Ctx(), feed.Message{Subject: "notifications.a"})[0]
+	if want := (feed.Ack{Stream: natstest.StreamName, Position: feed.Position{Seq: 1, Epoch: "mirrored"}}); res.Err != nil || res.Ack != want {
 		t.Errorf("%+v, want %+v", res, want)
 	}
 }
 
 func TestPublisher_HeaderAndTTL_AreStored(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	p := s.publisher()
 	msg := feed.Message{Subject: "notifications.a", Data: []byte("x"), TTL: 90 * time.Second, Header: map[string]string{"ce-source": "/a b", "Content-Type": "text/csv"}}
-	if err := p.Publish(s.ctx(), msg)[0].Err; !errors.Is(err, feed.ErrRejected) || !strings.Contains(err.Error(), "allow_msg_ttl") {
+	if err := p.Publish(s.Ctx(), msg)[0].Err; !errors.Is(err, feed.ErrRejected) || !strings.Contains(err.Error(), "allow_msg_ttl") {
 		t.Errorf("to a stream without lifetimes: %v", err)
 	}
-	s.reset(jetstream.StreamConfig{AllowMsgTTL: true})
-	if err := p.Publish(s.ctx(), msg)[0].Err; err != nil {
+	s.Reset(jetstream.StreamConfig{AllowMsgTTL: true})
+	if err := p.Publish(s.Ctx(), msg)[0].Err; err != nil {
 		t.Fatal(err)
 	}
-	stored, err := s.stream().GetMsg(s.ctx(), 1)
+	stored, err := s.Stream().GetMsg(s.Ctx(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +102,7 @@ func TestPublisher_HeaderAndTTL_AreStored(t *testing.T) {
 		"negative TTL":  {TTL: -time.Second},
 	} {
 		wrong.Subject = "notifications.a"
-		if err := p.Publish(s.ctx(), wrong)[0].Err; !errors.Is(err, feed.ErrNotStored) {
+		if err := p.Publish(s.Ctx(), wrong)[0].Err; !errors.Is(err, feed.ErrNotStored) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

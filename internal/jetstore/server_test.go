@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -17,56 +16,24 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
-	"github.com/tidemark/tidemark/internal/testkit"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
-
-// bareServer runs a nats-server with options that the embedded one does not offer.
-func bareServer(t *testing.T, change func(*server.Options)) *server.Server {
-	t.Helper()
-	opts := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, StoreDir: t.TempDir()}
-	change(opts)
-	srv, err := server.NewServer(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.Start()
-	t.Cleanup(func() {
-		srv.Shutdown()
-		srv.WaitForShutdown()
-	})
-	if !srv.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the server is not ready")
-	}
-	return srv
-}
-
-func connectTo(t testing.TB, opts jetstore.ConnectOptions) *nats.Conn {
-	t.Helper()
-	opts.Wait = true
-	nc, err := jetstore.Connect(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeConn(nc) })
-	return nc
-}
 
 // In a domain, the API has another prefix and deliveries a longer reply subject.
 func TestDomain(t *testing.T) {
-	srv := bareServer(t, func(o *server.Options) { o.JetStream, o.JetStreamDomain = true, "hub" })
-	s := &stand{t: t, nc: connectTo(t, jetstore.ConnectOptions{URL: srv.ClientURL()})}
+	srv := natstest.StartServer(t, func(o *server.Options) { o.JetStream, o.JetStreamDomain = true, "hub" })
+	s := &harness{&natstest.Harness{T: t, Conn: natstest.Connect(t, jetstore.ConnectOptions{URL: srv.ClientURL()})}}
 	var err error
-	if s.js, err = jetstream.NewWithDomain(s.nc, "hub"); err != nil {
+	if s.JS, err = jetstream.NewWithDomain(s.Conn, "hub"); err != nil {
 		t.Fatal(err)
 	}
-	s.createStream(jetstream.StreamConfig{})
-	p, err := jetstore.NewPublisher(s.nc, jetstore.PublisherOptions{Domain: "hub"})
+	s.CreateStream(jetstream.StreamConfig{})
+	p, err := jetstore.NewPublisher(s.Conn, jetstore.PublisherOptions{Domain: "hub"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,9 +67,9 @@ func TestConnectIdentities(t *testing.T) {
 		"nkey":  {func(o *server.Options) { o.Nkeys = []*server.NkeyUser{{Nkey: public}} }, jetstore.ConnectOptions{NkeyFile: seedFile}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := bareServer(t, c.server)
+			srv := natstest.StartServer(t, c.server)
 			c.client.URL = srv.ClientURL()
-			if err := connectTo(t, c.client).Flush(); err != nil {
+			if err := natstest.Connect(t, c.client).Flush(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -117,11 +84,11 @@ func TestConnectTLS(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(cert.Leaf)
-	srv := bareServer(t, func(o *server.Options) {
+	srv := natstest.StartServer(t, func(o *server.Options) {
 		o.TLS, o.TLSVerify = true, true
 		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots}
 	})
-	nc := connectTo(t, jetstore.ConnectOptions{
+	nc := natstest.Connect(t, jetstore.ConnectOptions{
 		URL: strings.Replace(srv.ClientURL(), "nats:", "tls:", 1), CAFile: certFile, CertFile: certFile, KeyFile: keyFile,
 	})
 	if err := nc.Flush(); err != nil {
@@ -135,7 +102,7 @@ func TestConnect_ServerWithHandshakeFirst_NeedsTLSFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := bareServer(t, func(o *server.Options) {
+	srv := natstest.StartServer(t, func(o *server.Options) {
 		o.TLS, o.TLSHandshakeFirst = true, true
 		o.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
 	})
@@ -145,7 +112,7 @@ func TestConnect_ServerWithHandshakeFirst_NeedsTLSFirst(t *testing.T) {
 		t.Error("connected without TLSFirst: the server does not wait for the handshake")
 	}
 	opts.TLSFirst, opts.Once = true, false
-	if err := connectTo(t, opts).Flush(); err != nil {
+	if err := natstest.Connect(t, opts).Flush(); err != nil {
 		t.Error(err)
 	}
 }
@@ -186,62 +153,33 @@ func writePEM(t *testing.T, kind string, der []byte) string {
 
 // The permissions that the package documentation lists are all that a reader needs.
 func TestPermissionsAreEnough(t *testing.T) {
-	api := func(op string) string { return "$JS.API." + op + "." + streamName }
+	api := func(op string) string { return "$JS.API." + op + "." + natstest.StreamName }
 	allowed := []string{
 		api("STREAM.INFO"), api("STREAM.MSG.GET"), api("CONSUMER.CREATE") + ".>",
 		api("CONSUMER.MSG.NEXT") + ".>", api("CONSUMER.DELETE") + ".>",
 	}
-	srv := bareServer(t, func(o *server.Options) {
+	srv := natstest.StartServer(t, func(o *server.Options) {
 		o.JetStream = true
 		o.Users = []*server.User{{Username: "admin", Password: "x"}, {Username: "reader", Password: "x", Permissions: &server.Permissions{
 			Publish:   &server.SubjectPermission{Allow: allowed},
 			Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 		}}}
 	})
-	s := &stand{t: t, nc: connectTo(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "admin", Password: "x"})}
+	s := &harness{&natstest.Harness{T: t, Conn: natstest.Connect(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "admin", Password: "x"})}}
 	var err error
-	if s.js, err = jetstream.New(s.nc); err != nil {
+	if s.JS, err = jetstream.New(s.Conn); err != nil {
 		t.Fatal(err)
 	}
-	s.createStream(jetstream.StreamConfig{})
-	s.publishMany(100, "notifications.n")
-	l := s.openOn(connectTo(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "reader", Password: "x"}), jetstore.Options{})
+	s.CreateStream(jetstream.StreamConfig{})
+	s.PublishMany(100, "notifications.n")
+	l := s.openOn(natstest.Connect(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "reader", Password: "x"}), jetstore.Options{})
 	if got, _ := s.read(l, feed.ReadOptions{From: 1, To: 100, Filters: []string{"notifications.n"}}); len(got) != 100 {
 		t.Errorf("read %d events", len(got))
 	}
-	if _, err := l.SeqAt(s.ctx(), time.Now()); err != nil {
+	if _, err := l.SeqAt(s.Ctx(), time.Now()); err != nil {
 		t.Error(err)
 	}
 	c := counter{t: t}
-	c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, 99, func(int) {})
-	s.await("consumers are deleted", func() bool { return len(s.consumers("tidemark-")) == 0 })
-}
-
-// cluster runs three servers with routes between them.
-func cluster(t *testing.T) (servers []*server.Server, urls string) {
-	t.Helper()
-	ports := freePorts(t, 3)
-	var routes []string
-	for _, port := range ports {
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", port))
-	}
-	var clients []string
-	for n, port := range ports {
-		srv := bareServer(t, func(o *server.Options) {
-			o.JetStream, o.ServerName = true, fmt.Sprint("node-", n)
-			o.Cluster = server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}
-			o.Routes = server.RoutesFromStr(strings.Join(routes, ","))
-		})
-		servers, clients = append(servers, srv), append(clients, srv.ClientURL())
-	}
-	return servers, strings.Join(clients, ",")
-}
-
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
-	ports, err := testkit.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ports
+	c.follow(s.Ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, 99, func(int) {})
+	s.Await("consumers are deleted", func() bool { return len(s.Consumers("tidemark-")) == 0 })
 }

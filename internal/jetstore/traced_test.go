@@ -13,8 +13,8 @@ import (
 // TestTracesOfEvents: who published in a trace that is sampled is known to the tail, and to no replay.
 func TestTracesOfEvents(t *testing.T) {
 	const sampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	s := newStand(t)
-	results := s.publisher().Publish(s.ctx(),
+	s := newHarness(t)
+	results := s.publisher().Publish(s.Ctx(),
 		feed.Message{Subject: "notifications.a", Trace: feed.TraceContext{Parent: sampled, State: "a=b"}},
 		feed.Message{Subject: "notifications.a"})
 	for _, r := range results {
@@ -28,14 +28,14 @@ func TestTracesOfEvents(t *testing.T) {
 		{"traceparent": {"00-short-01"}},
 		{"other": {"x"}},
 	} {
-		s.publish("notifications.a", []byte("x"), header)
+		s.Publish("notifications.a", []byte("x"), header)
 	}
 	var told []jetstore.Traced
 	l := s.open(jetstore.Options{Trace: func(ev jetstore.Traced) *feed.Trace {
 		told = append(told, ev)
 		return &feed.Trace{}
 	}})
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
+	for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestTracesOfEvents(t *testing.T) {
 	if len(told) != 2 || told[0].Seq != 1 || told[0].Parent != sampled || told[0].State != "a=b" || told[0].Stored.IsZero() || told[1].State != "c=d" {
 		t.Fatalf("%+v", told)
 	}
-	if n := replay(t, l, s.ctx(), feed.ReadOptions{From: 1, To: 6}); n != 6 || len(told) != 2 {
+	if n := replay(t, l, s.Ctx(), feed.ReadOptions{From: 1, To: 6}); n != 6 || len(told) != 2 {
 		t.Errorf("%d events of a replay, %d traces", n, len(told))
 	}
 }
