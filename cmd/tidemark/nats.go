@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -40,9 +42,9 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
-	nc, err := jetstore.Connect(ctx, opts)
+	nc, err := natsconn.Connect(ctx, opts)
 	if err != nil {
-		return nil, explainConnect(err, cfg.NATS, jetstore.WithoutLogin(opts.URL), advice)
+		return nil, explainConnect(err, cfg.NATS, natsconn.WithoutLogin(opts.URL), advice)
 	}
 	return nc, nil
 }
@@ -67,7 +69,7 @@ func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStre
 func logNATSSource(logger *slog.Logger, n config.NATS) {
 	if len(n.Source.Used) > 0 {
 		logger.Info("NATS settings come from the nats command; no embedded server is started",
-			"from", strings.Join(n.Source.Used, ", "), "url", jetstore.WithoutLogin(n.URL))
+			"from", strings.Join(n.Source.Used, ", "), "url", natsconn.WithoutLogin(n.URL))
 	}
 	if len(n.Source.Ignored) > 0 {
 		logger.Warn("variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)

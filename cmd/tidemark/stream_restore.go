@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -119,7 +121,7 @@ func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer)
 		if err != nil {
 			return restoreTarget{}, err
 		}
-		return restoreTarget{js, jetstore.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
+		return restoreTarget{js, natsconn.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
 	}
 	if account := cfg.NATS.Embedded.Account; account != "" {
 		return restoreTarget{}, fmt.Errorf("nats.embedded.account: restore writes to the default account, and the node reads account %s; "+

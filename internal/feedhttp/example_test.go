@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -134,7 +136,7 @@ func startNATS(ctx context.Context) (nc *nats.Conn, stop func()) {
 	check(err)
 	srv, err := natsd.Start(ctx, natsd.Options{Addr: "127.0.0.1:0", Dir: dir})
 	check(err)
-	nc, err = jetstore.Connect(ctx, jetstore.ConnectOptions{URL: srv.ClientURL(), Wait: true})
+	nc, err = natsconn.Connect(ctx, natsconn.Options{URL: srv.ClientURL(), Wait: true})
 	check(err)
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -43,7 +45,7 @@ type api struct {
 	nc      *nats.Conn
 	prefix  string // with the dot
 	timeout time.Duration
-	link    *link // when it changes, answers are no longer waited for
+	link    *natsconn.Watcher // when it changes, answers are no longer waited for
 }
 
 // request asks once. Errors name the operation, which names the stream.
@@ -79,7 +81,7 @@ func decode(body []byte, resp interface{ err() error }) error {
 func (a api) ask(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	bounded, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	link := a.link.current()
+	link := a.link.Current()
 	defer context.AfterFunc(link, cancel)()
 	msg, err := a.nc.RequestWithContext(bounded, subject, body)
 	switch {
@@ -96,7 +98,9 @@ func (a api) ask(ctx context.Context, subject string, body []byte) (*nats.Msg, e
 }
 
 // unclear reports that a request may have been carried out though it failed.
-func unclear(err error) bool { return errors.Is(err, errNoAnswer) || errors.Is(err, errLink) }
+func unclear(err error) bool {
+	return errors.Is(err, errNoAnswer) || errors.Is(err, natsconn.ErrChanged)
+}
 
 func isAPIError(err error, code jetstream.ErrorCode) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
@@ -117,8 +121,8 @@ func permanent(err error) bool {
 // retry calls try until it succeeds, fails for good, or ctx ends.
 func (l *Store) retry(ctx context.Context, try func() error) error {
 	for attempt := 0; ; attempt++ {
-		changed := l.link.changed()
-		if err := l.link.err(); err != nil {
+		changed := l.link.Changed()
+		if err := l.link.Err(); err != nil {
 			return err
 		}
 		err := try()
@@ -137,7 +141,7 @@ func (l *Store) retry(ctx context.Context, try func() error) error {
 
 // logRetry leaves out requests that fail as there is no connection, of which [Connect] logs.
 func (l *Store) logRetry(err error) {
-	if NotConnected(err) {
+	if natsconn.NotConnected(err) {
 		return
 	}
 	if n, ok := l.retries.allow(); ok {

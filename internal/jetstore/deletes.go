@@ -67,7 +67,7 @@ func (d *deletes) delete(name string) {
 		if !d.awaitLink() {
 			return
 		}
-		changed := d.log.link.changed()
+		changed := d.log.link.Changed()
 		err := d.log.request(d.log.ctx, op, nil, &failure{})
 		if err == nil || permanent(err) {
 			return
@@ -81,11 +81,11 @@ func (d *deletes) delete(name string) {
 // awaitLink waits for the connection, and reports false when the log closes without one.
 func (d *deletes) awaitLink() bool {
 	for {
-		changed := d.log.link.changed()
+		changed := d.log.link.Changed()
 		switch {
 		case d.log.nc.IsConnected():
 			return true
-		case d.log.link.err() != nil:
+		case d.log.link.Err() != nil:
 			return false
 		}
 		if pause(d.log.ctx, maxBackoff, changed) != nil {

@@ -71,7 +71,7 @@ func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) 
 // connect makes a consumer at the next sequence, and retries all but what ends Follow.
 func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bool) (more bool, err error) {
 	for ferried := false; ; {
-		changed := f.log.link.changed()
+		changed := f.log.link.Changed()
 		if f.failures > 1 && !ferried { // a first failure is healed at once
 			if err := pause(ctx, backoff(f.failures-2), changed); err != nil {
 				return true, err
@@ -83,7 +83,7 @@ func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bo
 			return true, nil
 		}
 		_, lost := errors.AsType[*feed.LossError](err)
-		if lost || ctx.Err() != nil || f.log.link.err() != nil {
+		if lost || ctx.Err() != nil || f.log.link.Err() != nil {
 			return true, err
 		}
 		cause := err

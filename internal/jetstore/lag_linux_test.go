@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
@@ -35,7 +37,7 @@ func newLagRig(t *testing.T, by time.Duration) *lagRig {
 // connected opens the stream, and publishes, through the node whose links are all fast.
 func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *jetstore.Publisher) {
 	r.T.Helper()
-	nc := natstest.Connect(r.T, jetstore.ConnectOptions{URL: r.nodes[r.meta].url})
+	nc := natstest.Connect(r.T, natsconn.Options{URL: r.nodes[r.meta].url})
 	p, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{})
 	if err != nil {
 		r.T.Fatal(err)

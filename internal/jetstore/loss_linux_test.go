@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
@@ -53,8 +55,8 @@ type lossRig struct {
 func newLossRig(t *testing.T) (r *lossRig, stop func()) {
 	t.Helper()
 	r = &lossRig{processes: newProcesses(t)}
-	log := r.openOn(natstest.Connect(t, jetstore.ConnectOptions{URL: r.urls}), jetstore.Options{})
-	p, err := jetstore.NewPublisher(natstest.Connect(t, jetstore.ConnectOptions{URL: r.urls}), jetstore.PublisherOptions{AckTimeout: 500 * time.Millisecond})
+	log := r.openOn(natstest.Connect(t, natsconn.Options{URL: r.urls}), jetstore.Options{})
+	p, err := jetstore.NewPublisher(natstest.Connect(t, natsconn.Options{URL: r.urls}), jetstore.PublisherOptions{AckTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
@@ -49,7 +51,7 @@ type harness struct{ *natstest.Harness }
 
 func newHarness(t testing.TB) *harness { return &harness{natstest.New(t)} }
 
-func newClusterHarness(t testing.TB) (*harness, []*server.Server, jetstore.ConnectOptions) {
+func newClusterHarness(t testing.TB) (*harness, []*server.Server, natsconn.Options) {
 	t.Helper()
 	s, servers, opts := natstest.NewCluster(t)
 	return &harness{s}, servers, opts

@@ -15,9 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
@@ -129,7 +130,7 @@ func newProcesses(t *testing.T) *processes {
 // use connects the test itself.
 func (p *processes) use(urls string) {
 	p.T.Helper()
-	p.Conn = natstest.Connect(p.T, jetstore.ConnectOptions{URL: urls})
+	p.Conn = natstest.Connect(p.T, natsconn.Options{URL: urls})
 	var err error
 	if p.JS, err = jetstream.New(p.Conn); err != nil {
 		p.T.Fatal(err)

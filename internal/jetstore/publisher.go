@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -75,7 +77,7 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jetstore: %w", err)
 	}
-	a := api{nc: nc, prefix: prefix, timeout: opts.AckTimeout, link: watch(nc)}
+	a := api{nc: nc, prefix: prefix, timeout: opts.AckTimeout, link: natsconn.Watch(nc)}
 	return &Publisher{api: a, js: js, opts: opts, epochs: newEpochs(a, opts.EpochTTL), closed: make(chan struct{})}, nil
 }
 
@@ -113,7 +115,7 @@ func NewJetStream(nc *nats.Conn, domain, apiPrefix string, options ...jetstream.
 func (p *Publisher) Close() {
 	p.closing.Do(func() {
 		close(p.closed)
-		p.api.link.close()
+		p.api.link.Close(errPublisherClosed)
 	})
 }
 

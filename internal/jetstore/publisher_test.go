@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -154,7 +156,7 @@ func TestPublish_JetStreamNotEnabled_IsNotStored(t *testing.T) {
 		},
 	} {
 		srv := natstest.StartServer(t, change)
-		p := newPublisher(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "u", Password: "p"}, jetstore.PublisherOptions{})
+		p := newPublisher(t, natsconn.Options{URL: srv.ClientURL(), User: "u", Password: "p"}, jetstore.PublisherOptions{})
 		if err := p.Publish(t.Context(), make100()[0])[0].Err; !errors.Is(err, feed.ErrNotStored) || !errors.Is(err, feed.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -56,7 +58,7 @@ func TestPublish_SameIDAtOnce_IsStoredOnce(t *testing.T) {
 	}
 }
 
-func newPublisher(t *testing.T, nats jetstore.ConnectOptions, opts jetstore.PublisherOptions) *jetstore.Publisher {
+func newPublisher(t *testing.T, nats natsconn.Options, opts jetstore.PublisherOptions) *jetstore.Publisher {
 	t.Helper()
 	p, err := jetstore.NewPublisher(natstest.Connect(t, nats), opts)
 	if err != nil {
@@ -76,7 +78,7 @@ func TestPublish_SameIDNeverFinishes_OutcomeIsUnknown(t *testing.T) {
 			url = srv.ClientURL()
 		}
 	}
-	p := newPublisher(t, jetstore.ConnectOptions{URL: url}, jetstore.PublisherOptions{AckTimeout: 300 * time.Millisecond})
+	p := newPublisher(t, natsconn.Options{URL: url}, jetstore.PublisherOptions{AckTimeout: 300 * time.Millisecond})
 	shutdownAllBut(servers, leader)
 	msg := feed.Message{Subject: "notifications.a", ID: "once", Data: []byte("x")}
 	first := p.Publish(s.Ctx(), msg)[0].Err

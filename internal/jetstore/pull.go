@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -98,8 +100,8 @@ type createFunc func(context.Context, jetstream.ConsumerConfig) (created, error)
 // open replaces the consumer by one that starts at from. It tries once.
 func (p *puller) open(ctx context.Context, from uint64, create createFunc) (created, error) {
 	p.drop()
-	changed := p.conn.link.changed()
-	if err := p.conn.link.err(); err != nil {
+	changed := p.conn.link.Changed()
+	if err := p.conn.link.Err(); err != nil {
 		return created{}, err
 	}
 	p.consumers++
@@ -200,7 +202,7 @@ func (p *puller) receive(ctx context.Context) (*nats.Msg, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-p.changed:
-		return nil, errLink
+		return nil, natsconn.ErrChanged
 	case <-p.timer.C:
 		return nil, errSilent
 	}

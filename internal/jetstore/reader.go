@@ -200,7 +200,7 @@ func (r *reader) connect(ctx context.Context) error {
 		return nil
 	}
 	if r.failures > 1 { // a first failure is healed at once
-		if err := pause(ctx, backoff(r.failures-2), r.pull.conn.link.changed()); err != nil {
+		if err := pause(ctx, backoff(r.failures-2), r.pull.conn.link.Changed()); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,7 +21,7 @@ import (
 func newBareHarness(t *testing.T, cfg jetstream.StreamConfig, change func(*server.Options)) (*harness, *server.Server) {
 	t.Helper()
 	srv := natstest.StartServer(t, func(o *server.Options) { o.JetStream = true; change(o) })
-	s := &harness{&natstest.Harness{T: t, Conn: natstest.Connect(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "admin", Password: "x"})}}
+	s := &harness{&natstest.Harness{T: t, Conn: natstest.Connect(t, natsconn.Options{URL: srv.ClientURL(), User: "admin", Password: "x"})}}
 	var err error
 	if s.JS, err = jetstream.New(s.Conn); err != nil {
 		t.Fatal(err)
@@ -148,7 +150,7 @@ func TestFollow_ConsumersNeverDeliver_ReportsOutage(t *testing.T) {
 	s, srv := newBareHarness(t, jetstream.StreamConfig{}, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "admin", Password: "x"}, {Username: "reader", Password: "x", Permissions: deny}}
 	})
-	reader := natstest.Connect(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "reader", Password: "x"})
+	reader := natstest.Connect(t, natsconn.Options{URL: srv.ClientURL(), User: "reader", Password: "x"})
 	l := s.openOn(reader, jetstore.Options{Heartbeat: 20 * time.Millisecond})
 	s.expectOutage(l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, func(err error) bool { return strings.Contains(err.Error(), "heartbeat") })
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -51,13 +53,13 @@ func Open(nc *nats.Conn, opts Options) (*Store, error) {
 		return nil, err
 	}
 	l := &Store{
-		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
+		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: natsconn.Watch(nc)},
 		opts: opts,
 	}
 	l.badTypes.every = time.Minute
 	l.replays = carrier{nc, l.link}
 	if opts.Replays != nil {
-		l.replays = carrier{opts.Replays, watch(opts.Replays)}
+		l.replays = carrier{opts.Replays, natsconn.Watch(opts.Replays)}
 	}
 	l.ctx, l.stop = context.WithCancelCause(context.Background())
 	l.creates = newCreates(l)
@@ -71,8 +73,8 @@ func Open(nc *nats.Conn, opts Options) (*Store, error) {
 func (l *Store) Close() {
 	giveUp := time.AfterFunc(closeTimeout, func() { l.stop(ErrClosed) })
 	defer giveUp.Stop()
-	l.link.close()
-	l.replays.link.close()
+	l.link.Close(ErrClosed)
+	l.replays.link.Close(ErrClosed)
 	l.infos.group.close()
 	l.creates.close()
 	l.deletes.close()

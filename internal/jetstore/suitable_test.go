@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -70,7 +72,7 @@ func TestFollow_StreamWithSchedules_IsExplained(t *testing.T) {
 
 func TestProvision_StorageLimitTooSmall_NamesKey(t *testing.T) {
 	srv := natstest.StartServer(t, func(o *server.Options) { o.JetStream, o.JetStreamMaxStore = true, 64<<20 })
-	js, err := jetstream.New(natstest.Connect(t, jetstore.ConnectOptions{URL: srv.ClientURL()}))
+	js, err := jetstream.New(natstest.Connect(t, natsconn.Options{URL: srv.ClientURL()}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -249,10 +250,10 @@ func StartServer(t testing.TB, change func(*server.Options)) *server.Server {
 }
 
 // Connect waits for a connection, which is closed with t.
-func Connect(t testing.TB, opts jetstore.ConnectOptions) *nats.Conn {
+func Connect(t testing.TB, opts natsconn.Options) *nats.Conn {
 	t.Helper()
 	opts.Wait = true
-	nc, err := jetstore.Connect(t.Context(), opts)
+	nc, err := natsconn.Connect(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,10 +292,10 @@ func FreePorts(t testing.TB, n int) []int {
 }
 
 // NewCluster starts three servers, with the stream on all of them.
-func NewCluster(t testing.TB) (*Harness, []*server.Server, jetstore.ConnectOptions) {
+func NewCluster(t testing.TB) (*Harness, []*server.Server, natsconn.Options) {
 	t.Helper()
 	servers, urls := Cluster(t)
-	opts := jetstore.ConnectOptions{URL: urls}
+	opts := natsconn.Options{URL: urls}
 	s := &Harness{T: t, Conn: Connect(t, opts)}
 	var err error
 	if s.JS, err = jetstream.New(s.Conn); err != nil {

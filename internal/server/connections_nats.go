@@ -5,9 +5,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/metrics"
 )
 
@@ -26,7 +27,7 @@ func (s *Server) connectNATS(ctx context.Context) (err error) {
 			opts.Bulk, opts.Secondary = c.to == &s.replays, true
 			opts.Logger, opts.Denied = opts.Logger.With("connection", c.suffix), nil
 		}
-		if *c.to, err = jetstore.Connect(ctx, opts); err != nil {
+		if *c.to, err = natsconn.Connect(ctx, opts); err != nil {
 			return err
 		}
 		s.onClose((*c.to).Close)
@@ -42,7 +43,7 @@ func (s *Server) natsConns() []metrics.NATSConn {
 func (s *Server) checkNATS() error {
 	for _, c := range s.natsConns() {
 		if !c.Conn.IsConnected() {
-			return fmt.Errorf("connection %s: %s: %w", c.Name, c.Conn.Status(), orUnknown(jetstore.LastError(c.Conn)))
+			return fmt.Errorf("connection %s: %s: %w", c.Name, c.Conn.Status(), orUnknown(natsconn.LastError(c.Conn)))
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/jetstore"
@@ -51,7 +53,7 @@ func (s *Server) provision(ctx context.Context) {
 			}
 			why := err.Error()
 			s.provisioned.Store(&why)
-			if why != told && !jetstore.NotConnected(err) { // once, not at each attempt of a long outage
+			if why != told && !natsconn.NotConnected(err) { // once, not at each attempt of a long outage
 				s.opts.Logger.Warn("waiting to look after a stream", "stream", want.Name, "error", err)
 				told = why
 			}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -116,7 +118,7 @@ func (s *Server) revocationsFailed(err error) (unstored bool) {
 	_, denied := errors.AsType[deniedError](err)
 	unstored = denied || errors.Is(err, errOtherStream) || refusedForGood(err)
 	if !unstored {
-		if s.revocations.state.set(revocationsWaiting, err.Error()) && !jetstore.NotConnected(err) {
+		if s.revocations.state.set(revocationsWaiting, err.Error()) && !natsconn.NotConnected(err) {
 			s.opts.Logger.Warn("waiting for the stream of revocations", "error", err)
 		}
 		return false

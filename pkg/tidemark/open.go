@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -28,7 +30,7 @@ const openTimeout = 10 * time.Second
 // for as long as it takes (nats.go gives up after two minutes by default), notices a server that has
 // stopped within 1.5 s, and buffers no publish during an outage. Give options that should differ
 // after them.
-func NATSOptions() []nats.Option { return jetstore.Resilience("tidemark") }
+func NATSOptions() []nats.Option { return natsconn.Resilience("tidemark") }
 
 // Open opens a feed of a stream on nc, which stays the caller's and must be closed after the Feed.
 //

@@ -1,4 +1,4 @@
-package jetstore_test
+package natsconn_test
 
 import (
 	"context"
@@ -12,19 +12,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // A process may start before NATS does, and outlives its restarts.
 func TestConnectBeforeNATS(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	s.Server.Stop()
 	book := new(testkit.Log)
-	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{
+	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{
 		URL: "nats://" + s.Opts.Addr, Name: "early", Logger: slog.New(slog.NewTextHandler(book, nil)),
 	})
 	if err != nil {
@@ -47,18 +48,18 @@ func TestConnectBeforeNATS(t *testing.T) {
 }
 
 func TestConnectWait(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	s.Server.Stop()
 	ctx, cancel := context.WithCancel(s.Ctx())
 	cancel()
-	_, err := jetstore.Connect(ctx, jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Wait: true})
+	_, err := natsconn.Connect(ctx, natsconn.Options{URL: "nats://" + s.Opts.Addr, Wait: true})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting under an ended context: %v", err)
 	}
 	var later sync.WaitGroup
 	later.Go(s.Start)
 	defer later.Wait()
-	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Wait: true})
+	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: "nats://" + s.Opts.Addr, Wait: true})
 	if err != nil || !nc.IsConnected() {
 		t.Fatalf("waited: %v", err)
 	}
@@ -67,14 +68,14 @@ func TestConnectWait(t *testing.T) {
 
 // A command that a person waits for is told at once, and why.
 func TestConnectOnce(t *testing.T) {
-	s := newHarness(t)
-	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Once: true})
+	s := natstest.New(t)
+	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: "nats://" + s.Opts.Addr, Once: true})
 	if err != nil || !nc.IsConnected() {
 		t.Fatalf("once: %v", err)
 	}
 	natstest.CloseConn(nc)
 	s.Server.Stop()
-	if _, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://" + s.Opts.Addr, Once: true}); !errors.Is(err, nats.ErrNoServers) {
+	if _, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: "nats://" + s.Opts.Addr, Once: true}); !errors.Is(err, nats.ErrNoServers) {
 		t.Errorf("nobody listens: %v", err)
 	}
 	mute, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
@@ -84,14 +85,14 @@ func TestConnectOnce(t *testing.T) {
 	defer mute.Close()
 	ctx, cancel := context.WithDeadline(s.Ctx(), time.Now())
 	defer cancel()
-	if _, err := jetstore.Connect(ctx, jetstore.ConnectOptions{URL: "nats://" + mute.Addr().String(), Once: true}); err == nil {
+	if _, err := natsconn.Connect(ctx, natsconn.Options{URL: "nats://" + mute.Addr().String(), Once: true}); err == nil {
 		t.Error("connected to what does not speak")
 	}
 }
 
 func TestConnectInProcess(t *testing.T) {
-	s := newHarness(t)
-	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{InProcess: s.Server.InProcess(), Wait: true})
+	s := natstest.New(t)
+	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{InProcess: s.Server.InProcess(), Wait: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func TestConnectBadOptions(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, o := range map[string]jetstore.ConnectOptions{
+	for name, o := range map[string]natsconn.Options{
 		"nkey file":     {NkeyFile: missing},
 		"empty nkey":    {NkeyFile: empty},
 		"creds file":    {CredsFile: missing},
@@ -116,7 +117,7 @@ func TestConnectBadOptions(t *testing.T) {
 		"two identites": {User: "u", Token: "t"},
 		"url":           {URL: "nats://bad host:x"},
 	} {
-		nc, err := jetstore.Connect(t.Context(), o)
+		nc, err := natsconn.Connect(t.Context(), o)
 		if err == nil {
 			t.Errorf("%s: accepted", name)
 			nc.Close()
@@ -125,9 +126,9 @@ func TestConnectBadOptions(t *testing.T) {
 }
 
 func TestConnectSlowConsumerIsLogged(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	book := new(testkit.Log)
-	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: s.Server.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(book, nil))})
+	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: s.Server.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(book, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package jetstore
+package natsconn
 
 import (
 	"errors"
@@ -85,19 +85,10 @@ func LastError(nc *nats.Conn) error {
 	return nil
 }
 
-// redacted are the addresses of the servers, without logins.
+// redacted returns the addresses of the servers, without logins.
 func redacted(nc *nats.Conn) string {
-	servers := nc.Opts.Servers
-	if len(servers) == 0 {
-		servers = strings.Split(nc.Opts.Url, ",")
+	if len(nc.Opts.Servers) == 0 {
+		return WithoutLogin(nc.Opts.Url)
 	}
-	list := make([]string, len(servers))
-	for i, server := range servers {
-		scheme, rest, found := strings.Cut(strings.TrimSpace(server), "://")
-		if !found {
-			scheme, rest = "nats", scheme
-		}
-		list[i] = scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
-	}
-	return strings.Join(list, ",")
+	return WithoutLogin(strings.Join(nc.Opts.Servers, ","))
 }

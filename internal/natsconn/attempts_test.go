@@ -1,4 +1,4 @@
-package jetstore_test
+package natsconn_test
 
 import (
 	"log/slog"
@@ -6,9 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
+
 	"github.com/nats-io/nats-server/v2/server"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -24,10 +25,10 @@ func noEmptyErrors(t *testing.T, text string) {
 }
 
 func TestConnect_NobodyListens_LogsCauseOnce(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	s.Server.Stop()
 	log := new(testkit.Log)
-	nc, err := jetstore.Connect(s.Ctx(), jetstore.ConnectOptions{URL: "nats://me:hush@" + s.Opts.Addr, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: "nats://me:hush@" + s.Opts.Addr, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func TestConnect_NobodyListens_LogsCauseOnce(t *testing.T) {
 func TestConnect_WrongLogin_LogsCause(t *testing.T) {
 	srv := natstest.StartServer(t, func(o *server.Options) { o.Username, o.Password = "u", "p" })
 	log := new(testkit.Log)
-	nc, err := jetstore.Connect(t.Context(), jetstore.ConnectOptions{URL: srv.ClientURL(), User: "u", Password: "wrong", Logger: slog.New(slog.NewTextHandler(log, nil))})
+	nc, err := natsconn.Connect(t.Context(), natsconn.Options{URL: srv.ClientURL(), User: "u", Password: "wrong", Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestConnect_ServerLaterRefusesHandshake_LogsCause(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := new(testkit.Log)
-	nc, err := jetstore.Connect(t.Context(), jetstore.ConnectOptions{URL: "nats://" + addr, TLSFirst: true, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	nc, err := natsconn.Connect(t.Context(), natsconn.Options{URL: "nats://" + addr, TLSFirst: true, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

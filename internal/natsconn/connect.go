@@ -1,4 +1,4 @@
-package jetstore
+package natsconn
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 
 // ConnectOptions say where NATS is and who connects. The zero value connects to
 // nats://127.0.0.1:4222 without credentials.
-type ConnectOptions struct {
+type Options struct {
 	// URL is one address or several, joined by commas.
 	URL string
 	// Name shows in the server's list of connections; "tidemark" when empty.
@@ -74,7 +74,7 @@ const (
 // made. Errors are those of the options (a file that cannot be read, say); with Wait also
 // that of the context, with Once that of the attempt. While NATS is not reached, publishing
 // fails instead of filling a buffer. The caller closes the connection.
-func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
+func Connect(ctx context.Context, opts Options) (*nats.Conn, error) {
 	auth, err := opts.auth()
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func Connect(ctx context.Context, opts ConnectOptions) (*nats.Conn, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	options := append(auth, opts.tls()...)
-	options = append(options, resilience(cmp.Or(opts.Name, "tidemark"))...)
+	options = append(options, Resilience(cmp.Or(opts.Name, "tidemark"))...)
 	failed := &attempts{log: log}
 	options = append(options, opts.notices(log, failed)...)
 	if opts.InboxPrefix != "" {
@@ -130,7 +130,7 @@ func awaitConnected(ctx context.Context, nc *nats.Conn) (*nats.Conn, error) {
 	return nc, nil
 }
 
-func (o ConnectOptions) auth() ([]nats.Option, error) {
+func (o Options) auth() ([]nats.Option, error) {
 	var options []nats.Option
 	if o.CredsFile != "" {
 		options = append(options, nats.UserCredentials(o.CredsFile))
@@ -154,7 +154,7 @@ func (o ConnectOptions) auth() ([]nats.Option, error) {
 	return options, nil
 }
 
-func (o ConnectOptions) tls() []nats.Option {
+func (o Options) tls() []nats.Option {
 	var options []nats.Option
 	if o.CAFile != "" {
 		options = append(options, nats.RootCAs(o.CAFile))
@@ -168,9 +168,10 @@ func (o ConnectOptions) tls() []nats.Option {
 	return options
 }
 
-// resilience has no buffer for what is published during an outage: a publish that waits in
+// Resilience returns the options by which Connect keeps a connection, for programs that connect
+// themselves. There is no buffer for what is published during an outage: a publish that waits in
 // one looks sent, and is lost with the process.
-func resilience(name string) []nats.Option {
+func Resilience(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),
 		nats.RetryOnFailedConnect(true),
@@ -196,7 +197,7 @@ func once(ctx context.Context) []nats.Option {
 
 // beginning is the level of the lines about a first connection. One through memory cannot fail, so that
 // its line has no news.
-func (o ConnectOptions) beginning(level slog.Level) slog.Level {
+func (o Options) beginning(level slog.Level) slog.Level {
 	if o.Secondary || o.InProcess != nil {
 		return slog.LevelDebug
 	}
@@ -205,14 +206,14 @@ func (o ConnectOptions) beginning(level slog.Level) slog.Level {
 
 // reached says what a connection has reached. One through memory has no address, though
 // nats.go would name its default.
-func (o ConnectOptions) reached(nc *nats.Conn) string {
+func (o Options) reached(nc *nats.Conn) string {
 	if o.InProcess != nil {
 		return "in this process"
 	}
 	return nc.ConnectedUrlRedacted()
 }
 
-func (o ConnectOptions) notices(log *slog.Logger, failed *attempts) []nats.Option {
+func (o Options) notices(log *slog.Logger, failed *attempts) []nats.Option {
 	return []nats.Option{
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed.report(err) }),
 		nats.ConnectHandler(func(nc *nats.Conn) {
