@@ -11,13 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
 // natsTimeout bounds what a command waits for NATS, to connect and then to answer.
@@ -56,7 +57,7 @@ func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStre
 	if err != nil {
 		return nil, err
 	}
-	js, err := jetstore.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	js, err := jsapi.New(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
 	if err != nil {
 		nc.Close()
 		return nil, err

@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -94,7 +96,7 @@ func Open(opts Options) (*Backend, error) {
 }
 
 func (b *Backend) open(opts Options) (err error) {
-	if b.JetStream, err = jetstore.NewJetStream(opts.Main, opts.Domain, opts.APIPrefix); err != nil {
+	if b.JetStream, err = jsapi.New(opts.Main, opts.Domain, opts.APIPrefix); err != nil {
 		return err
 	}
 	templates := make(map[string][]subject.Template)

@@ -1,9 +1,8 @@
 package jetstore
 
 import (
-	"cmp"
+	"context"
 	"math/rand/v2"
-	"sync"
 	"time"
 )
 
@@ -19,24 +18,15 @@ func backoff(attempt int) time.Duration {
 	return d - rand.N(d/2)
 }
 
-// limiter thins out log lines: one in every, ten seconds when zero, which says how many it stands
-// for.
-type limiter struct {
-	every time.Duration
-
-	mu    sync.Mutex
-	next  time.Time
-	count int
-}
-
-func (l *limiter) allow() (count int, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.count++
-	now := time.Now()
-	if now.Before(l.next) {
-		return 0, false
+// pause waits for d, or until early is closed.
+func pause(ctx context.Context, d time.Duration, early <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+	case <-early:
 	}
-	count, l.count, l.next = l.count, 0, now.Add(cmp.Or(l.every, 10*time.Second))
-	return count, true
+	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
@@ -48,11 +50,11 @@ func (c *counts) create(err error) {
 	switch {
 	case err == nil:
 		c.creates.Add(1)
-	case isAPIError(err, errMaxConsumers):
+	case jsapi.IsError(err, jsapi.CodeMaxConsumers):
 		c.failures[CreateLimit].Add(1)
 	case errors.Is(err, feed.ErrNoStream):
 		c.failures[CreateNoStream].Add(1)
-	case unclear(err):
+	case jsapi.Unclear(err):
 		c.failures[CreateNoAnswer].Add(1)
 	default:
 		c.failures[CreateRefused].Add(1)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -28,7 +30,7 @@ func (c *creates) close() { c.group.close() }
 
 // created is what matters of a CONSUMER.CREATE response.
 type created struct {
-	failure
+	jsapi.Failure
 	NumPending uint64     `json:"num_pending"`
 	Config     pullLimits `json:"config"`
 }
@@ -77,7 +79,7 @@ const sameName = 2
 
 // order says how a consumer is created.
 type order struct {
-	api      api
+	api      jsapi.Client
 	attempts int
 	release  func() // gives back the place in the queue, once the server has answered
 }
@@ -96,7 +98,7 @@ func (c *creates) run(ctx context.Context, cfg jetstream.ConsumerConfig, how ord
 	started := c.group.start(func() {
 		resp, err := c.attempt(ctx, cfg, how)
 		how.release()
-		unwanted := unclear(err)
+		unwanted := jsapi.Unclear(err)
 		select {
 		case result <- outcome{resp, err}:
 		case <-ctx.Done():
@@ -122,7 +124,7 @@ func (c *creates) run(ctx context.Context, cfg jetstream.ConsumerConfig, how ord
 func (c *creates) attempt(ctx context.Context, cfg jetstream.ConsumerConfig, how order) (resp created, err error) {
 	for range how.attempts {
 		resp, err = c.create(cfg, how.api)
-		if !errors.Is(err, errNoAnswer) || ctx.Err() != nil {
+		if !errors.Is(err, jsapi.ErrNoAnswer) || ctx.Err() != nil {
 			break
 		}
 		c.log.logRetry(err)
@@ -130,7 +132,7 @@ func (c *creates) attempt(ctx context.Context, cfg jetstream.ConsumerConfig, how
 	return resp, err
 }
 
-func (c *creates) create(cfg jetstream.ConsumerConfig, api api) (created, error) {
+func (c *creates) create(cfg jetstream.ConsumerConfig, api jsapi.Client) (created, error) {
 	op := fmt.Sprintf("CONSUMER.CREATE.%s.%s", c.log.opts.Stream, cfg.Name)
 	if cfg.FilterSubject != "" {
 		op += "." + cfg.FilterSubject // so that permissions can be given by filter
@@ -141,7 +143,7 @@ func (c *creates) create(cfg jetstream.ConsumerConfig, api api) (created, error)
 		Action string                   `json:"action"`
 	}{c.log.opts.Stream, cfg, "create"}
 	var resp created
-	err := api.request(c.log.ctx, op, req, &resp)
+	err := api.Request(c.log.ctx, op, req, &resp)
 	c.log.counts.create(err)
 	return resp, err
 }

@@ -3,6 +3,8 @@ package jetstore
 import (
 	"fmt"
 	"sync"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // maxDeletes bounds the deletes in flight, as the server drops its whole queue of API
@@ -67,9 +69,9 @@ func (d *deletes) delete(name string) {
 		if !d.awaitLink() {
 			return
 		}
-		changed := d.log.link.Changed()
-		err := d.log.request(d.log.ctx, op, nil, &failure{})
-		if err == nil || permanent(err) {
+		changed := d.log.api.Watcher.Changed()
+		err := d.log.api.Request(d.log.ctx, op, nil, &jsapi.Failure{})
+		if err == nil || endsRetries(err) {
 			return
 		}
 		if pause(d.log.ctx, backoff(attempt+2), changed) != nil {
@@ -81,11 +83,11 @@ func (d *deletes) delete(name string) {
 // awaitLink waits for the connection, and reports false when the log closes without one.
 func (d *deletes) awaitLink() bool {
 	for {
-		changed := d.log.link.Changed()
+		changed := d.log.api.Watcher.Changed()
 		switch {
-		case d.log.nc.IsConnected():
+		case d.log.api.Conn.IsConnected():
 			return true
-		case d.log.link.Err() != nil:
+		case d.log.api.Watcher.Err() != nil:
 			return false
 		}
 		if pause(d.log.ctx, maxBackoff, changed) != nil {

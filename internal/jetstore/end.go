@@ -35,7 +35,7 @@ func (f *follower) deletedEnd(ctx context.Context) (last uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	state := before.state()
+	state := stateOf(before)
 	if f.foreign(state) || state.FirstSeq > f.next || state.LastSeq < f.next {
 		return 0, nil
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // epochs remembers the epochs of the streams that messages were stored in.
 type epochs struct {
-	api api
+	api jsapi.Client
 	ttl time.Duration
 
 	mu      sync.Mutex
@@ -21,7 +23,7 @@ type streamEpoch struct {
 	until time.Time
 }
 
-func newEpochs(a api, ttl time.Duration) *epochs {
+func newEpochs(a jsapi.Client, ttl time.Duration) *epochs {
 	return &epochs{api: a, ttl: ttl, streams: make(map[string]*streamEpoch)}
 }
 
@@ -65,17 +67,17 @@ func (e *epochs) get(ctx context.Context, stream string) string {
 	if epoch, ok := e.cached(stream); ok {
 		return epoch
 	}
-	var info streamInfo
-	if err := e.api.request(ctx, "STREAM.INFO."+stream, nil, &info); err != nil {
+	var info jsapi.StreamInfo
+	if err := e.api.Request(ctx, "STREAM.INFO."+stream, nil, &info); err != nil {
 		return ""
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.entryLocked(stream)
-	if info.Config.Mirror != nil && !info.sharesEpoch() {
+	if info.Config.Mirror != nil && !sharesEpoch(info.Config.Metadata) {
 		return "" // its origin has stored the message, under an epoch that is not known here
 	}
-	s.epoch, s.until = info.state().Epoch, time.Now().Add(e.ttl)
+	s.epoch, s.until = epochOf(info.Created, info.Config.Metadata), time.Now().Add(e.ttl)
 	return s.epoch
 }
 

@@ -32,7 +32,7 @@ func (f *follower) ferry(ctx context.Context, yield func(feed.Event, error) bool
 	if err != nil {
 		return false, true, nil //nolint:nilerr // a leader that does not answer is tried again
 	}
-	if err := f.judge(ctx, info.state()); err != nil {
+	if err := f.judge(ctx, stateOf(info)); err != nil {
 		return false, true, onlyLoss(err)
 	}
 	if !f.passDeletedEnd(ctx, yield) {
@@ -89,7 +89,7 @@ func (f *follower) ferryBatch(ctx context.Context) (events []feed.Event, err err
 	if err != nil {
 		return nil, err
 	}
-	if state := info.state(); f.foreign(state) {
+	if state := stateOf(info); f.foreign(state) {
 		return nil, f.loss(feed.NewEpoch, state)
 	}
 	return events, nil

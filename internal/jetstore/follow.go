@@ -7,6 +7,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
@@ -15,7 +17,7 @@ import (
 // an error. A stream that does not exist is waited for; Contact hears of it.
 func (l *Store) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
-		p, err := l.newPuller("tail", carrier{l.nc, l.link}, l.opts.FollowBatch, l.consumerConfig(nil))
+		p, err := l.newPuller("tail", carrier{l.api.Conn, l.api.Watcher}, l.opts.FollowBatch, l.consumerConfig(nil))
 		if err != nil {
 			yield(feed.Event{}, err)
 			return
@@ -71,7 +73,7 @@ func (f *follower) run(ctx context.Context, yield func(feed.Event, error) bool) 
 // connect makes a consumer at the next sequence, and retries all but what ends Follow.
 func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bool) (more bool, err error) {
 	for ferried := false; ; {
-		changed := f.log.link.Changed()
+		changed := f.log.api.Watcher.Changed()
 		if f.failures > 1 && !ferried { // a first failure is healed at once
 			if err := pause(ctx, backoff(f.failures-2), changed); err != nil {
 				return true, err
@@ -83,7 +85,7 @@ func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bo
 			return true, nil
 		}
 		_, lost := errors.AsType[*feed.LossError](err)
-		if lost || ctx.Err() != nil || f.log.link.Err() != nil {
+		if lost || ctx.Err() != nil || f.log.api.Watcher.Err() != nil {
 			return true, err
 		}
 		cause := err
@@ -117,7 +119,7 @@ func (f *follower) try(ctx context.Context) error {
 		}
 	}
 	if err := f.open(ctx); err != nil {
-		if permanent(err) && !errors.Is(err, feed.ErrNoStream) {
+		if endsRetries(err) && !errors.Is(err, feed.ErrNoStream) {
 			return f.log.refused(ctx, err)
 		}
 		return err
@@ -126,7 +128,7 @@ func (f *follower) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	state := info.state()
+	state := stateOf(info)
 	if err := f.judge(ctx, state); err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ const firstPatience = 300 * time.Millisecond
 
 func (f *follower) patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	patience := min(firstPatience<<min(f.failures/3, 10), f.log.opts.RequestTimeout)
-	return context.WithTimeoutCause(ctx, patience, errNoAnswer)
+	return context.WithTimeoutCause(ctx, patience, jsapi.ErrNoAnswer)
 }
 
 func (f *follower) open(ctx context.Context) error {
@@ -156,7 +158,7 @@ func (f *follower) open(ctx context.Context) error {
 	return err
 }
 
-func (f *follower) info(ctx context.Context) (*streamInfo, error) {
+func (f *follower) info(ctx context.Context) (*jsapi.StreamInfo, error) {
 	ctx, cancel := f.patient(ctx)
 	defer cancel()
 	return f.log.info(ctx)

@@ -3,6 +3,8 @@ package jetstore
 import (
 	"context"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // msgQuery asks for one stored message: the first at or after Seq or StartTime that matches
@@ -34,11 +36,11 @@ func (l *Store) get(ctx context.Context, query msgQuery) (msg storedMsg, found b
 
 func (l *Store) getOnce(ctx context.Context, query msgQuery) (msg storedMsg, found bool, err error) {
 	var resp struct {
-		failure
+		jsapi.Failure
 		Message storedMsg `json:"message"`
 	}
-	err = l.request(ctx, "STREAM.MSG.GET."+l.opts.Stream, query, &resp)
-	if isAPIError(err, errNoMessage) {
+	err = l.api.Request(ctx, "STREAM.MSG.GET."+l.opts.Stream, query, &resp)
+	if jsapi.IsError(err, jsapi.CodeNoMessage) {
 		return storedMsg{}, false, nil
 	}
 	return resp.Message, err == nil, err

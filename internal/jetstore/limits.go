@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -98,7 +100,7 @@ type consumerLimits struct {
 	inactive atomic.Int64 // ns; zero is no limit
 }
 
-func (c *consumerLimits) set(info *streamInfo) {
+func (c *consumerLimits) set(info *jsapi.StreamInfo) {
 	c.inactive.Store(int64(info.Config.ConsumerLimits.InactiveThreshold))
 }
 
@@ -115,7 +117,7 @@ func (l *Store) within(create createFunc) createFunc {
 	return func(ctx context.Context, cfg jetstream.ConsumerConfig) (created, error) {
 		cfg = l.limits.clamp(cfg)
 		made, err := create(ctx, cfg)
-		if !isAPIError(err, errInactiveThreshold) {
+		if !jsapi.IsError(err, errInactiveThreshold) {
 			return made, err
 		}
 		if _, infoErr := l.info(ctx); infoErr != nil {

@@ -2,11 +2,10 @@ package jetstore
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 
 	"github.com/nats-io/nats.go"
 
@@ -67,14 +66,14 @@ type Options struct {
 }
 
 func (o Options) resolve() (Options, error) {
-	if err := checkName("stream", o.Stream); err != nil {
+	if err := jsapi.CheckName("stream", o.Stream); err != nil {
 		return o, err
 	}
 	o.NamePrefix = cmp.Or(o.NamePrefix, "tidemark")
-	if err := checkName("consumer name prefix", o.NamePrefix); err != nil {
+	if err := jsapi.CheckName("consumer name prefix", o.NamePrefix); err != nil {
 		return o, err
 	}
-	prefix, err := apiPrefix(o.Domain, o.APIPrefix)
+	prefix, err := jsapi.Prefix(o.Domain, o.APIPrefix)
 	if err != nil {
 		return o, err
 	}
@@ -100,40 +99,4 @@ func (o Options) withDefaults() Options {
 	o.RequestTimeout = cmp.Or(max(o.RequestTimeout, 0), 4*time.Second)
 	o.MaxDeleted = cmp.Or(max(o.MaxDeleted, 0), 20_000)
 	return o
-}
-
-// checkName refuses what would change the meaning of an API subject.
-func checkName(what, name string) error {
-	if name == "" || strings.ContainsAny(name, " \t\r\n.*>/\\") {
-		return fmt.Errorf("the %s %q must be set, without spaces, '.', '*', '>' and slashes", what, name)
-	}
-	return nil
-}
-
-// CheckAPI reports a JetStream domain or API prefix that cannot be one, or that both are set.
-func CheckAPI(domain, prefix string) error {
-	_, err := apiPrefix(domain, prefix)
-	return err
-}
-
-// APISubject returns the beginning of the subjects of a JetStream API, with the dot.
-func APISubject(domain, prefix string) (string, error) { return apiPrefix(domain, prefix) }
-
-// apiPrefix returns the beginning of API subjects, with the dot.
-func apiPrefix(domain, prefix string) (string, error) {
-	switch {
-	case domain != "" && prefix != "":
-		return "", errors.New("set the JetStream domain or the API prefix, not both")
-	case domain != "":
-		return "$JS." + domain + ".API.", checkName("JetStream domain", domain)
-	case prefix != "":
-		prefix = strings.TrimSuffix(prefix, ".")
-		for token := range strings.SplitSeq(prefix, ".") {
-			if err := checkName("token of the JetStream API prefix", token); err != nil {
-				return "", err
-			}
-		}
-		return prefix + ".", nil
-	}
-	return "$JS.API.", nil
 }

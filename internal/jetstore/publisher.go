@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats.go"
@@ -48,7 +50,7 @@ type PublisherOptions struct {
 
 // Publisher stores messages in whichever stream takes their subject.
 type Publisher struct {
-	api    api
+	api    jsapi.Client
 	js     jetstream.JetStream
 	opts   PublisherOptions
 	epochs *epochs
@@ -67,17 +69,17 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	if nc == nil {
 		return nil, errors.New("jetstore: no connection")
 	}
-	prefix, err := apiPrefix(opts.Domain, opts.APIPrefix)
+	prefix, err := jsapi.Prefix(opts.Domain, opts.APIPrefix)
 	if err != nil {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	js, err := NewJetStream(nc, opts.Domain, opts.APIPrefix,
+	js, err := jsapi.New(nc, opts.Domain, opts.APIPrefix,
 		jetstream.WithPublishAsyncMaxPending(opts.MaxPending), jetstream.WithPublishAsyncTimeout(opts.AckTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("jetstore: %w", err)
 	}
-	a := api{nc: nc, prefix: prefix, timeout: opts.AckTimeout, link: natsconn.Watch(nc)}
+	a := jsapi.Client{Conn: nc, Prefix: prefix, Timeout: opts.AckTimeout, Watcher: natsconn.Watch(nc)}
 	return &Publisher{api: a, js: js, opts: opts, epochs: newEpochs(a, opts.EpochTTL), closed: make(chan struct{})}, nil
 }
 
@@ -94,28 +96,13 @@ func (o PublisherOptions) withDefaults() PublisherOptions {
 	return o
 }
 
-// NewJetStream returns the JetStream of a domain, or of an API prefix; with neither, that of the
-// account. Domain and apiPrefix are as in Options. It does not block.
-func NewJetStream(nc *nats.Conn, domain, apiPrefix string, options ...jetstream.JetStreamOpt) (jetstream.JetStream, error) {
-	if err := CheckAPI(domain, apiPrefix); err != nil {
-		return nil, err
-	}
-	switch {
-	case domain != "":
-		return jetstream.NewWithDomain(nc, domain, options...)
-	case apiPrefix != "":
-		return jetstream.NewWithAPIPrefix(nc, strings.TrimSuffix(apiPrefix, "."), options...)
-	}
-	return jetstream.New(nc, options...)
-}
-
 // Close makes publishes under way and later ones fail. The subscription for acknowledgements ends
 // with the connection: nats.go 1.55 leaves a goroutine behind if its CleanupPublisher is called
 // soon after the first publish.
 func (p *Publisher) Close() {
 	p.closing.Do(func() {
 		close(p.closed)
-		p.api.link.Close(errPublisherClosed)
+		p.api.Watcher.Close(errPublisherClosed)
 	})
 }
 
@@ -170,8 +157,8 @@ func (p *Publisher) send(ctx context.Context, msg routed) (jetstream.PubAckFutur
 		return nil, notSent(msg.Subject, errPublisherClosed)
 	default:
 	}
-	if !p.api.nc.IsConnected() {
-		return nil, notSent(msg.Subject, fmt.Errorf("NATS is %s", strings.ToLower(p.api.nc.Status().String())))
+	if !p.api.Conn.IsConnected() {
+		return nil, notSent(msg.Subject, fmt.Errorf("NATS is %s", strings.ToLower(p.api.Conn.Status().String())))
 	}
 	future, err := p.js.PublishMsgAsync(natsMsg(msg),
 		jetstream.WithRetryAttempts(0), jetstream.WithStallWait(p.opts.AckTimeout))
@@ -256,13 +243,13 @@ func (p *Publisher) explain(ctx context.Context, subject string, err error) erro
 // just now. NATS reached no stream, so that the message is not stored in either case.
 func (p *Publisher) noResponders(ctx context.Context, subject string) error {
 	var resp struct {
-		failure
+		jsapi.Failure
 		Streams []string `json:"streams"`
 	}
 	req := struct {
 		Subject string `json:"subject"`
 	}{subject}
-	err := p.api.request(ctx, "STREAM.NAMES", req, &resp)
+	err := p.api.Request(ctx, "STREAM.NAMES", req, &resp)
 	switch {
 	case err != nil:
 		return unreached(subject, err)
@@ -292,8 +279,8 @@ func (p *Publisher) expected(ctx context.Context, subj string) error {
 	if stream == "" {
 		return nil
 	}
-	var info streamInfo
-	err := p.api.request(ctx, "STREAM.INFO."+stream, nil, &info)
+	var info jsapi.StreamInfo
+	err := p.api.Request(ctx, "STREAM.INFO."+stream, nil, &info)
 	switch {
 	case errors.Is(err, feed.ErrNoStream):
 		return fmt.Errorf("stream %s is missing, and will be created", stream)
@@ -308,8 +295,8 @@ func (p *Publisher) expected(ctx context.Context, subj string) error {
 // mirror returns the first of Options.Streams that is a mirror, and its origin.
 func (p *Publisher) mirror(ctx context.Context) (name, origin string) {
 	for _, name := range p.opts.Streams {
-		var info streamInfo
-		err := p.api.request(ctx, "STREAM.INFO."+name, nil, &info)
+		var info jsapi.StreamInfo
+		err := p.api.Request(ctx, "STREAM.INFO."+name, nil, &info)
 		if err == nil && info.Config.Mirror != nil {
 			return name, info.Config.Mirror.Name
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats.go"
@@ -149,7 +151,7 @@ func (p *puller) ask(ctx context.Context, batch, bytes int) error {
 	p.left, p.asked = batch, batch
 	body := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
 		batch, bytes, expires, min(p.log.opts.Heartbeat, expires/2))
-	subject := p.log.prefix + "CONSUMER.MSG.NEXT." + p.log.opts.Stream + "." + p.consumer
+	subject := p.log.api.Prefix + "CONSUMER.MSG.NEXT." + p.log.opts.Stream + "." + p.consumer
 	return p.conn.nc.PublishRequest(subject, p.reply, body)
 }
 
@@ -293,13 +295,13 @@ func (p *puller) probeReply() string { return p.inbox + ".leader-" + strconv.Ito
 // probe asks the stream's leader for its state. The answer is one more thing that comes, of the
 // kind leader; none comes where the leader does not answer.
 func (p *puller) probe() error {
-	return p.conn.nc.PublishRequest(p.log.prefix+"STREAM.INFO."+p.log.opts.Stream, p.probeReply(), nil)
+	return p.conn.nc.PublishRequest(p.log.api.Prefix+"STREAM.INFO."+p.log.opts.Stream, p.probeReply(), nil)
 }
 
 func (p *puller) probed(msg *nats.Msg) delivery {
-	var info streamInfo
-	if decode(msg.Data, &info) != nil {
+	var info jsapi.StreamInfo
+	if jsapi.Decode(msg.Data, &info) != nil {
 		return delivery{}
 	}
-	return delivery{kind: leader, state: info.state()}
+	return delivery{kind: leader, state: stateOf(&info)}
 }

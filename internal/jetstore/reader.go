@@ -215,7 +215,7 @@ func (r *reader) connect(ctx context.Context) error {
 		r.nothing = made.NumPending == 0
 		return nil
 	})
-	if err != nil && permanent(err) && !errors.Is(err, feed.ErrNoStream) {
+	if err != nil && endsRetries(err) && !errors.Is(err, feed.ErrNoStream) {
 		err = r.log.refused(ctx, err)
 	}
 	return err

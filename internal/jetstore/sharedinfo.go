@@ -3,6 +3,8 @@ package jetstore
 import (
 	"context"
 	"sync"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // infoCalls merges requests for the state of the stream: each replay needs one for each batch, and many
@@ -23,12 +25,12 @@ const maxInfoCalls = 4
 // infoCall is one request, and its outcome once done is closed. Callers only read it.
 type infoCall struct {
 	done chan struct{}
-	info *streamInfo
+	info *jsapi.StreamInfo
 	err  error
 }
 
 // info returns the answer to a request that is sent after the call of info.
-func (c *infoCalls) info(ctx context.Context) (*streamInfo, error) {
+func (c *infoCalls) info(ctx context.Context) (*jsapi.StreamInfo, error) {
 	call, err := c.join()
 	if err != nil {
 		return nil, err

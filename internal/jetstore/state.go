@@ -2,65 +2,22 @@ package jetstore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/tidemark/tidemark/internal/jsapi"
 
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// epochKey is the stream metadata that names the epoch, for mirrors that share one with
-// their origin.
-const epochKey = "tidemark.epoch"
-
-// streamInfo is what matters of a STREAM.INFO response.
-type streamInfo struct {
-	failure
-	Created time.Time `json:"created"`
-	Time    time.Time `json:"ts"` // by the server that answers
-	Config  struct {
-		Subjects   []string                  `json:"subjects"`
-		Retention  jetstream.RetentionPolicy `json:"retention"`
-		Replicas   int                       `json:"num_replicas"`
-		Metadata   map[string]string         `json:"metadata"`
-		PerSubject int                       `json:"max_msgs_per_subject"` // -1 is no limit
-		MaxAge     time.Duration             `json:"max_age"`
-		TTL        bool                      `json:"allow_msg_ttl"`
-		Schedules  bool                      `json:"allow_msg_schedules"`
-		Mirror     *struct {
-			Name string `json:"name"`
-		} `json:"mirror"`
-		ConsumerLimits jetstream.StreamConsumerLimits `json:"consumer_limits"`
-	} `json:"config"`
-	Mirror *struct {
-		Lag    uint64              `json:"lag"`
-		Active time.Duration       `json:"active"`
-		Error  *jetstream.APIError `json:"error"`
-	} `json:"mirror"`
-	State struct {
-		Msgs       uint64   `json:"messages"`
-		FirstSeq   uint64   `json:"first_seq"`
-		LastSeq    uint64   `json:"last_seq"`
-		NumDeleted uint64   `json:"num_deleted"`
-		Deleted    []uint64 `json:"deleted"`
-		Consumers  int      `json:"consumer_count"`
-		Subjects   int      `json:"num_subjects"`
-	} `json:"state"`
-}
-
-func (i *streamInfo) state() feed.State {
+func stateOf(i *jsapi.StreamInfo) feed.State {
 	s := feed.State{
-		Epoch:    epoch(i.Created, i.Config.Metadata),
+		Epoch:    epochOf(i.Created, i.Config.Metadata),
 		FirstSeq: i.State.FirstSeq,
 		LastSeq:  i.State.LastSeq,
 		Deleted:  i.State.NumDeleted,
 		Readers:  i.State.Consumers,
-		Copy:     i.copy(),
+		Copy:     copyOf(i),
 		Time:     i.Time,
 
 		MaxPerSubject: max(i.Config.PerSubject, 0),
@@ -82,9 +39,9 @@ func (i *streamInfo) state() feed.State {
 // it. An origin that has nothing to send says so each second.
 const mirrorContact = 3 * time.Second
 
-// copy says how a mirror stands to its origin. Its lag is what the last message told, so that
+// copyOf says how a mirror stands to its origin. Its lag is what the last message told, so that
 // it says something only while the origin is heard.
-func (i *streamInfo) copy() feed.Copy {
+func copyOf(i *jsapi.StreamInfo) feed.Copy {
 	switch m := i.Mirror; {
 	case i.Config.Mirror == nil:
 		return feed.Original
@@ -94,26 +51,10 @@ func (i *streamInfo) copy() feed.Copy {
 	return feed.CopyLevel
 }
 
-// sharesEpoch reports that the stream's positions mean the same in streams that have the
-// same tidemark.epoch.
-func (i *streamInfo) sharesEpoch() bool { return feed.ValidEpoch(i.Config.Metadata[epochKey]) }
-
-// epoch names the incarnation of a stream. Created survives restarts and changes of the
-// configuration; a recreated or restored stream has another.
-func epoch(created time.Time, metadata map[string]string) string {
-	if e := metadata[epochKey]; feed.ValidEpoch(e) {
-		return e
-	}
-	const digits, space = 6, 36 * 36 * 36 * 36 * 36 * 36
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(created.UnixNano())))
-	hash := strconv.FormatUint(binary.BigEndian.Uint64(sum[:])%space, 36)
-	return strings.Repeat("0", digits-len(hash)) + hash
-}
-
 // info asks the stream's leader once.
-func (l *Store) info(ctx context.Context) (*streamInfo, error) {
-	var resp streamInfo
-	err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
+func (l *Store) info(ctx context.Context) (*jsapi.StreamInfo, error) {
+	var resp jsapi.StreamInfo
+	err := l.api.Request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
 	if err == nil {
 		l.limits.set(&resp)
 	}
@@ -122,7 +63,7 @@ func (l *Store) info(ctx context.Context) (*streamInfo, error) {
 
 // State implements feed.Store. It wraps feed.ErrNoStream when there is no such stream.
 func (l *Store) State(ctx context.Context) (feed.State, error) {
-	var info *streamInfo
+	var info *jsapi.StreamInfo
 	err := l.retry(ctx, func() (err error) {
 		info, err = l.infos.info(ctx)
 		return err
@@ -130,7 +71,7 @@ func (l *Store) State(ctx context.Context) (feed.State, error) {
 	if err != nil {
 		return feed.State{}, err
 	}
-	return info.state(), nil
+	return stateOf(info), nil
 }
 
 // SeqAt implements feed.Store. The leader is asked, not a replica. The end of the stream is
@@ -171,14 +112,14 @@ func (l *Store) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 }
 
 func (l *Store) holes(ctx context.Context, from, to uint64) (bool, error) {
-	var resp streamInfo
+	var resp jsapi.StreamInfo
 	req := struct {
 		DeletedDetails bool `json:"deleted_details"`
 	}{true}
-	if err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, req, &resp); err != nil {
+	if err := l.api.Request(ctx, "STREAM.INFO."+l.opts.Stream, req, &resp); err != nil {
 		return false, err
 	}
-	if resp.state().FirstSeq > from {
+	if stateOf(&resp).FirstSeq > from {
 		return true, nil
 	}
 	return slices.ContainsFunc(resp.State.Deleted, func(seq uint64) bool {
@@ -187,8 +128,8 @@ func (l *Store) holes(ctx context.Context, from, to uint64) (bool, error) {
 }
 
 // checkMirror tells the operator of a mirror whose positions are good for nothing elsewhere.
-func (l *Store) checkMirror(info *streamInfo) {
-	if info.Config.Mirror == nil || info.sharesEpoch() {
+func (l *Store) checkMirror(info *jsapi.StreamInfo) {
+	if info.Config.Mirror == nil || sharesEpoch(info.Config.Metadata) {
 		return
 	}
 	l.opts.Logger.Warn("the stream is a mirror without an epoch: who comes from its origin, or goes there, meets a gap; "+

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats.go"
@@ -20,7 +22,7 @@ const closeTimeout = 5 * time.Second
 
 // Log is one stream of JetStream as a feed.Store.
 type Store struct {
-	api
+	api     jsapi.Client
 	replays carrier // of what replays read
 	opts    Options
 
@@ -53,11 +55,11 @@ func Open(nc *nats.Conn, opts Options) (*Store, error) {
 		return nil, err
 	}
 	l := &Store{
-		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: natsconn.Watch(nc)},
+		api:  jsapi.Client{Conn: nc, Prefix: opts.APIPrefix, Timeout: opts.RequestTimeout, Watcher: natsconn.Watch(nc)},
 		opts: opts,
 	}
 	l.badTypes.every = time.Minute
-	l.replays = carrier{nc, l.link}
+	l.replays = carrier{nc, l.api.Watcher}
 	if opts.Replays != nil {
 		l.replays = carrier{opts.Replays, natsconn.Watch(opts.Replays)}
 	}
@@ -73,7 +75,7 @@ func Open(nc *nats.Conn, opts Options) (*Store, error) {
 func (l *Store) Close() {
 	giveUp := time.AfterFunc(closeTimeout, func() { l.stop(ErrClosed) })
 	defer giveUp.Stop()
-	l.link.Close(ErrClosed)
+	l.api.Watcher.Close(ErrClosed)
 	l.replays.link.Close(ErrClosed)
 	l.infos.group.close()
 	l.creates.close()

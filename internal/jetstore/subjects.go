@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
+
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
@@ -71,13 +73,13 @@ func (l *Store) countOnce(ctx context.Context, filter string, all int) (int, err
 		return 0, err
 	}
 	var resp struct {
-		streamInfo
+		jsapi.StreamInfo
 		Total int `json:"total"`
 	}
 	done := make(chan error, 1)
 	started := l.creates.group.start(func() {
 		defer release()
-		done <- l.scan(all).request(l.ctx, "STREAM.INFO."+l.opts.Stream, subjectsQuery{filter, math.MaxInt32}, &resp)
+		done <- l.scan(all).Request(l.ctx, "STREAM.INFO."+l.opts.Stream, subjectsQuery{filter, math.MaxInt32}, &resp)
 	})
 	if !started {
 		release()
@@ -99,8 +101,8 @@ type subjectsQuery struct {
 }
 
 // scan is the API for a request that goes through a number of subjects.
-func (l *Store) scan(subjects int) api {
+func (l *Store) scan(subjects int) jsapi.Client {
 	a := l.api
-	a.timeout += time.Duration(subjects) * scanMargin
+	a.Timeout += time.Duration(subjects) * scanMargin
 	return a
 }
