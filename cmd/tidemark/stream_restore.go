@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats.go"
@@ -14,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/streambackup"
@@ -84,7 +85,7 @@ func printDifferences(stderr io.Writer, found streambackup.Found, defs []streams
 		if def.Name != found.Config.Name {
 			continue
 		}
-		for _, diff := range jetstore.Compare(def.Config, found.Config) {
+		for _, diff := range streamdef.Compare(def.Config, found.Config) {
 			fmt.Fprintln(stderr, printable(fmt.Sprintf("tidemark: %s: the backup differs from the definition, and is restored as it is: %s", def.Name, diff)))
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats.go"
@@ -36,7 +38,7 @@ func ExampleSubscribe() {
 	defer stopNATS()
 	js, err := jetstream.New(nc)
 	check(err)
-	_, err = jetstore.Provision(ctx, js, jetstream.StreamConfig{
+	_, err = streamdef.Provision(ctx, js, jetstream.StreamConfig{
 		Name: "NEWS", Subjects: []string{"news.>"},
 		Metadata: map[string]string{"tidemark.epoch": "demo"}, // else it is drawn from the time
 	}, false)

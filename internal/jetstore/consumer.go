@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -32,7 +34,7 @@ func (l *Store) refused(ctx context.Context, cause error) error {
 	if err != nil {
 		return cause
 	}
-	if err := checkRetention(l.opts.Stream, info.Config.Retention); err != nil {
+	if err := streamdef.CheckRetention(l.opts.Stream, info.Config.Retention); err != nil {
 		return fmt.Errorf("%w: %w", err, cause)
 	}
 	return cause

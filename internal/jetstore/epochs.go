@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
@@ -74,10 +76,10 @@ func (e *epochs) get(ctx context.Context, stream string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.entryLocked(stream)
-	if info.Config.Mirror != nil && !sharesEpoch(info.Config.Metadata) {
+	if info.Config.Mirror != nil && !streamdef.SharesEpoch(info.Config.Metadata) {
 		return "" // its origin has stored the message, under an epoch that is not known here
 	}
-	s.epoch, s.until = epochOf(info.Created, info.Config.Metadata), time.Now().Add(e.ttl)
+	s.epoch, s.until = streamdef.Epoch(info.Created, info.Config.Metadata), time.Now().Add(e.ttl)
 	return s.epoch
 }
 

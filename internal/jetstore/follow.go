@@ -7,6 +7,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/tidemark/tidemark/internal/jsapi"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -91,7 +93,7 @@ func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bo
 		cause := err
 		f.failures++
 		f.log.logRetry(cause)
-		if errors.Is(cause, errUnsuitable) {
+		if errors.Is(cause, streamdef.ErrUnsuitable) {
 			f.contact(cause)
 			continue
 		}

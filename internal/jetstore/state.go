@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/tidemark/tidemark/internal/jsapi"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -12,7 +14,7 @@ import (
 
 func stateOf(i *jsapi.StreamInfo) feed.State {
 	s := feed.State{
-		Epoch:    epochOf(i.Created, i.Config.Metadata),
+		Epoch:    streamdef.Epoch(i.Created, i.Config.Metadata),
 		FirstSeq: i.State.FirstSeq,
 		LastSeq:  i.State.LastSeq,
 		Deleted:  i.State.NumDeleted,
@@ -129,7 +131,7 @@ func (l *Store) holes(ctx context.Context, from, to uint64) (bool, error) {
 
 // checkMirror tells the operator of a mirror whose positions are good for nothing elsewhere.
 func (l *Store) checkMirror(info *jsapi.StreamInfo) {
-	if info.Config.Mirror == nil || sharesEpoch(info.Config.Metadata) {
+	if info.Config.Mirror == nil || streamdef.SharesEpoch(info.Config.Metadata) {
 		return
 	}
 	l.opts.Logger.Warn("the stream is a mirror without an epoch: who comes from its origin, or goes there, meets a gap; "+

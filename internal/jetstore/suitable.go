@@ -3,6 +3,8 @@ package jetstore
 import (
 	"context"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
@@ -13,11 +15,11 @@ func (f *follower) checkSuitable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return checkRetention(f.log.opts.Stream, info.Config.Retention)
+	return streamdef.CheckRetention(f.log.opts.Stream, info.Config.Retention)
 }
 
 func (l *Store) checkSchedules(info *jsapi.StreamInfo) {
 	if info.Config.Schedules {
-		l.opts.Logger.Warn(ScheduleAdvice, "field", "allow_msg_schedules")
+		l.opts.Logger.Warn(streamdef.ScheduleAdvice, "field", "allow_msg_schedules")
 	}
 }

@@ -6,14 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/internal/natsconn"
-
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
-	"github.com/tidemark/tidemark/internal/natstest"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
@@ -67,24 +63,5 @@ func TestFollow_StreamWithSchedules_IsExplained(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "stream=NOTIFICATIONS") || strings.Count(text, "field=allow_msg_schedules") != 1 {
 		t.Errorf("log: %s", text)
-	}
-}
-
-func TestProvision_StorageLimitTooSmall_NamesKey(t *testing.T) {
-	srv := natstest.StartServer(t, func(o *server.Options) { o.JetStream, o.JetStreamMaxStore = true, 64<<20 })
-	js, err := jetstream.New(natstest.Connect(t, natsconn.Options{URL: srv.ClientURL()}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := jetstream.StreamConfig{Name: "BIG", Subjects: []string{"big"}, Storage: jetstream.FileStorage, MaxBytes: 1 << 30}
-	_, err = jetstore.Provision(t.Context(), js, want, false)
-	for _, text := range []string{"stream BIG", "1073741824", "streams.max_bytes"} {
-		if err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("%v, want %q", err, text)
-		}
-	}
-	want.MaxBytes = 32 << 20
-	if out, err := jetstore.Provision(t.Context(), js, want, false); err != nil || out.Action != jetstore.Created {
-		t.Errorf("a smaller stream: %+v, %v", out, err)
 	}
 }

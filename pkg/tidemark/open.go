@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats.go"
@@ -15,7 +17,6 @@ import (
 	"github.com/tidemark/tidemark/internal/backend"
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/testopen"
 )
@@ -88,7 +89,7 @@ func (c config) lookUp(ctx context.Context, js jetstream.JetStream) error {
 		return fmt.Errorf("look up stream %s: %w; set Options.WaitForStream to start without NATS", c.Stream, err)
 	}
 	info := stream.CachedInfo()
-	if err := jetstore.CheckStream(info.Config); err != nil {
+	if err := streamdef.Check(info.Config); err != nil {
 		return fmt.Errorf("Options.Stream: %w", err)
 	}
 	return c.checkSubjects(info.Config)

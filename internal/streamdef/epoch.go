@@ -1,4 +1,4 @@
-package jetstore
+package streamdef
 
 import (
 	"crypto/sha256"
@@ -14,13 +14,13 @@ import (
 // their origin.
 const epochKey = "tidemark.epoch"
 
-// sharesEpoch reports that the stream's positions mean the same in streams that have the
-// same tidemark.epoch.
-func sharesEpoch(metadata map[string]string) bool { return feed.ValidEpoch(metadata[epochKey]) }
+// SharesEpoch reports that a stream has tidemark.epoch: its positions have the same meaning in all
+// streams with the same value.
+func SharesEpoch(metadata map[string]string) bool { return feed.ValidEpoch(metadata[epochKey]) }
 
-// epoch names the incarnation of a stream. Created survives restarts and changes of the
+// Epoch names the incarnation of a stream. Its time of creation survives restarts and changes of the
 // configuration; a recreated or restored stream has another.
-func epochOf(created time.Time, metadata map[string]string) string {
+func Epoch(created time.Time, metadata map[string]string) string {
 	if e := metadata[epochKey]; feed.ValidEpoch(e) {
 		return e
 	}

@@ -1,4 +1,4 @@
-package jetstore_test
+package streamdef_test
 
 import (
 	"context"
@@ -8,15 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
+
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // A stream that was just created from a definition must not differ from it.
 func TestProvisionFreshStreams(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	s.DeleteStream()
 	for name, cfg := range map[string]jetstream.StreamConfig{
 		"bare":         {},
@@ -36,8 +39,8 @@ func TestProvisionFreshStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.Name = name
-			for _, want := range []jetstore.Action{jetstore.Created, jetstore.Unchanged} {
-				got, err := jetstore.Provision(s.Ctx(), s.JS, cfg, true)
+			for _, want := range []streamdef.Action{streamdef.Created, streamdef.Unchanged} {
+				got, err := streamdef.Provision(s.Ctx(), s.JS, cfg, true)
 				if err != nil || got.Action != want || len(got.Differences) > 0 {
 					t.Errorf("%+v, %v; want %s", got, err, want)
 				}
@@ -47,26 +50,26 @@ func TestProvisionFreshStreams(t *testing.T) {
 }
 
 func TestProvisionDifferences(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	want := jetstream.StreamConfig{
 		Name: natstest.StreamName, Subjects: []string{"notifications.>"},
 		MaxAge: 24 * time.Hour, MaxConsumers: 10_000, DenyDelete: true,
 	}
-	expect := []jetstore.Difference{
+	expect := []streamdef.Difference{
 		{Field: "deny_delete", Want: "true"},
 		{Field: "max_age", Want: "24h0m0s", Have: "0s"},
 	}
 	s.Reset(jetstream.StreamConfig{MaxConsumers: 10_000})
 	for i, c := range []struct {
 		apply  bool
-		action jetstore.Action
-		diffs  []jetstore.Difference
+		action streamdef.Action
+		diffs  []streamdef.Difference
 	}{
-		{false, jetstore.Differs, expect},
-		{true, jetstore.Applied, expect},
-		{false, jetstore.Unchanged, nil},
+		{false, streamdef.Differs, expect},
+		{true, streamdef.Applied, expect},
+		{false, streamdef.Unchanged, nil},
 	} {
-		got, err := jetstore.Provision(s.Ctx(), s.JS, want, c.apply)
+		got, err := streamdef.Provision(s.Ctx(), s.JS, want, c.apply)
 		if err != nil || got.Action != c.action || !slices.Equal(got.Differences, c.diffs) {
 			t.Errorf("step %d: %+v, %v", i, got, err)
 		}
@@ -74,7 +77,7 @@ func TestProvisionDifferences(t *testing.T) {
 }
 
 func TestProvisionErrors(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	for _, c := range []struct {
 		cfg  jetstream.StreamConfig
 		want string
@@ -83,7 +86,7 @@ func TestProvisionErrors(t *testing.T) {
 		{jetstream.StreamConfig{Name: "THREE", Subjects: []string{"three"}, Replicas: 3}, "num_replicas"},
 		{jetstream.StreamConfig{Name: natstest.StreamName, Subjects: []string{"notifications.>"}, Storage: jetstream.MemoryStorage}, "recreate"},
 	} {
-		_, err := jetstore.Provision(s.Ctx(), s.JS, c.cfg, true)
+		_, err := streamdef.Provision(s.Ctx(), s.JS, c.cfg, true)
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.cfg.Name) {
 			t.Errorf("%s: %v", c.cfg.Name, err)
 		}
@@ -92,20 +95,20 @@ func TestProvisionErrors(t *testing.T) {
 
 // Only ProvisionOwned marks a stream, and no difference comes of the mark.
 func TestProvisionOwned_MarksWhatItCreates(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	want := jetstream.StreamConfig{Name: "OURS", Subjects: []string{"ours.>"}, Metadata: map[string]string{"tidemark.epoch": "one"}}
 	for i, c := range []struct {
-		provision func(context.Context, jetstream.JetStream, jetstream.StreamConfig, bool) (jetstore.Outcome, error)
+		provision func(context.Context, jetstream.JetStream, jetstream.StreamConfig, bool) (streamdef.Outcome, error)
 		change    func()
-		want      jetstore.Outcome
+		want      streamdef.Outcome
 	}{
-		{jetstore.Provision, nil, jetstore.Outcome{Action: jetstore.Created}},
-		{jetstore.ProvisionOwned, nil, jetstore.Outcome{Action: jetstore.Unchanged}},
-		{jetstore.ProvisionOwned, func() { want.MaxMsgs = 5 }, jetstore.Outcome{Action: jetstore.Applied}},
-		{jetstore.ProvisionOwned, func() { s.DeleteNamed("OURS") }, jetstore.Outcome{Action: jetstore.Created, Owned: true}},
-		{jetstore.ProvisionOwned, nil, jetstore.Outcome{Action: jetstore.Unchanged, Owned: true}},
-		{jetstore.Provision, nil, jetstore.Outcome{Action: jetstore.Unchanged, Owned: true}},
-		{jetstore.Provision, func() { want.MaxMsgs = 6 }, jetstore.Outcome{Action: jetstore.Applied, Owned: true}},
+		{streamdef.Provision, nil, streamdef.Outcome{Action: streamdef.Created}},
+		{streamdef.ProvisionOwned, nil, streamdef.Outcome{Action: streamdef.Unchanged}},
+		{streamdef.ProvisionOwned, func() { want.MaxMsgs = 5 }, streamdef.Outcome{Action: streamdef.Applied}},
+		{streamdef.ProvisionOwned, func() { s.DeleteNamed("OURS") }, streamdef.Outcome{Action: streamdef.Created, Owned: true}},
+		{streamdef.ProvisionOwned, nil, streamdef.Outcome{Action: streamdef.Unchanged, Owned: true}},
+		{streamdef.Provision, nil, streamdef.Outcome{Action: streamdef.Unchanged, Owned: true}},
+		{streamdef.Provision, func() { want.MaxMsgs = 6 }, streamdef.Outcome{Action: streamdef.Applied, Owned: true}},
 	} {
 		if c.change != nil {
 			c.change()
@@ -119,14 +122,14 @@ func TestProvisionOwned_MarksWhatItCreates(t *testing.T) {
 
 // Several nodes with one definition create one stream.
 func TestProvisionOwned_AtOnce_EachOwnsTheSameStream(t *testing.T) {
-	s := newHarness(t)
+	s := natstest.New(t)
 	want := jetstream.StreamConfig{Name: "OURS", Subjects: []string{"ours.>"}}
-	outcomes := make([]jetstore.Outcome, 8)
+	outcomes := make([]streamdef.Outcome, 8)
 	var nodes sync.WaitGroup
 	for i := range outcomes {
 		nodes.Go(func() {
 			var err error
-			if outcomes[i], err = jetstore.ProvisionOwned(s.Ctx(), s.JS, want, false); err != nil {
+			if outcomes[i], err = streamdef.ProvisionOwned(s.Ctx(), s.JS, want, false); err != nil {
 				t.Error(err)
 			}
 		})
@@ -136,5 +139,24 @@ func TestProvisionOwned_AtOnce_EachOwnsTheSameStream(t *testing.T) {
 		if !out.Owned || out.Epoch != outcomes[0].Epoch || len(out.Differences) > 0 {
 			t.Errorf("%+v", outcomes)
 		}
+	}
+}
+
+func TestProvision_StorageLimitTooSmall_NamesKey(t *testing.T) {
+	srv := natstest.StartServer(t, func(o *server.Options) { o.JetStream, o.JetStreamMaxStore = true, 64<<20 })
+	js, err := jetstream.New(natstest.Connect(t, natsconn.Options{URL: srv.ClientURL()}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := jetstream.StreamConfig{Name: "BIG", Subjects: []string{"big"}, Storage: jetstream.FileStorage, MaxBytes: 1 << 30}
+	_, err = streamdef.Provision(t.Context(), js, want, false)
+	for _, text := range []string{"stream BIG", "1073741824", "streams.max_bytes"} {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%v, want %q", err, text)
+		}
+	}
+	want.MaxBytes = 32 << 20
+	if out, err := streamdef.Provision(t.Context(), js, want, false); err != nil || out.Action != streamdef.Created {
+		t.Errorf("a smaller stream: %+v, %v", out, err)
 	}
 }

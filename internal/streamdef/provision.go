@@ -1,4 +1,4 @@
-package jetstore
+package streamdef
 
 import (
 	"context"
@@ -99,7 +99,7 @@ func Inspect(ctx context.Context, js jetstream.JetStream, want jetstream.StreamC
 	}
 	info := stream.CachedInfo()
 	have := info.Config
-	out := Outcome{Action: Unchanged, Owned: have.Metadata[createdByKey] != "", Epoch: epochOf(info.Created, have.Metadata)}
+	out := Outcome{Action: Unchanged, Owned: have.Metadata[createdByKey] != "", Epoch: Epoch(info.Created, have.Metadata)}
 	if out.Differences = Compare(want, have); len(out.Differences) > 0 {
 		out.Action = Differs
 	}
@@ -113,7 +113,7 @@ func create(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 	}
 	return Outcome{
 		Action: Created, Owned: want.Metadata[createdByKey] != "",
-		Epoch: epochOf(stream.CachedInfo().Created, want.Metadata),
+		Epoch: Epoch(stream.CachedInfo().Created, want.Metadata),
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package jetstore
+package streamdef
 
 import (
 	"errors"
@@ -8,19 +8,20 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// errUnsuitable is a stream that cannot be followed as it is configured.
-var errUnsuitable = errors.New("recreate it with retention limits, or let a feed read another stream that sources it")
+// ErrUnsuitable is wrapped by errors about a stream that cannot be followed as it is configured.
+var ErrUnsuitable = errors.New("recreate it with retention limits, or let a feed read another stream that sources it")
 
-// CheckStream reports a configuration that no Log can follow, by stream and field: of a stream that
-// deletes events once its consumers have them, nothing can be replayed.
-func CheckStream(cfg jetstream.StreamConfig) error { return checkRetention(cfg.Name, cfg.Retention) }
+// Check reports a configuration that no feed can read, by stream and field: a stream that deletes events
+// when its consumers have received them cannot be replayed.
+func Check(cfg jetstream.StreamConfig) error { return CheckRetention(cfg.Name, cfg.Retention) }
 
-func checkRetention(stream string, r jetstream.RetentionPolicy) error {
+// CheckRetention is Check for the retention of a stream.
+func CheckRetention(stream string, r jetstream.RetentionPolicy) error {
 	if r == jetstream.LimitsPolicy {
 		return nil
 	}
 	return fmt.Errorf("stream %s: retention: a stream with %s retention cannot be replayed, it deletes events that its consumers have received; %w",
-		stream, strings.ToLower(r.String()), errUnsuitable)
+		stream, strings.ToLower(r.String()), ErrUnsuitable)
 }
 
 // ScheduleAdvice explains what a feed does with a stream that has allow_msg_schedules.
