@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/tidemark/tidemark/internal/jsapi"
 
 	"github.com/nats-io/nats.go"
@@ -70,7 +72,7 @@ type Stream struct {
 type Backend struct {
 	JetStream jetstream.JetStream
 	Delivery  *delivery.Rules
-	Publisher *jetstore.Publisher
+	Publisher *publish.Publisher
 	Budget    *feed.ReplayBudget         // of all feeds together
 	Logs      map[string]*jetstore.Store // by stream
 	Feeds     map[string]*feed.Feed      // by stream
@@ -109,7 +111,7 @@ func (b *Backend) open(opts Options) (err error) {
 		Templates: templates, AllSubjects: opts.AllSubjects || opts.Widened,
 		Definitions: opts.Definitions, Lookup: b.lookUp,
 	})
-	if b.Publisher, err = jetstore.NewPublisher(opts.Main, jetstore.PublisherOptions{
+	if b.Publisher, err = publish.New(opts.Main, publish.Options{
 		Domain: opts.Domain, APIPrefix: opts.APIPrefix,
 		Streams: names, Expected: opts.Expected, Routes: b.Delivery.Routes, Misrouted: b.Delivery.Outdated,
 	}); err != nil {

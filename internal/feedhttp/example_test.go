@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/tidemark/tidemark/internal/streamdef"
 
 	"github.com/tidemark/tidemark/internal/natsconn"
@@ -54,7 +56,7 @@ func ExampleSubscribe() {
 	defer tail.Wait()
 	defer cancel()
 
-	publisher, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{})
+	publisher, err := publish.New(nc, publish.Options{})
 	check(err)
 	defer publisher.Close()
 

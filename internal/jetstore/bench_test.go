@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
 )
@@ -100,7 +102,7 @@ func BenchmarkPublish(b *testing.B) {
 	for name, n := range map[string]int{"one": 1, "hundred": 100} {
 		b.Run(name, func(b *testing.B) {
 			s := newHarness(b)
-			p, err := jetstore.NewPublisher(s.Conn, jetstore.PublisherOptions{})
+			p, err := publish.New(s.Conn, publish.Options{})
 			if err != nil {
 				b.Fatal(err)
 			}

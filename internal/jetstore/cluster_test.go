@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -16,7 +18,7 @@ import (
 func TestClusterReplayIsComplete(t *testing.T) {
 	s, _, opts := newClusterHarness(t)
 	l := s.open(jetstore.Options{})
-	p, err := jetstore.NewPublisher(natstest.Connect(t, opts), jetstore.PublisherOptions{})
+	p, err := publish.New(natstest.Connect(t, opts), publish.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ func TestClusterConsumerHostDies(t *testing.T) {
 	s, servers, opts := newClusterHarness(t)
 	const total = 2000
 	l := s.open(jetstore.Options{})
-	p, err := jetstore.NewPublisher(natstest.Connect(t, opts), jetstore.PublisherOptions{})
+	p, err := publish.New(natstest.Connect(t, opts), publish.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,12 @@ package jetstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/publish"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
@@ -13,7 +16,7 @@ import (
 
 // numbered stores events whose data are the numbers from first to last, each once: what
 // fails in an outage is sent again under the same ID.
-func (s *harness) numbered(p *jetstore.Publisher, first, last int) error {
+func (s *harness) numbered(p *publish.Publisher, first, last int) error {
 	for n := first; n <= last; n++ {
 		text := strconv.Itoa(n)
 		msg := feed.Message{Subject: "notifications.n", Data: []byte(text), ID: text}
@@ -24,7 +27,7 @@ func (s *harness) numbered(p *jetstore.Publisher, first, last int) error {
 	return nil
 }
 
-func (s *harness) insist(p *jetstore.Publisher, msg feed.Message) error {
+func (s *harness) insist(p *publish.Publisher, msg feed.Message) error {
 	for range 1000 {
 		err := p.Publish(s.Ctx(), msg)[0].Err
 		if !errors.Is(err, feed.ErrUnavailable) {
@@ -35,9 +38,9 @@ func (s *harness) insist(p *jetstore.Publisher, msg feed.Message) error {
 	return errors.New("NATS never came back")
 }
 
-func (s *harness) publisher() *jetstore.Publisher {
+func (s *harness) publisher() *publish.Publisher {
 	s.T.Helper()
-	p, err := jetstore.NewPublisher(s.Connect(), jetstore.PublisherOptions{})
+	p, err := publish.New(s.Connect(), publish.Options{})
 	if err != nil {
 		s.T.Fatal(err)
 	}
@@ -75,4 +78,11 @@ func (c *counter) follow(ctx context.Context, l *jetstore.Store, opts feed.Follo
 		during(n)
 	}
 	c.t.Fatalf("the sequence ended before %d", c.next)
+}
+
+func make100() (msgs []feed.Message) {
+	for n := range 100 {
+		msgs = append(msgs, feed.Message{Subject: "notifications.n", Data: fmt.Append(nil, n)})
+	}
+	return msgs
 }

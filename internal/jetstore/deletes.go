@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/tidemark/tidemark/internal/backoff"
+
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
@@ -74,7 +76,7 @@ func (d *deletes) delete(name string) {
 		if err == nil || endsRetries(err) {
 			return
 		}
-		if pause(d.log.ctx, backoff(attempt+2), changed) != nil {
+		if backoff.Pause(d.log.ctx, backoff.Delay(attempt+2), changed) != nil {
 			return
 		}
 	}
@@ -90,7 +92,7 @@ func (d *deletes) awaitLink() bool {
 		case d.log.api.Watcher.Err() != nil:
 			return false
 		}
-		if pause(d.log.ctx, maxBackoff, changed) != nil {
+		if backoff.Pause(d.log.ctx, backoff.Max, changed) != nil {
 			return false
 		}
 	}

@@ -1,4 +1,4 @@
-// Package jetstore keeps feed.Store and feed.Publisher in NATS JetStream.
+// Package jetstore reads and follows JetStream streams: it implements feed.Store.
 //
 // # Guarantees
 //
@@ -43,7 +43,5 @@
 //	$JS.API.CONSUMER.MSG.NEXT.S.>
 //	$JS.API.CONSUMER.DELETE.S.>
 //
-// A Publisher needs the subjects that it publishes to, STREAM.INFO, and
-// $JS.API.STREAM.NAMES, which tells a subject that no stream takes from a stream that has
-// no leader. A request that is not permitted looks like one that nobody answers.
+// A request that is not permitted looks like one that nobody answers.
 package jetstore

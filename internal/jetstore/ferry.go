@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/backoff"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -52,7 +54,7 @@ func (f *follower) ferry(ctx context.Context, yield func(feed.Event, error) bool
 				return true, false, nil
 			}
 		}
-		if len(events) == 0 && pause(ctx, ferryPause, nil) != nil {
+		if len(events) == 0 && backoff.Pause(ctx, ferryPause, nil) != nil {
 			return true, true, nil //nolint:nilerr // only the end of ctx interrupts the pause
 		}
 	}

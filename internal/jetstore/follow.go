@@ -7,6 +7,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/backoff"
+
 	"github.com/tidemark/tidemark/internal/streamdef"
 
 	"github.com/tidemark/tidemark/internal/jsapi"
@@ -77,7 +79,7 @@ func (f *follower) connect(ctx context.Context, yield func(feed.Event, error) bo
 	for ferried := false; ; {
 		changed := f.log.api.Watcher.Changed()
 		if f.failures > 1 && !ferried { // a first failure is healed at once
-			if err := pause(ctx, backoff(f.failures-2), changed); err != nil {
+			if err := backoff.Pause(ctx, backoff.Delay(f.failures-2), changed); err != nil {
 				return true, err
 			}
 		}

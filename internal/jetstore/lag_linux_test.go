@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -35,10 +37,10 @@ func newLagRig(t *testing.T, by time.Duration) *lagRig {
 }
 
 // connected opens the stream, and publishes, through the node whose links are all fast.
-func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *jetstore.Publisher) {
+func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *publish.Publisher) {
 	r.T.Helper()
 	nc := natstest.Connect(r.T, natsconn.Options{URL: r.nodes[r.meta].url})
-	p, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{})
+	p, err := publish.New(nc, publish.Options{})
 	if err != nil {
 		r.T.Fatal(err)
 	}

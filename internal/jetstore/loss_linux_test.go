@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -56,7 +58,7 @@ func newLossRig(t *testing.T) (r *lossRig, stop func()) {
 	t.Helper()
 	r = &lossRig{processes: newProcesses(t)}
 	log := r.openOn(natstest.Connect(t, natsconn.Options{URL: r.urls}), jetstore.Options{})
-	p, err := jetstore.NewPublisher(natstest.Connect(t, natsconn.Options{URL: r.urls}), jetstore.PublisherOptions{AckTimeout: 500 * time.Millisecond})
+	p, err := publish.New(natstest.Connect(t, natsconn.Options{URL: r.urls}), publish.Options{AckTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func newLossRig(t *testing.T) (r *lossRig, stop func()) {
 
 // publish stores numbers, about 200 a second. Each is repeated under its id until it is
 // acknowledged: one that is stored twice, or not at all, is seen by the tail.
-func (r *lossRig) publish(ctx context.Context, p *jetstore.Publisher) {
+func (r *lossRig) publish(ctx context.Context, p *publish.Publisher) {
 	for n := 1; ctx.Err() == nil; {
 		text := strconv.Itoa(n)
 		msg := feed.Message{Subject: "notifications.n", Data: []byte(text), ID: text}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/msgheader"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -14,12 +16,6 @@ import (
 
 // ackPrefix begins the reply subject of every delivery, and of nothing else.
 const ackPrefix = "$JS.ACK."
-
-// Headers that name the type of an event; the second is that of CloudEvents.
-const (
-	typeHeader           = "Event-Type"
-	cloudEventTypeHeader = "ce-type"
-)
 
 // metadata is what the reply subject of a delivery tells. Its strings are parts of it.
 type metadata struct {
@@ -60,16 +56,13 @@ func parseReply(reply string) (m metadata, ok bool) {
 	return m, err1 == nil && err2 == nil && err3 == nil && err4 == nil
 }
 
-// lifetimeHeader is how long the server keeps a message, where the stream allows it.
-const lifetimeHeader = "Nats-TTL"
-
 // expires is when the server deletes a message by its own lifetime: after whole seconds, as the
 // server reads them. Zero is never.
 func expires(stored time.Time, header nats.Header) time.Time {
 	if len(header) == 0 {
 		return time.Time{}
 	}
-	text := header.Get(lifetimeHeader)
+	text := header.Get(msgheader.TTL)
 	if text == "" {
 		return time.Time{}
 	}
@@ -103,7 +96,7 @@ func (l *Store) eventType(msg *nats.Msg) string {
 	if len(msg.Header) == 0 {
 		return ""
 	}
-	typ := cmp.Or(msg.Header.Get(typeHeader), msg.Header.Get(cloudEventTypeHeader))
+	typ := cmp.Or(msg.Header.Get(msgheader.Type), msg.Header.Get(msgheader.CloudEventType))
 	err := feed.CheckType(typ)
 	if typ == "" {
 		err = misspeltType(msg.Header)
@@ -121,7 +114,7 @@ func (l *Store) eventType(msg *nats.Msg) string {
 // headers with their case.
 func misspeltType(header nats.Header) error {
 	for name, values := range header {
-		for _, want := range [...]string{typeHeader, cloudEventTypeHeader} {
+		for _, want := range [...]string{msgheader.Type, msgheader.CloudEventType} {
 			if len(name) == len(want) && name != want && strings.EqualFold(name, want) && len(values) > 0 && values[0] != "" {
 				return fmt.Errorf("the type is in the header %q; NATS does not ignore case: name it %s", name, want)
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tidemark/tidemark/internal/backoff"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -200,7 +202,7 @@ func (r *reader) connect(ctx context.Context) error {
 		return nil
 	}
 	if r.failures > 1 { // a first failure is healed at once
-		if err := pause(ctx, backoff(r.failures-2), r.pull.conn.link.Changed()); err != nil {
+		if err := backoff.Pause(ctx, backoff.Delay(r.failures-2), r.pull.conn.link.Changed()); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/tidemark/tidemark/internal/backoff"
+
 	"github.com/tidemark/tidemark/internal/jsapi"
 
 	"github.com/tidemark/tidemark/internal/natsconn"
@@ -24,7 +26,7 @@ func (l *Store) retry(ctx context.Context, try func() error) error {
 			return context.Cause(ctx)
 		}
 		l.logRetry(err)
-		if err := pause(ctx, backoff(attempt), changed); err != nil {
+		if err := backoff.Pause(ctx, backoff.Delay(attempt), changed); err != nil {
 			return err
 		}
 	}

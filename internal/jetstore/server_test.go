@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -23,7 +25,7 @@ func TestDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.CreateStream(jetstream.StreamConfig{})
-	p, err := jetstore.NewPublisher(s.Conn, jetstore.PublisherOptions{Domain: "hub"})
+	p, err := publish.New(s.Conn, publish.Options{Domain: "hub"})
 	if err != nil {
 		t.Fatal(err)
 	}

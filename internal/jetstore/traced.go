@@ -4,16 +4,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/msgheader"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/feed"
-)
-
-// Headers of W3C Trace Context. They are written in lower case, as it has them; NATS headers keep
-// case, and publishers that go by HTTP's rules begin them with a capital.
-const (
-	traceHeader      = "traceparent"
-	traceStateHeader = "tracestate"
 )
 
 // Traced is a stored event whose publisher wants its way to be seen.
@@ -28,12 +23,12 @@ func (l *Store) trace(ev *feed.Event, header nats.Header) {
 	if l.opts.Trace == nil || len(header) == 0 {
 		return
 	}
-	parent := headerOf(header, traceHeader)
+	parent := headerOf(header, msgheader.TraceParent)
 	// 00-TRACE-PARENT-FLAGS: the lowest bit of the last digit is "sampled".
 	if len(parent) < 55 || !strings.ContainsRune("13579bdf", rune(parent[54])) {
 		return
 	}
-	ev.Trace = l.opts.Trace(Traced{ev.Seq, ev.Time, feed.TraceContext{Parent: parent, State: headerOf(header, traceStateHeader)}})
+	ev.Trace = l.opts.Trace(Traced{ev.Seq, ev.Time, feed.TraceContext{Parent: parent, State: headerOf(header, msgheader.TraceState)}})
 }
 
 func headerOf(header nats.Header, name string) string {
@@ -41,15 +36,4 @@ func headerOf(header nats.Header, name string) string {
 		return value
 	}
 	return header.Get(strings.ToUpper(name[:1]) + name[1:])
-}
-
-// storeTrace writes the headers of a message.
-func storeTrace(header nats.Header, trace feed.TraceContext) {
-	if trace.Parent == "" {
-		return
-	}
-	header.Set(traceHeader, trace.Parent)
-	if trace.State != "" {
-		header.Set(traceStateHeader, trace.State)
-	}
 }

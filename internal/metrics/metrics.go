@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"regexp"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,7 +28,7 @@ import (
 type Node struct {
 	Feeds     []Feed
 	Streams   []Stream
-	Publisher *jetstore.Publisher
+	Publisher *publish.Publisher
 	Admission *feedhttp.Admission
 	Sockets   *engine.Sockets
 	NATS      []NATSConn

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -51,7 +53,7 @@ type Server struct {
 	replays     *nats.Conn         // of what replays read
 	budget      *feed.ReplayBudget // of all feeds together
 	js          jetstream.JetStream
-	publish     *jetstore.Publisher
+	publish     *publish.Publisher
 	feeds       map[string]*feed.Feed // by stream
 	delivery    *delivery.Rules
 	logs        map[string]*jetstore.Store

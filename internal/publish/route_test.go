@@ -1,4 +1,4 @@
-package jetstore_test
+package publish_test
 
 import (
 	"context"
@@ -7,17 +7,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // routedPublisher publishes by the routes of a list, and counts calls of Misrouted.
-func (s *harness) routedPublisher(misrouted *int, routes ...feed.Route) *jetstore.Publisher {
+func (s *harness) routedPublisher(misrouted *int, routes ...feed.Route) *publish.Publisher {
 	s.T.Helper()
-	p, err := jetstore.NewPublisher(s.Connect(), jetstore.PublisherOptions{
+	p, err := publish.New(s.Connect(), publish.Options{
 		Routes:    func(context.Context, string) []feed.Route { return routes },
 		Misrouted: func() { *misrouted++ },
 	})

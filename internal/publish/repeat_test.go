@@ -1,4 +1,4 @@
-package jetstore_test
+package publish_test
 
 import (
 	"errors"
@@ -8,19 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/publish"
+
 	"github.com/tidemark/tidemark/internal/natsconn"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // A replicated stream answers err_code 10158 to a message whose id it is storing at that moment.
 func TestPublish_SameIDAtOnce_IsStoredOnce(t *testing.T) {
-	s, _, opts := newClusterHarness(t)
-	p := newPublisher(t, opts, jetstore.PublisherOptions{})
+	s, _, opts := natstest.NewCluster(t)
+	p := newPublisher(t, opts, publish.Options{})
 	const rounds = 100
 	for i := range rounds {
 		id := fmt.Sprint("id-", i)
@@ -58,9 +59,9 @@ func TestPublish_SameIDAtOnce_IsStoredOnce(t *testing.T) {
 	}
 }
 
-func newPublisher(t *testing.T, nats natsconn.Options, opts jetstore.PublisherOptions) *jetstore.Publisher {
+func newPublisher(t *testing.T, nats natsconn.Options, opts publish.Options) *publish.Publisher {
 	t.Helper()
-	p, err := jetstore.NewPublisher(natstest.Connect(t, nats), opts)
+	p, err := publish.New(natstest.Connect(t, nats), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func newPublisher(t *testing.T, nats natsconn.Options, opts jetstore.PublisherOp
 
 // A leader that has lost the other replicas has proposed the first message, and cannot finish.
 func TestPublish_SameIDNeverFinishes_OutcomeIsUnknown(t *testing.T) {
-	s, servers, _ := newClusterHarness(t)
+	s, servers, _ := natstest.NewCluster(t)
 	leader := s.Stream().CachedInfo().Cluster.Leader
 	var url string
 	for _, srv := range servers {
@@ -78,7 +79,7 @@ func TestPublish_SameIDNeverFinishes_OutcomeIsUnknown(t *testing.T) {
 			url = srv.ClientURL()
 		}
 	}
-	p := newPublisher(t, natsconn.Options{URL: url}, jetstore.PublisherOptions{AckTimeout: 300 * time.Millisecond})
+	p := newPublisher(t, natsconn.Options{URL: url}, publish.Options{AckTimeout: 300 * time.Millisecond})
 	shutdownAllBut(servers, leader)
 	msg := feed.Message{Subject: "notifications.a", ID: "once", Data: []byte("x")}
 	first := p.Publish(s.Ctx(), msg)[0].Err

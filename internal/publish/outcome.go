@@ -1,4 +1,4 @@
-package jetstore
+package publish
 
 import (
 	"fmt"
@@ -10,24 +10,24 @@ import (
 
 // publishOutcome is what an error of JetStream says about the message that it answers. The zero value
 // is that of all errors which say nothing definite.
-type publishOutcome int
+type outcome int
 
 const (
-	unknownOutcome publishOutcome = iota // it may be stored
-	inProcess                            // another message with its ID is being stored
-	notNow                               // not stored; the same publish may succeed later
-	full                                 // not stored: no room
-	tooLarge                             // not stored
-	rejected                             // not stored: the stream takes no such message
-	noTTL                                // not stored: the message has a TTL, which the stream does not allow
-	foreign                              // not stored: another stream has the subject than expected
+	unknownOutcome outcome = iota // it may be stored
+	inProcess                     // another message with its ID is being stored
+	notNow                        // not stored; the same publish may succeed later
+	full                          // not stored: no room
+	tooLarge                      // not stored
+	rejected                      // not stored: the stream takes no such message
+	noTTL                         // not stored: the message has a TTL, which the stream does not allow
+	foreign                       // not stored: another stream has the subject than expected
 )
 
 // publishOutcomes holds every error with which nats-server 2.15 answers a publish, by the codes
 // of its errors.json. A code is definite here only where the server checks the condition before
 // it stores or proposes the message, or where all replicas skip the message. Codes that are not
 // listed are unknownOutcome.
-var publishOutcomes = map[jetstream.ErrorCode]publishOutcome{
+var outcomes = map[jetstream.ErrorCode]outcome{
 	10158: inProcess, // duplicate message id is in process
 
 	10039: notNow, // JetStream not enabled for account
@@ -81,22 +81,22 @@ var publishOutcomes = map[jetstream.ErrorCode]publishOutcome{
 const errStoreFailed = 10077
 
 // storeFailures are the limits among them, from the server's store.go.
-var storeFailures = map[string]publishOutcome{
+var storeFailures = map[string]outcome{
 	"maximum messages exceeded":             full,
 	"maximum bytes exceeded":                full,
 	"maximum messages per subject exceeded": full,
 	"message too large":                     tooLarge,
 }
 
-func outcomeOf(err *jetstream.APIError) publishOutcome {
+func outcomeOf(err *jetstream.APIError) outcome {
 	if err.ErrorCode == errStoreFailed {
 		return storeFailures[err.Description]
 	}
-	return publishOutcomes[err.ErrorCode]
+	return outcomes[err.ErrorCode]
 }
 
 // explain wraps err in the errors of feed that say the same.
-func (o publishOutcome) explain(subject string, err error) error {
+func (o outcome) explain(subject string, err error) error {
 	switch o {
 	case inProcess:
 		return fmt.Errorf("%w: publish to %q: %w: %w", feed.ErrUnavailable, subject, errInProcess, err)

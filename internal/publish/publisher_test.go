@@ -1,13 +1,14 @@
-package jetstore_test
+package publish_test
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/publish"
 
 	"github.com/tidemark/tidemark/internal/natsconn"
 
@@ -15,16 +16,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 func TestPublish(t *testing.T) {
 	s := newHarness(t)
-	l, p := s.open(jetstore.Options{}), s.publisher()
+	p := s.publisher()
 	msg := feed.Message{Subject: "notifications.user.1", Type: "greeting", Data: []byte("hi"), ID: "a"}
 	first := p.Publish(s.Ctx(), msg)[0]
-	want := feed.Ack{Stream: natstest.StreamName, Position: feed.Position{Seq: 1, Epoch: s.epoch(l)}}
+	want := feed.Ack{Stream: natstest.StreamName, Position: feed.Position{Seq: 1, Epoch: s.epoch()}}
 	if first.Err != nil || first.Ack != want {
 		t.Errorf("first: %+v, want %+v", first, want)
 	}
@@ -63,13 +63,6 @@ func TestPublishBatchInOrder(t *testing.T) {
 	if info, err := s.Stream().Info(s.Ctx()); err != nil || info.State.Msgs != 8000 {
 		t.Errorf("stored: %+v, %v", info, err)
 	}
-}
-
-func make100() (msgs []feed.Message) {
-	for n := range 100 {
-		msgs = append(msgs, feed.Message{Subject: "notifications.n", Data: fmt.Append(nil, n)})
-	}
-	return msgs
 }
 
 func TestPublishErrors(t *testing.T) {
@@ -156,7 +149,7 @@ func TestPublish_JetStreamNotEnabled_IsNotStored(t *testing.T) {
 		},
 	} {
 		srv := natstest.StartServer(t, change)
-		p := newPublisher(t, natsconn.Options{URL: srv.ClientURL(), User: "u", Password: "p"}, jetstore.PublisherOptions{})
+		p := newPublisher(t, natsconn.Options{URL: srv.ClientURL(), User: "u", Password: "p"}, publish.Options{})
 		if err := p.Publish(t.Context(), make100()[0])[0].Err; !errors.Is(err, feed.ErrNotStored) || !errors.Is(err, feed.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -176,7 +169,7 @@ func TestPublishUnavailable(t *testing.T) {
 		return errors.Is(err, feed.ErrUnavailable) && errors.Is(err, feed.ErrNotStored)
 	})
 	s.Start()
-	if err := s.insist(p, msg); err != nil {
+	if err := s.publishUntilAvailable(p, msg); err != nil {
 		t.Errorf("NATS is back: %v", err)
 	}
 	ctx, cancel := context.WithCancel(s.Ctx())
@@ -190,8 +183,7 @@ func TestPublishUnavailable(t *testing.T) {
 // epoch that was cached.
 func TestPublishEpochOfRecreatedStream(t *testing.T) {
 	s := newHarness(t)
-	l := s.open(jetstore.Options{})
-	p, err := jetstore.NewPublisher(s.Conn, jetstore.PublisherOptions{EpochTTL: time.Hour})
+	p, err := publish.New(s.Conn, publish.Options{EpochTTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +194,7 @@ func TestPublishEpochOfRecreatedStream(t *testing.T) {
 		s.Reset(jetstream.StreamConfig{})
 		for seq := uint64(1); seq <= 2; seq++ {
 			got := p.Publish(s.Ctx(), msg)[0]
-			if want := (feed.Position{Seq: seq, Epoch: s.epoch(l)}); got.Err != nil || got.Ack.Position != want {
+			if want := (feed.Position{Seq: seq, Epoch: s.epoch()}); got.Err != nil || got.Ack.Position != want {
 				t.Errorf("%+v, want %v", got, want)
 			}
 		}
@@ -212,7 +204,7 @@ func TestPublishEpochOfRecreatedStream(t *testing.T) {
 // A publish whose acknowledgement never comes must not keep a node from ending.
 func TestPublisher_Closed_FailsPublishesUnderWay(t *testing.T) {
 	s := newHarness(t)
-	p, err := jetstore.NewPublisher(s.Connect(), jetstore.PublisherOptions{AckTimeout: time.Hour})
+	p, err := publish.New(s.Connect(), publish.Options{AckTimeout: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

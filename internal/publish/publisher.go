@@ -1,4 +1,4 @@
-package jetstore
+package publish
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/msgheader"
 
 	"github.com/tidemark/tidemark/internal/jsapi"
 
@@ -21,7 +23,7 @@ import (
 )
 
 // PublisherOptions say how messages are published. The zero value works.
-type PublisherOptions struct {
+type Options struct {
 	// Domain and APIPrefix are as in Options.
 	Domain, APIPrefix string
 	// AckTimeout bounds the wait for one acknowledgement; 5 s when zero.
@@ -52,9 +54,9 @@ type PublisherOptions struct {
 type Publisher struct {
 	api    jsapi.Client
 	js     jetstream.JetStream
-	opts   PublisherOptions
+	opts   Options
 	epochs *epochs
-	counts publishCounts
+	counts counts
 
 	closing sync.Once
 	closed  chan struct{}
@@ -65,9 +67,9 @@ var _ feed.Publisher = (*Publisher)(nil)
 var errPublisherClosed = errors.New("the publisher is closed")
 
 // NewPublisher publishes over nc, which stays the caller's. The caller closes the Publisher.
-func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
+func New(nc *nats.Conn, opts Options) (*Publisher, error) {
 	if nc == nil {
-		return nil, errors.New("jetstore: no connection")
+		return nil, errors.New("publish: no connection")
 	}
 	prefix, err := jsapi.Prefix(opts.Domain, opts.APIPrefix)
 	if err != nil {
@@ -77,13 +79,13 @@ func NewPublisher(nc *nats.Conn, opts PublisherOptions) (*Publisher, error) {
 	js, err := jsapi.New(nc, opts.Domain, opts.APIPrefix,
 		jetstream.WithPublishAsyncMaxPending(opts.MaxPending), jetstream.WithPublishAsyncTimeout(opts.AckTimeout))
 	if err != nil {
-		return nil, fmt.Errorf("jetstore: %w", err)
+		return nil, fmt.Errorf("publish: %w", err)
 	}
 	a := jsapi.Client{Conn: nc, Prefix: prefix, Timeout: opts.AckTimeout, Watcher: natsconn.Watch(nc)}
 	return &Publisher{api: a, js: js, opts: opts, epochs: newEpochs(a, opts.EpochTTL), closed: make(chan struct{})}, nil
 }
 
-func (o PublisherOptions) withDefaults() PublisherOptions {
+func (o Options) withDefaults() Options {
 	if o.AckTimeout <= 0 {
 		o.AckTimeout = 5 * time.Second
 	}
@@ -175,7 +177,7 @@ func natsMsg(msg routed) *nats.Msg {
 	m := nats.NewMsg(msg.Subject)
 	m.Data = msg.Data
 	if msg.Type != "" {
-		m.Header.Set(typeHeader, msg.Type)
+		m.Header.Set(msgheader.Type, msg.Type)
 	}
 	if msg.ID != "" {
 		m.Header.Set(jetstream.MsgIDHeader, msg.ID)
@@ -187,10 +189,21 @@ func natsMsg(msg routed) *nats.Msg {
 		m.Header.Set(jetstream.ExpectedStreamHeader, stream)
 	}
 	if msg.TTL > 0 {
-		m.Header.Set(lifetimeHeader, msg.TTL.String())
+		m.Header.Set(msgheader.TTL, msg.TTL.String())
 	}
 	storeTrace(m.Header, msg.Trace)
 	return m
+}
+
+// storeTrace writes the headers of a message.
+func storeTrace(header nats.Header, trace feed.TraceContext) {
+	if trace.Parent == "" {
+		return
+	}
+	header.Set(msgheader.TraceParent, trace.Parent)
+	if trace.State != "" {
+		header.Set(msgheader.TraceState, trace.State)
+	}
 }
 
 func (p *Publisher) await(ctx context.Context, msg routed, future jetstream.PubAckFuture, before map[string]uint64) feed.Result {

@@ -1,10 +1,12 @@
-package jetstore
+package publish
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/backoff"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -29,7 +31,7 @@ func (p *Publisher) repeat(ctx context.Context, msgs []routed, indices []int, re
 	defer cancel()
 	futures := make([]jetstream.PubAckFuture, len(msgs))
 	for wait := firstRepeat; len(indices) > 0; wait = min(2*wait, lastRepeat) {
-		if pause(ctx, wait, nil) != nil {
+		if backoff.Pause(ctx, wait, nil) != nil {
 			return
 		}
 		for _, i := range indices {

@@ -1,4 +1,4 @@
-package jetstore
+package publish
 
 import (
 	"sync/atomic"
@@ -9,19 +9,19 @@ import (
 )
 
 // PublisherStatus is what a Publisher has done so far.
-type PublisherStatus struct {
+type Status struct {
 	Stored, Duplicates, Failed uint64 // messages
 	// Duration of those that were acknowledged, from the call of Publish. The messages of one
 	// call are waited for in their order.
 	Duration histogram.Snapshot
 }
 
-type publishCounts struct {
+type counts struct {
 	stored, duplicates, failed atomic.Uint64
 	duration                   histogram.Histogram
 }
 
-func (c *publishCounts) add(r feed.Result, took time.Duration) {
+func (c *counts) add(r feed.Result, took time.Duration) {
 	switch {
 	case r.Err != nil:
 		c.failed.Add(1)
@@ -35,9 +35,9 @@ func (c *publishCounts) add(r feed.Result, took time.Duration) {
 }
 
 // Status does not block.
-func (p *Publisher) Status() PublisherStatus {
+func (p *Publisher) Status() Status {
 	c := &p.counts
-	return PublisherStatus{
+	return Status{
 		Stored: c.stored.Load(), Duplicates: c.duplicates.Load(), Failed: c.failed.Load(),
 		Duration: c.duration.Snapshot(),
 	}

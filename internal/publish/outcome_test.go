@@ -1,4 +1,4 @@
-package jetstore
+package publish
 
 import (
 	"errors"
@@ -108,7 +108,7 @@ func TestPublishOutcome_StoreFailed_DependsOnText(t *testing.T) {
 }
 
 // publishPath are the functions of nats-server that answer a publish.
-var publishPath = regexp.MustCompile(`^(processJetStreamMsg|processJetStreamMsgWithBatch|processClusteredInboundMsg|checkMsgHeadersPreClusteredProposal|processInboundJetStreamMsg|queueInbound|wouldExceedLimits|processJetStreamBatchMsg|processJetStreamAtomicBatchMsg|processJetStreamFastBatchMsg)$`)
+var serverFunctions = regexp.MustCompile(`^(processJetStreamMsg|processJetStreamMsgWithBatch|processClusteredInboundMsg|checkMsgHeadersPreClusteredProposal|processInboundJetStreamMsg|queueInbound|wouldExceedLimits|processJetStreamBatchMsg|processJetStreamAtomicBatchMsg|processJetStreamFastBatchMsg)$`)
 
 // A newer nats-server may answer a publish with errors that are not in the table.
 func TestPublishOutcome_EveryErrorOfPublishPath_IsListed(t *testing.T) {
@@ -131,7 +131,7 @@ func TestPublishOutcome_EveryErrorOfPublishPath_IsListed(t *testing.T) {
 			t.Errorf("no code of %s", name)
 		}
 		// A server that does not lead the stream does not answer.
-		if _, listed := publishOutcomes[code]; !listed && name != "JSClusterNotLeader" {
+		if _, listed := outcomes[code]; !listed && name != "JSClusterNotLeader" {
 			t.Errorf("%d %s is not listed", code, name)
 		}
 	}
@@ -181,7 +181,7 @@ func errorsOf(t *testing.T, file string) map[string]bool {
 	names := map[string]bool{}
 	for _, decl := range parse(t, file).Decls {
 		f, ok := decl.(*ast.FuncDecl)
-		if !ok || !publishPath.MatchString(f.Name.Name) {
+		if !ok || !serverFunctions.MatchString(f.Name.Name) {
 			continue
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
