@@ -26,7 +26,7 @@ var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer
 // String is the name that a metric has as its label.
 func (f CreateFailure) String() string { return createFailureNames[f] }
 
-// Status is what a Log has done since it was opened.
+// Status is what a Store has done since it was opened.
 type Status struct {
 	Consumers int // in use now: the tail's and those of replays
 	Waiting   int // replays whose consumer is being made, or waits for its turn
@@ -62,15 +62,15 @@ func (c *counts) create(err error) {
 }
 
 // Status does not block.
-func (l *Store) Status() Status {
-	c := &l.counts
-	s := Status{
+func (s *Store) Status() Status {
+	c := s.counts
+	status := Status{
 		Consumers: int(c.consumers.Load()), Waiting: int(c.waiting.Load()),
 		Creates: c.creates.Load(), TailRestarts: c.tails.Load(), PullRefusals: c.refusals.Load(),
 		CreateFailures: make(map[CreateFailure]uint64, createFailures),
 	}
 	for f := range createFailures {
-		s.CreateFailures[f] = c.failures[f].Load()
+		status.CreateFailures[f] = c.failures[f].Load()
 	}
-	return s
+	return status
 }

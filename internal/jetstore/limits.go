@@ -1,8 +1,6 @@
 package jetstore
 
 import (
-	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -66,26 +64,6 @@ func (l *pullLimits) lower(text string) bool {
 	return false
 }
 
-// exceeded ends the request under way, which asked for more than the server allows.
-func (p *puller) exceeded(text string) (delivery, error) {
-	err := p.refused(text)
-	if !p.limits.lower(text) {
-		return delivery{}, err
-	}
-	p.left = 0
-	return delivery{kind: over}, nil
-}
-
-// refused counts a pull request that the server did not accept, and reports it.
-func (p *puller) refused(text string) error {
-	l := p.log
-	l.counts.refusals.Add(1)
-	if n, ok := l.refusals.allow(); ok {
-		l.opts.Logger.Warn("pull request refused", "consumer", p.consumer, "status", text, "times", n)
-	}
-	return fmt.Errorf("the pull request was refused: %s", text)
-}
-
 func lowerTo(limit *int, value string) bool {
 	n, err := strconv.Atoi(value)
 	if err != nil || n <= 0 || *limit > 0 && n >= *limit {
@@ -109,26 +87,4 @@ func (c *consumerLimits) clamp(cfg jetstream.ConsumerConfig) jetstream.ConsumerC
 		cfg.InactiveThreshold = min(cfg.InactiveThreshold, limit)
 	}
 	return cfg
-}
-
-// within makes creates stay within the stream's consumer_limits, also where they became lower
-// since the stream's leader was asked last.
-func (l *Store) within(create createFunc) createFunc {
-	return func(ctx context.Context, cfg jetstream.ConsumerConfig) (created, error) {
-		cfg = l.limits.clamp(cfg)
-		made, err := create(ctx, cfg)
-		if !jsapi.IsError(err, errInactiveThreshold) {
-			return made, err
-		}
-		if _, infoErr := l.info(ctx); infoErr != nil {
-			return made, err
-		}
-		lower := l.limits.clamp(cfg)
-		if lower.InactiveThreshold == cfg.InactiveThreshold {
-			return made, err
-		}
-		l.opts.Logger.Info("the stream's consumer_limits bound the inactive threshold of consumers",
-			"inactive_threshold", lower.InactiveThreshold.String())
-		return create(ctx, lower)
-	}
 }

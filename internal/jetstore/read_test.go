@@ -197,7 +197,7 @@ func TestRead_TypeInHeaderOfOtherCase_IsWarnedOfOnce(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, batch.Events, err)
 		}
 		text := log.String()
-		if strings.Count(text, "without its type") != 1 || !strings.Contains(text, "subject=notifications.odd") || !strings.Contains(text, name) {
+		if strings.Count(text, "invalid event type") != 1 || !strings.Contains(text, "subject=notifications.odd") || !strings.Contains(text, name) {
 			t.Errorf("%s: logged %s", name, text)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 // replays at once have small batches. A few requests are under way at a time, and each caller gets the
 // answer to one that was sent after its call: what it has read by then is older than the answer.
 type infoCalls struct {
-	log   *Store
-	group group // the requests under way
+	leader *leader
+	group  group // the requests under way
 
 	mu      sync.Mutex
 	running int       // at most maxInfoCalls
@@ -62,7 +62,7 @@ func (c *infoCalls) join() (*infoCall, error) {
 // run sends requests until no caller waits for another.
 func (c *infoCalls) run() {
 	for call := c.take(); call != nil; call = c.take() {
-		call.info, call.err = c.log.info(c.log.ctx)
+		call.info, call.err = c.leader.info(c.leader.ctx)
 		close(call.done)
 	}
 }

@@ -53,21 +53,11 @@ func copyOf(i *jsapi.StreamInfo) feed.Copy {
 	return feed.CopyLevel
 }
 
-// info asks the stream's leader once.
-func (l *Store) info(ctx context.Context) (*jsapi.StreamInfo, error) {
-	var resp jsapi.StreamInfo
-	err := l.api.Request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
-	if err == nil {
-		l.limits.set(&resp)
-	}
-	return &resp, err
-}
-
 // State implements feed.Store. It wraps feed.ErrNoStream when there is no such stream.
-func (l *Store) State(ctx context.Context) (feed.State, error) {
+func (s *Store) State(ctx context.Context) (feed.State, error) {
 	var info *jsapi.StreamInfo
-	err := l.retry(ctx, func() (err error) {
-		info, err = l.infos.info(ctx)
+	err := s.leader.retry(ctx, func() (err error) {
+		info, err = s.infos.info(ctx)
 		return err
 	})
 	if err != nil {
@@ -78,12 +68,12 @@ func (l *Store) State(ctx context.Context) (feed.State, error) {
 
 // SeqAt implements feed.Store. The leader is asked, not a replica. The end of the stream is
 // taken first: what is published in between is then at or after the answer.
-func (l *Store) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
-	state, err := l.State(ctx)
+func (s *Store) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
+	state, err := s.State(ctx)
 	if err != nil {
 		return 0, err
 	}
-	msg, found, err := l.get(ctx, msgQuery{StartTime: &t, NextFor: ">"})
+	msg, found, err := s.leader.get(ctx, msgQuery{StartTime: &t, NextFor: ">"})
 	if err != nil || !found {
 		return state.LastSeq + 1, err
 	}
@@ -93,8 +83,8 @@ func (l *Store) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 // HasHoles implements feed.Store. It answers true when the stream has more deleted messages
 // than Options.MaxDeleted, without looking where they are. Each answer of the leader is judged
 // by itself: between two, retention may take a deleted message at the front with all before it.
-func (l *Store) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
-	state, err := l.State(ctx)
+func (s *Store) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+	state, err := s.State(ctx)
 	switch {
 	case err != nil || from > to:
 		return false, err
@@ -102,23 +92,20 @@ func (l *Store) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 		return true, nil
 	case state.Deleted == 0:
 		return false, nil
-	case state.Deleted > uint64(l.opts.MaxDeleted): //nolint:gosec // a bound above zero
+	case state.Deleted > uint64(s.opts.MaxDeleted): //nolint:gosec // a bound above zero
 		return true, nil
 	}
-	var holes bool
-	err = l.retry(ctx, func() (err error) {
-		holes, err = l.holes(ctx, from, to)
+	var deleted bool
+	err = s.leader.retry(ctx, func() (err error) {
+		deleted, err = s.deletedIn(ctx, from, to)
 		return err
 	})
-	return holes, err
+	return deleted, err
 }
 
-func (l *Store) holes(ctx context.Context, from, to uint64) (bool, error) {
+func (s *Store) deletedIn(ctx context.Context, from, to uint64) (bool, error) {
 	var resp jsapi.StreamInfo
-	req := struct {
-		DeletedDetails bool `json:"deleted_details"`
-	}{true}
-	if err := l.api.Request(ctx, "STREAM.INFO."+l.opts.Stream, req, &resp); err != nil {
+	if err := s.leader.api.Request(ctx, s.leader.infoOp(), deletedDetails, &resp); err != nil {
 		return false, err
 	}
 	if stateOf(&resp).FirstSeq > from {
@@ -127,13 +114,4 @@ func (l *Store) holes(ctx context.Context, from, to uint64) (bool, error) {
 	return slices.ContainsFunc(resp.State.Deleted, func(seq uint64) bool {
 		return from <= seq && seq <= to
 	}), nil
-}
-
-// checkMirror tells the operator of a mirror whose positions are good for nothing elsewhere.
-func (l *Store) checkMirror(info *jsapi.StreamInfo) {
-	if info.Config.Mirror == nil || streamdef.SharesEpoch(info.Config.Metadata) {
-		return
-	}
-	l.opts.Logger.Warn("the stream is a mirror without an epoch: who comes from its origin, or goes there, meets a gap; "+
-		"set tidemark.epoch to the same value in the metadata of both", "origin", info.Config.Mirror.Name)
 }

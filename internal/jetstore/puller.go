@@ -18,24 +18,23 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Reasons why a consumer is given up for a new one.
+// Reasons to replace a consumer.
 var (
 	errSilent  = errors.New("the consumer's heartbeat is missing")
 	errMissing = errors.New("deliveries of the consumer are missing")
 )
 
-// pullExpires is how long the server holds a pull request. It is renewed in time; for a
-// follower that is also when it compares notes with the leader.
+// pullExpires is how long the server holds a pull request. A new request follows when it expires.
 const pullExpires = 10 * time.Second
 
 // puller pulls from one consumer at a time over an inbox of its own. One goroutine uses it.
 //
-// The inbox is inbox.N, N being the number of the pull request: statuses of earlier ones
-// are told by it. Deliveries carry the subject that they were published to instead, but
+// The inbox is inbox.N, N being the number of the pull request: it distinguishes
+// statuses of earlier ones. Deliveries carry the subject that they were published to instead, but
 // name their consumer in the reply subject.
 type puller struct {
-	log    *Store
-	conn   carrier
+	store  *Store
+	conn   watchedConn
 	config jetstream.ConsumerConfig // without name and start
 	name   string                   // of consumers, without number
 	inbox  string
@@ -46,31 +45,31 @@ type puller struct {
 	consumers int    // made so far
 	delivery  uint64 // the count of the last delivery
 	changed   <-chan struct{}
-	silence   time.Duration
+	silence   time.Duration // without a message, after which the consumer counts as lost
 	timer     *time.Timer
 
 	requests int
 	reply    string // of the request under way
 	left     int    // deliveries that it may still bring; 0 when none is under way
-	asked    int
-	tail     bool // events may have a trace
-	single   bool // the next message is larger than the bytes that were asked for
+	batch    int    // deliveries that it was for
+	tail     bool   // events have what only the tail needs
+	single   bool   // the next message is larger than the bytes of the last request
 	limits   pullLimits
 	largest  int // payload so far, in bytes
 }
 
-// newPuller subscribes an inbox on a connection. At most room deliveries are asked for at once.
-func (l *Store) newPuller(kind string, conn carrier, room int, config jetstream.ConsumerConfig) (*puller, error) {
-	inbox := conn.nc.NewInbox()
+// newPuller subscribes an inbox on a connection. A request is for room deliveries at most.
+func (s *Store) newPuller(kind string, conn watchedConn, room int, config jetstream.ConsumerConfig) (*puller, error) {
+	inbox := conn.NewInbox()
 	p := &puller{
-		log: l, conn: conn, inbox: inbox, config: config,
-		name: l.opts.NamePrefix + "-" + kind + "-" + inbox[strings.LastIndexByte(inbox, '.')+1:],
+		store: s, conn: conn, inbox: inbox, config: config,
+		name: s.opts.NamePrefix + "-" + kind + "-" + inbox[strings.LastIndexByte(inbox, '.')+1:],
 		// Statuses need room too, and what a full channel drops costs a new consumer.
 		msgs:    make(chan *nats.Msg, room+64),
-		silence: l.opts.Heartbeat * 5 / 2,
+		silence: s.opts.Heartbeat * 5 / 2,
 		timer:   time.NewTimer(time.Hour),
 	}
-	sub, err := conn.nc.ChanSubscribe(inbox+".*", p.msgs)
+	sub, err := conn.ChanSubscribe(inbox+".*", p.msgs)
 	if err != nil {
 		return nil, fmt.Errorf("jetstore: subscribe an inbox: %w", err)
 	}
@@ -78,18 +77,18 @@ func (l *Store) newPuller(kind string, conn carrier, room int, config jetstream.
 	return p, nil
 }
 
-// close gives everything up without blocking on the network.
+// close drops the consumer and the inbox. It does not block on the network.
 func (p *puller) close() {
 	p.drop()
 	p.timer.Stop()
 	_ = p.sub.Unsubscribe() // fails only when the connection is closed
 }
 
-// drop gives the consumer up.
+// drop deletes the consumer, if there is one, and what it has delivered.
 func (p *puller) drop() {
 	if p.consumer != "" {
-		p.log.counts.consumers.Add(-1)
-		p.log.deletes.add(p.consumer)
+		p.store.counts.consumers.Add(-1)
+		p.store.deleter.add(p.consumer)
 	}
 	p.consumer, p.left, p.single = "", 0, false
 	for len(p.msgs) > 0 {
@@ -97,13 +96,11 @@ func (p *puller) drop() {
 	}
 }
 
-type createFunc func(context.Context, jetstream.ConsumerConfig) (created, error)
-
 // open replaces the consumer by one that starts at from. It tries once.
 func (p *puller) open(ctx context.Context, from uint64, create createFunc) (created, error) {
 	p.drop()
-	changed := p.conn.link.Changed()
-	if err := p.conn.link.Err(); err != nil {
+	changed := p.conn.watcher.Changed()
+	if err := p.conn.watcher.Err(); err != nil {
 		return created{}, err
 	}
 	p.consumers++
@@ -112,21 +109,21 @@ func (p *puller) open(ctx context.Context, from uint64, create createFunc) (crea
 	if cfg.DeliverPolicy == jetstream.DeliverByStartSequencePolicy {
 		cfg.OptStartSeq = from
 	}
-	made, err := p.log.within(create)(ctx, cfg)
+	made, err := p.store.creator.within(create)(ctx, cfg)
 	if err != nil {
 		return made, err
 	}
-	p.log.counts.consumers.Add(1)
+	p.store.counts.consumers.Add(1)
 	p.consumer, p.delivery, p.changed, p.limits = cfg.Name, 0, changed, made.Config
 	return made, nil
 }
 
-// asking reports whether a pull request is under way.
-func (p *puller) asking() bool { return p.left > 0 }
+// requested reports whether a pull request is under way.
+func (p *puller) requested() bool { return p.left > 0 }
 
-// waiting reports that nothing has come that was not read, and that more would: whoever is behind
-// then is not so by its own slowness.
-func (p *puller) waiting() bool { return p.asking() && len(p.msgs) == 0 }
+// waiting reports that everything delivered was read and that a request is under way: a reader that is
+// behind then is not behind because it is slow.
+func (p *puller) waiting() bool { return p.requested() && len(p.msgs) == 0 }
 
 // assumedSize is how large the messages of a last-per-subject consumer are taken to be until a larger
 // one was seen. nats-server (2.15.2) drops a message of such a consumer that does not fit into what is
@@ -134,8 +131,8 @@ func (p *puller) waiting() bool { return p.asking() && len(p.msgs) == 0 }
 // bring more than it should, by as much as messages are larger than this.
 const assumedSize = 4 << 10
 
-// ask sends a pull request for up to batch messages and bytes.
-func (p *puller) ask(ctx context.Context, batch, bytes int) error {
+// request sends a pull request for up to batch messages and bytes.
+func (p *puller) request(ctx context.Context, batch, bytes int) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -148,11 +145,11 @@ func (p *puller) ask(ctx context.Context, batch, bytes int) error {
 	batch, bytes, expires := p.limits.clamp(batch, bytes)
 	p.requests++
 	p.reply = p.inbox + "." + strconv.Itoa(p.requests)
-	p.left, p.asked = batch, batch
+	p.left, p.batch = batch, batch
 	body := fmt.Appendf(nil, `{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`,
-		batch, bytes, expires, min(p.log.opts.Heartbeat, expires/2))
-	subject := p.log.api.Prefix + "CONSUMER.MSG.NEXT." + p.log.opts.Stream + "." + p.consumer
-	return p.conn.nc.PublishRequest(subject, p.reply, body)
+		batch, bytes, expires, min(p.store.opts.Heartbeat, expires/2))
+	subject := p.store.leader.api.Prefix + "CONSUMER.MSG.NEXT." + p.store.opts.Stream + "." + p.consumer
+	return p.conn.PublishRequest(subject, p.reply, body)
 }
 
 type kind int
@@ -160,24 +157,24 @@ type kind int
 const (
 	ignored kind = iota
 	delivered
-	idle    // the consumer lives and has nothing
-	over    // the request has ended before its batch was full
-	expired // so it has, without having brought anything
-	leader  // the stream's leader has answered a probe
+	idle        // a heartbeat: the consumer has nothing
+	over        // the request ended before its batch was full
+	expired     // the request ended without a delivery
+	leaderState // the stream's leader answered requestLeaderState
 )
 
 type delivery struct {
 	kind    kind
 	event   feed.Event
 	pending uint64
-	state   feed.State // of leader
+	state   feed.State // of leaderState
 }
 
-// level reports that the consumer says that it has no more.
-func (d delivery) level() bool { return d.kind == idle || d.kind == delivered && d.pending == 0 }
+// drained reports that the consumer has nothing more at this moment.
+func (d delivery) drained() bool { return d.kind == idle || d.kind == delivered && d.pending == 0 }
 
-// next waits for something to come of the request under way. An error other than the
-// context's says that the consumer must be replaced.
+// next waits for the next delivery or status of the request under way. After an error other than the
+// context's the consumer must be replaced.
 func (p *puller) next(ctx context.Context) (delivery, error) {
 	for {
 		msg, err := p.receive(ctx)
@@ -228,20 +225,19 @@ func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 	p.delivery++
 	p.left = max(p.left-1, 0)
 	p.largest = max(p.largest, len(msg.Data))
-	ev := p.log.event(msg, m)
+	ev := p.store.decoder.event(msg, m)
 	if p.tail {
-		ev.Expires = expires(ev.Time, msg.Header)
-		p.log.trace(&ev, msg.Header)
+		p.store.decoder.live(&ev, msg.Header)
 	}
 	return delivery{kind: delivered, event: ev, pending: m.pending}, nil
 }
 
-// status reads a word of the server; ADR-37 and the server's consumer.go list them.
+// status reads a status message of the server; ADR-37 and the server's consumer.go list them.
 func (p *puller) status(msg *nats.Msg) (delivery, error) {
-	if msg.Subject == p.probeReply() {
-		return p.probed(msg), nil
+	if msg.Subject == p.leaderReply() {
+		return p.leaderState(msg), nil
 	}
-	if msg.Subject != p.reply || !p.asking() {
+	if msg.Subject != p.reply || !p.requested() {
 		return delivery{}, nil
 	}
 	code, text := msg.Header.Get("Status"), msg.Header.Get("Description")
@@ -253,7 +249,7 @@ func (p *puller) status(msg *nats.Msg) (delivery, error) {
 	case "409":
 		return p.conflict(text)
 	case "503":
-		return delivery{}, errors.New("the consumer is gone: nobody takes its pull requests")
+		return delivery{}, errors.New("the consumer is gone: its pull requests have no responders")
 	}
 	return delivery{}, p.refused(code + " " + text)
 }
@@ -270,7 +266,7 @@ func (p *puller) conflict(text string) (delivery, error) {
 	switch {
 	case text == "Batch Completed":
 	case text == "Message Size Exceeds MaxBytes":
-		p.single = p.left == p.asked
+		p.single = p.left == p.batch
 	case strings.HasPrefix(text, "Exceeded "):
 		return p.exceeded(text)
 	default: // Consumer Deleted, Leadership Change, Server Shutdown
@@ -282,26 +278,45 @@ func (p *puller) conflict(text string) (delivery, error) {
 
 func (p *puller) ended() delivery {
 	d := delivery{kind: over}
-	if p.left == p.asked {
+	if p.left == p.batch {
 		d.kind = expired
 	}
 	p.left = 0
 	return d
 }
 
-// probeReply is where the answer to a probe of the present consumer's time comes.
-func (p *puller) probeReply() string { return p.inbox + ".leader-" + strconv.Itoa(p.consumers) }
+// leaderReply is the subject of the answer to requestLeaderState. It names the present consumer.
+func (p *puller) leaderReply() string { return p.inbox + ".leader-" + strconv.Itoa(p.consumers) }
 
-// probe asks the stream's leader for its state. The answer is one more thing that comes, of the
-// kind leader; none comes where the leader does not answer.
-func (p *puller) probe() error {
-	return p.conn.nc.PublishRequest(p.log.api.Prefix+"STREAM.INFO."+p.log.opts.Stream, p.probeReply(), nil)
+// requestLeaderState requests the state of the stream from its leader. The answer comes from next, as a
+// delivery of the kind leaderState; there is none where the leader does not answer.
+func (p *puller) requestLeaderState() error {
+	return p.conn.PublishRequest(p.store.leader.api.Prefix+p.store.leader.infoOp(), p.leaderReply(), nil)
 }
 
-func (p *puller) probed(msg *nats.Msg) delivery {
+func (p *puller) leaderState(msg *nats.Msg) delivery {
 	var info jsapi.StreamInfo
 	if jsapi.Decode(msg.Data, &info) != nil {
 		return delivery{}
 	}
-	return delivery{kind: leader, state: stateOf(&info)}
+	return delivery{kind: leaderState, state: stateOf(&info)}
+}
+
+// exceeded ends the request under way, which was for more than the server allows.
+func (p *puller) exceeded(text string) (delivery, error) {
+	err := p.refused(text)
+	if !p.limits.lower(text) {
+		return delivery{}, err
+	}
+	p.left = 0
+	return delivery{kind: over}, nil
+}
+
+// refused counts a pull request that the server refused, and logs it.
+func (p *puller) refused(text string) error {
+	p.store.counts.refusals.Add(1)
+	if n, ok := p.store.refusalLog.allow(); ok {
+		p.store.opts.Logger.Warn("jetstream: pull request refused; retrying", "consumer", p.consumer, "status", text, "times", n)
+	}
+	return fmt.Errorf("the pull request was refused: %s", text)
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// limiter thins out log lines: one in every, ten seconds when zero, which says how many it stands
-// for.
-type limiter struct {
+// logLimiter limits the rate of a log message to one in every, ten seconds when zero, with the number of
+// messages that it stands for.
+type logLimiter struct {
 	every time.Duration
 
 	mu    sync.Mutex
@@ -16,7 +16,7 @@ type limiter struct {
 	count int
 }
 
-func (l *limiter) allow() (count int, ok bool) {
+func (l *logLimiter) allow() (count int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count++
