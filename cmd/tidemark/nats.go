@@ -11,14 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // natsTimeout bounds what a command waits for NATS, to connect and then to answer.

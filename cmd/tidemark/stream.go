@@ -8,12 +8,11 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/tidemark/tidemark/internal/streamdef"
-
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/streams"
 )
 

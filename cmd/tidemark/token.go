@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )

@@ -13,16 +13,14 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/publish"
-
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/publish"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 

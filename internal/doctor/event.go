@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/nats-io/nats.go"
 
+	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // infoTimeout bounds the request for one stream, which a missing permission or leader leaves unanswered.

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // connectTimeout bounds the attempt to reach one server.

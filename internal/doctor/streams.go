@@ -7,11 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/streamdef"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 

@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/publish"
-
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 const benchEvents = 100_000

@@ -4,13 +4,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/tidemark/tidemark/internal/publish"
-
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 // A consumer with one replica sits on any of the three servers, also on one that lags; with

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // CreateFailure says why a consumer could not be made.

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // consumerCreator creates consumers within the limits of the stream. Those of replays queue for a slot;

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/tidemark/tidemark/internal/backoff"
-
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 

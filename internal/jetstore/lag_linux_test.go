@@ -8,13 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/publish"
-
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 // lagRig is a cluster in which one follower is late by a fixed time with the stream, and with

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // errInactiveThreshold refuses a consumer that asks for a longer inactive threshold than the

@@ -10,13 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/publish"
-
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 // silences remembers the longest time between two of the marks since it was reset.

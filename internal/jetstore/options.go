@@ -5,11 +5,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // Options say which stream a Log reads, and how. Stream is required; zero values of the

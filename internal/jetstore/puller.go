@@ -8,14 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // Reasons to replace a consumer.

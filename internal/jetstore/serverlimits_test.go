@@ -6,18 +6,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
-// bareStand is a stand on a server with options that the embedded one does not offer.
+// newBareHarness starts a server with options that the embedded one does not offer.
 func newBareHarness(t *testing.T, cfg jetstream.StreamConfig, change func(*server.Options)) (*harness, *server.Server) {
 	t.Helper()
 	srv := natstest.StartServer(t, func(o *server.Options) { o.JetStream = true; change(o) })

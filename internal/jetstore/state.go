@@ -5,11 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/streamdef"
-
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/streamdef"
 )
 
 func stateOf(i *jsapi.StreamInfo) feed.State {

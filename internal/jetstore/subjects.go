@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // subjectCounter counts subjects, which costs the server a pass over them.

@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/testkit"
 )

@@ -11,11 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/presence"
 	"github.com/tidemark/tidemark/internal/testkit"

@@ -5,9 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/streamdef"
-
 	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/streamdef"
 )
 
 // epochs remembers the epochs of the streams that messages were stored in.

@@ -9,16 +9,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/msgheader"
-
-	"github.com/tidemark/tidemark/internal/jsapi"
-
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/msgheader"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 

@@ -8,15 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/publish"
-
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 func TestPublish(t *testing.T) {

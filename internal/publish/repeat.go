@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/backoff"
-
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/backoff"
 	"github.com/tidemark/tidemark/internal/feed"
 )
 

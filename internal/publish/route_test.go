@@ -7,12 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/publish"
-
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 // routedPublisher publishes by the routes of a list, and counts calls of Misrouted.

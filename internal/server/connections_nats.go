@@ -5,11 +5,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/tidemark/tidemark/internal/natsconn"
-
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/metrics"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // connectNATS makes the node's connections to NATS. The server disconnects a connection that has more

@@ -10,11 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/streamdef"
-
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 

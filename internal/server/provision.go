@@ -7,11 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/streamdef"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/natsconn"
-
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/tidemark/tidemark/internal/streamdef"
 )
 
 // provisionPause is how long a failed attempt waits; provisionTimeout bounds one attempt.

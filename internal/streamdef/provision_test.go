@@ -8,13 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/streamdef"
-
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/streamdef"
 )
 
 // A stream that was just created from a definition must not differ from it.

@@ -9,12 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/jsapi"
-
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
+	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )

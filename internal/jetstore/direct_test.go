@@ -12,9 +12,9 @@ import (
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
-// Somebody takes the only consumer that the stream may have away from the tail: events come all
-// the same, as they are.
-func TestFollowWithoutAConsumer(t *testing.T) {
+// Another client takes the only consumer that the stream may have: events are still delivered
+// unchanged.
+func TestFollow_ConsumerTaken_ReadsFromLeader(t *testing.T) {
 	s := newHarness(t)
 	s.Reset(jetstream.StreamConfig{MaxConsumers: 1})
 	l := s.open(jetstore.Options{})
