@@ -9,8 +9,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// attempts logs why attempts to connect fail: each cause once until the connection is there again,
-// as a long outage has an attempt every second or two.
+// attempts logs why attempts to connect fail: each cause once per outage, because a long outage has an
+// attempt every second or two.
 type attempts struct {
 	log *slog.Logger
 
@@ -36,7 +36,7 @@ func (a *attempts) report(err error) {
 	}
 	a.mu.Unlock()
 	if !known {
-		a.log.Warn("cannot connect to NATS; retrying", "error", err)
+		a.log.Warn("nats: cannot connect; retrying", "error", err)
 	}
 }
 
@@ -46,9 +46,9 @@ func (a *attempts) connected() {
 	a.logged = nil
 }
 
-// watch reports what fails after the socket is there, such as TLS and the login, until the connection
-// is closed: nats.go calls no handler for it. Nothing waits for its goroutine, which ends as those of
-// the connection do.
+// watch reports failures after the socket is connected, such as of TLS and the login, until the connection
+// is closed: nats.go calls no handler for them. Nothing waits for its goroutine, which ends with the
+// connection's own.
 func (a *attempts) watch(nc *nats.Conn) {
 	status := nc.StatusChanged(nats.CONNECTING, nats.RECONNECTING, nats.CLOSED)
 	go func() {
@@ -66,18 +66,17 @@ func (a *attempts) watch(nc *nats.Conn) {
 	}()
 }
 
-// isNoCause reports that an error only follows from a connection that is not there: that no server
-// was reached, and that nothing is buffered for one. It says nothing about the reason.
+// isNoCause reports that an error only follows from the missing connection: no server was reached, or
+// nothing is buffered. Such an error does not contain the reason.
 func isNoCause(err error) bool {
 	return err == nil || errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrReconnectBufExceeded)
 }
 
-// NotConnected reports that a request failed because there is no connection at all, so that another
-// line of the log has the reason.
+// NotConnected reports that a request failed because there is no connection. The reason is in another
+// log message.
 func NotConnected(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded) }
 
-// LastError returns the last error of the connection that says why it is not there; nil where it is
-// connected or no such error is known.
+// LastError returns why nc is not connected; nil where it is connected or the cause is not known.
 func LastError(nc *nats.Conn) error {
 	if err := nc.LastError(); !isNoCause(err) {
 		return err

@@ -23,7 +23,7 @@ func noEmptyErrors(t *testing.T, text string) {
 	}
 }
 
-func TestConnect_NobodyListens_LogsCauseOnce(t *testing.T) {
+func TestConnect_NoServer_LogsCauseOnce(t *testing.T) {
 	s := natstest.New(t)
 	s.Server.Stop()
 	log := new(testkit.Log)
@@ -36,7 +36,7 @@ func TestConnect_NobodyListens_LogsCauseOnce(t *testing.T) {
 	s.Await("the cause is logged", func() bool { return strings.Contains(log.String(), "connection refused") })
 	s.Start()
 	s.Await("connected", nc.IsConnected)
-	if n := strings.Count(log.String(), "cannot connect to NATS"); n != 1 {
+	if n := strings.Count(log.String(), "nats: cannot connect"); n != 1 {
 		t.Errorf("the cause is logged %d times: %s", n, log)
 	}
 	if strings.Contains(log.String(), "hush") {
@@ -59,8 +59,7 @@ func TestConnect_WrongLogin_LogsCause(t *testing.T) {
 	noEmptyErrors(t, log.String())
 }
 
-// A server that is reached, and with which no TLS comes about, is reported also where it comes after
-// the process.
+// A failed TLS handshake is logged also where the server starts after the process.
 func TestConnect_ServerLaterRefusesHandshake_LogsCause(t *testing.T) {
 	addr, err := testkit.FreeAddr()
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
-func TestConnectIdentities(t *testing.T) {
+func TestConnect_Identities_LogIn(t *testing.T) {
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestConnectIdentities(t *testing.T) {
 	}
 }
 
-func TestConnectTLS(t *testing.T) {
+func TestConnect_TLS_VerifiesBoth(t *testing.T) {
 	certFile, keyFile := selfSigned(t)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {

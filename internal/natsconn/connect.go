@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ConnectOptions say where NATS is and who connects. The zero value connects to
+// Options say where NATS is and how to log in. The zero value connects to
 // nats://127.0.0.1:4222 without credentials.
 type Options struct {
 	// URL is one address or several, joined by commas.
@@ -32,23 +32,22 @@ type Options struct {
 	InboxPrefix string
 	// InProcess, if set, reaches an embedded server through memory; URL is not used then.
 	InProcess nats.Option
-	// Logger hears once of each loss and return of the connection, of the causes of attempts that
-	// fail, and of errors that NATS reports apart from any call, such as a permission that is
-	// missing; nil discards.
+	// Logger receives each loss and recovery of the connection once, the causes of failed attempts, and
+	// errors that NATS reports without a request, such as a missing permission; nil discards.
 	Logger *slog.Logger
-	// Denied, if set, hears of each permission that is missing, with the subject and before the
-	// Logger, which hears nothing of it if Denied returns true. It must not block.
+	// Denied, if set, is called for each missing permission, with the subject in the error. If it returns
+	// true, the error is not logged. It must not block.
 	Denied func(err error) (known bool)
-	// Wait makes Connect block until the connection stands or its context ends. Otherwise
-	// the connection is made in the background for as long as it takes.
+	// Wait makes Connect block until it is connected or its context ends. Otherwise Connect returns at
+	// once, and attempts continue in the background.
 	Wait bool
-	// Secondary is for a further connection of a process to the same servers: it logs its beginning at
-	// debug, as the line of the first connection is enough.
+	// Secondary is for a further connection of a process to the same servers: its first connect is logged
+	// at debug, because the line of the first connection is enough.
 	Secondary bool
 	// Bulk is for a connection that replays read over: the answer to a ping waits behind what they have
 	// requested, and may take some seconds before the server counts as lost.
 	Bulk bool
-	// Once makes Connect try each address once, and return why none could be had. It then
+	// Once makes Connect try each address once, and return the cause if all attempts fail. It then
 	// blocks for two seconds an address at most, or until the deadline of its context.
 	Once bool
 }
@@ -70,10 +69,11 @@ const (
 	bulkPingsOut = 9
 )
 
-// Connect makes a connection that is tried again for ever, whether it is lost or was never
-// made. Errors are those of the options (a file that cannot be read, say); with Wait also
-// that of the context, with Once that of the attempt. While NATS is not reached, publishing
-// fails instead of filling a buffer. The caller closes the connection.
+// Connect returns a connection that reconnects without end, also before it was first connected.
+//
+// Errors are those of the options (such as a file that cannot be read); with Wait also that of the
+// context, with Once that of the attempt. While NATS is not reached, publishing fails instead of filling
+// a buffer. The caller closes the connection.
 func Connect(ctx context.Context, opts Options) (*nats.Conn, error) {
 	auth, err := opts.auth()
 	if err != nil {
@@ -105,8 +105,8 @@ func Connect(ctx context.Context, opts Options) (*nats.Conn, error) {
 	}
 	failed.watch(nc)
 	if !nc.IsConnected() {
-		// The cause comes in a line of its own: it is known only after the next attempt.
-		log.Log(ctx, opts.beginning(slog.LevelWarn), "NATS is not reached yet; waiting for it", "url", redacted(nc))
+		// The cause is logged separately: it is known only after the next attempt.
+		log.Log(ctx, opts.beginning(slog.LevelWarn), "nats: not reached; connecting in the background", "url", redacted(nc))
 	}
 	if opts.Wait {
 		return awaitConnected(ctx, nc)
@@ -185,7 +185,7 @@ func Resilience(name string) []nats.Option {
 	}
 }
 
-// once takes back that a first connection is tried for ever. One that is lost still is.
+// once makes the first connect a single attempt. A connection that is lost later still reconnects.
 func once(ctx context.Context) []nats.Option {
 	options := []nats.Option{nats.RetryOnFailedConnect(false)}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -195,8 +195,8 @@ func once(ctx context.Context) []nats.Option {
 	return options
 }
 
-// beginning is the level of the lines about a first connection. One through memory cannot fail, so that
-// its line has no news.
+// beginning returns the level of log messages about the first connect. One through memory cannot fail, so
+// that its message is not worth more than debug.
 func (o Options) beginning(level slog.Level) slog.Level {
 	if o.Secondary || o.InProcess != nil {
 		return slog.LevelDebug
@@ -204,7 +204,7 @@ func (o Options) beginning(level slog.Level) slog.Level {
 	return level
 }
 
-// reached says what a connection has reached. One through memory has no address, though
+// reached returns the server's address for the log. A connection through memory has none, though
 // nats.go would name its default.
 func (o Options) reached(nc *nats.Conn) string {
 	if o.InProcess != nil {
@@ -218,21 +218,21 @@ func (o Options) notices(log *slog.Logger, failed *attempts) []nats.Option {
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { failed.report(err) }),
 		nats.ConnectHandler(func(nc *nats.Conn) {
 			failed.connected()
-			log.Log(context.Background(), o.beginning(slog.LevelInfo), "connected to NATS", "url", o.reached(nc), "server", nc.ConnectedServerName())
+			log.Log(context.Background(), o.beginning(slog.LevelInfo), "nats: connected", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if nc.IsClosed() { // by us
 				return
 			}
 			if err == nil { // closed without an error, such as by a server that is stopped
-				log.Warn("the connection to NATS is lost", "error", "the server closed it")
+				log.Warn("nats: connection lost; reconnecting", "error", "the server closed it")
 				return
 			}
-			log.Warn("the connection to NATS is lost", "error", err)
+			log.Warn("nats: connection lost; reconnecting", "error", err)
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			failed.connected()
-			log.Info("connected to NATS again", "url", o.reached(nc), "server", nc.ConnectedServerName())
+			log.Info("nats: reconnected", "url", o.reached(nc), "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
 			if sub == nil && !nc.IsConnected() { // of an attempt to connect
@@ -246,13 +246,13 @@ func (o Options) notices(log *slog.Logger, failed *attempts) []nats.Option {
 			if sub != nil {
 				subject = sub.Subject
 			}
-			log.Warn("NATS reports an error", "error", err, "subject", subject)
+			log.Warn("nats: error without a request", "error", err, "subject", subject)
 		}),
 	}
 }
 
-// WithoutLogin returns a list of server URLs by comma as messages may show it: without users,
-// passwords and tokens. Everything up to the last @ of a URL counts as its login, since a password
+// WithoutLogin returns a comma-separated list of server URLs without users, passwords and tokens, for
+// messages. Everything up to the last @ of a URL counts as its login, since a password
 // may hold a slash.
 func WithoutLogin(urls string) string {
 	parts := strings.Split(urls, ",")

@@ -19,20 +19,20 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// A process may start before NATS does, and outlives its restarts.
-func TestConnectBeforeNATS(t *testing.T) {
+// A process may start before NATS, and continues after NATS restarts.
+func TestConnect_BeforeNATS_ConnectsLater(t *testing.T) {
 	s := natstest.New(t)
 	s.Server.Stop()
-	book := new(testkit.Log)
+	logged := new(testkit.Log)
 	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{
-		URL: "nats://" + s.Opts.Addr, Name: "early", Logger: slog.New(slog.NewTextHandler(book, nil)),
+		URL: "nats://" + s.Opts.Addr, Name: "early", Logger: slog.New(slog.NewTextHandler(logged, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer natstest.CloseConn(nc)
-	if strings.Count(book.String(), "waiting for it") != 1 {
-		t.Errorf("the log does not say that NATS is waited for: %s", book)
+	if strings.Count(logged.String(), "connecting in the background") != 1 {
+		t.Errorf("the log does not say that NATS is waited for: %s", logged)
 	}
 	if err := nc.Publish("notifications.a", nil); err == nil {
 		t.Error("a publish without a connection succeeds")
@@ -40,13 +40,13 @@ func TestConnectBeforeNATS(t *testing.T) {
 	s.Start()
 	s.Await("connected", nc.IsConnected)
 	s.Restart()
-	s.Await("it is said", func() bool { return strings.Count(book.String(), "connected to NATS again") == 1 })
-	if strings.Count(book.String(), "is lost") != 1 || strings.Count(book.String(), `msg="connected to NATS"`) != 1 {
-		t.Errorf("log: %s", book)
+	s.Await("the reconnect is logged", func() bool { return strings.Count(logged.String(), "nats: reconnected") == 1 })
+	if strings.Count(logged.String(), "nats: connection lost") != 1 || strings.Count(logged.String(), `msg="nats: connected"`) != 1 {
+		t.Errorf("log: %s", logged)
 	}
 }
 
-func TestConnectWait(t *testing.T) {
+func TestConnect_Wait_BlocksUntilConnected(t *testing.T) {
 	s := natstest.New(t)
 	s.Server.Stop()
 	ctx, cancel := context.WithCancel(s.Ctx())
@@ -65,8 +65,7 @@ func TestConnectWait(t *testing.T) {
 	natstest.CloseConn(nc)
 }
 
-// A command that a person waits for is told at once, and why.
-func TestConnectOnce(t *testing.T) {
+func TestConnect_Once_ReturnsCause(t *testing.T) {
 	s := natstest.New(t)
 	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: "nats://" + s.Opts.Addr, Once: true})
 	if err != nil || !nc.IsConnected() {
@@ -89,7 +88,7 @@ func TestConnectOnce(t *testing.T) {
 	}
 }
 
-func TestConnectInProcess(t *testing.T) {
+func TestConnect_InProcess_Connects(t *testing.T) {
 	s := natstest.New(t)
 	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{InProcess: s.Server.InProcess(), Wait: true})
 	if err != nil {
@@ -101,7 +100,7 @@ func TestConnectInProcess(t *testing.T) {
 	}
 }
 
-func TestConnectBadOptions(t *testing.T) {
+func TestConnect_BadOptions_Fails(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
@@ -124,10 +123,10 @@ func TestConnectBadOptions(t *testing.T) {
 	}
 }
 
-func TestConnectSlowConsumerIsLogged(t *testing.T) {
+func TestConnect_SlowConsumer_IsLogged(t *testing.T) {
 	s := natstest.New(t)
-	book := new(testkit.Log)
-	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: s.Server.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(book, nil))})
+	logged := new(testkit.Log)
+	nc, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: s.Server.ClientURL(), Wait: true, Logger: slog.New(slog.NewTextHandler(logged, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,5 +137,5 @@ func TestConnectSlowConsumerIsLogged(t *testing.T) {
 	if err := nc.Publish("full", nil); err != nil {
 		t.Fatal(err)
 	}
-	s.Await("the error is logged", func() bool { return strings.Count(book.String(), "slow consumer") > 0 })
+	s.Await("the error is logged", func() bool { return strings.Count(logged.String(), "slow consumer") > 0 })
 }
