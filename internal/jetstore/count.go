@@ -8,36 +8,36 @@ import (
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
-// CreateFailure says why a consumer could not be made.
+// CreateFailure is why a consumer could not be created.
 type CreateFailure uint8
 
-// What is counted.
+// Reasons that are counted.
 const (
-	CreateLimit    CreateFailure = iota // the stream or the account has all the consumers that it may have
+	CreateLimit    CreateFailure = iota // the limit of consumers of the stream or the account is reached
 	CreateNoStream                      // the stream does not exist
-	CreateNoAnswer                      // in Options.RequestTimeout, or before the connection was lost
-	CreateRefused                       // anything else that the server said
+	CreateNoAnswer                      // within Options.RequestTimeout, or before the connection was lost
+	CreateRefused                       // any other error of the server
 	createFailures
 )
 
 var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer", "refused"}
 
-// String is the name that a metric has as its label.
+// String returns the label of the metric.
 func (f CreateFailure) String() string { return createFailureNames[f] }
 
 // Status is what a Store has done since it was opened.
 type Status struct {
 	Consumers int // in use now: the tail's and those of replays
-	Waiting   int // replays whose consumer is being made, or waits for its turn
-	// Creates are the consumers that were made. Attempts that failed are by reason; those that
-	// did not occur are there, with zero.
+	Waiting   int // replays whose consumer is being created, or queues
+	// Creates is how many consumers were created. CreateFailures has failed attempts for each reason,
+	// also those that did not occur.
 	Creates        uint64
 	CreateFailures map[CreateFailure]uint64
-	TailRestarts   uint64 // how often the tail's consumer was given up for another
-	PullRefusals   uint64 // pull requests that the server did not accept
+	TailRestarts   uint64 // how often the tail's consumer was replaced
+	PullRefusals   uint64 // pull requests that the server refused
 }
 
-// counts are written where things happen.
+// counts are those of Status.
 type counts struct {
 	consumers, waiting atomic.Int64
 	creates, tails     atomic.Uint64
@@ -60,7 +60,7 @@ func (c *counts) create(err error) {
 	}
 }
 
-// Status does not block.
+// Status returns the counts so far. It does not block.
 func (s *Store) Status() Status {
 	c := s.counts
 	status := Status{

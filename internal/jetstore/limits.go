@@ -11,11 +11,11 @@ import (
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
-// errInactiveThreshold refuses a consumer that asks for a longer inactive threshold than the
+// errInactiveThreshold refuses a consumer with a longer inactive threshold than the
 // stream's consumer_limits allow.
 const errInactiveThreshold = 10153
 
-// pullLimits bound a pull request: what its consumer's configuration has, which the server fills
+// pullLimits bound a pull request: they are in the consumer's configuration, which the server fills
 // in from its own limits (jetstream.limits.max_request_batch). Zero is no limit.
 type pullLimits struct {
 	Batch   int           `json:"max_batch"`
@@ -39,9 +39,9 @@ func (l pullLimits) clamp(batch, bytes int) (int, int, time.Duration) {
 	return batch, bytes, expires
 }
 
-// lower reads the status that refuses a request, such as "Exceeded MaxRequestBatch of 500". It
-// reports whether the next request asks for less than the one that was refused: the limits changed
-// after the consumer was made.
+// lower applies the status that refuses a request, such as "Exceeded MaxRequestBatch of 500". It
+// reports whether the next request is for less than the refused one: the limits changed
+// after the consumer was created.
 func (l *pullLimits) lower(text string) bool {
 	limit, found := strings.CutPrefix(text, "Exceeded ")
 	name, value, ok := strings.Cut(limit, " of ")

@@ -8,7 +8,7 @@ import (
 // ackPrefix begins the reply subject of every delivery, and of nothing else.
 const ackPrefix = "$JS.ACK."
 
-// metadata is what the reply subject of a delivery tells. Its strings are parts of it.
+// metadata is the content of the reply subject of a delivery. Its strings share its memory.
 type metadata struct {
 	consumer string
 	seq      uint64 // in the stream
@@ -22,7 +22,7 @@ type metadata struct {
 //	$JS.ACK.stream.consumer.redeliveries.seq.delivery.nanos.pending
 //	$JS.ACK.domain.account.stream.consumer.redeliveries.seq.delivery.nanos.pending[.token]
 func parseReply(reply string) (m metadata, ok bool) {
-	var tokens [9]string // what comes after is of no interest
+	var tokens [9]string // later ones are not used
 	n := 0
 	for tok := range strings.SplitSeq(reply[len(ackPrefix):], ".") {
 		if n == len(tokens) {

@@ -40,7 +40,7 @@ type puller struct {
 	sub    *nats.Subscription
 
 	consumer  string // empty for none
-	consumers int    // made so far
+	consumers int    // created so far
 	delivery  uint64 // the count of the last delivery
 	changed   <-chan struct{}
 	silence   time.Duration // without a message, after which the consumer counts as lost
@@ -48,7 +48,7 @@ type puller struct {
 
 	requests int
 	reply    string // of the request under way
-	left     int    // deliveries that it may still bring; 0 when none is under way
+	left     int    // deliveries that it is still for; 0 when no request is under way
 	batch    int    // deliveries that it was for
 	tail     bool   // events have what only the tail needs
 	single   bool   // the next message is larger than the bytes of the last request
@@ -123,10 +123,10 @@ func (p *puller) requested() bool { return p.left > 0 }
 // behind then is not behind because it is slow.
 func (p *puller) waiting() bool { return p.requested() && len(p.msgs) == 0 }
 
-// assumedSize is how large the messages of a last-per-subject consumer are taken to be until a larger
-// one was seen. nats-server (2.15.2) drops a message of such a consumer that does not fit into what is
+// assumedSize is the assumed size of messages of a last-per-subject consumer until a larger
+// one was delivered. nats-server (2.15.2) drops a message of such a consumer that does not fit into what is
 // left of max_bytes, so that its requests are bounded by their number alone: the first one may
-// bring more than it should, by as much as messages are larger than this.
+// return more than it should, by as much as messages are larger than this.
 const assumedSize = 4 << 10
 
 // request sends a pull request for up to batch messages and bytes.
@@ -205,7 +205,7 @@ func (p *puller) receive(ctx context.Context) (*nats.Msg, error) {
 	}
 }
 
-// classify goes by the reply subject alone: an empty message whose publisher gave it a
+// classify uses the reply subject only: an empty message whose publisher gave it a
 // Status header looks like a status of the server in everything else.
 func (p *puller) classify(msg *nats.Msg) (delivery, error) {
 	if !strings.HasPrefix(msg.Reply, ackPrefix) {

@@ -9,7 +9,7 @@ import (
 
 // infoCalls merges requests for the state of the stream: each replay needs one for each batch, and many
 // replays at once have small batches. A few requests are under way at a time, and each caller gets the
-// answer to one that was sent after its call: what it has read by then is older than the answer.
+// answer to a request that was sent after its call: everything that it has read is older than the answer.
 type infoCalls struct {
 	leader *leader
 	group  group // the requests under way
@@ -61,13 +61,13 @@ func (c *infoCalls) join() (*infoCall, error) {
 
 // run sends requests until no caller waits for another.
 func (c *infoCalls) run() {
-	for call := c.take(); call != nil; call = c.take() {
+	for call := c.nextCall(); call != nil; call = c.nextCall() {
 		call.info, call.err = c.leader.info(c.leader.ctx)
 		close(call.done)
 	}
 }
 
-func (c *infoCalls) take() *infoCall {
+func (c *infoCalls) nextCall() *infoCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	call := c.next

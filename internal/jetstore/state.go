@@ -35,12 +35,12 @@ func stateOf(i *jsapi.StreamInfo) feed.State {
 	return s
 }
 
-// mirrorContact is how long ago a mirror may have heard of its origin to count as level with
-// it. An origin that has nothing to send says so each second.
+// mirrorContact is how old the last message of the origin may be for a mirror that counts as level with
+// it. An origin without new messages sends a heartbeat each second.
 const mirrorContact = 3 * time.Second
 
-// copyOf says how a mirror stands to its origin. Its lag is what the last message told, so that
-// it says something only while the origin is heard.
+// copyOf returns whether a stream is a mirror, and whether it is level with its origin. Its lag is that
+// of the last message, and so valid only while the origin sends.
 func copyOf(i *jsapi.StreamInfo) feed.Copy {
 	switch m := i.Mirror; {
 	case i.Config.Mirror == nil:
@@ -64,8 +64,8 @@ func (s *Store) State(ctx context.Context) (feed.State, error) {
 	return stateOf(info), nil
 }
 
-// SeqAt implements feed.Store. The leader is asked, not a replica. The end of the stream is
-// taken first: what is published in between is then at or after the answer.
+// SeqAt implements feed.Store. It requests the end of the stream first: messages that are published in
+// between are then at or after the answer.
 func (s *Store) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	state, err := s.State(ctx)
 	if err != nil {
@@ -78,9 +78,9 @@ func (s *Store) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	return msg.Seq, nil
 }
 
-// HasHoles implements feed.Store. It answers true when the stream has more deleted messages
-// than Options.MaxDeleted, without looking where they are. Each answer of the leader is judged
-// by itself: between two, retention may take a deleted message at the front with all before it.
+// HasHoles implements feed.Store. It returns true when the stream has more deleted messages
+// than Options.MaxDeleted, wherever they are. Each answer of the leader is evaluated
+// by itself: between two, retention may remove a deleted message at the front with all before it.
 func (s *Store) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	state, err := s.State(ctx)
 	switch {

@@ -106,14 +106,14 @@ func (c *subjectCounter) countOnce(ctx context.Context, filter string, all int) 
 	}
 }
 
-// subjectsQuery asks STREAM.INFO for the subjects that match. An offset behind the last brings their
-// number alone, which takes a third of the time that the list of 100,000 does.
+// subjectsQuery requests from STREAM.INFO the subjects that match. An offset behind the last returns their
+// number only, which takes a third of the time of a list of 100,000.
 type subjectsQuery struct {
 	Filter string `json:"subjects_filter"`
 	Offset int    `json:"offset"`
 }
 
-// scanClient returns the client for a request that goes through a number of subjects.
+// scanClient returns the client for a request that scans a number of subjects.
 func scanClient(api jsapi.Client, subjects int) jsapi.Client {
 	api.Timeout += time.Duration(subjects) * scanMargin
 	return api

@@ -8,11 +8,11 @@ import (
 	"github.com/tidemark/tidemark/internal/histogram"
 )
 
-// PublisherStatus is what a Publisher has done so far.
+// Status counts what a Publisher has done.
 type Status struct {
 	Stored, Duplicates, Failed uint64 // messages
-	// Duration of those that were acknowledged, from the call of Publish. The messages of one
-	// call are waited for in their order.
+	// Duration of those that were acknowledged, from the call of Publish. Acknowledgements of one
+	// call are awaited in order.
 	Duration histogram.Snapshot
 }
 
@@ -34,7 +34,7 @@ func (c *counts) add(r feed.Result, took time.Duration) {
 	c.duration.Observe(0, took)
 }
 
-// Status does not block.
+// Status returns the counts so far. It does not block.
 func (p *Publisher) Status() Status {
 	c := &p.counts
 	return Status{

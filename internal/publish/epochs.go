@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/streamdef"
 )
 
-// epochs remembers the epochs of the streams that messages were stored in.
+// epochs caches the epochs of the streams that store messages.
 type epochs struct {
 	api jsapi.Client
 	ttl time.Duration
@@ -39,10 +39,9 @@ func (e *epochs) marks() map[string]uint64 {
 	return marks
 }
 
-// stored notes that seq was given to a message which was sent when before were the marks.
-// A sequence that is not above its mark comes from another incarnation of the stream. The
-// marks of the time of sending are compared, not the latest: acknowledgements of concurrent
-// publishes are seen in any order.
+// stored records the sequence of a message. before are the marks of the time when it was sent: a sequence
+// that is not above its mark is of another incarnation of the stream. The latest marks would not do,
+// because acknowledgements of concurrent publishes arrive in any order.
 func (e *epochs) stored(stream string, seq uint64, before map[string]uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -62,8 +61,8 @@ func (e *epochs) entryLocked(stream string) *streamEpoch {
 	return s
 }
 
-// get returns the epoch of a stream, or none when it cannot be had: the message is stored,
-// and a position without an epoch is a position still.
+// get returns the epoch of a stream, or none when the request for it fails: the message is stored,
+// and a position without an epoch is valid.
 func (e *epochs) get(ctx context.Context, stream string) string {
 	if epoch, ok := e.cached(stream); ok {
 		return epoch

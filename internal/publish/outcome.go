@@ -8,8 +8,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// publishOutcome is what an error of JetStream says about the message that it answers. The zero value
-// is that of all errors which say nothing definite.
+// outcome is what an error of JetStream means for the message that it answers. The zero value
+// is for all errors without a definite meaning.
 type outcome int
 
 const (
@@ -23,7 +23,7 @@ const (
 	foreign                       // not stored: another stream has the subject than expected
 )
 
-// publishOutcomes holds every error with which nats-server 2.15 answers a publish, by the codes
+// outcomes has every error with which nats-server 2.15 answers a publish, by the codes
 // of its errors.json. A code is definite here only where the server checks the condition before
 // it stores or proposes the message, or where all replicas skip the message. Codes that are not
 // listed are unknownOutcome.
@@ -71,13 +71,13 @@ var outcomes = map[jetstream.ErrorCode]outcome{
 	10077: unknownOutcome, // storing failed: storeFailures has the causes that are definite
 	10063: unknownOutcome, // expected stream sequence does not match: the replica has lost its place
 
-	// Answers to batches speak of several messages. The Publisher sends none.
+	// Answers to batches are about several messages. The Publisher sends none.
 	10174: unknownOutcome, 10175: unknownOutcome, 10176: unknownOutcome, 10177: unknownOutcome, 10179: unknownOutcome,
 	10185: unknownOutcome, 10199: unknownOutcome, 10200: unknownOutcome, 10201: unknownOutcome, 10205: unknownOutcome,
 	10206: unknownOutcome, 10207: unknownOutcome, 10208: unknownOutcome, 10210: unknownOutcome, 10211: unknownOutcome,
 }
 
-// errStoreFailed has several causes, which only the text of its answer tells apart.
+// errStoreFailed has several causes, which only the text of the answer distinguishes.
 const errStoreFailed = 10077
 
 // storeFailures are the limits among them, from the server's store.go.

@@ -19,35 +19,35 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// PublisherOptions say how messages are published. The zero value works.
+// Options say how messages are published. The zero value works.
 type Options struct {
-	// Domain and APIPrefix are as in Options.
+	// Domain and APIPrefix select the JetStream API; see [jsapi.Prefix].
 	Domain, APIPrefix string
 	// AckTimeout bounds the wait for one acknowledgement; 5 s when zero.
 	AckTimeout time.Duration
 	// MaxPending bounds the messages of all callers that wait for their acknowledgement;
 	// 4096 when zero. A publish beyond it waits for room within AckTimeout.
 	MaxPending int
-	// EpochTTL is how long the epoch of a stream is taken for known; 2 s when zero. A
-	// stream that is recreated and overtakes its old sequence within that time may give
-	// positions of the old epoch, whose holders are then told of a gap.
+	// EpochTTL is how long the epoch of a stream is cached; 2 s when zero. If a stream is recreated and
+	// passes its old sequence within that time, acknowledgements may have the old epoch. Clients that
+	// resume at such a position receive a gap.
 	EpochTTL time.Duration
-	// Streams are names of streams that may be mirrors. When nobody takes a message and one of
-	// them is, its origin counts as out of reach: it may take the subject, which is not known here.
+	// Streams are names of streams that may be mirrors. When no stream takes a message and one of
+	// them is a mirror, its origin counts as unreachable: the origin may take the subject.
 	Streams []string
 	// Expected returns the name of a stream that takes the subject and that is created when it
 	// is missing; empty for none. While that stream is missing, a message to it is
 	// feed.ErrUnavailable, not feed.ErrSubjectNotStored. It must not block. Nil expects none.
 	Expected func(subject string) (stream string)
-	// Routes returns the ways of a message to feeds, see [feed.Route]. Where all go through one stream,
-	// no other may store the message: it is feed.ErrRejected then. Nil lets every stream store it.
+	// Routes returns the routes of a message to feeds, see [feed.Route]. Where all use one stream,
+	// a message that another stream would store is feed.ErrRejected. Nil lets every stream store it.
 	Routes func(ctx context.Context, subject string) []feed.Route
-	// Misrouted is called when a stream that Routes does not have has refused a message. It must not
+	// Misrouted is called when a stream that is not in Routes has refused a message. It must not
 	// block.
 	Misrouted func()
 }
 
-// Publisher stores messages in whichever stream takes their subject.
+// Publisher stores messages in the stream that has their subject. It is safe for concurrent use.
 type Publisher struct {
 	api    jsapi.Client
 	js     jetstream.JetStream
@@ -63,7 +63,7 @@ var _ feed.Publisher = (*Publisher)(nil)
 
 var errPublisherClosed = errors.New("the publisher is closed")
 
-// NewPublisher publishes over nc, which stays the caller's. The caller closes the Publisher.
+// New returns a Publisher over nc, which the caller keeps. The caller closes the Publisher.
 func New(nc *nats.Conn, opts Options) (*Publisher, error) {
 	if nc == nil {
 		return nil, errors.New("publish: no connection")
@@ -95,7 +95,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Close makes publishes under way and later ones fail. The subscription for acknowledgements ends
+// Close ends publishes under way and later ones with an error. The subscription for acknowledgements ends
 // with the connection: nats.go 1.55 leaves a goroutine behind if its CleanupPublisher is called
 // soon after the first publish.
 func (p *Publisher) Close() {
@@ -106,13 +106,13 @@ func (p *Publisher) Close() {
 }
 
 // Publish implements feed.Publisher. Messages of one call are stored in their order; one
-// that fails does not keep the following from being stored. Unless a Result's error is
-// feed.ErrNotStored, the message may be stored nevertheless: publishing it again is safe with
+// that fails does not prevent the following ones. Unless a Result's error is
+// feed.ErrNotStored, the message may be stored: publishing it again is safe with
 // an ID, within the stream's duplicate window.
 //
 // A message whose ID another publish is storing at this moment is published again until
-// JetStream says where that ID is stored, for AckTimeout at most. Where the other publish
-// fails, the message may so be stored after later messages of the same call.
+// JetStream reports where that ID is stored, for AckTimeout at most. If the other publish
+// fails, the message may be stored after later messages of the same call.
 func (p *Publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Result {
 	began := time.Now()
 	before := p.epochs.marks()
@@ -192,7 +192,7 @@ func natsMsg(msg routed) *nats.Msg {
 	return m
 }
 
-// storeTrace writes the headers of a message.
+// storeTrace sets the trace headers of a message.
 func storeTrace(header nats.Header, trace feed.TraceContext) {
 	if trace.Parent == "" {
 		return
@@ -237,10 +237,10 @@ func notSent(subject string, err error) error {
 	return fmt.Errorf("%w, and %w: publish to %q: %w", feed.ErrUnavailable, feed.ErrNotStored, subject, err)
 }
 
-// explain gives the error of a message that was sent the meaning that feed knows.
+// explain wraps the error of a message that was sent in the errors of feed.
 func (p *Publisher) explain(ctx context.Context, subject string, err error) error {
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
-		return p.noResponders(ctx, subject)
+		return p.diagnoseNoResponders(ctx, subject)
 	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		p.misrouted(api)
@@ -249,9 +249,9 @@ func (p *Publisher) explain(ctx context.Context, subject string, err error) erro
 	return fmt.Errorf("%w: publish to %q: %w", feed.ErrUnavailable, subject, err)
 }
 
-// noResponders distinguishes a subject that no stream takes from a stream that has no leader
-// just now. NATS reached no stream, so that the message is not stored in either case.
-func (p *Publisher) noResponders(ctx context.Context, subject string) error {
+// diagnoseNoResponders distinguishes a subject that no stream has from a stream without a leader. NATS
+// reached no stream, so that the message is not stored in either case.
+func (p *Publisher) diagnoseNoResponders(ctx context.Context, subject string) error {
 	var resp struct {
 		jsapi.Failure
 		Streams []string `json:"streams"`
@@ -264,7 +264,7 @@ func (p *Publisher) noResponders(ctx context.Context, subject string) error {
 	case err != nil:
 		return unreached(subject, err)
 	case len(resp.Streams) > 0:
-		return unreached(subject, fmt.Errorf("stream %s does not take it now", resp.Streams[0]))
+		return unreached(subject, fmt.Errorf("stream %s has no leader", resp.Streams[0]))
 	}
 	if mirror, origin := p.mirror(ctx); mirror != "" {
 		return unreached(subject, fmt.Errorf("no stream takes it; %s is a mirror, and its origin %s may be out of reach", mirror, origin))
@@ -279,7 +279,7 @@ func unreached(subject string, why error) error {
 	return fmt.Errorf("%w, and %w: no stream received %q: %w", feed.ErrUnavailable, feed.ErrNotStored, subject, why)
 }
 
-// expected returns why the stream that Options.Expected names does not take the subject; nil
+// expected returns why the stream of Options.Expected does not take the subject; nil
 // where there is no such stream, or where it exists and has other subjects.
 func (p *Publisher) expected(ctx context.Context, subj string) error {
 	if p.opts.Expected == nil {

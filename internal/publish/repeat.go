@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// errInProcess is JetStream's answer to a message with an ID that another publish has not
-// finished storing. Whether that publish succeeds is not decided yet.
+// errInProcess is JetStream's answer to a message whose ID another publish is storing. Whether that
+// publish succeeds is not decided yet.
 var errInProcess = errors.New("a message with the same id is being stored")
 
 // Pauses between repeats. Storing takes about a round trip between the servers of a stream.
@@ -36,19 +36,19 @@ func (p *Publisher) repeat(ctx context.Context, msgs []routed, indices []int, re
 		for _, i := range indices {
 			futures[i], results[i].Err = p.send(ctx, msgs[i])
 		}
-		var still []int
+		var unsettled []int
 		for _, i := range indices {
 			if futures[i] != nil {
 				results[i] = p.await(ctx, msgs[i], futures[i], before)
 			}
 			err := results[i].Err
 			if errors.Is(err, errInProcess) {
-				still = append(still, i)
+				unsettled = append(unsettled, i)
 			} else if err != nil {
 				// Not wrapped: an error of the repeat alone may be feed.ErrNotStored.
 				results[i].Err = fmt.Errorf("%w: %w, and a repeat failed: %s", feed.ErrUnavailable, errInProcess, err.Error())
 			}
 		}
-		indices = still
+		indices = unsettled
 	}
 }

@@ -12,7 +12,7 @@ import (
 // errForeignStream refuses a message whose Nats-Expected-Stream names another stream.
 const errForeignStream = 10060
 
-// routed is a message and its ways to feeds.
+// routed is a message and its routes to feeds.
 type routed struct {
 	feed.Message
 	routes []feed.Route
@@ -42,8 +42,8 @@ func (m routed) stream() string {
 	return first
 }
 
-// to returns the way through the stream that has stored the message. One with the sequences of that
-// stream goes before others.
+// to returns the route through the stream that has stored the message. A route with the sequences of
+// that stream is preferred.
 func (m routed) to(stream string) feed.Route {
 	if len(m.routes) == 0 {
 		return feed.Route{Stream: stream, Reader: stream}

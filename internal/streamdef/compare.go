@@ -26,7 +26,7 @@ func (d Difference) String() string {
 
 // Compare returns the fields in which have differs from want, by name. What want leaves to
 // the server counts as the server's default, and the server's own metadata (_nats.*) and the mark
-// of ProvisionOwned are not looked at, so that a stream that was just created from want shows no difference.
+// of ProvisionOwned are ignored, so that a stream that was just created from want shows no difference.
 func Compare(want, have jetstream.StreamConfig) []Difference {
 	w, h := fields(filled(want, have)), fields(filled(have, have))
 	names := maps.Clone(w)
@@ -69,7 +69,7 @@ func filled(cfg, have jetstream.StreamConfig) jetstream.StreamConfig {
 	return cfg
 }
 
-// limit returns -1, which stands for none, for what the server takes for none.
+// limit returns -1 for every value that the server treats as no limit.
 func limit[T int | int32 | int64](n T) T {
 	if n <= 0 {
 		return -1
@@ -77,7 +77,7 @@ func limit[T int | int32 | int64](n T) T {
 	return n
 }
 
-// ownMetadata is what a definition may set: without what the server and ProvisionOwned add.
+// ownMetadata returns the metadata that a definition may set: without what the server and ProvisionOwned add.
 func ownMetadata(metadata map[string]string) map[string]string {
 	own := maps.Clone(metadata)
 	maps.DeleteFunc(own, func(key, _ string) bool { return key == createdByKey || strings.HasPrefix(key, "_nats.") })

@@ -10,14 +10,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Action says what Provision did.
+// Action is what Provision did.
 type Action string
 
 const (
 	Unchanged Action = "unchanged" // the stream is as wanted
-	Missing   Action = "missing"   // there is none, and none was made
-	Created   Action = "created"   // it was missing
-	Differs   Action = "differs"   // it was left as it is
+	Missing   Action = "missing"   // it does not exist, and was not created
+	Created   Action = "created"   // it did not exist
+	Differs   Action = "differs"   // it differs, and was not changed
 	Applied   Action = "applied"   // it was changed
 )
 
@@ -34,7 +34,7 @@ type Outcome struct {
 }
 
 // Provision creates the stream when it is missing. When the server's differs from want, it
-// is changed only if apply is set. It asks once, and blocks until JetStream answers or ctx
+// is changed only if apply is set. It tries once, and blocks until JetStream answers or ctx
 // ends; where ctx has no deadline, for five seconds a request.
 func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
 	return provision(ctx, js, want, apply, false)
@@ -42,8 +42,8 @@ func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 
 // ProvisionOwned is Provision for a program that creates the stream again when it is lost. A
 // stream that it creates has the metadata tidemark.created_by, so that every instance of the
-// program recognises the stream as theirs, also after a restart. A stream that exists without
-// the mark is left without it. Several instances may call it at once.
+// program recognises the stream, also after a restart. A stream that exists without
+// the mark does not receive it. Several instances may call it at once.
 func ProvisionOwned(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, apply bool) (Outcome, error) {
 	return provision(ctx, js, want, apply, true)
 }
@@ -72,9 +72,8 @@ func provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 	return out, nil
 }
 
-// createdByKey is the stream metadata that distinguishes streams which nodes create again from
-// streams that others created. Its value is the same for all nodes: JetStream takes a second
-// create of the same configuration for the first.
+// createdByKey is the stream metadata that marks streams which nodes create again when they are lost. Its
+// value is the same for all nodes: JetStream accepts a second create of the same configuration.
 const (
 	createdByKey  = "tidemark.created_by"
 	createdByNode = "node"
