@@ -12,9 +12,9 @@ import (
 	"github.com/tidemark/tidemark/internal/publish"
 )
 
-// A consumer with one replica sits on any of the three servers, also on one that lags; with
-// the leader's word, a replay to the last acknowledged sequence is complete nevertheless.
-func TestClusterReplayIsComplete(t *testing.T) {
+// A consumer with one replica sits on any of the three servers, also on a server that lags. Because the
+// leader is consulted, a replay to the last acknowledged sequence is complete.
+func TestRead_Cluster_IsComplete(t *testing.T) {
 	s, _, opts := newClusterHarness(t)
 	l := s.open(jetstore.Options{})
 	p, err := publish.New(natstest.Connect(t, opts), publish.Options{})
@@ -34,7 +34,7 @@ func TestClusterReplayIsComplete(t *testing.T) {
 	}
 }
 
-func TestClusterConsumerHostDies(t *testing.T) {
+func TestFollow_ConsumerHostStops_Continues(t *testing.T) {
 	s, servers, opts := newClusterHarness(t)
 	const total = 2000
 	l := s.open(jetstore.Options{})

@@ -27,7 +27,7 @@ func (f *follower) checkContinuity(ctx context.Context, state feed.State) error 
 	return f.checkReused(ctx, state)
 }
 
-// shorter has what is known of a stream that ends before the tail.
+// shorter records observations of a stream that ends before the tail.
 type shorter struct {
 	checks int       // in a row in which a mirror was level with its origin
 	since  time.Time // zero while the stream is not shorter

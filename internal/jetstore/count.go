@@ -25,7 +25,7 @@ var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer
 // String returns the label of the metric.
 func (f CreateFailure) String() string { return createFailureNames[f] }
 
-// Status is what a Store has done since it was opened.
+// Status counts the work of a Store since it was opened.
 type Status struct {
 	Consumers int // in use now: the tail's and those of replays
 	Waiting   int // replays whose consumer is being created, or queues

@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/internal/publish"
 )
 
-// numbered stores events whose data are the numbers from first to last, each once: what
-// fails in an outage is sent again under the same ID.
+// numbered stores events whose data are the numbers from first to last, each once:
+// a publish that fails in an outage is repeated with the same ID.
 func (s *harness) numbered(p *publish.Publisher, first, last int) error {
 	for n := first; n <= last; n++ {
 		text := strconv.Itoa(n)

@@ -3,7 +3,7 @@ package jetstore
 import "context"
 
 // Count implements feed.Store. It returns the number of messages that a new consumer would deliver from
-// a sequence on, which the server knows without reading them.
+// a sequence on. The server has that number without reading them.
 func (s *Store) Count(ctx context.Context, from uint64) (uint64, error) {
 	cfg := s.opts.consumerConfig(nil)
 	cfg.HeadersOnly = true

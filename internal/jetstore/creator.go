@@ -78,7 +78,7 @@ func (c *consumerCreator) now(ctx context.Context, cfg jetstream.ConsumerConfig)
 // for the replica, which may be gone.
 const sameName = 2
 
-// createOptions say how a consumer is created.
+// createOptions are those of one consumer.
 type createOptions struct {
 	api      jsapi.Client
 	attempts int

@@ -32,7 +32,7 @@ func (d *decoder) event(msg *nats.Msg, m metadata) feed.Event {
 	}
 }
 
-// live adds what only the tail needs: when the event expires, and its trace.
+// live adds the fields for the tail: when the event expires, and its trace.
 func (d *decoder) live(ev *feed.Event, header nats.Header) {
 	ev.Expires = expires(ev.Time, header)
 	ev.Trace = d.traceOf(ev, header)
@@ -99,7 +99,7 @@ func expires(stored time.Time, header nats.Header) time.Time {
 	if err != nil {
 		seconds, err := strconv.ParseInt(text, 10, 32)
 		if err != nil {
-			return time.Time{} // "never", or what the server did not take for a lifetime either
+			return time.Time{} // "never", or a value that the server ignores
 		}
 		lifetime = time.Duration(seconds) * time.Second
 	}
@@ -109,7 +109,7 @@ func expires(stored time.Time, header nats.Header) time.Time {
 	return stored.Add(lifetime.Truncate(time.Second))
 }
 
-// Traced is a stored event whose publisher wants its way to be seen.
+// Traced is a stored event with a sampled trace.
 type Traced struct {
 	Seq    uint64
 	Stored time.Time // by the clock of NATS

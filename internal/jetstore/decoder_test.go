@@ -10,8 +10,8 @@ import (
 	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
-// TestTracesOfEvents: who published in a trace that is sampled is known to the tail, and to no replay.
-func TestTracesOfEvents(t *testing.T) {
+// The tail passes on sampled traces of publishers; replays do not.
+func TestFollow_SampledTrace_IsPassedOn(t *testing.T) {
 	const sampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	s := newHarness(t)
 	results := s.publisher().Publish(s.Ctx(),

@@ -28,8 +28,8 @@ func (s *harness) runReady(l *jetstore.Store, opts feed.Options) *feed.Feed {
 	return f
 }
 
-// resume returns what a client receives that has everything up to a sequence: gaps by their reason,
-// and the sequences of events, up to the last one.
+// resume returns the gaps (by reason) and the events (by sequence), up to the last one, that a client
+// receives which has everything up to a sequence.
 func (s *harness) resume(f *feed.Feed, after, last uint64, filters ...string) (got []string) {
 	s.T.Helper()
 	ctx, cancel := context.WithTimeout(s.Ctx(), 30*time.Second)
@@ -70,7 +70,7 @@ type deletion struct {
 	config jetstream.StreamConfig
 	first  nats.Header // of event 3, which is lost
 	lose   func(s *harness)
-	want   string // what a client receives then that had nothing
+	want   string // by a client that had nothing
 }
 
 var deletions = []deletion{

@@ -74,11 +74,11 @@
 //	starting    the stream is suitable, a consumer was created  waiting
 //	connecting  a consumer was created                          waiting
 //	connecting  no consumer can be created                      direct
-//	direct      messages were read for a second, or none can be connecting
+//	direct      a second has passed, or the leader fails too    connecting
 //	waiting     an event, a heartbeat or an empty answer        delivering
 //	waiting     the consumer failed                             connecting; an outage after three
 //	delivering  the consumer failed, or it lags                 connecting
-//	any: a loss, the caller stops, or a connection or context ended  ended
+//	any         a loss; the caller, connection or context ends  ended
 //
 // A failure while starting is retried in that state. An outage is reported through FollowOptions.Contact, and
 // so is its end.
@@ -93,5 +93,5 @@
 //	$JS.API.CONSUMER.MSG.NEXT.S.>
 //	$JS.API.CONSUMER.DELETE.S.>
 //
-// A request that is not permitted looks like one without an answer.
+// A request that is not permitted looks like a request without an answer.
 package jetstore

@@ -54,7 +54,7 @@ func TestFollowPurgedWhileAway(t *testing.T) {
 	s.expectLoss(loss, feed.Trimmed, 11)
 }
 
-// What was deleted before it was read is a hole in the sequences, and no reason to end.
+// An event that was deleted before it was read is a hole in the sequences, not a reason to end.
 func TestFollow_DeletedWhileAway_SkipsSequence(t *testing.T) {
 	s := newHarness(t)
 	l := s.open(jetstore.Options{})
@@ -131,7 +131,7 @@ func TestFollowStreamDeletedForAWhile(t *testing.T) {
 	t.Error("the other incarnation was not told")
 }
 
-// backup copies the store, and returns what brings the server back to it.
+// backup copies the store, and returns a function that restores the copy.
 func (s *harness) backup() (restore func()) {
 	s.T.Helper()
 	saved := filepath.Join(s.T.TempDir(), "saved")

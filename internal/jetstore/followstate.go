@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// followState is what a follower does next. The package documentation has the transitions.
+// followState is the state of a follower. The package documentation has the transitions.
 type followState uint8
 
 const (

@@ -119,8 +119,7 @@ func TestReplayHeals(t *testing.T) {
 	})
 }
 
-// A caller that takes its time must not be taken for a consumer that is silent, nor lose
-// what is dropped meanwhile.
+// A slow caller must not count as a silent consumer, nor lose messages that the full channel drops.
 func TestFollowSlowCaller(t *testing.T) {
 	s := newHarness(t)
 	const total = 500

@@ -17,7 +17,7 @@ import (
 
 // lagRig is a cluster in which one follower is late by a fixed time with the stream, and with
 // nothing else: it takes part in all that the leader of the cluster decides, and answers at
-// once. Its consumers say that nothing is pending while the stream's leader has more.
+// once. Its consumers report that nothing is pending while the stream's leader has more.
 type lagRig struct {
 	*processes
 	meta, lead, late int
@@ -30,7 +30,7 @@ func newLagRig(t *testing.T, by time.Duration) *lagRig {
 	r.lead = r.leadElsewhere(r.meta)
 	r.late = 3 - r.meta - r.lead
 	r.delay(r.lead, r.late, by)
-	r.use(r.nodes[r.meta].url) // what the test itself asks is not late
+	r.use(r.nodes[r.meta].url) // requests of the test are not late
 	return r
 }
 
@@ -48,7 +48,7 @@ func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *publish.Pub
 
 // lag is how far the late node is behind the leader.
 func (r *lagRig) lag() uint64 {
-	late := r.nodes[r.late].last() // asked first: the difference is not too large by what comes between
+	late := r.nodes[r.late].last() // requested first: events in between make the difference smaller, not larger
 	lead := r.nodes[r.lead].last()
 	return lead - min(late, lead)
 }
@@ -68,8 +68,8 @@ func (r *lagRig) watch(ctx context.Context) (onLate map[string]bool, most uint64
 	return onLate, most
 }
 
-// lagClient comes back again and again to a feed, with the position that it left with, and
-// counts what it gets.
+// lagClient reconnects to a feed repeatedly, each time with its last position, and
+// counts the events that it receives.
 type lagClient struct {
 	t    *testing.T
 	feed *feed.Feed

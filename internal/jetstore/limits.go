@@ -16,15 +16,15 @@ import (
 const errInactiveThreshold = 10153
 
 // pullLimits bound a pull request: they are in the consumer's configuration, which the server fills
-// in from its own limits (jetstream.limits.max_request_batch). Zero is no limit.
+// in from its own limits (jetstream.limits.max_request_batch). Zero means unlimited.
 type pullLimits struct {
 	Batch   int           `json:"max_batch"`
 	Bytes   int           `json:"max_bytes"`
 	Expires time.Duration `json:"max_expires"`
 }
 
-// clamp returns what a request for batch messages, bytes, and pullExpires may have. Bytes of zero
-// are no bound, and stay so: a message that is larger than the limit would never be delivered.
+// clamp returns the size and duration of a request for batch messages and bytes within the limits. Zero
+// bytes mean unlimited, and stay so: a message that is larger than the limit would never be delivered.
 func (l pullLimits) clamp(batch, bytes int) (int, int, time.Duration) {
 	expires := pullExpires
 	if l.Batch > 0 {
@@ -75,7 +75,7 @@ func lowerTo(limit *int, value string) bool {
 
 // consumerLimits are the stream's consumer_limits, as its leader's last answer has them.
 type consumerLimits struct {
-	inactive atomic.Int64 // ns; zero is no limit
+	inactive atomic.Int64 // ns; zero means unlimited
 }
 
 func (c *consumerLimits) set(info *jsapi.StreamInfo) {

@@ -68,8 +68,8 @@ func newLossRig(t *testing.T) (r *lossRig, stop func()) {
 	return r, func() { cancel(); working.Wait() }
 }
 
-// publish stores numbers, about 200 a second. Each is repeated under its id until it is
-// acknowledged: one that is stored twice, or not at all, is seen by the tail.
+// publish stores numbers, about 200 a second. Each number is repeated under its id until it is
+// acknowledged: the tail detects a number that is stored twice or not at all.
 func (r *lossRig) publish(ctx context.Context, p *publish.Publisher) {
 	for n := 1; ctx.Err() == nil; {
 		text := strconv.Itoa(n)

@@ -11,8 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
-// Options say which stream a Store reads, and how. Stream is required; zero values of the
-// others work.
+// Options configure a Store. Stream is required; zero values of the others work.
 type Options struct {
 	// Stream is the name of the stream.
 	Stream string

@@ -52,7 +52,7 @@ func (n *node) kill() {
 	_ = n.cmd.Wait()
 }
 
-// jsz is what a server knows of JetStream by itself, without its leaders.
+// jsz is the state of JetStream in one server, without its leaders.
 type jsz struct {
 	Meta struct {
 		Leader string `json:"leader"`
@@ -152,7 +152,7 @@ func (p *processes) newNode(i, client, route, monitor int) *node {
 		name: fmt.Sprint("node-", i), url: fmt.Sprintf("nats://127.0.0.1:%d", client),
 		monitor: fmt.Sprintf("http://127.0.0.1:%d", monitor), config: filepath.Join(dir, "server.conf"),
 	}
-	// What servers tell each other of their addresses leads nowhere: they meet by the links alone.
+	// The addresses that servers announce to each other lead nowhere: the servers use the links only.
 	config := fmt.Sprintf(`
 		server_name: %s, listen: "127.0.0.1:%d", http: "127.0.0.1:%d"
 		jetstream { store_dir: %q }

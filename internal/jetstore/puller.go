@@ -50,7 +50,7 @@ type puller struct {
 	reply    string // of the request under way
 	left     int    // deliveries that it is still for; 0 when no request is under way
 	batch    int    // deliveries that it was for
-	tail     bool   // events have what only the tail needs
+	tail     bool   // events have the fields for the tail
 	single   bool   // the next message is larger than the bytes of the last request
 	limits   pullLimits
 	largest  int // payload so far, in bytes
@@ -62,7 +62,7 @@ func (s *Store) newPuller(kind string, conn watchedConn, room int, config jetstr
 	p := &puller{
 		store: s, conn: conn, inbox: inbox, config: config,
 		name: s.opts.NamePrefix + "-" + kind + "-" + inbox[strings.LastIndexByte(inbox, '.')+1:],
-		// Statuses need room too, and what a full channel drops costs a new consumer.
+		// Statuses need room too: a message that a full channel drops costs a new consumer.
 		msgs:    make(chan *nats.Msg, room+64),
 		silence: s.opts.Heartbeat * 5 / 2,
 		timer:   time.NewTimer(time.Hour),
@@ -82,7 +82,7 @@ func (p *puller) close() {
 	_ = p.sub.Unsubscribe() // fails only when the connection is closed
 }
 
-// drop deletes the consumer, if there is one, and what it has delivered.
+// drop deletes the consumer, if there is one, and discards its deliveries.
 func (p *puller) drop() {
 	if p.consumer != "" {
 		p.store.counts.consumers.Add(-1)
@@ -94,7 +94,7 @@ func (p *puller) drop() {
 	}
 }
 
-// open replaces the consumer by one that starts at from. It tries once.
+// open replaces the consumer by another that starts at from. It tries once.
 func (p *puller) open(ctx context.Context, from uint64, create createFunc) (created, error) {
 	p.drop()
 	changed := p.conn.watcher.Changed()
@@ -124,8 +124,8 @@ func (p *puller) requested() bool { return p.left > 0 }
 func (p *puller) waiting() bool { return p.requested() && len(p.msgs) == 0 }
 
 // assumedSize is the assumed size of messages of a last-per-subject consumer until a larger
-// one was delivered. nats-server (2.15.2) drops a message of such a consumer that does not fit into what is
-// left of max_bytes, so that its requests are bounded by their number alone: the first one may
+// one was delivered. nats-server (2.15.2) drops a message of such a consumer if it exceeds the rest
+// of max_bytes, so that its requests are bounded by their number alone: the first one may
 // return more than it should, by as much as messages are larger than this.
 const assumedSize = 4 << 10
 

@@ -375,8 +375,8 @@ func TestOpenOptions(t *testing.T) {
 	}
 }
 
-// nats-server 2.15.2 drops a message of a last-per-subject consumer when it does not fit into what
-// is left of a pull request's max_bytes.
+// nats-server 2.15.2 drops a message of a last-per-subject consumer when it exceeds the rest
+// of a pull request's max_bytes.
 func TestRead_LastPerSubjectBeyondBatchBytes_ReturnsEverySubject(t *testing.T) {
 	for name, opts := range map[string]jetstore.Options{
 		"several a batch": {BatchBytes: 5000},

@@ -90,7 +90,7 @@ func (r *reader) bytes() int { return cmp.Or(r.limit, r.store.opts.BatchBytes) }
 // batch returns the number of events that a request is for.
 func (r *reader) batch() int { return min(r.store.opts.Batch, max(r.bytes()/eventCost, 1)) }
 
-// Request implements feed.Reader. What the server sends upon it waits in the puller.
+// Request implements feed.Reader. The answer of the server waits in the puller.
 func (r *reader) Request(bytes int) bool {
 	r.limit = max(min(bytes, r.store.opts.BatchBytes), 1)
 	switch r.state {
@@ -140,7 +140,7 @@ func (r *reader) Next(ctx context.Context) (feed.Batch, error) {
 	return batch, nil
 }
 
-// collect returns the next events, or none when the replay is complete.
+// collect returns the next events. They are empty when the replay is complete.
 func (r *reader) collect(ctx context.Context) (events []feed.Event, err error) {
 	for r.state != readComplete && len(events) == 0 {
 		if r.state == readDetached {
@@ -238,7 +238,7 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, err error) {
 			return events, nil
 		}
 		r.failures, r.verifyAttempts = 0, 0
-		if r.wanted(d.event.Seq) {
+		if r.inRange(d.event.Seq) {
 			if events == nil {
 				events = make([]feed.Event, 0, min(d.pending+1, uint64(r.pull.left)+1)) //nolint:gosec // a count that ends at zero
 			}
@@ -257,9 +257,9 @@ func (r *reader) fetch(ctx context.Context) (events []feed.Event, err error) {
 	}
 }
 
-// wanted reports that an event is in the range: the latest of a subject may lie before From,
+// inRange reports whether an event is in the range: the latest of a subject may lie before From,
 // or an earlier consumer may have delivered it.
-func (r *reader) wanted(seq uint64) bool { return r.cursor < seq && seq <= r.opts.To }
+func (r *reader) inRange(seq uint64) bool { return r.cursor < seq && seq <= r.opts.To }
 
 // maxVerifyAttempts is how often the same consumer is read again when the leader has more.
 const maxVerifyAttempts = 3

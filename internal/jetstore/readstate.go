@@ -2,7 +2,7 @@ package jetstore
 
 import "fmt"
 
-// readState is what a reader does next. The package documentation has the transitions.
+// readState is the state of a reader. The package documentation has the transitions.
 type readState uint8
 
 const (

@@ -9,9 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
-// TestRead_OwnConnection: what replays read comes over Options.Replays alone, and a replay outlives the
-// loss of that connection.
-func TestRead_OwnConnection(t *testing.T) {
+// Replays read over Options.Replays only, and a replay survives the loss of that connection.
+func TestRead_OwnConnection_SurvivesItsLoss(t *testing.T) {
 	s := newHarness(t)
 	const events, size = 2000, 1000
 	for range events {

@@ -16,8 +16,8 @@ import (
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
-// snapshot takes the stream as `nats stream backup` does, and returns what `nats stream restore`
-// does with it.
+// snapshot takes the stream as `nats stream backup` does, and returns a function that restores it as
+// `nats stream restore` does.
 func (s *harness) snapshot() (restore func()) {
 	s.T.Helper()
 	inbox := s.Conn.NewInbox()
@@ -87,9 +87,9 @@ func (s *harness) succeeded(answer *nats.Msg) {
 	}
 }
 
-// A stream that was restored is another incarnation, also with an epoch that somebody chose and
+// A stream that was restored is another incarnation, also with a chosen epoch and
 // also when it has grown past the place where the tail was.
-func TestFollowRestored(t *testing.T) {
+func TestFollow_RestoredStream_IsAnotherIncarnation(t *testing.T) {
 	for name, cfg := range map[string]jetstream.StreamConfig{"epoch of its own": {}, "chosen epoch": withEpoch} {
 		for _, refill := range []int{3, 20} {
 			t.Run(fmt.Sprint(name, ", ", refill), func(t *testing.T) {
@@ -112,8 +112,8 @@ func TestFollowRestored(t *testing.T) {
 
 var withEpoch = jetstream.StreamConfig{Metadata: map[string]string{"tidemark.epoch": "world-1"}}
 
-// With an epoch that somebody chose, a stream that was made anew is told to who is there.
-func TestFollowRecreatedWithItsEpoch(t *testing.T) {
+// A stream with a chosen epoch that is created again is a loss for a follower.
+func TestFollow_RecreatedWithItsEpoch_ReportsLoss(t *testing.T) {
 	s := newHarness(t)
 	s.Reset(withEpoch)
 	l := s.open(jetstore.Options{})

@@ -20,8 +20,8 @@ const (
 	maxScanPause = 5 * time.Second
 )
 
-// ScanQueue admits requests that make the server scan many subjects: first come, first
-// served, and by cost rather than number. After each request its place stays occupied for as long as
+// ScanQueue admits requests over many subjects: first come, first served, and by cost rather than number.
+// The server scans all subjects of a request. After each request its place stays occupied for as long as
 // the request took (5 s at most), so that these requests use half of the server's time at most,
 // and less work reaches a server that is slow.
 //

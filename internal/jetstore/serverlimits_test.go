@@ -133,7 +133,7 @@ func TestPull_StreamLimitsChange_NextConsumerStaysWithin(t *testing.T) {
 		for _, name := range s.Consumers("tidemark-replay-") {
 			consumer, err := s.JS.Consumer(s.Ctx(), natstest.StreamName, name)
 			if err != nil {
-				continue // one that is being deleted
+				continue // it is being deleted
 			}
 			if got := consumer.CachedInfo().Config.InactiveThreshold; got != min(limit, 30*time.Second) {
 				t.Errorf("limit %v: the consumer has %v", limit, got)
@@ -143,7 +143,7 @@ func TestPull_StreamLimitsChange_NextConsumerStaysWithin(t *testing.T) {
 	}
 }
 
-// Consumers can be created, but none delivers. Contact must not be reported with each.
+// Consumers can be created, but they deliver nothing. Contact must not be reported with each.
 func TestFollow_ConsumersNeverDeliver_ReportsOutage(t *testing.T) {
 	deny := &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.MSG.NEXT.>"}}}
 	s, srv := newBareHarness(t, jetstream.StreamConfig{}, func(o *server.Options) {
@@ -154,7 +154,7 @@ func TestFollow_ConsumersNeverDeliver_ReportsOutage(t *testing.T) {
 	s.expectOutage(l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, func(err error) bool { return strings.Contains(err.Error(), "heartbeat") })
 }
 
-// expectOutage follows until Contact reports a loss that is wanted, and requires that contact is
+// expectOutage follows until Contact reports the expected loss, and requires that contact is
 // not reported again in the next ten attempts.
 func (s *harness) expectOutage(l *jetstore.Store, opts feed.FollowOptions, wanted func(error) bool) {
 	s.T.Helper()

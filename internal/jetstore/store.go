@@ -94,7 +94,7 @@ func (s *Store) Close() {
 	s.stop(ErrClosed)
 }
 
-// consumerConfig has what the tail and replays share: the server keeps nothing of the consumer
+// consumerConfig returns the common part of the tail and of replays: the server keeps nothing of the consumer
 // on disk, has it on one replica, and waits for no acknowledgement.
 func (o *Options) consumerConfig(filters []string) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{

@@ -57,7 +57,7 @@ func (c *subjectCounter) count(ctx context.Context, filters []string, limit int)
 	return n, nil
 }
 
-// all returns how many subjects the whole stream has, which the server knows.
+// all returns how many subjects the whole stream has. The server has that number.
 func (c *subjectCounter) all(ctx context.Context) (n int, err error) {
 	err = c.leader.retry(ctx, func() error {
 		info, err := c.leader.info(ctx)

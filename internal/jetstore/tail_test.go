@@ -82,7 +82,7 @@ func TestFollow_DeletedBeforeTheEnd_ReportsNoEnd(t *testing.T) {
 	}
 }
 
-// goneLog deletes the stream when its state is asked for the next time after it was armed, and
+// goneLog deletes the stream upon the next request for its state after it was armed, and
 // creates another one later.
 type goneLog struct {
 	*jetstore.Store
@@ -101,7 +101,7 @@ func (l *goneLog) State(ctx context.Context) (feed.State, error) {
 	return l.Store.State(ctx)
 }
 
-// The stream is deleted at the moment when the tail meets a deleted message: the feed goes on in the
+// The stream is deleted at the moment when the tail meets a deleted message: the feed continues in the
 // stream that is created afterwards.
 func TestFeed_StreamDeletedAtAHole_FollowsTheNextStream(t *testing.T) {
 	s := newHarness(t)
@@ -140,7 +140,7 @@ func TestFeed_StreamDeletedAtAHole_FollowsTheNextStream(t *testing.T) {
 }
 
 // A stream that keeps one message of each subject has holes all the time. A client that is not polled
-// meanwhile gets every message that is still stored and matches.
+// at that time gets every message that is still stored and matches.
 func TestFeed_ManyHolesBeforeThePoll_DeliversWhatIsStored(t *testing.T) {
 	s := newHarness(t)
 	s.Reset(jetstream.StreamConfig{MaxMsgsPerSubject: 1, Storage: jetstream.MemoryStorage})
@@ -177,7 +177,7 @@ func TestFeed_ManyHolesBeforeThePoll_DeliversWhatIsStored(t *testing.T) {
 }
 
 // While no consumer can be had, and messages are read one by one, the stream is created again and has
-// more messages than before: none of them comes as one of the old stream.
+// more messages than before: its messages are not delivered as those of the old stream.
 func TestFollow_RecreatedWithoutAConsumer_ReportsTheIncarnation(t *testing.T) {
 	for name, cfg := range map[string]jetstream.StreamConfig{"epoch of its own": {}, "chosen epoch": withEpoch} {
 		t.Run(name, func(t *testing.T) {

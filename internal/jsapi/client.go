@@ -14,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
-// Failure is the part that all API responses share.
+// Failure is the common part of all API responses.
 type Failure struct {
 	Error *jetstream.APIError `json:"error"`
 }

@@ -17,7 +17,7 @@ const (
 	CodeNoStream     = 10059
 )
 
-// ErrNoAnswer is the error of a request that ran into Client.Timeout.
+// ErrNoAnswer is the error of a request after Client.Timeout.
 var ErrNoAnswer = errors.New("no answer from JetStream (an operation that is not permitted looks the same)")
 
 // Unclear reports that a request may have been carried out though it failed.

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// CheckName reports a name that would change the meaning of an API subject.
+// CheckName reports an empty name, or characters with a meaning in API subjects.
 func CheckName(what, name string) error {
 	if name == "" || strings.ContainsAny(name, " \t\r\n.*>/\\") {
 		return fmt.Errorf("the %s %q must be set, without spaces, '.', '*', '>' and slashes", what, name)
@@ -17,14 +17,14 @@ func CheckName(what, name string) error {
 	return nil
 }
 
-// CheckPrefix reports a JetStream domain or API prefix that cannot be one, or that both are set.
+// CheckPrefix reports an invalid JetStream domain or API prefix. At most one may be set.
 func CheckPrefix(domain, prefix string) error {
 	_, err := Prefix(domain, prefix)
 	return err
 }
 
-// Prefix returns the beginning of API subjects, with the dot: that of a JetStream domain, or of an API
-// that an account imports under another subject; with neither $JS.API. At most one may be set.
+// Prefix returns the beginning of API subjects, with the dot. It is that of a JetStream domain, or of an
+// API that an account imports under another subject; with neither, $JS.API. At most one may be set.
 func Prefix(domain, prefix string) (string, error) {
 	switch {
 	case domain != "" && prefix != "":
@@ -43,8 +43,7 @@ func Prefix(domain, prefix string) (string, error) {
 	return "$JS.API.", nil
 }
 
-// New returns the JetStream of a domain, or of an API prefix; with neither, that of the
-// account. Domain and apiPrefix are as in [Prefix]. It does not block.
+// New returns the JetStream of a domain, or of an API prefix. With neither it is the account's. Domain and apiPrefix are as in [Prefix]. It does not block.
 func New(nc *nats.Conn, domain, apiPrefix string, options ...jetstream.JetStreamOpt) (jetstream.JetStream, error) {
 	if err := CheckPrefix(domain, apiPrefix); err != nil {
 		return nil, err

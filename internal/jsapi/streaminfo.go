@@ -6,7 +6,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// StreamInfo has the fields of a STREAM.INFO response that are used here.
+// StreamInfo has the used fields of a STREAM.INFO response.
 type StreamInfo struct {
 	Failure
 	Created time.Time `json:"created"`
@@ -16,7 +16,7 @@ type StreamInfo struct {
 		Retention  jetstream.RetentionPolicy `json:"retention"`
 		Replicas   int                       `json:"num_replicas"`
 		Metadata   map[string]string         `json:"metadata"`
-		PerSubject int                       `json:"max_msgs_per_subject"` // -1 is no limit
+		PerSubject int                       `json:"max_msgs_per_subject"` // -1 means unlimited
 		MaxAge     time.Duration             `json:"max_age"`
 		TTL        bool                      `json:"allow_msg_ttl"`
 		Schedules  bool                      `json:"allow_msg_schedules"`

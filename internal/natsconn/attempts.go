@@ -26,7 +26,7 @@ func (a *attempts) report(err error) {
 		return
 	}
 	a.mu.Lock()
-	cause := strings.ToLower(err.Error()) // nats.go has two spellings of what a server reports
+	cause := strings.ToLower(err.Error()) // nats.go has two spellings of the same error
 	known := a.logged[cause] || len(a.logged) >= maxCauses
 	if !known {
 		if a.logged == nil {

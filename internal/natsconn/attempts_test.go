@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// noEmptyErrors fails where a line of the log has an error that says nothing.
+// noEmptyErrors fails where a line of the log has an error without content.
 func noEmptyErrors(t *testing.T, text string) {
 	t.Helper()
 	for _, bad := range []string{"error=<nil>", "error=null", "outbound buffer limit"} {

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Options say where NATS is and how to log in. The zero value connects to
+// Options configure a connection: its servers and its login. The zero value connects to
 // nats://127.0.0.1:4222 without credentials.
 type Options struct {
 	// URL is one address or several, joined by commas.
@@ -69,7 +69,7 @@ const (
 	bulkPingsOut = 9
 )
 
-// Connect returns a connection that reconnects without end, also before it was first connected.
+// Connect returns a connection with unlimited reconnects, also before the first connect.
 //
 // Errors are those of the options (such as a file that cannot be read); with Wait also that of the
 // context, with Once that of the attempt. While NATS is not reached, publishing fails instead of filling
@@ -168,9 +168,8 @@ func (o Options) tls() []nats.Option {
 	return options
 }
 
-// Resilience returns the options by which Connect keeps a connection, for programs that connect
-// themselves. There is no buffer for what is published during an outage: a publish that waits in
-// one looks sent, and is lost with the process.
+// Resilience returns the reconnect options of Connect, for other callers of nats.Connect. Publishes during
+// an outage are not buffered: a buffered publish looks sent, and is lost with the process.
 func Resilience(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name(name),

@@ -76,7 +76,7 @@ func TestConnect_Once_ReturnsCause(t *testing.T) {
 	if _, err := natsconn.Connect(s.Ctx(), natsconn.Options{URL: "nats://" + s.Opts.Addr, Once: true}); !errors.Is(err, nats.ErrNoServers) {
 		t.Errorf("nobody listens: %v", err)
 	}
-	mute, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and sends nothing
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ErrChanged ends what waits for an answer over a connection that changed.
+// ErrChanged ends waits for an answer over a changed connection.
 var ErrChanged = errors.New("the connection to NATS changed")
 
-// Watcher notifies everything that waits that a connection changed: lost, connected again, or closed. A
+// Watcher notifies waiting requests of changes of a connection: lost, connected again, or closed. A
 // request that the old connection carried is never answered on the new one.
 type Watcher struct {
 	nc     *nats.Conn
@@ -37,14 +37,14 @@ func Watch(nc *nats.Conn) *Watcher {
 	return w
 }
 
-// Current returns a context that ends, with ErrChanged, at the next change after this call.
+// Current returns a context until the next change. Its cause is then ErrChanged.
 func (w *Watcher) Current() context.Context {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.ctx
 }
 
-// Changed returns a channel that is closed at the next change after this call.
+// Changed returns the channel of the next change: it is closed then.
 func (w *Watcher) Changed() <-chan struct{} { return w.Current().Done() }
 
 func (w *Watcher) notify() {
@@ -68,7 +68,7 @@ func (w *Watcher) Err() error {
 	return nil
 }
 
-// Close stops watching and notifies everything that waits. Err returns cause from then on.
+// Close stops watching and notifies waiting requests. Err returns cause from then on.
 func (w *Watcher) Close(cause error) {
 	w.mu.Lock()
 	twice := w.closed != nil

@@ -1,4 +1,4 @@
-// Package natstest runs NATS servers for tests: one with a stream, one with other options, or a
+// Package natstest runs NATS servers for tests: a server with a stream, a server with other options, or a
 // cluster of three. The servers are real and end with the test.
 package natstest
 
@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// StreamName is the stream that [New] and [NewCluster] create, with the subjects notifications.>.
+// StreamName is the stream of [New] and [NewCluster], with the subjects notifications.>.
 const StreamName = "NOTIFICATIONS"
 
 // Harness is a server of its own for one test, with a stream and a connection.
@@ -64,9 +64,9 @@ func (s *Harness) Restart() {
 	s.Start()
 }
 
-// AwaitAnswer waits until the server that runs now answers on the connection of s. That the
-// connection calls itself connected says nothing right after a restart: it may not have
-// noticed yet that its server went, and what is published then is lost with it.
+// AwaitAnswer waits until the present server answers on the connection of s. Right after a restart the
+// status connected is not enough: the connection may not have noticed yet that its server has stopped, and
+// messages that are published then are lost.
 func (s *Harness) AwaitAnswer() {
 	s.T.Helper()
 	s.Await("an answer", func() bool {
@@ -77,7 +77,7 @@ func (s *Harness) AwaitAnswer() {
 	})
 }
 
-// Connect makes a connection that reconnects with short pauses: most cases restart the server.
+// Connect returns a connection with short reconnect pauses: most tests restart the server.
 func (s *Harness) Connect() *nats.Conn {
 	s.T.Helper()
 	nc, err := nats.Connect(s.Server.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
@@ -89,7 +89,7 @@ func (s *Harness) Connect() *nats.Conn {
 	return nc
 }
 
-// CloseConn closes nc and waits for the goroutines of the connection, which Close does not.
+// CloseConn closes nc and waits for its goroutines, unlike nc.Close.
 func CloseConn(nc *nats.Conn) {
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
@@ -100,7 +100,7 @@ func CloseConn(nc *nats.Conn) {
 	<-closed
 }
 
-// Ctx returns a context that ends after WaitTimeout, or with the test.
+// Ctx returns a context for WaitTimeout, or until the end of the test.
 func (s *Harness) Ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), WaitTimeout)
 	s.T.Cleanup(cancel)
@@ -120,7 +120,7 @@ func (s *Harness) CreateStream(cfg jetstream.StreamConfig) {
 }
 
 // DeleteStream deletes the stream and waits until the files are gone, too. nats-server 2.15.2 moves them aside and
-// removes them in the background; what is created or deleted under the same name meanwhile
+// removes them in the background; until then, creating or deleting a stream of that name
 // fails, or leaves its messages to the next stream.
 func (s *Harness) DeleteStream() {
 	s.T.Helper()
@@ -198,7 +198,7 @@ func (s *Harness) PublishMany(n int, subject string) {
 	}
 }
 
-// Consumers returns the names of the stream's consumers that have a prefix.
+// Consumers returns the names of the stream's consumers with a prefix.
 func (s *Harness) Consumers(prefix string) (names []string) {
 	s.T.Helper()
 	list := s.Stream().ConsumerNames(s.Ctx())
@@ -213,8 +213,8 @@ func (s *Harness) Consumers(prefix string) (names []string) {
 	return names
 }
 
-// WaitTimeout bounds every wait, so that what never comes fails instead of hanging: long enough for
-// a cluster that elects leaders on a machine that has other things to do.
+// WaitTimeout bounds every wait of a test. It is long enough for a cluster that elects leaders on a
+// loaded machine.
 const WaitTimeout = 2 * time.Minute
 
 // Await polls until ok, and fails the test after WaitTimeout.
@@ -228,7 +228,7 @@ func (s *Harness) Await(what string, ok func() bool) {
 	s.T.Fatal("never: " + what)
 }
 
-// StartServer runs a nats-server with options that the embedded one does not offer.
+// StartServer runs a nats-server with arbitrary options.
 func StartServer(t testing.TB, change func(*server.Options)) *server.Server {
 	t.Helper()
 	opts := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, StoreDir: t.TempDir()}
@@ -248,7 +248,7 @@ func StartServer(t testing.TB, change func(*server.Options)) *server.Server {
 	return srv
 }
 
-// Connect waits for a connection, which is closed with t.
+// Connect waits for a connection. It is closed with t.
 func Connect(t testing.TB, opts natsconn.Options) *nats.Conn {
 	t.Helper()
 	opts.Wait = true
@@ -280,7 +280,7 @@ func Cluster(t testing.TB) (servers []*server.Server, urls string) {
 	return servers, strings.Join(clients, ",")
 }
 
-// FreePorts returns TCP ports of 127.0.0.1 that are free.
+// FreePorts returns free TCP ports of 127.0.0.1.
 func FreePorts(t testing.TB, n int) []int {
 	t.Helper()
 	ports, err := testkit.FreePorts(n)

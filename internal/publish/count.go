@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/histogram"
 )
 
-// Status counts what a Publisher has done.
+// Status counts the messages of a Publisher.
 type Status struct {
 	Stored, Duplicates, Failed uint64 // messages
 	// Duration of those that were acknowledged, from the call of Publish. Acknowledgements of one

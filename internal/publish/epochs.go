@@ -61,7 +61,7 @@ func (e *epochs) entryLocked(stream string) *streamEpoch {
 	return s
 }
 
-// get returns the epoch of a stream, or none when the request for it fails: the message is stored,
+// get returns the epoch of a stream. It is empty when the request for it fails: the message is stored,
 // and a position without an epoch is valid.
 func (e *epochs) get(ctx context.Context, stream string) string {
 	if epoch, ok := e.cached(stream); ok {

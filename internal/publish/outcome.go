@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// outcome is what an error of JetStream means for the message that it answers. The zero value
+// outcome is the meaning of an error of JetStream for the message that it answers. The zero value
 // is for all errors without a definite meaning.
 type outcome int
 
@@ -20,7 +20,7 @@ const (
 	tooLarge                      // not stored
 	rejected                      // not stored: the stream takes no such message
 	noTTL                         // not stored: the message has a TTL, which the stream does not allow
-	foreign                       // not stored: another stream has the subject than expected
+	foreign                       // not stored: the subject belongs to another stream than expected
 )
 
 // outcomes has every error with which nats-server 2.15 answers a publish, by the codes
@@ -95,7 +95,7 @@ func outcomeOf(err *jetstream.APIError) outcome {
 	return outcomes[err.ErrorCode]
 }
 
-// explain wraps err in the errors of feed that say the same.
+// explain wraps err in the errors of feed with the same meaning.
 func (o outcome) explain(subject string, err error) error {
 	switch o {
 	case inProcess:

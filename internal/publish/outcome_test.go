@@ -137,7 +137,7 @@ func TestPublishOutcome_EveryErrorOfPublishPath_IsListed(t *testing.T) {
 	}
 }
 
-// bareName drops what the names of constants have and those of constructors lack.
+// bareName drops the suffixes that only the names of constants have.
 func bareName(name string) string {
 	for _, suffix := range []string{"ErrF", "ErrorF", "Error", "Err"} {
 		if bare, ok := strings.CutSuffix(name, suffix); ok {

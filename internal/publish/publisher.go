@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Options say how messages are published. The zero value works.
+// Options configure a Publisher. The zero value works.
 type Options struct {
 	// Domain and APIPrefix select the JetStream API; see [jsapi.Prefix].
 	Domain, APIPrefix string
@@ -47,7 +47,7 @@ type Options struct {
 	Misrouted func()
 }
 
-// Publisher stores messages in the stream that has their subject. It is safe for concurrent use.
+// Publisher stores messages in the stream of their subject. It is safe for concurrent use.
 type Publisher struct {
 	api    jsapi.Client
 	js     jetstream.JetStream
@@ -63,7 +63,7 @@ var _ feed.Publisher = (*Publisher)(nil)
 
 var errPublisherClosed = errors.New("the publisher is closed")
 
-// New returns a Publisher over nc, which the caller keeps. The caller closes the Publisher.
+// New returns a Publisher over nc. The caller closes it, and nc afterwards.
 func New(nc *nats.Conn, opts Options) (*Publisher, error) {
 	if nc == nil {
 		return nil, errors.New("publish: no connection")
@@ -105,8 +105,8 @@ func (p *Publisher) Close() {
 	})
 }
 
-// Publish implements feed.Publisher. Messages of one call are stored in their order; one
-// that fails does not prevent the following ones. Unless a Result's error is
+// Publish implements feed.Publisher. Messages of one call are stored in their order; a
+// message that fails does not prevent the following ones. Unless a Result's error is
 // feed.ErrNotStored, the message may be stored: publishing it again is safe with
 // an ID, within the stream's duplicate window.
 //

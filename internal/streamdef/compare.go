@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Difference is one field in which a stream is not as wanted. Field is its name in the JSON
+// Difference is one field with another value than its definition. Field is its name in the JSON
 // of `nats stream info --json`; values that are not set are empty.
 type Difference struct {
 	Field string `json:"field"`
@@ -24,8 +24,8 @@ func (d Difference) String() string {
 	return d.Field + ": want " + cmp.Or(d.Want, "none") + ", have " + cmp.Or(d.Have, "none")
 }
 
-// Compare returns the fields in which have differs from want, by name. What want leaves to
-// the server counts as the server's default, and the server's own metadata (_nats.*) and the mark
+// Compare returns the differences between have and want, by the names of fields. Fields that want does not
+// set count as the server's default, and the server's own metadata (_nats.*) and the mark
 // of ProvisionOwned are ignored, so that a stream that was just created from want shows no difference.
 func Compare(want, have jetstream.StreamConfig) []Difference {
 	w, h := fields(filled(want, have)), fields(filled(have, have))
@@ -41,7 +41,7 @@ func Compare(want, have jetstream.StreamConfig) []Difference {
 }
 
 // filled returns cfg with the defaults of the server, as its checkStreamCfg sets them.
-// Those that depend on what the server knows are taken from have.
+// Defaults that depend on the server are taken from have.
 func filled(cfg, have jetstream.StreamConfig) jetstream.StreamConfig {
 	cfg.MaxConsumers = limit(cfg.MaxConsumers)
 	cfg.MaxMsgs = limit(cfg.MaxMsgs)
@@ -77,7 +77,7 @@ func limit[T int | int32 | int64](n T) T {
 	return n
 }
 
-// ownMetadata returns the metadata that a definition may set: without what the server and ProvisionOwned add.
+// ownMetadata returns the metadata that a definition may set: without the keys of the server and of ProvisionOwned.
 func ownMetadata(metadata map[string]string) map[string]string {
 	own := maps.Clone(metadata)
 	maps.DeleteFunc(own, func(key, _ string) bool { return key == createdByKey || strings.HasPrefix(key, "_nats.") })

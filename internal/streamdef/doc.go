@@ -2,8 +2,8 @@
 // changes streams.
 //
 // [Inspect] compares and changes nothing. [Provision] creates a missing stream, and changes an existing
-// one only where the caller asks for it. [ProvisionOwned] also marks the streams that it creates, so that
-// every node can tell them from those of an operator. [Check] finds definitions that no feed can read.
+// one only if apply is set. [ProvisionOwned] also marks the streams that it creates, so that
+// every node can distinguish them from those of an operator. [Check] finds definitions that no feed can read.
 //
 // The package also has the meaning of stream metadata: [Epoch] derives the epoch of a stream.
 //

@@ -10,18 +10,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Action is what Provision did.
+// Action is the effect of Provision.
 type Action string
 
 const (
-	Unchanged Action = "unchanged" // the stream is as wanted
+	Unchanged Action = "unchanged" // there was no difference
 	Missing   Action = "missing"   // it does not exist, and was not created
 	Created   Action = "created"   // it did not exist
 	Differs   Action = "differs"   // it differs, and was not changed
 	Applied   Action = "applied"   // it was changed
 )
 
-// Outcome is what Provision found and did.
+// Outcome is the result of Provision.
 type Outcome struct {
 	Action Action
 	// Differences are those found before anything was changed.
@@ -40,7 +40,7 @@ func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 	return provision(ctx, js, want, apply, false)
 }
 
-// ProvisionOwned is Provision for a program that creates the stream again when it is lost. A
+// ProvisionOwned is Provision with a mark, for a program that creates a lost stream again. A
 // stream that it creates has the metadata tidemark.created_by, so that every instance of the
 // program recognises the stream, also after a restart. A stream that exists without
 // the mark does not receive it. Several instances may call it at once.

@@ -92,7 +92,7 @@ func TestProvisionErrors(t *testing.T) {
 	}
 }
 
-// Only ProvisionOwned marks a stream, and no difference comes of the mark.
+// Only ProvisionOwned marks a stream, and the mark does not count as a difference.
 func TestProvisionOwned_MarksWhatItCreates(t *testing.T) {
 	s := natstest.New(t)
 	want := jetstream.StreamConfig{Name: "OURS", Subjects: []string{"ours.>"}, Metadata: map[string]string{"tidemark.epoch": "one"}}
