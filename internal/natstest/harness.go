@@ -176,24 +176,28 @@ func (s *Harness) Publish(subject string, data []byte, header nats.Header) uint6
 	return ack.Sequence
 }
 
-// PublishMany stores n numbered messages and returns when all are.
+// PublishMany stores n numbered messages and returns when all are. A thousand at a time wait for their
+// acknowledgement: nats.go fails above 4,000.
 func (s *Harness) PublishMany(n int, subject string) {
 	s.T.Helper()
-	acks := make([]jetstream.PubAckFuture, n)
-	for i := range acks {
-		var err error
-		if acks[i], err = s.JS.PublishAsync(subject, fmt.Append(nil, i)); err != nil {
-			s.T.Fatal(err)
-		}
-	}
 	ctx := s.Ctx()
-	for _, ack := range acks {
-		select {
-		case <-ack.Ok():
-		case err := <-ack.Err():
-			s.T.Fatal(err)
-		case <-ctx.Done():
-			s.T.Fatal("the messages were not acknowledged")
+	for first := 0; first < n; first += 1000 {
+		acks := make([]jetstream.PubAckFuture, 0, 1000)
+		for i := first; i < min(first+1000, n); i++ {
+			ack, err := s.JS.PublishAsync(subject, fmt.Append(nil, i))
+			if err != nil {
+				s.T.Fatal(err)
+			}
+			acks = append(acks, ack)
+		}
+		for _, ack := range acks {
+			select {
+			case <-ack.Ok():
+			case err := <-ack.Err():
+				s.T.Fatal(err)
+			case <-ctx.Done():
+				s.T.Fatal("the messages were not acknowledged")
+			}
 		}
 	}
 }

@@ -40,7 +40,7 @@ func Provision(ctx context.Context, js jetstream.JetStream, want jetstream.Strea
 	return provision(ctx, js, want, apply, false)
 }
 
-// ProvisionOwned is Provision with a mark, for a program that creates a lost stream again. A
+// ProvisionOwned is Provision with a mark, for nodes: they create lost streams again. A
 // stream that it creates has the metadata tidemark.created_by, so that every instance of the
 // program recognises the stream, also after a restart. A stream that exists without
 // the mark does not receive it. Several instances may call it at once.
