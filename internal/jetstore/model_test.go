@@ -112,7 +112,7 @@ func (s *modelStore) BackUp() {
 		return
 	}
 	s.copied = s.T.TempDir()
-	s.offline(func() error { return os.CopyFS(s.copied, os.DirFS(filepath.Join(s.harness.Opts.Dir, "jetstream"))) })
+	s.offline(func() error { return os.CopyFS(s.copied, os.DirFS(filepath.Join(s.Opts.Dir, "jetstream"))) })
 }
 
 func (s *modelStore) Restore() {
@@ -121,7 +121,7 @@ func (s *modelStore) Restore() {
 }
 
 func (s *modelStore) RollBack() {
-	dir := filepath.Join(s.harness.Opts.Dir, "jetstream")
+	dir := filepath.Join(s.Opts.Dir, "jetstream")
 	s.offline(func() error { return errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(s.copied))) })
 }
 
