@@ -97,7 +97,7 @@ var layers = map[string]struct {
 	"internal/seclog":        {},
 	"internal/hostname":      {},
 	"internal/doctor": {
-		ours: []string{"internal/config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore",
+		ours: []string{"internal/config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef",
 			"internal/natsd", "internal/netaddr", "internal/presence", "pkg/sse"},
 		others: []string{"any"},
 	},
@@ -110,22 +110,29 @@ var layers = map[string]struct {
 	"internal/feed":                {ours: []string{"pkg/sse", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
 	"internal/feed/feedtest":       {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 	"pkg/auth":                     {ours: []string{"internal/netaddr", "internal/subject"}, others: []string{"any"}},
-	"internal/jetstore":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/jetstore":            {ours: []string{"internal/backoff", "internal/msgheader", "internal/streamdef", "internal/jsapi", "internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/feedhttp":            {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/presence":            {ours: []string{"internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/subject":             {},
 	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
-	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
+	"internal/natstest":            {ours: []string{"internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it knows nothing of feeds
+	"internal/natsconn":            {others: []string{"github.com/nats-io"}},                                                             // knows no stream
+	"internal/jsapi":               {ours: []string{"internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/streamdef":           {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io"}, never: []string{"net/http"}},
+	"internal/backoff":             {},
+	"internal/msgheader":           {},
+	"internal/publish":             {ours: []string{"internal/backoff", "internal/msgheader", "internal/streamdef", "internal/jsapi", "internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/natsd":               {others: []string{"any"}},
 	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
 	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},
 	"internal/loadtest/transports": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"internal/testcluster":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
 	"pkg/web":                      {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
-	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/subject"}, others: []string{"any"}},
+	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/subject"}, others: []string{"any"}},
 	"internal/streambackup":        {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
-	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen"}, others: []string{"any"}},
+	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen"}, others: []string{"any"}},
 	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
 	"internal/config":              {ours: []string{"internal/hostname", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},

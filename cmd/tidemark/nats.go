@@ -15,7 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // natsTimeout bounds what a command waits for NATS, to connect and then to answer.
@@ -40,9 +41,9 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
-	nc, err := jetstore.Connect(ctx, opts)
+	nc, err := natsconn.Connect(ctx, opts)
 	if err != nil {
-		return nil, explainConnect(err, cfg.NATS, jetstore.WithoutLogin(opts.URL), advice)
+		return nil, explainConnect(err, cfg.NATS, natsconn.WithoutLogin(opts.URL), advice)
 	}
 	return nc, nil
 }
@@ -54,7 +55,7 @@ func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStre
 	if err != nil {
 		return nil, err
 	}
-	js, err := jetstore.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	js, err := jsapi.New(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -67,7 +68,7 @@ func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStre
 func logNATSSource(logger *slog.Logger, n config.NATS) {
 	if len(n.Source.Used) > 0 {
 		logger.Info("NATS settings come from the nats command; no embedded server is started",
-			"from", strings.Join(n.Source.Used, ", "), "url", jetstore.WithoutLogin(n.URL))
+			"from", strings.Join(n.Source.Used, ", "), "url", natsconn.WithoutLogin(n.URL))
 	}
 	if len(n.Source.Ignored) > 0 {
 		logger.Warn("variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)

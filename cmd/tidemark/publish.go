@@ -14,7 +14,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 type publishFlags struct {
@@ -69,7 +69,7 @@ warning on standard error; the exit status stays 0. Other streams are not checke
 		if msg.Data, err = payload(cmd.Context(), cmd.InOrStdin(), args); err != nil {
 			return err
 		}
-		ack, warning, err := publish(cmd.Context(), cfg, msg, flags.timeout)
+		ack, warning, err := publishEvent(cmd.Context(), cfg, msg, flags.timeout)
 		if err != nil {
 			return err
 		}
@@ -96,8 +96,8 @@ func (f publishFlags) check() error {
 	return nil
 }
 
-// publish also returns a warning for an event that is stored and reaches no client.
-func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout time.Duration) (ack feed.Ack, warning string, err error) {
+// publishEvent also returns a warning for an event that is stored and reaches no client.
+func publishEvent(ctx context.Context, cfg config.Config, msg feed.Message, timeout time.Duration) (ack feed.Ack, warning string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("nothing came within %s", timeout))
 	defer cancel()
 	nc, err := connect(ctx, cfg)
@@ -105,7 +105,7 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 		return feed.Ack{}, "", err
 	}
 	defer nc.Close()
-	publisher, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
+	publisher, err := publish.New(nc, publish.Options{Domain: cfg.NATS.Domain, APIPrefix: cfg.NATS.APIPrefix, AckTimeout: timeout})
 	if err != nil {
 		return feed.Ack{}, "", err
 	}

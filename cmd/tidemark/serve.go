@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
@@ -205,8 +205,8 @@ func authOptions(cfg config.Config, logger *slog.Logger) (server.AuthOptions, er
 	return opts, nil
 }
 
-func natsOptions(cfg config.Config) jetstore.ConnectOptions {
-	return jetstore.ConnectOptions{
+func natsOptions(cfg config.Config) natsconn.Options {
+	return natsconn.Options{
 		URL: cfg.NATS.URL, Name: cfg.NATS.Name,
 		CredsFile: cfg.NATS.Credentials, NkeyFile: cfg.NATS.NKey,
 		User: cfg.NATS.User, Password: cfg.NATS.Password, Token: cfg.NATS.Token,

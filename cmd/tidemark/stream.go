@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -67,21 +67,21 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 
 // streamRow is one stream as ls, check and apply tell it.
 type streamRow struct {
-	Name        string                `json:"name"`
-	State       jetstore.Action       `json:"state"`
-	Subjects    []string              `json:"subjects"`
-	Source      string                `json:"source"`
-	Messages    uint64                `json:"messages"`
-	Bytes       uint64                `json:"bytes"`
-	FirstSeq    uint64                `json:"first_seq"`
-	LastSeq     uint64                `json:"last_seq"`
-	Differences []jetstore.Difference `json:"differences,omitempty"`
+	Name        string                 `json:"name"`
+	State       streamdef.Action       `json:"state"`
+	Subjects    []string               `json:"subjects"`
+	Source      string                 `json:"source"`
+	Messages    uint64                 `json:"messages"`
+	Bytes       uint64                 `json:"bytes"`
+	FirstSeq    uint64                 `json:"first_seq"`
+	LastSeq     uint64                 `json:"last_seq"`
+	Differences []streamdef.Difference `json:"differences,omitempty"`
 }
 
 func (t streamsTask) inspect(def streams.Definition) (streamRow, error) {
-	out, err := jetstore.Inspect(t.ctx, t.js, def.Config)
+	out, err := streamdef.Inspect(t.ctx, t.js, def.Config)
 	row := streamRow{Name: def.Name, State: out.Action, Subjects: def.Config.Subjects, Source: def.Source, Differences: out.Differences}
-	if err != nil || out.Action == jetstore.Missing {
+	if err != nil || out.Action == streamdef.Missing {
 		return row, err
 	}
 	s, err := t.js.Stream(t.ctx, def.Name)
@@ -126,7 +126,7 @@ func checkStreams(t streamsTask) error {
 		return err
 	}
 	for _, r := range rows {
-		if r.State != jetstore.Unchanged {
+		if r.State != streamdef.Unchanged {
 			return errSilent
 		}
 	}
@@ -153,7 +153,7 @@ func (t streamsTask) apply(def streams.Definition) (row streamRow, err error) {
 	err = permitted(t.ctx, t.js.Conn(), func(ctx context.Context) error {
 		t := t
 		t.ctx = ctx
-		out, err := jetstore.Provision(ctx, t.js, def.Config, true)
+		out, err := streamdef.Provision(ctx, t.js, def.Config, true)
 		if err != nil {
 			return err
 		}

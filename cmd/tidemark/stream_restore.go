@@ -12,10 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/streambackup"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -82,7 +83,7 @@ func printDifferences(stderr io.Writer, found streambackup.Found, defs []streams
 		if def.Name != found.Config.Name {
 			continue
 		}
-		for _, diff := range jetstore.Compare(def.Config, found.Config) {
+		for _, diff := range streamdef.Compare(def.Config, found.Config) {
 			fmt.Fprintln(stderr, printable(fmt.Sprintf("tidemark: %s: the backup differs from the definition, and is restored as it is: %s", def.Name, diff)))
 		}
 	}
@@ -119,7 +120,7 @@ func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer)
 		if err != nil {
 			return restoreTarget{}, err
 		}
-		return restoreTarget{js, jetstore.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
+		return restoreTarget{js, natsconn.WithoutLogin(cfg.NATS.URL), js.Conn().Close}, nil
 	}
 	if account := cfg.NATS.Embedded.Account; account != "" {
 		return restoreTarget{}, fmt.Errorf("nats.embedded.account: restore writes to the default account, and the node reads account %s; "+

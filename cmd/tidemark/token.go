@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -83,7 +83,7 @@ func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.
 		return err
 	}
 	defer nc.Close()
-	js, err := jetstore.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	js, err := jsapi.New(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
 	if err != nil {
 		return err
 	}

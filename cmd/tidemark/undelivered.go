@@ -13,7 +13,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/delivery"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -27,7 +27,7 @@ func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subj, st
 	if !read || slices.ContainsFunc(templates, func(t subject.Template) bool { return t.Match(subj) }) {
 		return ""
 	}
-	js, err := jetstore.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
+	js, err := jsapi.New(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
 	if err != nil {
 		return ""
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/publish"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -68,7 +70,7 @@ type Stream struct {
 type Backend struct {
 	JetStream jetstream.JetStream
 	Delivery  *delivery.Rules
-	Publisher *jetstore.Publisher
+	Publisher *publish.Publisher
 	Budget    *feed.ReplayBudget         // of all feeds together
 	Logs      map[string]*jetstore.Store // by stream
 	Feeds     map[string]*feed.Feed      // by stream
@@ -94,7 +96,7 @@ func Open(opts Options) (*Backend, error) {
 }
 
 func (b *Backend) open(opts Options) (err error) {
-	if b.JetStream, err = jetstore.NewJetStream(opts.Main, opts.Domain, opts.APIPrefix); err != nil {
+	if b.JetStream, err = jsapi.New(opts.Main, opts.Domain, opts.APIPrefix); err != nil {
 		return err
 	}
 	templates := make(map[string][]subject.Template)
@@ -107,7 +109,7 @@ func (b *Backend) open(opts Options) (err error) {
 		Templates: templates, AllSubjects: opts.AllSubjects || opts.Widened,
 		Definitions: opts.Definitions, Lookup: b.lookUp,
 	})
-	if b.Publisher, err = jetstore.NewPublisher(opts.Main, jetstore.PublisherOptions{
+	if b.Publisher, err = publish.New(opts.Main, publish.Options{
 		Domain: opts.Domain, APIPrefix: opts.APIPrefix,
 		Streams: names, Expected: opts.Expected, Routes: b.Delivery.Routes, Misrouted: b.Delivery.Outdated,
 	}); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -22,7 +22,7 @@ type Options struct {
 	// work. Without it all checks but those of the public URL are skipped.
 	Usable bool
 
-	NATS    jetstore.ConnectOptions  // without a URL where the embedded server is used
+	NATS    natsconn.Options         // without a URL where the embedded server is used
 	Streams []jetstream.StreamConfig // definitions
 	JWT     *auth.JWTOptions         // nil where auth.identity has no jwt
 	Version string
@@ -57,7 +57,7 @@ type EmbeddedOptions struct {
 	Err error  // why the address is not known
 	// NATS has the login of commands, which is not that of the node where OwnLogin is set. Its URL is
 	// not used.
-	NATS     jetstore.ConnectOptions
+	NATS     natsconn.Options
 	OwnLogin bool // the node logs in through memory, with a key that no other program has
 }
 

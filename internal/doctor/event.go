@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -68,7 +68,7 @@ func (v *visit) awaitEvent(ctx context.Context, parts <-chan arrival, event *tes
 }
 
 func (v *visit) publish(ctx context.Context, event *testEvent) error {
-	js, err := jetstore.NewJetStream(event.nc, v.Config.NATS.Domain, v.Config.NATS.APIPrefix)
+	js, err := jsapi.New(event.nc, v.Config.NATS.Domain, v.Config.NATS.APIPrefix)
 	if err != nil {
 		return err
 	}

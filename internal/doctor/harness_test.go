@@ -14,7 +14,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
@@ -43,7 +43,7 @@ func settings(t testing.TB, url string) doctor.Options {
 	}
 	opts := doctor.Options{
 		Config: config.Default(), Usable: true, Streams: []jetstream.StreamConfig{builtin(t)},
-		NATS: jetstore.ConnectOptions{URL: url}, NodeURL: "http://" + addr,
+		NATS: natsconn.Options{URL: url}, NodeURL: "http://" + addr,
 		RevocationStream: server.RevocationStream, RevokeSubject: server.RevokeSubject, StatusSubject: server.StatusSubject,
 		Timeout: waitTimeout,
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // infoTimeout bounds the request for one stream, which a missing permission or leader leaves unanswered.
@@ -29,7 +29,7 @@ type streamAnswer struct {
 
 // checkJetStream examines permissions, streams and the clock over one connection.
 func (d *doctor) checkJetStream(ctx context.Context, nc *nats.Conn) []Finding {
-	api, err := jetstore.APISubject(d.Config.NATS.Domain, d.Config.NATS.APIPrefix)
+	api, err := jsapi.Prefix(d.Config.NATS.Domain, d.Config.NATS.APIPrefix)
 	if err != nil {
 		return nil // checkConfig has it
 	}

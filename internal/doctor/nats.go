@@ -16,7 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // connectTimeout bounds the attempt to reach one server.
@@ -78,7 +78,7 @@ func (d *doctor) connectAll(ctx context.Context, urls []string) []attempt {
 func (d *doctor) connectOne(ctx context.Context, c *check, server string) *nats.Conn {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	shown := jetstore.WithoutLogin(server)
+	shown := natsconn.WithoutLogin(server)
 	if err := dial(ctx, server); err != nil {
 		c.problem("nats.url (nats.embedded.addr without one), and whether the server runs and no firewall is between", "%s is not reached: %v", shown, err)
 		return nil
@@ -89,7 +89,7 @@ func (d *doctor) connectOne(ctx context.Context, c *check, server string) *nats.
 	}
 	opts.URL, opts.Once, opts.Name = server, true, "tidemark-doctor"
 	begun := time.Now()
-	nc, err := jetstore.Connect(ctx, opts)
+	nc, err := natsconn.Connect(ctx, opts)
 	switch {
 	case err != nil && d.embedded():
 		d.refusedByEmbedded(c, shown, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -60,7 +60,7 @@ func (d *doctor) checkDefinition(c *check, have jetstream.StreamConfig) {
 	if !ok {
 		return
 	}
-	for _, diff := range jetstore.Compare(want, have) {
+	for _, diff := range streamdef.Compare(want, have) {
 		c.warn("streams.apply, or `tidemark stream apply`; else correct the definition (streams.dir, streams.replicas, streams.max_bytes)", "it differs from its definition: %s", diff)
 	}
 }
@@ -71,7 +71,7 @@ const almostFull = 0.9
 
 func (d *doctor) checkRetention(c *check, info *jetstream.StreamInfo) {
 	cfg := info.Config
-	if err := jetstore.CheckStream(cfg); err != nil {
+	if err := streamdef.Check(cfg); err != nil {
 		c.problem("retention: limits", "%v", err)
 	}
 	if cfg.MaxAge == 0 && cfg.MaxBytes <= 0 && cfg.MaxMsgs <= 0 {
@@ -87,7 +87,7 @@ func (d *doctor) checkRetention(c *check, info *jetstream.StreamInfo) {
 		c.warn("storage: file", "the stream is in the memory of one server; a restart loses it")
 	}
 	if info.Config.AllowMsgSchedules {
-		c.warn("keep schedules in a stream of their own", "%s", jetstore.ScheduleAdvice)
+		c.warn("keep schedules in a stream of their own", "%s", streamdef.ScheduleAdvice)
 	}
 }
 

@@ -19,7 +19,10 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/publish"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/sse"
@@ -34,7 +37,7 @@ func ExampleSubscribe() {
 	defer stopNATS()
 	js, err := jetstream.New(nc)
 	check(err)
-	_, err = jetstore.Provision(ctx, js, jetstream.StreamConfig{
+	_, err = streamdef.Provision(ctx, js, jetstream.StreamConfig{
 		Name: "NEWS", Subjects: []string{"news.>"},
 		Metadata: map[string]string{"tidemark.epoch": "demo"}, // else it is drawn from the time
 	}, false)
@@ -50,7 +53,7 @@ func ExampleSubscribe() {
 	defer tail.Wait()
 	defer cancel()
 
-	publisher, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{})
+	publisher, err := publish.New(nc, publish.Options{})
 	check(err)
 	defer publisher.Close()
 
@@ -134,7 +137,7 @@ func startNATS(ctx context.Context) (nc *nats.Conn, stop func()) {
 	check(err)
 	srv, err := natsd.Start(ctx, natsd.Options{Addr: "127.0.0.1:0", Dir: dir})
 	check(err)
-	nc, err = jetstore.Connect(ctx, jetstore.ConnectOptions{URL: srv.ClientURL(), Wait: true})
+	nc, err = natsconn.Connect(ctx, natsconn.Options{URL: srv.ClientURL(), Wait: true})
 	check(err)
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })

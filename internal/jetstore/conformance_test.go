@@ -13,14 +13,14 @@ import (
 func TestConformance(t *testing.T) {
 	for _, storage := range []jetstream.StorageType{jetstream.FileStorage, jetstream.MemoryStorage} {
 		t.Run(storage.String(), func(t *testing.T) {
-			feedtest.TestStore(t, func(t *testing.T) feedtest.Harness { return harness(t, storage) })
+			feedtest.TestStore(t, func(t *testing.T) feedtest.Harness { return conformanceHarness(t, storage) })
 		})
 	}
 }
 
-func harness(t *testing.T, storage jetstream.StorageType) feedtest.Harness {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{Storage: storage})
+func conformanceHarness(t *testing.T, storage jetstream.StorageType) feedtest.Harness {
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{Storage: storage})
 	return feedtest.Harness{
 		Store: s.open(jetstore.Options{}),
 		Publish: func(subject, typ string, data []byte) uint64 {
@@ -28,10 +28,10 @@ func harness(t *testing.T, storage jetstream.StorageType) feedtest.Harness {
 			if typ != "" {
 				header.Set("Event-Type", typ)
 			}
-			return s.publish(subject, data, header)
+			return s.Publish(subject, data, header)
 		},
-		Trim:     s.purge,
-		Delete:   s.deleteMsg,
-		Recreate: func() { s.reset(jetstream.StreamConfig{Storage: storage}) },
+		Trim:     s.Purge,
+		Delete:   s.DeleteMsg,
+		Recreate: func() { s.Reset(jetstream.StreamConfig{Storage: storage}) },
 	}
 }

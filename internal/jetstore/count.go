@@ -5,38 +5,39 @@ import (
 	"sync/atomic"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
-// CreateFailure says why a consumer could not be made.
+// CreateFailure is why a consumer could not be created.
 type CreateFailure uint8
 
-// What is counted.
+// Reasons that are counted.
 const (
-	CreateLimit    CreateFailure = iota // the stream or the account has all the consumers that it may have
+	CreateLimit    CreateFailure = iota // the limit of consumers of the stream or the account is reached
 	CreateNoStream                      // the stream does not exist
-	CreateNoAnswer                      // in Options.RequestTimeout, or before the connection was lost
-	CreateRefused                       // anything else that the server said
+	CreateNoAnswer                      // within Options.RequestTimeout, or before the connection was lost
+	CreateRefused                       // any other error of the server
 	createFailures
 )
 
 var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer", "refused"}
 
-// String is the name that a metric has as its label.
+// String returns the label of the metric.
 func (f CreateFailure) String() string { return createFailureNames[f] }
 
-// Status is what a Log has done since it was opened.
+// Status counts the work of a Store since it was opened.
 type Status struct {
 	Consumers int // in use now: the tail's and those of replays
-	Waiting   int // replays whose consumer is being made, or waits for its turn
-	// Creates are the consumers that were made. Attempts that failed are by reason; those that
-	// did not occur are there, with zero.
+	Waiting   int // replays whose consumer is being created, or queues
+	// Creates is how many consumers were created. CreateFailures has failed attempts for each reason,
+	// also those that did not occur.
 	Creates        uint64
 	CreateFailures map[CreateFailure]uint64
-	TailRestarts   uint64 // how often the tail's consumer was given up for another
-	PullRefusals   uint64 // pull requests that the server did not accept
+	TailRestarts   uint64 // how often the tail's consumer was replaced
+	PullRefusals   uint64 // pull requests that the server refused
 }
 
-// counts are written where things happen.
+// counts are those of Status.
 type counts struct {
 	consumers, waiting atomic.Int64
 	creates, tails     atomic.Uint64
@@ -48,27 +49,27 @@ func (c *counts) create(err error) {
 	switch {
 	case err == nil:
 		c.creates.Add(1)
-	case isAPIError(err, errMaxConsumers):
+	case jsapi.IsError(err, jsapi.CodeMaxConsumers):
 		c.failures[CreateLimit].Add(1)
 	case errors.Is(err, feed.ErrNoStream):
 		c.failures[CreateNoStream].Add(1)
-	case unclear(err):
+	case jsapi.Unclear(err):
 		c.failures[CreateNoAnswer].Add(1)
 	default:
 		c.failures[CreateRefused].Add(1)
 	}
 }
 
-// Status does not block.
-func (l *Store) Status() Status {
-	c := &l.counts
-	s := Status{
+// Status returns the counts so far. It does not block.
+func (s *Store) Status() Status {
+	c := s.counts
+	status := Status{
 		Consumers: int(c.consumers.Load()), Waiting: int(c.waiting.Load()),
 		Creates: c.creates.Load(), TailRestarts: c.tails.Load(), PullRefusals: c.refusals.Load(),
 		CreateFailures: make(map[CreateFailure]uint64, createFailures),
 	}
 	for f := range createFailures {
-		s.CreateFailures[f] = c.failures[f].Load()
+		status.CreateFailures[f] = c.failures[f].Load()
 	}
-	return s
+	return status
 }

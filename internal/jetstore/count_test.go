@@ -3,17 +3,19 @@ package jetstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
-// numbered stores events whose data are the numbers from first to last, each once: what
-// fails in an outage is sent again under the same ID.
-func (s *stand) numbered(p *jetstore.Publisher, first, last int) error {
+// numbered stores events whose data are the numbers from first to last, each once:
+// a publish that fails in an outage is repeated with the same ID.
+func (s *harness) numbered(p *publish.Publisher, first, last int) error {
 	for n := first; n <= last; n++ {
 		text := strconv.Itoa(n)
 		msg := feed.Message{Subject: "notifications.n", Data: []byte(text), ID: text}
@@ -24,9 +26,9 @@ func (s *stand) numbered(p *jetstore.Publisher, first, last int) error {
 	return nil
 }
 
-func (s *stand) insist(p *jetstore.Publisher, msg feed.Message) error {
+func (s *harness) insist(p *publish.Publisher, msg feed.Message) error {
 	for range 1000 {
-		err := p.Publish(s.ctx(), msg)[0].Err
+		err := p.Publish(s.Ctx(), msg)[0].Err
 		if !errors.Is(err, feed.ErrUnavailable) {
 			return err
 		}
@@ -35,13 +37,13 @@ func (s *stand) insist(p *jetstore.Publisher, msg feed.Message) error {
 	return errors.New("NATS never came back")
 }
 
-func (s *stand) publisher() *jetstore.Publisher {
-	s.t.Helper()
-	p, err := jetstore.NewPublisher(s.connect(), jetstore.PublisherOptions{})
+func (s *harness) publisher() *publish.Publisher {
+	s.T.Helper()
+	p, err := publish.New(s.Connect(), publish.Options{})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(p.Close)
+	s.T.Cleanup(p.Close)
 	return p
 }
 
@@ -75,4 +77,11 @@ func (c *counter) follow(ctx context.Context, l *jetstore.Store, opts feed.Follo
 		during(n)
 	}
 	c.t.Fatalf("the sequence ended before %d", c.next)
+}
+
+func make100() (msgs []feed.Message) {
+	for n := range 100 {
+		msgs = append(msgs, feed.Message{Subject: "notifications.n", Data: fmt.Append(nil, n)})
+	}
+	return msgs
 }

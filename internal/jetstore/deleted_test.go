@@ -17,26 +17,26 @@ import (
 )
 
 // runReady starts a feed, and returns it once it is ready.
-func (s *stand) runReady(l *jetstore.Store, opts feed.Options) *feed.Feed {
-	s.t.Helper()
+func (s *harness) runReady(l *jetstore.Store, opts feed.Options) *feed.Feed {
+	s.T.Helper()
 	f := s.run(l, opts)
 	select {
 	case <-f.Ready():
-	case <-s.ctx().Done():
-		s.t.Fatal("the feed was never ready")
+	case <-s.Ctx().Done():
+		s.T.Fatal("the feed was never ready")
 	}
 	return f
 }
 
-// resume returns what a client receives that has everything up to a sequence: gaps by their reason,
-// and the sequences of events, up to the last one.
-func (s *stand) resume(f *feed.Feed, after, last uint64, filters ...string) (got []string) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx(), 30*time.Second)
+// resume returns the gaps (by reason) and the events (by sequence), up to the last one, that a client
+// receives which has everything up to a sequence.
+func (s *harness) resume(f *feed.Feed, after, last uint64, filters ...string) (got []string) {
+	s.T.Helper()
+	ctx, cancel := context.WithTimeout(s.Ctx(), 30*time.Second)
 	defer cancel()
 	sub, err := f.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: feed.Resume(fmt.Sprint(after, "-", f.Status().Epoch))})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer sub.Close()
 	if g := sub.StartInfo().Gap; g != nil {
@@ -53,7 +53,7 @@ func (s *stand) resume(f *feed.Feed, after, last uint64, filters ...string) (got
 			d, err = sub.Next(ctx)
 		}
 		if err != nil {
-			s.t.Fatalf("after %v: %v", got, err)
+			s.T.Fatalf("after %v: %v", got, err)
 		}
 		if d.Gap != nil {
 			got = append(got, string(d.Gap.Reason))
@@ -69,57 +69,57 @@ type deletion struct {
 	name   string
 	config jetstream.StreamConfig
 	first  nats.Header // of event 3, which is lost
-	lose   func(s *stand)
-	want   string // what a client receives then that had nothing
+	lose   func(s *harness)
+	want   string // by a client that had nothing
 }
 
 var deletions = []deletion{
-	{name: "one message", lose: func(s *stand) { s.deleteMsg(3) }, want: "possible 1 2 4 5 6"},
-	{name: "newest message", lose: func(s *stand) { s.deleteMsg(6); s.deleteMsg(3) }, want: "possible 1 2 4 5"},
-	{name: "purge of a subject", lose: func(s *stand) {
-		if err := s.stream().Purge(s.ctx(), jetstream.WithPurgeSubject("notifications.secret")); err != nil {
-			s.t.Fatal(err)
+	{name: "one message", lose: func(s *harness) { s.DeleteMsg(3) }, want: "possible 1 2 4 5 6"},
+	{name: "newest message", lose: func(s *harness) { s.DeleteMsg(6); s.DeleteMsg(3) }, want: "possible 1 2 4 5"},
+	{name: "purge of a subject", lose: func(s *harness) {
+		if err := s.Stream().Purge(s.Ctx(), jetstream.WithPurgeSubject("notifications.secret")); err != nil {
+			s.T.Fatal(err)
 		}
 	}, want: "possible 1 2 4 5 6"},
-	{name: "purge up to a sequence", lose: func(s *stand) { s.purge(4) }, want: "trimmed 4 5 6"},
-	{name: "purge of everything", lose: func(s *stand) { s.purge(7) }, want: "trimmed"},
+	{name: "purge up to a sequence", lose: func(s *harness) { s.Purge(4) }, want: "trimmed 4 5 6"},
+	{name: "purge of everything", lose: func(s *harness) { s.Purge(7) }, want: "trimmed"},
 	{
 		name: "Nats-TTL", config: jetstream.StreamConfig{AllowMsgTTL: true}, first: nats.Header{"Nats-TTL": {"2s"}},
-		lose: func(*stand) {}, want: "possible 1 2 4 5 6",
+		lose: func(*harness) {}, want: "possible 1 2 4 5 6",
 	},
 	{
 		name: "rollup of a subject", config: jetstream.StreamConfig{AllowRollup: true},
-		lose: func(s *stand) {
-			s.publish("notifications.secret", nil, nats.Header{"Nats-Rollup": {"sub"}})
+		lose: func(s *harness) {
+			s.Publish("notifications.secret", nil, nats.Header{"Nats-Rollup": {"sub"}})
 		}, want: "possible 1 2 4 5 6 7",
 	},
 	{
 		name: "max_msgs_per_subject 1", config: jetstream.StreamConfig{MaxMsgsPerSubject: 1},
-		lose: func(s *stand) { s.publish("notifications.secret", nil, nil) }, want: "possible 1 2 4 5 6 7",
+		lose: func(s *harness) { s.Publish("notifications.secret", nil, nil) }, want: "possible 1 2 4 5 6 7",
 	},
 	{
 		name: "max_msgs_per_subject 2", config: jetstream.StreamConfig{MaxMsgsPerSubject: 2},
-		lose: func(s *stand) {
-			s.publish("notifications.secret", nil, nil)
-			s.publish("notifications.secret", nil, nil)
+		lose: func(s *harness) {
+			s.Publish("notifications.secret", nil, nil)
+			s.Publish("notifications.secret", nil, nil)
 		}, want: "possible 1 2 4 5 6 7 8",
 	},
-	{name: "max_msgs", config: jetstream.StreamConfig{MaxMsgs: 6}, lose: func(s *stand) {
+	{name: "max_msgs", config: jetstream.StreamConfig{MaxMsgs: 6}, lose: func(s *harness) {
 		for range 3 {
-			s.publish("notifications.other", nil, nil)
+			s.Publish("notifications.other", nil, nil)
 		}
 	}, want: "trimmed 4 5 6 7 8 9"},
 }
 
 // publishSecret stores six events of which the third is on a subject of its own.
-func (s *stand) publishSecret(header nats.Header) {
-	s.t.Helper()
+func (s *harness) publishSecret(header nats.Header) {
+	s.T.Helper()
 	for i := range 6 {
 		if i == 2 {
-			s.publish("notifications.secret", []byte("secret"), header)
+			s.Publish("notifications.secret", []byte("secret"), header)
 			continue
 		}
-		s.publish(fmt.Sprint("notifications.n.", i), nil, nil)
+		s.Publish(fmt.Sprint("notifications.n.", i), nil, nil)
 	}
 }
 
@@ -128,18 +128,18 @@ func TestWindow_EventDeleted_IsNotDelivered(t *testing.T) {
 	for _, c := range deletions {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStand(t)
-			s.reset(c.config)
+			s := newHarness(t)
+			s.Reset(c.config)
 			l := s.open(jetstore.Options{})
 			f := s.runReady(l, feed.Options{})
 			s.publishSecret(c.first)
-			s.await("the tail has read all", func() bool { return f.Status().High >= 6 })
+			s.Await("the tail has read all", func() bool { return f.Status().High >= 6 })
 			if got := s.resume(f, 0, 6); c.first == nil && !slices.Contains(got, "3") {
 				t.Fatalf("before the deletion: %v", got)
 			}
 			c.lose(s)
 			last := s.state(l).LastSeq
-			s.await("a client that resumes does not receive the event", func() bool {
+			s.Await("a client that resumes does not receive the event", func() bool {
 				return strings.Join(s.resume(f, 0, last), " ") == c.want
 			})
 			if st := f.Status(); st.FromLog > 1 && c.want[0] != 't' {
@@ -157,33 +157,33 @@ func TestWindow_EventDeletedInLongStream_IsNotDelivered(t *testing.T) {
 		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := newStand(t)
-			s.reset(c.config)
+			s := newHarness(t)
+			s.Reset(c.config)
 			l := s.open(jetstore.Options{})
 			for i := range 20 {
-				s.publish(fmt.Sprint("notifications.old.", i), nil, nil)
+				s.Publish(fmt.Sprint("notifications.old.", i), nil, nil)
 			}
-			s.deleteMsg(5)
-			s.deleteMsg(11)
+			s.DeleteMsg(5)
+			s.DeleteMsg(11)
 			f := s.runReady(l, feed.Options{WindowEvents: 8, NoPreload: true})
 			for i := range 6 {
 				if i == 2 {
-					s.publish("notifications.secret", []byte("secret"), c.first)
+					s.Publish("notifications.secret", []byte("secret"), c.first)
 					continue
 				}
-				s.publish(fmt.Sprint("notifications.n.", i), nil, nil)
+				s.Publish(fmt.Sprint("notifications.n.", i), nil, nil)
 			}
-			s.await("the tail has read all", func() bool { return f.Status().High == 26 })
+			s.Await("the tail has read all", func() bool { return f.Status().High == 26 })
 			switch {
 			case strings.HasPrefix(c.name, "max"), strings.HasPrefix(c.name, "rollup"), c.first != nil:
 				c.lose(s)
 			case strings.HasPrefix(c.name, "purge"):
 				c.lose(s)
 			default:
-				s.deleteMsg(23)
+				s.DeleteMsg(23)
 			}
 			last := s.state(l).LastSeq
-			s.await("a client that resumes does not receive the event", func() bool {
+			s.Await("a client that resumes does not receive the event", func() bool {
 				got := s.resume(f, 20, last)
 				return len(got) > 0 && got[0] == "possible" && !slices.Contains(got, "23")
 			})
@@ -198,15 +198,15 @@ func TestWindow_EventDeletedInLongStream_IsNotDelivered(t *testing.T) {
 // A lifetime ends at the window no later than at the stream: the window does not wait for the next
 // comparison.
 func TestWindow_LifetimeOver_IsNotDelivered(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{AllowMsgTTL: true})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{AllowMsgTTL: true})
 	l := s.open(jetstore.Options{})
 	f := s.runReady(l, feed.Options{})
-	seq := s.publish("notifications.code", []byte("1234"), nats.Header{"Nats-TTL": {"1s"}})
-	s.await("the tail has read it", func() bool { return f.Status().High >= seq })
-	stream := s.stream()
-	s.await("the server has deleted it", func() bool {
-		_, err := stream.GetMsg(s.ctx(), seq)
+	seq := s.Publish("notifications.code", []byte("1234"), nats.Header{"Nats-TTL": {"1s"}})
+	s.Await("the tail has read it", func() bool { return f.Status().High >= seq })
+	stream := s.Stream()
+	s.Await("the server has deleted it", func() bool {
+		_, err := stream.GetMsg(s.Ctx(), seq)
 		return err != nil
 	})
 	if got := s.resume(f, 0, seq); len(got) != 1 || got[0] != "possible" && got[0] != "trimmed" {
@@ -216,31 +216,31 @@ func TestWindow_LifetimeOver_IsNotDelivered(t *testing.T) {
 
 // Events that are as old as the stream keeps them leave the window.
 func TestWindow_MaxAgeOver_IsNotDelivered(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{MaxAge: 2 * time.Second, Duplicates: time.Second})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{MaxAge: 2 * time.Second, Duplicates: time.Second})
 	l := s.open(jetstore.Options{})
 	f := s.runReady(l, feed.Options{})
-	s.publishMany(5, "notifications.a")
-	s.await("the tail has read them", func() bool { return f.Status().High == 5 })
-	live, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{Start: feed.Resume("0-" + f.Status().Epoch)})
+	s.PublishMany(5, "notifications.a")
+	s.Await("the tail has read them", func() bool { return f.Status().High == 5 })
+	live, err := f.Subscribe(s.Ctx(), feed.SubscribeOptions{Start: feed.Resume("0-" + f.Status().Epoch)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer live.Close()
-	s.await("the window is empty", func() bool { return f.Status().Events == 0 })
+	s.Await("the window is empty", func() bool { return f.Status().Events == 0 })
 	if n := f.Status().Removed[feed.RemovedExpired] + f.Status().Removed[feed.RemovedTrimmed]; n != 5 {
 		t.Errorf("removed: %v", f.Status().Removed)
 	}
-	s.await("the stream is empty", func() bool { return s.state(l).FirstSeq == 6 })
-	s.await("a client is told", func() bool { return slices.Equal(s.resume(f, 0, 5), []string{"trimmed"}) })
+	s.Await("the stream is empty", func() bool { return s.state(l).FirstSeq == 6 })
+	s.Await("a client is told", func() bool { return slices.Equal(s.resume(f, 0, 5), []string{"trimmed"}) })
 }
 
 // Events that wait for a live client that does not read are not sent after they were deleted.
 func TestSubscription_PendingEventDeleted_SendsGap(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
 	f := s.runReady(l, feed.Options{})
-	sub, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{})
+	sub, err := f.Subscribe(s.Ctx(), feed.SubscribeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,14 +248,14 @@ func TestSubscription_PendingEventDeleted_SendsGap(t *testing.T) {
 	if d, behind, err := sub.Poll(1); !d.Empty() || behind || err != nil {
 		t.Fatal(d, behind, err) // it is live
 	}
-	s.publishMany(5, "notifications.a")
-	s.await("they wait", func() bool { since, _ := sub.PendingSince(); return since != 0 && f.Status().High == 5 })
-	s.deleteMsg(2)
-	s.deleteMsg(3)
-	s.await("the window follows", func() bool { return f.Status().Removed[feed.RemovedDeleted] == 2 })
+	s.PublishMany(5, "notifications.a")
+	s.Await("they wait", func() bool { since, _ := sub.PendingSince(); return since != 0 && f.Status().High == 5 })
+	s.DeleteMsg(2)
+	s.DeleteMsg(3)
+	s.Await("the window follows", func() bool { return f.Status().Removed[feed.RemovedDeleted] == 2 })
 	var got []string
 	for len(got) < 4 {
-		d, err := sub.Next(s.ctx())
+		d, err := sub.Next(s.Ctx())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,14 +274,14 @@ func TestSubscription_PendingEventDeleted_SendsGap(t *testing.T) {
 // A stream that replaces its events faster than the tail reads them costs neither consumers nor a gap
 // for each.
 func TestFeed_KeyValueStream_KeepsConsumerAndWindow(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{MaxMsgsPerSubject: 1, Storage: jetstream.MemoryStorage})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{MaxMsgsPerSubject: 1, Storage: jetstream.MemoryStorage})
 	for i := range 100 {
-		s.publish(fmt.Sprint("notifications.k.", i), nil, nil)
+		s.Publish(fmt.Sprint("notifications.k.", i), nil, nil)
 	}
 	l := s.open(jetstore.Options{})
 	f := s.runReady(l, feed.Options{})
-	quiet, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{Filters: []string{"notifications.quiet"}})
+	quiet, err := f.Subscribe(s.Ctx(), feed.SubscribeOptions{Filters: []string{"notifications.quiet"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,11 +289,11 @@ func TestFeed_KeyValueStream_KeepsConsumerAndWindow(t *testing.T) {
 	gaps, rounds := 0, time.Now()
 	for len(f.Status().Losses) > 0 && f.Status().Losses[feed.Possible] < 500 {
 		for range 20 {
-			if _, err := s.js.PublishAsync("notifications.k.7", nil); err != nil {
+			if _, err := s.JS.PublishAsync("notifications.k.7", nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		<-s.js.PublishAsyncComplete()
+		<-s.JS.PublishAsyncComplete()
 		d, _, err := quiet.Poll(1 << 20)
 		if err != nil {
 			t.Fatal(err)
@@ -309,7 +309,7 @@ func TestFeed_KeyValueStream_KeepsConsumerAndWindow(t *testing.T) {
 		t.Errorf("the tail made %d consumers, and replaced %d", status.Creates, status.TailRestarts)
 	}
 	last := s.state(l).LastSeq
-	s.await("the tail has read all", func() bool { return f.Status().High >= last })
+	s.Await("the tail has read all", func() bool { return f.Status().High >= last })
 	if got := s.resume(f, last-1, last, "notifications.k.7"); !slices.Equal(got, []string{fmt.Sprint(last)}) {
 		t.Errorf("a client that lacks the last event received %v", got)
 	}
@@ -320,11 +320,11 @@ func TestFeed_KeyValueStream_KeepsConsumerAndWindow(t *testing.T) {
 
 // A stream that was deleted takes its events along.
 func TestWindow_StreamDeleted_IsEmpty(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
 	f := s.runReady(l, feed.Options{})
-	s.publishMany(5, "notifications.a")
-	s.await("the tail has read them", func() bool { return f.Status().Events == 5 })
-	s.deleteStream()
-	s.await("the window is empty", func() bool { return f.Status().Events == 0 })
+	s.PublishMany(5, "notifications.a")
+	s.Await("the tail has read them", func() bool { return f.Status().Events == 5 })
+	s.DeleteStream()
+	s.Await("the window is empty", func() bool { return f.Status().Events == 0 })
 }

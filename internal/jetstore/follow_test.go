@@ -17,59 +17,59 @@ import (
 
 // followToLoss follows from 1 and returns the loss that ends it. at runs in the middle of
 // the given event, while the tail cannot see what it does.
-func (s *stand) followToLoss(l *jetstore.Store, event uint64, at func()) *feed.LossError {
-	s.t.Helper()
-	ctx := s.ctx()
+func (s *harness) followToLoss(l *jetstore.Store, event uint64, at func()) *feed.LossError {
+	s.T.Helper()
+	ctx := s.Ctx()
 	for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
 		if loss, ok := errors.AsType[*feed.LossError](err); ok {
 			return loss
 		}
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		if ev.Seq == event {
 			at()
 		}
 	}
-	s.t.Fatalf("no loss was told: %v", ctx.Err())
+	s.T.Fatalf("no loss was told: %v", ctx.Err())
 	return nil
 }
 
-func (s *stand) expectLoss(got *feed.LossError, reason feed.Reason, from uint64) {
-	s.t.Helper()
+func (s *harness) expectLoss(got *feed.LossError, reason feed.Reason, from uint64) {
+	s.T.Helper()
 	if got.Reason != reason || got.From != from {
-		s.t.Errorf("ended with %v, want %s at %d", got, reason, from)
+		s.T.Errorf("ended with %v, want %s at %d", got, reason, from)
 	}
 }
 
 func TestFollowPurgedWhileAway(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(10, "notifications.a")
+	s.PublishMany(10, "notifications.a")
 	loss := s.followToLoss(l, 10, func() {
-		s.await("the tail is gone", func() bool { s.deleteConsumers(); return len(s.consumers("tidemark-")) == 0 })
-		s.publishMany(10, "notifications.a")
-		s.purge(16)
+		s.Await("the tail is gone", func() bool { s.deleteConsumers(); return len(s.Consumers("tidemark-")) == 0 })
+		s.PublishMany(10, "notifications.a")
+		s.Purge(16)
 	})
 	s.expectLoss(loss, feed.Trimmed, 11)
 }
 
-// What was deleted before it was read is a hole in the sequences, and no reason to end.
+// An event that was deleted before it was read is a hole in the sequences, not a reason to end.
 func TestFollow_DeletedWhileAway_SkipsSequence(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(10, "notifications.a")
+	s.PublishMany(10, "notifications.a")
 	var got []uint64
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
+	for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, ev.Seq)
 		if ev.Seq == 10 {
-			s.deleteMsg(3)
+			s.DeleteMsg(3)
 			s.deleteConsumers()
-			s.publishMany(10, "notifications.a")
-			s.deleteMsg(15)
+			s.PublishMany(10, "notifications.a")
+			s.DeleteMsg(15)
 		}
 		if ev.Seq == 20 {
 			break
@@ -83,25 +83,25 @@ func TestFollow_DeletedWhileAway_SkipsSequence(t *testing.T) {
 
 // A purge that passes a tail which is level takes nothing from it.
 func TestFollowPurgedWhenLevel(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(10, "notifications.n")
+	s.PublishMany(10, "notifications.n")
 	c := counter{t: t}
 	var later sync.WaitGroup
 	defer later.Wait()
-	c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, 10, func(n int) {
+	c.follow(s.Ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, 10, func(n int) {
 		if n == 9 {
-			s.purge(11)
+			s.Purge(11)
 			s.deleteConsumers()
-			later.Go(func() { s.publish("notifications.n", []byte("10"), nil) })
+			later.Go(func() { s.Publish("notifications.n", []byte("10"), nil) })
 		}
 	})
 }
 
 func TestFollowStreamDeletedForAWhile(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(3, "notifications.a")
+	s.PublishMany(3, "notifications.a")
 	opts := feed.FollowOptions{From: 1, Epoch: s.epoch(l)}
 	gone := make(chan struct{})
 	var once sync.Once
@@ -112,7 +112,7 @@ func TestFollowStreamDeletedForAWhile(t *testing.T) {
 	}
 	var recreate sync.WaitGroup
 	defer recreate.Wait()
-	for ev, err := range l.Follow(s.ctx(), opts) {
+	for ev, err := range l.Follow(s.Ctx(), opts) {
 		if loss, ok := errors.AsType[*feed.LossError](err); ok {
 			s.expectLoss(loss, feed.NewEpoch, 4)
 			return
@@ -121,37 +121,37 @@ func TestFollowStreamDeletedForAWhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ev.Seq == 3 {
-			s.deleteStream()
+			s.DeleteStream()
 			recreate.Go(func() {
 				<-gone
-				s.createStream(jetstream.StreamConfig{})
+				s.CreateStream(jetstream.StreamConfig{})
 			})
 		}
 	}
 	t.Error("the other incarnation was not told")
 }
 
-// backup copies the store, and returns what brings the server back to it.
-func (s *stand) backup() (restore func()) {
-	s.t.Helper()
-	saved := filepath.Join(s.t.TempDir(), "saved")
-	s.srv.Stop()
-	s.copyDir(saved, s.opts.Dir)
-	s.start()
+// backup copies the store, and returns a function that restores the copy.
+func (s *harness) backup() (restore func()) {
+	s.T.Helper()
+	saved := filepath.Join(s.T.TempDir(), "saved")
+	s.Server.Stop()
+	s.copyDir(saved, s.Opts.Dir)
+	s.Start()
 	return func() {
-		s.srv.Stop()
-		if err := os.RemoveAll(s.opts.Dir); err != nil {
-			s.t.Fatal(err)
+		s.Server.Stop()
+		if err := os.RemoveAll(s.Opts.Dir); err != nil {
+			s.T.Fatal(err)
 		}
-		s.copyDir(s.opts.Dir, saved)
-		s.start()
+		s.copyDir(s.Opts.Dir, saved)
+		s.Start()
 	}
 }
 
-func (s *stand) copyDir(to, from string) {
-	s.t.Helper()
+func (s *harness) copyDir(to, from string) {
+	s.T.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 }
 
@@ -164,16 +164,16 @@ func TestFollowRolledBack(t *testing.T) {
 		"filled again":        {20, feed.Possible},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStand(t)
+			s := newHarness(t)
 			l := s.open(jetstore.Options{})
-			s.publishMany(5, "notifications.a")
+			s.PublishMany(5, "notifications.a")
 			restore := s.backup()
-			s.answered()
-			s.publishMany(5, "notifications.a")
+			s.AwaitAnswer()
+			s.PublishMany(5, "notifications.a")
 			loss := s.followToLoss(l, 10, func() {
 				restore()
-				s.answered()
-				s.publishMany(c.refill, "notifications.a")
+				s.AwaitAnswer()
+				s.PublishMany(c.refill, "notifications.a")
 			})
 			s.expectLoss(loss, c.want, 11)
 			if !loss.Reused || loss.Kept < 1 || loss.Kept > 5 {
@@ -184,11 +184,11 @@ func TestFollowRolledBack(t *testing.T) {
 }
 
 func TestFollowEndsClean(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(10, "notifications.a")
+	s.PublishMany(10, "notifications.a")
 	epoch := s.epoch(l)
-	ctx, cancel := context.WithCancel(s.ctx())
+	ctx, cancel := context.WithCancel(s.Ctx())
 	defer cancel()
 	n := 0
 	for _, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Epoch: epoch}) {
@@ -199,20 +199,20 @@ func TestFollowEndsClean(t *testing.T) {
 			cancel()
 		}
 	}
-	for range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: epoch}) {
+	for range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: epoch}) {
 		break
 	}
-	s.await("the tails' consumers are deleted", func() bool { return len(s.consumers("tidemark-")) == 0 })
+	s.Await("the tails' consumers are deleted", func() bool { return len(s.Consumers("tidemark-")) == 0 })
 }
 
 func TestCloseEndsFollow(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(1, "notifications.a")
+	s.PublishMany(1, "notifications.a")
 	var closing sync.WaitGroup
 	defer closing.Wait()
 	var last error
-	for _, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
+	for _, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
 		if last = err; err == nil {
 			closing.Go(l.Close)
 		}

@@ -2,8 +2,7 @@ package jetstore
 
 import "sync"
 
-// group owns goroutines. Unlike a WaitGroup alone it can be closed while others still try
-// to start some.
+// group owns goroutines. Unlike a WaitGroup it can be closed while other goroutines call start.
 type group struct {
 	wg sync.WaitGroup
 
@@ -22,7 +21,7 @@ func (g *group) start(f func()) bool {
 	return true
 }
 
-// close lets no more goroutines start, and waits for those that run.
+// close makes start fail, and waits for the goroutines that run.
 func (g *group) close() {
 	g.mu.Lock()
 	g.closed = true

@@ -14,39 +14,40 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // eachDisturbance runs a case for everything that can take a consumer away.
-func eachDisturbance(t *testing.T, run func(t *testing.T, s *stand, disturb func())) {
+func eachDisturbance(t *testing.T, run func(t *testing.T, s *harness, disturb func())) {
 	t.Run("server restarted", func(t *testing.T) {
-		s := newStand(t)
-		run(t, s, s.restart)
+		s := newHarness(t)
+		run(t, s, s.Restart)
 	})
 	t.Run("connection lost", func(t *testing.T) {
-		s := newStand(t)
+		s := newHarness(t)
 		run(t, s, func() {
-			if err := s.nc.ForceReconnect(); err != nil {
+			if err := s.Conn.ForceReconnect(); err != nil {
 				t.Error(err)
 			}
 		})
 	})
 	t.Run("consumers deleted", func(t *testing.T) {
-		s := newStand(t)
+		s := newHarness(t)
 		run(t, s, s.deleteConsumers)
 	})
 }
 
-func (s *stand) deleteConsumers() {
-	s.t.Helper()
-	for _, name := range s.consumers("tidemark-") {
-		if err := s.js.DeleteConsumer(s.ctx(), streamName, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			s.t.Error(err)
+func (s *harness) deleteConsumers() {
+	s.T.Helper()
+	for _, name := range s.Consumers("tidemark-") {
+		if err := s.JS.DeleteConsumer(s.Ctx(), natstest.StreamName, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			s.T.Error(err)
 		}
 	}
 }
 
 func TestFollowHeals(t *testing.T) {
-	eachDisturbance(t, func(t *testing.T, s *stand, disturb func()) {
+	eachDisturbance(t, func(t *testing.T, s *harness, disturb func()) {
 		const total = 3000
 		l, p := s.open(jetstore.Options{}), s.publisher()
 		var publishing sync.WaitGroup
@@ -57,7 +58,7 @@ func TestFollowHeals(t *testing.T) {
 		})
 		defer publishing.Wait()
 		c := counter{t: t, next: 1}
-		c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total, func(n int) {
+		c.follow(s.Ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total, func(n int) {
 			if n%1000 == 500 {
 				disturb()
 			}
@@ -66,7 +67,7 @@ func TestFollowHeals(t *testing.T) {
 }
 
 func TestFollowHealsWhileIdle(t *testing.T) {
-	eachDisturbance(t, func(t *testing.T, s *stand, disturb func()) {
+	eachDisturbance(t, func(t *testing.T, s *harness, disturb func()) {
 		l, p := s.open(jetstore.Options{}), s.publisher()
 		if err := s.numbered(p, 1, 1); err != nil {
 			t.Fatal(err)
@@ -74,9 +75,9 @@ func TestFollowHealsWhileIdle(t *testing.T) {
 		var publishing sync.WaitGroup
 		defer publishing.Wait()
 		c := counter{t: t, next: 1}
-		c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, 2, func(int) {
+		c.follow(s.Ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, 2, func(int) {
 			publishing.Go(func() {
-				s.await("the tail pulls", func() bool { return len(s.consumers("tidemark-tail-")) > 0 })
+				s.Await("the tail pulls", func() bool { return len(s.Consumers("tidemark-tail-")) > 0 })
 				disturb()
 				if err := s.numbered(p, 2, 2); err != nil {
 					t.Error(err)
@@ -87,18 +88,18 @@ func TestFollowHealsWhileIdle(t *testing.T) {
 }
 
 func TestReplayHeals(t *testing.T) {
-	eachDisturbance(t, func(t *testing.T, s *stand, disturb func()) {
+	eachDisturbance(t, func(t *testing.T, s *harness, disturb func()) {
 		const total = 2000
 		l := s.open(jetstore.Options{Batch: 100})
-		s.publishMany(total, "notifications.n")
-		r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: total})
+		s.PublishMany(total, "notifications.n")
+		r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: total})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
 		c := counter{t: t}
 		for batch := 1; ; batch++ {
-			b, err := r.Next(s.ctx())
+			b, err := r.Next(s.Ctx())
 			for _, ev := range b.Events {
 				c.take(ev)
 			}
@@ -118,15 +119,14 @@ func TestReplayHeals(t *testing.T) {
 	})
 }
 
-// A caller that takes its time must not be taken for a consumer that is silent, nor lose
-// what is dropped meanwhile.
+// A slow caller must not count as a silent consumer, nor lose messages that the full channel drops.
 func TestFollowSlowCaller(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	const total = 500
 	l := s.open(jetstore.Options{Heartbeat: 10 * time.Millisecond, FollowBatch: 100})
-	s.publishMany(total, "notifications.n")
+	s.PublishMany(total, "notifications.n")
 	c := counter{t: t}
-	c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total-1, func(n int) {
+	c.follow(s.Ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total-1, func(n int) {
 		if n%150 == 20 {
 			time.Sleep(time.Second) // more heartbeats than the channel holds
 		}
@@ -136,20 +136,20 @@ func TestFollowSlowCaller(t *testing.T) {
 var statuses = []string{"100", "404", "408", "409", "503"}
 
 // publishPoison stores messages that pose as statuses of the server, among others.
-func (s *stand) publishPoison(rounds int) (total int) {
-	s.t.Helper()
+func (s *harness) publishPoison(rounds int) (total int) {
+	s.T.Helper()
 	for n := range rounds {
 		for _, status := range statuses {
 			header := nats.Header{"Status": {status}, "Description": {"Consumer Deleted"}}
-			s.publish("notifications.poison", nil, header)
-			s.publish("notifications.n", fmt.Append(nil, n), nil)
+			s.Publish("notifications.poison", nil, header)
+			s.Publish("notifications.n", fmt.Append(nil, n), nil)
 		}
 	}
 	return rounds * len(statuses) * 2
 }
 
 func TestPoisonPill(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{Batch: 7})
 	const rounds = 60
 	total := uint64(rounds * len(statuses) * 2)
@@ -158,7 +158,7 @@ func TestPoisonPill(t *testing.T) {
 	publishing.Go(func() { s.publishPoison(rounds) })
 	defer publishing.Wait()
 	next := uint64(1)
-	for ev, err := range l.Follow(s.ctx(), opts) {
+	for ev, err := range l.Follow(s.Ctx(), opts) {
 		if err != nil || ev.Seq != next {
 			t.Fatalf("followed %d, %v; want %d", ev.Seq, err, next)
 		}
@@ -173,21 +173,21 @@ func TestPoisonPill(t *testing.T) {
 			t.Errorf("filters %v: %d events, want %d", filters, len(got), want)
 		}
 	}
-	if got := s.consumers("tidemark-tail-"); len(got) > 1 {
+	if got := s.Consumers("tidemark-tail-"); len(got) > 1 {
 		t.Errorf("poison made the tail change its consumer: %v", got)
 	}
 }
 
 // read returns the sequences of a whole replay, and the state at its end.
-func (s *stand) read(l *jetstore.Store, opts feed.ReadOptions) (seqs []uint64, end feed.State) {
-	s.t.Helper()
-	r, err := l.Read(s.ctx(), opts)
+func (s *harness) read(l *jetstore.Store, opts feed.ReadOptions) (seqs []uint64, end feed.State) {
+	s.T.Helper()
+	r, err := l.Read(s.Ctx(), opts)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer r.Close()
 	for {
-		batch, err := r.Next(s.ctx())
+		batch, err := r.Next(s.Ctx())
 		for _, ev := range batch.Events {
 			seqs = append(seqs, ev.Seq)
 		}
@@ -195,7 +195,7 @@ func (s *stand) read(l *jetstore.Store, opts feed.ReadOptions) (seqs []uint64, e
 			return seqs, batch.State
 		}
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 	}
 }

@@ -10,11 +10,14 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
+	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 // lagRig is a cluster in which one follower is late by a fixed time with the stream, and with
 // nothing else: it takes part in all that the leader of the cluster decides, and answers at
-// once. Its consumers say that nothing is pending while the stream's leader has more.
+// once. Its consumers report that nothing is pending while the stream's leader has more.
 type lagRig struct {
 	*processes
 	meta, lead, late int
@@ -27,25 +30,25 @@ func newLagRig(t *testing.T, by time.Duration) *lagRig {
 	r.lead = r.leadElsewhere(r.meta)
 	r.late = 3 - r.meta - r.lead
 	r.delay(r.lead, r.late, by)
-	r.use(r.nodes[r.meta].url) // what the test itself asks is not late
+	r.use(r.nodes[r.meta].url) // requests of the test are not late
 	return r
 }
 
 // connected opens the stream, and publishes, through the node whose links are all fast.
-func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *jetstore.Publisher) {
-	r.t.Helper()
-	nc := connectTo(r.t, jetstore.ConnectOptions{URL: r.nodes[r.meta].url})
-	p, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{})
+func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *publish.Publisher) {
+	r.T.Helper()
+	nc := natstest.Connect(r.T, natsconn.Options{URL: r.nodes[r.meta].url})
+	p, err := publish.New(nc, publish.Options{})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.t.Cleanup(p.Close)
+	r.T.Cleanup(p.Close)
 	return r.openOn(nc, opts), p
 }
 
 // lag is how far the late node is behind the leader.
 func (r *lagRig) lag() uint64 {
-	late := r.nodes[r.late].last() // asked first: the difference is not too large by what comes between
+	late := r.nodes[r.late].last() // requested first: events in between make the difference smaller, not larger
 	lead := r.nodes[r.lead].last()
 	return lead - min(late, lead)
 }
@@ -65,8 +68,8 @@ func (r *lagRig) watch(ctx context.Context) (onLate map[string]bool, most uint64
 	return onLate, most
 }
 
-// lagClient comes back again and again to a feed, with the position that it left with, and
-// counts what it gets.
+// lagClient reconnects to a feed repeatedly, each time with its last position, and
+// counts the events that it receives.
 type lagClient struct {
 	t    *testing.T
 	feed *feed.Feed
@@ -176,15 +179,15 @@ func TestTailLeavesAReplicaThatIsLate(t *testing.T) {
 			c.next++
 		}
 	})
-	r.await("the tail comes to the late follower", func() bool {
+	r.Await("the tail comes to the late follower", func() bool {
 		name, host := r.tail()
 		if host != r.late {
-			_ = r.js.DeleteConsumer(ctx, streamName, name)
+			_ = r.JS.DeleteConsumer(ctx, natstest.StreamName, name)
 		}
 		return host == r.late
 	})
 	start := time.Now()
-	r.await("the tail leaves it", func() bool { return r.tailHost() != r.late })
+	r.Await("the tail leaves it", func() bool { return r.tailHost() != r.late })
 	t.Logf("the tail left after %v a follower that was %d events behind", time.Since(start).Round(time.Millisecond), r.lag())
 	cancel()
 	working.Wait()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // relay passes API requests on to JetStream, and loses the answers to some.
@@ -25,15 +26,15 @@ type relay struct {
 
 const relayPrefix = "RELAY.API"
 
-func (s *stand) relay(t *testing.T, unheard int) *relay {
+func (s *harness) relay(t *testing.T, unheard int) *relay {
 	t.Helper()
 	r := &relay{unheard: unheard}
-	sub, err := s.nc.Subscribe(relayPrefix+".>", func(msg *nats.Msg) {
+	sub, err := s.Conn.Subscribe(relayPrefix+".>", func(msg *nats.Msg) {
 		op := strings.TrimPrefix(msg.Subject, relayPrefix+".")
 		reply := msg.Reply
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if name, ok := strings.CutPrefix(op, "CONSUMER.CREATE."+streamName+"."); ok {
+		if name, ok := strings.CutPrefix(op, "CONSUMER.CREATE."+natstest.StreamName+"."); ok {
 			name, _, _ = strings.Cut(name, ".")
 			r.creates = append(r.creates, name)
 			if len(r.creates) <= r.unheard {
@@ -43,12 +44,12 @@ func (s *stand) relay(t *testing.T, unheard int) *relay {
 		if strings.HasPrefix(op, "STREAM.INFO.") && strings.Contains(string(msg.Data), "subjects_filter") {
 			r.counting++
 		}
-		if err := s.nc.PublishMsg(&nats.Msg{Subject: "$JS.API." + op, Reply: reply, Data: msg.Data}); err != nil {
-			s.t.Error(err)
+		if err := s.Conn.PublishMsg(&nats.Msg{Subject: "$JS.API." + op, Reply: reply, Data: msg.Data}); err != nil {
+			s.T.Error(err)
 		}
 	})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sub.Unsubscribe() })
 	return r
@@ -61,35 +62,35 @@ func (r *relay) names() []string {
 }
 
 // manySubjects stores an event on each of n subjects, more than feed.FewSubjects.
-func (s *stand) manySubjects(n int) {
-	s.t.Helper()
+func (s *harness) manySubjects(n int) {
+	s.T.Helper()
 	for i := range n {
-		if _, err := s.js.PublishAsync(fmt.Sprintf("notifications.topic.u%d", i), nil); err != nil {
-			s.t.Fatal(err)
+		if _, err := s.JS.PublishAsync(fmt.Sprintf("notifications.topic.u%d", i), nil); err != nil {
+			s.T.Fatal(err)
 		}
 		if i%1000 == 999 || i == n-1 {
-			<-s.js.PublishAsyncComplete()
+			<-s.JS.PublishAsyncComplete()
 		}
 	}
-	if last := s.stream().CachedInfo().State.LastSeq; last != uint64(n) {
-		s.t.Fatalf("%d events are stored, want %d", last, n)
+	if last := s.Stream().CachedInfo().State.LastSeq; last != uint64(n) {
+		s.T.Fatalf("%d events are stored, want %d", last, n)
 	}
 }
 
 // TestRead_CreateNotAnswered_RetriesUnderSameName: the server may still be making the consumer. A
 // name that is not answered twice is given up, and its consumer deleted.
 func TestRead_CreateNotAnswered_RetriesUnderSameName(t *testing.T) {
-	testRetriesUnderSameName(t, newStand(t), 100*time.Millisecond, 0, 1, 2, 3)
+	testRetriesUnderSameName(t, newHarness(t), 100*time.Millisecond, 0, 1, 2, 3)
 }
 
 // TestRead_CreateNotAnsweredInCluster_RetriesUnderSameName: there, another server decides whether a
 // consumer of that name is the same.
 func TestRead_CreateNotAnsweredInCluster_RetriesUnderSameName(t *testing.T) {
-	s, _, _ := clusterStand(t)
+	s, _, _ := newClusterHarness(t)
 	testRetriesUnderSameName(t, s, time.Second, 1)
 }
 
-func testRetriesUnderSameName(t *testing.T, s *stand, timeout time.Duration, lost ...int) {
+func testRetriesUnderSameName(t *testing.T, s *harness, timeout time.Duration, lost ...int) {
 	const subjects = feed.FewSubjects + 500
 	s.manySubjects(subjects)
 	for name, opts := range map[string]feed.ReadOptions{
@@ -101,7 +102,7 @@ func testRetriesUnderSameName(t *testing.T, s *stand, timeout time.Duration, los
 			t.Run(fmt.Sprintf("%s/%d lost", name, unheard), func(t *testing.T) {
 				r := s.relay(t, unheard)
 				l := s.open(jetstore.Options{APIPrefix: relayPrefix, RequestTimeout: timeout})
-				if n := replay(t, l, s.ctx(), opts); n != subjects {
+				if n := replay(t, l, s.Ctx(), opts); n != subjects {
 					t.Errorf("%d events, want %d", n, subjects)
 				}
 				names := r.names()
@@ -117,17 +118,17 @@ func testRetriesUnderSameName(t *testing.T, s *stand, timeout time.Duration, los
 					t.Errorf("the first repeat has another name: %q", names)
 				}
 				l.Close()
-				s.await("all consumers are deleted", func() bool { return len(s.consumers("tidemark-replay")) == 0 })
+				s.Await("all consumers are deleted", func() bool { return len(s.Consumers("tidemark-replay")) == 0 })
 			})
 		}
 	}
 }
 
 func TestCountSubjects_ManySubjects(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	s.manySubjects(2000)
-	s.publish("notifications.user.1", nil, nil)
-	s.publish("notifications.user.2", nil, nil)
+	s.Publish("notifications.user.1", nil, nil)
+	s.Publish("notifications.user.2", nil, nil)
 	r := s.relay(t, 0)
 	scans := jetstore.NewScanQueue()
 	l := s.open(jetstore.Options{APIPrefix: relayPrefix, Scans: scans})
@@ -145,7 +146,7 @@ func TestCountSubjects_ManySubjects(t *testing.T) {
 		{[]string{"notifications.topic.>", "notifications.user.*"}, 10, 11, 1 << 30},
 		{[]string{"other.>"}, 10, 0, 0},
 	} {
-		n, err := l.CountSubjects(s.ctx(), c.filters, c.limit)
+		n, err := l.CountSubjects(s.Ctx(), c.filters, c.limit)
 		if err != nil || n < c.min || n > c.max {
 			t.Errorf("%q up to %d: %d, %v; want %d to %d", c.filters, c.limit, n, err, c.min, c.max)
 		}
@@ -153,7 +154,7 @@ func TestCountSubjects_ManySubjects(t *testing.T) {
 	if r.counting == 0 {
 		t.Error("the server never counted")
 	}
-	ctx, cancel := context.WithCancel(s.ctx())
+	ctx, cancel := context.WithCancel(s.Ctx())
 	cancel()
 	if _, err := l.CountSubjects(ctx, []string{"notifications.topic.>"}, 0); err == nil {
 		t.Error("it answers a caller that has left")

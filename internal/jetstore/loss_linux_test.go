@@ -12,6 +12,9 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
+	"github.com/tidemark/tidemark/internal/natstest"
+	"github.com/tidemark/tidemark/internal/publish"
 )
 
 // silences remembers the longest time between two of the marks since it was reset.
@@ -52,8 +55,8 @@ type lossRig struct {
 func newLossRig(t *testing.T) (r *lossRig, stop func()) {
 	t.Helper()
 	r = &lossRig{processes: newProcesses(t)}
-	log := r.openOn(connectTo(t, jetstore.ConnectOptions{URL: r.urls}), jetstore.Options{})
-	p, err := jetstore.NewPublisher(connectTo(t, jetstore.ConnectOptions{URL: r.urls}), jetstore.PublisherOptions{AckTimeout: 500 * time.Millisecond})
+	log := r.openOn(natstest.Connect(t, natsconn.Options{URL: r.urls}), jetstore.Options{})
+	p, err := publish.New(natstest.Connect(t, natsconn.Options{URL: r.urls}), publish.Options{AckTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +68,9 @@ func newLossRig(t *testing.T) (r *lossRig, stop func()) {
 	return r, func() { cancel(); working.Wait() }
 }
 
-// publish stores numbers, about 200 a second. Each is repeated under its id until it is
-// acknowledged: one that is stored twice, or not at all, is seen by the tail.
-func (r *lossRig) publish(ctx context.Context, p *jetstore.Publisher) {
+// publish stores numbers, about 200 a second. Each number is repeated under its id until it is
+// acknowledged: the tail detects a number that is stored twice or not at all.
+func (r *lossRig) publish(ctx context.Context, p *publish.Publisher) {
 	for n := 1; ctx.Err() == nil; {
 		text := strconv.Itoa(n)
 		msg := feed.Message{Subject: "notifications.n", Data: []byte(text), ID: text}
@@ -80,14 +83,14 @@ func (r *lossRig) publish(ctx context.Context, p *jetstore.Publisher) {
 }
 
 func (r *lossRig) follow(ctx context.Context, log *jetstore.Store) {
-	c := counter{t: r.t, next: 1}
+	c := counter{t: r.T, next: 1}
 	for ev, err := range log.Follow(ctx, feed.FollowOptions{From: 1}) {
 		if err != nil {
-			r.t.Error(err)
+			r.T.Error(err)
 			return
 		}
 		if n, err := strconv.Atoi(string(ev.Data)); err != nil || n != c.next {
-			r.t.Errorf("event %d carries %q, want %d", ev.Seq, ev.Data, c.next)
+			r.T.Errorf("event %d carries %q, want %d", ev.Seq, ev.Data, c.next)
 			return
 		}
 		c.next++
@@ -97,23 +100,23 @@ func (r *lossRig) follow(ctx context.Context, log *jetstore.Store) {
 
 // lose takes a node away and returns how long acknowledgements and live events then paused.
 func (r *lossRig) lose(victim int, sig syscall.Signal) (acked, live time.Duration) {
-	r.t.Helper()
+	r.T.Helper()
 	n := r.nodes[victim]
 	r.acked.reset()
 	r.live.reset()
-	n.signal(r.t, sig)
-	r.await("live events flow again", func() bool {
+	n.signal(r.T, sig)
+	r.Await("live events flow again", func() bool {
 		_, a := r.acked.since()
 		_, l := r.live.since()
-		return a > 300 && l > 300 || r.t.Failed()
+		return a > 300 && l > 300 || r.T.Failed()
 	})
 	acked, _ = r.acked.since()
 	live, _ = r.live.since()
 	if sig == syscall.SIGSTOP {
-		n.signal(r.t, syscall.SIGCONT)
+		n.signal(r.T, syscall.SIGCONT)
 	} else {
 		n.kill()
-		n.start(r.t)
+		n.start(r.T)
 	}
 	r.awaitCurrent()
 	return acked, live
@@ -147,7 +150,7 @@ func (r *lossRig) measure(t *testing.T, runs int, sig syscall.Signal, victim fun
 	for range runs {
 		meta, lead, victim := r.metaLeader(), r.leader(), victim()
 		acked, live := r.lose(victim, sig)
-		if r.t.Failed() {
+		if r.T.Failed() {
 			return
 		}
 		t.Logf("acknowledgements paused %v, live events %v (it led the stream: %v, the cluster: %v)",

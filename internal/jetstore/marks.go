@@ -10,14 +10,14 @@ import (
 )
 
 // mark is when a message that the tail has read was stored. Two messages of one sequence have
-// different times, so that it shows whether the stream still has the same one.
+// different times, so that the time shows whether the stream still has the same one.
 type mark struct {
 	seq   uint64
 	nanos int64
 }
 
-// marks are those of some messages that were read: ever fewer the longer ago, and never more
-// than 64. Each number of trailing zero bits keeps the latest sequence that has it.
+// marks has those of some messages that were read: fewer the longer ago, and at most
+// 64. Each number of trailing zero bits keeps the latest sequence that has it.
 type marks struct {
 	last mark
 	kept [64]mark
@@ -40,7 +40,7 @@ func (m *marks) before(seq uint64) (found []mark) {
 }
 
 // kept finds a sequence up to which a stream that lost its end has kept what the tail has read,
-// the highest that the marks can prove; 0 for none.
+// the highest that the marks confirm; 0 for none.
 func (f *follower) kept(ctx context.Context, state feed.State) uint64 {
 	for _, m := range f.marks.before(state.LastSeq) {
 		if m.seq < state.FirstSeq {

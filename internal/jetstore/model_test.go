@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feed/feedtest/model"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 func TestModel_RandomHistories_KeepThePromises(t *testing.T) {
@@ -35,7 +36,7 @@ func TestModel_RandomHistories_KeepThePromises(t *testing.T) {
 // modelStore is a stream of JetStream under the control of the model. Each node has a
 // connection of its own, which can be cut.
 type modelStore struct {
-	*stand
+	*harness
 	cfg     jetstream.StreamConfig
 	opts    jetstore.Options
 	admin   *jetstore.Store
@@ -53,7 +54,7 @@ type modelNode struct {
 
 func newModelStore(t testing.TB, p model.Profile) *modelStore {
 	rng := rand.New(rand.NewPCG(p.Seed, 10))
-	s := &modelStore{stand: newStand(t), disk: p.Rollback}
+	s := &modelStore{harness: newHarness(t), disk: p.Rollback}
 	if p.ChosenEpoch {
 		s.cfg.Metadata = withEpoch.Metadata
 	}
@@ -66,7 +67,7 @@ func newModelStore(t testing.TB, p model.Profile) *modelStore {
 		Heartbeat:  oneOf(rng, 20*time.Millisecond, 60*time.Millisecond, 400*time.Millisecond),
 		MaxCreates: oneOf(rng, 1, 4, 64), InactiveThreshold: oneOf(rng, 0, 250*time.Millisecond),
 	}
-	s.reset(s.cfg)
+	s.Reset(s.cfg)
 	s.admin = s.open(jetstore.Options{})
 	return s
 }
@@ -76,12 +77,12 @@ func oneOf[T any](rng *rand.Rand, choices ...T) T { return choices[rng.IntN(len(
 func (s *modelStore) Log(int) feed.Store {
 	n := &modelNode{line: &line{}}
 	var err error
-	n.nc, err = nats.Connect(s.srv.ClientURL(), nats.SetCustomDialer(n.line), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
+	n.nc, err = nats.Connect(s.Server.ClientURL(), nats.SetCustomDialer(n.line), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(func() { closeConn(n.nc) })
+	s.T.Cleanup(func() { natstest.CloseConn(n.nc) })
 	n.log = s.openOn(n.nc, s.opts)
 	s.nodes = append(s.nodes, n)
 	return n.log
@@ -90,49 +91,49 @@ func (s *modelStore) Log(int) feed.Store {
 func (s *modelStore) Epoch() string { return s.epoch(s.admin) }
 
 func (s *modelStore) Publish(subject string, data []byte) uint64 {
-	return s.publish(subject, data, nil)
+	return s.harness.Publish(subject, data, nil)
 }
 
-func (s *modelStore) Trim(first uint64) { s.purge(first) }
-func (s *modelStore) Delete(seq uint64) { s.deleteMsg(seq) }
+func (s *modelStore) Trim(first uint64) { s.Purge(first) }
+func (s *modelStore) Delete(seq uint64) { s.DeleteMsg(seq) }
 
 func (s *modelStore) PurgeSubject(subject string) {
-	if err := s.stream().Purge(s.ctx(), jetstream.WithPurgeSubject(subject)); err != nil {
-		s.t.Fatal(err)
+	if err := s.Stream().Purge(s.Ctx(), jetstream.WithPurgeSubject(subject)); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
-func (s *modelStore) Remove()   { s.deleteStream() }
-func (s *modelStore) Recreate() { s.createStream(s.cfg) }
+func (s *modelStore) Remove()   { s.DeleteStream() }
+func (s *modelStore) Recreate() { s.CreateStream(s.cfg) }
 
 func (s *modelStore) BackUp() {
 	if !s.disk {
 		s.restore = s.snapshot()
 		return
 	}
-	s.copied = s.t.TempDir()
-	s.offline(func() error { return os.CopyFS(s.copied, os.DirFS(filepath.Join(s.stand.opts.Dir, "jetstream"))) })
+	s.copied = s.T.TempDir()
+	s.offline(func() error { return os.CopyFS(s.copied, os.DirFS(filepath.Join(s.Opts.Dir, "jetstream"))) })
 }
 
 func (s *modelStore) Restore() {
-	s.deleteStream()
+	s.DeleteStream()
 	s.restore()
 }
 
 func (s *modelStore) RollBack() {
-	dir := filepath.Join(s.stand.opts.Dir, "jetstream")
+	dir := filepath.Join(s.Opts.Dir, "jetstream")
 	s.offline(func() error { return errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(s.copied))) })
 }
 
 // offline does something to the disk while the server is stopped.
 func (s *modelStore) offline(do func() error) {
-	s.t.Helper()
-	s.srv.Stop()
+	s.T.Helper()
+	s.Server.Stop()
 	if err := do(); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.start()
-	s.answered()
+	s.Start()
+	s.AwaitAnswer()
 }
 
 func (s *modelStore) SetReachable(node int, reachable bool) {
@@ -144,19 +145,19 @@ func (s *modelStore) Disturb(pick int) string {
 		_ = n.nc.ForceReconnect()
 		return fmt.Sprint("node ", pick%len(s.nodes), " reconnects")
 	}
-	stream, err := s.js.Stream(s.ctx(), streamName)
+	stream, err := s.JS.Stream(s.Ctx(), natstest.StreamName)
 	if err != nil {
 		return "" // there is none
 	}
 	var names []string
-	for name := range stream.ConsumerNames(s.ctx()).Name() {
+	for name := range stream.ConsumerNames(s.Ctx()).Name() {
 		names = append(names, name)
 	}
 	if len(names) == 0 {
 		return ""
 	}
 	name := names[pick%len(names)]
-	_ = s.js.DeleteConsumer(s.ctx(), streamName, name) // it may have gone by itself
+	_ = s.JS.DeleteConsumer(s.Ctx(), natstest.StreamName, name) // it may have gone by itself
 	return "consumer " + name + " is deleted"
 }
 

@@ -2,19 +2,16 @@ package jetstore
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
-// Options say which stream a Log reads, and how. Stream is required; zero values of the
-// others work.
+// Options configure a Store. Stream is required; zero values of the others work.
 type Options struct {
 	// Stream is the name of the stream.
 	Stream string
@@ -22,59 +19,58 @@ type Options struct {
 	// imports it under another subject ("$JS.API" when empty). At most one may be set.
 	Domain, APIPrefix string
 	// Replays is the connection over which replays get their events; the one of Open when nil. On
-	// another one they neither delay the tail nor take it along when the server disconnects it.
+	// another one they do not delay the tail, and the tail survives when the server disconnects it.
 	Replays *nats.Conn
 	// Logger receives retries and event types that are dropped, at a limited rate, each line with the
 	// field stream; nil discards.
 	Logger *slog.Logger
-	// Trace gives events that Follow yields their feed.Trace: those alone that have a sampled
-	// traceparent (W3C Trace Context). It may return nil, and must return at once. Nil looks at no
-	// header.
+	// Trace returns the feed.Trace of an event that Follow yields. It is called for events with a sampled
+	// traceparent (W3C Trace Context), may return nil, and must not block. Nil reads no header.
 	Trace func(Traced) *feed.Trace
 
 	// MaxCreates bounds the consumers of replays that are being created at once; 64 when
 	// zero. Others queue, first come, first served. The server drops its whole queue of API
-	// requests when 10,000 are in it, so a reconnect storm must not go there unbounded.
+	// requests when 10,000 are in it, so a reconnect storm must be bounded here.
 	MaxCreates int
 	// Scans admits the consumers of replays of the latest event of each of more than
-	// feed.FewSubjects subjects, in place of MaxCreates, and the counting of subjects. The logs of
-	// one node share it; nil makes one.
+	// feed.FewSubjects subjects, in place of MaxCreates, and the counting of subjects. The stores of
+	// one node share it; nil creates one.
 	Scans *ScanQueue
 	// NamePrefix begins the names of consumers; "tidemark" when empty, which gives
 	// tidemark-tail-…, tidemark-replay-… and tidemark-check-….
 	NamePrefix string
-	// InactiveThreshold is how long the server keeps a consumer that nobody pulls from; 30 s
-	// when zero. A reader that pauses longer gets a new one when it goes on.
+	// InactiveThreshold is how long the server keeps a consumer without pull requests; 30 s
+	// when zero. A reader that pauses longer creates a new one.
 	InactiveThreshold time.Duration
 
 	// Batch and BatchBytes bound what one Reader.Next returns, whatever Reader.Request names; 1024
 	// events and 1 MiB when zero. An event that is larger than BatchBytes comes alone.
 	Batch, BatchBytes int
-	// FollowBatch and FollowBytes bound what Follow asks for at once, and so what waits in
+	// FollowBatch and FollowBytes bound one request of Follow, and so what waits in
 	// memory for its caller; 1000 events and 8 MiB when zero.
 	FollowBatch, FollowBytes int
 
-	// Heartbeat is how often an idle consumer says that it lives; 400 ms when zero, at least
-	// 10 ms. It is taken for dead after two and a half of them.
+	// Heartbeat is the interval of heartbeats of an idle consumer; 400 ms when zero, at least
+	// 10 ms. A consumer is replaced after two and a half intervals without one.
 	Heartbeat time.Duration
-	// RequestTimeout bounds one API request, after which it is tried again; 4 s when zero. A
-	// consumer of a replay is then requested once more under the same name, since the server may
-	// still be making it.
+	// RequestTimeout bounds one API request, which is then retried; 4 s when zero. A
+	// consumer of a replay is requested once more under the same name, because the server may
+	// still be creating it.
 	RequestTimeout time.Duration
 	// MaxDeleted is the number of interior deletes up to which HasDeleted fetches their list;
-	// 20,000 when zero. Beyond it, it answers true.
+	// 20,000 when zero. Beyond it, HasDeleted returns true.
 	MaxDeleted int
 }
 
 func (o Options) resolve() (Options, error) {
-	if err := checkName("stream", o.Stream); err != nil {
+	if err := jsapi.CheckName("stream", o.Stream); err != nil {
 		return o, err
 	}
 	o.NamePrefix = cmp.Or(o.NamePrefix, "tidemark")
-	if err := checkName("consumer name prefix", o.NamePrefix); err != nil {
+	if err := jsapi.CheckName("consumer name prefix", o.NamePrefix); err != nil {
 		return o, err
 	}
-	prefix, err := apiPrefix(o.Domain, o.APIPrefix)
+	prefix, err := jsapi.Prefix(o.Domain, o.APIPrefix)
 	if err != nil {
 		return o, err
 	}
@@ -100,40 +96,4 @@ func (o Options) withDefaults() Options {
 	o.RequestTimeout = cmp.Or(max(o.RequestTimeout, 0), 4*time.Second)
 	o.MaxDeleted = cmp.Or(max(o.MaxDeleted, 0), 20_000)
 	return o
-}
-
-// checkName refuses what would change the meaning of an API subject.
-func checkName(what, name string) error {
-	if name == "" || strings.ContainsAny(name, " \t\r\n.*>/\\") {
-		return fmt.Errorf("the %s %q must be set, without spaces, '.', '*', '>' and slashes", what, name)
-	}
-	return nil
-}
-
-// CheckAPI reports a JetStream domain or API prefix that cannot be one, or that both are set.
-func CheckAPI(domain, prefix string) error {
-	_, err := apiPrefix(domain, prefix)
-	return err
-}
-
-// APISubject returns the beginning of the subjects of a JetStream API, with the dot.
-func APISubject(domain, prefix string) (string, error) { return apiPrefix(domain, prefix) }
-
-// apiPrefix returns the beginning of API subjects, with the dot.
-func apiPrefix(domain, prefix string) (string, error) {
-	switch {
-	case domain != "" && prefix != "":
-		return "", errors.New("set the JetStream domain or the API prefix, not both")
-	case domain != "":
-		return "$JS." + domain + ".API.", checkName("JetStream domain", domain)
-	case prefix != "":
-		prefix = strings.TrimSuffix(prefix, ".")
-		for token := range strings.SplitSeq(prefix, ".") {
-			if err := checkName("token of the JetStream API prefix", token); err != nil {
-				return "", err
-			}
-		}
-		return prefix + ".", nil
-	}
-	return "$JS.API.", nil
 }

@@ -17,7 +17,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // node is a nats-server in a process of its own, so that it can be killed and stopped.
@@ -51,7 +52,7 @@ func (n *node) kill() {
 	_ = n.cmd.Wait()
 }
 
-// jsz is what a server knows of JetStream by itself, without its leaders.
+// jsz is the state of JetStream in one server, without its leaders.
 type jsz struct {
 	Meta struct {
 		Leader string `json:"leader"`
@@ -95,7 +96,7 @@ func (n *node) last() (seq uint64) {
 // processes is a cluster of three nodes with a stream on all of them. Each two are connected
 // by a link of their own, and in no other way.
 type processes struct {
-	*stand
+	*harness
 	nodes []*node
 	links map[[2]int]*slowLink // by the lower and the higher number
 	urls  string
@@ -103,8 +104,8 @@ type processes struct {
 
 func newProcesses(t *testing.T) *processes {
 	t.Helper()
-	p := &processes{stand: &stand{t: t}, links: map[[2]int]*slowLink{}}
-	ports := freePorts(t, 9)
+	p := &processes{harness: &harness{&natstest.Harness{T: t}}, links: map[[2]int]*slowLink{}}
+	ports := natstest.FreePorts(t, 9)
 	for _, pair := range [][2]int{{0, 1}, {0, 2}, {1, 2}} {
 		p.links[pair] = newSlowLink(t, fmt.Sprintf("127.0.0.1:%d", ports[3+pair[0]]))
 	}
@@ -115,10 +116,10 @@ func newProcesses(t *testing.T) *processes {
 	}
 	p.urls = strings.Join(urls, ",")
 	p.use(p.urls)
-	p.await("the cluster takes streams", func() bool {
-		ctx, cancel := context.WithTimeout(p.ctx(), 500*time.Millisecond)
+	p.Await("the cluster takes streams", func() bool {
+		ctx, cancel := context.WithTimeout(p.Ctx(), 500*time.Millisecond)
 		defer cancel()
-		_, err := p.js.CreateStream(ctx, jetstream.StreamConfig{Name: streamName, Subjects: []string{"notifications.>"}, Replicas: 3})
+		_, err := p.JS.CreateStream(ctx, jetstream.StreamConfig{Name: natstest.StreamName, Subjects: []string{"notifications.>"}, Replicas: 3})
 		return err == nil
 	})
 	p.awaitCurrent()
@@ -127,16 +128,16 @@ func newProcesses(t *testing.T) *processes {
 
 // use connects the test itself.
 func (p *processes) use(urls string) {
-	p.t.Helper()
-	p.nc = connectTo(p.t, jetstore.ConnectOptions{URL: urls})
+	p.T.Helper()
+	p.Conn = natstest.Connect(p.T, natsconn.Options{URL: urls})
 	var err error
-	if p.js, err = jetstream.New(p.nc); err != nil {
-		p.t.Fatal(err)
+	if p.JS, err = jetstream.New(p.Conn); err != nil {
+		p.T.Fatal(err)
 	}
 }
 
 func (p *processes) newNode(i, client, route, monitor int) *node {
-	p.t.Helper()
+	p.T.Helper()
 	var routes []string
 	for pair, link := range p.links {
 		if pair[1] == i {
@@ -146,38 +147,38 @@ func (p *processes) newNode(i, client, route, monitor int) *node {
 	for port := 1; len(routes) < 2; port++ { // a server counts its routes to know how many they are
 		routes = append(routes, fmt.Sprintf("%q", fmt.Sprint("nats://127.0.0.1:", port)))
 	}
-	dir := p.t.TempDir()
+	dir := p.T.TempDir()
 	n := &node{
 		name: fmt.Sprint("node-", i), url: fmt.Sprintf("nats://127.0.0.1:%d", client),
 		monitor: fmt.Sprintf("http://127.0.0.1:%d", monitor), config: filepath.Join(dir, "server.conf"),
 	}
-	// What servers tell each other of their addresses leads nowhere: they meet by the links alone.
+	// The addresses that servers announce to each other lead nowhere: the servers use the links only.
 	config := fmt.Sprintf(`
 		server_name: %s, listen: "127.0.0.1:%d", http: "127.0.0.1:%d"
 		jetstream { store_dir: %q }
 		cluster { name: c, listen: "127.0.0.1:%d", advertise: "127.0.0.1:1", no_advertise: true, routes: [%s] }
 	`, n.name, client, monitor, dir, route, strings.Join(routes, ", "))
 	if err := os.WriteFile(n.config, []byte(config), 0o600); err != nil {
-		p.t.Fatal(err)
+		p.T.Fatal(err)
 	}
-	n.start(p.t)
-	p.t.Cleanup(n.kill)
+	n.start(p.T)
+	p.T.Cleanup(n.kill)
 	return n
 }
 
 // awaitCurrent waits until the stream has a leader and both followers are level with it.
 func (p *processes) awaitCurrent() {
-	p.t.Helper()
-	p.await("the replicas are current", func() bool {
+	p.T.Helper()
+	p.Await("the replicas are current", func() bool {
 		info := p.info()
-		return info != nil && current(info.Cluster)
+		return info != nil && natstest.ReplicasCurrent(info.Cluster)
 	})
 }
 
 func (p *processes) info() *jetstream.StreamInfo {
-	ctx, cancel := context.WithTimeout(p.ctx(), time.Second)
+	ctx, cancel := context.WithTimeout(p.Ctx(), time.Second)
 	defer cancel()
-	stream, err := p.js.Stream(ctx, streamName)
+	stream, err := p.JS.Stream(ctx, natstest.StreamName)
 	if err != nil {
 		return nil
 	}
@@ -195,9 +196,9 @@ func (p *processes) index(name string) int {
 
 // leader is the number of the node that leads the stream.
 func (p *processes) leader() int {
-	p.t.Helper()
+	p.T.Helper()
 	leader := -1
-	p.await("the stream has a leader", func() bool {
+	p.Await("the stream has a leader", func() bool {
 		if info := p.info(); info != nil && info.Cluster != nil {
 			leader = p.index(info.Cluster.Leader)
 		}
@@ -208,9 +209,9 @@ func (p *processes) leader() int {
 
 // metaLeader is the number of the node that places consumers.
 func (p *processes) metaLeader() int {
-	p.t.Helper()
+	p.T.Helper()
 	leader := -1
-	p.await("the cluster has a leader", func() bool {
+	p.Await("the cluster has a leader", func() bool {
 		for _, n := range p.nodes {
 			if state, err := n.jsz(); err == nil {
 				leader = max(leader, p.index(state.Meta.Leader))
@@ -223,12 +224,12 @@ func (p *processes) metaLeader() int {
 
 // leadElsewhere makes another node than that one lead the stream, and returns it.
 func (p *processes) leadElsewhere(than int) (leader int) {
-	p.t.Helper()
-	p.await("another node leads the stream", func() bool {
+	p.T.Helper()
+	p.Await("another node leads the stream", func() bool {
 		if leader = p.leader(); leader != than {
 			return true
 		}
-		_, _ = p.nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+streamName, nil, time.Second)
+		_, _ = p.Conn.Request("$JS.API.STREAM.LEADER.STEPDOWN."+natstest.StreamName, nil, time.Second)
 		return false
 	})
 	p.awaitCurrent()
@@ -246,10 +247,10 @@ func (p *processes) delay(from, to int, d time.Duration) {
 
 // hosts are the numbers of the nodes that consumers sit on, by the consumers' names.
 func (p *processes) hosts(prefix string) map[string]int {
-	ctx, cancel := context.WithTimeout(p.ctx(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(p.Ctx(), 2*time.Second)
 	defer cancel()
 	hosts := map[string]int{}
-	stream, err := p.js.Stream(ctx, streamName)
+	stream, err := p.JS.Stream(ctx, natstest.StreamName)
 	if err != nil {
 		return nil
 	}
@@ -264,8 +265,8 @@ func (p *processes) hosts(prefix string) map[string]int {
 // tail is the latest consumer of a tail, and the number of its node: those whose node went may
 // still be listed.
 func (p *processes) tail() (name string, host int) {
-	p.t.Helper()
-	p.await("the tail has a consumer", func() bool {
+	p.T.Helper()
+	p.Await("the tail has a consumer", func() bool {
 		latest := -1
 		for candidate, h := range p.hosts("tidemark-tail-") {
 			if n, err := strconv.Atoi(candidate[strings.LastIndexByte(candidate, '-')+1:]); err == nil && n > latest {
@@ -278,7 +279,7 @@ func (p *processes) tail() (name string, host int) {
 }
 
 func (p *processes) tailHost() int {
-	p.t.Helper()
+	p.T.Helper()
 	_, host := p.tail()
 	return host
 }

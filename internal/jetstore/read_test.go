@@ -22,14 +22,14 @@ import (
 )
 
 func TestReadLargerThanBatchBytes(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{BatchBytes: 4096})
 	var want []int
 	for _, size := range []int{10, 100_000, 10, 3000, 3000, 200_000, 300_000, 0, 10} {
-		s.publish("notifications.a", make([]byte, size), nil)
+		s.Publish("notifications.a", make([]byte, size), nil)
 		want = append(want, size)
 	}
-	r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: uint64(len(want))})
+	r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: uint64(len(want))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestReadLargerThanBatchBytes(t *testing.T) {
 	var got []int
 	for err == nil {
 		var batch feed.Batch
-		batch, err = r.Next(s.ctx())
+		batch, err = r.Next(s.Ctx())
 		bytes := 0
 		for _, ev := range batch.Events {
 			got = append(got, len(ev.Data))
@@ -53,31 +53,31 @@ func TestReadLargerThanBatchBytes(t *testing.T) {
 }
 
 func TestReadBeyondTheEnd(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(10, "notifications.a")
+	s.PublishMany(10, "notifications.a")
 	for _, o := range []feed.ReadOptions{{From: 11, To: 10}, {From: 50, To: 60}, {From: 11, To: 11}} {
 		if got, end := s.read(l, o); len(got) != 0 || end.LastSeq != 10 {
 			t.Errorf("%+v: %v, %+v", o, got, end)
 		}
 	}
-	if _, err := l.Read(s.ctx(), feed.ReadOptions{To: 10}); err == nil {
+	if _, err := l.Read(s.Ctx(), feed.ReadOptions{To: 10}); err == nil {
 		t.Error("sequence 0 can be read")
 	}
 }
 
 func TestReadPurgedMidway(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{Batch: 50})
-	s.publishMany(1000, "notifications.a")
-	r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 1000})
+	s.PublishMany(1000, "notifications.a")
+	r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	last := uint64(0)
 	for n := 0; ; n++ {
-		batch, err := r.Next(s.ctx())
+		batch, err := r.Next(s.Ctx())
 		for _, ev := range batch.Events {
 			if ev.Seq != last+1 && batch.State.FirstSeq <= last+1 {
 				t.Errorf("%d follows %d, and the state does not show why: %+v", ev.Seq, last, batch.State)
@@ -94,40 +94,40 @@ func TestReadPurgedMidway(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n == 3 {
-			s.purge(800)
+			s.Purge(800)
 		}
 	}
 }
 
 func TestReadInteriorDeletes(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{MaxDeleted: 3})
-	s.publishMany(20, "notifications.a")
+	s.PublishMany(20, "notifications.a")
 	for seq := uint64(10); seq < 13; seq++ {
-		s.deleteMsg(seq)
+		s.DeleteMsg(seq)
 	}
 	got, _ := s.read(l, feed.ReadOptions{From: 8, To: 14})
 	if !slices.Equal(got, []uint64{8, 9, 13, 14}) {
 		t.Errorf("read %v", got)
 	}
-	if holes, err := l.HasDeleted(s.ctx(), 13, 20); holes || err != nil {
+	if holes, err := l.HasDeleted(s.Ctx(), 13, 20); holes || err != nil {
 		t.Errorf("13 to 20 have holes: %v, %v", holes, err)
 	}
-	s.deleteMsg(7)
-	if holes, err := l.HasDeleted(s.ctx(), 13, 20); !holes || err != nil {
+	s.DeleteMsg(7)
+	if holes, err := l.HasDeleted(s.Ctx(), 13, 20); !holes || err != nil {
 		t.Errorf("beyond MaxDeleted: %v, %v", holes, err)
 	}
 }
 
 func TestReadLastPerSubject(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{Batch: 10})
 	for range 2 {
 		for n := range 100 {
-			s.publish(fmt.Sprint("notifications.user.", n), nil, nil)
+			s.Publish(fmt.Sprint("notifications.user.", n), nil, nil)
 		}
 	}
-	s.publish("notifications.user.3", nil, nil) // 201 replaces 104, beyond To
+	s.Publish("notifications.user.3", nil, nil) // 201 replaces 104, beyond To
 	got, _ := s.read(l, feed.ReadOptions{From: 1, To: 200, LastPerSubject: true})
 	want := slices.DeleteFunc(span(101, 200), func(seq uint64) bool { return seq == 104 })
 	if !slices.Equal(got, want) {
@@ -147,7 +147,7 @@ func span(from, to uint64) (seqs []uint64) {
 }
 
 func TestReadTypes(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
 	for _, h := range []nats.Header{
 		nil,
@@ -157,14 +157,14 @@ func TestReadTypes(t *testing.T) {
 		{"Event-Type": {"error"}},
 		{"Event-Type": {strings.Repeat("x", 500)}},
 	} {
-		s.publish("notifications.a", []byte("x"), h)
+		s.Publish("notifications.a", []byte("x"), h)
 	}
-	r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 6})
+	r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 6})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	batch, err := r.Next(s.ctx())
+	batch, err := r.Next(s.Ctx())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,41 +178,41 @@ func TestReadTypes(t *testing.T) {
 }
 
 func TestRead_TypeInHeaderOfOtherCase_IsWarnedOfOnce(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	for name, header := range map[string]nats.Header{
 		"event-type": {"event-type": {"greeting"}}, "EVENT-TYPE": {"X": {"1"}, "EVENT-TYPE": {"greeting"}}, "Ce-Type": {"Ce-Type": {"greeting"}}, "tidemark.": {"Event-Type": {"tidemark.open"}},
 	} {
 		var log testkit.Log
 		l := s.open(jetstore.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-		seq := s.publish("notifications.odd", []byte("x"), header)
-		s.publish("notifications.odd", []byte("x"), header)
-		s.publish("notifications.fine", []byte("x"), nats.Header{"Nats-Msg-Id": {name}, "event-kind": {"x"}, "event-type": {""}})
-		r, err := l.Read(s.ctx(), feed.ReadOptions{From: seq, To: seq + 2})
+		seq := s.Publish("notifications.odd", []byte("x"), header)
+		s.Publish("notifications.odd", []byte("x"), header)
+		s.Publish("notifications.fine", []byte("x"), nats.Header{"Nats-Msg-Id": {name}, "event-kind": {"x"}, "event-type": {""}})
+		r, err := l.Read(s.Ctx(), feed.ReadOptions{From: seq, To: seq + 2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		batch, err := r.Next(s.ctx())
+		batch, err := r.Next(s.Ctx())
 		r.Close()
 		if err != nil || len(batch.Events) != 3 || batch.Events[0].Type != "" {
 			t.Errorf("%s: %+v, %v", name, batch.Events, err)
 		}
 		text := log.String()
-		if strings.Count(text, "without its type") != 1 || !strings.Contains(text, "subject=notifications.odd") || !strings.Contains(text, name) {
+		if strings.Count(text, "invalid event type") != 1 || !strings.Contains(text, "subject=notifications.odd") || !strings.Contains(text, name) {
 			t.Errorf("%s: logged %s", name, text)
 		}
 	}
 }
 
 func TestReadRefusedByRetention(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{Retention: jetstream.WorkQueuePolicy})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{Retention: jetstream.WorkQueuePolicy})
 	l := s.open(jetstore.Options{})
-	s.publishMany(3, "notifications.a")
-	_, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 3})
+	s.PublishMany(3, "notifications.a")
+	_, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 3})
 	if err == nil || !strings.Contains(strings.ToLower(err.Error()), "workqueue retention") {
 		t.Errorf("reading a work queue: %v", err)
 	}
-	ctx, cancel := context.WithCancel(s.ctx())
+	ctx, cancel := context.WithCancel(s.Ctx())
 	defer cancel()
 	var contact error
 	for _, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Contact: func(err error) { contact = err; cancel() }}) {
@@ -224,41 +224,41 @@ func TestReadRefusedByRetention(t *testing.T) {
 }
 
 func TestNoStream(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(500, "notifications.a")
-	r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 500})
+	s.PublishMany(500, "notifications.a")
+	r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 500})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	s.deleteStream()
-	if _, err := l.State(s.ctx()); !errors.Is(err, feed.ErrNoStream) {
+	s.DeleteStream()
+	if _, err := l.State(s.Ctx()); !errors.Is(err, feed.ErrNoStream) {
 		t.Errorf("State: %v", err)
 	}
-	if _, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 1}); !errors.Is(err, feed.ErrNoStream) {
+	if _, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 1}); !errors.Is(err, feed.ErrNoStream) {
 		t.Errorf("Read: %v", err)
 	}
-	if _, err := r.Next(s.ctx()); !errors.Is(err, feed.ErrNoStream) {
+	if _, err := r.Next(s.Ctx()); !errors.Is(err, feed.ErrNoStream) {
 		t.Errorf("Next: %v", err)
 	}
 }
 
 func TestConsumerCap(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{MaxConsumers: 2})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{MaxConsumers: 2})
 	l := s.open(jetstore.Options{})
-	s.publishMany(10, "notifications.a")
+	s.PublishMany(10, "notifications.a")
 	opts := feed.ReadOptions{From: 1, To: 10}
 	var held []feed.Reader
 	for range 2 {
-		r, err := l.Read(s.ctx(), opts)
+		r, err := l.Read(s.Ctx(), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		held = append(held, r)
 	}
-	short, cancel := context.WithTimeout(s.ctx(), 300*time.Millisecond)
+	short, cancel := context.WithTimeout(s.Ctx(), 300*time.Millisecond)
 	defer cancel()
 	if _, err := l.Read(short, opts); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a third replay: %v", err)
@@ -277,16 +277,16 @@ func TestConsumerCap(t *testing.T) {
 // Readers that are given up at any moment leave no consumer: while they queue, while the
 // server creates, while events are on their way, and between batches.
 func TestAbortsLeaveNothing(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{MaxCreates: 8, Batch: 10, InactiveThreshold: time.Hour})
-	s.publishMany(200, "notifications.a")
-	base := s.ctx()
+	s.PublishMany(200, "notifications.a")
+	base := s.Ctx()
 	var aborts sync.WaitGroup
 	for n := range 1000 {
 		aborts.Go(func() { abort(t, l, base, n) })
 	}
 	aborts.Wait()
-	s.await("no consumer is left", func() bool { return len(s.consumers("tidemark-")) == 0 })
+	s.Await("no consumer is left", func() bool { return len(s.Consumers("tidemark-")) == 0 })
 }
 
 func abort(t *testing.T, l *jetstore.Store, base context.Context, n int) {
@@ -308,11 +308,11 @@ func abort(t *testing.T, l *jetstore.Store, base context.Context, n int) {
 }
 
 func TestCloseDeletesConsumers(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{InactiveThreshold: time.Hour, NamePrefix: "closing"})
-	s.publishMany(10, "notifications.a")
+	s.PublishMany(10, "notifications.a")
 	for range 50 {
-		r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 10})
+		r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,33 +320,33 @@ func TestCloseDeletesConsumers(t *testing.T) {
 	}
 	l.Close()
 	l.Close()
-	if left := s.consumers("closing-"); len(left) > 0 {
+	if left := s.Consumers("closing-"); len(left) > 0 {
 		t.Errorf("left after Close: %v", left)
 	}
-	if _, err := l.State(s.ctx()); !errors.Is(err, jetstore.ErrClosed) {
+	if _, err := l.State(s.Ctx()); !errors.Is(err, jetstore.ErrClosed) {
 		t.Errorf("State after Close: %v", err)
 	}
-	if _, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 10}); !errors.Is(err, jetstore.ErrClosed) {
+	if _, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 10}); !errors.Is(err, jetstore.ErrClosed) {
 		t.Errorf("Read after Close: %v", err)
 	}
 }
 
 func TestEpochFromMetadata(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
 	hash := s.epoch(l)
 	if len(hash) != 6 {
 		t.Errorf("epoch %q", hash)
 	}
-	s.restart()
-	s.answered()
+	s.Restart()
+	s.AwaitAnswer()
 	if again := s.epoch(l); again != hash {
 		t.Errorf("a restart changed the epoch from %q to %q", hash, again)
 	}
 	for name, want := range map[string]string{"eu-west-2026": "eu-west-2026", "Not Valid": hash} {
-		cfg := s.stream().CachedInfo().Config
+		cfg := s.Stream().CachedInfo().Config
 		cfg.Metadata = map[string]string{"tidemark.epoch": name}
-		if _, err := s.js.UpdateStream(s.ctx(), cfg); err != nil {
+		if _, err := s.JS.UpdateStream(s.Ctx(), cfg); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.epoch(l); got != want {
@@ -356,7 +356,7 @@ func TestEpochFromMetadata(t *testing.T) {
 }
 
 func TestOpenOptions(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	for _, o := range []jetstore.Options{
 		{},
 		{Stream: "A.B"},
@@ -364,19 +364,19 @@ func TestOpenOptions(t *testing.T) {
 		{Stream: "A", Domain: "d.e"},
 		{Stream: "A", NamePrefix: "a b"},
 	} {
-		if _, err := jetstore.Open(s.nc, o); err == nil {
+		if _, err := jetstore.Open(s.Conn, o); err == nil {
 			t.Errorf("%+v is accepted", o)
 		}
 	}
 	l := s.open(jetstore.Options{APIPrefix: "$JS.API"})
-	s.publishMany(3, "notifications.a")
+	s.PublishMany(3, "notifications.a")
 	if got, _ := s.read(l, feed.ReadOptions{From: 1, To: 3}); len(got) != 3 {
 		t.Errorf("with an API prefix: %v", got)
 	}
 }
 
-// nats-server 2.15.2 drops a message of a last-per-subject consumer when it does not fit into what
-// is left of a pull request's max_bytes.
+// nats-server 2.15.2 drops a message of a last-per-subject consumer when it exceeds the rest
+// of a pull request's max_bytes.
 func TestRead_LastPerSubjectBeyondBatchBytes_ReturnsEverySubject(t *testing.T) {
 	for name, opts := range map[string]jetstore.Options{
 		"several a batch": {BatchBytes: 5000},
@@ -384,20 +384,20 @@ func TestRead_LastPerSubjectBeyondBatchBytes_ReturnsEverySubject(t *testing.T) {
 		"counted":         {Batch: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStand(t)
+			s := newHarness(t)
 			l := s.open(opts)
 			const subjects = 50
 			for i := range subjects {
-				s.publish(fmt.Sprint("notifications.", i), make([]byte, 100+40*i), nil)
+				s.Publish(fmt.Sprint("notifications.", i), make([]byte, 100+40*i), nil)
 			}
-			r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: subjects, LastPerSubject: true})
+			r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: subjects, LastPerSubject: true})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer r.Close()
 			var seqs []uint64
 			for {
-				batch, err := r.Next(s.ctx())
+				batch, err := r.Next(s.Ctx())
 				for _, ev := range batch.Events {
 					seqs = append(seqs, ev.Seq)
 				}

@@ -1,6 +1,7 @@
 package jetstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,42 +9,43 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/backoff"
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Read implements feed.Store. It returns when the replay's consumer is there, which may take
-// its turn behind Options.MaxCreates others unless only headers are read.
-func (l *Store) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+// Read implements feed.Store. It returns when the replay's consumer exists, which may queue
+// behind Options.MaxCreates others unless only headers are read.
+func (s *Store) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	if opts.From == 0 {
 		return nil, errors.New("jetstore: sequences begin at 1")
 	}
-	r := &reader{log: l, opts: opts, cursor: opts.From - 1, bytes: l.opts.BatchBytes}
+	r := &reader{store: s, opts: opts, cursor: opts.From - 1}
 	if opts.From > opts.To {
-		r.ended = true
+		r.state = readComplete
 		return r, nil
 	}
 	kind := "replay"
 	if opts.HeadersOnly {
 		kind = "check"
 	}
-	p, err := l.newPuller(kind, l.replays, l.opts.Batch, replayConfig(l, opts))
+	p, err := s.newPuller(kind, s.replays, s.opts.Batch, replayConfig(&s.opts, opts))
 	if err != nil {
 		return nil, err
 	}
 	r.pull = p
-	if err := r.connect(ctx); err != nil {
+	if r.pending, err = r.attach(ctx); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func replayConfig(l *Store, opts feed.ReadOptions) jetstream.ConsumerConfig {
-	cfg := l.consumerConfig(opts.Filters)
+func replayConfig(o *Options, opts feed.ReadOptions) jetstream.ConsumerConfig {
+	cfg := o.consumerConfig(opts.Filters)
 	cfg.HeadersOnly = opts.HeadersOnly
 	if opts.LastPerSubject {
 		cfg.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
-		if len(opts.Filters) == 0 { // the server wants the filter said
+		if len(opts.Filters) == 0 { // the server requires a filter
 			cfg.FilterSubject, cfg.FilterSubjects = ">", nil
 		}
 	}
@@ -52,22 +54,18 @@ func replayConfig(l *Store, opts feed.ReadOptions) jetstream.ConsumerConfig {
 
 // reader is one replay.
 type reader struct {
-	log     *Store
+	store   *Store
 	opts    feed.ReadOptions
 	pull    *puller // nil when there is nothing to read
-	pending uint64
-	bytes   int  // of a request
-	bounded bool // by Request
+	pending uint64  // when it was opened
+	limit   int     // bytes of a batch, by Request; 0 before it is called
 
-	cursor   uint64 // the last sequence that was returned
-	opened   bool   // pending is known
-	nothing  bool   // the consumer was made with nothing pending
-	ended    bool   // everything up to opts.To was read
-	final    feed.State
-	finished bool // ended, and final is set
-	closed   bool
-	failures int // consumers lost since the last event
-	unproven int // times in a row that the leader had more than the consumer
+	state  readState
+	cursor uint64     // the last sequence that was returned
+	final  feed.State // once finished
+
+	failures       int // consumers lost since the last event
+	verifyAttempts int // times in a row that the leader had more than the consumer
 }
 
 // Pending implements feed.Reader.
@@ -75,80 +73,64 @@ func (r *reader) Pending() uint64 { return r.pending }
 
 // Close implements feed.Reader.
 func (r *reader) Close() {
-	if r.pull != nil {
-		r.pull.close()
-		r.pull = nil
+	if r.state != readClosed {
+		r.move(readClosed)
 	}
-	r.closed = true
 }
 
 var errReaderClosed = errors.New("jetstore: the reader is closed")
 
-// eventCost is what an event takes in memory besides its payload, from the connection to the frame,
-// as an estimate: a request is for as many events as have room beside it.
+// eventCost is an estimate of the memory that an event takes besides its payload, from the connection to
+// the frame: a request is for as many events as fit with it.
 const eventCost = 512
 
-// batch is how many events a request is for.
-func (r *reader) batch() int { return min(r.log.opts.Batch, max(r.bytes/eventCost, 1)) }
+// bytes returns the size of a request.
+func (r *reader) bytes() int { return cmp.Or(r.limit, r.store.opts.BatchBytes) }
 
-// Request implements feed.Reader. What the server sends upon it waits in the puller.
+// batch returns the number of events that a request is for.
+func (r *reader) batch() int { return min(r.store.opts.Batch, max(r.bytes()/eventCost, 1)) }
+
+// Request implements feed.Reader. The answer of the server waits in the puller.
 func (r *reader) Request(bytes int) bool {
-	r.bytes, r.bounded = max(min(bytes, r.log.opts.BatchBytes), 1), true
-	if r.pull == nil || r.closed || r.ended || r.nothing {
-		return false
-	}
-	if r.pull.consumer == "" { // the next fetch makes one, and then requests
+	r.limit = max(min(bytes, r.store.opts.BatchBytes), 1)
+	switch r.state {
+	case readDetached: // the next fetch creates a consumer, and then requests
+		return true
+	case readPulling:
+		if !r.pull.requested() && r.pull.request(r.store.leader.ctx, r.batch(), r.bytes()) != nil {
+			r.pull.left = 0 // the next fetch requests again, and reports
+		}
 		return true
 	}
-	if !r.pull.asking() && r.pull.ask(r.log.ctx, r.batch(), r.bytes) != nil {
-		r.pull.left = 0 // the next fetch requests again, and reports
-	}
-	return true
+	return false
 }
 
-// tooLarge reports that the next event does not fit into what Request has allowed.
-func (r *reader) tooLarge() error {
-	return &feed.LargeEventError{Bytes: int(r.pull.conn.nc.MaxPayload()) + eventCost}
-}
-
-// Next implements feed.Reader. An error other than io.EOF leaves the reader as it was
-// before: what was read already is read again by the next call.
+// Next implements feed.Reader. After an error other than io.EOF, the next call reads again what this
+// one has read.
 func (r *reader) Next(ctx context.Context) (feed.Batch, error) {
-	if r.closed {
+	switch r.state {
+	case readClosed:
 		return feed.Batch{}, errReaderClosed
-	}
-	if r.finished {
+	case readFinished:
 		return feed.Batch{State: r.final}, io.EOF
 	}
 	events, err := r.collect(ctx)
 	if _, large := errors.AsType[*feed.LargeEventError](err); large {
 		return feed.Batch{}, err // the consumer waits with it
 	}
+	var state feed.State
+	if err == nil {
+		state, err = r.store.State(ctx)
+	}
 	if err != nil {
-		r.rewind()
-		return feed.Batch{}, err
-	}
-	state, err := r.log.State(ctx)
-	if err != nil {
-		r.rewind()
-		return feed.Batch{}, err
-	}
-	return r.commit(events, state)
-}
-
-func (r *reader) rewind() {
-	if r.pull != nil {
-		r.ended = false
-		r.pull.drop()
-	}
-}
-
-func (r *reader) commit(events []feed.Event, state feed.State) (feed.Batch, error) {
-	if r.ended {
-		r.finished, r.final = true, state
-		if r.pull != nil {
-			r.pull.drop() // others may wait for the room
+		if r.pull != nil && r.state != readDetached {
+			r.move(readDetached)
 		}
+		return feed.Batch{}, err
+	}
+	if r.state == readComplete {
+		r.final = state
+		r.move(readFinished)
 	}
 	batch := feed.Batch{Events: events, State: state}
 	if len(events) == 0 {
@@ -158,150 +140,150 @@ func (r *reader) commit(events []feed.Event, state feed.State) (feed.Batch, erro
 	return batch, nil
 }
 
-// collect returns the next events, or none when the replay has ended.
-func (r *reader) collect(ctx context.Context) ([]feed.Event, error) {
-	for !r.ended {
-		if err := r.connect(ctx); err != nil {
-			return nil, err
-		}
-		events, drained, err := r.fetch(ctx)
-		r.nothing = false
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if err != nil {
-			r.broken(err)
-		}
-		if len(events) == 0 && r.bounded && r.pull.single {
-			return nil, r.tooLarge()
-		}
-		if drained && !r.ended {
-			if err := r.prove(ctx, after(events, r.cursor)); err != nil {
+// collect returns the next events. They are empty when the replay is complete.
+func (r *reader) collect(ctx context.Context) (events []feed.Event, err error) {
+	for r.state != readComplete && len(events) == 0 {
+		if r.state == readDetached {
+			if _, err := r.attach(ctx); err != nil {
 				return nil, err
 			}
 		}
-		if len(events) > 0 {
-			return events, nil
+		if r.state == readPulling {
+			events, err = r.fetch(ctx)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if err != nil {
+				r.detach(err)
+			}
+			if len(events) == 0 && r.limit > 0 && r.pull.single {
+				return nil, &feed.LargeEventError{Bytes: int(r.pull.conn.MaxPayload()) + eventCost}
+			}
+		}
+		if r.state == readDrained {
+			if err := r.verifyEnd(ctx, events); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return nil, nil
+	return events, nil
 }
 
-func after(events []feed.Event, cursor uint64) uint64 {
-	if n := len(events); n > 0 {
-		return events[n-1].Seq
-	}
-	return cursor
-}
-
-// connect makes a consumer when there is none.
-func (r *reader) connect(ctx context.Context) error {
-	if r.pull.consumer != "" {
-		return nil
-	}
-	if r.failures > 1 { // a first failure is healed at once
-		if err := pause(ctx, backoff(r.failures-2), r.pull.conn.link.changed()); err != nil {
-			return err
+// attach creates a consumer after the cursor, and returns the number of its pending messages.
+func (r *reader) attach(ctx context.Context) (pending uint64, err error) {
+	if r.failures > 1 { // there is no pause after the first failure
+		if err := backoff.Pause(ctx, backoff.Delay(r.failures-2), r.pull.conn.watcher.Changed()); err != nil {
+			return 0, err
 		}
 	}
-	err := r.log.retry(ctx, func() error {
+	err = r.store.leader.retry(ctx, func() error {
 		made, err := r.pull.open(ctx, r.cursor+1, r.create())
-		if err != nil {
-			return err
-		}
-		if !r.opened {
-			r.opened, r.pending = true, made.NumPending
-		}
-		r.nothing = made.NumPending == 0
-		return nil
+		pending = made.NumPending
+		return err
 	})
 	if err != nil && permanent(err) && !errors.Is(err, feed.ErrNoStream) {
-		err = r.log.refused(ctx, err)
+		err = r.store.leader.explainRefusal(ctx, err)
 	}
-	return err
+	if err != nil {
+		return 0, err
+	}
+	if pending == 0 { // the consumer would only repeat that
+		r.move(readDrained)
+	} else {
+		r.move(readPulling)
+	}
+	return pending, nil
 }
 
-// create returns how the replay's consumers are made: those that cost the server more queue apart.
+// create returns how the replay's consumers are created: those that cost the server more have a queue of
+// their own.
 func (r *reader) create() createFunc {
 	switch {
 	case r.opts.HeadersOnly:
-		return r.log.creates.now
+		return r.store.creator.now
 	case r.opts.LastPerSubject:
-		return r.log.creates.scanned(r.opts.Subjects)
+		return r.store.creator.scanned(r.opts.Subjects)
 	}
-	return r.log.creates.queued
+	return r.store.creator.queued
 }
 
-// broken gives up a consumer that has failed.
-func (r *reader) broken(cause error) {
+// detach drops a consumer that has failed. It is the only place that decides to replace one.
+func (r *reader) detach(cause error) {
 	r.failures++
-	r.pull.drop()
-	r.pull.silence = r.log.opts.Heartbeat * 5 / 2 << min(r.failures-1, 3) // it may be load
+	r.move(readDetached)
+	r.pull.silence = r.store.opts.Heartbeat * 5 / 2 << min(r.failures-1, 3) // the cause may be load
 	if r.failures >= maxSilent {
-		r.log.logRetry(cause)
+		r.store.leader.logRetry(cause)
 	}
-	r.log.opts.Logger.Debug("a replay gets another consumer", "after", r.cursor, "error", cause)
+	r.store.opts.Logger.Debug("jetstream: consumer of a replay failed; creating another", "after", r.cursor, "error", cause)
 }
 
-// fetch reads events until the request under way has brought all that it will, or the
-// consumer says that nothing is left. Events before an error are good.
-func (r *reader) fetch(ctx context.Context) (events []feed.Event, drained bool, err error) {
-	if r.nothing { // no need to wait for the consumer to say it again
-		return nil, true, nil
-	}
-	if !r.pull.asking() {
-		if err := r.pull.ask(ctx, r.batch(), r.bytes); err != nil {
-			return nil, false, err
+// fetch reads events until the request under way ends, or the consumer has nothing more. Events are
+// valid also with an error.
+func (r *reader) fetch(ctx context.Context) (events []feed.Event, err error) {
+	if !r.pull.requested() {
+		if err := r.pull.request(ctx, r.batch(), r.bytes()); err != nil {
+			return nil, err
 		}
 	}
 	for {
 		d, err := r.pull.next(ctx)
 		switch {
 		case err != nil:
-			return events, false, err
+			return events, err
 		case d.kind == idle:
-			return events, true, nil
+			r.move(readDrained)
+			return events, nil
 		case d.kind == over, d.kind == expired:
-			return events, false, nil
+			return events, nil
 		}
-		r.failures, r.unproven = 0, 0
-		if r.wanted(d.event.Seq) {
+		r.failures, r.verifyAttempts = 0, 0
+		if r.inRange(d.event.Seq) {
 			if events == nil {
 				events = make([]feed.Event, 0, min(d.pending+1, uint64(r.pull.left)+1)) //nolint:gosec // a count that ends at zero
 			}
 			events = append(events, d.event)
 		}
-		r.ended = d.event.Seq >= r.opts.To
-		if r.ended || d.pending == 0 {
-			return events, d.pending == 0, nil
-		}
-		if !r.pull.asking() {
-			return events, false, nil
+		switch {
+		case d.event.Seq >= r.opts.To:
+			r.move(readComplete)
+			return events, nil
+		case d.pending == 0:
+			r.move(readDrained)
+			return events, nil
+		case !r.pull.requested():
+			return events, nil
 		}
 	}
 }
 
-// wanted drops what lies outside of the range: the latest of a subject may lie before From,
-// or have been returned by an earlier consumer.
-func (r *reader) wanted(seq uint64) bool { return r.cursor < seq && seq <= r.opts.To }
+// inRange reports whether an event is in the range: the latest of a subject may lie before From,
+// or an earlier consumer may have delivered it.
+func (r *reader) inRange(seq uint64) bool { return r.cursor < seq && seq <= r.opts.To }
 
-// maxUnproven is how often the same consumer is waited for when the leader has more.
-const maxUnproven = 3
+// maxVerifyAttempts is how often the same consumer is read again when the leader has more.
+const maxVerifyAttempts = 3
 
-// prove ends the replay when the leader, too, has nothing between cursor and opts.To.
-func (r *reader) prove(ctx context.Context, cursor uint64) error {
-	more, err := r.leaderHasMore(ctx, cursor)
+// verifyEnd completes the replay if the leader, too, has nothing between the last event and opts.To.
+func (r *reader) verifyEnd(ctx context.Context, events []feed.Event) error {
+	last := r.cursor
+	if n := len(events); n > 0 {
+		last = events[n-1].Seq
+	}
+	more, err := r.leaderHasMore(ctx, last)
 	if err != nil {
 		return err
 	}
 	if !more {
-		r.ended = true
+		r.move(readComplete)
 		return nil
 	}
-	if r.unproven++; r.unproven >= maxUnproven {
-		r.broken(fmt.Errorf("it has nothing after %d, and the leader has", cursor))
-		r.unproven = 0
+	if r.verifyAttempts++; r.verifyAttempts < maxVerifyAttempts {
+		r.move(readPulling)
+		return nil
 	}
+	r.verifyAttempts = 0
+	r.detach(fmt.Errorf("the consumer has nothing after %d, and the leader has", last))
 	return nil
 }
 
@@ -318,18 +300,18 @@ func (r *reader) leaderHasMore(ctx context.Context, cursor uint64) (bool, error)
 	return false, nil
 }
 
-// leaderHas looks for a message of the range that should still come. With LastPerSubject, a
-// message that a later one beyond the range has replaced is none.
+// leaderHas looks for a message of the range that is still missing. With LastPerSubject, a
+// message that a later one beyond the range has replaced is not missing.
 func (r *reader) leaderHas(ctx context.Context, cursor uint64, filter string) (bool, error) {
 	for {
-		msg, found, err := r.log.get(ctx, msgQuery{Seq: cursor + 1, NextFor: filter})
+		msg, found, err := r.store.leader.get(ctx, msgQuery{Seq: cursor + 1, NextFor: filter})
 		if err != nil || !found || msg.Seq > r.opts.To {
 			return false, err
 		}
 		if !r.opts.LastPerSubject {
 			return true, nil
 		}
-		last, found, err := r.log.get(ctx, msgQuery{LastFor: msg.Subject})
+		last, found, err := r.store.leader.get(ctx, msgQuery{LastFor: msg.Subject})
 		if err != nil || found && last.Seq <= r.opts.To {
 			return true, err
 		}

@@ -13,16 +13,17 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
-// snapshot takes the stream as `nats stream backup` does, and returns what `nats stream restore`
-// does with it.
-func (s *stand) snapshot() (restore func()) {
-	s.t.Helper()
-	inbox := s.nc.NewInbox()
-	sub, err := s.nc.SubscribeSync(inbox)
+// snapshot takes the stream as `nats stream backup` does, and returns a function that restores it as
+// `nats stream restore` does.
+func (s *harness) snapshot() (restore func()) {
+	s.T.Helper()
+	inbox := s.Conn.NewInbox()
+	sub, err := s.Conn.SubscribeSync(inbox)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	var of struct {
@@ -34,7 +35,7 @@ func (s *stand) snapshot() (restore func()) {
 	for {
 		msg, err := sub.NextMsg(20 * time.Second)
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		if len(msg.Data) == 0 {
 			break
@@ -45,63 +46,63 @@ func (s *stand) snapshot() (restore func()) {
 	return func() { s.restoreFrom(of, chunks) }
 }
 
-func (s *stand) restoreFrom(of any, chunks [][]byte) {
-	s.t.Helper()
+func (s *harness) restoreFrom(of any, chunks [][]byte) {
+	s.T.Helper()
 	var to struct {
 		Subject string `json:"deliver_subject"`
 	}
 	s.api("STREAM.RESTORE", of, &to)
 	for _, chunk := range append(chunks, nil) {
-		answer, err := s.nc.Request(to.Subject, chunk, 20*time.Second)
+		answer, err := s.Conn.Request(to.Subject, chunk, 20*time.Second)
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		s.succeeded(answer)
 	}
 }
 
-func (s *stand) api(op string, req, resp any) {
-	s.t.Helper()
+func (s *harness) api(op string, req, resp any) {
+	s.T.Helper()
 	body, err := json.Marshal(req)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	answer, err := s.nc.Request("$JS.API."+op+"."+streamName, body, 20*time.Second)
+	answer, err := s.Conn.Request("$JS.API."+op+"."+natstest.StreamName, body, 20*time.Second)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	s.succeeded(answer)
 	if err := json.Unmarshal(answer.Data, resp); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 }
 
-func (s *stand) succeeded(answer *nats.Msg) {
-	s.t.Helper()
+func (s *harness) succeeded(answer *nats.Msg) {
+	s.T.Helper()
 	var failure struct {
 		Error json.RawMessage `json:"error"`
 	}
 	if len(answer.Data) > 0 && (json.Unmarshal(answer.Data, &failure) != nil || failure.Error != nil) {
-		s.t.Fatalf("the API answers %s", answer.Data)
+		s.T.Fatalf("the API answers %s", answer.Data)
 	}
 }
 
-// A stream that was restored is another incarnation, also with an epoch that somebody chose and
+// A stream that was restored is another incarnation, also with a chosen epoch and
 // also when it has grown past the place where the tail was.
-func TestFollowRestored(t *testing.T) {
+func TestFollow_RestoredStream_IsAnotherIncarnation(t *testing.T) {
 	for name, cfg := range map[string]jetstream.StreamConfig{"epoch of its own": {}, "chosen epoch": withEpoch} {
 		for _, refill := range []int{3, 20} {
 			t.Run(fmt.Sprint(name, ", ", refill), func(t *testing.T) {
-				s := newStand(t)
-				s.reset(cfg)
+				s := newHarness(t)
+				s.Reset(cfg)
 				l := s.open(jetstore.Options{})
-				s.publishMany(5, "notifications.a")
+				s.PublishMany(5, "notifications.a")
 				restore := s.snapshot()
-				s.publishMany(5, "notifications.a")
+				s.PublishMany(5, "notifications.a")
 				loss := s.followToLoss(l, 10, func() {
-					s.deleteStream()
+					s.DeleteStream()
 					restore()
-					s.publishMany(refill, "notifications.a")
+					s.PublishMany(refill, "notifications.a")
 				})
 				s.expectLoss(loss, feed.NewEpoch, 11)
 			})
@@ -111,16 +112,16 @@ func TestFollowRestored(t *testing.T) {
 
 var withEpoch = jetstream.StreamConfig{Metadata: map[string]string{"tidemark.epoch": "world-1"}}
 
-// With an epoch that somebody chose, a stream that was made anew is told to who is there.
-func TestFollowRecreatedWithItsEpoch(t *testing.T) {
-	s := newStand(t)
-	s.reset(withEpoch)
+// A stream with a chosen epoch that is created again is a loss for a follower.
+func TestFollow_RecreatedWithItsEpoch_ReportsLoss(t *testing.T) {
+	s := newHarness(t)
+	s.Reset(withEpoch)
 	l := s.open(jetstore.Options{})
-	s.publishMany(5, "notifications.a")
+	s.PublishMany(5, "notifications.a")
 	born := s.state(l).Created
 	var again sync.WaitGroup
 	defer again.Wait()
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: "world-1", Created: born}) {
+	for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: "world-1", Created: born}) {
 		if loss, ok := errors.AsType[*feed.LossError](err); ok {
 			s.expectLoss(loss, feed.NewEpoch, 6)
 			return
@@ -130,8 +131,8 @@ func TestFollowRecreatedWithItsEpoch(t *testing.T) {
 		}
 		if ev.Seq == 5 {
 			again.Go(func() {
-				s.reset(withEpoch)
-				s.publishMany(9, "notifications.a")
+				s.Reset(withEpoch)
+				s.PublishMany(9, "notifications.a")
 			})
 		}
 	}

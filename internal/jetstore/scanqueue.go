@@ -9,10 +9,10 @@ import (
 
 // A request that makes the server go through the subjects of a stream costs about 1 µs a subject
 // (measured with nats-server 2.15.2: 1,000 subjects take 1 ms, 100,000 take 100 ms). A consumer
-// for the latest event of each subject is made under the stream's lock: no event is stored for as
-// long.
+// for the latest event of each subject is created under the stream's lock: no event is stored during that
+// time.
 const (
-	// scanCapacity is how many subjects may be gone through at once. A request over more runs alone.
+	// scanCapacity is how many subjects may be scanned at once. A request over more runs alone.
 	scanCapacity = 10_000
 	// scanMargin is added to Options.RequestTimeout for each subject.
 	scanMargin = 10 * time.Microsecond
@@ -20,12 +20,12 @@ const (
 	maxScanPause = 5 * time.Second
 )
 
-// ScanQueue admits requests that make the server go through many subjects: first come, first
-// served, and by cost rather than number. After each request its place stays taken for as long as
+// ScanQueue admits requests over many subjects: first come, first served, and by cost rather than number.
+// The server scans all subjects of a request. After each request its place stays occupied for as long as
 // the request took (5 s at most), so that these requests use half of the server's time at most,
 // and less work reaches a server that is slow.
 //
-// The logs of one node share a queue. It is safe for concurrent use.
+// The stores of one node share a queue. It is safe for concurrent use.
 type ScanQueue struct {
 	mu      sync.Mutex
 	used    int
@@ -40,7 +40,7 @@ type scanTicket struct {
 // NewScanQueue returns an empty queue.
 func NewScanQueue() *ScanQueue { return &ScanQueue{} }
 
-// Waiting is how many requests wait for their turn.
+// Waiting returns how many requests are queued.
 func (q *ScanQueue) Waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

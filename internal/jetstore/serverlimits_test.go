@@ -12,29 +12,31 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
-// bareStand is a stand on a server with options that the embedded one does not offer.
-func bareStand(t *testing.T, cfg jetstream.StreamConfig, change func(*server.Options)) (*stand, *server.Server) {
+// newBareHarness starts a server with options that the embedded one does not offer.
+func newBareHarness(t *testing.T, cfg jetstream.StreamConfig, change func(*server.Options)) (*harness, *server.Server) {
 	t.Helper()
-	srv := bareServer(t, func(o *server.Options) { o.JetStream = true; change(o) })
-	s := &stand{t: t, nc: connectTo(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "admin", Password: "x"})}
+	srv := natstest.StartServer(t, func(o *server.Options) { o.JetStream = true; change(o) })
+	s := &harness{&natstest.Harness{T: t, Conn: natstest.Connect(t, natsconn.Options{URL: srv.ClientURL(), User: "admin", Password: "x"})}}
 	var err error
-	if s.js, err = jetstream.New(s.nc); err != nil {
+	if s.JS, err = jetstream.New(s.Conn); err != nil {
 		t.Fatal(err)
 	}
-	s.createStream(cfg)
+	s.CreateStream(cfg)
 	return s, srv
 }
 
 func TestPull_ServerLimitsBatch_DeliversEverything(t *testing.T) {
 	for _, limit := range []int{1, 7, 500} {
-		s, _ := bareStand(t, jetstream.StreamConfig{}, func(o *server.Options) { o.JetStreamLimits.MaxRequestBatch = limit })
+		s, _ := newBareHarness(t, jetstream.StreamConfig{}, func(o *server.Options) { o.JetStreamLimits.MaxRequestBatch = limit })
 		const total = 600
-		s.publishMany(total, "notifications.a")
+		s.PublishMany(total, "notifications.a")
 		l := s.open(jetstore.Options{})
 		c := counter{t: t}
-		c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total-1, func(int) {})
+		c.follow(s.Ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total-1, func(int) {})
 		if got, _ := s.read(l, feed.ReadOptions{From: 1, To: total}); len(got) != total {
 			t.Errorf("limit %d: read %d events", limit, len(got))
 		}
@@ -55,12 +57,12 @@ func TestPull_ConsumerLimitsBecomeLower_RequestsLess(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStand(t)
+			s := newHarness(t)
 			const total = 100
-			s.publishMany(total, "notifications.a")
+			s.PublishMany(total, "notifications.a")
 			l := s.open(jetstore.Options{FollowBatch: 10})
 			c := counter{t: t}
-			c.follow(s.ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total-1, func(n int) {
+			c.follow(s.Ctx(), l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, total-1, func(n int) {
 				if n == 15 {
 					s.changeConsumer("tidemark-tail-", lower)
 				}
@@ -72,17 +74,17 @@ func TestPull_ConsumerLimitsBecomeLower_RequestsLess(t *testing.T) {
 	}
 }
 
-func (s *stand) changeConsumer(prefix string, change func(*jetstream.ConsumerConfig)) {
-	s.t.Helper()
-	for _, name := range s.consumers(prefix) {
-		consumer, err := s.js.Consumer(s.ctx(), streamName, name)
+func (s *harness) changeConsumer(prefix string, change func(*jetstream.ConsumerConfig)) {
+	s.T.Helper()
+	for _, name := range s.Consumers(prefix) {
+		consumer, err := s.JS.Consumer(s.Ctx(), natstest.StreamName, name)
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		cfg := consumer.CachedInfo().Config
 		change(&cfg)
-		if _, err := s.js.UpdateConsumer(s.ctx(), streamName, cfg); err != nil {
-			s.t.Fatal(err)
+		if _, err := s.JS.UpdateConsumer(s.Ctx(), natstest.StreamName, cfg); err != nil {
+			s.T.Fatal(err)
 		}
 	}
 }
@@ -94,16 +96,16 @@ func TestPull_StreamLimitsConsumers_StaysWithin(t *testing.T) {
 		"both":               {InactiveThreshold: time.Second, MaxAckPending: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStand(t)
-			s.reset(jetstream.StreamConfig{ConsumerLimits: limits})
+			s := newHarness(t)
+			s.Reset(jetstream.StreamConfig{ConsumerLimits: limits})
 			const total = 50
-			s.publishMany(total, "notifications.a")
+			s.PublishMany(total, "notifications.a")
 			l := s.open(jetstore.Options{})
 			if got, _ := s.read(l, feed.ReadOptions{From: 1, To: total}); len(got) != total {
 				t.Errorf("read %d events", len(got))
 			}
 			c := counter{t: t}
-			c.follow(s.ctx(), l, feed.FollowOptions{From: 1}, total-1, func(int) {})
+			c.follow(s.Ctx(), l, feed.FollowOptions{From: 1}, total-1, func(int) {})
 			if status := l.Status(); status.CreateFailures[jetstore.CreateRefused] > 1 {
 				t.Errorf("%+v", status)
 			}
@@ -112,26 +114,26 @@ func TestPull_StreamLimitsConsumers_StaysWithin(t *testing.T) {
 }
 
 func TestPull_StreamLimitsChange_NextConsumerStaysWithin(t *testing.T) {
-	s := newStand(t)
-	s.publishMany(1, "notifications.a")
+	s := newHarness(t)
+	s.PublishMany(1, "notifications.a")
 	l := s.open(jetstore.Options{})
 	for _, limit := range []time.Duration{20 * time.Second, 5 * time.Second, time.Minute} {
-		cfg := s.stream().CachedInfo().Config
+		cfg := s.Stream().CachedInfo().Config
 		cfg.ConsumerLimits.InactiveThreshold = limit
-		if _, err := s.js.UpdateStream(s.ctx(), cfg); err != nil {
+		if _, err := s.JS.UpdateStream(s.Ctx(), cfg); err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := s.read(l, feed.ReadOptions{From: 1, To: 1}); len(got) != 1 {
 			t.Errorf("limit %v: read %d events", limit, len(got))
 		}
-		r, err := l.Read(s.ctx(), feed.ReadOptions{From: 1, To: 1})
+		r, err := l.Read(s.Ctx(), feed.ReadOptions{From: 1, To: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range s.consumers("tidemark-replay-") {
-			consumer, err := s.js.Consumer(s.ctx(), streamName, name)
+		for _, name := range s.Consumers("tidemark-replay-") {
+			consumer, err := s.JS.Consumer(s.Ctx(), natstest.StreamName, name)
 			if err != nil {
-				continue // one that is being deleted
+				continue // it is being deleted
 			}
 			if got := consumer.CachedInfo().Config.InactiveThreshold; got != min(limit, 30*time.Second) {
 				t.Errorf("limit %v: the consumer has %v", limit, got)
@@ -141,22 +143,22 @@ func TestPull_StreamLimitsChange_NextConsumerStaysWithin(t *testing.T) {
 	}
 }
 
-// Consumers can be created, but none delivers. Contact must not be reported with each.
+// Consumers can be created, but they deliver nothing. Contact must not be reported with each.
 func TestFollow_ConsumersNeverDeliver_ReportsOutage(t *testing.T) {
 	deny := &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.MSG.NEXT.>"}}}
-	s, srv := bareStand(t, jetstream.StreamConfig{}, func(o *server.Options) {
+	s, srv := newBareHarness(t, jetstream.StreamConfig{}, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "admin", Password: "x"}, {Username: "reader", Password: "x", Permissions: deny}}
 	})
-	reader := connectTo(t, jetstore.ConnectOptions{URL: srv.ClientURL(), User: "reader", Password: "x"})
+	reader := natstest.Connect(t, natsconn.Options{URL: srv.ClientURL(), User: "reader", Password: "x"})
 	l := s.openOn(reader, jetstore.Options{Heartbeat: 20 * time.Millisecond})
 	s.expectOutage(l, feed.FollowOptions{From: 1, Epoch: s.epoch(l)}, func(err error) bool { return strings.Contains(err.Error(), "heartbeat") })
 }
 
-// expectOutage follows until Contact reports a loss that is wanted, and requires that contact is
+// expectOutage follows until Contact reports the expected loss, and requires that contact is
 // not reported again in the next ten attempts.
-func (s *stand) expectOutage(l *jetstore.Store, opts feed.FollowOptions, wanted func(error) bool) {
-	s.t.Helper()
-	ctx, cancel := context.WithCancel(s.ctx())
+func (s *harness) expectOutage(l *jetstore.Store, opts feed.FollowOptions, wanted func(error) bool) {
+	s.T.Helper()
+	ctx, cancel := context.WithCancel(s.Ctx())
 	defer cancel()
 	after := 0
 	opts.Contact = func(err error) {
@@ -166,38 +168,38 @@ func (s *stand) expectOutage(l *jetstore.Store, opts feed.FollowOptions, wanted 
 				cancel()
 			}
 		case after > 0:
-			s.t.Errorf("after the outage was reported: %v", err)
+			s.T.Errorf("after the outage was reported: %v", err)
 			cancel()
 		}
 	}
 	for ev, err := range l.Follow(ctx, opts) {
-		s.t.Fatalf("%+v, %v", ev, err)
+		s.T.Fatalf("%+v, %v", ev, err)
 	}
 	if after < 10 {
-		s.t.Fatal("no outage was reported")
+		s.T.Fatal("no outage was reported")
 	}
 }
 
 func TestFollow_EveryConsumerIsDeleted_ReportsOutageUntilOneDelivers(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
 	enough := make(chan struct{})
-	sub, err := s.nc.Subscribe("$JS.EVENT.ADVISORY.CONSUMER.CREATED."+streamName+".*", func(msg *nats.Msg) {
+	sub, err := s.Conn.Subscribe("$JS.EVENT.ADVISORY.CONSUMER.CREATED."+natstest.StreamName+".*", func(msg *nats.Msg) {
 		select {
 		case <-enough:
 		default:
 			name := msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]
-			_ = s.js.DeleteConsumer(context.Background(), streamName, name)
+			_ = s.JS.DeleteConsumer(context.Background(), natstest.StreamName, name)
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	if err := s.nc.Flush(); err != nil {
+	if err := s.Conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(s.ctx())
+	ctx, cancel := context.WithCancel(s.Ctx())
 	defer cancel()
 	lost := false
 	opts := feed.FollowOptions{From: 1, Epoch: s.epoch(l), Contact: func(err error) {

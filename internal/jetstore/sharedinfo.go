@@ -3,14 +3,16 @@ package jetstore
 import (
 	"context"
 	"sync"
+
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
 // infoCalls merges requests for the state of the stream: each replay needs one for each batch, and many
 // replays at once have small batches. A few requests are under way at a time, and each caller gets the
-// answer to one that was sent after its call: what it has read by then is older than the answer.
+// answer to a request that was sent after its call: everything that it has read is older than the answer.
 type infoCalls struct {
-	log   *Store
-	group group // the requests under way
+	leader *leader
+	group  group // the requests under way
 
 	mu      sync.Mutex
 	running int       // at most maxInfoCalls
@@ -23,12 +25,12 @@ const maxInfoCalls = 4
 // infoCall is one request, and its outcome once done is closed. Callers only read it.
 type infoCall struct {
 	done chan struct{}
-	info *streamInfo
+	info *jsapi.StreamInfo
 	err  error
 }
 
 // info returns the answer to a request that is sent after the call of info.
-func (c *infoCalls) info(ctx context.Context) (*streamInfo, error) {
+func (c *infoCalls) info(ctx context.Context) (*jsapi.StreamInfo, error) {
 	call, err := c.join()
 	if err != nil {
 		return nil, err
@@ -59,13 +61,13 @@ func (c *infoCalls) join() (*infoCall, error) {
 
 // run sends requests until no caller waits for another.
 func (c *infoCalls) run() {
-	for call := c.take(); call != nil; call = c.take() {
-		call.info, call.err = c.log.info(c.log.ctx)
+	for call := c.nextCall(); call != nil; call = c.nextCall() {
+		call.info, call.err = c.leader.info(c.leader.ctx)
 		close(call.done)
 	}
 }
 
-func (c *infoCalls) take() *infoCall {
+func (c *infoCalls) nextCall() *infoCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	call := c.next

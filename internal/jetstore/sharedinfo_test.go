@@ -11,7 +11,7 @@ import (
 // TestState_ConcurrentCalls_AreNotOlderThanTheCall: calls share requests, and each sees what was stored
 // before it.
 func TestState_ConcurrentCalls_AreNotOlderThanTheCall(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
 	var stored atomic.Uint64
 	done := make(chan struct{})
@@ -25,7 +25,7 @@ func TestState_ConcurrentCalls_AreNotOlderThanTheCall(t *testing.T) {
 				default:
 				}
 				before := stored.Load()
-				state, err := l.State(s.ctx())
+				state, err := l.State(s.Ctx())
 				if err != nil || state.LastSeq < before {
 					t.Errorf("%d is stored, and the state is %+v: %v", before, state, err)
 					return
@@ -34,7 +34,7 @@ func TestState_ConcurrentCalls_AreNotOlderThanTheCall(t *testing.T) {
 		})
 	}
 	for range 300 {
-		stored.Store(s.publish("notifications.a", nil, nil))
+		stored.Store(s.Publish("notifications.a", nil, nil))
 	}
 	close(done)
 	work.Wait()

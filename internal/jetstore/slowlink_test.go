@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// slowLink is a TCP proxy that holds what passes it for a while, in nanoseconds, each way by
-// itself. Nothing is lost or reordered, and what comes steadily goes on steadily.
+// slowLink is a TCP proxy that delays each direction by its own number of nanoseconds. Nothing is lost or
+// reordered, and the rate stays the same.
 type slowLink struct {
 	toServer, fromServer atomic.Int64
 

@@ -6,42 +6,51 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
-// ErrClosed ends what is under way when a Log is closed, and all that is asked afterwards.
-var ErrClosed = errors.New("the log is closed")
+// ErrClosed ends requests under way when a Store is closed, and is returned by later ones.
+var ErrClosed = errors.New("the store is closed")
 
 // closeTimeout bounds how long Close waits for consumers to be deleted.
 const closeTimeout = 5 * time.Second
 
-// Log is one stream of JetStream as a feed.Store.
+// Store reads and follows one stream of JetStream: a feed.Store.
 type Store struct {
-	api
-	replays carrier // of what replays read
 	opts    Options
+	main    watchedConn // of the tail and of requests
+	replays watchedConn // of the events of replays
 
-	creates *creates
-	deletes *deletes
-	infos   *infoCalls
+	leader   *leader
+	infos    *infoCalls
+	subjects *subjectCounter
+	creator  *consumerCreator
+	deleter  *consumerDeleter
+	decoder  *decoder
+	counts   *counts
 
-	retries  limiter // of log lines
-	badTypes limiter
-	lates    limiter
-	refusals limiter
+	lagLog     logLimiter
+	refusalLog logLimiter // of pull requests
 
-	counts counts
-	limits consumerLimits
-
-	ctx  context.Context // of requests that outlive their caller
-	stop context.CancelCauseFunc
+	stop context.CancelCauseFunc // ends leader.ctx
 }
+
+// watchedConn is a connection for pull requests and their deliveries.
+type watchedConn struct {
+	*nats.Conn
+	watcher *natsconn.Watcher
+}
+
+func watchConn(nc *nats.Conn) watchedConn { return watchedConn{nc, natsconn.Watch(nc)} }
 
 var _ feed.Store = (*Store)(nil)
 
 // Open prepares to read a stream. It does not block on the network: neither the stream nor
-// NATS need be there yet. The caller closes the Log, and afterwards nc and Options.Replays.
+// NATS need be there yet. The caller closes the Store, and afterwards nc and Options.Replays.
 func Open(nc *nats.Conn, opts Options) (*Store, error) {
 	if nc == nil {
 		return nil, errors.New("jetstore: no connection")
@@ -50,31 +59,55 @@ func Open(nc *nats.Conn, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Store{
-		api:  api{nc: nc, prefix: opts.APIPrefix, timeout: opts.RequestTimeout, link: watch(nc)},
-		opts: opts,
-	}
-	l.badTypes.every = time.Minute
-	l.replays = carrier{nc, l.link}
+	s := &Store{opts: opts, main: watchConn(nc), counts: new(counts)}
+	s.replays = s.main
 	if opts.Replays != nil {
-		l.replays = carrier{opts.Replays, watch(opts.Replays)}
+		s.replays = watchConn(opts.Replays)
 	}
-	l.ctx, l.stop = context.WithCancelCause(context.Background())
-	l.creates = newCreates(l)
-	l.deletes = newDeletes(l)
-	l.infos = &infoCalls{log: l}
-	return l, nil
+	ctx, stop := context.WithCancelCause(context.Background())
+	s.stop = stop
+	s.leader = &leader{
+		api:    jsapi.Client{Conn: nc, Prefix: opts.APIPrefix, Timeout: opts.RequestTimeout, Watcher: s.main.watcher},
+		stream: opts.Stream, log: opts.Logger, ctx: ctx,
+	}
+	s.infos = &infoCalls{leader: s.leader}
+	s.subjects = &subjectCounter{leader: s.leader, scans: opts.Scans}
+	s.deleter = &consumerDeleter{leader: s.leader}
+	s.creator = &consumerCreator{
+		leader: s.leader, deleter: s.deleter, counts: s.counts, scans: opts.Scans, slots: make(chan struct{}, opts.MaxCreates),
+	}
+	s.decoder = &decoder{log: opts.Logger, typeLog: logLimiter{every: time.Minute}, trace: opts.Trace}
+	return s, nil
 }
 
-// Close ends what is under way with ErrClosed, and blocks until the Log has no goroutine
+// Close ends requests under way with ErrClosed. It blocks until the Store has no goroutine
 // left and its consumers are deleted, for about five seconds at most.
-func (l *Store) Close() {
-	giveUp := time.AfterFunc(closeTimeout, func() { l.stop(ErrClosed) })
-	defer giveUp.Stop()
-	l.link.close()
-	l.replays.link.close()
-	l.infos.group.close()
-	l.creates.close()
-	l.deletes.close()
-	l.stop(ErrClosed)
+func (s *Store) Close() {
+	timeout := time.AfterFunc(closeTimeout, func() { s.stop(ErrClosed) })
+	defer timeout.Stop()
+	s.main.watcher.Close(ErrClosed)
+	s.replays.watcher.Close(ErrClosed)
+	s.infos.group.close()
+	s.subjects.close()
+	s.creator.close()
+	s.deleter.close()
+	s.stop(ErrClosed)
+}
+
+// consumerConfig returns the common part of the tail and of replays: the server keeps nothing of the consumer
+// on disk, has it on one replica, and waits for no acknowledgement.
+func (o *Options) consumerConfig(filters []string) jetstream.ConsumerConfig {
+	cfg := jetstream.ConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: o.InactiveThreshold,
+	}
+	if len(filters) == 1 {
+		cfg.FilterSubject = filters[0]
+	} else {
+		cfg.FilterSubjects = filters
+	}
+	return cfg
 }

@@ -7,11 +7,26 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/jsapi"
 )
+
+// subjectCounter counts subjects, which costs the server a pass over them.
+type subjectCounter struct {
+	leader *leader
+	scans  *ScanQueue
+	group  group
+}
+
+// close waits for the requests under way.
+func (c *subjectCounter) close() { c.group.close() }
 
 // CountSubjects implements feed.Store. It waits for its turn in Options.Scans, once for each filter
 // with wildcards.
-func (l *Store) CountSubjects(ctx context.Context, filters []string, limit int) (n int, err error) {
+func (s *Store) CountSubjects(ctx context.Context, filters []string, limit int) (int, error) {
+	return s.subjects.count(ctx, filters, limit)
+}
+
+func (c *subjectCounter) count(ctx context.Context, filters []string, limit int) (n int, err error) {
 	var wild []string
 	for _, filter := range filters {
 		if strings.ContainsAny(filter, "*>") {
@@ -22,7 +37,7 @@ func (l *Store) CountSubjects(ctx context.Context, filters []string, limit int) 
 	if len(filters) == 0 {
 		wild = []string{">"}
 	}
-	all, err := l.subjects(ctx)
+	all, err := c.all(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -33,7 +48,7 @@ func (l *Store) CountSubjects(ctx context.Context, filters []string, limit int) 
 		if limit > 0 && n > limit {
 			break
 		}
-		matching, err := l.countSubjects(ctx, filter, all)
+		matching, err := c.countMatching(ctx, filter, all)
 		if err != nil {
 			return 0, err
 		}
@@ -42,42 +57,42 @@ func (l *Store) CountSubjects(ctx context.Context, filters []string, limit int) 
 	return n, nil
 }
 
-// subjects returns how many subjects the whole stream has, which the server knows.
-func (l *Store) subjects(ctx context.Context) (n int, err error) {
-	err = l.retry(ctx, func() error {
-		info, err := l.info(ctx)
+// all returns how many subjects the whole stream has. The server has that number.
+func (c *subjectCounter) all(ctx context.Context) (n int, err error) {
+	err = c.leader.retry(ctx, func() error {
+		info, err := c.leader.info(ctx)
 		n = info.State.Subjects
 		return err
 	})
 	return n, err
 }
 
-// countSubjects counts the subjects that match one filter, out of all.
-func (l *Store) countSubjects(ctx context.Context, filter string, all int) (n int, err error) {
+// countMatching counts the subjects that match one filter, out of all.
+func (c *subjectCounter) countMatching(ctx context.Context, filter string, all int) (n int, err error) {
 	if filter == ">" {
 		return all, nil
 	}
-	err = l.retry(ctx, func() (err error) {
-		n, err = l.countOnce(ctx, filter, all)
+	err = c.leader.retry(ctx, func() (err error) {
+		n, err = c.countOnce(ctx, filter, all)
 		return err
 	})
 	return n, err
 }
 
 // countOnce keeps its place in the queue until the server has answered, also when ctx ends before.
-func (l *Store) countOnce(ctx context.Context, filter string, all int) (int, error) {
-	release, err := l.opts.Scans.acquire(ctx, all)
+func (c *subjectCounter) countOnce(ctx context.Context, filter string, all int) (int, error) {
+	release, err := c.scans.acquire(ctx, all)
 	if err != nil {
 		return 0, err
 	}
 	var resp struct {
-		streamInfo
+		jsapi.StreamInfo
 		Total int `json:"total"`
 	}
 	done := make(chan error, 1)
-	started := l.creates.group.start(func() {
+	started := c.group.start(func() {
 		defer release()
-		done <- l.scan(all).request(l.ctx, "STREAM.INFO."+l.opts.Stream, subjectsQuery{filter, math.MaxInt32}, &resp)
+		done <- scanClient(c.leader.api, all).Request(c.leader.ctx, c.leader.infoOp(), subjectsQuery{filter, math.MaxInt32}, &resp)
 	})
 	if !started {
 		release()
@@ -91,16 +106,15 @@ func (l *Store) countOnce(ctx context.Context, filter string, all int) (int, err
 	}
 }
 
-// subjectsQuery asks STREAM.INFO for the subjects that match. An offset behind the last brings their
-// number alone, which takes a third of the time that the list of 100,000 does.
+// subjectsQuery requests from STREAM.INFO the subjects that match. An offset behind the last returns their
+// number only, which takes a third of the time of a list of 100,000.
 type subjectsQuery struct {
 	Filter string `json:"subjects_filter"`
 	Offset int    `json:"offset"`
 }
 
-// scan is the API for a request that goes through a number of subjects.
-func (l *Store) scan(subjects int) api {
-	a := l.api
-	a.timeout += time.Duration(subjects) * scanMargin
-	return a
+// scanClient returns the client for a request that scans a number of subjects.
+func scanClient(api jsapi.Client, subjects int) jsapi.Client {
+	api.Timeout += time.Duration(subjects) * scanMargin
+	return api
 }

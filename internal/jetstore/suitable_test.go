@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -18,19 +17,19 @@ import (
 func TestFollow_StreamDeletesReceivedEvents_IsRefusedWithoutConsumer(t *testing.T) {
 	for _, r := range []jetstream.RetentionPolicy{jetstream.InterestPolicy, jetstream.WorkQueuePolicy} {
 		t.Run(r.String(), func(t *testing.T) {
-			s := newStand(t)
-			s.reset(jetstream.StreamConfig{Retention: r})
-			stream, err := s.js.Stream(s.ctx(), "NOTIFICATIONS")
+			s := newHarness(t)
+			s.Reset(jetstream.StreamConfig{Retention: r})
+			stream, err := s.JS.Stream(s.Ctx(), "NOTIFICATIONS")
 			if err != nil {
 				t.Fatal(err)
 			}
 			own := jetstream.ConsumerConfig{Durable: "own", AckPolicy: jetstream.AckExplicitPolicy}
-			if _, err := stream.CreateConsumer(s.ctx(), own); err != nil {
+			if _, err := stream.CreateConsumer(s.Ctx(), own); err != nil {
 				t.Fatal(err)
 			}
-			s.publishMany(3, "notifications.a")
+			s.PublishMany(3, "notifications.a")
 			l := s.open(jetstore.Options{})
-			ctx, cancel := context.WithCancel(s.ctx())
+			ctx, cancel := context.WithCancel(s.Ctx())
 			defer cancel()
 			var contact error
 			for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Contact: func(err error) { contact = err; cancel() }}) {
@@ -41,10 +40,10 @@ func TestFollow_StreamDeletesReceivedEvents_IsRefusedWithoutConsumer(t *testing.
 					t.Errorf("contact: %v, want %q", contact, want)
 				}
 			}
-			if left := s.consumers(""); len(left) != 1 {
+			if left := s.Consumers(""); len(left) != 1 {
 				t.Errorf("consumers: %v", left)
 			}
-			if info, err := stream.Info(s.ctx()); err != nil || info.State.Msgs != 3 {
+			if info, err := stream.Info(s.Ctx()); err != nil || info.State.Msgs != 3 {
 				t.Errorf("the stream holds %+v, %v", info, err)
 			}
 		})
@@ -52,36 +51,17 @@ func TestFollow_StreamDeletesReceivedEvents_IsRefusedWithoutConsumer(t *testing.
 }
 
 func TestFollow_StreamWithSchedules_IsExplained(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{AllowMsgSchedules: true})
-	s.publishMany(1, "notifications.a")
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{AllowMsgSchedules: true})
+	s.PublishMany(1, "notifications.a")
 	log := new(testkit.Log)
 	l := s.open(jetstore.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
-	ctx, cancel := context.WithCancel(s.ctx())
+	ctx, cancel := context.WithCancel(s.Ctx())
 	defer cancel()
 	for range l.Follow(ctx, feed.FollowOptions{From: 1}) {
 		cancel()
 	}
 	if text := log.String(); !strings.Contains(text, "stream=NOTIFICATIONS") || strings.Count(text, "field=allow_msg_schedules") != 1 {
 		t.Errorf("log: %s", text)
-	}
-}
-
-func TestProvision_StorageLimitTooSmall_NamesKey(t *testing.T) {
-	srv := bareServer(t, func(o *server.Options) { o.JetStream, o.JetStreamMaxStore = true, 64<<20 })
-	js, err := jetstream.New(connectTo(t, jetstore.ConnectOptions{URL: srv.ClientURL()}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := jetstream.StreamConfig{Name: "BIG", Subjects: []string{"big"}, Storage: jetstream.FileStorage, MaxBytes: 1 << 30}
-	_, err = jetstore.Provision(t.Context(), js, want, false)
-	for _, text := range []string{"stream BIG", "1073741824", "streams.max_bytes"} {
-		if err == nil || !strings.Contains(err.Error(), text) {
-			t.Errorf("%v, want %q", err, text)
-		}
-	}
-	want.MaxBytes = 32 << 20
-	if out, err := jetstore.Provision(t.Context(), js, want, false); err != nil || out.Action != jetstore.Created {
-		t.Errorf("a smaller stream: %+v, %v", out, err)
 	}
 }

@@ -13,27 +13,28 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natstest"
 )
 
 // run starts a feed over a log, which ends with the test.
-func (s *stand) run(log feed.Store, opts feed.Options) *feed.Feed {
-	s.t.Helper()
+func (s *harness) run(log feed.Store, opts feed.Options) *feed.Feed {
+	s.T.Helper()
 	f := feed.New(log, opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = f.Run(ctx) })
-	s.t.Cleanup(func() { cancel(); tail.Wait() })
+	s.T.Cleanup(func() { cancel(); tail.Wait() })
 	return f
 }
 
 // The newest messages are deleted before the tail reads them, which reads one at a time. The follower
 // reports it without the next publish, with the consumer that it has, and continues behind them.
 func TestFollow_NewestDeletedBeforeRead_ReportsTheEnd(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{FollowBatch: 1, Heartbeat: 50 * time.Millisecond})
-	s.publishMany(10, "notifications.a")
+	s.PublishMany(10, "notifications.a")
 	var got []uint64
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
+	for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,11 +44,11 @@ func TestFollow_NewestDeletedBeforeRead_ReportsTheEnd(t *testing.T) {
 		got = append(got, ev.Seq)
 		switch ev.Seq {
 		case 10:
-			s.publishMany(2, "notifications.a")
-			s.deleteMsg(11)
-			s.deleteMsg(12)
+			s.PublishMany(2, "notifications.a")
+			s.DeleteMsg(11)
+			s.DeleteMsg(12)
 		case 12:
-			s.publishMany(1, "notifications.a")
+			s.PublishMany(1, "notifications.a")
 		}
 		if ev.Seq == 13 {
 			break
@@ -63,17 +64,17 @@ func TestFollow_NewestDeletedBeforeRead_ReportsTheEnd(t *testing.T) {
 
 // Messages in the middle are deleted, and the end is stored: nothing is reported as the end.
 func TestFollow_DeletedBeforeTheEnd_ReportsNoEnd(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{FollowBatch: 1, Heartbeat: 50 * time.Millisecond})
-	s.publishMany(5, "notifications.a")
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
+	s.PublishMany(5, "notifications.a")
+	for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l)}) {
 		if err != nil || ev.Deleted {
 			t.Fatalf("event %+v, %v", ev, err)
 		}
 		if ev.Seq == 5 {
-			s.publishMany(3, "notifications.a")
-			s.deleteMsg(6)
-			s.deleteMsg(7)
+			s.PublishMany(3, "notifications.a")
+			s.DeleteMsg(6)
+			s.DeleteMsg(7)
 		}
 		if ev.Seq == 8 {
 			return
@@ -81,7 +82,7 @@ func TestFollow_DeletedBeforeTheEnd_ReportsNoEnd(t *testing.T) {
 	}
 }
 
-// goneLog deletes the stream when its state is asked for the next time after it was armed, and
+// goneLog deletes the stream upon the next request for its state after it was armed, and
 // creates another one later.
 type goneLog struct {
 	*jetstore.Store
@@ -100,35 +101,35 @@ func (l *goneLog) State(ctx context.Context) (feed.State, error) {
 	return l.Store.State(ctx)
 }
 
-// The stream is deleted at the moment when the tail meets a deleted message: the feed goes on in the
+// The stream is deleted at the moment when the tail meets a deleted message: the feed continues in the
 // stream that is created afterwards.
 func TestFeed_StreamDeletedAtAHole_FollowsTheNextStream(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := &goneLog{Store: s.open(jetstore.Options{FollowBatch: 1})}
-	s.publishMany(3, "notifications.a")
+	s.PublishMany(3, "notifications.a")
 	f := s.run(l, feed.Options{})
 	<-f.Ready()
-	sub, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{})
+	sub, err := f.Subscribe(s.Ctx(), feed.SubscribeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sub.Close()
 	epoch := f.Status().Epoch
 	l.mu.Lock()
-	l.gone = s.deleteStream
+	l.gone = s.DeleteStream
 	l.mu.Unlock()
 	s.deleteConsumers() // so that nothing is read until the hole is there
-	s.publishMany(3, "notifications.a")
-	s.deleteMsg(5)
-	s.await("the stream is missed", func() bool { return errors.Is(f.Status().Lost, feed.ErrNoStream) })
-	s.createStream(jetstream.StreamConfig{})
-	s.publishMany(2, "notifications.a")
-	s.await("the other stream is followed", func() bool {
+	s.PublishMany(3, "notifications.a")
+	s.DeleteMsg(5)
+	s.Await("the stream is missed", func() bool { return errors.Is(f.Status().Lost, feed.ErrNoStream) })
+	s.CreateStream(jetstream.StreamConfig{})
+	s.PublishMany(2, "notifications.a")
+	s.Await("the other stream is followed", func() bool {
 		st := f.Status()
 		return st.Epoch != epoch && st.High == 2 && st.Lost == nil
 	})
 	for {
-		d, err := sub.Next(s.ctx())
+		d, err := sub.Next(s.Ctx())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,13 +140,13 @@ func TestFeed_StreamDeletedAtAHole_FollowsTheNextStream(t *testing.T) {
 }
 
 // A stream that keeps one message of each subject has holes all the time. A client that is not polled
-// meanwhile gets every message that is still stored and matches.
+// at that time gets every message that is still stored and matches.
 func TestFeed_ManyHolesBeforeThePoll_DeliversWhatIsStored(t *testing.T) {
-	s := newStand(t)
-	s.reset(jetstream.StreamConfig{MaxMsgsPerSubject: 1, Storage: jetstream.MemoryStorage})
+	s := newHarness(t)
+	s.Reset(jetstream.StreamConfig{MaxMsgsPerSubject: 1, Storage: jetstream.MemoryStorage})
 	f := s.run(s.open(jetstore.Options{}), feed.Options{})
 	<-f.Ready()
-	sub, err := f.Subscribe(s.ctx(), feed.SubscribeOptions{Filters: []string{"notifications.mine.*"}})
+	sub, err := f.Subscribe(s.Ctx(), feed.SubscribeOptions{Filters: []string{"notifications.mine.*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,12 +156,12 @@ func TestFeed_ManyHolesBeforeThePoll_DeliversWhatIsStored(t *testing.T) {
 	}
 	const mine = 20
 	for i := range mine {
-		s.publishMany(100, "notifications.k")
-		s.publish(fmt.Sprintf("notifications.mine.%d", i), nil, nil)
+		s.PublishMany(100, "notifications.k")
+		s.Publish(fmt.Sprintf("notifications.mine.%d", i), nil, nil)
 	}
 	var got []string
 	for len(got) < mine {
-		d, err := sub.Next(s.ctx())
+		d, err := sub.Next(s.Ctx())
 		if err != nil {
 			t.Fatalf("%d of %d events: %v", len(got), mine, err)
 		}
@@ -176,18 +177,18 @@ func TestFeed_ManyHolesBeforeThePoll_DeliversWhatIsStored(t *testing.T) {
 }
 
 // While no consumer can be had, and messages are read one by one, the stream is created again and has
-// more messages than before: none of them comes as one of the old stream.
+// more messages than before: its messages are not delivered as those of the old stream.
 func TestFollow_RecreatedWithoutAConsumer_ReportsTheIncarnation(t *testing.T) {
 	for name, cfg := range map[string]jetstream.StreamConfig{"epoch of its own": {}, "chosen epoch": withEpoch} {
 		t.Run(name, func(t *testing.T) {
-			s := newStand(t)
+			s := newHarness(t)
 			cfg.MaxConsumers = 1
-			s.reset(cfg)
+			s.Reset(cfg)
 			l := s.open(jetstore.Options{})
-			s.publish("notifications.a", []byte("old"), nil)
+			s.Publish("notifications.a", []byte("old"), nil)
 			var taking sync.WaitGroup
 			defer taking.Wait()
-			for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
+			for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 1, Epoch: s.epoch(l), Created: s.state(l).Created}) {
 				if loss, ok := errors.AsType[*feed.LossError](err); ok {
 					s.expectLoss(loss, feed.NewEpoch, 3)
 					return
@@ -199,14 +200,14 @@ func TestFollow_RecreatedWithoutAConsumer_ReportsTheIncarnation(t *testing.T) {
 				case 1:
 					taking.Go(func() {
 						s.takeConsumer()
-						s.publish("notifications.a", []byte("old"), nil)
+						s.Publish("notifications.a", []byte("old"), nil)
 					})
 				case 2: // read alone
-					s.reset(cfg)
-					if _, err := s.js.CreateConsumer(s.ctx(), streamName, jetstream.ConsumerConfig{Name: "taken"}); err != nil {
+					s.Reset(cfg)
+					if _, err := s.JS.CreateConsumer(s.Ctx(), natstest.StreamName, jetstream.ConsumerConfig{Name: "taken"}); err != nil {
 						t.Fatal(err)
 					}
-					s.publishMany(10, "notifications.a")
+					s.PublishMany(10, "notifications.a")
 				}
 			}
 			t.Error("the other incarnation was not reported")
@@ -216,12 +217,12 @@ func TestFollow_RecreatedWithoutAConsumer_ReportsTheIncarnation(t *testing.T) {
 
 // A follower that is given what was read before compares it, too.
 func TestFollow_ReadAnotherEventBefore_ReportsTheLoss(t *testing.T) {
-	s := newStand(t)
+	s := newHarness(t)
 	l := s.open(jetstore.Options{})
-	s.publishMany(5, "notifications.a")
+	s.PublishMany(5, "notifications.a")
 	var third time.Time
 	epoch := s.epoch(l)
-	for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 3, Epoch: epoch}) {
+	for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 3, Epoch: epoch}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +238,7 @@ func TestFollow_ReadAnotherEventBefore_ReportsTheLoss(t *testing.T) {
 		"none":        {feed.Mark{}, false},
 		"another one": {feed.Mark{Seq: 4, Time: third}, true},
 	} {
-		for ev, err := range l.Follow(s.ctx(), feed.FollowOptions{From: 5, Epoch: epoch, Read: c.read}) {
+		for ev, err := range l.Follow(s.Ctx(), feed.FollowOptions{From: 5, Epoch: epoch, Read: c.read}) {
 			loss, lost := errors.AsType[*feed.LossError](err)
 			if lost != c.lost || lost && (!loss.Reused || loss.Reason != feed.Possible) || !lost && ev.Seq != 5 {
 				t.Errorf("%s: %+v, %v", name, ev, err)

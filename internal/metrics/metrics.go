@@ -19,6 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/publish"
 	"github.com/tidemark/tidemark/internal/tracing"
 )
 
@@ -26,7 +27,7 @@ import (
 type Node struct {
 	Feeds     []Feed
 	Streams   []Stream
-	Publisher *jetstore.Publisher
+	Publisher *publish.Publisher
 	Admission *feedhttp.Admission
 	Sockets   *engine.Sockets
 	NATS      []NATSConn

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/presence"
 	"github.com/tidemark/tidemark/internal/testkit"
@@ -76,7 +76,7 @@ func (c *cluster) start() {
 
 func (c *cluster) dial() *nats.Conn {
 	c.t.Helper()
-	nc, err := jetstore.Connect(c.t.Context(), jetstore.ConnectOptions{URL: "nats://" + c.addr, Wait: true})
+	nc, err := natsconn.Connect(c.t.Context(), natsconn.Options{URL: "nats://" + c.addr, Wait: true})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/metrics"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // connectNATS makes the node's connections to NATS. The server disconnects a connection that has more
@@ -26,7 +26,7 @@ func (s *Server) connectNATS(ctx context.Context) (err error) {
 			opts.Bulk, opts.Secondary = c.to == &s.replays, true
 			opts.Logger, opts.Denied = opts.Logger.With("connection", c.suffix), nil
 		}
-		if *c.to, err = jetstore.Connect(ctx, opts); err != nil {
+		if *c.to, err = natsconn.Connect(ctx, opts); err != nil {
 			return err
 		}
 		s.onClose((*c.to).Close)
@@ -42,7 +42,7 @@ func (s *Server) natsConns() []metrics.NATSConn {
 func (s *Server) checkNATS() error {
 	for _, c := range s.natsConns() {
 		if !c.Conn.IsConnected() {
-			return fmt.Errorf("connection %s: %s: %w", c.Name, c.Conn.Status(), orUnknown(jetstore.LastError(c.Conn)))
+			return fmt.Errorf("connection %s: %s: %w", c.Name, c.Conn.Status(), orUnknown(natsconn.LastError(c.Conn)))
 		}
 	}
 	return nil

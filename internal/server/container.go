@@ -6,7 +6,7 @@ import (
 	"os"
 	"regexp"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // containerExec returns the command that runs another command in the container of this process, such
@@ -63,7 +63,7 @@ func (s *Server) containerCommands(base, exec string) string {
 // containerNATSFlag is what `tidemark publish` needs in the node's container, where it has the
 // environment of the node but not its flags.
 func (s *Server) containerNATSFlag() string {
-	url := jetstore.WithoutLogin(s.opts.NATS.URL)
+	url := natsconn.WithoutLogin(s.opts.NATS.URL)
 	if s.embedded != nil {
 		url = s.embedded.ClientURL()
 	}

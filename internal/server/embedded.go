@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 )
 
@@ -63,7 +63,7 @@ func (s *Server) checkEmbedded(ctx context.Context) error {
 func (s *Server) tryEmbedded(ctx context.Context) error {
 	opts := s.opts.NATS
 	opts.Once, opts.Logger, opts.Denied = true, nil, nil
-	nc, err := jetstore.Connect(ctx, opts)
+	nc, err := natsconn.Connect(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("nats.embedded.config: the server refuses the login of the node (%s): %w", loginKey(opts), err)
 	}
@@ -92,7 +92,7 @@ func (s *Server) privateInboxes(ctx context.Context) bool {
 	opts := s.opts.NATS
 	opts.Once, opts.Logger = true, nil
 	opts.Denied = func(error) bool { return true }
-	nc, err := jetstore.Connect(ctx, opts)
+	nc, err := natsconn.Connect(ctx, opts)
 	if err != nil {
 		return false
 	}
@@ -104,7 +104,7 @@ func (s *Server) privateInboxes(ctx context.Context) bool {
 }
 
 // loginKey names the key that decides how the node logs in to its embedded server.
-func loginKey(o jetstore.ConnectOptions) string {
+func loginKey(o natsconn.Options) string {
 	switch {
 	case o.CredsFile != "":
 		return "nats.credentials"

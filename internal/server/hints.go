@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 // Hints writes what to try first, with the addresses that are really bound. What this node
@@ -33,7 +33,7 @@ func (s *Server) logServing() {
 	if s.embedded != nil {
 		fields = append(fields, "nats", s.embedded.ClientURL(), "dir", s.opts.Embedded.Dir)
 	} else {
-		fields = append(fields, "nats", jetstore.WithoutLogin(s.opts.NATS.URL))
+		fields = append(fields, "nats", natsconn.WithoutLogin(s.opts.NATS.URL))
 	}
 	s.opts.Logger.Info("serving", append(fields, "identity", s.identities())...)
 }
@@ -111,14 +111,14 @@ func (s *Server) consoleHint() string {
 
 func (s *Server) natsLine() string {
 	if s.embedded == nil {
-		return "with the NATS server " + jetstore.WithoutLogin(s.opts.NATS.URL)
+		return "with the NATS server " + natsconn.WithoutLogin(s.opts.NATS.URL)
 	}
 	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.embedded.ClientURL(), s.opts.Embedded.Dir)
 }
 
 // natsFlag is what the nats CLI needs where the server is not at its default. One of several is enough.
 func (s *Server) natsFlag() string {
-	addr, _, _ := strings.Cut(jetstore.WithoutLogin(s.opts.NATS.URL), ",")
+	addr, _, _ := strings.Cut(natsconn.WithoutLogin(s.opts.NATS.URL), ",")
 	if s.embedded != nil {
 		addr = s.embedded.ClientURL()
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -59,7 +59,7 @@ type keptStream struct {
 const maxOurs = 8
 
 // found records that the stream exists.
-func (k *keptStream) found(out jetstore.Outcome) {
+func (k *keptStream) found(out streamdef.Outcome) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.pending, k.owned, k.missing = false, out.Owned, ""
@@ -205,11 +205,11 @@ func (s *Server) look(ctx context.Context, k *keptStream) {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
 	k.polled = time.Now()
-	out, err := jetstore.Inspect(ctx, s.js, k.want)
+	out, err := streamdef.Inspect(ctx, s.js, k.want)
 	switch {
 	case err != nil: // nothing is known about the stream then
 		return
-	case out.Action != jetstore.Missing:
+	case out.Action != streamdef.Missing:
 		k.found(out)
 		return
 	}
@@ -251,7 +251,7 @@ func (k *keptStream) postpone() {
 // recreate creates the stream if it still is missing. Several nodes may do so at once: JetStream
 // takes their requests, which are the same, for one.
 func (s *Server) recreate(ctx context.Context, k *keptStream) {
-	out, err := jetstore.ProvisionOwned(ctx, s.js, k.want, false)
+	out, err := streamdef.ProvisionOwned(ctx, s.js, k.want, false)
 	if err != nil {
 		k.postpone()
 		if k.failed(err) { // once, not at each attempt of a long outage
@@ -259,7 +259,7 @@ func (s *Server) recreate(ctx context.Context, k *keptStream) {
 		}
 		return
 	}
-	if out.Action == jetstore.Created {
+	if out.Action == streamdef.Created {
 		k.created = time.Now()
 		k.mu.Lock()
 		k.recreations++

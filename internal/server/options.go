@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -21,7 +21,7 @@ type Options struct {
 	HTTP  HTTPOptions
 	Admin AdminOptions
 	// NATS is the server to use. With an empty URL an embedded one is started instead.
-	NATS     jetstore.ConnectOptions
+	NATS     natsconn.Options
 	Embedded natsd.Options
 	// Domain is the JetStream domain of all streams and of the bucket of presence, APIPrefix their
 	// API where an account imports it. They are as in jetstore.Options.

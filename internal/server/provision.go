@@ -9,7 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
+	"github.com/tidemark/tidemark/internal/streamdef"
 )
 
 // provisionPause is how long a failed attempt waits; provisionTimeout bounds one attempt.
@@ -27,7 +28,7 @@ func (s *Server) checkDefinitions(context.Context) error {
 			if f.Stream != def.Name {
 				continue
 			}
-			if err := jetstore.CheckStream(def); err != nil {
+			if err := streamdef.Check(def); err != nil {
 				errs = append(errs, fmt.Errorf("feeds.%s.stream: %w", f.Name, err))
 			}
 		}
@@ -51,7 +52,7 @@ func (s *Server) provision(ctx context.Context) {
 			}
 			why := err.Error()
 			s.provisioned.Store(&why)
-			if why != told && !jetstore.NotConnected(err) { // once, not at each attempt of a long outage
+			if why != told && !natsconn.NotConnected(err) { // once, not at each attempt of a long outage
 				s.opts.Logger.Warn("waiting to look after a stream", "stream", want.Name, "error", err)
 				told = why
 			}
@@ -70,19 +71,19 @@ func (s *Server) provision(ctx context.Context) {
 func (s *Server) provisionOne(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
-	out, err := jetstore.ProvisionOwned(ctx, s.js, want, s.opts.ApplyStreams)
+	out, err := streamdef.ProvisionOwned(ctx, s.js, want, s.opts.ApplyStreams)
 	log := s.opts.Logger.With("stream", want.Name)
 	for _, d := range out.Differences {
-		log.Warn("the stream differs from its definition", "field", d.Field, "want", d.Want, "have", d.Have, "applied", out.Action == jetstore.Applied)
+		log.Warn("the stream differs from its definition", "field", d.Field, "want", d.Want, "have", d.Have, "applied", out.Action == streamdef.Applied)
 	}
 	if err != nil {
 		return err
 	}
 	s.kept[want.Name].found(out)
 	switch out.Action {
-	case jetstore.Created, jetstore.Applied:
+	case streamdef.Created, streamdef.Applied:
 		log.Info("stream " + string(out.Action))
-	case jetstore.Differs:
+	case streamdef.Differs:
 		log.Warn("the stream is used as it is; set streams.apply, or run `tidemark stream apply`, to change it")
 	}
 	return nil

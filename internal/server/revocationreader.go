@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
 const (
@@ -116,7 +117,7 @@ func (s *Server) revocationsFailed(err error) (unstored bool) {
 	_, denied := errors.AsType[deniedError](err)
 	unstored = denied || errors.Is(err, errOtherStream) || refusedForGood(err)
 	if !unstored {
-		if s.revocations.state.set(revocationsWaiting, err.Error()) && !jetstore.NotConnected(err) {
+		if s.revocations.state.set(revocationsWaiting, err.Error()) && !natsconn.NotConnected(err) {
 			s.opts.Logger.Warn("waiting for the stream of revocations", "error", err)
 		}
 		return false

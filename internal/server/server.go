@@ -21,6 +21,7 @@ import (
 	"github.com/tidemark/tidemark/internal/metrics"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/presence"
+	"github.com/tidemark/tidemark/internal/publish"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/internal/tracing"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -51,7 +52,7 @@ type Server struct {
 	replays     *nats.Conn         // of what replays read
 	budget      *feed.ReplayBudget // of all feeds together
 	js          jetstream.JetStream
-	publish     *jetstore.Publisher
+	publish     *publish.Publisher
 	feeds       map[string]*feed.Feed // by stream
 	delivery    *delivery.Rules
 	logs        map[string]*jetstore.Store

@@ -13,7 +13,8 @@ import (
 	"github.com/tidemark/tidemark/internal/backend"
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natsconn"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/testopen"
 )
@@ -28,7 +29,7 @@ const openTimeout = 10 * time.Second
 // for as long as it takes (nats.go gives up after two minutes by default), notices a server that has
 // stopped within 1.5 s, and buffers no publish during an outage. Give options that should differ
 // after them.
-func NATSOptions() []nats.Option { return jetstore.Resilience("tidemark") }
+func NATSOptions() []nats.Option { return natsconn.Resilience("tidemark") }
 
 // Open opens a feed of a stream on nc, which stays the caller's and must be closed after the Feed.
 //
@@ -86,7 +87,7 @@ func (c config) lookUp(ctx context.Context, js jetstream.JetStream) error {
 		return fmt.Errorf("look up stream %s: %w; set Options.WaitForStream to start without NATS", c.Stream, err)
 	}
 	info := stream.CachedInfo()
-	if err := jetstore.CheckStream(info.Config); err != nil {
+	if err := streamdef.Check(info.Config); err != nil {
 		return fmt.Errorf("Options.Stream: %w", err)
 	}
 	return c.checkSubjects(info.Config)

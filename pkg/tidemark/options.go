@@ -13,7 +13,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
-	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -189,7 +189,7 @@ func (o Options) checkStream() error {
 	if o.Stream == "" || strings.ContainsAny(o.Stream, " \t\r\n.*>/\\") {
 		return fmt.Errorf("Options.Stream: %q is not the name of a stream; it is not empty and has no spaces, '.', '*', '>' and slashes", o.Stream)
 	}
-	if err := jetstore.CheckAPI(o.Domain, o.APIPrefix); err != nil {
+	if err := jsapi.CheckPrefix(o.Domain, o.APIPrefix); err != nil {
 		return fmt.Errorf("Options.Domain, Options.APIPrefix: %w", err)
 	}
 	return nil

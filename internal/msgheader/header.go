@@ -1,0 +1,16 @@
+// Package msgheader names the headers of NATS messages that have a meaning for events.
+package msgheader
+
+const (
+	// Type names the type of an event, and CloudEventType does so as CloudEvents have it.
+	Type           = "Event-Type"
+	CloudEventType = "ce-type"
+
+	// TTL is how long the server keeps a message, where the stream allows it.
+	TTL = "Nats-TTL"
+
+	// TraceParent and TraceState are those of W3C Trace Context, in lower case as it has them. NATS
+	// headers keep case, and publishers that follow HTTP begin them with a capital.
+	TraceParent = "traceparent"
+	TraceState  = "tracestate"
+)
