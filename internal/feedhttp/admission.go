@@ -17,7 +17,7 @@ import (
 // An address is the client's IPv4 address, or the /64 of its IPv6 one, as the trusted proxies
 // tell it. Behind a proxy that is not trusted all clients have the proxy's.
 type Limits struct {
-	Streams    int // of all clients together
+	Connections    int // of all clients together
 	PerUser    int // of one user; those without a name are not counted
 	PerAddress int // of one address, except a trusted proxy that names no client
 	// Replays bounds the streams that are behind and need the log to catch up. Only arrivals
@@ -115,8 +115,8 @@ func (a *Admission) admit(user string, r *http.Request) (release func(), err err
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch l := a.limits; {
-	case reached(l.Streams, a.all):
-		a.refused[RefusedStreams].Add(1)
+	case reached(l.Connections, a.all):
+		a.refused[RefusedConnections].Add(1)
 		return func() {}, errOverload
 	case user != "" && reached(l.PerUser, a.users[user]):
 		a.refused[RefusedPerUser].Add(1)

@@ -18,7 +18,7 @@ func bounded(t *testing.T, proto string, limits feedhttp.Limits) (*rig, *feedhtt
 // sentAway reads a stream that holds a farewell and nothing else.
 func sentAway(t *testing.T, s *stream, reason feedhttp.CloseReason) {
 	t.Helper()
-	var c feedhttp.Close
+	var c feedhttp.CloseEvent
 	last := s.ended(t)
 	if err := json.Unmarshal(last.Data, &c); err != nil || c.Reason != reason {
 		t.Errorf("got %q %s, want the reason %s", last.Type, last.Data, reason)
@@ -38,7 +38,7 @@ func (r *rig) awaitStreams(t *testing.T, a *feedhttp.Admission, want int) {
 
 func TestLimitOfStreams(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r, a := bounded(t, proto, feedhttp.Limits{Streams: 2})
+		r, a := bounded(t, proto, feedhttp.Limits{Connections: 2})
 		first, _ := r.opened(t, "")
 		r.opened(t, "")
 		sentAway(t, r.subscribe(t, ""), feedhttp.CloseOverload)
@@ -77,7 +77,7 @@ func TestLimitOfReplays(t *testing.T) {
 	r.await(t, "it is counted", func() bool { _, n := a.Counts(); return n == 1 })
 	sentAway(t, r.subscribe(t, "?from=all"), feedhttp.CloseOverload)
 	r.SetDown(nil)
-	waiting.control(t, feedhttp.TypeOpen, new(feedhttp.Open))
+	waiting.control(t, feedhttp.TypeOpen, new(feedhttp.OpenEvent))
 	waiting.want(t, "1-e1", "2-e1")
 	r.await(t, "it is level", func() bool { _, n := a.Counts(); return n == 0 })
 	r.opened(t, "?last_event_id=1-e1") // from the window
@@ -87,12 +87,12 @@ func TestLimitOfReplays(t *testing.T) {
 
 // A trusted proxy that names no client stands for all of its clients, which limits.streams bounds.
 func TestLimitPerAddress_TrustedProxyWithoutForwardedFor_IsExempt(t *testing.T) {
-	r, a := forwarded(t, "", feedhttp.Limits{Streams: 3, PerAddress: 1})
+	r, a := forwarded(t, "", feedhttp.Limits{Connections: 3, PerAddress: 1})
 	for range 3 {
 		r.opened(t, "")
 	}
 	sentAway(t, r.subscribe(t, ""), feedhttp.CloseOverload)
-	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 0 || got[feedhttp.RefusedStreams] != 1 {
+	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 0 || got[feedhttp.RefusedConnections] != 1 {
 		t.Errorf("counted %v", got)
 	}
 }

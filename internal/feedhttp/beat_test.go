@@ -57,7 +57,7 @@ func TestVisibleHeartbeats(t *testing.T) {
 	r := newRig(t, beating(""))
 	s, _ := r.opened(t, "?heartbeat=event")
 	for range 3 {
-		var at feedhttp.At
+		var at feedhttp.PositionEvent
 		if ev := s.control(t, feedhttp.TypePosition, &at); at.Position != "0-e1" || string(ev.ID) != "0-e1" {
 			t.Errorf("%+v with the id %s", at, ev.ID)
 		}
@@ -65,7 +65,7 @@ func TestVisibleHeartbeats(t *testing.T) {
 	r.publish(1, "n.all")
 	for ev := s.next(t); ev.Type != ""; ev = s.next(t) {
 	}
-	var at feedhttp.At
+	var at feedhttp.PositionEvent
 	if s.control(t, feedhttp.TypePosition, &at); at.Position != "1-e1" || len(s.comments) > 0 {
 		t.Errorf("after the event: %+v, comments %q", at, s.comments)
 	}

@@ -82,7 +82,7 @@ func TestPerAddressThroughProxies(t *testing.T) {
 	r.opened(t, "", "X-Forwarded-For", "2001:db8::1")
 	sentAway(t, r.subscribe(t, "", "X-Forwarded-For", "192.0.2.9, 192.0.2.1"), feedhttp.CloseLimit)
 	sentAway(t, r.subscribe(t, "", "X-Forwarded-For", "2001:db8::2"), feedhttp.CloseLimit)
-	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 2 || got[feedhttp.RefusedStreams] != 0 {
+	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 2 || got[feedhttp.RefusedConnections] != 0 {
 		t.Errorf("counted %v", got)
 	}
 }
@@ -145,8 +145,8 @@ func TestLongQuery(t *testing.T) {
 		// A long id is one that cannot be read, from wherever it comes, and told back in part.
 		long := strings.Repeat("9", 6<<10)
 		for _, s := range []*stream{r.subscribe(t, "", "Last-Event-ID", long), r.subscribe(t, "?last_event_id="+long)} {
-			s.control(t, feedhttp.TypeOpen, new(feedhttp.Open))
-			var gap feedhttp.Gap
+			s.control(t, feedhttp.TypeOpen, new(feedhttp.OpenEvent))
+			var gap feedhttp.GapEvent
 			if s.control(t, feedhttp.TypeGap, &gap); gap.Reason != "malformed" || len(gap.Requested) > 128 {
 				t.Errorf("gap %+v", gap)
 			}

@@ -17,11 +17,11 @@ const (
 	TypeClose    = feed.ControlPrefix + "close"
 
 	// TypeMeta is a comment for who asks with ?meta=1, and never an event.
-	TypeMeta = feed.ControlPrefix + "meta"
+	TypeComment = feed.ControlPrefix + "meta"
 )
 
 // Open is the data of tidemark.open.
-type Open struct {
+type OpenEvent struct {
 	Stream   string   `json:"stream"`
 	Position string   `json:"position"` // delivery begins with the first event after it
 	Resumed  bool     `json:"resumed"`  // it continues where the client left off
@@ -36,7 +36,7 @@ type Open struct {
 
 // append writes o as encoding/json does. Every connect sends one, and most of what they cost would be
 // the look at the type.
-func (o Open) append(dst []byte) []byte {
+func (o OpenEvent) append(dst []byte) []byte {
 	dst = appendText(append(dst, `{"stream":`...), o.Stream)
 	dst = appendText(append(dst, `,"position":`...), o.Position)
 	dst = strconv.AppendBool(append(dst, `,"resumed":`...), o.Resumed)
@@ -78,7 +78,7 @@ func appendText(dst []byte, s string) []byte {
 }
 
 // Gap is the data of tidemark.gap.
-type Gap struct {
+type GapEvent struct {
 	Reason         feed.Reason `json:"reason"`
 	Requested      string      `json:"requested"`
 	FirstAvailable string      `json:"first_available"`
@@ -86,12 +86,12 @@ type Gap struct {
 }
 
 // At is the data of tidemark.position.
-type At struct {
+type PositionEvent struct {
 	Position string `json:"position"`
 }
 
 // Close is the data of tidemark.close.
-type Close struct {
+type CloseEvent struct {
 	Reason  CloseReason `json:"reason"`
 	RetryMS int64       `json:"retry_ms"` // come back after this long
 	Message string      `json:"message"`
@@ -99,13 +99,13 @@ type Close struct {
 
 // OpenMeta is the first comment of a stream with ?meta=1. What comes up to Last was stored
 // before the stream was opened.
-type OpenMeta struct {
+type OpenComment struct {
 	Now  int64  `json:"now_ms"` // the node's clock, Unix time
 	Last string `json:"last"`   // how far the node had read the log
 }
 
 // EventMeta is the comment before each event of a stream with ?meta=1.
-type EventMeta struct {
+type EventComment struct {
 	Subject string `json:"subject"`
 	Stored  int64  `json:"stored_ms"` // Unix time
 }
@@ -151,13 +151,13 @@ func (c controls) encoded(dst []byte, typ, id string, text []byte) []byte {
 // meta appends what only few want to know as a comment, so that the frames are the same for
 // everybody and every client skips it that does not look for it.
 func (c controls) meta(dst []byte, data any) []byte {
-	return sse.AppendComment(dst, TypeMeta+" "+string(asJSON(data)))
+	return sse.AppendComment(dst, TypeComment+" "+string(asJSON(data)))
 }
 
 func (c controls) open(dst []byte, stream string, sub *feed.Subscription, id *opening) []byte {
 	o := sub.Opening()
 	var most [512]byte
-	dst = c.encoded(dst, TypeOpen, o.ID, Open{
+	dst = c.encoded(dst, TypeOpen, o.ID, OpenEvent{
 		Stream: stream, Position: o.Position.String(), Resumed: o.Resumed,
 		Pending: o.Pending, Subjects: sub.Filters(), Identity: id.tag, IdentityChanged: id.changed,
 	}.append(most[:0]))
@@ -169,17 +169,17 @@ func (c controls) open(dst []byte, stream string, sub *feed.Subscription, id *op
 
 func (c controls) gap(dst []byte, g *feed.Gap) []byte {
 	after := g.Continues.String()
-	return c.append(dst, TypeGap, after, Gap{
+	return c.append(dst, TypeGap, after, GapEvent{
 		Reason: g.Reason, Requested: g.Requested,
 		FirstAvailable: g.FirstAvailable.String(), ContinuesAfter: after,
 	})
 }
 
 func (c controls) position(dst []byte, p feed.Position) []byte {
-	return c.append(dst, TypePosition, p.String(), At{p.String()})
+	return c.append(dst, TypePosition, p.String(), PositionEvent{p.String()})
 }
 
 func (c controls) farewell(dst []byte, reason CloseReason, message string, retry time.Duration) []byte {
 	dst = sse.AppendRetry(dst, retry)
-	return c.append(dst, TypeClose, "", Close{reason, retry.Milliseconds(), message})
+	return c.append(dst, TypeClose, "", CloseEvent{reason, retry.Milliseconds(), message})
 }

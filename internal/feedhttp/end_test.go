@@ -17,7 +17,7 @@ func farewell(t testing.TB, s *stream, reason feedhttp.CloseReason) {
 	t.Helper()
 	before := s.LastEventID()
 	last := s.ended(t)
-	var c feedhttp.Close
+	var c feedhttp.CloseEvent
 	if err := json.Unmarshal(last.Data, &c); err != nil || last.Type != feedhttp.TypeClose || c.Reason != reason || c.Message == "" {
 		t.Errorf("the last event is %q %s, want %s (%s)", last.Type, last.Data, feedhttp.TypeClose, reason)
 	}

@@ -123,7 +123,7 @@ func printEvent(ev sse.Event) {
 		fmt.Printf("%s %s: %s\n", ev.Type, ev.ID, ev.Data)
 		return
 	}
-	var open feedhttp.Open
+	var open feedhttp.OpenEvent
 	check(json.Unmarshal(ev.Data, &open))
 	fmt.Printf("%s: resumed after %s\n", ev.Type, open.Position) // Pending is as of now: a stored event may not have been seen yet
 }

@@ -43,13 +43,13 @@ func (a *Admission) last(user string, r *http.Request) (release func(), err erro
 	defer c.mu.Unlock()
 	switch l := a.limits; {
 	case reached(l.LastWaiting, c.all):
-		a.refuse(RefusedLast)
+		a.refuse(RefusedLastWaiting)
 		return nil, errOverload
 	case user != "" && reached(l.LastWaitingPerUser, c.users[user]):
-		a.refuse(RefusedLastPerUser)
+		a.refuse(RefusedLastWaitingPerUser)
 		return nil, errLast
 	case reached(l.LastWaitingPerAddress, c.addresses[addr]):
-		a.refuse(RefusedLastPerAddress)
+		a.refuse(RefusedLastWaitingPerAddress)
 		return nil, errLast
 	}
 	c.countLocked(user, addr, 1)

@@ -79,9 +79,9 @@ func TestFromLast_ManyWait_OthersAreSentAway(t *testing.T) {
 		reason feedhttp.CloseReason
 		count  feedhttp.Refusal
 	}{
-		"user":    {feedhttp.Limits{LastWaitingPerUser: 1}, []string{"X-User", "1"}, []string{"X-User", "1"}, feedhttp.CloseLimit, feedhttp.RefusedLastPerUser},
-		"address": {feedhttp.Limits{LastWaitingPerAddress: 1}, []string{"X-User", "1"}, []string{"X-User", "2"}, feedhttp.CloseLimit, feedhttp.RefusedLastPerAddress},
-		"all":     {feedhttp.Limits{LastWaiting: 1}, nil, []string{"X-User", "2"}, feedhttp.CloseOverload, feedhttp.RefusedLast},
+		"user":    {feedhttp.Limits{LastWaitingPerUser: 1}, []string{"X-User", "1"}, []string{"X-User", "1"}, feedhttp.CloseLimit, feedhttp.RefusedLastWaitingPerUser},
+		"address": {feedhttp.Limits{LastWaitingPerAddress: 1}, []string{"X-User", "1"}, []string{"X-User", "2"}, feedhttp.CloseLimit, feedhttp.RefusedLastWaitingPerAddress},
+		"all":     {feedhttp.Limits{LastWaiting: 1}, nil, []string{"X-User", "2"}, feedhttp.CloseOverload, feedhttp.RefusedLastWaiting},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const subjects = feed.FewSubjects + 1
@@ -96,7 +96,7 @@ func TestFromLast_ManyWait_OthersAreSentAway(t *testing.T) {
 				t.Errorf("%d refusals are counted, want 1: %v", n, a.Refused())
 			}
 			r.SetDown(nil)
-			var open feedhttp.Open
+			var open feedhttp.OpenEvent
 			waiting.control(t, feedhttp.TypeOpen, &open)
 			if open.Pending != subjects {
 				t.Errorf("%d events pending, want %d", open.Pending, subjects)

@@ -13,7 +13,7 @@ import (
 // metas are the comments of ?meta=1 that a stream has had so far.
 func (s *stream) metas() (texts []string) {
 	for _, c := range s.comments {
-		if text, ok := strings.CutPrefix(strings.TrimPrefix(c, " "), feedhttp.TypeMeta+" "); ok {
+		if text, ok := strings.CutPrefix(strings.TrimPrefix(c, " "), feedhttp.TypeComment+" "); ok {
 			texts = append(texts, text)
 		}
 	}
@@ -48,12 +48,12 @@ func checkMetas(t *testing.T, texts []string, seqs ...uint64) {
 	if len(texts) != 1+len(seqs) {
 		t.Fatalf("%d comments, want one and one for each event: %q", len(texts), texts)
 	}
-	var open feedhttp.OpenMeta
+	var open feedhttp.OpenComment
 	if err := json.Unmarshal([]byte(texts[0]), &open); err != nil || open.Now == 0 || !strings.HasPrefix(open.Last, fmt.Sprint(seqs[0], "-")) {
 		t.Errorf("the first one is %q (%v)", texts[0], err)
 	}
 	for _, text := range texts[1:] {
-		var meta feedhttp.EventMeta
+		var meta feedhttp.EventComment
 		if err := json.Unmarshal([]byte(text), &meta); err != nil || meta.Subject != "n.all" || meta.Stored == 0 {
 			t.Errorf("%q (%v)", text, err)
 		}

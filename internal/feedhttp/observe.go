@@ -15,17 +15,17 @@ import (
 // and may ask the Stream for nothing but Who, as locks of it may be held. Connected comes
 // before the stream's first byte, and Disconnected once after its last.
 type Observer interface {
-	Connected(s Stream)
+	Connected(s Conn)
 	// Disconnected tells why: one of EndReasons.
-	Disconnected(s Stream, reason string)
+	Disconnected(s Conn, reason string)
 }
 
 // Stream stands for one client's stream. Streams can be compared, and are as small as a
 // pointer, so that an observer may keep one for each of very many clients.
-type Stream struct{ s *session }
+type Conn struct{ s *session }
 
 // Who is what stays as it is for the life of a stream.
-type Who struct {
+type ConnInfo struct {
 	ID     uint64 // counted from 1 by the Admission, or by the handler without one
 	User   string // empty for the anonymous
 	Feed   string // SubscribeOptions.Name
@@ -35,7 +35,7 @@ type Who struct {
 
 // Connection is a stream at one moment.
 type Connection struct {
-	Who
+	ConnInfo
 	Position feed.Position // the last id that was sent; zero before the stream is open
 	Filters  int           // subjects, after they were merged
 	Events   int           // sent
@@ -54,24 +54,24 @@ const (
 )
 
 // Who may be called at any time, and takes no lock.
-func (c Stream) Who() Who {
+func (c Conn) Info() ConnInfo {
 	s := c.s
-	return Who{ID: s.id, User: s.user, Feed: s.handler.opts.Name, Remote: s.remote, Since: s.start}
+	return ConnInfo{ID: s.id, User: s.user, Feed: s.handler.opts.Name, Remote: s.remote, Since: s.start}
 }
 
 // Position is Connection's alone, for less.
-func (c Stream) Position() feed.Position {
+func (c Conn) Position() feed.Position {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return c.s.sent
 }
 
 // Connection looks at the stream. It waits for a turn of writing that is under way.
-func (c Stream) Connection() Connection {
+func (c Conn) Connection() Connection {
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := Connection{Who: c.Who(), Position: s.sent, Events: s.events, State: Waiting}
+	now := Connection{ConnInfo: c.Info(), Position: s.sent, Events: s.events, State: Waiting}
 	switch {
 	case s.ended != nil:
 		now.State = Ended
@@ -93,7 +93,7 @@ func (h *Subscribe) Connections() []Connection {
 	streams := h.present()
 	all := make([]Connection, len(streams))
 	for i, s := range streams {
-		all[i] = Stream{s}.Connection()
+		all[i] = Conn{s}.Connection()
 	}
 	return all
 }
@@ -104,13 +104,13 @@ func (h *Subscribe) observe(s *session) {
 		return
 	}
 	s.seen = true
-	h.opts.Observer.Connected(Stream{s})
+	h.opts.Observer.Connected(Conn{s})
 }
 
 // partLocked tells of the end of a stream that was observed.
 func (s *session) partLocked() {
 	if s.seen {
-		s.handler.opts.Observer.Disconnected(Stream{s}, endReason(s.ended))
+		s.handler.opts.Observer.Disconnected(Conn{s}, endReason(s.ended))
 	}
 }
 

@@ -12,25 +12,25 @@ import (
 // diary is an Observer that writes down what it hears.
 type diary struct {
 	mu    sync.Mutex
-	open  map[feedhttp.Stream]feedhttp.Who
+	open  map[feedhttp.Conn]feedhttp.ConnInfo
 	lines []string
 }
 
-func (d *diary) Connected(s feedhttp.Stream) {
+func (d *diary) Connected(s feedhttp.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.open == nil {
-		d.open = map[feedhttp.Stream]feedhttp.Who{}
+		d.open = map[feedhttp.Conn]feedhttp.ConnInfo{}
 	}
-	d.open[s] = s.Who()
-	d.lines = append(d.lines, "+"+s.Who().User)
+	d.open[s] = s.Info()
+	d.lines = append(d.lines, "+"+s.Info().User)
 }
 
-func (d *diary) Disconnected(s feedhttp.Stream, reason string) {
+func (d *diary) Disconnected(s feedhttp.Conn, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.open, s)
-	d.lines = append(d.lines, "-"+s.Who().User+" "+reason)
+	d.lines = append(d.lines, "-"+s.Info().User+" "+reason)
 }
 
 func (d *diary) read() []string {
@@ -42,7 +42,7 @@ func (d *diary) read() []string {
 func TestObserver(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		d := &diary{}
-		admit := feedhttp.NewAdmission(feedhttp.Limits{Streams: 2})
+		admit := feedhttp.NewAdmission(feedhttp.Limits{Connections: 2})
 		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Name: "news", Observer: d, Admission: admit}})
 		first, _ := r.opened(t, "?user=anna")
 		r.Publish("n.user.anna", "", []byte("1"))

@@ -157,7 +157,7 @@ func TestOpen(t *testing.T) {
 		{"?subject=n.topic.>&subject=n.topic.a&subject=n.city.x", "7-e1", "7-e1", true, 0, "n.all n.city.x n.topic.>"},
 	} {
 		s := r.subscribe(t, c.query, lastEventID(c.header)...)
-		var open feedhttp.Open
+		var open feedhttp.OpenEvent
 		ev := s.control(t, feedhttp.TypeOpen, &open)
 		if open.Stream != "NEWS" || open.Position != c.position || string(ev.ID) != c.position ||
 			open.Resumed != c.resumed || open.Pending != c.pending || strings.Join(open.Subjects, " ") != c.subjects {
@@ -221,7 +221,7 @@ func TestSeveralPositions_NoneOfTheEpoch_FirstCounts(t *testing.T) {
 		"?evs_last_event_id=rubbish&lastEventId=7-x": "rubbish",
 	} {
 		s, _ := r.opened(t, query)
-		var gap feedhttp.Gap
+		var gap feedhttp.GapEvent
 		if s.control(t, feedhttp.TypeGap, &gap); gap.Requested != first {
 			t.Errorf("%s: a gap after %q, want %q", query, gap.Requested, first)
 		}
@@ -292,27 +292,27 @@ func TestGapAtTheStart(t *testing.T) {
 		log.Publish("n.all", "", []byte("x"))
 	}
 	log.Trim(6)
-	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{ReplayFromLog: true}})
+	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{ReplayFromStore: true}})
 	long := strings.Repeat("9", 200)
 	for _, c := range []struct {
 		id     string
 		openID string // what a client remembers that is cut off before the gap
-		gap    feedhttp.Gap
+		gap    feedhttp.GapEvent
 		then   []string
 	}{
-		{"3-e1", "3-e1", feedhttp.Gap{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
-		{"3", "3-e1", feedhttp.Gap{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
-		{"11-e1", "11-e1", feedhttp.Gap{Reason: feed.Future, Requested: "11-e1", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
-		{"8-old", "8-old", feedhttp.Gap{Reason: feed.NewEpoch, Requested: "8-old", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
-		{"x\ty", "", feedhttp.Gap{Reason: feed.Malformed, Requested: "x\ty", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
-		{long, "", feedhttp.Gap{Reason: feed.Malformed, Requested: long[:128], FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
+		{"3-e1", "3-e1", feedhttp.GapEvent{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
+		{"3", "3-e1", feedhttp.GapEvent{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
+		{"11-e1", "11-e1", feedhttp.GapEvent{Reason: feed.Future, Requested: "11-e1", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
+		{"8-old", "8-old", feedhttp.GapEvent{Reason: feed.NewEpoch, Requested: "8-old", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
+		{"x\ty", "", feedhttp.GapEvent{Reason: feed.Malformed, Requested: "x\ty", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
+		{long, "", feedhttp.GapEvent{Reason: feed.Malformed, Requested: long[:128], FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
 	} {
 		s := r.subscribe(t, "", "Last-Event-ID", c.id)
-		var open feedhttp.Open
+		var open feedhttp.OpenEvent
 		if ev := s.control(t, feedhttp.TypeOpen, &open); string(ev.ID) != c.openID || open.Resumed || open.Position != c.gap.ContinuesAfter {
 			t.Errorf("%s: open %+v with the id %q", c.id, open, ev.ID)
 		}
-		var gap feedhttp.Gap
+		var gap feedhttp.GapEvent
 		if ev := s.control(t, feedhttp.TypeGap, &gap); string(ev.ID) != c.gap.ContinuesAfter || gap != c.gap {
 			t.Errorf("%s: %+v with the id %q, want %+v", c.id, gap, ev.ID, c.gap)
 		}
@@ -329,7 +329,7 @@ func TestGapInTheMiddle(t *testing.T) {
 		s.want(t, "1-e1", "2-e1")
 		r.Recreate()
 		r.publish(2, "n.all")
-		var gap feedhttp.Gap
+		var gap feedhttp.GapEvent
 		s.control(t, feedhttp.TypeGap, &gap)
 		if gap.Reason != feed.NewEpoch || gap.Requested != "2-e1" || gap.ContinuesAfter != "0-e2" {
 			t.Errorf("%+v", gap)

@@ -67,7 +67,7 @@ func TestOutage(t *testing.T) {
 		time.Sleep(5 * beat)
 		r.SetDown(nil)
 		s.want(t, ids("e1", 3, 5)...)
-		var open feedhttp.Open
+		var open feedhttp.OpenEvent
 		late.control(t, feedhttp.TypeOpen, &open)
 		late.want(t, ids("e1", 2, 5)...)
 	})
@@ -93,7 +93,7 @@ func TestStreamAway(t *testing.T) {
 		log := &strayLog{MemStore: feedtest.NewMemLog()}
 		r := newRig(t, setup{
 			proto: proto, log: log.MemStore, behind: log,
-			opts: feedhttp.SubscribeOptions{Heartbeat: beat, ReplayFromLog: true},
+			opts: feedhttp.SubscribeOptions{Heartbeat: beat, ReplayFromStore: true},
 		})
 		r.publish(3, "n.all")
 		r.level(t)

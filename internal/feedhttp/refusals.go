@@ -7,17 +7,17 @@ type Refusal uint8
 
 // What is counted.
 const (
-	RefusedStreams        Refusal = iota // Limits.Streams
+	RefusedConnections        Refusal = iota // Limits.Streams
 	RefusedPerUser                       // Limits.PerUser
 	RefusedPerAddress                    // Limits.PerAddress
 	RefusedReplays                       // Limits.Replays
 	RefusedConnectRate                   // Limits.ConnectsPerSecond
 	RefusedPublishRate                   // Limits.PublishesPerSecond
 	RefusedDraining                      // closed with a retry, for another node: Subscribe.Drain
-	RefusedElsewhere                     // answered 503, for the proxy to ask another node: NextUpstream
-	RefusedLast                          // Limits.LastWaiting
-	RefusedLastPerUser                   // Limits.LastWaitingPerUser
-	RefusedLastPerAddress                // Limits.LastWaitingPerAddress
+	RefusedOtherNode                     // answered 503, for the proxy to ask another node: NextUpstream
+	RefusedLastWaiting                          // Limits.LastWaiting
+	RefusedLastWaitingPerUser                   // Limits.LastWaitingPerUser
+	RefusedLastWaitingPerAddress                // Limits.LastWaitingPerAddress
 	RefusedLastSubjects                  // Limits.LastSubjects
 	RefusedHost                          // a Host name that the listener does not serve
 	refusals

@@ -9,10 +9,10 @@ import (
 // Replay is a time in which a stream needed the log: what the client had missed, asked for, or did
 // not take in time, was read from there until it was level with the others.
 type Replay struct {
-	Who
+	ConnInfo
 	Trace    feed.TraceContext // of the client's request; empty without
 	Started  time.Time
-	Level    bool          // it got there; else the stream ended before
+	CaughtUp    bool          // it got there; else the stream ended before
 	First    bool          // the stream began with it
 	From, To feed.Position // zero where the log never answered
 	Events   int           // sent
@@ -40,7 +40,7 @@ func (s *session) replayedLocked() {
 		return
 	}
 	s.replay = nil
-	r := Replay{Who: Stream{s}.Who(), Started: began.started, Level: s.ended == nil, First: began.first, Events: s.events - began.events}
+	r := Replay{ConnInfo: Conn{s}.Info(), Started: began.started, CaughtUp: s.ended == nil, First: began.first, Events: s.events - began.events}
 	if s.trace != nil {
 		r.Trace = *s.trace
 	}

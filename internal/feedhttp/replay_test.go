@@ -52,7 +52,7 @@ func TestEveryReplayIsTold(t *testing.T) {
 		r.publish(1, "n.all")
 		s.want(t, "601-e1")
 		first := told.take()
-		if len(first) != 1 || !first[0].First || !first[0].Level || first[0].Events != 600 || first[0].From.Seq != 0 || first[0].To.Seq != 600 {
+		if len(first) != 1 || !first[0].First || !first[0].CaughtUp || first[0].Events != 600 || first[0].From.Seq != 0 || first[0].To.Seq != 600 {
 			t.Fatalf("%+v", first)
 		}
 		for round := range 2 {
@@ -70,7 +70,7 @@ func TestEveryReplayIsTold(t *testing.T) {
 				t.Errorf("round %d: it needed the log, and nobody heard", round)
 			}
 			for _, one := range later {
-				if one.First || !one.Level || one.Events < 1 || one.To.Seq <= one.From.Seq || one.Trace.Parent != aParent {
+				if one.First || !one.CaughtUp || one.Events < 1 || one.To.Seq <= one.From.Seq || one.Trace.Parent != aParent {
 					t.Errorf("round %d: %+v", round, one)
 				}
 			}
@@ -96,7 +96,7 @@ func TestReplayThatIsCutShort(t *testing.T) {
 		var all []feedhttp.Replay
 		r.await(t, "the replay is told", func() bool { all = append(all, told.take()...); return len(all) > 0 })
 		one := all[0]
-		if one.Level || !one.First || one.Trace.Parent != "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" || one.Trace.State != "a=b" {
+		if one.CaughtUp || !one.First || one.Trace.Parent != "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" || one.Trace.State != "a=b" {
 			t.Errorf("%+v", one)
 		}
 	})

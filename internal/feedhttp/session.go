@@ -205,7 +205,7 @@ func (s *session) appendNewLocked(dst []byte, limit int, turn engine.Turn) ([]by
 		dst = s.beginLocked(dst)
 		if s.withMeta {
 			status := s.handler.opts.Feed.Status()
-			dst = s.meta(dst, OpenMeta{turn.Now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
+			dst = s.meta(dst, OpenComment{turn.Now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
 		}
 		dst = s.open(dst, s.handler.opts.Stream, s.sub, s.opening)
 		s.opening = nil
@@ -266,7 +266,7 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.Turn) 
 			break
 		}
 		if s.withMeta {
-			dst = s.meta(dst, EventMeta{f.Subject, f.Stored() / int64(time.Millisecond)})
+			dst = s.meta(dst, EventComment{f.Subject, f.Stored() / int64(time.Millisecond)})
 		}
 		dst = append(dst, f.Wire()...)
 		s.sent.Seq = f.Seq

@@ -51,10 +51,10 @@ func (r *rig) subscribe(t testing.TB, query string, header ...string) *stream {
 }
 
 // opened is a stream with its tidemark.open.
-func (r *rig) opened(t testing.TB, query string, header ...string) (*stream, feedhttp.Open) {
+func (r *rig) opened(t testing.TB, query string, header ...string) (*stream, feedhttp.OpenEvent) {
 	t.Helper()
 	s := r.subscribe(t, query, header...)
-	var open feedhttp.Open
+	var open feedhttp.OpenEvent
 	s.control(t, feedhttp.TypeOpen, &open)
 	return s, open
 }

@@ -26,7 +26,7 @@ type SubscribeOptions struct {
 	Name   string // the feed's name, as Who tells it
 	Selection
 	// ReplayFromLog is as in feed.SubscribeOptions.
-	ReplayFromLog bool
+	ReplayFromStore bool
 	// Identify says who is calling; nil takes everybody for anonymous.
 	Identify auth.Source
 	// Tag returns the tag of an account, which tidemark.open repeats, and with which a resume
@@ -135,7 +135,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if why := h.elsewhere(r); why != "" {
-		h.opts.Admission.refuse(RefusedElsewhere)
+		h.opts.Admission.refuse(RefusedOtherNode)
 		sendElsewhere(w, why)
 		return
 	}
@@ -227,7 +227,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	now := time.Now()
 	s := &session{
 		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
-		request: &startRequest{SubscribeOptions: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog, MaxLastSubjects: h.opts.Admission.lastSubjects()}},
+		request: &startRequest{SubscribeOptions: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.lastSubjects()}},
 		opening: opening,
 		start:   now, event: now, trace: traceOf(r.Header), proto: protoOf(r),
 	}
