@@ -70,9 +70,9 @@ func TestOneLineForEachStream(t *testing.T) {
 		r.publish(1, "n.user.anna")
 		s.want(t, "4-e1")
 		_ = s.resp.Body.Close()
-		line := log.await(t, "stream ended")
+		line := log.await(t, "connection closed")
 		want := map[string]any{
-			"msg": "stream ended", "level": "INFO", "id": 1.0, "user": "anna", "trace_id": aTrace, "reason": "gone",
+			"msg": "connection closed", "level": "INFO", "id": 1.0, "user": "anna", "trace_id": aTrace, "reason": "gone",
 			"events": 3.0, "replayed": 2.0, "from": "1-e1", "to": "4-e1",
 			"proto": map[string]string{"http1": "HTTP/1.1", "goroutine": "HTTP/1.1", "h2": "HTTP/2.0", "h2c": "HTTP/2.0"}[proto],
 		}

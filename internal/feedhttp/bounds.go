@@ -6,12 +6,10 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/engine"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -24,27 +22,6 @@ func checkQuery(r *http.Request) error {
 		return badRequest("the query has %d bytes; at most %d are taken: ask for fewer subjects (wildcards help), or send the token as a header", n, MaxQuery)
 	}
 	return nil
-}
-
-// errRate ends a stream before it begins.
-var errRate = errors.New("too many requests for streams from one address")
-
-// turnAway says farewell and nothing else. Who comes too often is not worth the look at a
-// token.
-func (h *Subscribe) turnAway(w http.ResponseWriter, r *http.Request, why error) {
-	setHeaders(w.Header())
-	if r.Method == http.MethodHead {
-		w.WriteHeader(http.StatusOK)
-		return
-	}
-	query, _ := url.ParseQuery(r.URL.RawQuery) // what there is of it; it is not to be granted
-	now := time.Now()
-	s := &session{
-		handler: h, remote: r.RemoteAddr, proto: protoOf(r), controls: controls{asComments: query.Get("control") == "off"},
-		start: now, event: now, failed: why,
-	}
-	h.enter(s, func() {})
-	h.opts.Engine.Serve(w, r, s, engine.Options{WriteTimeout: h.opts.WriteTimeout})
 }
 
 // rateError refuses events of an address that publishes too fast.
@@ -67,7 +44,7 @@ func (e *rateError) retryAfter() string {
 func (p *publisher) admit(w http.ResponseWriter, r *http.Request, events int) bool {
 	err := checkQuery(r)
 	if err == nil {
-		err = p.opts.Admission.publish(r, events)
+		err = p.opts.Admission.admitPublish(r, events)
 	}
 	if err == nil {
 		return true

@@ -322,7 +322,7 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 	}
 	if failed != nil {
 		fields := []slog.Attr{slog.Any("error", failed), slog.String("subject", msgs[0].Subject), slog.Int("events", len(msgs)), slog.String("outcome", string(outcomeOf(failed)))}
-		p.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn, "publish failed", withTrace(fields, traceID(r.Header))...)
+		p.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn, "publish failed", withTrace(fields, traceIDOf(traceParent(r.Header)))...)
 		problem := storeProblem(failed)
 		if isArray {
 			problem.Results = results

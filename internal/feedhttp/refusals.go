@@ -7,19 +7,19 @@ type Refusal uint8
 
 // What is counted.
 const (
-	RefusedConnections        Refusal = iota // Limits.Streams
-	RefusedPerUser                       // Limits.PerUser
-	RefusedPerAddress                    // Limits.PerAddress
-	RefusedReplays                       // Limits.Replays
-	RefusedConnectRate                   // Limits.ConnectsPerSecond
-	RefusedPublishRate                   // Limits.PublishesPerSecond
-	RefusedDraining                      // closed with a retry, for another node: Subscribe.Drain
-	RefusedOtherNode                     // answered 503, for the proxy to ask another node: NextUpstream
+	RefusedConnections           Refusal = iota // Limits.Streams
+	RefusedPerUser                              // Limits.PerUser
+	RefusedPerAddress                           // Limits.PerAddress
+	RefusedReplays                              // Limits.Replays
+	RefusedConnectRate                          // Limits.ConnectsPerSecond
+	RefusedPublishRate                          // Limits.PublishesPerSecond
+	RefusedDraining                             // closed with a retry, for another node: Subscribe.Drain
+	RefusedOtherNode                            // answered 503, for the proxy to ask another node: NextUpstream
 	RefusedLastWaiting                          // Limits.LastWaiting
 	RefusedLastWaitingPerUser                   // Limits.LastWaitingPerUser
 	RefusedLastWaitingPerAddress                // Limits.LastWaitingPerAddress
-	RefusedLastSubjects                  // Limits.LastSubjects
-	RefusedHost                          // a Host name that the listener does not serve
+	RefusedLastSubjects                         // Limits.LastSubjects
+	RefusedHost                                 // a Host name that the listener does not serve
 	refusals
 )
 
@@ -32,14 +32,12 @@ func (r Refusal) String() string { return refusalNames[r] }
 // refused counts by reason.
 type refused [refusals]atomic.Uint64
 
-func (a *Admission) refuse(why Refusal) {
+// Refuse counts a refusal, also one by a handler of another package. Nil counts nothing.
+func (a *Admission) Refuse(why Refusal) {
 	if a != nil {
 		a.refused[why].Add(1)
 	}
 }
-
-// Refuse counts a refusal that another handler than those of this package decided.
-func (a *Admission) Refuse(why Refusal) { a.refuse(why) }
 
 // Refused are the requests that were turned away since the start, by reason. Reasons that
 // did not occur are there, with zero.

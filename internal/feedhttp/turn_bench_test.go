@@ -39,7 +39,7 @@ func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemStore, w
 		if err != nil {
 			b.Fatal(err)
 		}
-		h.enter(s, func() {})
+		h.register(s, func() {}, nil)
 		s.Start(wakes)
 		sessions = append(sessions, s)
 		<-wakes

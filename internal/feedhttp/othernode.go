@@ -1,0 +1,36 @@
+package feedhttp
+
+import (
+	"net/http"
+	"time"
+)
+
+// NextUpstream is a request header of proxies that have other nodes. Its value 503 says that the proxy
+// sends the request to the next node on this status, instead of passing it to the client. nginx
+// does so with `proxy_next_upstream http_503`.
+const NextUpstream = "Tidemark-Next-Upstream"
+
+// lostTolerance is how long a node that does not reach its stream still accepts connections. A cluster
+// that elects a leader is unreachable for all nodes, and another node would be no faster.
+const lostTolerance = 5 * time.Second
+
+// tryOtherNode returns why another node would serve a client better; empty if none would. Without such a
+// proxy it is always empty: 503 is final for an EventSource.
+func (h *Subscribe) tryOtherNode(r *http.Request) (why string) {
+	if r.Header.Get(NextUpstream) != "503" {
+		return ""
+	}
+	if h.draining() {
+		return "this node is shutting down"
+	}
+	if h.opts.Feed.LostFor() > lostTolerance {
+		return "this node does not reach the stream"
+	}
+	return ""
+}
+
+func rejectToOtherNode(w http.ResponseWriter, why string) {
+	w.Header().Set("Retry-After", "2")
+	WriteProblem(w, Problem{Status: http.StatusServiceUnavailable,
+		Detail: why + "; a proxy that sends " + NextUpstream + ": 503 must try the next node"})
+}
