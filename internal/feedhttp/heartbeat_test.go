@@ -109,7 +109,7 @@ func TestBadFlags(t *testing.T) {
 		"?from=%zz": "query", "?user=1;from=all": "query",
 	} {
 		resp, body := r.answer(t, http.MethodGet, "/events"+query)
-		if p := problem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, names) {
+		if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, names) {
 			t.Errorf("%s: %+v", query, p)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -46,10 +47,10 @@ func NewIdentity(opts IdentityOptions) http.Handler {
 		}
 		if err != nil {
 			report(opts.Refused, opts.Admission, r, auth.Identity{}, err)
-			Refuse(w, err)
+			refuse(w, err)
 			return
 		}
-		SecurityHeaders(h)
+		problem.SecurityHeaders(h)
 		h.Set("Content-Type", "application/json")
 		h.Set("Cache-Control", "private, no-store")
 		if r.Method == http.MethodGet {

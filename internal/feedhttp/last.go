@@ -3,6 +3,7 @@ package feedhttp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/problem"
+	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // lastWait bounds how long the answer to ?from=last waits for the count of subjects. Where the store takes
@@ -83,8 +86,9 @@ func (h *Subscribe) checkLast(r *http.Request, s *session) error {
 	n, err := h.opts.Feed.LastSubjects(ctx, s.request.Filters, s.request.MaxLastSubjects)
 	if many, ok := errors.AsType[*feed.TooManySubjectsError](err); ok {
 		s.logTooManySubjects(many)
-		return badRequest("?from=last: %d subjects or more match, and the latest event of at most %d is read (limits.last_subjects); "+
-			"name fewer with ?subject= and ?only=1, or begin at another place, such as ?from=10m", many.Subjects, many.Limit)
+		return &auth.Error{Status: http.StatusBadRequest, Err: problem.TooManySubjects, Detail: fmt.Sprintf(
+			"?from=last: %d subjects or more match, and the latest event of at most %d is read (limits.last_subjects); "+
+				"name fewer with ?subject= and ?only=1, or begin at another place, such as ?from=10m", many.Subjects, many.Limit)}
 	}
 	s.request.costly = err != nil || n > feed.FewSubjects
 	return nil

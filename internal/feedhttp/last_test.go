@@ -38,7 +38,7 @@ func TestFromLast_TooManySubjects_Answers400(t *testing.T) {
 		r := newRig(t, setup{proto: proto, log: logOfTopics(5), opts: feedhttp.SubscribeOptions{Admission: a}})
 		<-r.feed.Ready()
 		resp, text := r.answer(t, http.MethodGet, "/"+manyLast)
-		var p feedhttp.Problem
+		var p problemAnswer
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
 			t.Fatal(err)
 		}

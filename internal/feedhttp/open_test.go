@@ -69,7 +69,7 @@ func TestOtherMethods(t *testing.T) {
 			}
 			continue
 		}
-		if p := problem(t, resp, body); p.Status != http.StatusMethodNotAllowed || !strings.Contains(p.Detail, method) {
+		if p := decodeProblem(t, resp, body); p.Status != http.StatusMethodNotAllowed || !strings.Contains(p.Detail, method) {
 			t.Errorf("%s: %+v", method, p)
 		}
 	}
@@ -234,7 +234,7 @@ func TestPositionParameter_Unknown_Refused(t *testing.T) {
 	for _, name := range []string{"lasteventid", "LAST_EVENT_ID", "LastEventId", "event_id", "eventId", "last-Event_id", "lastMsgEventId", "since", "Since", "cursor", "offset", "off-set", "_cursor"} {
 		for _, header := range [][]string{nil, {"Last-Event-ID", "1-e1"}} {
 			resp, body := r.answer(t, http.MethodGet, "/?user=42&"+name+"=1-e1", header...)
-			if p := problem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, name) || !strings.Contains(p.Detail, "?last_event_id=") {
+			if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, name) || !strings.Contains(p.Detail, "?last_event_id=") {
 				t.Errorf("%s: %+v", name, p)
 			}
 		}
@@ -279,7 +279,7 @@ func TestBadFrom(t *testing.T) {
 	r := newRig(t, setup{})
 	for _, from := range []string{"yesterday", "-1", "-5m", "1.5", "NEW", "2026-01-31", "99999999999999999999", "12-e1", "all "} {
 		resp, body := r.answer(t, http.MethodGet, "/events?from="+url.QueryEscape(from))
-		if p := problem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "from") {
+		if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "from") {
 			t.Errorf("from=%s: %+v", from, p)
 		}
 	}

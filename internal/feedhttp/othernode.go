@@ -3,6 +3,8 @@ package feedhttp
 import (
 	"net/http"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/problem"
 )
 
 // NextUpstream is a request header of proxies that have other nodes. Its value 503 says that the proxy
@@ -30,7 +32,8 @@ func (h *Subscribe) tryOtherNode(r *http.Request) (why string) {
 }
 
 func rejectToOtherNode(w http.ResponseWriter, why string) {
-	w.Header().Set("Retry-After", "2")
-	WriteProblem(w, Problem{Status: http.StatusServiceUnavailable,
-		Detail: why + "; a proxy that sends " + NextUpstream + ": 503 must try the next node"})
+	problem.Write(w, problem.Document{
+		Code: problem.TryOtherNode, RetryAfter: "2",
+		Detail: why + "; a proxy that sends " + NextUpstream + ": 503 must try the next node",
+	})
 }

@@ -27,12 +27,12 @@ func NewPublishBody(opts PublishOptions) *PublishBody {
 }
 
 func (h *PublishBody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id, ok := h.enter(w, r)
+	id, ok := h.authorize(w, r)
 	if !ok {
 		return
 	}
 	msgs, err := h.event(w, r)
-	h.finish(w, r, id, msgs, false, err)
+	h.publish(w, r, id, msgs, false, err)
 }
 
 func (h *PublishBody) event(w http.ResponseWriter, r *http.Request) ([]feed.Message, error) {
@@ -63,13 +63,13 @@ func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjec
 		return nil, err
 	}
 	msg.Subject = subject
-	if msg.Data, err = p.readBody(w, http.MaxBytesReader(w, r.Body, p.opts.MaxBytes)); err != nil {
+	if msg.Data, err = p.readBody(w, r); err != nil {
 		return nil, err
 	}
 	if len(msg.Data) == 0 {
 		return nil, errors.New("the body is empty; it is the data of the event")
 	}
-	if err := checkText(msg.Data); err != nil {
+	if err := checkUTF8(msg.Data); err != nil {
 		return nil, err
 	}
 	if err := p.check(r.Context(), msg, 0, false); err != nil {

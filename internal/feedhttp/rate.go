@@ -2,8 +2,11 @@ package feedhttp
 
 import (
 	"container/list"
+	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -99,4 +102,19 @@ func (l *limiter) makeRoomLocked(now time.Time) {
 // all clients are one.
 func addressOf(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	return netaddr.LimitPrefix(auth.ClientAddr(r, trusted))
+}
+
+// rateError refuses events of an address that exceeds its rate.
+type rateError struct {
+	perSecond int
+	wait      time.Duration
+}
+
+func (e *rateError) Error() string {
+	return fmt.Sprintf("this address publishes faster than %d events a second (limits.publishes_per_second); send it again in %s s", e.perSecond, e.retryAfter())
+}
+
+// retryAfter returns the wait in whole seconds, for the header Retry-After.
+func (e *rateError) retryAfter() string {
+	return strconv.Itoa(max(int(math.Ceil(e.wait.Seconds())), 1))
 }

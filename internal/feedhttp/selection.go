@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -47,7 +47,7 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 	filters := subject.MergeFilters(id.Restrict(append(defaults, asked...)))
 	if len(filters) == 0 {
 		if id.Narrow != nil {
-			return nil, &auth.Error{Status: http.StatusForbidden, Detail: "the token leaves none of the subjects of this connection; ask with ?subject= for some that it grants"}
+			return nil, &auth.Error{Status: http.StatusForbidden, Err: problem.SubjectForbidden, Detail: "the token leaves none of the subjects of this connection; ask with ?subject= for some that it grants"}
 		}
 		return nil, s.nothing(only, missing)
 	}
@@ -93,7 +93,7 @@ func check(subj string, allowed []string) error {
 		return badRequest("?subject=: %v", err)
 	}
 	if !slices.ContainsFunc(allowed, func(outer string) bool { return subject.Subset(subj, outer) }) {
-		return &auth.Error{Status: http.StatusForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subj)}
+		return &auth.Error{Status: http.StatusForbidden, Err: problem.SubjectForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subj)}
 	}
 	return nil
 }
@@ -110,19 +110,4 @@ func (s Selection) nothing(only bool, missing []string) error {
 		ask = ", or ask with ?subject="
 	}
 	return badRequest("no subject is left for this connection: %s has no value here; %s%s", strings.Join(missing, ", "), cmp.Or(s.Identify, "send the identity"), ask)
-}
-
-func badRequest(format string, args ...any) error {
-	return &auth.Error{Status: http.StatusBadRequest, Detail: fmt.Sprintf(format, args...)}
-}
-
-// flag reads a query parameter that takes one value beside its default.
-func flag(query url.Values, name, value string) (bool, error) {
-	if !query.Has(name) {
-		return false, nil
-	}
-	if got := query.Get(name); got != value {
-		return false, badRequest("?%s=%s: the only value is %q", name, got, value)
-	}
-	return true, nil
 }

@@ -105,7 +105,7 @@ func TestNothingLeft(t *testing.T) {
 			Defaults: templates(t, c.defaults...), Allow: templates(t, "n.city.*"),
 		}}})
 		resp, body := r.answer(t, http.MethodGet, "/events"+c.query)
-		p := problem(t, resp, body)
+		p := decodeProblem(t, resp, body)
 		for _, word := range c.says {
 			if p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, word) {
 				t.Errorf("%v %s: %+v does not say %q", c.defaults, c.query, p, word)
@@ -157,7 +157,7 @@ func TestRefusalsOverHTTP(t *testing.T) {
 		{"?user=42", []string{"X-Forwarded-For", "127.0.0.1"}, 403, "auth.identity"},
 	} {
 		resp, body := r.answer(t, http.MethodGet, "/events"+c.query, c.header...)
-		if p := problem(t, resp, body); p.Status != c.status || !strings.Contains(p.Detail, c.says) {
+		if p := decodeProblem(t, resp, body); p.Status != c.status || !strings.Contains(p.Detail, c.says) {
 			t.Errorf("%s %q: %+v", c.query, c.header, p)
 		}
 	}

@@ -64,27 +64,16 @@ func (e *explicit) UnmarshalJSON(b []byte) error {
 }
 
 func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id, ok := h.enter(w, r)
+	id, ok := h.authorize(w, r)
 	if !ok {
 		return
 	}
 	msg, err := h.message(w, r)
-	if err != nil {
-		WriteProblem(w, problemOf(err))
-		return
-	}
-	if err := h.allow(id, msg); err != nil {
-		h.report(r, id, err)
-		Refuse(w, err)
-		return
-	}
-	msgs := []feed.Message{msg}
-	scopeIDs(id, msgs)
-	h.store(w, r, msgs, false)
+	h.publish(w, r, id, []feed.Message{msg}, false, err)
 }
 
 func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Message, error) {
-	body, err := h.read(w, r)
+	body, err := h.readJSON(w, r)
 	if err != nil {
 		return feed.Message{}, err
 	}
@@ -111,11 +100,11 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 		return feed.Message{}, err
 	}
 	msg := feed.Message{Subject: subject, Type: string(req.eventType), Data: data, ID: r.Header.Get("Idempotency-Key")}
-	return msg, inTheirWords(h.check(r.Context(), msg, 0, false))
+	return msg, mapFieldNames(h.check(r.Context(), msg, 0, false))
 }
 
-// inTheirWords names a field as these requests do.
-func inTheirWords(err error) error {
+// mapFieldNames gives the fields of an error the names that these requests have.
+func mapFieldNames(err error) error {
 	return renameFields(err, map[string]string{"subject": "userId", "event": "eventType", "id": "Idempotency-Key"})
 }
 

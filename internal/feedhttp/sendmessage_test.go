@@ -102,7 +102,7 @@ func TestSendMessageFails(t *testing.T) {
 	d.refused(t, `{"broadcast":true,"message":"for everybody"}`, 422, "userId", "n.user.")
 	d.errs = []error{feed.ErrSubjectNotStored}
 	resp, body := d.post(t, `{"userId":1,"message":"hi"}`)
-	if p := problem(t, resp, body); p.Status != http.StatusUnprocessableEntity {
+	if p := decodeProblem(t, resp, body); p.Status != http.StatusUnprocessableEntity {
 		t.Errorf("%+v", p)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
@@ -159,19 +160,31 @@ var anyRetry = regexp.MustCompile(`(?m)^retry: \d+$`)
 // tame makes a block comparable: the time to wait is drawn by lot.
 func tame(block string) string { return anyRetry.ReplaceAllString(block, "retry: N") }
 
-// problem reads an application/problem+json.
-func problem(t testing.TB, resp *http.Response, body string) feedhttp.Problem {
+// problemAnswer is a problem with the types of this package.
+type problemAnswer struct {
+	problem.Document
+	Outcome feedhttp.Outcome         `json:"outcome"`
+	Results []feedhttp.PublishResult `json:"results"`
+}
+
+// decodeProblem reads an application/problem+json, and checks it against the table of kinds.
+func decodeProblem(t testing.TB, resp *http.Response, body string) problemAnswer {
 	t.Helper()
 	if got := resp.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Fatalf("%s as %q: %s", resp.Status, got, body)
 	}
-	var p feedhttp.Problem
+	var p problemAnswer
 	dec := json.NewDecoder(strings.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&p); err != nil {
 		t.Fatalf("%v in %s", err, body)
 	}
-	if p.Status != resp.StatusCode || p.Title != http.StatusText(p.Status) || p.Type != "about:blank" || p.Detail == "" {
+	i := slices.IndexFunc(problem.Kinds(), func(k problem.Kind) bool { return k.Code == p.Code })
+	if i < 0 {
+		t.Fatalf("%s with the unknown code of %+v", resp.Status, p)
+	}
+	kind := problem.Kinds()[i]
+	if p.Status != resp.StatusCode || p.Status != kind.Status || p.Title != kind.Title || p.Type != kind.Type() || p.Detail == "" {
 		t.Errorf("%s with the problem %+v", resp.Status, p)
 	}
 	return p

@@ -129,7 +129,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := checkQuery(r); err != nil {
-		Refuse(w, err)
+		refuse(w, err)
 		return
 	}
 	if why := h.tryOtherNode(r); why != "" {
@@ -145,7 +145,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s, err := h.newSession(r)
 	if err != nil {
 		h.report(r, auth.Identity{}, err)
-		Refuse(w, err)
+		refuse(w, err)
 		return
 	}
 	if r.Method == http.MethodHead {
@@ -154,7 +154,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.checkLast(r, s); err != nil {
-		Refuse(w, err)
+		refuse(w, err)
 		return
 	}
 	release, err := h.opts.Admission.admit(s.user, r)

@@ -88,3 +88,29 @@ func BenchmarkStatus(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkConnect accepts a connection from the window, writes its first turn, and closes it, without a
+// socket.
+func BenchmarkConnect(b *testing.B) {
+	h, _, _, _ := benchSessions(b, 1)
+	r := httptest.NewRequest(http.MethodGet, "/?subject=n.all", nil)
+	buf := make([]byte, 0, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := h.newSession(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.register(s, func() {}, nil)
+		s.Start(noWaker{})
+		if _, _, err := s.Append(buf, engine.Turn{Room: 64 << 10, Now: time.Now()}); err != nil {
+			b.Fatal(err)
+		}
+		s.Ended(engine.ErrGone, 0)
+	}
+}
+
+// noWaker is an engine.Waker for a session whose turns are called directly.
+type noWaker struct{}
+
+func (noWaker) Wake() {}

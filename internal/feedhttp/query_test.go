@@ -109,7 +109,7 @@ func publishRate(t *testing.T) bool {
 		t.Fatalf("%d events are stored", n)
 	}
 	resp, text := d.post(t, batch(4))
-	p := problem(t, resp, text)
+	p := decodeProblem(t, resp, text)
 	wait, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	if p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "limits.publishes_per_second") || err != nil || wait < 1 || wait > 5 {
 		t.Errorf("%+v, Retry-After %q", p, resp.Header.Get("Retry-After"))
@@ -118,7 +118,7 @@ func publishRate(t *testing.T) bool {
 	if time.Since(begun) >= time.Second {
 		return false
 	}
-	if p := problem(t, again, text); p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "faster than 1 events a second") {
+	if p := decodeProblem(t, again, text); p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "faster than 1 events a second") {
 		t.Errorf("%+v", p)
 	}
 	if n := len(d.taken()); n != 0 {
@@ -138,7 +138,7 @@ func TestLongQuery(t *testing.T) {
 		r.opened(t, "?"+fill(feedhttp.MaxQuery))
 		for _, n := range []int{feedhttp.MaxQuery + 1, 15 << 10, 40 << 10} {
 			resp, text := r.answer(t, http.MethodGet, "/events?"+fill(n))
-			if p := problem(t, resp, text); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "the query has "+strconv.Itoa(n)) {
+			if p := decodeProblem(t, resp, text); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "the query has "+strconv.Itoa(n)) {
 				t.Errorf("%d bytes: %+v", n, p)
 			}
 		}
@@ -181,7 +181,7 @@ func TestSlowBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _ := io.ReadAll(resp.Body)
-	if p := problem(t, resp, string(text)); p.Status != http.StatusRequestTimeout {
+	if p := decodeProblem(t, resp, string(text)); p.Status != http.StatusRequestTimeout {
 		t.Errorf("%+v", p)
 	}
 	if _, err := br.ReadByte(); err != io.EOF {
