@@ -62,7 +62,7 @@ const (
 func TestOneLineForEachStream(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		var log logbook
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Logger: log.logger()}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Logger: log.logger()}})
 		r.publish(3, "n.user.anna")
 		r.await(t, "the tail has read it", func() bool { return r.feed.Status().High == 3 })
 		s, _ := r.opened(t, "?user=anna", "Last-Event-ID", "1-e1", "traceparent", aParent)

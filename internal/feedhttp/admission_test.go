@@ -8,11 +8,11 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// bounded is a rig with limits, and a short pause for who is sent away.
-func bounded(t *testing.T, proto string, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
+// bounded is a harness with limits, and a short pause for who is sent away.
+func bounded(t *testing.T, proto string, limits feedhttp.Limits) (*harness, *feedhttp.Admission) {
 	t.Helper()
 	a := feedhttp.NewAdmission(limits)
-	return newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
+	return newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
 }
 
 // sentAway reads a stream that holds a farewell and nothing else.
@@ -31,7 +31,7 @@ func sentAway(t *testing.T, s *stream, reason feedhttp.CloseReason) {
 	}
 }
 
-func (r *rig) awaitStreams(t *testing.T, a *feedhttp.Admission, want int) {
+func (r *harness) awaitStreams(t *testing.T, a *feedhttp.Admission, want int) {
 	t.Helper()
 	r.await(t, "the streams are counted", func() bool { n, _ := a.Counts(); return n == want })
 }
@@ -72,7 +72,7 @@ func TestLimitPerAddress(t *testing.T) {
 func TestLimitOfReplays(t *testing.T) {
 	log := newLogDown()
 	a := feedhttp.NewAdmission(feedhttp.Limits{Replays: 1})
-	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}})
+	r := newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}})
 	waiting := r.subscribe(t, "?from=all")
 	r.await(t, "it is counted", func() bool { _, n := a.Counts(); return n == 1 })
 	sentAway(t, r.subscribe(t, "?from=all"), feedhttp.CloseOverload)

@@ -33,7 +33,7 @@ func farewell(t testing.TB, s *stream, reason feedhttp.CloseReason) {
 func TestMaxAge(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const age = time.Second
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxAge: age}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxAge: age}})
 		r.publish(1, "n.all") // it comes with the opening, however busy the machine is
 		r.level(t)
 		start := time.Now()
@@ -60,7 +60,7 @@ func TestMaxIdle(t *testing.T) {
 // maxIdle reports false where the stream was idle before its event could be published.
 func maxIdle(t *testing.T, proto string, idle time.Duration) bool {
 	t.Helper()
-	r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxIdle: idle, Heartbeat: idle / 5}})
+	r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxIdle: idle, Heartbeat: idle / 5}})
 	connecting := time.Now()
 	s, _ := r.opened(t, "")
 	time.Sleep(idle / 2)
@@ -81,7 +81,7 @@ func maxIdle(t *testing.T, proto string, idle time.Duration) bool {
 // TestDrain ends live streams, replaying ones and those that wait for the log.
 func TestDrain(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		r.publish(5, "n.all")
 		r.level(t)
 		var streams []*stream
@@ -110,7 +110,7 @@ func TestDrain(t *testing.T) {
 
 func TestDrainWhileTheLogIsDown(t *testing.T) {
 	log := newLogDown()
-	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+	r := newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 	s := r.subscribe(t, "")
 	if err := r.handler.Drain(r.ctx, 0); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestDrainWhileTheLogIsDown(t *testing.T) {
 
 // TestDrainAmongArrivals lets clients arrive all the time: whoever comes is told.
 func TestDrainAmongArrivals(t *testing.T) {
-	r := newRig(t, setup{proto: "h2c"})
+	r := newHarness(t, setup{proto: "h2c"})
 	var work sync.WaitGroup
 	for range 8 {
 		work.Go(func() {
@@ -146,7 +146,7 @@ func TestDrainAmongArrivals(t *testing.T) {
 
 // TestFeedStops: the end of a feed is a drain for its clients.
 func TestFeedStops(t *testing.T) {
-	r := newRig(t, setup{opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+	r := newHarness(t, setup{opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 	s, _ := r.opened(t, "")
 	r.stopFeed()
 	farewell(t, s, feedhttp.CloseDrain)
@@ -157,7 +157,7 @@ func TestFeedStops(t *testing.T) {
 // TestClientsThatGo leave nothing behind.
 func TestClientsThatGo(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		for range 20 {
 			s, _ := r.opened(t, "")
 			s.resp.Body.Close()
@@ -169,7 +169,7 @@ func TestClientsThatGo(t *testing.T) {
 // TestDrainGivesUp with its context where a client takes no bytes.
 func TestDrainGivesUp(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, setup{
+	r := newHarness(t, setup{
 		server: smallServerBuffers, dial: smallBuffers,
 		opts: feedhttp.SubscribeOptions{WriteTimeout: 2 * time.Second},
 	})
@@ -185,6 +185,6 @@ func TestDrainGivesUp(t *testing.T) {
 		t.Errorf("Drain with a client that takes no bytes: %v", err)
 	}
 	if err := r.handler.Drain(r.ctx, 0); err != nil {
-		t.Errorf("Drain with patience: %v", err)
+		t.Errorf("Drain with waitTimeout: %v", err)
 	}
 }

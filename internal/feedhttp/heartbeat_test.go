@@ -18,7 +18,7 @@ func beating(proto string) setup {
 
 func TestHeartbeats(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, beating(proto))
+		r := newHarness(t, beating(proto))
 		s := r.raw(t, "")
 		s.block(t) // open
 		if got := s.block(t); got != ":\n\n" {
@@ -54,7 +54,7 @@ func (s rawStream) skip(t *testing.T, block string) string {
 }
 
 func TestVisibleHeartbeats(t *testing.T) {
-	r := newRig(t, beating(""))
+	r := newHarness(t, beating(""))
 	s, _ := r.opened(t, "?heartbeat=event")
 	for range 3 {
 		var at feedhttp.PositionEvent
@@ -74,7 +74,7 @@ func TestVisibleHeartbeats(t *testing.T) {
 // TestControlOff: the same facts, as comments.
 func TestControlOff(t *testing.T) {
 	for _, query := range []string{"?control=off", "?control=off&heartbeat=event"} {
-		r := newRig(t, beating(""))
+		r := newHarness(t, beating(""))
 		s := r.raw(t, query, "Last-Event-ID", "rubbish")
 		for _, want := range []string{
 			"retry: N\n: tidemark.open {\"stream\":\"NEWS\",\"position\":\"0-e1\",\"resumed\":false,\"pending\":0,\"subjects\":[\"n.all\"]}\n\n",
@@ -101,7 +101,7 @@ func TestControlOff(t *testing.T) {
 }
 
 func TestBadFlags(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	for query, names := range map[string]string{
 		"?heartbeat=comment": "heartbeat", "?heartbeat=": "heartbeat", "?heartbeat=1": "heartbeat",
 		"?control=on": "control", "?control": "control",

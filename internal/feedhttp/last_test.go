@@ -24,10 +24,10 @@ func logOfTopics(n int) *feedtest.MemStore {
 	return log
 }
 
-func lastRig(t *testing.T, log *feedtest.MemStore, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
+func lastRig(t *testing.T, log *feedtest.MemStore, limits feedhttp.Limits) (*harness, *feedhttp.Admission) {
 	t.Helper()
 	a := feedhttp.NewAdmission(limits)
-	return newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}}), a
+	return newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}}), a
 }
 
 const manyLast = "?only=1&from=last&subject=n.topic.%3E"
@@ -35,7 +35,7 @@ const manyLast = "?only=1&from=last&subject=n.topic.%3E"
 func TestFromLast_TooManySubjects_Answers400(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		a := feedhttp.NewAdmission(feedhttp.Limits{LastSubjects: 4})
-		r := newRig(t, setup{proto: proto, log: logOfTopics(5), opts: feedhttp.SubscribeOptions{Admission: a}})
+		r := newHarness(t, setup{proto: proto, log: logOfTopics(5), opts: feedhttp.SubscribeOptions{Admission: a}})
 		<-r.feed.Ready()
 		resp, text := r.answer(t, http.MethodGet, "/"+manyLast)
 		var p problemAnswer

@@ -24,7 +24,7 @@ func (s *stream) metas() (texts []string) {
 // events are those that everybody gets.
 func TestMeta(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		first := r.Publish("n.all", "", []byte("one"))
 		r.await(t, "the tail", func() bool { return r.feed.Status().High >= first })
 		plain, _ := r.opened(t, "?from=all")
@@ -61,7 +61,7 @@ func checkMetas(t *testing.T, texts []string, seqs ...uint64) {
 }
 
 func TestMetaRefused(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	resp, err := r.do(http.MethodGet, "/events?meta=yes")
 	if err != nil {
 		t.Fatal(err)

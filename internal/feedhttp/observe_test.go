@@ -43,7 +43,7 @@ func TestObserver(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		d := &diary{}
 		admit := feedhttp.NewAdmission(feedhttp.Limits{Connections: 2})
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Name: "news", Observer: d, Admission: admit}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Name: "news", Observer: d, Admission: admit}})
 		first, _ := r.opened(t, "?user=anna")
 		r.Publish("n.user.anna", "", []byte("1"))
 		first.want(t, "1-e1")
@@ -84,7 +84,7 @@ func TestObserver(t *testing.T) {
 // TestObserverRemote: behind a trusted proxy the client is who it says.
 func TestObserverRemote(t *testing.T) {
 	admit := feedhttp.NewAdmission(feedhttp.Limits{}, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	r := newRig(t, setup{opts: feedhttp.SubscribeOptions{Admission: admit}})
+	r := newHarness(t, setup{opts: feedhttp.SubscribeOptions{Admission: admit}})
 	r.opened(t, "", "X-User", "anna", "X-Forwarded-For", "6.6.6.6, 203.0.113.7")
 	r.await(t, "the stream", func() bool { return len(r.handler.Connections()) == 1 })
 	if got := r.handler.Connections()[0].Remote; got != "203.0.113.7" {

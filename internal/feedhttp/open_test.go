@@ -24,7 +24,7 @@ var streamHeaders = http.Header{
 
 func TestHeaders(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		for _, accept := range []string{"text/event-stream", "", "application/json"} {
 			s := r.subscribe(t, "", "Accept", accept)
 			got := s.resp.Header.Clone()
@@ -41,7 +41,7 @@ func TestHeaders(t *testing.T) {
 
 func TestHead(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		resp, body := r.answer(t, http.MethodHead, "/events?from=all")
 		resp.Header.Del("Date")
 		if resp.StatusCode != http.StatusOK || body != "" || !maps.EqualFunc(resp.Header, streamHeaders, slices.Equal) {
@@ -57,7 +57,7 @@ func TestHead(t *testing.T) {
 }
 
 func TestOtherMethods(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	for _, method := range []string{http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		resp, body := r.answer(t, method, "/events")
 		if got := resp.Header.Get("Allow"); got != "GET, HEAD, OPTIONS" {
@@ -78,7 +78,7 @@ func TestOtherMethods(t *testing.T) {
 // TestWire holds the first bytes of a stream as they are.
 func TestWire(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		r.Publish("n.all", "greeting", []byte("first line\r\nsecond"))
 		r.Publish("n.other", "", []byte("not for us"))
 		r.Publish("n.user.42", "", []byte{0xff, 0})
@@ -102,7 +102,7 @@ func TestWire(t *testing.T) {
 // clients that are sent away has more.
 func TestRetry_WithoutOptions_IsAboutASecondUntilAClose(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: feedhttp.NewAdmission(feedhttp.Limits{PerUser: 1})}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: feedhttp.NewAdmission(feedhttp.Limits{PerUser: 1})}})
 		s, _ := r.opened(t, "", "X-User", "42")
 		if retry, ok := s.Retry(); !ok || retry < 500*time.Millisecond || retry > 1500*time.Millisecond {
 			t.Errorf("a connection begins with retry %v, %v", retry, ok)
@@ -118,7 +118,7 @@ func TestRetry_WithoutOptions_IsAboutASecondUntilAClose(t *testing.T) {
 }
 
 func TestRetryIsJittered(t *testing.T) {
-	r := newRig(t, setup{proto: "h2c", opts: feedhttp.SubscribeOptions{Retry: 4 * time.Second}})
+	r := newHarness(t, setup{proto: "h2c", opts: feedhttp.SubscribeOptions{Retry: 4 * time.Second}})
 	seen := map[time.Duration]bool{}
 	for range 60 {
 		s, _ := r.opened(t, "")
@@ -135,7 +135,7 @@ func TestRetryIsJittered(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	r.publish(4, "n.all")
 	r.publish(3, "n.user.7")
 	r.level(t)
@@ -176,7 +176,7 @@ func lastEventID(id string) []string {
 // TestStartSources: the header beats the query, and last_event_id beats from, also a from
 // that is wrong: an EventSource repeats its first URL for ever.
 func TestStartSources(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	r.publish(9, "n.all")
 	r.level(t)
 	for _, c := range []struct{ query, header, position string }{
@@ -212,7 +212,7 @@ func TestStartSources(t *testing.T) {
 
 // TestSeveralPositions_NoneOfTheEpoch_FirstCounts: the gap repeats the position that counted.
 func TestSeveralPositions_NoneOfTheEpoch_FirstCounts(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	r.publish(3, "n.all")
 	r.level(t)
 	for query, first := range map[string]string{
@@ -230,7 +230,7 @@ func TestSeveralPositions_NoneOfTheEpoch_FirstCounts(t *testing.T) {
 
 // A parameter that merely looks like a position would be ignored, and events lost silently.
 func TestPositionParameter_Unknown_Refused(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	for _, name := range []string{"lasteventid", "LAST_EVENT_ID", "LastEventId", "event_id", "eventId", "last-Event_id", "lastMsgEventId", "since", "Since", "cursor", "offset", "off-set", "_cursor"} {
 		for _, header := range [][]string{nil, {"Last-Event-ID", "1-e1"}} {
 			resp, body := r.answer(t, http.MethodGet, "/?user=42&"+name+"=1-e1", header...)
@@ -245,7 +245,7 @@ func TestPositionParameter_Unknown_Refused(t *testing.T) {
 }
 
 func TestFrom(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	r.publish(2, "n.all")     // 1 2
 	r.publish(2, "n.topic.a") // 3 4
 	r.publish(2, "n.topic.b") // 5 6
@@ -276,7 +276,7 @@ func TestFrom(t *testing.T) {
 }
 
 func TestBadFrom(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	for _, from := range []string{"yesterday", "-1", "-5m", "1.5", "NEW", "2026-01-31", "99999999999999999999", "12-e1", "all "} {
 		resp, body := r.answer(t, http.MethodGet, "/events?from="+url.QueryEscape(from))
 		if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "from") {
@@ -292,7 +292,7 @@ func TestGapAtTheStart(t *testing.T) {
 		log.Publish("n.all", "", []byte("x"))
 	}
 	log.Trim(6)
-	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{ReplayFromStore: true}})
+	r := newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{ReplayFromStore: true}})
 	long := strings.Repeat("9", 200)
 	for _, c := range []struct {
 		id     string
@@ -323,7 +323,7 @@ func TestGapAtTheStart(t *testing.T) {
 // TestGapInTheMiddle replaces the stream under a client.
 func TestGapInTheMiddle(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		s, _ := r.opened(t, "")
 		r.publish(2, "n.all")
 		s.want(t, "1-e1", "2-e1")

@@ -26,7 +26,7 @@ func newLogDown() *feedtest.MemStore {
 // on when the log is there.
 func TestLogDownAtTheStart(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+		r := newHarness(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		s := r.raw(t, "?from=all&heartbeat=event")
 		for _, want := range []string{"retry: N\n:\n\n", ":\n\n"} {
 			if got := tame(s.block(t)); got != want {
@@ -49,7 +49,7 @@ func TestLogDownAtTheStart(t *testing.T) {
 // TestFirstSign comes after a second at the latest, however long the heartbeat.
 func TestFirstSign(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, setup{log: newLogDown()})
+	r := newHarness(t, setup{log: newLogDown()})
 	if got := tame(r.raw(t, "").block(t)); got != "retry: N\n:\n\n" {
 		t.Errorf("got %q", got)
 	}
@@ -57,7 +57,7 @@ func TestFirstSign(t *testing.T) {
 
 func TestOutage(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		s, _ := r.opened(t, "")
 		r.publish(2, "n.all")
 		s.want(t, "1-e1", "2-e1")
@@ -91,7 +91,7 @@ func (l *strayLog) State(ctx context.Context) (feed.State, error) {
 func TestStreamAway(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		log := &strayLog{MemStore: feedtest.NewMemLog()}
-		r := newRig(t, setup{
+		r := newHarness(t, setup{
 			proto: proto, log: log.MemStore, behind: log,
 			opts: feedhttp.SubscribeOptions{Heartbeat: beat, ReplayFromStore: true},
 		})
@@ -116,7 +116,7 @@ func TestStreamAway(t *testing.T) {
 func TestServerTimeouts(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const limit = time.Second // which a handshake must keep on a busy machine, too
-		r := newRig(t, setup{proto: proto, server: func(s *http.Server) {
+		r := newHarness(t, setup{proto: proto, server: func(s *http.Server) {
 			s.ReadTimeout, s.ReadHeaderTimeout, s.WriteTimeout, s.IdleTimeout = limit, limit, limit, limit
 		}})
 		s, _ := r.opened(t, "")
@@ -129,7 +129,7 @@ func TestServerTimeouts(t *testing.T) {
 // TestNextUpstream: a proxy that has other nodes hears 503, and nobody else does.
 func TestNextUpstream(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+		r := newHarness(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		status := func(header string) int {
 			t.Helper()
 			resp, err := r.do(http.MethodGet, "/", feedhttp.NextUpstream, header)

@@ -15,11 +15,11 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// forwarded is a rig whose client is a trusted proxy.
-func forwarded(t *testing.T, proto string, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
+// forwarded is a harness whose client is a trusted proxy.
+func forwarded(t *testing.T, proto string, limits feedhttp.Limits) (*harness, *feedhttp.Admission) {
 	t.Helper()
 	a := feedhttp.NewAdmission(limits, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	return newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
+	return newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
 }
 
 func TestConnectRate(t *testing.T) {
@@ -132,7 +132,7 @@ func publishRate(t *testing.T) bool {
 
 func TestLongQuery(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		healthy, _ := r.opened(t, "")
 		fill := func(n int) string { return "pad=" + strings.Repeat("x", n-len("pad=")) }
 		r.opened(t, "?"+fill(feedhttp.MaxQuery))
@@ -173,7 +173,7 @@ func TestSlowBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{")
 	br := bufio.NewReader(c)
 	resp, err := http.ReadResponse(br, nil)
@@ -193,7 +193,7 @@ func TestSlowBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	_ = kept.SetDeadline(time.Now().Add(patience))
+	_ = kept.SetDeadline(time.Now().Add(waitTimeout))
 	br = bufio.NewReader(kept)
 	const body = `{"subject":"n.a","data":"x"}`
 	for range 2 {

@@ -39,7 +39,7 @@ func TestEveryReplayIsTold(t *testing.T) {
 		var told replays
 		with := slowSetup(proto)
 		with.opts.Replayed = told.add
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		r.publish(600, "n.all") // 100 beyond the window
 		r.await(t, "the tail has read it", func() bool { return r.feed.Status().High == 600 })
 		fromWindow, _ := r.opened(t, "", "Last-Event-ID", "590-e1")
@@ -84,7 +84,7 @@ func TestReplayThatIsCutShort(t *testing.T) {
 		var told replays
 		with := slowSetup(proto)
 		with.opts.Replayed = told.add
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		r.ReadBatch = 100
 		for range 3000 {
 			r.Publish("n.all", "", make([]byte, 1000))

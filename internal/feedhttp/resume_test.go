@@ -68,7 +68,7 @@ type cutClient struct {
 }
 
 // live is one connection, cut after n bytes or when the event last has come.
-func (c *cutClient) live(r *rig, n int64, last uint64) error {
+func (c *cutClient) live(r *harness, n int64, last uint64) error {
 	header := []string{"X-User", strconv.Itoa(c.user)}
 	if c.last != "" {
 		header = append(header, "Last-Event-ID", c.last)
@@ -137,13 +137,13 @@ func TestCutAnywhere(t *testing.T) {
 				with.proto, with.opts.Heartbeat = proto, 2*time.Millisecond
 				with.log = feedtest.NewMemLog()
 				with.log.ReadBatch = 50
-				cutAnywhere(t, newRig(t, with))
+				cutAnywhere(t, newHarness(t, with))
 			})
 		})
 	}
 }
 
-func cutAnywhere(t *testing.T, r *rig) {
+func cutAnywhere(t *testing.T, r *harness) {
 	tr := &traffic{users: 3, publishers: 3, total: 1500, pause: 200 * time.Microsecond}
 	published := make(chan struct{})
 	go func() {
@@ -169,7 +169,7 @@ func cutAnywhere(t *testing.T, r *rig) {
 	}
 }
 
-func (c *cutClient) untilLast(r *rig, tr *traffic, published <-chan struct{}) error {
+func (c *cutClient) untilLast(r *harness, tr *traffic, published <-chan struct{}) error {
 	for {
 		last := ^uint64(0)
 		select {
@@ -196,7 +196,7 @@ func TestEveryIDResumes(t *testing.T) {
 			with.proto, with.opts.Heartbeat = "h2c", time.Millisecond
 			with.log = feedtest.NewMemLog()
 			with.log.ReadBatch = 50
-			everyIDResumes(t, newRig(t, with))
+			everyIDResumes(t, newHarness(t, with))
 		})
 	}
 }
@@ -207,7 +207,7 @@ type mark struct {
 	n  int
 }
 
-func everyIDResumes(t *testing.T, r *rig) {
+func everyIDResumes(t *testing.T, r *harness) {
 	tr := &traffic{users: 2, publishers: 4, total: 900, pause: 3 * time.Millisecond}
 	marks := make([][]mark, 2*tr.users)
 	var work sync.WaitGroup
@@ -258,7 +258,7 @@ func everyIDResumes(t *testing.T, r *rig) {
 	}
 }
 
-func resumesAfter(t *testing.T, r *rig, user int, m mark, want []uint64) {
+func resumesAfter(t *testing.T, r *harness, user int, m mark, want []uint64) {
 	t.Helper()
 	c := &cutClient{user: user, last: m.id}
 	if err := c.live(r, 1<<30, want[len(want)-1]); err != nil {
@@ -273,7 +273,7 @@ func TestQuietClientSurvivesRetention(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		with := beating(proto)
 		with.feed.WindowEvents = 4
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		s, _ := r.opened(t, "")
 		r.publish(1, "n.all")
 		s.want(t, "1-e1")
@@ -295,7 +295,7 @@ func TestQuietClientSurvivesRetention(t *testing.T) {
 
 // TestManyUnderOneConnection: eight streams of one page over HTTP/2 are all live.
 func TestManyUnderOneConnection(t *testing.T) {
-	r := newRig(t, setup{proto: "h2"})
+	r := newHarness(t, setup{proto: "h2"})
 	var streams []*stream
 	for n := range 8 {
 		s, _ := r.opened(t, "?only=1&subject=n.topic."+strconv.Itoa(n))

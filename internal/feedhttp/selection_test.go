@@ -101,7 +101,7 @@ func TestNothingLeft(t *testing.T) {
 		{nil, "", []string{"no subjects of its own", "?subject="}},
 		{[]string{"n.all"}, "?only=1", []string{"only=1"}},
 	} {
-		r := newRig(t, setup{opts: feedhttp.SubscribeOptions{Selection: feedhttp.Selection{
+		r := newHarness(t, setup{opts: feedhttp.SubscribeOptions{Selection: feedhttp.Selection{
 			Defaults: templates(t, c.defaults...), Allow: templates(t, "n.city.*"),
 		}}})
 		resp, body := r.answer(t, http.MethodGet, "/events"+c.query)
@@ -116,7 +116,7 @@ func TestNothingLeft(t *testing.T) {
 
 // TestSelectionOverHTTP: what is chosen is what arrives, and nothing else.
 func TestSelectionOverHTTP(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	alone, _ := r.opened(t, "")
 	mine, _ := r.opened(t, "", "X-User", "42")
 	again, _ := r.opened(t, "?user=42") // every connection of a user gets everything
@@ -134,7 +134,7 @@ func TestSelectionOverHTTP(t *testing.T) {
 }
 
 func TestRefusalsOverHTTP(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	for _, c := range []struct {
 		query  string
 		header []string

@@ -47,7 +47,7 @@ func TestClientReadsNothing(t *testing.T) {
 		const total = 3000
 		with := slowSetup(proto)
 		with.opts.WriteTimeout = 2 * time.Second // which the quick one must keep
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		r.ReadBatch = 100
 		stuck, _ := r.opened(t, "")
 		quick, _ := r.opened(t, "")
@@ -86,7 +86,7 @@ func TestClientReadsSlowly(t *testing.T) {
 		const total, size, limit = 192, 32 << 10, 2 * time.Second
 		with := slowSetup(proto)
 		with.opts = feedhttp.SubscribeOptions{WriteTimeout: limit, MaxIdle: limit, Heartbeat: limit / 8}
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		for range total {
 			r.Publish("n.all", "", make([]byte, size*3/4)) // as base64 it has the size
 		}

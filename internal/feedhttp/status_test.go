@@ -13,7 +13,7 @@ import (
 func TestStatusOfClients(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const total = 3000
-		r := newRig(t, slowSetup(proto))
+		r := newHarness(t, slowSetup(proto))
 		stuck, _ := r.opened(t, "")
 		quick, _ := r.opened(t, "")
 		payload := make([]byte, 1000)
@@ -52,7 +52,7 @@ func TestStatusOfClients(t *testing.T) {
 func TestStatusOfEnds(t *testing.T) {
 	with := slowSetup("http1")
 	with.opts.WriteTimeout, with.opts.MaxIdle = 100*time.Millisecond, time.Hour
-	r := newRig(t, with)
+	r := newHarness(t, with)
 	r.publish(1, "n.all")
 	r.opened(t, "?from=all")
 	stuck, _ := r.opened(t, "", "Last-Event-ID", "99-e1")

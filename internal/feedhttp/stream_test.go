@@ -25,7 +25,7 @@ type stream struct {
 }
 
 // connect opens a stream, without waiting for its first event.
-func (r *rig) connect(query string, header ...string) (*stream, error) {
+func (r *harness) connect(query string, header ...string) (*stream, error) {
 	resp, err := r.do(http.MethodGet, "/events"+query, header...)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (r *rig) connect(query string, header ...string) (*stream, error) {
 }
 
 // subscribe opens a stream that the test's end closes.
-func (r *rig) subscribe(t testing.TB, query string, header ...string) *stream {
+func (r *harness) subscribe(t testing.TB, query string, header ...string) *stream {
 	t.Helper()
 	s, err := r.connect(query, header...)
 	if err != nil {
@@ -52,7 +52,7 @@ func (r *rig) subscribe(t testing.TB, query string, header ...string) *stream {
 }
 
 // opened is a stream with its tidemark.open.
-func (r *rig) opened(t testing.TB, query string, header ...string) (*stream, feedhttp.OpenEvent) {
+func (r *harness) opened(t testing.TB, query string, header ...string) (*stream, feedhttp.OpenEvent) {
 	t.Helper()
 	s := r.subscribe(t, query, header...)
 	var open feedhttp.OpenEvent
@@ -134,7 +134,7 @@ func ids(epoch string, from, to int) (all []string) {
 // rawStream reads a stream as it is on the wire, comments and field order included.
 type rawStream struct{ *bufio.Reader }
 
-func (r *rig) raw(t testing.TB, query string, header ...string) rawStream {
+func (r *harness) raw(t testing.TB, query string, header ...string) rawStream {
 	t.Helper()
 	return rawStream{bufio.NewReader(r.subscribe(t, query, header...).resp.Body)}
 }
