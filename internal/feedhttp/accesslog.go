@@ -19,7 +19,7 @@ func (s *session) logFields(fields []slog.Attr) []slog.Attr {
 	return withTrace(fields, traceIDOf(s.trace.Parent))
 }
 
-// logEndLocked writes the one log line of a connection, with what it was sent. Connects and events are
+// logEndLocked writes the one log line of a connection. Connects and events are
 // not logged: a reconnect storm would hide everything else. Beyond endLines a second ends are counted,
 // and the next line has their number.
 func (s *session) logEndLocked() {

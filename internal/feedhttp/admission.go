@@ -21,7 +21,7 @@ type Limits struct {
 	PerUser     int // of one user; connections without a user are not counted
 	PerAddress  int // of one address, except a trusted proxy that names no client
 	// Replays bounds the connections that read from the store to catch up. Only new connections
-	// are rejected; one that falls behind later is not.
+	// are rejected, not those that fall behind later.
 	Replays int
 	// LastSubjects bounds the subjects of one start at the latest event of each (?from=last).
 	// Beyond it the answer is 400.
@@ -39,8 +39,8 @@ type Limits struct {
 	PublishesPerSecond, PublishesBurst int
 }
 
-// Admission holds the limits of a node, over all handlers that share it. A connect that would exceed
-// a limit is answered with 200 and a tidemark.close that says when to reconnect: another status would
+// Admission holds the limits of a node. Handlers may share it. A connect beyond a limit is answered
+// with 200 and a tidemark.close with the delay before a reconnect: another status would
 // be final for an EventSource. A publish request is answered with 429.
 //
 // Rates cost some 300 bytes for each of the 65,536 addresses that were used last.
@@ -76,7 +76,7 @@ func NewAdmission(limits Limits, trusted ...netip.Prefix) *Admission {
 // Limits returns the limits.
 func (a *Admission) Limits() Limits { return a.limits }
 
-// Counts returns the open connections, and those of them that catch up from the store.
+// Counts returns the open connections, and the connections among them with a replay.
 func (a *Admission) Counts() (connections, replays int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,7 +85,7 @@ func (a *Admission) Counts() (connections, replays int) {
 
 // admitConnect counts a subscribe request. The error is errRate.
 func (a *Admission) admitConnect(r *http.Request) error {
-	if a == nil || a.connects == nil || a.connects.take(addressOf(r, a.trusted), 1, time.Now()) == 0 {
+	if a == nil || a.connects == nil || a.connects.reserve(addressOf(r, a.trusted), 1, time.Now()) == 0 {
 		return nil
 	}
 	a.refused[RefusedConnectRate].Add(1)
@@ -97,7 +97,7 @@ func (a *Admission) admitPublish(r *http.Request, n int) error {
 	if a == nil {
 		return nil
 	}
-	wait := a.events.take(addressOf(r, a.trusted), n, time.Now())
+	wait := a.events.reserve(addressOf(r, a.trusted), n, time.Now())
 	if wait == 0 {
 		return nil
 	}
@@ -156,7 +156,7 @@ func (a *Admission) admitReplay() bool {
 	return false
 }
 
-// addReplays counts connections that fell behind, or with -1 one that reads from the store no more.
+// addReplays counts connections that fell behind, or with -1 the end of a replay.
 func (a *Admission) addReplays(by int64) {
 	if a != nil {
 		a.replays.Add(by)

@@ -7,8 +7,8 @@ import "time"
 // They use two clocks. A duration from now, such as the maximum age, becomes a time with a
 // monotonic reading. The expiry of a token is a time on the wall clock alone. The engine's
 // deadlines are monotonic, so the expiry is converted with the clocks of each turn, and compared
-// again once that deadline has passed: a wall clock that was set back gives a later deadline, and
-// one that was set forward is noticed at the next turn, at the latest with the next heartbeat.
+// again once that deadline has passed: a wall clock that was set back gives a later deadline. A
+// step forward has an effect at the next turn, at the latest with the next heartbeat.
 type deadlines struct {
 	deadline    time.Time // monotonic; the zero time for never
 	deadlineErr error     // the reason to close at deadline

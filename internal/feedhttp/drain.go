@@ -34,8 +34,8 @@ func (h *Subscribe) Drain(ctx context.Context, period time.Duration) error {
 	}
 }
 
-// AnnounceDrain closes each new connection with tidemark.close (reason drain), and leaves those
-// that are open until StartDrain or Drain.
+// AnnounceDrain closes each new connection with tidemark.close, reason drain. Open connections stay until
+// StartDrain or Drain.
 func (h *Subscribe) AnnounceDrain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -28,7 +28,7 @@ type IdentityOptions struct {
 	Refused   func(RefusedRequest) // as in SubscribeOptions
 }
 
-// NewIdentity returns a handler that answers GET and HEAD with the tag of the caller. Clients make it
+// NewIdentity returns a handler of GET and HEAD: the answer has the tag of the caller. Clients make it
 // part of the names under which they store positions, so that two accounts in one browser share none.
 func NewIdentity(opts IdentityOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +59,7 @@ func NewIdentity(opts IdentityOptions) http.Handler {
 	})
 }
 
-// identityTag is what tidemark.open reports of the identity.
+// identityTag is the part of tidemark.open about the identity.
 type identityTag struct {
 	tag     string
 	changed bool // ?identity= has the tag of another account

@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// Observer is notified of each connection that is accepted, and of its end.
+// Observer receives the begin and the end of each accepted connection.
 //
 //   - Connected comes before the first byte of the connection, and Disconnected once after the last.
 //   - The calls must return at once. They may call no method of Conn but Info: locks may be held.
@@ -43,7 +43,7 @@ type Connection struct {
 	State    ConnectionState
 }
 
-// ConnectionState is what a connection does, as operators see it.
+// ConnectionState is the phase of a connection, for operators.
 type ConnectionState string
 
 // The states of a connection.
@@ -60,7 +60,7 @@ func (c Conn) Info() ConnInfo {
 	return ConnInfo{ID: s.id, User: s.user, Feed: s.handler.opts.Name, Remote: s.remote, Since: s.start}
 }
 
-// Position returns the last id that was sent. It costs less than [Conn.Connection].
+// Position returns the last id on the wire. It costs less than [Conn.Connection].
 func (c Conn) Position() feed.Position {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()

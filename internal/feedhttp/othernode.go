@@ -7,8 +7,8 @@ import (
 	"github.com/tidemark/tidemark/internal/problem"
 )
 
-// NextUpstream is a request header of proxies that have other nodes. Its value 503 says that the proxy
-// sends the request to the next node on this status, instead of passing it to the client. nginx
+// NextUpstream is a request header of proxies with several nodes. With the value 503 the proxy sends a
+// request to the next node on this status, instead of passing the status to the client. nginx
 // does so with `proxy_next_upstream http_503`.
 const NextUpstream = "Tidemark-Next-Upstream"
 

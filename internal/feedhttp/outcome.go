@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/internal/problem"
 )
 
-// Outcome says of an event that was not acknowledged whether it is stored.
+// Outcome is whether an event without an acknowledgement is stored.
 type Outcome string
 
 // Outcomes of failed publishes. Repeating an event whose outcome is OutcomeUnknown may store it

@@ -55,7 +55,7 @@ func requestProblem(err error) problem.Document {
 }
 
 // storeProblem maps an error of a feed.Publisher to an answer. An error that is not known to be definite
-// is 503: no publisher may take an event that may be stored for one that is not.
+// is 503: a publisher must not conclude that the event is not stored.
 func storeProblem(err error) problem.Document {
 	d := problem.Document{Detail: err.Error(), Outcome: string(outcomeOf(err))}
 	switch {

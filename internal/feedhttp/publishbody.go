@@ -78,8 +78,8 @@ func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjec
 	return []feed.Message{msg}, nil
 }
 
-// fromHeader returns what the header of a request says of the event in its body. Headers that are
-// not named here are those of the request alone: Nats-Rollup would delete events.
+// fromHeader returns the attributes of an event from the header of its request. Other headers than
+// these have no effect on the event: Nats-Rollup would delete events.
 func fromHeader(header http.Header) (msg feed.Message, err error) {
 	attributes, err := cloudEvent(header)
 	if err != nil {
@@ -136,8 +136,8 @@ func parseLifetime(s string) (time.Duration, error) {
 	return lifetime.Truncate(time.Second), nil
 }
 
-// isDefaultType reports whether a content type is what HTTP clients send by themselves, and says
-// nothing about the data.
+// isDefaultType reports whether a content type is a default of HTTP clients, and so does not describe
+// the data.
 func isDefaultType(contentType string) bool {
 	if contentType == "" {
 		return true

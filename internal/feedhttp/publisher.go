@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// publisher is what Publish, PublishBody and SendMessage share: the checks of a request, and the answer.
+// publisher has the checks and the answer that Publish, PublishBody and SendMessage share.
 type publisher struct{ opts PublishOptions }
 
 // authorize checks a request before its body is read, which would cost memory. It answers a refusal itself.
@@ -93,7 +93,7 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 	}
 }
 
-// check returns what is wrong with a message as a *fieldError.
+// check returns an invalid part of a message as a *fieldError.
 func (p *publisher) check(ctx context.Context, m feed.Message, i int, isArray bool) error {
 	err := m.Validate()
 	if err == nil && p.opts.Accept != nil {

@@ -95,13 +95,13 @@ func bodyError(err error) error {
 	if length, ok := errors.AsType[arrayError](err); ok {
 		return length
 	}
-	return fmt.Errorf("the body is not the JSON that is wanted: %s; to publish data as it is, POST it to /publish/{subject}", strings.TrimPrefix(err.Error(), "json: "))
+	return fmt.Errorf("the body is not valid: %s; to publish data unchanged, POST it to /publish/{subject}", strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// checkEnd reports an error where the body goes on after its value.
+// checkEnd returns an error if anything follows the JSON value of a body.
 func checkEnd(dec *json.Decoder) error {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("the body goes on after its JSON value; send several events as an array")
+		return errors.New("more data follows the JSON value of the body; send several events as an array")
 	}
 	return nil
 }

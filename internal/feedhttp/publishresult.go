@@ -19,14 +19,13 @@ type PublishResult struct {
 	Outcome Outcome `json:"outcome,omitempty"`
 }
 
-// ResultPosition is the position of a stored event; the zero value is that of an event that is
-// not stored.
+// ResultPosition is the position of a stored event. The zero value means that the event is not stored.
 type ResultPosition struct {
 	Text    string
 	Unknown bool // Text is empty, and the event is stored
 }
 
-// MarshalJSON returns a string, or null for a position that is not known.
+// MarshalJSON returns a string, or null for an unknown position.
 func (p ResultPosition) MarshalJSON() ([]byte, error) {
 	if p.Unknown {
 		return []byte("null"), nil
@@ -34,7 +33,7 @@ func (p ResultPosition) MarshalJSON() ([]byte, error) {
 	return json.Marshal(p.Text)
 }
 
-// UnmarshalJSON reads what MarshalJSON returns.
+// UnmarshalJSON reads the form of MarshalJSON.
 func (p *ResultPosition) UnmarshalJSON(b []byte) error {
 	*p = ResultPosition{Unknown: string(b) == "null"}
 	return json.Unmarshal(b, &p.Text)

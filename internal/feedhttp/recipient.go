@@ -31,7 +31,7 @@ func (r *recipient) UnmarshalJSON(b []byte) (err error) {
 	return err
 }
 
-// MarshalJSON returns what UnmarshalJSON reads.
+// MarshalJSON returns the form that UnmarshalJSON reads.
 func (r recipient) MarshalJSON() ([]byte, error) { return json.Marshal(r.id) }
 
 // parseID reads a JSON string, or an integer as it is written. Other numbers have several

@@ -2,10 +2,10 @@ package feedhttp
 
 import "sync/atomic"
 
-// Refusal says why a request was turned away: the limit that it met, or what the node was up to.
+// Refusal is the reason to refuse a request: a limit, or the state of the node.
 type Refusal uint8
 
-// What is counted.
+// The reasons that are counted.
 const (
 	RefusedConnections           Refusal = iota // Limits.Streams
 	RefusedPerUser                              // Limits.PerUser
@@ -26,7 +26,7 @@ const (
 var refusalNames = [refusals]string{"streams", "per_user", "per_address", "replays", "connect_rate", "publish_rate", "draining", "elsewhere",
 	"last_waiting", "last_waiting_per_user", "last_waiting_per_address", "last_subjects", "host"}
 
-// String is the name that a metric has as its label.
+// String returns the label in metrics.
 func (r Refusal) String() string { return refusalNames[r] }
 
 // refused counts by reason.
@@ -39,8 +39,8 @@ func (a *Admission) Refuse(why Refusal) {
 	}
 }
 
-// Refused are the requests that were turned away since the start, by reason. Reasons that
-// did not occur are there, with zero.
+// Refused returns the number of refused requests since the start, by reason. It has all reasons, also those
+// that did not occur.
 func (a *Admission) Refused() map[Refusal]uint64 {
 	counts := make(map[Refusal]uint64, refusals)
 	for r := range refusals {

@@ -6,8 +6,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Replay is a period in which a connection read from the store: events that the client had missed, had
-// requested, or did not accept in time, until it was caught up.
+// Replay is a period of reading from the store for one connection. The client had missed events, had
+// requested them, or did not accept them in time.
 type Replay struct {
 	ConnInfo
 	Trace    feed.TraceContext // of the client's request; empty without

@@ -24,7 +24,7 @@ func (p *publisher) readBody(w http.ResponseWriter, r *http.Request) ([]byte, er
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, errSlowBody
 	case err != nil:
-		return nil, err // the deadline stays, for what net/http still reads of it
+		return nil, err // the deadline stays for the rest of the body, which net/http reads
 	case guarded:
 		_ = c.SetReadDeadline(time.Time{}) // else the request's context would end with it
 	}

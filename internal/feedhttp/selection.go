@@ -15,20 +15,19 @@ import (
 // MaxSubjects bounds the ?subject= parameters of one request.
 const MaxSubjects = 64
 
-// Selection says which subjects a connection gets.
+// Selection selects the subjects of a connection.
 type Selection struct {
-	// Defaults go to every connection. One whose variable the identity does not fill is
-	// left out.
+	// Defaults go to every connection, except subjects with a variable that the identity does not have.
 	Defaults []subject.Template
-	// Allow is what clients may ask for beyond the defaults with ?subject=.
+	// Allow has the subjects that clients may request with ?subject= in addition.
 	Allow []subject.Template
-	// Identify tells a client for which no subject is left how it is identified, such as "send a
-	// token". Empty for a general text.
+	// Identify is the advice to clients without any subject, such as "send a token". Empty for a general
+	// text.
 	Identify string
 }
 
-// Filters returns the merged subjects of one connection: what the identity gets by default
-// (unless only is set) and what it asked for. Errors are *auth.Error.
+// Filters returns the merged subjects of one connection. They are the defaults of the identity, unless only
+// is set, and the requested ones. Errors are *auth.Error.
 func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]string, error) {
 	if len(asked) > MaxSubjects {
 		return nil, badRequest("%d ?subject= parameters; at most %d are taken, and wildcards make do with fewer", len(asked), MaxSubjects)
@@ -43,7 +42,7 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 	if only {
 		defaults = nil
 	}
-	// What the token narrows the grant to holds for everything, also what it widens it to.
+	// The restrictions of a token also hold for the subjects that it adds.
 	filters := subject.MergeFilters(id.Restrict(append(defaults, asked...)))
 	if len(filters) == 0 {
 		if id.Narrow != nil {
@@ -70,7 +69,7 @@ func expand(templates []subject.Template, id auth.Identity) (filters []string, m
 	return filters, missing, nil
 }
 
-// check refuses what is asked for beyond the defaults and what is allowed.
+// check refuses requested subjects that are neither defaults nor allowed.
 func (s Selection) check(id auth.Identity, asked, defaults []string) error {
 	if len(asked) == 0 {
 		return nil

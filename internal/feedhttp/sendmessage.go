@@ -10,19 +10,18 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// SendMessage stores POST requests of the form {"userId","eventType","message","data"}, for
-// services that speak that. The event goes to that user, or with "broadcast": true in place of a
-// userId to everybody. What reaches clients is {"message","data"} as JSON, of the type eventType.
-// A field that is not known, is null or is there twice is refused: what was meant for one user must
-// not reach everybody.
+// SendMessage stores POST requests of the form {"userId","eventType","message","data"}. The event goes to that
+// user, or to all users with "broadcast": true in place of a userId. Clients receive {"message","data"} as
+// JSON, of the type eventType. Unknown fields, null and duplicate fields are refused: an event for one
+// user must not reach all.
 type SendMessage struct {
 	publisher
 	user      subject.Template
 	broadcast string
 }
 
-// NewSendMessage returns a handler that publishes to user, a template with the variable
-// {user}, or to the subject broadcast.
+// NewSendMessage returns a handler. It publishes to user, a template with the variable {user}, or to the
+// subject broadcast.
 func NewSendMessage(opts PublishOptions, user subject.Template, broadcast string) *SendMessage {
 	return &SendMessage{publisher{opts.withDefaults()}, user, broadcast}
 }
@@ -78,7 +77,7 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 		return feed.Message{}, err
 	}
 	if bytes.TrimSpace(body)[0] != '{' {
-		return feed.Message{}, errors.New("the body must be a JSON object") // null would go to everybody
+		return feed.Message{}, errors.New("the body must be a JSON object") // null would go to all users
 	}
 	var req sendRequest
 	dec := json.NewDecoder(bytes.NewReader(body))

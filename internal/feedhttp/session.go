@@ -13,8 +13,8 @@ import (
 // from one goroutine at a time. A goroutine of the session's own reads from the store where that is
 // needed, for as long as it takes.
 //
-// There is a session for each of very many clients: fields are ordered by what guards them, and small
-// ones share a word.
+// There is a session for each of very many clients: fields are grouped by the lock that guards them, and
+// small ones share a word.
 type session struct {
 	// Constant from register on.
 	handler *Subscribe
@@ -57,7 +57,7 @@ const (
 	announcedObserver                     // and the observer was notified
 )
 
-// output is what a connection was sent so far.
+// output is the progress of a response.
 type output uint8
 
 const (
@@ -66,14 +66,14 @@ const (
 	outputOpen         // tidemark.open
 )
 
-// sent is what a client received.
+// sent counts the events and bytes of a response.
 type sent struct {
 	position feed.Position // the last id on the wire
 	events   int
 	bytes    int64 // known at the end
 }
 
-// startRequest is what a client requests. It is dropped once the client has been answered.
+// startRequest is the request of a client. It is dropped once tidemark.open is written.
 type startRequest struct {
 	feed.SubscribeOptions
 	identity identityTag

@@ -1,12 +1,12 @@
 package feedhttp
 
-// state is what a session does. The package documentation has the table of transitions, and
+// state is the phase of a session. The package documentation has the table of transitions, and
 // moveLocked is the one function that changes it.
 type state uint8
 
 const (
 	stateNew        state = iota // the request is read; the engine has not started the session
-	stateConnecting              // a goroutine asks the store for the subscription
+	stateConnecting              // a goroutine waits for the subscription
 	stateCatchingUp              // events are read from the store
 	stateLive                    // events come from the window of the feed
 	stateClosing                 // the next turn writes the close event, for closeErr

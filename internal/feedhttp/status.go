@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/histogram"
 )
 
-// EndReasons are the keys of SubscribeStatus.Disconnects: the reasons of tidemark.close, and those without
-// an event: the client disconnected (gone), it accepted no bytes for the write timeout (timeout), the
+// EndReasons are the keys of SubscribeStatus.Disconnects. They are the reasons of tidemark.close, and those
+// without an event: the client disconnected (gone), it accepted no bytes for the write timeout (timeout), the
 // engine was closed (closed), an error.
 var EndReasons = [...]string{
 	string(CloseDrain), string(CloseMaxAge), string(CloseIdle), string(CloseExpired), string(CloseRevoked),
@@ -41,7 +41,7 @@ type SubscribeStatus struct {
 // slowAfter is how long events wait before their client counts as slow.
 const slowAfter = time.Second
 
-// Status visits each connection, which takes some 0.1 µs for each.
+// Status returns the counters. It visits each connection, for some 0.1 µs.
 func (h *Subscribe) Status() SubscribeStatus {
 	status := h.counts.status()
 	before := time.Now().Add(-slowAfter)

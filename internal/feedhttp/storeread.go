@@ -17,7 +17,7 @@ type storeRead struct {
 	discard bool
 }
 
-// startReadLocked starts the goroutine. It wakes the session at its end, or releases one that closed in
+// startReadLocked starts the goroutine. It wakes the session at its end, or releases a session that closed in
 // between.
 func (s *session) startReadLocked(read func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,8 +1,6 @@
 package feedhttp
 
 import (
-	"cmp"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -19,72 +17,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// SubscribeOptions configure a Subscribe handler. Feed and Selection are needed.
-type SubscribeOptions struct {
-	Feed   *feed.Feed
-	Stream string // the stream's name, as tidemark.open tells it
-	Name   string // the feed's name, as Who tells it
-	Selection
-	// ReplayFromLog is as in feed.SubscribeOptions.
-	ReplayFromStore bool
-	// Identify says who is calling; nil takes everybody for anonymous.
-	Identify auth.Source
-	// Tag returns the tag of an account, which tidemark.open repeats, and with which a resume
-	// says (?identity=) which account its position is of. Nil is without.
-	Tag Tag
-	// Check, if set, is asked again once a stream can be found by Revoke, so that a revocation
-	// that comes in between ends it.
-	Check func(auth.Grant) error
-
-	// Engine writes the streams; nil gives each a goroutine.
-	Engine *engine.Engine
-	// Admission counts streams and bounds them, and how fast they come; nil bounds nothing.
-	// Handlers may share one.
-	Admission *Admission
-	// Observer hears who comes and goes; nil for nobody.
-	Observer Observer
-	// Replayed hears of each replay from the log, once the client is level or gone. What it returns
-	// is the trace of the replay, which the log's lines about the stream name if the client's request
-	// had none; empty for none. It must return at once, as locks are held. Nil costs nothing.
-	Replayed func(Replay) feed.TraceContext
-
-	// Refused receives each request that is refused for its identity or for a limit. It must not
-	// block. Nil costs nothing.
-	Refused func(RefusedRequest)
-
-	// Retry is how long clients wait before they reconnect, each with a jitter of ±50 %; 1 s
-	// when zero. Every connection begins with it, as it is what a client waits whose node dies.
-	// RetryLater is the same in the tidemark.close of clients that are sent away for overload,
-	// a limit or a revocation; 20 s when zero.
-	Retry, RetryLater time.Duration
-	// Heartbeat is the longest silence on a stream; 15 s when zero. Proxies cut silent
-	// connections, many after 60 s.
-	Heartbeat time.Duration
-	// WriteTimeout is how long a client may take no bytes at all; 30 s when zero.
-	WriteTimeout time.Duration
-	// MaxAge ends a stream after this long, less a jitter of 10 %; never when zero.
-	MaxAge time.Duration
-	// MaxIdle ends a stream that was sent no event for this long; never when zero.
-	MaxIdle time.Duration
-
-	Logger *slog.Logger // nil discards
-}
-
-func (o SubscribeOptions) withDefaults() SubscribeOptions {
-	o.Retry = cmp.Or(o.Retry, time.Second)
-	o.RetryLater = cmp.Or(o.RetryLater, 20*time.Second)
-	o.Heartbeat = cmp.Or(o.Heartbeat, 15*time.Second)
-	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
-	if o.Identify == nil {
-		o.Identify = auth.First()
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o
-}
-
-// Subscribe sends the events of a feed to each client that requests it.
+// Subscribe is the handler of GET requests for the events of a feed.
 type Subscribe struct {
 	opts    SubscribeOptions
 	drained atomic.Bool
@@ -103,7 +36,7 @@ func NewSubscribe(opts SubscribeOptions) *Subscribe {
 	return &Subscribe{opts: opts.withDefaults(), conns: slots.New(func(s *session) *int32 { return &s.slot })}
 }
 
-// Revoke closes the connections that a revocation made at a time matches, and returns how many; see
+// Revoke closes the connections of a revocation, made at a time, and returns their number. See
 // [auth.Revocation.Matches]. Clients may reconnect: Identify must reject them before Revoke is called.
 func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
 	for _, s := range h.sessions() {
@@ -121,8 +54,8 @@ func (h *Subscribe) sessions() []*session {
 	return slices.Clone(h.conns.All())
 }
 
-// ServeHTTP answers GET with a response that lasts until either side closes it, HEAD with its
-// headers, and OPTIONS with the methods.
+// ServeHTTP answers GET with a response without end. HEAD is answered with its headers, and OPTIONS with the
+// methods.
 func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		refuseMethod(w, r, "GET, HEAD, OPTIONS")
@@ -285,19 +218,19 @@ func (h *Subscribe) register(s *session, release func(), reject error) {
 	}
 }
 
-// streamHeaders are those of every stream. Their values are shared: who replaces one with Set, or
-// adds to it with Add, leaves them as they are.
-var streamHeaders = map[string][]string{
+// responseHeaders are the headers of every connection. Their values are shared: Set and Add do not change
+// them.
+var responseHeaders = map[string][]string{
 	"Content-Type":           {"text/event-stream; charset=utf-8"},
 	"Cache-Control":          {"no-store, no-transform"},
 	"X-Accel-Buffering":      {"no"},
 	"X-Content-Type-Options": {"nosniff"},
-	// A page elsewhere cannot take it for an image or a script, cookies and all. EventSource
-	// and fetch are not asked: they are CORS's.
+	// Pages of other sites cannot load it as an image or a script, with cookies. It has no effect on
+	// EventSource and fetch, for which CORS holds.
 	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
 
-func setHeaders(h http.Header) { maps.Copy(h, streamHeaders) }
+func setHeaders(h http.Header) { maps.Copy(h, responseHeaders) }
 
 // jitter spreads d evenly over d*(1-share) to d*(1+share).
 func jitter(d time.Duration, share float64) time.Duration {

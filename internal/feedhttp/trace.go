@@ -25,7 +25,7 @@ func traceOf(h http.Header) *feed.TraceContext {
 	return trace
 }
 
-// traceIDOf returns the trace id of a traceparent; empty for one that is too short.
+// traceIDOf returns the trace id of a traceparent; empty if it is too short.
 func traceIDOf(parent string) string {
 	if len(parent) < 35 {
 		return ""

@@ -67,7 +67,7 @@ func (s *session) appendEventsLocked(dst []byte, turn engine.Turn) ([]byte, erro
 	return dst, nil
 }
 
-// pollLocked takes what the subscription has, or starts to read it from the store.
+// pollLocked takes events from the subscription, or starts to read them from the store.
 func (s *session) pollLocked(room int) (more bool, err error) {
 	if s.read != nil {
 		return false, nil
@@ -113,7 +113,7 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.Turn) 
 	return dst
 }
 
-// appendOpenLocked appends tidemark.open, and what goes before it.
+// appendOpenLocked appends the delay before a reconnect, the comment of ?meta=1, and tidemark.open.
 func (s *session) appendOpenLocked(dst []byte, now time.Time) []byte {
 	dst = s.appendRetryLocked(dst)
 	if s.withMeta {

@@ -46,7 +46,7 @@ type Kind struct {
 	Code   Code
 	Status int // that of most answers of this kind
 	Title  string
-	Remedy string // what the client or its operator does
+	Remedy string // for the client or its operator
 }
 
 // Type returns the URN of a kind.

@@ -28,12 +28,12 @@ type Document struct {
 	Code   Code   `json:"code"`
 	Title  string `json:"title"`
 	Status int    `json:"status"` // that of Code if zero
-	// Detail says what is wrong with this request, and what to change.
+	// Detail has the cause for this request, and the change that it needs.
 	Detail string `json:"detail"`
 	// Field names the part of a request body that is wrong, such as "[3].subject".
 	Field string `json:"field,omitempty"`
-	// Outcome says, where storing failed, whether the event is stored: not_stored or unknown. For a
-	// batch it is that of the event that Detail is about.
+	// Outcome is set if storing failed: not_stored or unknown. For a batch it is that of the event
+	// in Detail.
 	Outcome string `json:"outcome,omitempty"`
 	// Results has, for a batch, the result of each event.
 	Results any `json:"results,omitempty"`
@@ -86,8 +86,8 @@ func Write(w http.ResponseWriter, d Document) {
 // WriteError answers a request with the problem of an error; see [Of].
 func WriteError(w http.ResponseWriter, err error) { Write(w, Of(err)) }
 
-// SecurityHeaders sets the headers for browsers of answers that are not pages: they do not guess the type of
-// the content, and show it in no frame.
+// SecurityHeaders sets the headers for browsers of all answers but pages. Browsers then do not guess the
+// type of the content, and do not show it in a frame.
 func SecurityHeaders(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
