@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// logbook keeps what is logged, line by line.
+// logbook keeps the lines of a log.
 type logbook struct {
 	mu    sync.Mutex
 	lines []string
@@ -59,7 +59,7 @@ const (
 	aParent = "00-" + aTrace + "-00f067aa0ba902b7-01"
 )
 
-func TestOneLineForEachStream(t *testing.T) {
+func TestLog_ConnectionEnds_HasOneLine(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		var log logbook
 		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Logger: log.logger()}})

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestOpenAsJSON: tidemark.open is written by hand, and must be what encoding/json makes of it.
-func TestOpenAsJSON(t *testing.T) {
+// tidemark.open is written without encoding/json, and must equal its output.
+func TestOpenEvent_AllTexts_EqualsEncodingJSON(t *testing.T) {
 	texts := []string{"", "NEWS", "a.b.*.>", "a b", `quo"te`, `back\slash`, "<&>", "\x00\x1f\x7f", "Grüße", "\u2028", "bad \xff utf-8", "日本"}
 	var all []OpenEvent
 	for _, text := range texts {

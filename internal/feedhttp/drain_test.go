@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// TestDrainSpreads looks at when streams leave: evenly, over the period, or faster where there
-// are few. The streams are bare sessions that nobody writes.
-func TestDrainSpreads(t *testing.T) {
+// The sessions have no engine.
+func TestDrain_ManyOrFew_SpreadsTheDeadlines(t *testing.T) {
 	for name, tt := range map[string]struct {
 		streams      int
 		period, want time.Duration
@@ -55,8 +54,7 @@ func TestDrainSpreads(t *testing.T) {
 	}
 }
 
-// TestDrainEndsNothingLater: what ends before its turn keeps its own reason.
-func TestDrainEndsNothingLater(t *testing.T) {
+func TestDrain_EarlierDeadline_KeepsItsReason(t *testing.T) {
 	h := NewSubscribe(SubscribeOptions{})
 	at := time.Now().Add(-time.Second)
 	s := &session{handler: h, deadlines: deadlines{deadline: at, deadlineErr: errMaxAge}}

@@ -19,11 +19,11 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// setup says how a harness differs from the usual one.
+// setup has the differences of a harness from the usual one.
 type setup struct {
 	proto  string // http1 (the usual: the engine's own), goroutine (HTTP/1.1 without), h2 or h2c
 	log    *feedtest.MemStore
-	behind feed.Store // what the feed reads instead of log
+	behind feed.Store // the store of the feed, instead of log
 	feed   feed.Options
 	opts   feedhttp.SubscribeOptions
 	server func(*http.Server)
@@ -55,7 +55,7 @@ type harness struct {
 	stopFeed func() // and wait until it has stopped
 }
 
-// waitTimeout bounds every wait, so that what never comes fails instead of hanging.
+// waitTimeout bounds every wait, so that a test fails instead of hanging.
 const waitTimeout = 2 * time.Minute
 
 func newHarness(t testing.TB, s setup) *harness {
@@ -122,7 +122,7 @@ func withDefaults(t testing.TB, o feedhttp.SubscribeOptions) feedhttp.SubscribeO
 		o.Identify = auth.First(auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify, auth.Dev("user"))
 	}
 	if o.Heartbeat == 0 {
-		o.Heartbeat = time.Hour // heard by the tests that want to
+		o.Heartbeat = time.Hour // shorter in the tests of heartbeats
 	}
 	return o
 }
@@ -180,7 +180,7 @@ func serve(s setup, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// level waits until the feed knows all that is stored.
+// level waits until the feed has read all stored events.
 func (r *harness) level(t *testing.T) {
 	t.Helper()
 	state, err := r.State(r.ctx)
@@ -229,7 +229,7 @@ func (b *body) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// answer sends a request whose answer is no stream, and returns it with its body.
+// answer sends a request whose answer ends, and returns it with its body.
 func (r *harness) answer(t *testing.T, method, pathAndQuery string, header ...string) (*http.Response, string) {
 	t.Helper()
 	resp, err := r.do(method, pathAndQuery, header...)

@@ -16,7 +16,7 @@ func beating(proto string) setup {
 	return setup{proto: proto, opts: feedhttp.SubscribeOptions{Heartbeat: beat}}
 }
 
-func TestHeartbeats(t *testing.T) {
+func TestHeartbeat_QuietConnection_PositionsAndComments(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, beating(proto))
 		s := r.raw(t, "")
@@ -53,7 +53,7 @@ func (s rawStream) skip(t *testing.T, block string) string {
 	}
 }
 
-func TestVisibleHeartbeats(t *testing.T) {
+func TestHeartbeat_AsEvents_HasThePosition(t *testing.T) {
 	r := newHarness(t, beating(""))
 	s, _ := r.opened(t, "?heartbeat=event")
 	for range 3 {
@@ -71,8 +71,7 @@ func TestVisibleHeartbeats(t *testing.T) {
 	}
 }
 
-// TestControlOff: the same facts, as comments.
-func TestControlOff(t *testing.T) {
+func TestControlOff_Requested_ControlEventsAreComments(t *testing.T) {
 	for _, query := range []string{"?control=off", "?control=off&heartbeat=event"} {
 		r := newHarness(t, beating(""))
 		s := r.raw(t, query, "Last-Event-ID", "rubbish")
@@ -100,7 +99,7 @@ func TestControlOff(t *testing.T) {
 	}
 }
 
-func TestBadFlags(t *testing.T) {
+func TestFlags_UnknownValue_AreRefused(t *testing.T) {
 	r := newHarness(t, setup{})
 	for query, names := range map[string]string{
 		"?heartbeat=comment": "heartbeat", "?heartbeat=": "heartbeat", "?heartbeat=1": "heartbeat",

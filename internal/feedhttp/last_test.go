@@ -63,7 +63,7 @@ func TestFromLast_StoreOutOfReach_ClosesOnceCounted(t *testing.T) {
 	r.await(t, "the feed has noticed", func() bool { return r.feed.LostFor() > 0 })
 	waiting := r.subscribe(t, manyLast)
 	r.SetDown(nil)
-	sentAway(t, waiting, feedhttp.CloseLimit)
+	readRejection(t, waiting, feedhttp.CloseLimit)
 	if n := a.Refused()[feedhttp.RefusedLastSubjects]; n != 1 {
 		t.Errorf("%d refusals are counted, want 1", n)
 	}
@@ -91,7 +91,7 @@ func TestFromLast_ManyWait_OthersAreSentAway(t *testing.T) {
 			r.await(t, "the feed has noticed", func() bool { return r.feed.LostFor() > 0 })
 			waiting := r.subscribe(t, manyLast, c.first...)
 			r.await(t, "it is counted", func() bool { _, n := a.Counts(); return n == 1 })
-			sentAway(t, r.subscribe(t, manyLast, c.second...), c.reason)
+			readRejection(t, r.subscribe(t, manyLast, c.second...), c.reason)
 			if n := a.Refused()[c.count]; n != 1 {
 				t.Errorf("%d refusals are counted, want 1: %v", n, a.Refused())
 			}
@@ -140,6 +140,6 @@ func TestFromLast_StoreOutOfReach_CountsThoseOfManySubjectsAlone(t *testing.T) {
 	}
 	r.subscribe(t, manyLast) // of how many is not known
 	r.await(t, "all wait", func() bool { _, n := a.Counts(); return n == 4 })
-	sentAway(t, r.subscribe(t, manyLast), feedhttp.CloseLimit)
+	readRejection(t, r.subscribe(t, manyLast), feedhttp.CloseLimit)
 	r.SetDown(nil)
 }

@@ -20,9 +20,7 @@ func (s *stream) metas() (texts []string) {
 	return texts
 }
 
-// TestMeta: who asks hears of each event's subject and time, replayed and live, and the
-// events are those that everybody gets.
-func TestMeta(t *testing.T) {
+func TestMeta_Requested_CommentsHaveSubjectAndTime(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto})
 		first := r.Publish("n.all", "", []byte("one"))
@@ -60,7 +58,7 @@ func checkMetas(t *testing.T, texts []string, seqs ...uint64) {
 	}
 }
 
-func TestMetaRefused(t *testing.T) {
+func TestMeta_UnknownValue_IsRefused(t *testing.T) {
 	r := newHarness(t, setup{})
 	resp, err := r.do(http.MethodGet, "/events?meta=yes")
 	if err != nil {

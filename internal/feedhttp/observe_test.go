@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// diary is an Observer that writes down what it hears.
+// diary is an Observer that records its calls.
 type diary struct {
 	mu    sync.Mutex
 	open  map[feedhttp.Conn]feedhttp.ConnInfo
@@ -39,7 +39,7 @@ func (d *diary) read() []string {
 	return slices.Clone(d.lines)
 }
 
-func TestObserver(t *testing.T) {
+func TestObserver_EachConnection_HasBeginAndEnd(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		d := &diary{}
 		admit := feedhttp.NewAdmission(feedhttp.Limits{Connections: 2})
@@ -53,7 +53,7 @@ func TestObserver(t *testing.T) {
 		var names []string
 		for _, c := range r.handler.Connections() {
 			if c.State == feedhttp.Ended || c.User == "carl" {
-				continue // its end may not be told yet
+				continue // its end may not be reported yet
 			}
 			names = append(names, c.User)
 			if c.ID == 0 || c.Feed != "news" || c.Since.IsZero() || c.State != feedhttp.Live || c.Filters != 2 {
@@ -81,8 +81,7 @@ func TestObserver(t *testing.T) {
 	})
 }
 
-// TestObserverRemote: behind a trusted proxy the client is who it says.
-func TestObserverRemote(t *testing.T) {
+func TestObserver_TrustedProxy_RemoteIsTheClient(t *testing.T) {
 	admit := feedhttp.NewAdmission(feedhttp.Limits{}, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	r := newHarness(t, setup{opts: feedhttp.SubscribeOptions{Admission: admit}})
 	r.opened(t, "", "X-User", "anna", "X-Forwarded-For", "6.6.6.6, 203.0.113.7")

@@ -22,7 +22,7 @@ var streamHeaders = http.Header{
 	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
 
-func TestHeaders(t *testing.T) {
+func TestHeaders_Get_ForEventStreams(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto})
 		for _, accept := range []string{"text/event-stream", "", "application/json"} {
@@ -39,7 +39,7 @@ func TestHeaders(t *testing.T) {
 	})
 }
 
-func TestHead(t *testing.T) {
+func TestHead_AnyRequest_HasHeadersAlone(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto})
 		resp, body := r.answer(t, http.MethodHead, "/events?from=all")
@@ -56,7 +56,7 @@ func TestHead(t *testing.T) {
 	})
 }
 
-func TestOtherMethods(t *testing.T) {
+func TestMethods_Others_AreRefused(t *testing.T) {
 	r := newHarness(t, setup{})
 	for _, method := range []string{http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		resp, body := r.answer(t, method, "/events")
@@ -75,8 +75,7 @@ func TestOtherMethods(t *testing.T) {
 	}
 }
 
-// TestWire holds the first bytes of a stream as they are.
-func TestWire(t *testing.T) {
+func TestWire_FirstBytes_AreAsDocumented(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto})
 		r.Publish("n.all", "greeting", []byte("first line\r\nsecond"))
@@ -98,8 +97,8 @@ func TestWire(t *testing.T) {
 	})
 }
 
-// What a connection begins with is what its client waits when the node dies. Only the tidemark.close of
-// clients that are sent away has more.
+// A connection begins with the delay that its client waits if the node dies. Only the tidemark.close of
+// rejected clients has a longer one.
 func TestRetry_WithoutOptions_IsAboutASecondUntilAClose(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: feedhttp.NewAdmission(feedhttp.Limits{PerUser: 1})}})
@@ -117,7 +116,7 @@ func TestRetry_WithoutOptions_IsAboutASecondUntilAClose(t *testing.T) {
 	})
 }
 
-func TestRetryIsJittered(t *testing.T) {
+func TestRetry_ManyConnections_IsJittered(t *testing.T) {
 	r := newHarness(t, setup{proto: "h2c", opts: feedhttp.SubscribeOptions{Retry: 4 * time.Second}})
 	seen := map[time.Duration]bool{}
 	for range 60 {
@@ -134,7 +133,7 @@ func TestRetryIsJittered(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
+func TestOpen_EachStart_ReportsIt(t *testing.T) {
 	r := newHarness(t, setup{})
 	r.publish(4, "n.all")
 	r.publish(3, "n.user.7")
@@ -173,9 +172,9 @@ func lastEventID(id string) []string {
 	return []string{"Last-Event-ID", id}
 }
 
-// TestStartSources: the header beats the query, and last_event_id beats from, also a from
-// that is wrong: an EventSource repeats its first URL for ever.
-func TestStartSources(t *testing.T) {
+// The header goes before the query, and last_event_id before from, also before an invalid from: an
+// EventSource repeats its first URL with each reconnect.
+func TestStart_SeveralSources_StrongestCounts(t *testing.T) {
 	r := newHarness(t, setup{})
 	r.publish(9, "n.all")
 	r.level(t)
@@ -244,7 +243,7 @@ func TestPositionParameter_Unknown_Refused(t *testing.T) {
 	}
 }
 
-func TestFrom(t *testing.T) {
+func TestFrom_EachForm_StartsThere(t *testing.T) {
 	r := newHarness(t, setup{})
 	r.publish(2, "n.all")     // 1 2
 	r.publish(2, "n.topic.a") // 3 4
@@ -275,7 +274,7 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-func TestBadFrom(t *testing.T) {
+func TestFrom_Invalid_IsRefused(t *testing.T) {
 	r := newHarness(t, setup{})
 	for _, from := range []string{"yesterday", "-1", "-5m", "1.5", "NEW", "2026-01-31", "99999999999999999999", "12-e1", "all "} {
 		resp, body := r.answer(t, http.MethodGet, "/events?from="+url.QueryEscape(from))
@@ -285,8 +284,7 @@ func TestBadFrom(t *testing.T) {
 	}
 }
 
-// TestGapAtTheStart: what cannot be redelivered is said right after the opening.
-func TestGapAtTheStart(t *testing.T) {
+func TestStart_PositionNotAvailable_GapFollowsOpen(t *testing.T) {
 	log := feedtest.NewMemLog()
 	for range 10 {
 		log.Publish("n.all", "", []byte("x"))
@@ -296,7 +294,7 @@ func TestGapAtTheStart(t *testing.T) {
 	long := strings.Repeat("9", 200)
 	for _, c := range []struct {
 		id     string
-		openID string // what a client remembers that is cut off before the gap
+		openID string // the position of a client that disconnects before the gap
 		gap    feedhttp.GapEvent
 		then   []string
 	}{
@@ -320,8 +318,7 @@ func TestGapAtTheStart(t *testing.T) {
 	}
 }
 
-// TestGapInTheMiddle replaces the stream under a client.
-func TestGapInTheMiddle(t *testing.T) {
+func TestGap_StreamReplaced_IsReported(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto})
 		s, _ := r.opened(t, "")

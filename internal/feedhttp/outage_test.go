@@ -22,9 +22,7 @@ func newLogDown() *feedtest.MemStore {
 	return log
 }
 
-// TestLogDownAtTheStart: a client is answered at once, hears that the stream lives, and goes
-// on when the log is there.
-func TestLogDownAtTheStart(t *testing.T) {
+func TestStart_StoreDown_HeartbeatsUntilItAnswers(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		s := r.raw(t, "?from=all&heartbeat=event")
@@ -46,8 +44,8 @@ func TestLogDownAtTheStart(t *testing.T) {
 	})
 }
 
-// TestFirstSign comes after a second at the latest, however long the heartbeat.
-func TestFirstSign(t *testing.T) {
+// It comes after a second at the latest, also with a longer heartbeat.
+func TestHeartbeat_StoreSilent_FirstOneComesEarly(t *testing.T) {
 	t.Parallel()
 	r := newHarness(t, setup{log: newLogDown()})
 	if got := tame(r.raw(t, "").block(t)); got != "retry: N\n:\n\n" {
@@ -55,7 +53,7 @@ func TestFirstSign(t *testing.T) {
 	}
 }
 
-func TestOutage(t *testing.T) {
+func TestOutage_StoreFails_ConnectionsContinue(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		s, _ := r.opened(t, "")
@@ -86,9 +84,8 @@ func (l *strayLog) State(ctx context.Context) (feed.State, error) {
 	return l.MemStore.State(ctx)
 }
 
-// TestStreamAway: a client that comes while the stream does not exist waits for it on the
-// connection that it has. EventSource would take another answer for the last word.
-func TestStreamAway(t *testing.T) {
+// Another answer would be final for an EventSource.
+func TestStart_StreamMissing_WaitsForIt(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		log := &strayLog{MemStore: feedtest.NewMemLog()}
 		r := newHarness(t, setup{
@@ -112,8 +109,7 @@ func TestStreamAway(t *testing.T) {
 	})
 }
 
-// TestServerTimeouts: what a server has against slow requests does not end streams.
-func TestServerTimeouts(t *testing.T) {
+func TestServer_RequestTimeouts_DoNotCloseConnections(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const limit = time.Second // which a handshake must keep on a busy machine, too
 		r := newHarness(t, setup{proto: proto, server: func(s *http.Server) {
@@ -126,8 +122,7 @@ func TestServerTimeouts(t *testing.T) {
 	})
 }
 
-// TestNextUpstream: a proxy that has other nodes hears 503, and nobody else does.
-func TestNextUpstream(t *testing.T) {
+func TestNextUpstream_Draining_OnlySuchProxiesGet503(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		status := func(header string) int {

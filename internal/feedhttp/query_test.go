@@ -22,7 +22,7 @@ func forwarded(t *testing.T, proto string, limits feedhttp.Limits) (*harness, *f
 	return newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
 }
 
-func TestConnectRate(t *testing.T) {
+func TestConnectRate_Exceeded_Rejects(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		for !connectRate(t, proto) {
 			t.Log("this machine is too busy for six requests in a second")
@@ -40,7 +40,7 @@ func connectRate(t *testing.T, proto string) bool {
 	for range 2 {
 		r.opened(t, "", from("192.0.2.2")...)
 	}
-	// Also what is refused counts: whoever guesses is slowed down.
+	// Refused requests count, too: guessing is slowed down.
 	if resp, _ := r.answer(t, http.MethodGet, "/events?from=yesterday", from("192.0.2.2")...); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("within the burst: %s", resp.Status)
 	}
@@ -58,7 +58,7 @@ func connectRate(t *testing.T, proto string) bool {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	sentAway(t, away, feedhttp.CloseLimit)
+	readRejection(t, away, feedhttp.CloseLimit)
 	if _, err := quiet.Next(); err == nil || len(quiet.comments) == 0 || !strings.Contains(quiet.comments[len(quiet.comments)-1], `"limit"`) {
 		t.Errorf("with control=off: %v, comments %q", err, quiet.comments)
 	}
@@ -74,20 +74,19 @@ func connectRate(t *testing.T, proto string) bool {
 	return true
 }
 
-// TestPerAddressThroughProxies: the limit is the client's, also where all come by one proxy.
-func TestPerAddressThroughProxies(t *testing.T) {
+func TestPerAddress_TrustedProxy_CountsTheClient(t *testing.T) {
 	r, a := forwarded(t, "", feedhttp.Limits{PerAddress: 1})
 	r.opened(t, "", "X-Forwarded-For", "192.0.2.1")
 	r.opened(t, "", "X-Forwarded-For", "192.0.2.2")
 	r.opened(t, "", "X-Forwarded-For", "2001:db8::1")
-	sentAway(t, r.subscribe(t, "", "X-Forwarded-For", "192.0.2.9, 192.0.2.1"), feedhttp.CloseLimit)
-	sentAway(t, r.subscribe(t, "", "X-Forwarded-For", "2001:db8::2"), feedhttp.CloseLimit)
+	readRejection(t, r.subscribe(t, "", "X-Forwarded-For", "192.0.2.9, 192.0.2.1"), feedhttp.CloseLimit)
+	readRejection(t, r.subscribe(t, "", "X-Forwarded-For", "2001:db8::2"), feedhttp.CloseLimit)
 	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 2 || got[feedhttp.RefusedConnections] != 0 {
 		t.Errorf("counted %v", got)
 	}
 }
 
-func TestPublishRate(t *testing.T) {
+func TestPublishRate_Exceeded_Refuses(t *testing.T) {
 	for !publishRate(t) {
 		t.Log("this machine is too busy for three requests in a second")
 	}
@@ -130,7 +129,7 @@ func publishRate(t *testing.T) bool {
 	return true
 }
 
-func TestLongQuery(t *testing.T) {
+func TestQuery_TooLong_IsRefused(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto})
 		healthy, _ := r.opened(t, "")
@@ -142,7 +141,7 @@ func TestLongQuery(t *testing.T) {
 				t.Errorf("%d bytes: %+v", n, p)
 			}
 		}
-		// A long id is one that cannot be read, from wherever it comes, and told back in part.
+		// A long id is invalid from each source, and is returned in part.
 		long := strings.Repeat("9", 6<<10)
 		for _, s := range []*stream{r.subscribe(t, "", "Last-Event-ID", long), r.subscribe(t, "?last_event_id="+long)} {
 			s.control(t, feedhttp.TypeOpen, new(feedhttp.OpenEvent))
@@ -165,8 +164,8 @@ func TestLongQuery(t *testing.T) {
 	}
 }
 
-// TestSlowBody: a body that dribbles is given up on, and its connection with it.
-func TestSlowBody(t *testing.T) {
+// The connection is closed, too.
+func TestBody_TooSlow_IsRefused(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{BodyTimeout: 200 * time.Millisecond})
 	c, err := net.Dial("tcp", d.Listener.Addr().String())
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 func addr(text string) netip.Prefix { return netip.MustParsePrefix(text) }
 
-func TestLimiter(t *testing.T) {
+func TestLimiter_Rate_WaitsForTokens(t *testing.T) {
 	l, now := newLimiter(10, 20), time.Now()
 	a, b := addr("192.0.2.1/32"), addr("192.0.2.2/32")
 	for i := range 20 {
@@ -47,9 +47,8 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// TestLimiterIsBounded: whatever comes, so many addresses and no more; who comes all the
-// time is not forgotten among them, and those that have left are.
-func TestLimiterIsBounded(t *testing.T) {
+// An address in use keeps its bucket, and unused ones are dropped.
+func TestLimiter_ManyAddresses_IsBounded(t *testing.T) {
 	l, now := newLimiter(1, 2), time.Now()
 	l.most = 100
 	busy := addr("203.0.113.7/32")
@@ -75,7 +74,7 @@ func TestLimiterIsBounded(t *testing.T) {
 	}
 }
 
-func TestAddressOf(t *testing.T) {
+func TestAddressOf_EachKind_IsGrouped(t *testing.T) {
 	proxies := []netip.Prefix{addr("10.0.0.0/8"), addr("fd00::/8")}
 	for _, c := range []struct{ remote, forwarded, want string }{
 		{"192.0.2.1:5", "", "192.0.2.1/32"},

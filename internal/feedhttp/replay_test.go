@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// replays keeps what Replayed was told.
+// replays keeps the calls of Replayed.
 type replays struct {
 	mu  sync.Mutex
 	all []feedhttp.Replay
@@ -22,7 +22,7 @@ func (r *replays) add(one feedhttp.Replay) feed.TraceContext {
 	return feed.TraceContext{Parent: aParent}
 }
 
-// take returns what is there, and forgets it.
+// take returns the replays since the last call.
 func (r *replays) take() []feedhttp.Replay {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,9 +31,9 @@ func (r *replays) take() []feedhttp.Replay {
 	return all
 }
 
-// TestEveryReplayIsTold: the first of a stream, those of a client that did not read in time, and
-// none of a resume from the window.
-func TestEveryReplayIsTold(t *testing.T) {
+// They are the first replay of a connection and those of a client that did not read in time, not a
+// resume from the window.
+func TestReplayed_EachReplay_IsReported(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const total = 3000
 		var told replays
@@ -78,8 +78,7 @@ func TestEveryReplayIsTold(t *testing.T) {
 	})
 }
 
-// TestReplayThatIsCutShort: the client has gone before it was level.
-func TestReplayThatIsCutShort(t *testing.T) {
+func TestReplayed_ClientDisconnects_IsNotCaughtUp(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		var told replays
 		with := slowSetup(proto)

@@ -17,7 +17,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// traffic publishes numbered events to users, from several goroutines, and knows what each
+// traffic publishes numbered events to users, from several goroutines, and records the events that each
 // user must receive.
 type traffic struct {
 	users, publishers, total int
@@ -37,7 +37,7 @@ func (tr *traffic) run(log *feedtest.MemStore) {
 	for range tr.publishers {
 		work.Go(func() {
 			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
-				tr.publish(log, int(n)%(tr.users+1)) // one user is nobody here
+				tr.publish(log, int(n)%(tr.users+1)) // one of the users has no connection
 				if n%4 == 0 {
 					time.Sleep(tr.pause)
 				}
@@ -127,9 +127,8 @@ var cutFeeds = map[string]setup{
 	"both":   {feed: feed.Options{WindowEvents: 300, MaxPending: 16}},
 }
 
-// TestCutAnywhere breaks connections hundreds of times under publishing, mostly within a
-// frame, and counts what arrived.
-func TestCutAnywhere(t *testing.T) {
+// The cuts are mostly within a frame.
+func TestResume_ConnectionsCutUnderPublishing_ReceiveEachEventOnce(t *testing.T) {
 	for name, with := range cutFeeds {
 		t.Run(name, func(t *testing.T) {
 			eachProtocol(t, func(t *testing.T, proto string) {
@@ -186,10 +185,9 @@ func (c *cutClient) untilLast(r *harness, tr *traffic, published <-chan struct{}
 	}
 }
 
-// TestEveryIDResumes notes every id that a stream names, of events and of positions told
-// while other subjects are busy, and comes back with each: what follows must be exactly
-// what had not been sent before it.
-func TestEveryIDResumes(t *testing.T) {
+// It records every id of a connection, of events and of positions while other subjects are busy, and
+// resumes with each: the events after it must follow, and no others.
+func TestResume_EachID_ContinuesAfterIt(t *testing.T) {
 	for name, with := range cutFeeds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -267,9 +265,8 @@ func resumesAfter(t *testing.T, r *harness, user int, m mark, want []uint64) {
 	equal(t, "resumed after "+m.id, c.got, want)
 }
 
-// TestQuietClientSurvivesRetention: a client whose subjects are quiet resumes from the
-// position that it was told, though retention has passed the event that it had last.
-func TestQuietClientSurvivesRetention(t *testing.T) {
+// Its last event is gone from the stream.
+func TestResume_PositionOfAHeartbeat_SurvivesRetention(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		with := beating(proto)
 		with.feed.WindowEvents = 4
@@ -293,8 +290,7 @@ func TestQuietClientSurvivesRetention(t *testing.T) {
 	})
 }
 
-// TestManyUnderOneConnection: eight streams of one page over HTTP/2 are all live.
-func TestManyUnderOneConnection(t *testing.T) {
+func TestHTTP2_ManyConnectionsOnOneSocket_AllAreLive(t *testing.T) {
 	r := newHarness(t, setup{proto: "h2"})
 	var streams []*stream
 	for n := range 8 {

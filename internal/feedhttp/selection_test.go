@@ -17,7 +17,7 @@ func user(name string) auth.Identity {
 	return auth.Identity{Vars: map[string]string{"user": name}}
 }
 
-func TestFilters(t *testing.T) {
+func TestFilters_Request_SelectsSubjects(t *testing.T) {
 	s := selection(t)
 	for _, c := range []struct {
 		user   string
@@ -34,7 +34,7 @@ func TestFilters(t *testing.T) {
 		{"", "n.city.x n.city.* n.city.y", true, "n.city.*", 0}, // merged
 		{"", "n.topic.> n.topic.a.b n.topic.*.c", true, "n.topic.>", 0},
 		{"", "n.topic.*.c n.topic.a.*", true, "n.topic.*.c n.topic.a.*", 0}, // neither covers the other
-		{"42", "n.user.42", true, "n.user.42", 0},                           // a default may be asked for alone
+		{"42", "n.user.42", true, "n.user.42", 0},                           // a default may be requested alone
 		{"42", "n.all n.all", true, "n.all", 0},
 		{"42", "n.room.42.a n.room.42.*", true, "n.room.42.*", 0},
 		{"42", "n.room.7.a", false, "", http.StatusForbidden},
@@ -49,7 +49,7 @@ func TestFilters(t *testing.T) {
 		{"", "n.topic", false, "", http.StatusForbidden},
 		{"", "n.city.>", false, "", http.StatusForbidden},
 		{"", "n.city.x.y", false, "", http.StatusForbidden},
-		{"", "n.city.x n.secret", false, "", http.StatusForbidden}, // one is enough
+		{"", "n.city.x n.secret", false, "", http.StatusForbidden}, // a forbidden subject refuses the request
 		{"", "$JS.API.>", false, "", http.StatusForbidden},
 		{"", "n.city.", false, "", http.StatusBadRequest},
 		{"", "n..x", false, "", http.StatusBadRequest},
@@ -76,7 +76,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-func TestTooManySubjects(t *testing.T) {
+func TestFilters_TooMany_AreRefused(t *testing.T) {
 	var asked []string
 	for n := range feedhttp.MaxSubjects {
 		asked = append(asked, fmt.Sprintf("n.topic.%d", n))
@@ -89,8 +89,7 @@ func TestTooManySubjects(t *testing.T) {
 	}
 }
 
-// TestNothingLeft: the refusal says what is missing.
-func TestNothingLeft(t *testing.T) {
+func TestSelection_NoSubjectLeft_ErrorNamesTheMissingIdentity(t *testing.T) {
 	for _, c := range []struct {
 		defaults []string
 		query    string
@@ -114,8 +113,7 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// TestSelectionOverHTTP: what is chosen is what arrives, and nothing else.
-func TestSelectionOverHTTP(t *testing.T) {
+func TestSelection_OverHTTP_OnlySelectedEventsArrive(t *testing.T) {
 	r := newHarness(t, setup{})
 	alone, _ := r.opened(t, "")
 	mine, _ := r.opened(t, "", "X-User", "42")
@@ -133,7 +131,7 @@ func TestSelectionOverHTTP(t *testing.T) {
 	only.want(t, "4-e1", "9-e1")
 }
 
-func TestRefusalsOverHTTP(t *testing.T) {
+func TestSelection_Refused_StatusOverHTTP(t *testing.T) {
 	r := newHarness(t, setup{})
 	for _, c := range []struct {
 		query  string
@@ -166,7 +164,7 @@ func TestRefusalsOverHTTP(t *testing.T) {
 	}
 }
 
-// FuzzSelection: whoever asks for whatever gets subsets of what is allowed, or nothing.
+// FuzzSelection checks that each request gets subsets of the allowed subjects, or an error.
 func FuzzSelection(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"42", "n.city.x", "n.topic.>"}, {"*", ">", "n.user.*"}, {">", "n.user.42", ""},
@@ -198,7 +196,7 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// asToken encodes a value by the rule of docs/CONCEPTS.md, rather than by what is tested.
+// asToken encodes a value by the rule of docs/CONCEPTS.md, without the code under test.
 func asToken(value string) string {
 	var out strings.Builder
 	for _, r := range value {
@@ -213,7 +211,7 @@ func asToken(value string) string {
 	return out.String()
 }
 
-// within checks by tokens of its own rather than by what it tests.
+// within compares tokens, without the code under test.
 func within(t *testing.T, filter string, allowed []string) {
 	if err := subject.CheckFilter(filter); err != nil {
 		t.Fatalf("%q is no filter: %v", filter, err)

@@ -16,7 +16,7 @@ func newMessageDesk(t *testing.T, opts feedhttp.PublishOptions) *desk {
 	}, opts)
 }
 
-func TestSendMessage(t *testing.T) {
+func TestSendMessage_ValidRequest_StoresTheEvent(t *testing.T) {
 	d := newMessageDesk(t, feedhttp.PublishOptions{})
 	for _, c := range []struct{ body, subject, typ, data string }{
 		{`{"userId":"42","eventType":"order","message":"shipped","data":{"n":1}}`, "n.user.42", "order", `{"message":"shipped","data":{"n":1}}`},
@@ -42,8 +42,8 @@ func TestSendMessage(t *testing.T) {
 	}
 }
 
-// TestSendMessageRefused: above all, what was meant for one user never goes to everybody.
-func TestSendMessageRefused(t *testing.T) {
+// Above all, an event for one user never goes to all.
+func TestSendMessage_InvalidRequest_StoresNothing(t *testing.T) {
 	d := newMessageDesk(t, feedhttp.PublishOptions{MaxBytes: 1000})
 	for _, c := range []struct {
 		body   string
@@ -97,7 +97,7 @@ func TestSendMessageRefused(t *testing.T) {
 	}
 }
 
-func TestSendMessageFails(t *testing.T) {
+func TestSendMessage_StoreFails_AnswersWithAProblem(t *testing.T) {
 	d := newMessageDesk(t, feedhttp.PublishOptions{Accept: below("n.user.")})
 	d.refused(t, `{"broadcast":true,"message":"for everybody"}`, 422, "userId", "n.user.")
 	d.errs = []error{feed.ErrSubjectNotStored}

@@ -8,9 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// TestStatusOfClients: who reads nothing is slow until it has read all, and is told apart from
-// the others.
-func TestStatusOfClients(t *testing.T) {
+func TestStatus_ClientReadsNothing_IsSlowUntilItHasReadAll(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const total = 3000
 		r := newHarness(t, slowSetup(proto))
@@ -48,8 +46,8 @@ func TestStatusOfClients(t *testing.T) {
 	})
 }
 
-// TestStatusOfEnds counts why streams end, and those alone that began.
-func TestStatusOfEnds(t *testing.T) {
+// Rejected connections are not counted.
+func TestStatus_Ends_AreCountedByReason(t *testing.T) {
 	with := slowSetup("http1")
 	with.opts.WriteTimeout, with.opts.MaxIdle = 100*time.Millisecond, time.Hour
 	r := newHarness(t, with)

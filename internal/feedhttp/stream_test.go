@@ -100,7 +100,7 @@ func (s *stream) want(t testing.TB, ids ...string) {
 	}
 }
 
-// ended takes what comes until the stream ends, which must be by an abort.
+// ended reads until the response ends, which must be by an abort.
 func (s *stream) ended(t testing.TB) (last sse.Event) {
 	t.Helper()
 	for {
@@ -139,7 +139,7 @@ func (r *harness) raw(t testing.TB, query string, header ...string) rawStream {
 	return rawStream{bufio.NewReader(r.subscribe(t, query, header...).resp.Body)}
 }
 
-// block returns what comes up to the next blank line, which is included.
+// block returns the text up to and including the next blank line.
 func (s rawStream) block(t testing.TB) string {
 	t.Helper()
 	var block strings.Builder

@@ -47,8 +47,8 @@ func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemStore, w
 	return h, log, wakes, sessions
 }
 
-// BenchmarkTurn hands one event to each of a thousand sessions, without a socket: what a
-// delivery costs beside its write.
+// BenchmarkTurn hands one event to each of a thousand sessions, without a socket. It is the cost of a
+// delivery without its write.
 func BenchmarkTurn(b *testing.B) {
 	const n = 1000
 	_, log, wakes, sessions := benchSessions(b, n)
@@ -72,7 +72,7 @@ func BenchmarkTurn(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/delivery")
 }
 
-// BenchmarkStatus is what a scrape asks of a handler.
+// BenchmarkStatus is the cost of a scrape.
 func BenchmarkStatus(b *testing.B) {
 	for _, n := range []int{1000, 20_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
