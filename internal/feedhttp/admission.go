@@ -85,7 +85,7 @@ func (a *Admission) Counts() (connections, replays int) {
 
 // admitConnect counts a subscribe request. The error is errRate.
 func (a *Admission) admitConnect(r *http.Request) error {
-	if a == nil || a.connects == nil || a.connects.reserve(addressOf(r, a.trusted), 1, time.Now()) == 0 {
+	if a.connects == nil || a.connects.reserve(addressOf(r, a.trusted), 1, time.Now()) == 0 {
 		return nil
 	}
 	a.refused[RefusedConnectRate].Add(1)
@@ -94,7 +94,7 @@ func (a *Admission) admitConnect(r *http.Request) error {
 
 // admitPublish counts n events of a publish request. The error is a *rateError.
 func (a *Admission) admitPublish(r *http.Request, n int) error {
-	if a == nil {
+	if a.events == nil {
 		return nil
 	}
 	wait := a.events.reserve(addressOf(r, a.trusted), n, time.Now())
@@ -107,9 +107,6 @@ func (a *Admission) admitPublish(r *http.Request, n int) error {
 
 // admit counts a connection. Its end calls release, which is never nil.
 func (a *Admission) admit(user string, r *http.Request) (release func(), err error) {
-	if a == nil {
-		return func() {}, nil
-	}
 	addr, counted := a.limitedAddress(r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -148,19 +145,12 @@ func (a *Admission) limitedAddress(r *http.Request) (addr netip.Prefix, counted 
 // admitReplay counts a new connection that reads from the store. It reports false, and counts a refusal,
 // where Limits.Replays leaves no room.
 func (a *Admission) admitReplay() bool {
-	if a == nil || a.replays.Add(1) <= int64(a.limits.Replays) || a.limits.Replays == 0 {
+	if a.replays.Add(1) <= int64(a.limits.Replays) || a.limits.Replays == 0 {
 		return true
 	}
 	a.replays.Add(-1)
 	a.refused[RefusedReplays].Add(1)
 	return false
-}
-
-// addReplays counts connections that fell behind, or with -1 the end of a replay.
-func (a *Admission) addReplays(by int64) {
-	if a != nil {
-		a.replays.Add(by)
-	}
 }
 
 func reached(limit, n int) bool { return limit > 0 && n >= limit }
@@ -180,4 +170,16 @@ func count[K comparable](m map[K]int, key K, by int) {
 	if m[key] += by; m[key] == 0 {
 		delete(m, key)
 	}
+}
+
+// remote returns the client's address, with a port if the peer is the client.
+func (a *Admission) remote(r *http.Request) string {
+	if len(a.trusted) == 0 {
+		return r.RemoteAddr
+	}
+	client := auth.ClientAddr(r, a.trusted)
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !client.IsValid() || peer.Addr().Unmap() == client {
+		return r.RemoteAddr
+	}
+	return client.String()
 }

@@ -24,13 +24,16 @@ type IdentityOptions struct {
 	Identify  auth.Source
 	Tag       Tag
 	Vary      []string             // request headers that an identity may come from
-	Admission *Admission           // names clients to Refused
+	Admission *Admission           // has the trusted proxies, for the addresses in Refused; nil has none
 	Refused   func(RefusedRequest) // as in SubscribeOptions
 }
 
 // NewIdentity returns a handler of GET and HEAD: the answer has the tag of the caller. Clients make it
 // part of the names under which they store positions, so that two accounts in one browser share none.
 func NewIdentity(opts IdentityOptions) http.Handler {
+	if opts.Admission == nil {
+		opts.Admission = NewAdmission(Limits{})
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		for _, name := range opts.Vary {

@@ -27,19 +27,9 @@ type lastStarts struct {
 	addresses map[netip.Prefix]int
 }
 
-func (a *Admission) lastSubjects() int {
-	if a == nil {
-		return 0
-	}
-	return a.limits.LastSubjects
-}
-
 // admitLast counts a connection that starts at the latest event of each of more than feed.FewSubjects
 // subjects. The caller calls release, once or more often, when the start is made.
 func (a *Admission) admitLast(user string, r *http.Request) (release func(), err error) {
-	if a == nil {
-		return func() {}, nil
-	}
 	addr := addressOf(r, a.trusted)
 	c := &a.last
 	c.mu.Lock()

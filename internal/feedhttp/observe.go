@@ -1,14 +1,9 @@
 package feedhttp
 
 import (
-	"errors"
-	"net/http"
-	"net/netip"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/engine"
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // Observer receives the begin and the end of each accepted connection.
@@ -27,7 +22,7 @@ type Conn struct{ s *session }
 
 // ConnInfo is the constant part of a connection.
 type ConnInfo struct {
-	ID     uint64 // counted from 1 by the Admission, or by the handler without one
+	ID     uint64 // counted from 1 by the Admission
 	User   string // empty for an anonymous client
 	Feed   string // SubscribeOptions.Name
 	Remote string // the client's address from trusted proxies, else the peer with its port
@@ -96,39 +91,4 @@ func (h *Subscribe) Connections() []Connection {
 		all[i] = Conn{s}.Connection()
 	}
 	return all
-}
-
-func endReason(err error) string {
-	if event, ok := closeEvents[err]; ok {
-		return string(event.reason)
-	}
-	switch {
-	case errors.Is(err, engine.ErrGone):
-		return "gone"
-	case errors.Is(err, engine.ErrTimeout):
-		return "timeout"
-	case errors.Is(err, engine.ErrClosed):
-		return "closed"
-	}
-	return "error"
-}
-
-// nextID numbers the connections of all handlers that share the Admission.
-func (h *Subscribe) nextID() uint64 {
-	if a := h.opts.Admission; a != nil {
-		return a.serial.Add(1)
-	}
-	return h.serial.Add(1)
-}
-
-// remote returns the client's address, with a port if the peer is the client.
-func (a *Admission) remote(r *http.Request) string {
-	if a == nil || len(a.trusted) == 0 {
-		return r.RemoteAddr
-	}
-	client := auth.ClientAddr(r, a.trusted)
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !client.IsValid() || peer.Addr().Unmap() == client {
-		return r.RemoteAddr
-	}
-	return client.String()
 }

@@ -288,7 +288,7 @@ func TestPublish_InvalidEvent_StoresNothing(t *testing.T) {
 	}
 }
 
-func TestPublish_NoOptions_AcceptsAll(t *testing.T) {
+func TestPublish_NoOptions_HasDefaultLimits(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	d.published(t, `{"subject":"anything.else","data":1}`, nil, feed.Message{Subject: "anything.else", Data: []byte("1")})
 	d.refused(t, `{"subject":"$SYS.x"}`, 400, "subject", "reserved")

@@ -44,6 +44,9 @@ func (o PublishOptions) withDefaults() PublishOptions {
 	o.MaxBatch = cmp.Or(o.MaxBatch, 1000)
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
 	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
+	if o.Admission == nil {
+		o.Admission = NewAdmission(Limits{})
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

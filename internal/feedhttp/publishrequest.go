@@ -95,7 +95,7 @@ func bodyError(err error) error {
 	if length, ok := errors.AsType[arrayError](err); ok {
 		return length
 	}
-	return fmt.Errorf("the body is not valid: %s; to publish data unchanged, POST it to /publish/{subject}", strings.TrimPrefix(err.Error(), "json: "))
+	return fmt.Errorf("the body is not the expected JSON: %s; to publish data unchanged, POST it to /publish/{subject}", strings.TrimPrefix(err.Error(), "json: "))
 }
 
 // checkEnd returns an error if anything follows the JSON value of a body.

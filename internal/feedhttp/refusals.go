@@ -32,12 +32,8 @@ func (r Refusal) String() string { return refusalNames[r] }
 // refused counts by reason.
 type refused [refusals]atomic.Uint64
 
-// Refuse counts a refusal, also one by a handler of another package. Nil counts nothing.
-func (a *Admission) Refuse(why Refusal) {
-	if a != nil {
-		a.refused[why].Add(1)
-	}
-}
+// Refuse counts a refusal, also by a handler of another package.
+func (a *Admission) Refuse(why Refusal) { a.refused[why].Add(1) }
 
 // Refused returns the number of refused requests since the start, by reason. It has all reasons, also those
 // that did not occur.

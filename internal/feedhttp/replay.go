@@ -38,7 +38,7 @@ func (s *session) endReplayLocked() {
 		return
 	}
 	s.replay = nil
-	s.handler.opts.Admission.addReplays(-1)
+	s.handler.opts.Admission.replays.Add(-1)
 	if s.handler.opts.Replayed == nil {
 		return
 	}

@@ -56,7 +56,7 @@ func TestSendMessage_InvalidRequest_StoresNothing(t *testing.T) {
 		{`[]`, 400, "", "object"},
 		{`"hi"`, 400, "", "object"},
 		{`{"message":"hi"`, 400, "", "JSON"},
-		{`{"message":"hi"} {}`, 400, "", "goes on"},
+		{`{"message":"hi"} {}`, 400, "", "more data follows"},
 		{`{"userId":""}`, 400, "userId", "broadcast"},
 		{`{"userId":null,"message":"hi"}`, 400, "userId", "broadcast"},
 		{`{"message":"hi"}`, 400, "userId", "broadcast"},

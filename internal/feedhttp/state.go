@@ -42,7 +42,7 @@ func (s *session) moveLocked(to state) bool {
 		s.startReplayLocked()
 	case stateCatchingUp:
 		if s.state == stateLive { // limits reject new connections, not those that fall behind
-			s.handler.opts.Admission.addReplays(1)
+			s.handler.opts.Admission.replays.Add(1)
 			s.startReplayLocked()
 		}
 	case stateLive:

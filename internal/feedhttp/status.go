@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,22 @@ import (
 var EndReasons = [...]string{
 	string(CloseDrain), string(CloseMaxAge), string(CloseIdle), string(CloseExpired), string(CloseRevoked),
 	string(CloseOverload), string(CloseLimit), string(CloseAdmin), "gone", "timeout", "closed", "error",
+}
+
+// endReason returns the reason of an end among EndReasons.
+func endReason(err error) string {
+	if event, ok := closeEvents[err]; ok {
+		return string(event.reason)
+	}
+	switch {
+	case errors.Is(err, engine.ErrGone):
+		return "gone"
+	case errors.Is(err, engine.ErrTimeout):
+		return "timeout"
+	case errors.Is(err, engine.ErrClosed):
+		return "closed"
+	}
+	return "error"
 }
 
 // SubscribeStatus has the counters of a handler, and its open connections. Rejected connects are counted

@@ -21,7 +21,6 @@ import (
 type Subscribe struct {
 	opts    SubscribeOptions
 	drained atomic.Bool
-	serial  atomic.Uint64 // of connections, without an Admission
 	counts  counts
 	ends    sampler // of the log lines about closed connections
 
@@ -173,11 +172,11 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r),
+		handler: h, id: h.opts.Admission.serial.Add(1), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r),
 		start: now, idle: idleClock{since: now}, trace: traceOf(r.Header), proto: protoOf(r), controlWriter: controls,
 		request: &startRequest{
 			SubscribeOptions: feed.SubscribeOptions{
-				Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.lastSubjects(),
+				Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.limits.LastSubjects,
 			},
 			identity: tag,
 		},

@@ -69,6 +69,9 @@ func (o SubscribeOptions) withDefaults() SubscribeOptions {
 	if o.Identify == nil {
 		o.Identify = auth.First()
 	}
+	if o.Admission == nil {
+		o.Admission = NewAdmission(Limits{})
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -9,7 +9,7 @@ import (
 type Code string
 
 // Error makes a code the cause of an error.
-func (c Code) Error() string { return c.kind().Title }
+func (c Code) Error() string { return string(c) }
 
 // The codes. The table below has their meaning.
 const (
