@@ -196,7 +196,7 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// asToken encodes a value by the rule of docs/CONCEPTS.md, without the code under test.
+// asToken encodes a value by the rule of docs/concepts/user-ids.md, without the code under test.
 func asToken(value string) string {
 	var out strings.Builder
 	for _, r := range value {
