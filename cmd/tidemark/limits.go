@@ -8,7 +8,7 @@ import (
 // limits are those that admission enforces.
 func limits(l config.Limits) feedhttp.Limits {
 	return feedhttp.Limits{
-		Streams: l.Streams, PerUser: l.PerUser, PerAddress: l.PerAddress, Replays: l.Replays,
+		Connections: l.Streams, PerUser: l.PerUser, PerAddress: l.PerAddress, Replays: l.Replays,
 		LastSubjects: l.LastSubjects, LastWaiting: l.LastWaiting, LastWaitingPerUser: l.LastWaitingPerUser, LastWaitingPerAddress: l.LastWaitingPerAddress,
 		ConnectsPerSecond: l.ConnectsPerSecond, ConnectsBurst: l.ConnectsBurst,
 		PublishesPerSecond: l.PublishesPerSecond, PublishesBurst: l.PublishesBurst,

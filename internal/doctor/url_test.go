@@ -326,7 +326,7 @@ func TestURL_HTTP2_IsOK(t *testing.T) {
 
 // TestURL_Closed_SaysWhy: limits of the node.
 func TestURL_Closed_SaysWhy(t *testing.T) {
-	p := startPublic(t, func(o *server.Options) { o.Limits.Streams = 1 })
+	p := startPublic(t, func(o *server.Options) { o.Limits.Connections = 1 })
 	resp, err := http.Get(p.node.String() + "/events")
 	if err != nil {
 		t.Fatal(err)

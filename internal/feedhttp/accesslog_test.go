@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// logbook keeps what is logged, line by line.
+// logbook keeps the lines of a log.
 type logbook struct {
 	mu    sync.Mutex
 	lines []string
@@ -59,10 +59,10 @@ const (
 	aParent = "00-" + aTrace + "-00f067aa0ba902b7-01"
 )
 
-func TestOneLineForEachStream(t *testing.T) {
+func TestLog_ConnectionEnds_HasOneLine(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		var log logbook
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Logger: log.logger()}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Logger: log.logger()}})
 		r.publish(3, "n.user.anna")
 		r.await(t, "the tail has read it", func() bool { return r.feed.Status().High == 3 })
 		s, _ := r.opened(t, "?user=anna", "Last-Event-ID", "1-e1", "traceparent", aParent)
@@ -70,9 +70,9 @@ func TestOneLineForEachStream(t *testing.T) {
 		r.publish(1, "n.user.anna")
 		s.want(t, "4-e1")
 		_ = s.resp.Body.Close()
-		line := log.await(t, "stream ended")
+		line := log.await(t, "connection closed")
 		want := map[string]any{
-			"msg": "stream ended", "level": "INFO", "id": 1.0, "user": "anna", "trace_id": aTrace, "reason": "gone",
+			"msg": "connection closed", "level": "INFO", "id": 1.0, "user": "anna", "trace_id": aTrace, "reason": "gone",
 			"events": 3.0, "replayed": 2.0, "from": "1-e1", "to": "4-e1",
 			"proto": map[string]string{"http1": "HTTP/1.1", "goroutine": "HTTP/1.1", "h2": "HTTP/2.0", "h2c": "HTTP/2.0"}[proto],
 		}

@@ -12,16 +12,16 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// Limits bound what a node takes. Zero is no bound.
+// Limits bound the connections and requests of a node. Zero is unlimited.
 //
-// An address is the client's IPv4 address, or the /64 of its IPv6 one, as the trusted proxies
-// tell it. Behind a proxy that is not trusted all clients have the proxy's.
+// An address is the client's IPv4 address, or the /64 of its IPv6 address, as trusted proxies
+// report it. All clients behind a proxy that is not trusted have the address of the proxy.
 type Limits struct {
-	Streams    int // of all clients together
-	PerUser    int // of one user; those without a name are not counted
-	PerAddress int // of one address, except a trusted proxy that names no client
-	// Replays bounds the streams that are behind and need the log to catch up. Only arrivals
-	// are sent away; a stream that falls behind later is not.
+	Connections int // of all clients together
+	PerUser     int // of one user; connections without a user are not counted
+	PerAddress  int // of one address, except a trusted proxy that names no client
+	// Replays bounds the connections that read from the store to catch up. Only new connections
+	// are rejected, not those that fall behind later.
 	Replays int
 	// LastSubjects bounds the subjects of one start at the latest event of each (?from=last).
 	// Beyond it the answer is 400.
@@ -30,9 +30,8 @@ type Limits struct {
 	// feed.FewSubjects subjects; LastWaitingPerUser and LastWaitingPerAddress those of one user,
 	// and of one address. The store makes few such starts at once.
 	LastWaiting, LastWaitingPerUser, LastWaitingPerAddress int
-	// ConnectsPerSecond is how often one address may ask for a stream in the long run, and
-	// ConnectsBurst how often at once after a pause; at least once. What is asked for counts,
-	// whether it is granted or not.
+	// ConnectsPerSecond is the sustained rate of connects of one address, and ConnectsBurst how
+	// many it may send at once after a pause; at least one. Rejected connects count, too.
 	ConnectsPerSecond, ConnectsBurst int
 	// PublishesPerSecond and PublishesBurst are the same for events that are published. A
 	// request counts as one event before its body is read. A batch larger than the burst
@@ -40,18 +39,18 @@ type Limits struct {
 	PublishesPerSecond, PublishesBurst int
 }
 
-// Admission holds the limits of a node, over all handlers that share it. Who would exceed one
-// and wants a stream is answered with 200 and told when to come back: another status would be
-// final for an EventSource. Who publishes is answered with 429.
+// Admission holds the limits of a node. Handlers may share it. A connect beyond a limit is answered
+// with 200 and a tidemark.close with the delay before a reconnect: another status would
+// be final for an EventSource. A publish request is answered with 429.
 //
-// Rates cost some 300 bytes for each of the 65,536 addresses that came last.
+// Rates cost some 300 bytes for each of the 65,536 addresses that were used last.
 type Admission struct {
 	limits   Limits
 	trusted  []netip.Prefix
 	connects *limiter
 	events   *limiter
 	refused  refused
-	serial   atomic.Uint64 // of streams
+	serial   atomic.Uint64 // of connections
 
 	mu        sync.Mutex
 	all       int
@@ -59,46 +58,46 @@ type Admission struct {
 	addresses map[netip.Prefix]int
 
 	replays atomic.Int64
-	lasts   lastStarts
+	last    lastStarts
 }
 
-// NewAdmission returns one that counts from zero. The trusted proxies are believed what they
-// say of a client's address (auth.ClientAddr); without any the peer is the client.
+// NewAdmission returns an Admission without connections. The addresses of clients are those that the
+// trusted proxies report ([auth.ClientAddr]); without trusted proxies the peer is the client.
 func NewAdmission(limits Limits, trusted ...netip.Prefix) *Admission {
 	return &Admission{
 		limits: limits, trusted: slices.Clone(trusted),
 		connects: newLimiter(limits.ConnectsPerSecond, limits.ConnectsBurst),
 		events:   newLimiter(limits.PublishesPerSecond, limits.PublishesBurst),
 		users:    map[string]int{}, addresses: map[netip.Prefix]int{},
-		lasts: lastStarts{users: map[string]int{}, addresses: map[netip.Prefix]int{}},
+		last: lastStarts{users: map[string]int{}, addresses: map[netip.Prefix]int{}},
 	}
 }
 
-// Limits are what NewAdmission was given.
+// Limits returns the limits.
 func (a *Admission) Limits() Limits { return a.limits }
 
-// Counts are the streams there are now, and those of them that catch up from the log.
-func (a *Admission) Counts() (streams, replays int) {
+// Counts returns the open connections, and the connections among them with a replay.
+func (a *Admission) Counts() (connections, replays int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.all, int(a.replays.Load())
 }
 
-// connect counts a request for a stream. The error is errRate.
-func (a *Admission) connect(r *http.Request) error {
-	if a == nil || a.connects == nil || a.connects.take(addressOf(r, a.trusted), 1, time.Now()) == 0 {
+// admitConnect counts a subscribe request. The error is errRate.
+func (a *Admission) admitConnect(r *http.Request) error {
+	if a.connects == nil || a.connects.reserve(addressOf(r, a.trusted), 1, time.Now()) == 0 {
 		return nil
 	}
 	a.refused[RefusedConnectRate].Add(1)
 	return errRate
 }
 
-// publish counts n events that a request brings. The error is a *rateError.
-func (a *Admission) publish(r *http.Request, n int) error {
-	if a == nil {
+// admitPublish counts n events of a publish request. The error is a *rateError.
+func (a *Admission) admitPublish(r *http.Request, n int) error {
+	if a.events == nil {
 		return nil
 	}
-	wait := a.events.take(addressOf(r, a.trusted), n, time.Now())
+	wait := a.events.reserve(addressOf(r, a.trusted), n, time.Now())
 	if wait == 0 {
 		return nil
 	}
@@ -106,17 +105,14 @@ func (a *Admission) publish(r *http.Request, n int) error {
 	return &rateError{perSecond: a.limits.PublishesPerSecond, wait: wait}
 }
 
-// admit counts a stream, and returns what its end must call, also with an error.
+// admit counts a connection. Its end calls release, which is never nil.
 func (a *Admission) admit(user string, r *http.Request) (release func(), err error) {
-	if a == nil {
-		return func() {}, nil
-	}
 	addr, counted := a.limitedAddress(r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch l := a.limits; {
-	case reached(l.Streams, a.all):
-		a.refused[RefusedStreams].Add(1)
+	case reached(l.Connections, a.all):
+		a.refused[RefusedConnections].Add(1)
 		return func() {}, errOverload
 	case user != "" && reached(l.PerUser, a.users[user]):
 		a.refused[RefusedPerUser].Add(1)
@@ -134,7 +130,7 @@ func (a *Admission) admit(user string, r *http.Request) (release func(), err err
 }
 
 // limitedAddress returns the address that Limits.PerAddress counts for a request; false for none. A
-// trusted proxy that names no client stands for many.
+// trusted proxy that names no client carries many clients.
 func (a *Admission) limitedAddress(r *http.Request) (addr netip.Prefix, counted bool) {
 	if a.limits.PerAddress == 0 {
 		return addr, false
@@ -146,19 +142,14 @@ func (a *Admission) limitedAddress(r *http.Request) (addr netip.Prefix, counted 
 	return netaddr.LimitPrefix(client), true
 }
 
-// replay counts a stream that needs the log, or with -1 no longer does. It reports whether
-// there was room for it.
-func (a *Admission) replay(by int64) bool {
-	if a == nil {
+// admitReplay counts a new connection that reads from the store. It reports false, and counts a refusal,
+// where Limits.Replays leaves no room.
+func (a *Admission) admitReplay() bool {
+	if a.replays.Add(1) <= int64(a.limits.Replays) || a.limits.Replays == 0 {
 		return true
 	}
-	n := a.replays.Add(by)
-	if a.limits.Replays == 0 || n <= int64(a.limits.Replays) {
-		return true
-	}
-	if by > 0 {
-		a.refused[RefusedReplays].Add(1)
-	}
+	a.replays.Add(-1)
+	a.refused[RefusedReplays].Add(1)
 	return false
 }
 
@@ -174,9 +165,21 @@ func (a *Admission) countLocked(user string, addr netip.Prefix, perAddress bool,
 	}
 }
 
-// count keeps no zeros, so that a map is as large as what it counts.
+// count keeps no zeros, so that a map does not grow with the users of the past.
 func count[K comparable](m map[K]int, key K, by int) {
 	if m[key] += by; m[key] == 0 {
 		delete(m, key)
 	}
+}
+
+// remote returns the client's address, with a port if the peer is the client.
+func (a *Admission) remote(r *http.Request) string {
+	if len(a.trusted) == 0 {
+		return r.RemoteAddr
+	}
+	client := auth.ClientAddr(r, a.trusted)
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !client.IsValid() || peer.Addr().Unmap() == client {
+		return r.RemoteAddr
+	}
+	return client.String()
 }

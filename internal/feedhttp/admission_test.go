@@ -8,17 +8,17 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// bounded is a rig with limits, and a short pause for who is sent away.
-func bounded(t *testing.T, proto string, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
+// bounded is a harness with limits, and a short delay for rejected clients.
+func bounded(t *testing.T, proto string, limits feedhttp.Limits) (*harness, *feedhttp.Admission) {
 	t.Helper()
 	a := feedhttp.NewAdmission(limits)
-	return newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
+	return newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
 }
 
-// sentAway reads a stream that holds a farewell and nothing else.
-func sentAway(t *testing.T, s *stream, reason feedhttp.CloseReason) {
+// readRejection reads a response that has a close event alone.
+func readRejection(t *testing.T, s *stream, reason feedhttp.CloseReason) {
 	t.Helper()
-	var c feedhttp.Close
+	var c feedhttp.CloseEvent
 	last := s.ended(t)
 	if err := json.Unmarshal(last.Data, &c); err != nil || c.Reason != reason {
 		t.Errorf("got %q %s, want the reason %s", last.Type, last.Data, reason)
@@ -31,17 +31,17 @@ func sentAway(t *testing.T, s *stream, reason feedhttp.CloseReason) {
 	}
 }
 
-func (r *rig) awaitStreams(t *testing.T, a *feedhttp.Admission, want int) {
+func (r *harness) awaitStreams(t *testing.T, a *feedhttp.Admission, want int) {
 	t.Helper()
 	r.await(t, "the streams are counted", func() bool { n, _ := a.Counts(); return n == want })
 }
 
-func TestLimitOfStreams(t *testing.T) {
+func TestLimit_Connections_RejectsThoseBeyond(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r, a := bounded(t, proto, feedhttp.Limits{Streams: 2})
+		r, a := bounded(t, proto, feedhttp.Limits{Connections: 2})
 		first, _ := r.opened(t, "")
 		r.opened(t, "")
-		sentAway(t, r.subscribe(t, ""), feedhttp.CloseOverload)
+		readRejection(t, r.subscribe(t, ""), feedhttp.CloseOverload)
 		r.awaitStreams(t, a, 2)
 		first.resp.Body.Close()
 		r.awaitStreams(t, a, 1)
@@ -49,35 +49,34 @@ func TestLimitOfStreams(t *testing.T) {
 	})
 }
 
-func TestLimitPerUser(t *testing.T) {
+func TestLimit_PerUser_RejectsThoseBeyond(t *testing.T) {
 	r, a := bounded(t, "", feedhttp.Limits{PerUser: 1})
 	first, _ := r.opened(t, "", "X-User", "42")
-	sentAway(t, r.subscribe(t, "", "X-User", "42"), feedhttp.CloseLimit)
+	readRejection(t, r.subscribe(t, "", "X-User", "42"), feedhttp.CloseLimit)
 	r.opened(t, "", "X-User", "43")
 	r.opened(t, "")
-	r.opened(t, "") // nobody is no user
+	r.opened(t, "") // without a user
 	first.resp.Body.Close()
 	r.awaitStreams(t, a, 3)
 	r.opened(t, "", "X-User", "42")
 }
 
-func TestLimitPerAddress(t *testing.T) {
+func TestLimit_PerAddress_RejectsThoseBeyond(t *testing.T) {
 	r, _ := bounded(t, "", feedhttp.Limits{PerAddress: 2})
 	r.opened(t, "", "X-User", "1")
 	r.opened(t, "")
-	sentAway(t, r.subscribe(t, "", "X-User", "2"), feedhttp.CloseLimit)
+	readRejection(t, r.subscribe(t, "", "X-User", "2"), feedhttp.CloseLimit)
 }
 
-// TestLimitOfReplays sends away who would need the log, and lets others in.
-func TestLimitOfReplays(t *testing.T) {
+func TestLimit_Replays_RejectsThoseThatReadTheStore(t *testing.T) {
 	log := newLogDown()
 	a := feedhttp.NewAdmission(feedhttp.Limits{Replays: 1})
-	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}})
+	r := newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}})
 	waiting := r.subscribe(t, "?from=all")
 	r.await(t, "it is counted", func() bool { _, n := a.Counts(); return n == 1 })
-	sentAway(t, r.subscribe(t, "?from=all"), feedhttp.CloseOverload)
+	readRejection(t, r.subscribe(t, "?from=all"), feedhttp.CloseOverload)
 	r.SetDown(nil)
-	waiting.control(t, feedhttp.TypeOpen, new(feedhttp.Open))
+	waiting.control(t, feedhttp.TypeOpen, new(feedhttp.OpenEvent))
 	waiting.want(t, "1-e1", "2-e1")
 	r.await(t, "it is level", func() bool { _, n := a.Counts(); return n == 0 })
 	r.opened(t, "?last_event_id=1-e1") // from the window
@@ -87,12 +86,12 @@ func TestLimitOfReplays(t *testing.T) {
 
 // A trusted proxy that names no client stands for all of its clients, which limits.streams bounds.
 func TestLimitPerAddress_TrustedProxyWithoutForwardedFor_IsExempt(t *testing.T) {
-	r, a := forwarded(t, "", feedhttp.Limits{Streams: 3, PerAddress: 1})
+	r, a := forwarded(t, "", feedhttp.Limits{Connections: 3, PerAddress: 1})
 	for range 3 {
 		r.opened(t, "")
 	}
-	sentAway(t, r.subscribe(t, ""), feedhttp.CloseOverload)
-	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 0 || got[feedhttp.RefusedStreams] != 1 {
+	readRejection(t, r.subscribe(t, ""), feedhttp.CloseOverload)
+	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 0 || got[feedhttp.RefusedConnections] != 1 {
 		t.Errorf("counted %v", got)
 	}
 }

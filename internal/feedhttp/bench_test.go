@@ -14,7 +14,7 @@ func BenchmarkStream(b *testing.B) {
 	for _, proto := range []string{"http1", "h2c"} {
 		b.Run(proto, func(b *testing.B) {
 			const clients = 100
-			r := newRig(b, setup{proto: proto})
+			r := newHarness(b, setup{proto: proto})
 			var received atomic.Int64
 			var work sync.WaitGroup
 			events := max(1, b.N/clients)

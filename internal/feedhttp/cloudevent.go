@@ -66,8 +66,8 @@ func unquote(s string) string {
 	return text.String()
 }
 
-// cloudEventKey returns what makes a repeat of a CloudEvent a duplicate: its id is unique within its
-// source.
+// cloudEventKey returns the message id of a CloudEvent. A repeat has the same: the id of a CloudEvent is unique
+// within its source.
 func cloudEventKey(attributes map[string]string) string {
 	id, source := attributes[cloudEventID], attributes[cloudEventSource]
 	if id == "" || source == "" {

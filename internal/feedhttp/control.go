@@ -2,6 +2,7 @@ package feedhttp
 
 import (
 	"encoding/json"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -16,27 +17,27 @@ const (
 	TypeGap      = feed.ControlPrefix + "gap"
 	TypeClose    = feed.ControlPrefix + "close"
 
-	// TypeMeta is a comment for who asks with ?meta=1, and never an event.
-	TypeMeta = feed.ControlPrefix + "meta"
+	// TypeComment begins the comments of ?meta=1. It is never the type of an event.
+	TypeComment = feed.ControlPrefix + "meta"
 )
 
-// Open is the data of tidemark.open.
-type Open struct {
+// OpenEvent is the data of tidemark.open.
+type OpenEvent struct {
 	Stream   string   `json:"stream"`
 	Position string   `json:"position"` // delivery begins with the first event after it
 	Resumed  bool     `json:"resumed"`  // it continues where the client left off
 	Pending  uint64   `json:"pending"`  // events to catch up on
 	Subjects []string `json:"subjects"`
-	// Identity is the opaque tag of the account that the connection is for, as GET /identity has it.
+	// Identity is the opaque tag of the account that the connection is for, as in GET /identity.
 	Identity string `json:"identity,omitempty"`
 	// IdentityChanged reports that ?identity= had the tag of another account, so that the position
 	// of the request was ignored.
 	IdentityChanged bool `json:"identity_changed,omitempty"`
 }
 
-// append writes o as encoding/json does. Every connect sends one, and most of what they cost would be
-// the look at the type.
-func (o Open) append(dst []byte) []byte {
+// append writes o as encoding/json does. Every connect sends one, and reflection would be most of its
+// cost.
+func (o OpenEvent) append(dst []byte) []byte {
 	dst = appendText(append(dst, `{"stream":`...), o.Stream)
 	dst = appendText(append(dst, `,"position":`...), o.Position)
 	dst = strconv.AppendBool(append(dst, `,"resumed":`...), o.Resumed)
@@ -66,7 +67,7 @@ func appendTexts(dst []byte, texts []string) []byte {
 	return append(dst, ']')
 }
 
-// appendText appends a JSON string. What is more than plain ASCII is left to encoding/json.
+// appendText appends a JSON string. It leaves all but plain ASCII to encoding/json.
 func appendText(dst []byte, s string) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -77,40 +78,40 @@ func appendText(dst []byte, s string) []byte {
 	return append(append(append(dst, '"'), s...), '"')
 }
 
-// Gap is the data of tidemark.gap.
-type Gap struct {
+// GapEvent is the data of tidemark.gap.
+type GapEvent struct {
 	Reason         feed.Reason `json:"reason"`
 	Requested      string      `json:"requested"`
 	FirstAvailable string      `json:"first_available"`
 	ContinuesAfter string      `json:"continues_after"`
 }
 
-// At is the data of tidemark.position.
-type At struct {
+// PositionEvent is the data of tidemark.position.
+type PositionEvent struct {
 	Position string `json:"position"`
 }
 
-// Close is the data of tidemark.close.
-type Close struct {
+// CloseEvent is the data of tidemark.close.
+type CloseEvent struct {
 	Reason  CloseReason `json:"reason"`
-	RetryMS int64       `json:"retry_ms"` // come back after this long
+	RetryMS int64       `json:"retry_ms"` // reconnect after this delay
 	Message string      `json:"message"`
 }
 
-// OpenMeta is the first comment of a stream with ?meta=1. What comes up to Last was stored
-// before the stream was opened.
-type OpenMeta struct {
+// OpenComment is the first comment of a connection with ?meta=1. Events up to Last were stored
+// before the connection was opened.
+type OpenComment struct {
 	Now  int64  `json:"now_ms"` // the node's clock, Unix time
-	Last string `json:"last"`   // how far the node had read the log
+	Last string `json:"last"`   // the last position that the node had read
 }
 
-// EventMeta is the comment before each event of a stream with ?meta=1.
-type EventMeta struct {
+// EventComment is the comment before each event of a connection with ?meta=1.
+type EventComment struct {
 	Subject string `json:"subject"`
 	Stored  int64  `json:"stored_ms"` // Unix time
 }
 
-// CloseReason says why the server ends a stream.
+// CloseReason is why the server closes a connection.
 type CloseReason string
 
 // The reasons of tidemark.close.
@@ -118,46 +119,58 @@ const (
 	CloseDrain    CloseReason = "drain"
 	CloseMaxAge   CloseReason = "max-age"
 	CloseIdle     CloseReason = "idle"
-	CloseExpired  CloseReason = "token-expired" // come back with another token
-	CloseRevoked  CloseReason = "revoked"       // so was what it was opened with
-	CloseOverload CloseReason = "overload"      // the node has all the streams it can take
-	CloseLimit    CloseReason = "limit"         // so has the user, or the address
-	CloseAdmin    CloseReason = "admin"         // an operator ended this one stream
+	CloseExpired  CloseReason = "token-expired" // reconnect with another token
+	CloseRevoked  CloseReason = "revoked"       // the token or identity that it was opened with
+	CloseOverload CloseReason = "overload"      // a limit of the node: connections or replays
+	CloseLimit    CloseReason = "limit"         // a limit of the user or the address
+	CloseAdmin    CloseReason = "admin"         // an operator closed this connection
 )
 
-// controls encodes control events, as comments for clients that want none.
-type controls struct{ asComments bool }
+// controlWriter encodes control events in the form that a client requested.
+type controlWriter struct {
+	asComments      bool // ?control=off: comments, which clients ignore
+	heartbeatEvents bool // ?heartbeat=event: heartbeats are events, not comments
+	withMeta        bool // ?meta=1: a comment before each event
+}
 
-// append appends a control event. The id may be empty.
-func (c controls) append(dst []byte, typ, id string, data any) []byte {
-	return c.encoded(dst, typ, id, asJSON(data))
+// parseControls reads the parameters of a query.
+func parseControls(query url.Values) (c controlWriter, err error) {
+	if c.heartbeatEvents, err = flag(query, "heartbeat", "event"); err != nil {
+		return c, err
+	}
+	if c.asComments, err = flag(query, "control", "off"); err != nil {
+		return c, err
+	}
+	c.withMeta, err = flag(query, "meta", "1")
+	c.heartbeatEvents = c.heartbeatEvents && !c.asComments
+	return c, err
 }
 
 func asJSON(data any) []byte {
 	text, err := json.Marshal(data)
 	if err != nil {
-		panic(err) // of our own types and strings, which have no way to fail
+		panic(err) // types and strings of this package cannot fail
 	}
 	return text
 }
 
-func (c controls) encoded(dst []byte, typ, id string, text []byte) []byte {
+// append appends a control event. The id may be empty.
+func (c controlWriter) append(dst []byte, typ, id string, text []byte) []byte {
 	if c.asComments {
 		return sse.AppendComment(dst, typ+" "+string(text))
 	}
 	return sse.AppendEvent(dst, sse.Event{ID: []byte(id), Type: typ, Data: text})
 }
 
-// meta appends what only few want to know as a comment, so that the frames are the same for
-// everybody and every client skips it that does not look for it.
-func (c controls) meta(dst []byte, data any) []byte {
-	return sse.AppendComment(dst, TypeMeta+" "+string(asJSON(data)))
+// meta appends a comment. Events are encoded once for all clients, and clients ignore comments.
+func (c controlWriter) meta(dst []byte, data any) []byte {
+	return sse.AppendComment(dst, TypeComment+" "+string(asJSON(data)))
 }
 
-func (c controls) open(dst []byte, stream string, sub *feed.Subscription, id *opening) []byte {
+func (c controlWriter) open(dst []byte, stream string, sub *feed.Subscription, id identityTag) []byte {
 	o := sub.StartInfo()
 	var most [512]byte
-	dst = c.encoded(dst, TypeOpen, o.ID, Open{
+	dst = c.append(dst, TypeOpen, o.ID, OpenEvent{
 		Stream: stream, Position: o.Position.String(), Resumed: o.Resumed,
 		Pending: o.Pending, Subjects: sub.Filters(), Identity: id.tag, IdentityChanged: id.changed,
 	}.append(most[:0]))
@@ -167,19 +180,19 @@ func (c controls) open(dst []byte, stream string, sub *feed.Subscription, id *op
 	return dst
 }
 
-func (c controls) gap(dst []byte, g *feed.Gap) []byte {
+func (c controlWriter) gap(dst []byte, g *feed.Gap) []byte {
 	after := g.Continues.String()
-	return c.append(dst, TypeGap, after, Gap{
+	return c.append(dst, TypeGap, after, asJSON(GapEvent{
 		Reason: g.Reason, Requested: g.Requested,
 		FirstAvailable: g.FirstAvailable.String(), ContinuesAfter: after,
-	})
+	}))
 }
 
-func (c controls) position(dst []byte, p feed.Position) []byte {
-	return c.append(dst, TypePosition, p.String(), At{p.String()})
+func (c controlWriter) position(dst []byte, p feed.Position) []byte {
+	return c.append(dst, TypePosition, p.String(), asJSON(PositionEvent{p.String()}))
 }
 
-func (c controls) farewell(dst []byte, reason CloseReason, message string, retry time.Duration) []byte {
+func (c controlWriter) close(dst []byte, reason CloseReason, message string, retry time.Duration) []byte {
 	dst = sse.AppendRetry(dst, retry)
-	return c.append(dst, TypeClose, "", Close{reason, retry.Milliseconds(), message})
+	return c.append(dst, TypeClose, "", asJSON(CloseEvent{reason, retry.Milliseconds(), message}))
 }

@@ -2,23 +2,23 @@ package feedhttp
 
 import "time"
 
-// deadlines are when a session ends though nothing happens. The zero value has none.
+// deadlines end a session at a time. The zero value has none.
 //
 // They use two clocks. A duration from now, such as the maximum age, becomes a time with a
 // monotonic reading. The expiry of a token is a time on the wall clock alone. The engine's
 // deadlines are monotonic, so the expiry is converted with the clocks of each turn, and compared
-// again once that deadline has passed: a wall clock that was set back gives a later deadline, and
-// one that was set forward is noticed at the next turn, at the latest with the next heartbeat.
+// again once that deadline has passed: a wall clock that was set back gives a later deadline. A
+// step forward has an effect at the next turn, at the latest with the next heartbeat.
 type deadlines struct {
-	until   time.Time // monotonic; the zero time for never
-	over    error     // what until means
-	expires int64     // wall clock, Unix time in ms: a third of a time.Time; 0 for never
+	deadline    time.Time // monotonic; the zero time for never
+	deadlineErr error     // the reason to close at deadline
+	expires     int64     // wall clock, Unix time in ms: a third of a time.Time; 0 for never
 }
 
-// endAt ends the session at a monotonic time, unless an earlier one is set.
-func (d *deadlines) endAt(at time.Time, over error) {
-	if d.until.IsZero() || at.Before(d.until) {
-		d.until, d.over = at, over
+// setDeadline ends the session at a monotonic time, unless an earlier one is set.
+func (d *deadlines) setDeadline(at time.Time, why error) {
+	if d.deadline.IsZero() || at.Before(d.deadline) {
+		d.deadline, d.deadlineErr = at, why
 	}
 }
 
@@ -32,19 +32,18 @@ func (d *deadlines) expireAt(at time.Time) {
 // passed returns the reason of a deadline that has passed; nil for none.
 func (d *deadlines) passed(now time.Time) error {
 	switch {
-	case !d.until.IsZero() && !now.Before(d.until):
-		return d.over
+	case !d.deadline.IsZero() && !now.Before(d.deadline):
+		return d.deadlineErr
 	case d.expires != 0 && now.UnixMilli() >= d.expires:
 		return errExpired
 	}
 	return nil
 }
 
-// nextDeadline returns the earliest of due, which is monotonic, and the deadlines, as a monotonic
-// time.
+// nextDeadline returns the earliest of due and the deadlines, as a monotonic time.
 func (d *deadlines) nextDeadline(due, now time.Time) time.Time {
-	if !d.until.IsZero() && d.until.Before(due) {
-		due = d.until
+	if !d.deadline.IsZero() && d.deadline.Before(due) {
+		due = d.deadline
 	}
 	if d.expires == 0 {
 		return due
@@ -54,4 +53,21 @@ func (d *deadlines) nextDeadline(due, now time.Time) time.Time {
 		due = expires
 	}
 	return due
+}
+
+// idleClock measures how long a client was sent no event. A client may take longer over one write than
+// it may be idle, so the clock starts again when the kernel has accepted the events.
+type idleClock struct {
+	since   time.Time // when the last event was handed over, or accepted by the kernel
+	pending bool      // the kernel is not known to have accepted it
+}
+
+// handedOver starts the clock at events that the engine is about to write.
+func (c *idleClock) handedOver(now time.Time) { c.since, c.pending = now, true }
+
+// confirm starts the clock again at the time when the kernel had accepted what was handed over.
+func (c *idleClock) confirm(written time.Time) {
+	if c.pending && !written.Before(c.since) {
+		c.since, c.pending = written, false
+	}
 }

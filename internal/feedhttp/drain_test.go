@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// TestDrainSpreads looks at when streams leave: evenly, over the period, or faster where there
-// are few. The streams are bare sessions that nobody writes.
-func TestDrainSpreads(t *testing.T) {
+// The sessions have no engine.
+func TestDrain_ManyOrFew_SpreadsTheDeadlines(t *testing.T) {
 	for name, tt := range map[string]struct {
 		streams      int
 		period, want time.Duration
@@ -24,7 +23,7 @@ func TestDrainSpreads(t *testing.T) {
 			var sessions []*session
 			for range tt.streams {
 				s := &session{handler: h}
-				h.enter(s, func() {})
+				h.register(s, func() {}, nil)
 				sessions = append(sessions, s)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -33,39 +32,38 @@ func TestDrainSpreads(t *testing.T) {
 			if err := h.Drain(ctx, tt.period); !errors.Is(err, context.Canceled) {
 				t.Fatalf("Drain: %v", err)
 			}
-			slices.SortFunc(sessions, func(a, b *session) int { return a.until.Compare(b.until) })
-			first := sessions[0].until
+			slices.SortFunc(sessions, func(a, b *session) int { return a.deadline.Compare(b.deadline) })
+			first := sessions[0].deadline
 			if first.Before(start) || first.After(time.Now()) {
 				t.Errorf("the first leaves %v after Drain", first.Sub(start))
 			}
 			for i, s := range sessions {
-				if want := tt.want * time.Duration(i) / time.Duration(tt.streams); s.until.Sub(first) != want || !errors.Is(s.over, errDrain) {
-					t.Fatalf("stream %d leaves %v after the first (%v), want %v", i, s.until.Sub(first), s.over, want)
+				if want := tt.want * time.Duration(i) / time.Duration(tt.streams); s.deadline.Sub(first) != want || !errors.Is(s.deadlineErr, errDrain) {
+					t.Fatalf("stream %d leaves %v after the first (%v), want %v", i, s.deadline.Sub(first), s.deadlineErr, want)
 				}
 			}
 			late := &session{handler: h}
-			h.enter(late, func() {})
-			if !errors.Is(late.failed, errDrain) {
-				t.Errorf("a late comer: %v", late.failed)
+			h.register(late, func() {}, nil)
+			if !errors.Is(late.closeErr, errDrain) {
+				t.Errorf("a late comer: %v", late.closeErr)
 			}
 			for _, s := range sessions {
-				s.leave()
+				s.release()
 			}
 		})
 	}
 }
 
-// TestDrainEndsNothingLater: what ends before its turn keeps its own reason.
-func TestDrainEndsNothingLater(t *testing.T) {
+func TestDrain_EarlierDeadline_KeepsItsReason(t *testing.T) {
 	h := NewSubscribe(SubscribeOptions{})
 	at := time.Now().Add(-time.Second)
-	s := &session{handler: h, deadlines: deadlines{until: at, over: errMaxAge}}
-	h.enter(s, func() {})
+	s := &session{handler: h, deadlines: deadlines{deadline: at, deadlineErr: errMaxAge}}
+	h.register(s, func() {}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = h.Drain(ctx, time.Hour)
-	if !s.until.Equal(at) || !errors.Is(s.over, errMaxAge) {
-		t.Errorf("it ends at %v with %v", s.until, s.over)
+	if !s.deadline.Equal(at) || !errors.Is(s.deadlineErr, errMaxAge) {
+		t.Errorf("it ends at %v with %v", s.deadline, s.deadlineErr)
 	}
-	s.leave()
+	s.release()
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// farewell reads a stream to its end, which must be an abort behind tidemark.close.
-func farewell(t testing.TB, s *stream, reason feedhttp.CloseReason) {
+// readClose reads a response to its end, which must be an abort after tidemark.close.
+func readClose(t testing.TB, s *stream, reason feedhttp.CloseReason) {
 	t.Helper()
 	before := s.LastEventID()
 	last := s.ended(t)
-	var c feedhttp.Close
+	var c feedhttp.CloseEvent
 	if err := json.Unmarshal(last.Data, &c); err != nil || last.Type != feedhttp.TypeClose || c.Reason != reason || c.Message == "" {
 		t.Errorf("the last event is %q %s, want %s (%s)", last.Type, last.Data, feedhttp.TypeClose, reason)
 	}
@@ -30,16 +30,16 @@ func farewell(t testing.TB, s *stream, reason feedhttp.CloseReason) {
 	}
 }
 
-func TestMaxAge(t *testing.T) {
+func TestMaxAge_Reached_Closes(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const age = time.Second
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxAge: age}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxAge: age}})
 		r.publish(1, "n.all") // it comes with the opening, however busy the machine is
 		r.level(t)
 		start := time.Now()
 		s, _ := r.opened(t, "?from=all")
 		s.want(t, "1-e1")
-		farewell(t, s, feedhttp.CloseMaxAge)
+		readClose(t, s, feedhttp.CloseMaxAge)
 		if lasted := time.Since(start); lasted < age*9/10 {
 			t.Errorf("it lasted %v", lasted)
 		}
@@ -49,7 +49,7 @@ func TestMaxAge(t *testing.T) {
 	})
 }
 
-func TestMaxIdle(t *testing.T) {
+func TestMaxIdle_NoEvents_Closes(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		for idle := 100 * time.Millisecond; !maxIdle(t, proto, idle); idle *= 2 {
 			t.Logf("this machine is too busy for %v", idle)
@@ -60,7 +60,7 @@ func TestMaxIdle(t *testing.T) {
 // maxIdle reports false where the stream was idle before its event could be published.
 func maxIdle(t *testing.T, proto string, idle time.Duration) bool {
 	t.Helper()
-	r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxIdle: idle, Heartbeat: idle / 5}})
+	r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{MaxIdle: idle, Heartbeat: idle / 5}})
 	connecting := time.Now()
 	s, _ := r.opened(t, "")
 	time.Sleep(idle / 2)
@@ -71,17 +71,16 @@ func maxIdle(t *testing.T, proto string, idle time.Duration) bool {
 		return false
 	}
 	s.want(t, "1-e1")
-	farewell(t, s, feedhttp.CloseIdle)
+	readClose(t, s, feedhttp.CloseIdle)
 	if silent := time.Since(sent); silent < idle {
 		t.Errorf("idle after %v", silent)
 	}
 	return true
 }
 
-// TestDrain ends live streams, replaying ones and those that wait for the log.
-func TestDrain(t *testing.T) {
+func TestDrain_LiveReplayingAndWaiting_ClosesAll(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		r.publish(5, "n.all")
 		r.level(t)
 		var streams []*stream
@@ -98,29 +97,28 @@ func TestDrain(t *testing.T) {
 			})
 		}
 		for _, s := range streams {
-			farewell(t, s, feedhttp.CloseDrain)
+			readClose(t, s, feedhttp.CloseDrain)
 		}
 		work.Wait()
 		if n := r.feed.Status().Subscriptions; n != 0 {
 			t.Errorf("%d subscriptions after Drain", n)
 		}
-		farewell(t, r.subscribe(t, "?last_event_id=5-e1"), feedhttp.CloseDrain) // a late comer
+		readClose(t, r.subscribe(t, "?last_event_id=5-e1"), feedhttp.CloseDrain) // a late comer
 	})
 }
 
-func TestDrainWhileTheLogIsDown(t *testing.T) {
+func TestDrain_StoreDown_ClosesAll(t *testing.T) {
 	log := newLogDown()
-	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+	r := newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 	s := r.subscribe(t, "")
 	if err := r.handler.Drain(r.ctx, 0); err != nil {
 		t.Fatal(err)
 	}
-	farewell(t, s, feedhttp.CloseDrain)
+	readClose(t, s, feedhttp.CloseDrain)
 }
 
-// TestDrainAmongArrivals lets clients arrive all the time: whoever comes is told.
-func TestDrainAmongArrivals(t *testing.T) {
-	r := newRig(t, setup{proto: "h2c"})
+func TestDrain_ClientsKeepConnecting_AllAreClosed(t *testing.T) {
+	r := newHarness(t, setup{proto: "h2c"})
 	var work sync.WaitGroup
 	for range 8 {
 		work.Go(func() {
@@ -130,7 +128,7 @@ func TestDrainAmongArrivals(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				farewell(t, s, feedhttp.CloseDrain)
+				readClose(t, s, feedhttp.CloseDrain)
 				s.resp.Body.Close()
 			}
 		})
@@ -144,20 +142,18 @@ func TestDrainAmongArrivals(t *testing.T) {
 	work.Wait()
 }
 
-// TestFeedStops: the end of a feed is a drain for its clients.
-func TestFeedStops(t *testing.T) {
-	r := newRig(t, setup{opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+func TestFeed_Stops_ClosesLikeADrain(t *testing.T) {
+	r := newHarness(t, setup{opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 	s, _ := r.opened(t, "")
 	r.stopFeed()
-	farewell(t, s, feedhttp.CloseDrain)
-	farewell(t, r.subscribe(t, ""), feedhttp.CloseDrain)
-	farewell(t, r.subscribe(t, "?from=all"), feedhttp.CloseDrain)
+	readClose(t, s, feedhttp.CloseDrain)
+	readClose(t, r.subscribe(t, ""), feedhttp.CloseDrain)
+	readClose(t, r.subscribe(t, "?from=all"), feedhttp.CloseDrain)
 }
 
-// TestClientsThatGo leave nothing behind.
-func TestClientsThatGo(t *testing.T) {
+func TestEnd_ClientsDisconnect_NothingIsLeft(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		for range 20 {
 			s, _ := r.opened(t, "")
 			s.resp.Body.Close()
@@ -166,10 +162,9 @@ func TestClientsThatGo(t *testing.T) {
 	})
 }
 
-// TestDrainGivesUp with its context where a client takes no bytes.
-func TestDrainGivesUp(t *testing.T) {
+func TestDrain_ClientAcceptsNothing_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, setup{
+	r := newHarness(t, setup{
 		server: smallServerBuffers, dial: smallBuffers,
 		opts: feedhttp.SubscribeOptions{WriteTimeout: 2 * time.Second},
 	})
@@ -185,6 +180,6 @@ func TestDrainGivesUp(t *testing.T) {
 		t.Errorf("Drain with a client that takes no bytes: %v", err)
 	}
 	if err := r.handler.Drain(r.ctx, 0); err != nil {
-		t.Errorf("Drain with patience: %v", err)
+		t.Errorf("Drain with waitTimeout: %v", err)
 	}
 }

@@ -88,16 +88,16 @@ func ExampleSubscribe() {
 	// 200 {"stream":"NEWS","seq":4,"position":"4-demo"}
 	// tidemark.open: resumed after 1-demo
 	// greeting 3-demo: hello, 42
-	// greeting 4-demo: goodbye, everybody
+	// greeting 4-demo: goodbye, all
 }
 
-// tryIt publishes to everybody and to two users, and reads what one of them has missed.
+// tryIt publishes to all and to two users, and reads the events that one of them has missed.
 func tryIt(publishURL, eventsURL string) {
 	for _, body := range []string{
 		`{"subject":"news.all","event":"greeting","data":"hello, everybody"}`,
 		`{"subject":"news.user.7","event":"greeting","data":"hello, 7"}`,
 		`{"subject":"news.user.42","event":"greeting","data":"hello, 42"}`,
-		`{"subject":"news.all","event":"greeting","data":"goodbye, everybody"}`,
+		`{"subject":"news.all","event":"greeting","data":"goodbye, all"}`,
 	} {
 		resp, err := http.Post(publishURL, "application/json", strings.NewReader(body))
 		check(err)
@@ -109,7 +109,7 @@ func tryIt(publishURL, eventsURL string) {
 	req, err := http.NewRequest(http.MethodGet, eventsURL, nil)
 	check(err)
 	req.Header.Set("X-User", "42")
-	req.Header.Set("Last-Event-ID", "1-demo") // what an EventSource does by itself
+	req.Header.Set("Last-Event-ID", "1-demo") // an EventSource sends it by itself
 	resp, err := http.DefaultClient.Do(req)
 	check(err)
 	defer http.DefaultClient.CloseIdleConnections()
@@ -126,7 +126,7 @@ func printEvent(ev sse.Event) {
 		fmt.Printf("%s %s: %s\n", ev.Type, ev.ID, ev.Data)
 		return
 	}
-	var open feedhttp.Open
+	var open feedhttp.OpenEvent
 	check(json.Unmarshal(ev.Data, &open))
 	fmt.Printf("%s: resumed after %s\n", ev.Type, open.Position) // Pending is as of now: a stored event may not have been seen yet
 }

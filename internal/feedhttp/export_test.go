@@ -1,14 +1,14 @@
 package feedhttp
 
-// ScopedID is the id with which an event over HTTP is stored.
+// ScopedID returns the id with which an event over HTTP is stored.
 var ScopedID = scopedID
 
-// ResultOf is what a publisher receives of a result.
+// ResultOf returns the answer to a publisher for a result.
 var ResultOf = resultOf
 
-// LastWaiting is how many connections wait for a start over many subjects.
+// LastWaiting returns how many connections wait for a start over many subjects.
 func (a *Admission) LastWaiting() int {
-	a.lasts.mu.Lock()
-	defer a.lasts.mu.Unlock()
-	return a.lasts.all
+	a.last.mu.Lock()
+	defer a.last.mu.Unlock()
+	return a.last.all
 }

@@ -5,18 +5,18 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // Identity is the answer of GET /identity.
 type Identity struct {
-	// Identity is the opaque tag of the caller's account; see [auth.Tagger]. Empty where the node has
+	// Identity is the opaque tag of the caller's account; see [auth.Tagger]. Empty if the node has
 	// no key for tags.
 	Identity string `json:"identity"`
 }
 
-// Tag returns the tag of an identity; empty where there is none. An error means that it is not known
-// yet.
+// Tag returns the tag of an identity; empty for none. An error means that the tag is not known yet.
 type Tag func(auth.Identity) (string, error)
 
 // IdentityOptions configure the handler of GET /identity. Identify and Tag are needed.
@@ -24,13 +24,16 @@ type IdentityOptions struct {
 	Identify  auth.Source
 	Tag       Tag
 	Vary      []string             // request headers that an identity may come from
-	Admission *Admission           // names clients to Refused
+	Admission *Admission           // has the trusted proxies, for the addresses in Refused; nil has none
 	Refused   func(RefusedRequest) // as in SubscribeOptions
 }
 
-// NewIdentity returns a handler that answers GET and HEAD with the tag of the caller. A client makes it
-// a part of what it shares and stores, so that two accounts in one browser never have that in common.
+// NewIdentity returns a handler of GET and HEAD: the answer has the tag of the caller. Clients make it
+// part of the names under which they store positions, so that two accounts in one browser share none.
 func NewIdentity(opts IdentityOptions) http.Handler {
+	if opts.Admission == nil {
+		opts.Admission = NewAdmission(Limits{})
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		for _, name := range opts.Vary {
@@ -47,34 +50,34 @@ func NewIdentity(opts IdentityOptions) http.Handler {
 		}
 		if err != nil {
 			report(opts.Refused, opts.Admission, r, auth.Identity{}, err)
-			Refuse(w, err)
+			refuse(w, err)
 			return
 		}
-		SecurityHeaders(h)
+		problem.SecurityHeaders(h)
 		h.Set("Content-Type", "application/json")
 		h.Set("Cache-Control", "private, no-store")
 		if r.Method == http.MethodGet {
-			_ = json.NewEncoder(w).Encode(Identity{tag}) // fails only when the client has gone
+			_ = json.NewEncoder(w).Encode(Identity{tag}) // fails only if the client disconnected
 		}
 	})
 }
 
-// opening is what tidemark.open reports of the identity.
-type opening struct {
+// identityTag is the part of tidemark.open about the identity.
+type identityTag struct {
 	tag     string
 	changed bool // ?identity= has the tag of another account
 }
 
-// identify compares the tag that a client had with the one that it has now. A client that cannot be
-// compared yet is refused: it might resume at the position of another account.
-func (h *Subscribe) identify(id auth.Identity, query url.Values) (*opening, error) {
+// compareTag compares the tag that a client had with its present one. It refuses a client whose tag is
+// not known yet: the client might resume at the position of another account.
+func (h *Subscribe) compareTag(id auth.Identity, query url.Values) (identityTag, error) {
 	if h.opts.Tag == nil {
-		return &opening{}, nil
+		return identityTag{}, nil
 	}
 	had := query.Get("identity")
 	tag, err := h.opts.Tag(id)
 	if err != nil && had != "" {
-		return nil, err
+		return identityTag{}, err
 	}
-	return &opening{tag: tag, changed: tag != "" && had != "" && had != tag}, nil
+	return identityTag{tag: tag, changed: tag != "" && had != "" && had != tag}, nil
 }

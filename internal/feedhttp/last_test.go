@@ -24,10 +24,10 @@ func logOfTopics(n int) *feedtest.MemStore {
 	return log
 }
 
-func lastRig(t *testing.T, log *feedtest.MemStore, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
+func lastRig(t *testing.T, log *feedtest.MemStore, limits feedhttp.Limits) (*harness, *feedhttp.Admission) {
 	t.Helper()
 	a := feedhttp.NewAdmission(limits)
-	return newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}}), a
+	return newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}}), a
 }
 
 const manyLast = "?only=1&from=last&subject=n.topic.%3E"
@@ -35,10 +35,10 @@ const manyLast = "?only=1&from=last&subject=n.topic.%3E"
 func TestFromLast_TooManySubjects_Answers400(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		a := feedhttp.NewAdmission(feedhttp.Limits{LastSubjects: 4})
-		r := newRig(t, setup{proto: proto, log: logOfTopics(5), opts: feedhttp.SubscribeOptions{Admission: a}})
+		r := newHarness(t, setup{proto: proto, log: logOfTopics(5), opts: feedhttp.SubscribeOptions{Admission: a}})
 		<-r.feed.Ready()
 		resp, text := r.answer(t, http.MethodGet, "/"+manyLast)
-		var p feedhttp.Problem
+		var p problemAnswer
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestFromLast_StoreOutOfReach_ClosesOnceCounted(t *testing.T) {
 	r.await(t, "the feed has noticed", func() bool { return r.feed.LostFor() > 0 })
 	waiting := r.subscribe(t, manyLast)
 	r.SetDown(nil)
-	sentAway(t, waiting, feedhttp.CloseLimit)
+	readRejection(t, waiting, feedhttp.CloseLimit)
 	if n := a.Refused()[feedhttp.RefusedLastSubjects]; n != 1 {
 		t.Errorf("%d refusals are counted, want 1", n)
 	}
@@ -79,9 +79,9 @@ func TestFromLast_ManyWait_OthersAreSentAway(t *testing.T) {
 		reason feedhttp.CloseReason
 		count  feedhttp.Refusal
 	}{
-		"user":    {feedhttp.Limits{LastWaitingPerUser: 1}, []string{"X-User", "1"}, []string{"X-User", "1"}, feedhttp.CloseLimit, feedhttp.RefusedLastPerUser},
-		"address": {feedhttp.Limits{LastWaitingPerAddress: 1}, []string{"X-User", "1"}, []string{"X-User", "2"}, feedhttp.CloseLimit, feedhttp.RefusedLastPerAddress},
-		"all":     {feedhttp.Limits{LastWaiting: 1}, nil, []string{"X-User", "2"}, feedhttp.CloseOverload, feedhttp.RefusedLast},
+		"user":    {feedhttp.Limits{LastWaitingPerUser: 1}, []string{"X-User", "1"}, []string{"X-User", "1"}, feedhttp.CloseLimit, feedhttp.RefusedLastWaitingPerUser},
+		"address": {feedhttp.Limits{LastWaitingPerAddress: 1}, []string{"X-User", "1"}, []string{"X-User", "2"}, feedhttp.CloseLimit, feedhttp.RefusedLastWaitingPerAddress},
+		"all":     {feedhttp.Limits{LastWaiting: 1}, nil, []string{"X-User", "2"}, feedhttp.CloseOverload, feedhttp.RefusedLastWaiting},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const subjects = feed.FewSubjects + 1
@@ -91,12 +91,12 @@ func TestFromLast_ManyWait_OthersAreSentAway(t *testing.T) {
 			r.await(t, "the feed has noticed", func() bool { return r.feed.LostFor() > 0 })
 			waiting := r.subscribe(t, manyLast, c.first...)
 			r.await(t, "it is counted", func() bool { _, n := a.Counts(); return n == 1 })
-			sentAway(t, r.subscribe(t, manyLast, c.second...), c.reason)
+			readRejection(t, r.subscribe(t, manyLast, c.second...), c.reason)
 			if n := a.Refused()[c.count]; n != 1 {
 				t.Errorf("%d refusals are counted, want 1: %v", n, a.Refused())
 			}
 			r.SetDown(nil)
-			var open feedhttp.Open
+			var open feedhttp.OpenEvent
 			waiting.control(t, feedhttp.TypeOpen, &open)
 			if open.Pending != subjects {
 				t.Errorf("%d events pending, want %d", open.Pending, subjects)
@@ -140,6 +140,6 @@ func TestFromLast_StoreOutOfReach_CountsThoseOfManySubjectsAlone(t *testing.T) {
 	}
 	r.subscribe(t, manyLast) // of how many is not known
 	r.await(t, "all wait", func() bool { _, n := a.Counts(); return n == 4 })
-	sentAway(t, r.subscribe(t, manyLast), feedhttp.CloseLimit)
+	readRejection(t, r.subscribe(t, manyLast), feedhttp.CloseLimit)
 	r.SetDown(nil)
 }

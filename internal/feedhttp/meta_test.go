@@ -13,18 +13,16 @@ import (
 // metas are the comments of ?meta=1 that a stream has had so far.
 func (s *stream) metas() (texts []string) {
 	for _, c := range s.comments {
-		if text, ok := strings.CutPrefix(strings.TrimPrefix(c, " "), feedhttp.TypeMeta+" "); ok {
+		if text, ok := strings.CutPrefix(strings.TrimPrefix(c, " "), feedhttp.TypeComment+" "); ok {
 			texts = append(texts, text)
 		}
 	}
 	return texts
 }
 
-// TestMeta: who asks hears of each event's subject and time, replayed and live, and the
-// events are those that everybody gets.
-func TestMeta(t *testing.T) {
+func TestMeta_Requested_CommentsHaveSubjectAndTime(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		first := r.Publish("n.all", "", []byte("one"))
 		r.await(t, "the tail", func() bool { return r.feed.Status().High >= first })
 		plain, _ := r.opened(t, "?from=all")
@@ -48,20 +46,20 @@ func checkMetas(t *testing.T, texts []string, seqs ...uint64) {
 	if len(texts) != 1+len(seqs) {
 		t.Fatalf("%d comments, want one and one for each event: %q", len(texts), texts)
 	}
-	var open feedhttp.OpenMeta
+	var open feedhttp.OpenComment
 	if err := json.Unmarshal([]byte(texts[0]), &open); err != nil || open.Now == 0 || !strings.HasPrefix(open.Last, fmt.Sprint(seqs[0], "-")) {
 		t.Errorf("the first one is %q (%v)", texts[0], err)
 	}
 	for _, text := range texts[1:] {
-		var meta feedhttp.EventMeta
+		var meta feedhttp.EventComment
 		if err := json.Unmarshal([]byte(text), &meta); err != nil || meta.Subject != "n.all" || meta.Stored == 0 {
 			t.Errorf("%q (%v)", text, err)
 		}
 	}
 }
 
-func TestMetaRefused(t *testing.T) {
-	r := newRig(t, setup{})
+func TestMeta_UnknownValue_IsRefused(t *testing.T) {
+	r := newHarness(t, setup{})
 	resp, err := r.do(http.MethodGet, "/events?meta=yes")
 	if err != nil {
 		t.Fatal(err)

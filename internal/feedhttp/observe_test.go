@@ -9,28 +9,28 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// diary is an Observer that writes down what it hears.
+// diary is an Observer that records its calls.
 type diary struct {
 	mu    sync.Mutex
-	open  map[feedhttp.Stream]feedhttp.Who
+	open  map[feedhttp.Conn]feedhttp.ConnInfo
 	lines []string
 }
 
-func (d *diary) Connected(s feedhttp.Stream) {
+func (d *diary) Connected(s feedhttp.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.open == nil {
-		d.open = map[feedhttp.Stream]feedhttp.Who{}
+		d.open = map[feedhttp.Conn]feedhttp.ConnInfo{}
 	}
-	d.open[s] = s.Who()
-	d.lines = append(d.lines, "+"+s.Who().User)
+	d.open[s] = s.Info()
+	d.lines = append(d.lines, "+"+s.Info().User)
 }
 
-func (d *diary) Disconnected(s feedhttp.Stream, reason string) {
+func (d *diary) Disconnected(s feedhttp.Conn, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.open, s)
-	d.lines = append(d.lines, "-"+s.Who().User+" "+reason)
+	d.lines = append(d.lines, "-"+s.Info().User+" "+reason)
 }
 
 func (d *diary) read() []string {
@@ -39,11 +39,11 @@ func (d *diary) read() []string {
 	return slices.Clone(d.lines)
 }
 
-func TestObserver(t *testing.T) {
+func TestObserver_EachConnection_HasBeginAndEnd(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		d := &diary{}
-		admit := feedhttp.NewAdmission(feedhttp.Limits{Streams: 2})
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Name: "news", Observer: d, Admission: admit}})
+		admit := feedhttp.NewAdmission(feedhttp.Limits{Connections: 2})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Name: "news", Observer: d, Admission: admit}})
 		first, _ := r.opened(t, "?user=anna")
 		r.Publish("n.user.anna", "", []byte("1"))
 		first.want(t, "1-e1")
@@ -53,7 +53,7 @@ func TestObserver(t *testing.T) {
 		var names []string
 		for _, c := range r.handler.Connections() {
 			if c.State == feedhttp.Ended || c.User == "carl" {
-				continue // its end may not be told yet
+				continue // its end may not be reported yet
 			}
 			names = append(names, c.User)
 			if c.ID == 0 || c.Feed != "news" || c.Since.IsZero() || c.State != feedhttp.Live || c.Filters != 2 {
@@ -81,10 +81,9 @@ func TestObserver(t *testing.T) {
 	})
 }
 
-// TestObserverRemote: behind a trusted proxy the client is who it says.
-func TestObserverRemote(t *testing.T) {
+func TestObserver_TrustedProxy_RemoteIsTheClient(t *testing.T) {
 	admit := feedhttp.NewAdmission(feedhttp.Limits{}, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	r := newRig(t, setup{opts: feedhttp.SubscribeOptions{Admission: admit}})
+	r := newHarness(t, setup{opts: feedhttp.SubscribeOptions{Admission: admit}})
 	r.opened(t, "", "X-User", "anna", "X-Forwarded-For", "6.6.6.6, 203.0.113.7")
 	r.await(t, "the stream", func() bool { return len(r.handler.Connections()) == 1 })
 	if got := r.handler.Connections()[0].Remote; got != "203.0.113.7" {

@@ -22,9 +22,9 @@ var streamHeaders = http.Header{
 	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
 
-func TestHeaders(t *testing.T) {
+func TestHeaders_Get_ForEventStreams(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		for _, accept := range []string{"text/event-stream", "", "application/json"} {
 			s := r.subscribe(t, "", "Accept", accept)
 			got := s.resp.Header.Clone()
@@ -39,9 +39,9 @@ func TestHeaders(t *testing.T) {
 	})
 }
 
-func TestHead(t *testing.T) {
+func TestHead_AnyRequest_HasHeadersAlone(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		resp, body := r.answer(t, http.MethodHead, "/events?from=all")
 		resp.Header.Del("Date")
 		if resp.StatusCode != http.StatusOK || body != "" || !maps.EqualFunc(resp.Header, streamHeaders, slices.Equal) {
@@ -56,8 +56,8 @@ func TestHead(t *testing.T) {
 	})
 }
 
-func TestOtherMethods(t *testing.T) {
-	r := newRig(t, setup{})
+func TestMethods_Others_AreRefused(t *testing.T) {
+	r := newHarness(t, setup{})
 	for _, method := range []string{http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		resp, body := r.answer(t, method, "/events")
 		if got := resp.Header.Get("Allow"); got != "GET, HEAD, OPTIONS" {
@@ -69,16 +69,15 @@ func TestOtherMethods(t *testing.T) {
 			}
 			continue
 		}
-		if p := problem(t, resp, body); p.Status != http.StatusMethodNotAllowed || !strings.Contains(p.Detail, method) {
+		if p := decodeProblem(t, resp, body); p.Status != http.StatusMethodNotAllowed || !strings.Contains(p.Detail, method) {
 			t.Errorf("%s: %+v", method, p)
 		}
 	}
 }
 
-// TestWire holds the first bytes of a stream as they are.
-func TestWire(t *testing.T) {
+func TestWire_FirstBytes_AreAsDocumented(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		r.Publish("n.all", "greeting", []byte("first line\r\nsecond"))
 		r.Publish("n.other", "", []byte("not for us"))
 		r.Publish("n.user.42", "", []byte{0xff, 0})
@@ -98,11 +97,11 @@ func TestWire(t *testing.T) {
 	})
 }
 
-// What a connection begins with is what its client waits when the node dies. Only the tidemark.close of
-// clients that are sent away has more.
+// A connection begins with the delay that its client waits if the node dies. Only the tidemark.close of
+// rejected clients has a longer one.
 func TestRetry_WithoutOptions_IsAboutASecondUntilAClose(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: feedhttp.NewAdmission(feedhttp.Limits{PerUser: 1})}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: feedhttp.NewAdmission(feedhttp.Limits{PerUser: 1})}})
 		s, _ := r.opened(t, "", "X-User", "42")
 		if retry, ok := s.Retry(); !ok || retry < 500*time.Millisecond || retry > 1500*time.Millisecond {
 			t.Errorf("a connection begins with retry %v, %v", retry, ok)
@@ -117,8 +116,8 @@ func TestRetry_WithoutOptions_IsAboutASecondUntilAClose(t *testing.T) {
 	})
 }
 
-func TestRetryIsJittered(t *testing.T) {
-	r := newRig(t, setup{proto: "h2c", opts: feedhttp.SubscribeOptions{Retry: 4 * time.Second}})
+func TestRetry_ManyConnections_IsJittered(t *testing.T) {
+	r := newHarness(t, setup{proto: "h2c", opts: feedhttp.SubscribeOptions{Retry: 4 * time.Second}})
 	seen := map[time.Duration]bool{}
 	for range 60 {
 		s, _ := r.opened(t, "")
@@ -134,8 +133,8 @@ func TestRetryIsJittered(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
-	r := newRig(t, setup{})
+func TestOpen_EachStart_ReportsIt(t *testing.T) {
+	r := newHarness(t, setup{})
 	r.publish(4, "n.all")
 	r.publish(3, "n.user.7")
 	r.level(t)
@@ -157,7 +156,7 @@ func TestOpen(t *testing.T) {
 		{"?subject=n.topic.>&subject=n.topic.a&subject=n.city.x", "7-e1", "7-e1", true, 0, "n.all n.city.x n.topic.>"},
 	} {
 		s := r.subscribe(t, c.query, lastEventID(c.header)...)
-		var open feedhttp.Open
+		var open feedhttp.OpenEvent
 		ev := s.control(t, feedhttp.TypeOpen, &open)
 		if open.Stream != "NEWS" || open.Position != c.position || string(ev.ID) != c.position ||
 			open.Resumed != c.resumed || open.Pending != c.pending || strings.Join(open.Subjects, " ") != c.subjects {
@@ -173,10 +172,10 @@ func lastEventID(id string) []string {
 	return []string{"Last-Event-ID", id}
 }
 
-// TestStartSources: the header beats the query, and last_event_id beats from, also a from
-// that is wrong: an EventSource repeats its first URL for ever.
-func TestStartSources(t *testing.T) {
-	r := newRig(t, setup{})
+// The header goes before the query, and last_event_id before from, also before an invalid from: an
+// EventSource repeats its first URL with each reconnect.
+func TestStart_SeveralSources_StrongestCounts(t *testing.T) {
+	r := newHarness(t, setup{})
 	r.publish(9, "n.all")
 	r.level(t)
 	for _, c := range []struct{ query, header, position string }{
@@ -212,7 +211,7 @@ func TestStartSources(t *testing.T) {
 
 // TestSeveralPositions_NoneOfTheEpoch_FirstCounts: the gap repeats the position that counted.
 func TestSeveralPositions_NoneOfTheEpoch_FirstCounts(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	r.publish(3, "n.all")
 	r.level(t)
 	for query, first := range map[string]string{
@@ -221,7 +220,7 @@ func TestSeveralPositions_NoneOfTheEpoch_FirstCounts(t *testing.T) {
 		"?evs_last_event_id=rubbish&lastEventId=7-x": "rubbish",
 	} {
 		s, _ := r.opened(t, query)
-		var gap feedhttp.Gap
+		var gap feedhttp.GapEvent
 		if s.control(t, feedhttp.TypeGap, &gap); gap.Requested != first {
 			t.Errorf("%s: a gap after %q, want %q", query, gap.Requested, first)
 		}
@@ -230,11 +229,11 @@ func TestSeveralPositions_NoneOfTheEpoch_FirstCounts(t *testing.T) {
 
 // A parameter that merely looks like a position would be ignored, and events lost silently.
 func TestPositionParameter_Unknown_Refused(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newHarness(t, setup{})
 	for _, name := range []string{"lasteventid", "LAST_EVENT_ID", "LastEventId", "event_id", "eventId", "last-Event_id", "lastMsgEventId", "since", "Since", "cursor", "offset", "off-set", "_cursor"} {
 		for _, header := range [][]string{nil, {"Last-Event-ID", "1-e1"}} {
 			resp, body := r.answer(t, http.MethodGet, "/?user=42&"+name+"=1-e1", header...)
-			if p := problem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, name) || !strings.Contains(p.Detail, "?last_event_id=") {
+			if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, name) || !strings.Contains(p.Detail, "?last_event_id=") {
 				t.Errorf("%s: %+v", name, p)
 			}
 		}
@@ -244,8 +243,8 @@ func TestPositionParameter_Unknown_Refused(t *testing.T) {
 	}
 }
 
-func TestFrom(t *testing.T) {
-	r := newRig(t, setup{})
+func TestFrom_EachForm_StartsThere(t *testing.T) {
+	r := newHarness(t, setup{})
 	r.publish(2, "n.all")     // 1 2
 	r.publish(2, "n.topic.a") // 3 4
 	r.publish(2, "n.topic.b") // 5 6
@@ -275,44 +274,43 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-func TestBadFrom(t *testing.T) {
-	r := newRig(t, setup{})
+func TestFrom_Invalid_IsRefused(t *testing.T) {
+	r := newHarness(t, setup{})
 	for _, from := range []string{"yesterday", "-1", "-5m", "1.5", "NEW", "2026-01-31", "99999999999999999999", "12-e1", "all "} {
 		resp, body := r.answer(t, http.MethodGet, "/events?from="+url.QueryEscape(from))
-		if p := problem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "from") {
+		if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "from") {
 			t.Errorf("from=%s: %+v", from, p)
 		}
 	}
 }
 
-// TestGapAtTheStart: what cannot be redelivered is said right after the opening.
-func TestGapAtTheStart(t *testing.T) {
+func TestStart_PositionNotAvailable_GapFollowsOpen(t *testing.T) {
 	log := feedtest.NewMemStore()
 	for range 10 {
 		log.Publish("n.all", "", []byte("x"))
 	}
 	log.Trim(6)
-	r := newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{ReplayFromLog: true}})
+	r := newHarness(t, setup{log: log, opts: feedhttp.SubscribeOptions{ReplayFromStore: true}})
 	long := strings.Repeat("9", 200)
 	for _, c := range []struct {
 		id     string
-		openID string // what a client remembers that is cut off before the gap
-		gap    feedhttp.Gap
+		openID string // the position of a client that disconnects before the gap
+		gap    feedhttp.GapEvent
 		then   []string
 	}{
-		{"3-e1", "3-e1", feedhttp.Gap{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
-		{"3", "3-e1", feedhttp.Gap{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
-		{"11-e1", "11-e1", feedhttp.Gap{Reason: feed.Future, Requested: "11-e1", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
-		{"8-old", "8-old", feedhttp.Gap{Reason: feed.NewEpoch, Requested: "8-old", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
-		{"x\ty", "", feedhttp.Gap{Reason: feed.Malformed, Requested: "x\ty", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
-		{long, "", feedhttp.Gap{Reason: feed.Malformed, Requested: long[:128], FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
+		{"3-e1", "3-e1", feedhttp.GapEvent{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
+		{"3", "3-e1", feedhttp.GapEvent{Reason: feed.Trimmed, Requested: "3-e1", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
+		{"11-e1", "11-e1", feedhttp.GapEvent{Reason: feed.Future, Requested: "11-e1", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
+		{"8-old", "8-old", feedhttp.GapEvent{Reason: feed.NewEpoch, Requested: "8-old", FirstAvailable: "6-e1", ContinuesAfter: "5-e1"}, ids("e1", 6, 10)},
+		{"x\ty", "", feedhttp.GapEvent{Reason: feed.Malformed, Requested: "x\ty", FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
+		{long, "", feedhttp.GapEvent{Reason: feed.Malformed, Requested: long[:128], FirstAvailable: "6-e1", ContinuesAfter: "10-e1"}, nil},
 	} {
 		s := r.subscribe(t, "", "Last-Event-ID", c.id)
-		var open feedhttp.Open
+		var open feedhttp.OpenEvent
 		if ev := s.control(t, feedhttp.TypeOpen, &open); string(ev.ID) != c.openID || open.Resumed || open.Position != c.gap.ContinuesAfter {
 			t.Errorf("%s: open %+v with the id %q", c.id, open, ev.ID)
 		}
-		var gap feedhttp.Gap
+		var gap feedhttp.GapEvent
 		if ev := s.control(t, feedhttp.TypeGap, &gap); string(ev.ID) != c.gap.ContinuesAfter || gap != c.gap {
 			t.Errorf("%s: %+v with the id %q, want %+v", c.id, gap, ev.ID, c.gap)
 		}
@@ -320,16 +318,15 @@ func TestGapAtTheStart(t *testing.T) {
 	}
 }
 
-// TestGapInTheMiddle replaces the stream under a client.
-func TestGapInTheMiddle(t *testing.T) {
+func TestGap_StreamReplaced_IsReported(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		s, _ := r.opened(t, "")
 		r.publish(2, "n.all")
 		s.want(t, "1-e1", "2-e1")
 		r.Recreate()
 		r.publish(2, "n.all")
-		var gap feedhttp.Gap
+		var gap feedhttp.GapEvent
 		s.control(t, feedhttp.TypeGap, &gap)
 		if gap.Reason != feed.NewEpoch || gap.Requested != "2-e1" || gap.ContinuesAfter != "0-e2" {
 			t.Errorf("%+v", gap)

@@ -22,11 +22,9 @@ func newLogDown() *feedtest.MemStore {
 	return log
 }
 
-// TestLogDownAtTheStart: a client is answered at once, hears that the stream lives, and goes
-// on when the log is there.
-func TestLogDownAtTheStart(t *testing.T) {
+func TestStart_StoreDown_HeartbeatsUntilItAnswers(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+		r := newHarness(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		s := r.raw(t, "?from=all&heartbeat=event")
 		for _, want := range []string{"retry: N\n:\n\n", ":\n\n"} {
 			if got := tame(s.block(t)); got != want {
@@ -46,18 +44,18 @@ func TestLogDownAtTheStart(t *testing.T) {
 	})
 }
 
-// TestFirstSign comes after a second at the latest, however long the heartbeat.
-func TestFirstSign(t *testing.T) {
+// It comes after a second at the latest, also with a longer heartbeat.
+func TestHeartbeat_StoreSilent_FirstOneComesEarly(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, setup{log: newLogDown()})
+	r := newHarness(t, setup{log: newLogDown()})
 	if got := tame(r.raw(t, "").block(t)); got != "retry: N\n:\n\n" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestOutage(t *testing.T) {
+func TestOutage_StoreFails_ConnectionsContinue(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+		r := newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		s, _ := r.opened(t, "")
 		r.publish(2, "n.all")
 		s.want(t, "1-e1", "2-e1")
@@ -67,7 +65,7 @@ func TestOutage(t *testing.T) {
 		time.Sleep(5 * beat)
 		r.SetDown(nil)
 		s.want(t, ids("e1", 3, 5)...)
-		var open feedhttp.Open
+		var open feedhttp.OpenEvent
 		late.control(t, feedhttp.TypeOpen, &open)
 		late.want(t, ids("e1", 2, 5)...)
 	})
@@ -86,14 +84,13 @@ func (l *strayLog) State(ctx context.Context) (feed.State, error) {
 	return l.MemStore.State(ctx)
 }
 
-// TestStreamAway: a client that comes while the stream does not exist waits for it on the
-// connection that it has. EventSource would take another answer for the last word.
-func TestStreamAway(t *testing.T) {
+// Another answer would be final for an EventSource.
+func TestStart_StreamMissing_WaitsForIt(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		log := &strayLog{MemStore: feedtest.NewMemStore()}
-		r := newRig(t, setup{
+		r := newHarness(t, setup{
 			proto: proto, log: log.MemStore, behind: log,
-			opts: feedhttp.SubscribeOptions{Heartbeat: beat, ReplayFromLog: true},
+			opts: feedhttp.SubscribeOptions{Heartbeat: beat, ReplayFromStore: true},
 		})
 		r.publish(3, "n.all")
 		r.level(t)
@@ -112,11 +109,10 @@ func TestStreamAway(t *testing.T) {
 	})
 }
 
-// TestServerTimeouts: what a server has against slow requests does not end streams.
-func TestServerTimeouts(t *testing.T) {
+func TestServer_RequestTimeouts_DoNotCloseConnections(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const limit = time.Second // which a handshake must keep on a busy machine, too
-		r := newRig(t, setup{proto: proto, server: func(s *http.Server) {
+		r := newHarness(t, setup{proto: proto, server: func(s *http.Server) {
 			s.ReadTimeout, s.ReadHeaderTimeout, s.WriteTimeout, s.IdleTimeout = limit, limit, limit, limit
 		}})
 		s, _ := r.opened(t, "")
@@ -126,10 +122,9 @@ func TestServerTimeouts(t *testing.T) {
 	})
 }
 
-// TestNextUpstream: a proxy that has other nodes hears 503, and nobody else does.
-func TestNextUpstream(t *testing.T) {
+func TestNextUpstream_Draining_OnlySuchProxiesGet503(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
+		r := newHarness(t, setup{proto: proto, log: newLogDown(), opts: feedhttp.SubscribeOptions{Heartbeat: beat}})
 		status := func(header string) int {
 			t.Helper()
 			resp, err := r.do(http.MethodGet, "/", feedhttp.NextUpstream, header)

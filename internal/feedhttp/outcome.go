@@ -1,14 +1,13 @@
 package feedhttp
 
 import (
-	"context"
 	"errors"
-	"net/http"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/problem"
 )
 
-// Outcome says of an event that was not acknowledged whether it is stored.
+// Outcome is whether an event without an acknowledgement is stored.
 type Outcome string
 
 // Outcomes of failed publishes. Repeating an event whose outcome is OutcomeUnknown may store it
@@ -25,30 +24,8 @@ func outcomeOf(err error) Outcome {
 	return OutcomeUnknown
 }
 
-// storeProblem maps an error of a feed.Publisher to an answer. What is not known to be definite
-// is 503, so that no publisher takes an event that may be stored for one that is not.
-func storeProblem(err error) Problem {
-	p := Problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), Outcome: outcomeOf(err)}
-	switch {
-	case p.Outcome == OutcomeUnknown:
-		p.Detail = "the event store did not acknowledge in time, so whether the event is stored is not known; repeat it with the same id, which makes it a duplicate if it is"
-	case errors.Is(err, feed.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		p.Detail = "the event store is not available, and the event is not stored; repeat it later"
-	case errors.Is(err, feed.ErrTooLarge):
-		p.Status = http.StatusRequestEntityTooLarge
-	case errors.Is(err, feed.ErrSubjectNotStored), errors.Is(err, feed.ErrRejected):
-		p.Status = http.StatusUnprocessableEntity
-	case errors.Is(err, feed.ErrFull):
-		p.Status = http.StatusInsufficientStorage
-		p.Detail += "; the event is not stored: make room, or raise the limit"
-	default:
-		p.Status = http.StatusBadRequest
-	}
-	return p
-}
-
-// worse returns the error that a batch is answered with: one that repeating the batch may solve
-// goes before one that it cannot, and an unknown outcome goes first.
+// worse returns the error that a batch is answered with. An unknown outcome goes before an error that a
+// repeat may solve, and that before any other.
 func worse(a, b error) error {
 	if severity(b) > severity(a) {
 		return b
@@ -60,12 +37,12 @@ func severity(err error) int {
 	if err == nil {
 		return 0
 	}
-	switch p := storeProblem(err); {
-	case p.Outcome == OutcomeUnknown:
+	switch storeProblem(err).Code {
+	case problem.OutcomeUnknown:
 		return 4
-	case p.Status == http.StatusServiceUnavailable:
+	case problem.StoreUnavailable:
 		return 3
-	case p.Status == http.StatusInsufficientStorage:
+	case problem.StoreFull:
 		return 2
 	}
 	return 1

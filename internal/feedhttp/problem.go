@@ -1,77 +1,91 @@
 package feedhttp
 
 import (
-	"cmp"
-	"encoding/json"
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// TypeTokenExpired is the type of the problem that a new token solves.
-const TypeTokenExpired = "urn:tidemark:token-expired" //nolint:gosec // G101: a name, no token
-
-// Problem is an error answer, as RFC 9457 (application/problem+json) has it.
-type Problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	// Detail says what to change.
-	Detail string `json:"detail"`
-	// Field names the part of a request body that is wrong, such as "[3].subject".
-	Field string `json:"field,omitempty"`
-	// Outcome says, where storing failed, whether the event is stored; for a batch, of the event
-	// that Detail is about.
-	Outcome Outcome `json:"outcome,omitempty"`
-	// Results tell, for a batch of which some are stored, what became of each.
-	Results []PublishResult `json:"results,omitempty"`
+// fieldError is an invalid part of the body of a publish request.
+type fieldError struct {
+	field  string
+	reason string
+	code   problem.Code // InvalidEvent if empty
 }
 
-// WriteProblem answers with a problem. A zero Type and Title follow from the status.
-func WriteProblem(w http.ResponseWriter, p Problem) {
-	p.Type, p.Title = cmp.Or(p.Type, "about:blank"), cmp.Or(p.Title, http.StatusText(p.Status))
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	SecurityHeaders(h)
-	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // the client has gone: nobody is left to tell
+func (e *fieldError) Error() string { return e.field + ": " + e.reason }
+
+// badRequest refuses a request whose query or header is not valid.
+func badRequest(format string, args ...any) error {
+	return &auth.Error{Status: http.StatusBadRequest, Detail: fmt.Sprintf(format, args...)}
 }
 
-// SecurityHeaders sets what browsers are to be told with an answer that is no page: to take
-// it for nothing else than it is, and to show it in no frame.
-func SecurityHeaders(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-}
+// refuse answers a request with the problem of an error.
+func refuse(w http.ResponseWriter, err error) { problem.Write(w, requestProblem(err)) }
 
-// Refuse answers an error of ours with its status, and any other with 400.
-func Refuse(w http.ResponseWriter, err error) {
-	p := Problem{Status: http.StatusBadRequest, Detail: err.Error()}
-	if denied, ok := errors.AsType[*auth.Error](err); ok {
-		p.Status = denied.Status
-		if denied.Challenge != "" {
-			w.Header().Set("WWW-Authenticate", denied.Challenge)
+// requestProblem maps an error of a request to its answer. Errors other than [auth.Error] are about the
+// body of a publish request.
+func requestProblem(err error) problem.Document {
+	d := problem.Of(err)
+	if _, denied := errors.AsType[*auth.Error](err); denied {
+		return d
+	}
+	d.Code = problem.InvalidEvent
+	if field, ok := errors.AsType[*fieldError](err); ok {
+		d.Field = field.field
+		if field.code != "" {
+			d.Code = field.code
 		}
 	}
-	switch {
-	case errors.Is(err, auth.ErrExpired):
-		p.Type = TypeTokenExpired
-	case errors.Is(err, auth.ErrKeysUnavailable):
-		w.Header().Set("Retry-After", "5")
+	if fast, ok := errors.AsType[*rateError](err); ok {
+		d.Code, d.RetryAfter = problem.RateLimited, fast.retryAfter()
 	}
-	WriteProblem(w, p)
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		d.Code, d.Detail = problem.BodyTooLarge, fmt.Sprintf("the body is larger than %d bytes (publish.max_bytes)", tooBig.Limit)
+	}
+	if errors.Is(err, errSlowBody) {
+		d.Code = problem.BodyTimeout
+	}
+	return d
 }
 
+// storeProblem maps an error of a feed.Publisher to an answer. An error that is not known to be definite
+// is 503: a publisher must not conclude that the event is not stored.
+func storeProblem(err error) problem.Document {
+	d := problem.Document{Detail: err.Error(), Outcome: string(outcomeOf(err))}
+	switch {
+	case d.Outcome == string(OutcomeUnknown):
+		d.Code = problem.OutcomeUnknown
+		d.Detail = "the event store did not acknowledge in time, so whether the event is stored is not known; repeat it with the same id, which makes it a duplicate if it is"
+	case errors.Is(err, feed.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		d.Code = problem.StoreUnavailable
+		d.Detail = "the event store is not available, and the event is not stored; repeat it later"
+	case errors.Is(err, feed.ErrTooLarge):
+		d.Code = problem.EventTooLarge
+	case errors.Is(err, feed.ErrSubjectNotStored):
+		d.Code = problem.Undeliverable
+	case errors.Is(err, feed.ErrRejected):
+		d.Code = problem.EventRejected
+	case errors.Is(err, feed.ErrFull):
+		d.Code = problem.StoreFull
+		d.Detail += "; the event is not stored: make room, or raise the limit"
+	default:
+		d.Code = problem.InvalidEvent
+	}
+	return d
+}
+
+// refuseMethod answers a request with a method that a handler does not serve, and OPTIONS.
 func refuseMethod(w http.ResponseWriter, r *http.Request, allow string) {
 	w.Header().Set("Allow", allow)
 	if r.Method == http.MethodOptions {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	WriteProblem(w, Problem{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not served here; use " + allow})
+	problem.Write(w, problem.Document{Code: problem.MethodNotAllowed, Detail: r.Method + " is not served here; use " + allow})
 }

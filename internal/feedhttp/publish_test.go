@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// recorder is a feed.Publisher that stores nothing but what it was given.
+// recorder is a feed.Publisher that keeps the messages in memory.
 type recorder struct {
 	mu   sync.Mutex
 	msgs []feed.Message
@@ -105,7 +105,7 @@ func (d *desk) post(t testing.TB, body string, header ...string) (*http.Response
 func (d *desk) refused(t testing.TB, body string, status int, field string, says string) {
 	t.Helper()
 	resp, text := d.post(t, body)
-	p := problem(t, resp, text)
+	p := decodeProblem(t, resp, text)
 	if p.Status != status || p.Field != field || !strings.Contains(p.Detail, says) || len(p.Results) > 0 {
 		t.Errorf("%.120q: %+v; want %d for %q that says %q", body, p, status, field, says)
 	}
@@ -136,7 +136,7 @@ func (d *desk) published(t testing.TB, body string, header []string, want ...fee
 	return text
 }
 
-func TestPublishMethods(t *testing.T) {
+func TestPublish_OtherMethods_AreRefused(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 		resp, body := d.do(t, method, "")
@@ -150,8 +150,8 @@ func TestPublishMethods(t *testing.T) {
 	}
 }
 
-// TestPublishData: a string goes out as its text, everything else as JSON on one line.
-func TestPublishData(t *testing.T) {
+// A string is stored as its text, all else as JSON on one line.
+func TestPublish_Data_StoredAsTextOrJSON(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	for data, want := range map[string]string{
 		`"hi"`:                         "hi",
@@ -180,7 +180,7 @@ func TestPublishData(t *testing.T) {
 	}
 }
 
-func TestPublishFields(t *testing.T) {
+func TestPublish_AllFields_AreStored(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	all := `{"subject":"n.user.42","event":"greeting","data":"hi","id":"a1"}`
 	message := feed.Message{Subject: "n.user.42", Type: "greeting", Data: []byte("hi"), ID: "a1"}
@@ -193,7 +193,7 @@ func TestPublishFields(t *testing.T) {
 	}
 }
 
-func TestIdempotencyKey(t *testing.T) {
+func TestPublish_IdempotencyKey_IsTheID(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	key := []string{"Idempotency-Key", "k"}
 	message := func(id string) feed.Message { return feed.Message{Subject: "n.all", Data: []byte("1"), ID: id} }
@@ -203,7 +203,7 @@ func TestIdempotencyKey(t *testing.T) {
 		message("k:0"), message("own"), message("k:2"))
 	d.published(t, `[{"subject":"n.all","data":1}]`, key, message("k:0"))
 	resp, body := d.post(t, `{"subject":"n.all"}`, "Idempotency-Key", strings.Repeat("k", feed.MaxIDLen+1))
-	if p := problem(t, resp, body); p.Status != http.StatusBadRequest || p.Field != "id" {
+	if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || p.Field != "id" {
 		t.Errorf("a key that is too long: %+v", p)
 	}
 }
@@ -218,8 +218,7 @@ func below(prefix string) func(context.Context, string) error {
 	}
 }
 
-// TestPublishRefused: what is wrong anywhere keeps everything from being stored.
-func TestPublishRefused(t *testing.T) {
+func TestPublish_InvalidEvent_StoresNothing(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{Accept: below("n."), MaxBytes: 2000, MaxBatch: 3})
 	good := `{"subject":"n.all","data":1}`
 	for _, c := range []struct {
@@ -289,7 +288,7 @@ func TestPublishRefused(t *testing.T) {
 	}
 }
 
-func TestPublishWithoutBounds(t *testing.T) {
+func TestPublish_NoOptions_HasDefaultLimits(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	d.published(t, `{"subject":"anything.else","data":1}`, nil, feed.Message{Subject: "anything.else", Data: []byte("1")})
 	d.refused(t, `{"subject":"$SYS.x"}`, 400, "subject", "reserved")
@@ -297,7 +296,7 @@ func TestPublishWithoutBounds(t *testing.T) {
 	d.refused(t, `[`+strings.Repeat(`{"subject":"n.all"},`, 1000)+`{"subject":"n.all"}]`, 400, "", "at most 1000")
 }
 
-func TestPublishArray(t *testing.T) {
+func TestPublish_Array_StoresInOrder(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	text := d.published(t, `[{"subject":"n.a","data":1},{"subject":"n.b","data":"2","id":"again"}]`, nil,
 		feed.Message{Subject: "n.a", Data: []byte("1")}, feed.Message{Subject: "n.b", Data: []byte("2"), ID: "again"})
@@ -307,8 +306,8 @@ func TestPublishArray(t *testing.T) {
 	}
 }
 
-// TestPublishFails: the store says no. An array's problem tells what became of each.
-func TestPublishFails(t *testing.T) {
+// The problem of an array has the result of each event.
+func TestPublish_StoreFails_AnswersWithTheOutcome(t *testing.T) {
 	for _, c := range []struct {
 		err     error
 		status  int
@@ -329,12 +328,12 @@ func TestPublishFails(t *testing.T) {
 		d := newDesk(t, publishing, feedhttp.PublishOptions{})
 		d.errs = []error{c.err}
 		resp, body := d.post(t, `{"subject":"n.all","data":1}`)
-		if p := problem(t, resp, body); p.Status != c.status || p.Outcome != c.outcome || !strings.Contains(p.Detail, c.says) || p.Results != nil {
+		if p := decodeProblem(t, resp, body); p.Status != c.status || p.Outcome != c.outcome || !strings.Contains(p.Detail, c.says) || p.Results != nil {
 			t.Errorf("%v: %+v", c.err, p)
 		}
 		d.errs = []error{nil, c.err, nil}
 		resp, body = d.post(t, `[{"subject":"n.a"},{"subject":"n.b"},{"subject":"n.c"}]`)
-		p := problem(t, resp, body)
+		p := decodeProblem(t, resp, body)
 		if p.Status != c.status || len(p.Results) != 3 {
 			t.Fatalf("%v in an array: %+v", c.err, p)
 		}
@@ -344,7 +343,7 @@ func TestPublishFails(t *testing.T) {
 	}
 }
 
-// An array is answered with the error that says most about repeating it, wherever it stands.
+// An array is answered with the most severe error, at any index.
 func TestPublish_ArrayFailsInSeveralWays_AnswersWorst(t *testing.T) {
 	notNow := fmt.Errorf("%w, and %w", feed.ErrUnavailable, feed.ErrNotStored)
 	ranks := []error{nil, feed.ErrTooLarge, feed.ErrFull, notNow, feed.ErrUnavailable}
@@ -366,23 +365,12 @@ func reversed(errs []error) []error {
 	return back
 }
 
-// TestPublishTimeout: the answer comes though the store does not.
-func TestPublishTimeout(t *testing.T) {
+func TestPublish_StoreSilent_AnswersAfterTheTimeout(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{Timeout: 20 * time.Millisecond})
 	d.wait = true
 	resp, body := d.post(t, `{"subject":"n.all","data":1}`)
-	if p := problem(t, resp, body); p.Status != http.StatusServiceUnavailable {
+	if p := decodeProblem(t, resp, body); p.Status != http.StatusServiceUnavailable {
 		t.Errorf("%+v", p)
-	}
-}
-
-// TestProblemKeepsItsType, which other programs may give it.
-func TestProblemKeepsItsType(t *testing.T) {
-	w := httptest.NewRecorder()
-	feedhttp.WriteProblem(w, feedhttp.Problem{Type: "https://example.com/quota", Title: "Quota", Status: 429, Detail: "later"})
-	var got feedhttp.Problem
-	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Type != "https://example.com/quota" || got.Title != "Quota" {
-		t.Errorf("%+v, %v", got, err)
 	}
 }
 

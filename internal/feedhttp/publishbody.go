@@ -27,12 +27,12 @@ func NewPublishBody(opts PublishOptions) *PublishBody {
 }
 
 func (h *PublishBody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id, ok := h.enter(w, r)
+	id, ok := h.authorize(w, r)
 	if !ok {
 		return
 	}
 	msgs, err := h.event(w, r)
-	h.finish(w, r, id, msgs, false, err)
+	h.publish(w, r, id, msgs, false, err)
 }
 
 func (h *PublishBody) event(w http.ResponseWriter, r *http.Request) ([]feed.Message, error) {
@@ -63,13 +63,13 @@ func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjec
 		return nil, err
 	}
 	msg.Subject = subject
-	if msg.Data, err = p.readBody(w, http.MaxBytesReader(w, r.Body, p.opts.MaxBytes)); err != nil {
+	if msg.Data, err = p.readBody(w, r); err != nil {
 		return nil, err
 	}
 	if len(msg.Data) == 0 {
 		return nil, errors.New("the body is empty; it is the data of the event")
 	}
-	if err := checkText(msg.Data); err != nil {
+	if err := checkUTF8(msg.Data); err != nil {
 		return nil, err
 	}
 	if err := p.check(r.Context(), msg, 0, false); err != nil {
@@ -78,8 +78,8 @@ func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjec
 	return []feed.Message{msg}, nil
 }
 
-// fromHeader returns what the header of a request says of the event in its body. Headers that are
-// not named here are those of the request alone: Nats-Rollup would delete events.
+// fromHeader returns the attributes of an event from the header of its request. Other headers than
+// these have no effect on the event: Nats-Rollup would delete events.
 func fromHeader(header http.Header) (msg feed.Message, err error) {
 	attributes, err := cloudEvent(header)
 	if err != nil {
@@ -136,8 +136,8 @@ func parseLifetime(s string) (time.Duration, error) {
 	return lifetime.Truncate(time.Second), nil
 }
 
-// isDefaultType reports whether a content type is what HTTP clients send by themselves, and says
-// nothing about the data.
+// isDefaultType reports whether a content type is a default of HTTP clients, and so does not describe
+// the data.
 func isDefaultType(contentType string) bool {
 	if contentType == "" {
 		return true

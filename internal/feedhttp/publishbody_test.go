@@ -119,7 +119,7 @@ func TestPublishBody_Wrong_RefusedWithTheField(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, msgs := postBody(t, c.target, c.body, c.header)
-			var p feedhttp.Problem
+			var p problemAnswer
 			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 				t.Fatal(err)
 			}

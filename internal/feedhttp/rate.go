@@ -2,8 +2,11 @@ package feedhttp
 
 import (
 	"container/list"
+	"fmt"
+	"math"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,10 +19,10 @@ import (
 // maxAddresses bounds the addresses that a limiter remembers, at some 300 bytes each.
 const maxAddresses = 1 << 16
 
-// limiter holds a token bucket for each address. A bucket that is full again says no more
-// than one that was never used, and is dropped. Beyond maxAddresses the one that was used
-// least recently is forgotten all the same: who has that many addresses is not held by a
-// bound for each, and to turn newcomers away instead would let him shut out everybody.
+// limiter holds a token bucket for each address. A bucket that is full again is like a new one, and is
+// dropped. Beyond maxAddresses the least recently used bucket is dropped: limits for each address do
+// not stop a client with that many addresses, and rejecting new addresses would let it lock out all
+// other clients.
 type limiter struct {
 	perSecond, burst int
 	most             int
@@ -46,9 +49,9 @@ func newLimiter(perSecond, burst int) *limiter {
 	}
 }
 
-// take takes n tokens, or none and says how long it lasts until there are n. More than a
-// bucket holds costs a full one, as it could never be had.
-func (l *limiter) take(of netip.Prefix, n int, now time.Time) (wait time.Duration) {
+// reserve takes n tokens from a bucket, or takes none and returns the wait until it has n. It takes a full bucket for a larger n,
+// which would otherwise never be available.
+func (l *limiter) reserve(of netip.Prefix, n int, now time.Time) (wait time.Duration) {
 	if l == nil || n <= 0 {
 		return 0
 	}
@@ -76,8 +79,8 @@ func (l *limiter) bucketLocked(of netip.Prefix, now time.Time) *bucket {
 	return b
 }
 
-// makeRoomLocked drops what is full again, two for each newcomer, so that a crowd that has
-// left is forgotten without a goroutine that looks for it.
+// makeRoomLocked drops buckets that are full again, at most two for each new one, so that buckets of past
+// clients need no goroutine that removes them.
 func (l *limiter) makeRoomLocked(now time.Time) {
 	full := time.Duration(float64(l.burst) / float64(l.perSecond) * float64(time.Second))
 	for range 2 {
@@ -94,9 +97,24 @@ func (l *limiter) makeRoomLocked(now time.Time) {
 	}
 }
 
-// addressOf is what limits count by: the client's IPv4 address, or the /64 of an IPv6 one,
-// since that is what a single subscriber is given. It is not valid on a Unix socket, where
-// all clients are one.
+// addressOf returns the address that limits count by: the client's IPv4 address, or the /64 of an IPv6 address,
+// since providers assign a /64 to each subscriber. It is not valid on a Unix socket, where all clients
+// count as one.
 func addressOf(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	return netaddr.LimitPrefix(auth.ClientAddr(r, trusted))
+}
+
+// rateError refuses events of an address that exceeds its rate.
+type rateError struct {
+	perSecond int
+	wait      time.Duration
+}
+
+func (e *rateError) Error() string {
+	return fmt.Sprintf("this address publishes faster than %d events a second (limits.publishes_per_second); send it again in %s s", e.perSecond, e.retryAfter())
+}
+
+// retryAfter returns the wait in whole seconds, for the header Retry-After.
+func (e *rateError) retryAfter() string {
+	return strconv.Itoa(max(int(math.Ceil(e.wait.Seconds())), 1))
 }

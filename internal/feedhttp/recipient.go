@@ -1,7 +1,6 @@
 package feedhttp
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -31,7 +31,7 @@ func (r *recipient) UnmarshalJSON(b []byte) (err error) {
 	return err
 }
 
-// MarshalJSON returns what UnmarshalJSON reads.
+// MarshalJSON returns the form that UnmarshalJSON reads.
 func (r recipient) MarshalJSON() ([]byte, error) { return json.Marshal(r.id) }
 
 // parseID reads a JSON string, or an integer as it is written. Other numbers have several
@@ -67,7 +67,7 @@ func (p *publisher) subjectOf(req PublishRequest) (string, error) {
 func (p *publisher) userSubject(user string) (string, error) {
 	template, err := subject.UserTemplate(p.opts.Templates)
 	if err != nil {
-		return "", &fieldError{field: "user", reason: err.Error(), status: http.StatusUnprocessableEntity}
+		return "", &fieldError{field: "user", reason: err.Error(), code: problem.Undeliverable}
 	}
 	subject, _, err := template.Expand(map[string]string{"user": user})
 	if err != nil {
@@ -106,17 +106,6 @@ func renameFields(err error, names map[string]string) error {
 		}
 	}
 	return err
-}
-
-// deliverable returns why a subject would reach no client.
-func (p *publisher) deliverable(ctx context.Context, subject string) error {
-	if p.opts.Accept == nil {
-		return nil
-	}
-	if err := p.opts.Accept(ctx, subject); err != nil {
-		return &fieldError{field: "subject", reason: err.Error(), status: http.StatusUnprocessableEntity}
-	}
-	return nil
 }
 
 // subjectHint ends the reason why a subject is not valid: how to publish to a value that cannot be

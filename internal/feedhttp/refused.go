@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// RefusedRequest is a request that was refused for its identity, or for a limit.
+// RefusedRequest is a request refused for its identity or for a limit.
 type RefusedRequest struct {
 	Request *http.Request
 	Remote  string // the client's address, as trusted proxies name it
@@ -17,8 +17,8 @@ type RefusedRequest struct {
 	Limit    bool // Err is a limit
 }
 
-// report passes a refusal to a hook. Of malformed requests only those are reported whose identity is
-// what is malformed: they may be attacks, or a gateway that sends something else than it should.
+// report passes a refusal to a hook, if it is for a limit or has a status of 4xx: it may be an attack, or a
+// gateway with a wrong configuration.
 func report(hook func(RefusedRequest), a *Admission, r *http.Request, id auth.Identity, err error) {
 	if hook == nil {
 		return

@@ -6,19 +6,19 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Replay is a time in which a stream needed the log: what the client had missed, asked for, or did
-// not take in time, was read from there until it was level with the others.
+// Replay is a period of reading from the store for one connection. The client had missed events, had
+// requested them, or did not accept them in time.
 type Replay struct {
-	Who
+	ConnInfo
 	Trace    feed.TraceContext // of the client's request; empty without
 	Started  time.Time
-	Level    bool          // it got there; else the stream ended before
-	First    bool          // the stream began with it
-	From, To feed.Position // zero where the log never answered
+	CaughtUp bool          // it got there; else the stream ended before
+	First    bool          // the connection began with it
+	From, To feed.Position // zero if the store never answered
 	Events   int           // sent
 }
 
-// replay is what Replayed will need of how one began.
+// replay is a replay that is under way: the session has a place among Limits.Replays.
 type replay struct {
 	started time.Time
 	first   bool
@@ -26,26 +26,28 @@ type replay struct {
 	events  int
 }
 
-// replayLocked remembers how a replay begins, where somebody hears of it.
-func (s *session) replayLocked() {
-	if s.handler.opts.Replayed != nil {
-		s.replay = &replay{started: time.Now(), first: !s.opened, from: s.sent, events: s.events}
-	}
+// startReplayLocked records how a replay begins. The caller has counted it.
+func (s *session) startReplayLocked() {
+	s.replay = &replay{started: time.Now(), first: s.output != outputOpen, from: s.sent.position, events: s.sent.events}
 }
 
-// replayedLocked tells of its end.
-func (s *session) replayedLocked() {
+// endReplayLocked gives back the place of a replay, if there is one, and reports it.
+func (s *session) endReplayLocked() {
 	began := s.replay
 	if began == nil {
 		return
 	}
 	s.replay = nil
-	r := Replay{Who: Stream{s}.Who(), Started: began.started, Level: s.ended == nil, First: began.first, Events: s.events - began.events}
+	s.handler.opts.Admission.replays.Add(-1)
+	if s.handler.opts.Replayed == nil {
+		return
+	}
+	r := Replay{ConnInfo: Conn{s}.Info(), Started: began.started, CaughtUp: s.state != stateClosed, First: began.first, Events: s.sent.events - began.events}
 	if s.trace != nil {
 		r.Trace = *s.trace
 	}
-	if s.opened {
-		r.From, r.To = began.from, s.sent
+	if s.output == outputOpen {
+		r.From, r.To = began.from, s.sent.position
 		if began.first {
 			r.From = s.sub.StartInfo().Position
 		}

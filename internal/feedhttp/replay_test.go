@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// replays keeps what Replayed was told.
+// replays keeps the calls of Replayed.
 type replays struct {
 	mu  sync.Mutex
 	all []feedhttp.Replay
@@ -22,7 +22,7 @@ func (r *replays) add(one feedhttp.Replay) feed.TraceContext {
 	return feed.TraceContext{Parent: aParent}
 }
 
-// take returns what is there, and forgets it.
+// take returns the replays since the last call.
 func (r *replays) take() []feedhttp.Replay {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,15 +31,15 @@ func (r *replays) take() []feedhttp.Replay {
 	return all
 }
 
-// TestEveryReplayIsTold: the first of a stream, those of a client that did not read in time, and
-// none of a resume from the window.
-func TestEveryReplayIsTold(t *testing.T) {
+// They are the first replay of a connection and those of a client that did not read in time, not a
+// resume from the window.
+func TestReplayed_EachReplay_IsReported(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const total = 3000
 		var told replays
 		with := slowSetup(proto)
 		with.opts.Replayed = told.add
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		r.publish(600, "n.all") // 100 beyond the window
 		r.await(t, "the tail has read it", func() bool { return r.feed.Status().High == 600 })
 		fromWindow, _ := r.opened(t, "", "Last-Event-ID", "590-e1")
@@ -52,7 +52,7 @@ func TestEveryReplayIsTold(t *testing.T) {
 		r.publish(1, "n.all")
 		s.want(t, "601-e1")
 		first := told.take()
-		if len(first) != 1 || !first[0].First || !first[0].Level || first[0].Events != 600 || first[0].From.Seq != 0 || first[0].To.Seq != 600 {
+		if len(first) != 1 || !first[0].First || !first[0].CaughtUp || first[0].Events != 600 || first[0].From.Seq != 0 || first[0].To.Seq != 600 {
 			t.Fatalf("%+v", first)
 		}
 		for round := range 2 {
@@ -70,7 +70,7 @@ func TestEveryReplayIsTold(t *testing.T) {
 				t.Errorf("round %d: it needed the log, and nobody heard", round)
 			}
 			for _, one := range later {
-				if one.First || !one.Level || one.Events < 1 || one.To.Seq <= one.From.Seq || one.Trace.Parent != aParent {
+				if one.First || !one.CaughtUp || one.Events < 1 || one.To.Seq <= one.From.Seq || one.Trace.Parent != aParent {
 					t.Errorf("round %d: %+v", round, one)
 				}
 			}
@@ -78,13 +78,12 @@ func TestEveryReplayIsTold(t *testing.T) {
 	})
 }
 
-// TestReplayThatIsCutShort: the client has gone before it was level.
-func TestReplayThatIsCutShort(t *testing.T) {
+func TestReplayed_ClientDisconnects_IsNotCaughtUp(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		var told replays
 		with := slowSetup(proto)
 		with.opts.Replayed = told.add
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		r.ReadBatch = 100
 		for range 3000 {
 			r.Publish("n.all", "", make([]byte, 1000))
@@ -96,7 +95,7 @@ func TestReplayThatIsCutShort(t *testing.T) {
 		var all []feedhttp.Replay
 		r.await(t, "the replay is told", func() bool { all = append(all, told.take()...); return len(all) > 0 })
 		one := all[0]
-		if one.Level || !one.First || one.Trace.Parent != "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" || one.Trace.State != "a=b" {
+		if one.CaughtUp || !one.First || one.Trace.Parent != "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" || one.Trace.State != "a=b" {
 			t.Errorf("%+v", one)
 		}
 	})

@@ -17,7 +17,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// traffic publishes numbered events to users, from several goroutines, and knows what each
+// traffic publishes numbered events to users, from several goroutines, and records the events that each
 // user must receive.
 type traffic struct {
 	users, publishers, total int
@@ -37,7 +37,7 @@ func (tr *traffic) run(log *feedtest.MemStore) {
 	for range tr.publishers {
 		work.Go(func() {
 			for n := left.Add(-1); n >= 0; n = left.Add(-1) {
-				tr.publish(log, int(n)%(tr.users+1)) // one user is nobody here
+				tr.publish(log, int(n)%(tr.users+1)) // one of the users has no connection
 				if n%4 == 0 {
 					time.Sleep(tr.pause)
 				}
@@ -68,7 +68,7 @@ type cutClient struct {
 }
 
 // live is one connection, cut after n bytes or when the event last has come.
-func (c *cutClient) live(r *rig, n int64, last uint64) error {
+func (c *cutClient) live(r *harness, n int64, last uint64) error {
 	header := []string{"X-User", strconv.Itoa(c.user)}
 	if c.last != "" {
 		header = append(header, "Last-Event-ID", c.last)
@@ -127,9 +127,8 @@ var cutFeeds = map[string]setup{
 	"both":   {feed: feed.Options{WindowEvents: 300, MaxPending: 16}},
 }
 
-// TestCutAnywhere breaks connections hundreds of times under publishing, mostly within a
-// frame, and counts what arrived.
-func TestCutAnywhere(t *testing.T) {
+// The cuts are mostly within a frame.
+func TestResume_ConnectionsCutUnderPublishing_ReceiveEachEventOnce(t *testing.T) {
 	for name, with := range cutFeeds {
 		t.Run(name, func(t *testing.T) {
 			eachProtocol(t, func(t *testing.T, proto string) {
@@ -137,13 +136,13 @@ func TestCutAnywhere(t *testing.T) {
 				with.proto, with.opts.Heartbeat = proto, 2*time.Millisecond
 				with.log = feedtest.NewMemStore()
 				with.log.ReadBatch = 50
-				cutAnywhere(t, newRig(t, with))
+				cutAnywhere(t, newHarness(t, with))
 			})
 		})
 	}
 }
 
-func cutAnywhere(t *testing.T, r *rig) {
+func cutAnywhere(t *testing.T, r *harness) {
 	tr := &traffic{users: 3, publishers: 3, total: 1500, pause: 200 * time.Microsecond}
 	published := make(chan struct{})
 	go func() {
@@ -169,7 +168,7 @@ func cutAnywhere(t *testing.T, r *rig) {
 	}
 }
 
-func (c *cutClient) untilLast(r *rig, tr *traffic, published <-chan struct{}) error {
+func (c *cutClient) untilLast(r *harness, tr *traffic, published <-chan struct{}) error {
 	for {
 		last := ^uint64(0)
 		select {
@@ -186,17 +185,16 @@ func (c *cutClient) untilLast(r *rig, tr *traffic, published <-chan struct{}) er
 	}
 }
 
-// TestEveryIDResumes notes every id that a stream names, of events and of positions told
-// while other subjects are busy, and comes back with each: what follows must be exactly
-// what had not been sent before it.
-func TestEveryIDResumes(t *testing.T) {
+// It records every id of a connection, of events and of positions while other subjects are busy, and
+// resumes with each: the events after it must follow, and no others.
+func TestResume_EachID_ContinuesAfterIt(t *testing.T) {
 	for name, with := range cutFeeds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			with.proto, with.opts.Heartbeat = "h2c", time.Millisecond
 			with.log = feedtest.NewMemStore()
 			with.log.ReadBatch = 50
-			everyIDResumes(t, newRig(t, with))
+			everyIDResumes(t, newHarness(t, with))
 		})
 	}
 }
@@ -207,7 +205,7 @@ type mark struct {
 	n  int
 }
 
-func everyIDResumes(t *testing.T, r *rig) {
+func everyIDResumes(t *testing.T, r *harness) {
 	tr := &traffic{users: 2, publishers: 4, total: 900, pause: 3 * time.Millisecond}
 	marks := make([][]mark, 2*tr.users)
 	var work sync.WaitGroup
@@ -258,7 +256,7 @@ func everyIDResumes(t *testing.T, r *rig) {
 	}
 }
 
-func resumesAfter(t *testing.T, r *rig, user int, m mark, want []uint64) {
+func resumesAfter(t *testing.T, r *harness, user int, m mark, want []uint64) {
 	t.Helper()
 	c := &cutClient{user: user, last: m.id}
 	if err := c.live(r, 1<<30, want[len(want)-1]); err != nil {
@@ -267,13 +265,12 @@ func resumesAfter(t *testing.T, r *rig, user int, m mark, want []uint64) {
 	equal(t, "resumed after "+m.id, c.got, want)
 }
 
-// TestQuietClientSurvivesRetention: a client whose subjects are quiet resumes from the
-// position that it was told, though retention has passed the event that it had last.
-func TestQuietClientSurvivesRetention(t *testing.T) {
+// Its last event is gone from the stream.
+func TestResume_PositionOfAHeartbeat_SurvivesRetention(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		with := beating(proto)
 		with.feed.WindowEvents = 4
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		s, _ := r.opened(t, "")
 		r.publish(1, "n.all")
 		s.want(t, "1-e1")
@@ -293,9 +290,8 @@ func TestQuietClientSurvivesRetention(t *testing.T) {
 	})
 }
 
-// TestManyUnderOneConnection: eight streams of one page over HTTP/2 are all live.
-func TestManyUnderOneConnection(t *testing.T) {
-	r := newRig(t, setup{proto: "h2"})
+func TestHTTP2_ManyConnectionsOnOneSocket_AllAreLive(t *testing.T) {
+	r := newHarness(t, setup{proto: "h2"})
 	var streams []*stream
 	for n := range 8 {
 		s, _ := r.opened(t, "?only=1&subject=n.topic."+strconv.Itoa(n))

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -15,20 +15,19 @@ import (
 // MaxSubjects bounds the ?subject= parameters of one request.
 const MaxSubjects = 64
 
-// Selection says which subjects a connection gets.
+// Selection selects the subjects of a connection.
 type Selection struct {
-	// Defaults go to every connection. One whose variable the identity does not fill is
-	// left out.
+	// Defaults go to every connection, except subjects with a variable that the identity does not have.
 	Defaults []subject.Template
-	// Allow is what clients may ask for beyond the defaults with ?subject=.
+	// Allow has the subjects that clients may request with ?subject= in addition.
 	Allow []subject.Template
-	// Identify tells a client for which no subject is left how it is identified, such as "send a
-	// token". Empty for a general text.
+	// Identify is the advice to clients without any subject, such as "send a token". Empty for a general
+	// text.
 	Identify string
 }
 
-// Filters returns the merged subjects of one connection: what the identity gets by default
-// (unless only is set) and what it asked for. Errors are *auth.Error.
+// Filters returns the merged subjects of one connection. They are the defaults of the identity, unless only
+// is set, and the requested ones. Errors are *auth.Error.
 func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]string, error) {
 	if len(asked) > MaxSubjects {
 		return nil, badRequest("%d ?subject= parameters; at most %d are taken, and wildcards make do with fewer", len(asked), MaxSubjects)
@@ -43,11 +42,11 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 	if only {
 		defaults = nil
 	}
-	// What the token narrows the grant to holds for everything, also what it widens it to.
+	// The restrictions of a token also hold for the subjects that it adds.
 	filters := subject.MergeFilters(id.Restrict(append(defaults, asked...)))
 	if len(filters) == 0 {
 		if id.Narrow != nil {
-			return nil, &auth.Error{Status: http.StatusForbidden, Detail: "the token leaves none of the subjects of this connection; ask with ?subject= for some that it grants"}
+			return nil, &auth.Error{Status: http.StatusForbidden, Err: problem.SubjectForbidden, Detail: "the token leaves none of the subjects of this connection; ask with ?subject= for some that it grants"}
 		}
 		return nil, s.nothing(only, missing)
 	}
@@ -70,7 +69,7 @@ func expand(templates []subject.Template, id auth.Identity) (filters []string, m
 	return filters, missing, nil
 }
 
-// check refuses what is asked for beyond the defaults and what is allowed.
+// check refuses requested subjects that are neither defaults nor allowed.
 func (s Selection) check(id auth.Identity, asked, defaults []string) error {
 	if len(asked) == 0 {
 		return nil
@@ -93,7 +92,7 @@ func check(subj string, allowed []string) error {
 		return badRequest("?subject=: %v", err)
 	}
 	if !slices.ContainsFunc(allowed, func(outer string) bool { return subject.Subset(subj, outer) }) {
-		return &auth.Error{Status: http.StatusForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subj)}
+		return &auth.Error{Status: http.StatusForbidden, Err: problem.SubjectForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subj)}
 	}
 	return nil
 }
@@ -110,19 +109,4 @@ func (s Selection) nothing(only bool, missing []string) error {
 		ask = ", or ask with ?subject="
 	}
 	return badRequest("no subject is left for this connection: %s has no value here; %s%s", strings.Join(missing, ", "), cmp.Or(s.Identify, "send the identity"), ask)
-}
-
-func badRequest(format string, args ...any) error {
-	return &auth.Error{Status: http.StatusBadRequest, Detail: fmt.Sprintf(format, args...)}
-}
-
-// flag reads a query parameter that takes one value beside its default.
-func flag(query url.Values, name, value string) (bool, error) {
-	if !query.Has(name) {
-		return false, nil
-	}
-	if got := query.Get(name); got != value {
-		return false, badRequest("?%s=%s: the only value is %q", name, got, value)
-	}
-	return true, nil
 }

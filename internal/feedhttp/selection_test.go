@@ -17,7 +17,7 @@ func user(name string) auth.Identity {
 	return auth.Identity{Vars: map[string]string{"user": name}}
 }
 
-func TestFilters(t *testing.T) {
+func TestFilters_Request_SelectsSubjects(t *testing.T) {
 	s := selection(t)
 	for _, c := range []struct {
 		user   string
@@ -34,7 +34,7 @@ func TestFilters(t *testing.T) {
 		{"", "n.city.x n.city.* n.city.y", true, "n.city.*", 0}, // merged
 		{"", "n.topic.> n.topic.a.b n.topic.*.c", true, "n.topic.>", 0},
 		{"", "n.topic.*.c n.topic.a.*", true, "n.topic.*.c n.topic.a.*", 0}, // neither covers the other
-		{"42", "n.user.42", true, "n.user.42", 0},                           // a default may be asked for alone
+		{"42", "n.user.42", true, "n.user.42", 0},                           // a default may be requested alone
 		{"42", "n.all n.all", true, "n.all", 0},
 		{"42", "n.room.42.a n.room.42.*", true, "n.room.42.*", 0},
 		{"42", "n.room.7.a", false, "", http.StatusForbidden},
@@ -49,7 +49,7 @@ func TestFilters(t *testing.T) {
 		{"", "n.topic", false, "", http.StatusForbidden},
 		{"", "n.city.>", false, "", http.StatusForbidden},
 		{"", "n.city.x.y", false, "", http.StatusForbidden},
-		{"", "n.city.x n.secret", false, "", http.StatusForbidden}, // one is enough
+		{"", "n.city.x n.secret", false, "", http.StatusForbidden}, // a forbidden subject refuses the request
 		{"", "$JS.API.>", false, "", http.StatusForbidden},
 		{"", "n.city.", false, "", http.StatusBadRequest},
 		{"", "n..x", false, "", http.StatusBadRequest},
@@ -76,7 +76,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-func TestTooManySubjects(t *testing.T) {
+func TestFilters_TooMany_AreRefused(t *testing.T) {
 	var asked []string
 	for n := range feedhttp.MaxSubjects {
 		asked = append(asked, fmt.Sprintf("n.topic.%d", n))
@@ -89,8 +89,7 @@ func TestTooManySubjects(t *testing.T) {
 	}
 }
 
-// TestNothingLeft: the refusal says what is missing.
-func TestNothingLeft(t *testing.T) {
+func TestSelection_NoSubjectLeft_ErrorNamesTheMissingIdentity(t *testing.T) {
 	for _, c := range []struct {
 		defaults []string
 		query    string
@@ -101,11 +100,11 @@ func TestNothingLeft(t *testing.T) {
 		{nil, "", []string{"no subjects of its own", "?subject="}},
 		{[]string{"n.all"}, "?only=1", []string{"only=1"}},
 	} {
-		r := newRig(t, setup{opts: feedhttp.SubscribeOptions{Selection: feedhttp.Selection{
+		r := newHarness(t, setup{opts: feedhttp.SubscribeOptions{Selection: feedhttp.Selection{
 			Defaults: templates(t, c.defaults...), Allow: templates(t, "n.city.*"),
 		}}})
 		resp, body := r.answer(t, http.MethodGet, "/events"+c.query)
-		p := problem(t, resp, body)
+		p := decodeProblem(t, resp, body)
 		for _, word := range c.says {
 			if p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, word) {
 				t.Errorf("%v %s: %+v does not say %q", c.defaults, c.query, p, word)
@@ -114,9 +113,8 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// TestSelectionOverHTTP: what is chosen is what arrives, and nothing else.
-func TestSelectionOverHTTP(t *testing.T) {
-	r := newRig(t, setup{})
+func TestSelection_OverHTTP_OnlySelectedEventsArrive(t *testing.T) {
+	r := newHarness(t, setup{})
 	alone, _ := r.opened(t, "")
 	mine, _ := r.opened(t, "", "X-User", "42")
 	again, _ := r.opened(t, "?user=42") // every connection of a user gets everything
@@ -133,8 +131,8 @@ func TestSelectionOverHTTP(t *testing.T) {
 	only.want(t, "4-e1", "9-e1")
 }
 
-func TestRefusalsOverHTTP(t *testing.T) {
-	r := newRig(t, setup{})
+func TestSelection_Refused_StatusOverHTTP(t *testing.T) {
+	r := newHarness(t, setup{})
 	for _, c := range []struct {
 		query  string
 		header []string
@@ -157,7 +155,7 @@ func TestRefusalsOverHTTP(t *testing.T) {
 		{"?user=42", []string{"X-Forwarded-For", "127.0.0.1"}, 403, "auth.identity"},
 	} {
 		resp, body := r.answer(t, http.MethodGet, "/events"+c.query, c.header...)
-		if p := problem(t, resp, body); p.Status != c.status || !strings.Contains(p.Detail, c.says) {
+		if p := decodeProblem(t, resp, body); p.Status != c.status || !strings.Contains(p.Detail, c.says) {
 			t.Errorf("%s %q: %+v", c.query, c.header, p)
 		}
 	}
@@ -166,7 +164,7 @@ func TestRefusalsOverHTTP(t *testing.T) {
 	}
 }
 
-// FuzzSelection: whoever asks for whatever gets subsets of what is allowed, or nothing.
+// FuzzSelection checks that each request gets subsets of the allowed subjects, or an error.
 func FuzzSelection(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"42", "n.city.x", "n.topic.>"}, {"*", ">", "n.user.*"}, {">", "n.user.42", ""},
@@ -198,7 +196,7 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// asToken encodes a value by the rule of docs/concepts/user-ids.md, rather than by what is tested.
+// asToken encodes a value by the rule of docs/concepts/user-ids.md, without the code under test.
 func asToken(value string) string {
 	var out strings.Builder
 	for _, r := range value {
@@ -213,7 +211,7 @@ func asToken(value string) string {
 	return out.String()
 }
 
-// within checks by tokens of its own rather than by what it tests.
+// within compares tokens, without the code under test.
 func within(t *testing.T, filter string, allowed []string) {
 	if err := subject.CheckFilter(filter); err != nil {
 		t.Fatalf("%q is no filter: %v", filter, err)

@@ -10,19 +10,18 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// SendMessage stores POST requests of the form {"userId","eventType","message","data"}, for
-// services that speak that. The event goes to that user, or with "broadcast": true in place of a
-// userId to everybody. What reaches clients is {"message","data"} as JSON, of the type eventType.
-// A field that is not known, is null or is there twice is refused: what was meant for one user must
-// not reach everybody.
+// SendMessage stores POST requests of the form {"userId","eventType","message","data"}. The event goes to that
+// user, or to all users with "broadcast": true in place of a userId. Clients receive {"message","data"} as
+// JSON, of the type eventType. Unknown fields, null and duplicate fields are refused: an event for one
+// user must not reach all.
 type SendMessage struct {
 	publisher
 	user      subject.Template
 	broadcast string
 }
 
-// NewSendMessage returns a handler that publishes to user, a template with the variable
-// {user}, or to the subject broadcast.
+// NewSendMessage returns a handler. It publishes to user, a template with the variable {user}, or to the
+// subject broadcast.
 func NewSendMessage(opts PublishOptions, user subject.Template, broadcast string) *SendMessage {
 	return &SendMessage{publisher{opts.withDefaults()}, user, broadcast}
 }
@@ -64,32 +63,21 @@ func (e *explicit) UnmarshalJSON(b []byte) error {
 }
 
 func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id, ok := h.enter(w, r)
+	id, ok := h.authorize(w, r)
 	if !ok {
 		return
 	}
 	msg, err := h.message(w, r)
-	if err != nil {
-		WriteProblem(w, problemOf(err))
-		return
-	}
-	if err := h.allow(id, msg); err != nil {
-		h.report(r, id, err)
-		Refuse(w, err)
-		return
-	}
-	msgs := []feed.Message{msg}
-	scopeIDs(id, msgs)
-	h.store(w, r, msgs, false)
+	h.publish(w, r, id, []feed.Message{msg}, false, err)
 }
 
 func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Message, error) {
-	body, err := h.read(w, r)
+	body, err := h.readJSON(w, r)
 	if err != nil {
 		return feed.Message{}, err
 	}
 	if bytes.TrimSpace(body)[0] != '{' {
-		return feed.Message{}, errors.New("the body must be a JSON object") // null would go to everybody
+		return feed.Message{}, errors.New("the body must be a JSON object") // null would go to all users
 	}
 	var req sendRequest
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -111,11 +99,11 @@ func (h *SendMessage) message(w http.ResponseWriter, r *http.Request) (feed.Mess
 		return feed.Message{}, err
 	}
 	msg := feed.Message{Subject: subject, Type: string(req.eventType), Data: data, ID: r.Header.Get("Idempotency-Key")}
-	return msg, inTheirWords(h.check(r.Context(), msg, 0, false))
+	return msg, mapFieldNames(h.check(r.Context(), msg, 0, false))
 }
 
-// inTheirWords names a field as these requests do.
-func inTheirWords(err error) error {
+// mapFieldNames gives the fields of an error the names that these requests have.
+func mapFieldNames(err error) error {
 	return renameFields(err, map[string]string{"subject": "userId", "event": "eventType", "id": "Idempotency-Key"})
 }
 

@@ -16,7 +16,7 @@ func newMessageDesk(t *testing.T, opts feedhttp.PublishOptions) *desk {
 	}, opts)
 }
 
-func TestSendMessage(t *testing.T) {
+func TestSendMessage_ValidRequest_StoresTheEvent(t *testing.T) {
 	d := newMessageDesk(t, feedhttp.PublishOptions{})
 	for _, c := range []struct{ body, subject, typ, data string }{
 		{`{"userId":"42","eventType":"order","message":"shipped","data":{"n":1}}`, "n.user.42", "order", `{"message":"shipped","data":{"n":1}}`},
@@ -42,8 +42,8 @@ func TestSendMessage(t *testing.T) {
 	}
 }
 
-// TestSendMessageRefused: above all, what was meant for one user never goes to everybody.
-func TestSendMessageRefused(t *testing.T) {
+// Above all, an event for one user never goes to all.
+func TestSendMessage_InvalidRequest_StoresNothing(t *testing.T) {
 	d := newMessageDesk(t, feedhttp.PublishOptions{MaxBytes: 1000})
 	for _, c := range []struct {
 		body   string
@@ -56,7 +56,7 @@ func TestSendMessageRefused(t *testing.T) {
 		{`[]`, 400, "", "object"},
 		{`"hi"`, 400, "", "object"},
 		{`{"message":"hi"`, 400, "", "JSON"},
-		{`{"message":"hi"} {}`, 400, "", "goes on"},
+		{`{"message":"hi"} {}`, 400, "", "more data follows"},
 		{`{"userId":""}`, 400, "userId", "broadcast"},
 		{`{"userId":null,"message":"hi"}`, 400, "userId", "broadcast"},
 		{`{"message":"hi"}`, 400, "userId", "broadcast"},
@@ -97,12 +97,12 @@ func TestSendMessageRefused(t *testing.T) {
 	}
 }
 
-func TestSendMessageFails(t *testing.T) {
+func TestSendMessage_StoreFails_AnswersWithAProblem(t *testing.T) {
 	d := newMessageDesk(t, feedhttp.PublishOptions{Accept: below("n.user.")})
 	d.refused(t, `{"broadcast":true,"message":"for everybody"}`, 422, "userId", "n.user.")
 	d.errs = []error{feed.ErrSubjectNotStored}
 	resp, body := d.post(t, `{"userId":1,"message":"hi"}`)
-	if p := problem(t, resp, body); p.Status != http.StatusUnprocessableEntity {
+	if p := decodeProblem(t, resp, body); p.Status != http.StatusUnprocessableEntity {
 		t.Errorf("%+v", p)
 	}
 }

@@ -24,7 +24,7 @@ func slowSetup(proto string) setup {
 	}
 }
 
-// rest counts what a stream still has, up to its end or to the event last.
+// rest counts the events of a response, up to its end or to the event last.
 func rest(s *stream, last string) (n int, err error) {
 	for {
 		ev, err := s.Next()
@@ -40,14 +40,14 @@ func rest(s *stream, last string) (n int, err error) {
 	}
 }
 
-// TestClientReadsNothing while thousands of events flow: the others have them all at once,
-// it is cut off and comes back without a loss.
-func TestClientReadsNothing(t *testing.T) {
+// Others receive thousands of events without delay. The client is disconnected, and resumes without a
+// loss.
+func TestSlow_ClientReadsNothing_OthersAreNotDelayed(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const total = 3000
 		with := slowSetup(proto)
 		with.opts.WriteTimeout = 2 * time.Second // which the quick one must keep
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		r.ReadBatch = 100
 		stuck, _ := r.opened(t, "")
 		quick, _ := r.opened(t, "")
@@ -78,15 +78,15 @@ func TestClientReadsNothing(t *testing.T) {
 	})
 }
 
-// TestClientReadsSlowly for longer than it may take nothing, or be idle.
-func TestClientReadsSlowly(t *testing.T) {
+// It reads for longer than the write timeout and the idle time.
+func TestSlow_ClientReadsSlowly_IsNotClosed(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		// The sockets hold some sixteen events, which the client reads when the server has long been
 		// rid of them: that time must be a small part of the limit.
 		const total, size, limit = 192, 32 << 10, 2 * time.Second
 		with := slowSetup(proto)
 		with.opts = feedhttp.SubscribeOptions{WriteTimeout: limit, MaxIdle: limit, Heartbeat: limit / 8}
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		for range total {
 			r.Publish("n.all", "", make([]byte, size*3/4)) // as base64 it has the size
 		}
@@ -95,7 +95,7 @@ func TestClientReadsSlowly(t *testing.T) {
 		start := time.Now()
 		for n := range total + 1 {
 			if n == total {
-				r.publish(1, "n.all") // a farewell would come before it
+				r.publish(1, "n.all") // a close event would come before it
 			}
 			for ev := s.next(t); ev.Type != ""; ev = s.next(t) {
 				if ev.Type == feedhttp.TypeClose {

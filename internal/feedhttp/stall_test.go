@@ -15,7 +15,7 @@ func TestStalledReplay_GivesItsBytesBack(t *testing.T) {
 		with := slowSetup(proto)
 		budget := feed.NewReplayBudget(1 << 20)
 		with.feed = feed.Options{WindowEvents: 10, NoPreload: true, Replays: budget}
-		r := newRig(t, with)
+		r := newHarness(t, with)
 		r.ReadBatch = 1000
 		payload := make([]byte, 1000)
 		for i := range payload {

@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -9,90 +10,107 @@ import (
 	"github.com/tidemark/tidemark/internal/histogram"
 )
 
-// EndReasons are why streams end, as SubscribeStatus.Disconnects has them: those of
-// tidemark.close, and for those that end without a word: the client has gone, it took no bytes
-// for the write timeout (timeout), the server was closed under it (closed), an error.
+// EndReasons are the keys of SubscribeStatus.Disconnects. They are the reasons of tidemark.close, and those
+// without an event: the client disconnected (gone), it accepted no bytes for the write timeout (timeout), the
+// engine was closed (closed), an error.
 var EndReasons = [...]string{
 	string(CloseDrain), string(CloseMaxAge), string(CloseIdle), string(CloseExpired), string(CloseRevoked),
 	string(CloseOverload), string(CloseLimit), string(CloseAdmin), "gone", "timeout", "closed", "error",
 }
 
-// SubscribeStatus is what a handler has done so far, and the streams there are now. Those that
-// were turned away before they began are Admission's to count.
+// endReason returns the reason of an end among EndReasons.
+func endReason(err error) string {
+	if event, ok := closeEvents[err]; ok {
+		return string(event.reason)
+	}
+	switch {
+	case errors.Is(err, engine.ErrGone):
+		return "gone"
+	case errors.Is(err, engine.ErrTimeout):
+		return "timeout"
+	case errors.Is(err, engine.ErrClosed):
+		return "closed"
+	}
+	return "error"
+}
+
+// SubscribeStatus has the counters of a handler, and its open connections. Rejected connects are counted
+// by [Admission].
 type SubscribeStatus struct {
-	// Live streams are level with the stream; Replaying ones catch up from the log; Slow ones were
-	// kept something ready for a second and took nothing, or so much that it was dropped, and is
-	// taken from the window or the log again once they read.
+	// Live connections are caught up. Replaying ones read from the store. For Slow ones events have been
+	// ready for a second and the client accepted none, or so many that they were dropped; they are read
+	// again once the client reads.
 	Live, Replaying, Slow int
 
 	Connects    uint64
 	Disconnects map[string]uint64 // by EndReasons
 	Gaps        map[feed.Reason]uint64
-	// Events that were stored while their client was connected, and those that it had missed
-	// before: from=all and the like, too.
+	// LiveEvents were stored while their client was connected, MissedEvents before, also those of
+	// from=all and the like.
 	LiveEvents, MissedEvents uint64
 	Bytes                    uint64 // of all that was handed to connections, before any transfer coding
-	// Delay of the live ones, from the time at which the log stored them to when they were handed
-	// to the connection: a client that does not read shows in the events behind. The clocks are
-	// the log's and this machine's; what would be below zero is zero.
+	// Delay of live events, from the time at which the store stored them to when they were handed
+	// to the connection: a client that does not read delays the events after them. The clocks are
+	// those of the store and of this machine; negative delays count as zero.
 	Delay histogram.Snapshot
 }
 
-// slowAfter is how long an event waits for a client that counts as slow.
+// slowAfter is how long events wait before their client counts as slow.
 const slowAfter = time.Second
 
-// Status looks at each stream, which takes some 0.1 µs for each.
+// Status returns the counters. It visits each connection, for some 0.1 µs.
 func (h *Subscribe) Status() SubscribeStatus {
 	status := h.counts.status()
 	before := time.Now().Add(-slowAfter)
-	for _, s := range h.present() {
-		switch s.state(before) {
-		case stateReplaying:
+	for _, s := range h.sessions() {
+		switch s.gauge(before) {
+		case gaugeReplaying:
 			status.Replaying++
-		case stateSlow:
+		case gaugeSlow:
 			status.Slow++
-		case stateLive:
+		case gaugeLive:
 			status.Live++
 		}
 	}
 	return status
 }
 
-type state uint8
+// gauge is the number of SubscribeStatus that a connection counts in.
+type gauge uint8
 
 const (
-	stateNone state = iota // turned away, or ended
-	stateLive
-	stateReplaying
-	stateSlow
+	gaugeNone gauge = iota // rejected, or closed
+	gaugeLive
+	gaugeReplaying
+	gaugeSlow
 )
 
-// state is slow when something waits for the client since a time, and it has taken nothing since.
-func (s *session) state(since time.Time) state {
+// gauge is slow when events have been ready since a time, and the client has accepted none since.
+func (s *session) gauge(since time.Time) gauge {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case !s.counted || s.ended != nil:
-		return stateNone
-	case s.behind && (s.asking || s.event.After(since)):
-		return stateReplaying
-	case s.behind:
-		return stateSlow // what was read for it waits
-	case s.sub == nil || !s.opened:
-		return stateLive // it is about to begin
+	case s.announced == notAnnounced || s.state == stateClosed:
+		return gaugeNone
+	case s.replay != nil && (s.read != nil || s.idle.since.After(since)):
+		return gaugeReplaying
+	case s.replay != nil:
+		return gaugeSlow // events that were read wait for the client
+	case s.sub == nil || s.output != outputOpen:
+		return gaugeLive // it is about to begin
 	}
-	waiting, level := s.sub.PendingSince()
+	waiting, caughtUp := s.sub.PendingSince()
 	if len(s.left.Frames) > 0 {
 		waiting = s.left.Frames[0].Stored()
 	}
-	if !level || waiting != 0 && waiting < since.UnixNano() && s.event.Before(since) {
-		return stateSlow
+	if !caughtUp || waiting != 0 && waiting < since.UnixNano() && s.idle.since.Before(since) {
+		return gaugeSlow
 	}
-	return stateLive
+	return gaugeLive
 }
 
-// counts of a handler. What happens with each delivery is counted apart for each of the engine's
-// loops (engine.Turn.Lane).
+// counts are the counters of a handler. Each loop of the engine counts its deliveries in counters of its
+// own (engine.Turn.Lane).
 type counts struct {
 	connects    atomic.Uint64
 	disconnects [len(EndReasons)]atomic.Uint64
@@ -129,8 +147,8 @@ func (c *counts) wrote(turn engine.Turn, bytes int) {
 	}
 }
 
-// frames counts what a turn delivers to a client that connected at a time. Frames that waited
-// for the same turn mostly waited about as long, and are counted together.
+// frames counts the events that a turn delivers to a client that connected at a time. Events of one turn
+// mostly waited about as long, and are counted together.
 func (c *counts) frames(turn engine.Turn, since time.Time, frames []*feed.Frame) {
 	now, start := turn.Now.UnixNano(), since.UnixNano()
 	missed := uint64(0)

@@ -8,12 +8,10 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// TestStatusOfClients: who reads nothing is slow until it has read all, and is told apart from
-// the others.
-func TestStatusOfClients(t *testing.T) {
+func TestStatus_ClientReadsNothing_IsSlowUntilItHasReadAll(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const total = 3000
-		r := newRig(t, slowSetup(proto))
+		r := newHarness(t, slowSetup(proto))
 		stuck, _ := r.opened(t, "")
 		quick, _ := r.opened(t, "")
 		payload := make([]byte, 1000)
@@ -48,11 +46,11 @@ func TestStatusOfClients(t *testing.T) {
 	})
 }
 
-// TestStatusOfEnds counts why streams end, and those alone that began.
-func TestStatusOfEnds(t *testing.T) {
+// Rejected connections are not counted.
+func TestStatus_Ends_AreCountedByReason(t *testing.T) {
 	with := slowSetup("http1")
 	with.opts.WriteTimeout, with.opts.MaxIdle = 100*time.Millisecond, time.Hour
-	r := newRig(t, with)
+	r := newHarness(t, with)
 	r.publish(1, "n.all")
 	r.opened(t, "?from=all")
 	stuck, _ := r.opened(t, "", "Last-Event-ID", "99-e1")

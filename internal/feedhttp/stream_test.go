@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
@@ -24,7 +25,7 @@ type stream struct {
 }
 
 // connect opens a stream, without waiting for its first event.
-func (r *rig) connect(query string, header ...string) (*stream, error) {
+func (r *harness) connect(query string, header ...string) (*stream, error) {
 	resp, err := r.do(http.MethodGet, "/events"+query, header...)
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func (r *rig) connect(query string, header ...string) (*stream, error) {
 }
 
 // subscribe opens a stream that the test's end closes.
-func (r *rig) subscribe(t testing.TB, query string, header ...string) *stream {
+func (r *harness) subscribe(t testing.TB, query string, header ...string) *stream {
 	t.Helper()
 	s, err := r.connect(query, header...)
 	if err != nil {
@@ -51,10 +52,10 @@ func (r *rig) subscribe(t testing.TB, query string, header ...string) *stream {
 }
 
 // opened is a stream with its tidemark.open.
-func (r *rig) opened(t testing.TB, query string, header ...string) (*stream, feedhttp.Open) {
+func (r *harness) opened(t testing.TB, query string, header ...string) (*stream, feedhttp.OpenEvent) {
 	t.Helper()
 	s := r.subscribe(t, query, header...)
-	var open feedhttp.Open
+	var open feedhttp.OpenEvent
 	s.control(t, feedhttp.TypeOpen, &open)
 	return s, open
 }
@@ -99,7 +100,7 @@ func (s *stream) want(t testing.TB, ids ...string) {
 	}
 }
 
-// ended takes what comes until the stream ends, which must be by an abort.
+// ended reads until the response ends, which must be by an abort.
 func (s *stream) ended(t testing.TB) (last sse.Event) {
 	t.Helper()
 	for {
@@ -133,12 +134,12 @@ func ids(epoch string, from, to int) (all []string) {
 // rawStream reads a stream as it is on the wire, comments and field order included.
 type rawStream struct{ *bufio.Reader }
 
-func (r *rig) raw(t testing.TB, query string, header ...string) rawStream {
+func (r *harness) raw(t testing.TB, query string, header ...string) rawStream {
 	t.Helper()
 	return rawStream{bufio.NewReader(r.subscribe(t, query, header...).resp.Body)}
 }
 
-// block returns what comes up to the next blank line, which is included.
+// block returns the text up to and including the next blank line.
 func (s rawStream) block(t testing.TB) string {
 	t.Helper()
 	var block strings.Builder
@@ -159,19 +160,31 @@ var anyRetry = regexp.MustCompile(`(?m)^retry: \d+$`)
 // tame makes a block comparable: the time to wait is drawn by lot.
 func tame(block string) string { return anyRetry.ReplaceAllString(block, "retry: N") }
 
-// problem reads an application/problem+json.
-func problem(t testing.TB, resp *http.Response, body string) feedhttp.Problem {
+// problemAnswer is a problem with the types of this package.
+type problemAnswer struct {
+	problem.Document
+	Outcome feedhttp.Outcome         `json:"outcome"`
+	Results []feedhttp.PublishResult `json:"results"`
+}
+
+// decodeProblem reads an application/problem+json, and checks it against the table of kinds.
+func decodeProblem(t testing.TB, resp *http.Response, body string) problemAnswer {
 	t.Helper()
 	if got := resp.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Fatalf("%s as %q: %s", resp.Status, got, body)
 	}
-	var p feedhttp.Problem
+	var p problemAnswer
 	dec := json.NewDecoder(strings.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&p); err != nil {
 		t.Fatalf("%v in %s", err, body)
 	}
-	if p.Status != resp.StatusCode || p.Title != http.StatusText(p.Status) || p.Type != "about:blank" || p.Detail == "" {
+	i := slices.IndexFunc(problem.Kinds(), func(k problem.Kind) bool { return k.Code == p.Code })
+	if i < 0 {
+		t.Fatalf("%s with the unknown code of %+v", resp.Status, p)
+	}
+	kind := problem.Kinds()[i]
+	if p.Status != resp.StatusCode || p.Status != kind.Status || p.Title != kind.Title || p.Type != kind.Type() || p.Detail == "" {
 		t.Errorf("%s with the problem %+v", resp.Status, p)
 	}
 	return p

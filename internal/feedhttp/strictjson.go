@@ -14,10 +14,10 @@ type jsonField struct {
 	into any
 }
 
-// decodeFields decodes the next value, a JSON object, field by field; null leaves all as they are. It refuses what
-// encoding/json accepts in silence: fields under another spelling or in other letters, and fields
-// that are there twice, of which encoding/json takes the last. An event could go to another
-// subject, or to everybody. At most 64 fields.
+// decodeFields decodes the next value, a JSON object, field by field; null leaves all as they are. It refuses
+// input that encoding/json accepts: fields under another spelling or in other letters, and duplicate
+// fields, of which encoding/json takes the last. An event could go to another subject, or to all
+// users. At most 64 fields.
 func decodeFields(dec *json.Decoder, fields ...jsonField) error {
 	switch start, err := dec.Token(); {
 	case err != nil:

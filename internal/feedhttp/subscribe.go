@@ -1,8 +1,6 @@
 package feedhttp
 
 import (
-	"cmp"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -19,94 +17,28 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// SubscribeOptions configure a Subscribe handler. Feed and Selection are needed.
-type SubscribeOptions struct {
-	Feed   *feed.Feed
-	Stream string // the stream's name, as tidemark.open tells it
-	Name   string // the feed's name, as Who tells it
-	Selection
-	// ReplayFromLog is as in feed.SubscribeOptions.
-	ReplayFromLog bool
-	// Identify says who is calling; nil takes everybody for anonymous.
-	Identify auth.Source
-	// Tag returns the tag of an account, which tidemark.open repeats, and with which a resume
-	// says (?identity=) which account its position is of. Nil is without.
-	Tag Tag
-	// Check, if set, is asked again once a stream can be found by Revoke, so that a revocation
-	// that comes in between ends it.
-	Check func(auth.Grant) error
-
-	// Engine writes the streams; nil gives each a goroutine.
-	Engine *engine.Engine
-	// Admission counts streams and bounds them, and how fast they come; nil bounds nothing.
-	// Handlers may share one.
-	Admission *Admission
-	// Observer hears who comes and goes; nil for nobody.
-	Observer Observer
-	// Replayed hears of each replay from the log, once the client is level or gone. What it returns
-	// is the trace of the replay, which the log's lines about the stream name if the client's request
-	// had none; empty for none. It must return at once, as locks are held. Nil costs nothing.
-	Replayed func(Replay) feed.TraceContext
-
-	// Refused receives each request that is refused for its identity or for a limit. It must not
-	// block. Nil costs nothing.
-	Refused func(RefusedRequest)
-
-	// Retry is how long clients wait before they reconnect, each with a jitter of ±50 %; 1 s
-	// when zero. Every connection begins with it, as it is what a client waits whose node dies.
-	// RetryLater is the same in the tidemark.close of clients that are sent away for overload,
-	// a limit or a revocation; 20 s when zero.
-	Retry, RetryLater time.Duration
-	// Heartbeat is the longest silence on a stream; 15 s when zero. Proxies cut silent
-	// connections, many after 60 s.
-	Heartbeat time.Duration
-	// WriteTimeout is how long a client may take no bytes at all; 30 s when zero.
-	WriteTimeout time.Duration
-	// MaxAge ends a stream after this long, less a jitter of 10 %; never when zero.
-	MaxAge time.Duration
-	// MaxIdle ends a stream that was sent no event for this long; never when zero.
-	MaxIdle time.Duration
-
-	Logger *slog.Logger // nil discards
-}
-
-func (o SubscribeOptions) withDefaults() SubscribeOptions {
-	o.Retry = cmp.Or(o.Retry, time.Second)
-	o.RetryLater = cmp.Or(o.RetryLater, 20*time.Second)
-	o.Heartbeat = cmp.Or(o.Heartbeat, 15*time.Second)
-	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
-	if o.Identify == nil {
-		o.Identify = auth.First()
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return o
-}
-
-// Subscribe streams a feed to each client that GETs it.
+// Subscribe is the handler of GET requests for the events of a feed.
 type Subscribe struct {
 	opts    SubscribeOptions
 	drained atomic.Bool
-	serial  atomic.Uint64 // where no Admission counts
-	// mu keeps a stream from being added once Drain waits for those that there are.
-	mu      sync.Mutex
-	streams slots.Set[session]
-	left    sync.WaitGroup
 	counts  counts
-	ends    sampler
+	ends    sampler // of the log lines about closed connections
+
+	// mu also keeps connections from being added once Drain waits for the open ones.
+	mu    sync.Mutex
+	conns slots.Set[session]
+	open  sync.WaitGroup // one for each of conns
 }
 
 // NewSubscribe returns a handler over opts.Feed.
 func NewSubscribe(opts SubscribeOptions) *Subscribe {
-	return &Subscribe{opts: opts.withDefaults(), streams: slots.New(func(s *session) *int32 { return &s.slot })}
+	return &Subscribe{opts: opts.withDefaults(), conns: slots.New(func(s *session) *int32 { return &s.slot })}
 }
 
-// Revoke ends the connections that a revocation made at a time matches, and returns how many; see
-// [auth.Revocation.Matches]. It does not keep them from coming back; Identify must refuse them from
-// before the call on.
+// Revoke closes the connections of a revocation, made at a time, and returns their number. See
+// [auth.Revocation.Matches]. Clients may reconnect: Identify must reject them before Revoke is called.
 func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
-	for _, s := range h.present() {
+	for _, s := range h.sessions() {
 		if s.revoke(rev, at) {
 			n++
 		}
@@ -114,40 +46,38 @@ func (h *Subscribe) Revoke(rev auth.Revocation, at time.Time) (n int) {
 	return n
 }
 
-// present are the streams there are now. One that comes later has seen what was set before.
-func (h *Subscribe) present() []*session {
+// sessions returns the open connections. A connection that is added later sees what was set before.
+func (h *Subscribe) sessions() []*session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.streams.All())
+	return slices.Clone(h.conns.All())
 }
 
-// ServeHTTP answers GET with a stream that lasts until either side ends it, HEAD with its
-// headers, OPTIONS with the methods.
+// ServeHTTP answers GET with a response without end. HEAD is answered with its headers, and OPTIONS with the
+// methods.
 func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	default:
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		refuseMethod(w, r, "GET, HEAD, OPTIONS")
 		return
 	}
 	if err := checkQuery(r); err != nil {
-		Refuse(w, err)
+		refuse(w, err)
 		return
 	}
-	if why := h.elsewhere(r); why != "" {
-		h.opts.Admission.refuse(RefusedElsewhere)
-		sendElsewhere(w, why)
+	if why := h.tryOtherNode(r); why != "" {
+		h.opts.Admission.Refuse(RefusedOtherNode)
+		rejectToOtherNode(w, why)
 		return
 	}
-	if err := h.opts.Admission.connect(r); err != nil {
-		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{}, err)
-		h.turnAway(w, r, err)
+	if err := h.opts.Admission.admitConnect(r); err != nil {
+		h.report(r, auth.Identity{}, err)
+		h.rejectConnect(w, r, err)
 		return
 	}
 	s, err := h.newSession(r)
 	if err != nil {
-		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{}, err)
-		Refuse(w, err)
+		h.report(r, auth.Identity{}, err)
+		refuse(w, err)
 		return
 	}
 	if r.Method == http.MethodHead {
@@ -156,47 +86,71 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.checkLast(r, s); err != nil {
-		Refuse(w, err)
+		refuse(w, err)
 		return
 	}
-	setHeaders(w.Header())
 	release, err := h.opts.Admission.admit(s.user, r)
-	if err == nil {
-		err = h.admitLast(r, s)
+	if err == nil && s.request.costly {
+		s.request.release, err = h.opts.Admission.admitLast(s.user, r)
 	}
-	s.failed = err // nothing else has the session yet
 	if err != nil {
-		report(h.opts.Refused, h.opts.Admission, r, auth.Identity{Vars: map[string]string{"user": s.user}, TokenID: s.grant.Token}, err)
+		h.report(r, auth.Identity{Vars: map[string]string{"user": s.user}, TokenID: s.grant.Token}, err)
 	}
-	h.enter(s, release)
-	if h.confirm(s) {
-		h.observe(s)
+	h.serve(w, r, s, release, err)
+}
+
+func (h *Subscribe) report(r *http.Request, id auth.Identity, err error) {
+	report(h.opts.Refused, h.opts.Admission, r, id, err)
+}
+
+// rejectConnect answers with a close event alone. It does not identify the caller: a client that connects
+// too often is not worth the check of a token.
+func (h *Subscribe) rejectConnect(w http.ResponseWriter, r *http.Request, why error) {
+	if r.Method == http.MethodHead {
+		setHeaders(w.Header())
+		w.WriteHeader(http.StatusOK)
+		return
 	}
+	query, _ := url.ParseQuery(r.URL.RawQuery) // the valid part of it
+	now := time.Now()
+	s := &session{
+		handler: h, remote: r.RemoteAddr, proto: protoOf(r), start: now, idle: idleClock{since: now},
+		controlWriter: controlWriter{asComments: query.Get("control") == "off"},
+	}
+	h.serve(w, r, s, func() {}, why)
+}
+
+// serve gives a session to the engine. With reject the session only sends a close event: another status than
+// 200 is final for an EventSource.
+func (h *Subscribe) serve(w http.ResponseWriter, r *http.Request, s *session, release func(), reject error) {
+	h.register(s, release, reject)
+	s.mu.Lock()
+	if check := h.opts.Check; check != nil && s.state == stateNew && check(s.grant) != nil {
+		s.closeLocked(errRevoked) // revoked before Revoke could find the session
+	}
+	observe := s.state == stateNew && h.opts.Observer != nil && !h.draining()
+	if observe {
+		s.announced = announcedObserver
+	}
+	s.mu.Unlock()
+	if observe {
+		h.opts.Observer.Connected(Conn{s})
+	}
+	setHeaders(w.Header())
 	h.opts.Engine.Serve(w, r, s, engine.Options{WriteTimeout: h.opts.WriteTimeout})
 }
 
-// confirm looks for a revocation that came before Revoke could find the stream, and reports
-// whether it is let in.
-func (h *Subscribe) confirm(s *session) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if check := h.opts.Check; s.failed == nil && check != nil && check(s.grant) != nil {
-		s.failLocked(errRevoked)
-	}
-	return s.failed == nil
-}
-
-// newSession reads the request, and refuses what must not be repeated as it is.
+// newSession reads the request. The error is for requests that must not be repeated.
 func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, badRequest("the query cannot be read: %v", err) // what is dropped in silence may be the position
+		return nil, badRequest("the query cannot be read: %v", err) // the part that is dropped may be the position
 	}
 	id, err := h.opts.Identify(r)
 	if err != nil {
 		return nil, err
 	}
-	opening, err := h.identify(id, query)
+	tag, err := h.compareTag(id, query)
 	if err != nil {
 		return nil, err
 	}
@@ -208,49 +162,74 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, err := startOf(r.Header, r.URL.RawQuery, query, opening.changed, func(s string) (feed.Start, error) { return feed.ParseFrom(s, time.Now()) })
-	if err != nil {
-		return nil, err
-	}
-	visible, err := flag(query, "heartbeat", "event")
-	if err != nil {
-		return nil, err
-	}
-	quiet, err := flag(query, "control", "off")
-	if err != nil {
-		return nil, err
-	}
-	meta, err := flag(query, "meta", "1")
-	if err != nil {
-		return nil, err
-	}
 	now := time.Now()
+	start, err := startOf(r.Header, r.URL.RawQuery, query, tag.changed, func(s string) (feed.Start, error) { return feed.ParseFrom(s, now) })
+	if err != nil {
+		return nil, err
+	}
+	controls, err := parseControls(query)
+	if err != nil {
+		return nil, err
+	}
 	s := &session{
-		handler: h, id: h.nextID(), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r), visible: visible && !quiet, withMeta: meta, controls: controls{asComments: quiet},
-		request: &startRequest{SubscribeOptions: feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromLog, MaxLastSubjects: h.opts.Admission.lastSubjects()}},
-		opening: opening,
-		start:   now, event: now, trace: traceOf(r.Header), proto: protoOf(r),
+		handler: h, id: h.opts.Admission.serial.Add(1), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r),
+		start: now, idle: idleClock{since: now}, trace: traceOf(r.Header), proto: protoOf(r), controlWriter: controls,
+		request: &startRequest{
+			SubscribeOptions: feed.SubscribeOptions{
+				Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.limits.LastSubjects,
+			},
+			identity: tag,
+		},
 	}
 	if h.opts.MaxAge > 0 {
-		s.endAt(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)
+		s.setDeadline(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)
 	}
 	s.expireAt(id.Expires)
 	return s, nil
 }
 
-// streamHeaders are those of every stream. Their values are shared: who replaces one with Set, or
-// adds to it with Add, leaves them as they are.
-var streamHeaders = map[string][]string{
+// register adds a session to the open ones and counts it. With reject it is closed at its first turn, and not
+// counted. While the handler drains, so are all, and Drain does not wait for them.
+func (h *Subscribe) register(s *session, release func(), reject error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining() {
+		if reject == nil {
+			h.opts.Admission.Refuse(RefusedDraining)
+		}
+		s.closeLocked(errDrain)
+		s.release = release
+		return
+	}
+	s.closeLocked(reject)
+	if reject == nil {
+		s.announced = announcedCount
+		h.counts.connects.Add(1)
+	}
+	h.conns.Add(s)
+	h.open.Add(1)
+	s.release = func() {
+		release()
+		h.mu.Lock()
+		h.conns.Remove(s)
+		h.mu.Unlock()
+		h.open.Done()
+	}
+}
+
+// responseHeaders are the headers of every connection. Their values are shared: Set and Add do not change
+// them.
+var responseHeaders = map[string][]string{
 	"Content-Type":           {"text/event-stream; charset=utf-8"},
 	"Cache-Control":          {"no-store, no-transform"},
 	"X-Accel-Buffering":      {"no"},
 	"X-Content-Type-Options": {"nosniff"},
-	// A page elsewhere cannot take it for an image or a script, cookies and all. EventSource
-	// and fetch are not asked: they are CORS's.
+	// Pages of other sites cannot load it as an image or a script, with cookies. It has no effect on
+	// EventSource and fetch, for which CORS holds.
 	"Cross-Origin-Resource-Policy": {"same-origin"},
 }
 
-func setHeaders(h http.Header) { maps.Copy(h, streamHeaders) }
+func setHeaders(h http.Header) { maps.Copy(h, responseHeaders) }
 
 // jitter spreads d evenly over d*(1-share) to d*(1+share).
 func jitter(d time.Duration, share float64) time.Duration {

@@ -8,11 +8,11 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// maxTraceState is what is kept of a tracestate. W3C Trace Context wants at least so much passed
-// on, and allows that more is dropped; it is kept for as long as the stream lasts.
+// maxTraceState is the longest tracestate that is kept. W3C Trace Context requires that so much is passed
+// on, and permits to drop more; it is kept as long as the connection.
 const maxTraceState = 512
 
-// traceOf is the trace that a request is part of; nil for none.
+// traceOf returns the trace that a request is part of; nil for none.
 func traceOf(h http.Header) *feed.TraceContext {
 	parent := traceParent(h)
 	if parent == "" {
@@ -25,26 +25,17 @@ func traceOf(h http.Header) *feed.TraceContext {
 	return trace
 }
 
-func (s *session) traceID() string {
-	if s.trace == nil {
-		return ""
-	}
-	return idOf(s.trace.Parent)
-}
-
-// traceID is that of the header traceparent; empty without one that can be read.
-func traceID(h http.Header) string { return idOf(traceParent(h)) }
-
-func idOf(parent string) string {
+// traceIDOf returns the trace id of a traceparent; empty if it is too short.
+func traceIDOf(parent string) string {
 	if len(parent) < 35 {
 		return ""
 	}
 	return parent[3:35]
 }
 
-// traceParent is the header traceparent (W3C Trace Context: 00-TRACE-PARENT-FLAGS), without
-// what later versions add; empty where it cannot be read. Strangers send it: nothing but hex
-// digits gets into the log.
+// traceParent returns the header traceparent (W3C Trace Context: 00-TRACE-PARENT-FLAGS), without the
+// additions of later versions; empty if it is not valid. It is not trusted: only hexadecimal digits
+// reach the log.
 func traceParent(h http.Header) string {
 	parent := h.Get("Traceparent")
 	if len(parent) < 55 || parent[2] != '-' || parent[35] != '-' || parent[52] != '-' || parent[:2] == "ff" ||

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// TestTracesOfStrangers: what is no trace id does not get into the log.
-func TestTracesOfStrangers(t *testing.T) {
+func TestTraceID_InvalidTraceparent_IsEmpty(t *testing.T) {
 	const (
 		trace1  = "4bf92f3577b34da6a3ce929d0e0e4736"
 		parent1 = "00-" + trace1 + "-00f067aa0ba902b7-01"
@@ -27,7 +26,7 @@ func TestTracesOfStrangers(t *testing.T) {
 		"00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01":           "",
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902bg-01" + parent1: "",
 	} {
-		if got := traceID(http.Header{"Traceparent": {parent}}); got != want {
+		if got := traceIDOf(traceParent(http.Header{"Traceparent": {parent}})); got != want {
 			t.Errorf("%q: %q", parent, got)
 		}
 	}

@@ -39,7 +39,7 @@ func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemStore, w
 		if err != nil {
 			b.Fatal(err)
 		}
-		h.enter(s, func() {})
+		h.register(s, func() {}, nil)
 		s.Start(wakes)
 		sessions = append(sessions, s)
 		<-wakes
@@ -47,8 +47,8 @@ func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemStore, w
 	return h, log, wakes, sessions
 }
 
-// BenchmarkTurn hands one event to each of a thousand sessions, without a socket: what a
-// delivery costs beside its write.
+// BenchmarkTurn hands one event to each of a thousand sessions, without a socket. It is the cost of a
+// delivery without its write.
 func BenchmarkTurn(b *testing.B) {
 	const n = 1000
 	_, log, wakes, sessions := benchSessions(b, n)
@@ -72,7 +72,7 @@ func BenchmarkTurn(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/delivery")
 }
 
-// BenchmarkStatus is what a scrape asks of a handler.
+// BenchmarkStatus is the cost of a scrape.
 func BenchmarkStatus(b *testing.B) {
 	for _, n := range []int{1000, 20_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -88,3 +88,29 @@ func BenchmarkStatus(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkConnect accepts a connection from the window, writes its first turn, and closes it, without a
+// socket.
+func BenchmarkConnect(b *testing.B) {
+	h, _, _, _ := benchSessions(b, 1)
+	r := httptest.NewRequest(http.MethodGet, "/?subject=n.all", nil)
+	buf := make([]byte, 0, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := h.newSession(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.register(s, func() {}, nil)
+		s.Start(noWaker{})
+		if _, _, err := s.Append(buf, engine.Turn{Room: 64 << 10, Now: time.Now()}); err != nil {
+			b.Fatal(err)
+		}
+		s.Ended(engine.ErrGone, 0)
+	}
+}
+
+// noWaker is an engine.Waker for a session whose turns are called directly.
+type noWaker struct{}
+
+func (noWaker) Wake() {}

@@ -66,7 +66,7 @@ func (c *collector) feed(to sink, f Feed) {
 }
 
 func (c *collector) admission(to sink) {
-	if limit := c.node.Admission.Limits().Streams; limit > 0 {
+	if limit := c.node.Admission.Limits().Connections; limit > 0 {
 		send(to, connectionsLimit, limit)
 	}
 	for reason, n := range c.node.Admission.Refused() {

@@ -16,9 +16,9 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
-	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/metrics"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -104,7 +104,7 @@ func fromHere(why string) echo.MiddlewareFunc {
 			if auth.FromThisMachine(c.Request()) {
 				return next(c)
 			}
-			feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusForbidden, Detail: why})
+			problem.Write(c.Response(), problem.Document{Status: http.StatusForbidden, Detail: why})
 			return nil
 		}
 	}

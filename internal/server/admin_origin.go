@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-
-	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 )
 
 // fromAnotherOrigin reports whether a page of another origin makes a browser send the request. The
@@ -39,7 +38,7 @@ func fromAnotherOrigin(r *http.Request) bool {
 func sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if fromAnotherOrigin(c.Request()) {
-			feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusForbidden, Detail: "pages of another origin may not operate this node"})
+			problem.Write(c.Response(), problem.Document{Code: problem.CrossOrigin, Detail: "pages of another origin may not operate this node"})
 			return nil
 		}
 		return next(c)

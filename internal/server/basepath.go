@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 )
 
 // underBase serves next below a base path. Routes, and all that next sees, have no base.
@@ -25,7 +25,7 @@ func underBase(base string, next http.Handler) http.Handler {
 			}
 			http.Redirect(w, r, to, http.StatusPermanentRedirect) //nolint:gosec // G710: the path is the configured one
 		default:
-			feedhttp.WriteProblem(w, feedhttp.Problem{Status: http.StatusNotFound,
+			problem.Write(w, problem.Document{Status: http.StatusNotFound,
 				Detail: fmt.Sprintf("nothing is served at %s; everything is below %s/ (http.base_path)", r.URL.Path, base)})
 		}
 	})

@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-
-	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 )
 
 // drainPhase is how far a node is on its way out:
@@ -169,7 +168,7 @@ func (s *Server) postUndrain(c echo.Context) error {
 	}
 	s.drain.mu.Unlock()
 	if stopping {
-		feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusConflict, Detail: "the process is stopping, which cannot be taken back; start it again"})
+		problem.Write(c.Response(), problem.Document{Status: http.StatusConflict, Detail: "the process is stopping, which cannot be taken back; start it again"})
 		return nil
 	}
 	return c.JSON(http.StatusOK, s.drainStatus())

@@ -5,8 +5,8 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/hostname"
+	"github.com/tidemark/tidemark/internal/problem"
 )
 
 // guardHosts answers 421 to requests for host names that a listener does not serve.
@@ -17,7 +17,7 @@ func (s *Server) guardHosts(l net.Listener, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s.refuseHost(w, r, feedhttp.Problem{Status: http.StatusMisdirectedRequest,
+		s.refuseHost(w, r, problem.Document{Status: http.StatusMisdirectedRequest,
 			Detail: fmt.Sprintf("this listener does not serve the host name %q; name it in http.hosts, or have the proxy send a name that is there", r.Host)})
 	})
 }

@@ -37,7 +37,7 @@ func TestUsersInTheLog(t *testing.T) {
 	for mode, want := range map[string]struct{ ended, failed string }{
 		"plain": {`"user":"annalena"`, `notifications.user.annalena`},
 		"hash":  {`"user":"1b0dc4b3d277c72d"`, `notifications.user.1b0dc4b3d277c72d`},
-		"off":   {`"stream ended"`, `notifications.user.*`},
+		"off":   {`"connection closed"`, `notifications.user.*`},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			var log testkit.Log
@@ -62,7 +62,7 @@ func TestUsersInTheLog(t *testing.T) {
 				return false
 			}
 			for _, parts := range [][]string{
-				{"stream ended", want.ended}, {"revoked"}, {"publish failed", `"subject":"` + want.failed, "trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736"},
+				{"connection closed", want.ended}, {"revoked"}, {"publish failed", `"subject":"` + want.failed, "trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736"},
 			} {
 				if !has(parts...) {
 					t.Errorf("no line has %q", parts)

@@ -114,7 +114,7 @@ func (r *rig) eventuallyScrape(want map[string]float64) scrape {
 func TestMetricsTellWhatHappened(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
 		withAdmin(o)
-		o.Limits.PerUser, o.Limits.Streams = 6, 1000
+		o.Limits.PerUser, o.Limits.Connections = 6, 1000
 	})
 	var there []*listener
 	for range 5 {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -42,7 +42,7 @@ func (s *Server) operatorsOnly(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Response().Header().Set("Cache-Control", "private, no-store")
 		id, err := s.mayOperate(c.Request())
 		if err == nil && fromAnotherOrigin(c.Request()) {
-			err = &auth.Error{Status: http.StatusForbidden, Detail: "pages of another origin may not operate this node"}
+			err = &auth.Error{Status: http.StatusForbidden, Err: problem.CrossOrigin, Detail: "pages of another origin may not operate this node"}
 		}
 		if err != nil {
 			s.refuseAction(c, seclog.Operate, id, err)
@@ -80,13 +80,13 @@ func (s *Server) closeConnection(c echo.Context) error {
 			return c.NoContent(http.StatusNoContent)
 		}
 	}
-	feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusNotFound, Detail: "this node has no stream with the id " + c.Param("id") + "; it may have ended"})
+	problem.Write(c.Response(), problem.Document{Status: http.StatusNotFound, Detail: "this node has no stream with the id " + c.Param("id") + "; it may have ended"})
 	return nil
 }
 
 // refuse answers an error, which is all that there is to do about it.
 func refuse(c echo.Context, err error) error {
-	feedhttp.Refuse(c.Response(), err)
+	problem.WriteError(c.Response(), err)
 	return nil
 }
 
@@ -96,7 +96,7 @@ type logLevelBody struct {
 
 func (s *Server) tellLogLevel(c echo.Context) error {
 	if s.opts.LogLevel == nil {
-		feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusNotFound, Detail: "the level of this node's log cannot be changed"})
+		problem.Write(c.Response(), problem.Document{Status: http.StatusNotFound, Detail: "the level of this node's log cannot be changed"})
 		return nil
 	}
 	return c.JSON(http.StatusOK, logLevelBody{s.opts.LogLevel.String()})

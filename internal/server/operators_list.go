@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -98,7 +99,7 @@ func (s *Server) ownConnections(c echo.Context) error {
 		q, err = parseOwnQuery(values)
 	}
 	if err != nil {
-		feedhttp.Refuse(c.Response(), err)
+		problem.WriteError(c.Response(), err)
 		return nil
 	}
 	select {

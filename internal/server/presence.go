@@ -63,19 +63,19 @@ func (s *Server) observer() feedhttp.Observer {
 // observer hands streams on from HTTP.
 type observer struct{ *presence.Presence }
 
-func (o observer) Connected(s feedhttp.Stream) { o.Presence.Connected(streamSource{s}) }
+func (o observer) Connected(s feedhttp.Conn) { o.Presence.Connected(streamSource{s}) }
 
-func (o observer) Disconnected(s feedhttp.Stream, reason string) {
+func (o observer) Disconnected(s feedhttp.Conn, reason string) {
 	o.Presence.Disconnected(streamSource{s}, reason)
 }
 
 // streamSource is as small as a pointer: 100,000 of them need no memory of their own.
-type streamSource struct{ feedhttp.Stream }
+type streamSource struct{ feedhttp.Conn }
 
-func (s streamSource) Who() presence.Who { return presence.Who(s.Stream.Who()) }
+func (s streamSource) Who() presence.Who { return presence.Who(s.Conn.Info()) }
 
 func (s streamSource) Position() string {
-	at := s.Stream.Position()
+	at := s.Conn.Position()
 	if at.Epoch == "" {
 		return "" // it is not open yet
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -33,7 +33,7 @@ func (s *Server) postRevoke(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), revokeTimeout)
 	defer cancel()
 	if err := StoreRevocation(ctx, s.js, rev); err != nil {
-		feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusServiceUnavailable, Detail: err.Error()})
+		problem.Write(c.Response(), problem.Document{Status: http.StatusServiceUnavailable, Detail: err.Error()})
 		return nil
 	}
 	s.acceptedAction(c, "revoke", slog.String("user", rev.User), slog.String("token", rev.Token))

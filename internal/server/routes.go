@@ -12,6 +12,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/web"
@@ -66,8 +67,8 @@ func (s *Server) routes(context.Context) (err error) {
 func (s *Server) subscribe(f FeedOptions) http.Handler {
 	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
-		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow, Identify: s.howToIdentify()},
-		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
+		Selection:       feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow, Identify: s.howToIdentify()},
+		ReplayFromStore: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
 		Identify: s.reader, Check: s.revoked.Check, Tag: s.tag,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
 		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
@@ -136,7 +137,7 @@ func (s *Server) crossOrigin() (func(http.Handler) http.Handler, error) {
 		}
 	}
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		feedhttp.WriteProblem(w, feedhttp.Problem{Status: http.StatusForbidden,
+		problem.Write(w, problem.Document{Code: problem.CrossOrigin,
 			Detail: "pages of another origin may not publish here; name the origin in http.cors.origins to allow it"})
 	}))
 	return guard.Handler, nil
@@ -152,7 +153,7 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p := feedhttp.Problem{Status: http.StatusInternalServerError, Detail: "an error that the log tells more about"}
+	p := problem.Document{Status: http.StatusInternalServerError, Detail: "an error that the log tells more about"}
 	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		p.Status, p.Detail = he.Code, http.StatusText(he.Code)
 		if p.Status == http.StatusNotFound {
@@ -162,7 +163,7 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 			}
 		}
 	}
-	feedhttp.WriteProblem(c.Response(), p)
+	problem.Write(c.Response(), p)
 }
 
 // eventPath is the path that the hints and the page name.

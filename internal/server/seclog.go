@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -45,7 +46,7 @@ func (s *Server) refuseAction(c echo.Context, action seclog.Action, id auth.Iden
 		Action: action, Reason: err.Error(), Remote: c.Request().RemoteAddr, Path: c.Request().URL.Path,
 		User: id.User(), Key: id.TokenID,
 	})
-	feedhttp.Refuse(c.Response(), err)
+	problem.WriteError(c.Response(), err)
 }
 
 // operatorKey is the echo context's key of the identity that operates.
@@ -58,8 +59,8 @@ func (s *Server) acceptedAction(c echo.Context, what string, attrs ...slog.Attr)
 }
 
 // refuseHost answers a request for a host name that is not served.
-func (s *Server) refuseHost(w http.ResponseWriter, r *http.Request, p feedhttp.Problem) {
+func (s *Server) refuseHost(w http.ResponseWriter, r *http.Request, p problem.Document) {
 	s.admit.Refuse(feedhttp.RefusedHost)
 	s.security.Refused(seclog.Event{Action: seclog.Host, Reason: p.Detail, Remote: r.RemoteAddr, Path: r.URL.Path})
-	feedhttp.WriteProblem(w, p)
+	problem.Write(w, p)
 }

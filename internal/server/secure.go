@@ -7,7 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -20,7 +20,7 @@ import (
 func (s *Server) secure(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if !s.isStream(c.Path()) {
-			feedhttp.SecurityHeaders(c.Response().Header())
+			problem.SecurityHeaders(c.Response().Header())
 		}
 		return next(c)
 	}

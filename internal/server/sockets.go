@@ -32,11 +32,11 @@ func (s *Server) openSockets() {
 
 // streamLimits returns the limits with their defaults, which follow from the limit of open files.
 func streamLimits(limits feedhttp.Limits) feedhttp.Limits {
-	if limits.Streams == 0 {
-		limits.Streams = filelimit.Streams(filelimit.Current())
+	if limits.Connections == 0 {
+		limits.Connections = filelimit.Streams(filelimit.Current())
 	}
 	if limits.PerAddress == 0 {
-		limits.PerAddress = filelimit.PerAddress(limits.Streams, filelimit.ManyStreams)
+		limits.PerAddress = filelimit.PerAddress(limits.Connections, filelimit.ManyStreams)
 	}
 	return limits
 }

@@ -116,7 +116,7 @@ func TestSockets_AddressOfATrustedProxy_MayTakeAll(t *testing.T) {
 func TestStreams_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	r := newRig(t, func(o *server.Options) {
 		withAdmin(o)
-		o.Limits.Streams = 6
+		o.Limits.Connections = 6
 	})
 	s := sockets{t, r.srv.Addr().String()}
 	for range 10 {

@@ -86,7 +86,7 @@ func BenchmarkReplayed(b *testing.B) {
 			told, now := benchTraces(b, share).Replayed(), time.Now()
 			b.ReportAllocs()
 			for b.Loop() {
-				told(feedhttp.Replay{Started: now, Level: true, Events: 10})
+				told(feedhttp.Replay{Started: now, CaughtUp: true, Events: 10})
 			}
 		})
 	}

@@ -25,7 +25,7 @@ func (t *Traces) Replayed() func(feedhttp.Replay) feed.TraceContext {
 		span.SetAttributes(
 			attribute.Int64("tidemark.connection", int64(r.ID)), attribute.String("tidemark.feed", r.Feed), attribute.Bool("tidemark.resume", r.First), //nolint:gosec // counted from 1
 			attribute.String("tidemark.from", r.From.String()), attribute.String("tidemark.to", r.To.String()), attribute.Int("tidemark.events", r.Events))
-		if !r.Level {
+		if !r.CaughtUp {
 			span.SetStatus(codes.Error, "the stream ended before it was level")
 		}
 		span.End()

@@ -130,7 +130,7 @@ type config struct {
 func (c config) limits() feedhttp.Limits {
 	l := c.Limits
 	return feedhttp.Limits{
-		Streams: l.Connections, PerUser: l.PerUser, PerAddress: l.PerAddress, Replays: l.Replays,
+		Connections: l.Connections, PerUser: l.PerUser, PerAddress: l.PerAddress, Replays: l.Replays,
 		ConnectsPerSecond: l.ConnectsPerSecond, ConnectsBurst: cmp.Or(l.ConnectsBurst, l.ConnectsPerSecond),
 		LastSubjects: l.LastSubjects, LastWaiting: lastWaiting, LastWaitingPerUser: lastWaitingPerUser, LastWaitingPerAddress: lastWaitingPerAddress,
 	}

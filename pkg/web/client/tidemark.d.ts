@@ -163,5 +163,5 @@ export interface TidemarkError extends Error {
   /** The status of an answer that was no stream. */
   status?: number;
   /** The answer itself, if it was application/problem+json. */
-  problem?: { type?: string; title?: string; detail?: string; status?: number };
+  problem?: { type?: string; code?: string; title?: string; detail?: string; status?: number };
 }

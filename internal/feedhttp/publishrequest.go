@@ -9,6 +9,39 @@ import (
 	"strings"
 )
 
+// PublishRequest is one event of POST /publish.
+type PublishRequest struct {
+	Subject string `json:"subject"`
+	// User takes the place of Subject: the event goes to the subject of that user.
+	User  recipient `json:"user,omitzero"`
+	Event string    `json:"event"`
+	// Data is any JSON. A string goes out as its text, anything else as JSON.
+	Data json.RawMessage `json:"data"`
+	ID   string          `json:"id"`
+}
+
+// decode reads the next event. It refuses unknown fields, also in other letters, and duplicate fields.
+func (r *PublishRequest) decode(dec *json.Decoder) error {
+	return decodeFields(dec, jsonField{"subject", (*text)(&r.Subject)}, jsonField{"user", &r.User},
+		jsonField{"event", (*text)(&r.Event)}, jsonField{"data", &r.Data}, jsonField{"id", (*text)(&r.ID)})
+}
+
+// payload takes a JSON string for its text, and other JSON as it is, on one line.
+func payload(data json.RawMessage) ([]byte, error) {
+	if len(data) > 0 && data[0] == '"' {
+		var text string
+		err := json.Unmarshal(data, &text)
+		return []byte(text), err
+	}
+	var line bytes.Buffer
+	if len(data) > 0 {
+		if err := json.Compact(&line, data); err != nil {
+			return nil, err
+		}
+	}
+	return line.Bytes(), nil
+}
+
 // decode reads the body of POST /publish, which is not empty: one event, or an array of at most
 // maxBatch. It decodes one event after the other and stops at the first that is too many: as a
 // whole, 1 MiB of [{},{},…] would take 75 MiB.
@@ -62,13 +95,13 @@ func bodyError(err error) error {
 	if length, ok := errors.AsType[arrayError](err); ok {
 		return length
 	}
-	return fmt.Errorf("the body is not the JSON that is wanted: %s; to publish data as it is, POST it to /publish/{subject}", strings.TrimPrefix(err.Error(), "json: "))
+	return fmt.Errorf("the body is not the expected JSON: %s; to publish data unchanged, POST it to /publish/{subject}", strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// checkEnd reports an error where the body goes on after its value.
+// checkEnd returns an error if anything follows the JSON value of a body.
 func checkEnd(dec *json.Decoder) error {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("the body goes on after its JSON value; send several events as an array")
+		return errors.New("more data follows the JSON value of the body; send several events as an array")
 	}
 	return nil
 }

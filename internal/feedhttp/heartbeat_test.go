@@ -16,9 +16,9 @@ func beating(proto string) setup {
 	return setup{proto: proto, opts: feedhttp.SubscribeOptions{Heartbeat: beat}}
 }
 
-func TestHeartbeats(t *testing.T) {
+func TestHeartbeat_QuietConnection_PositionsAndComments(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, beating(proto))
+		r := newHarness(t, beating(proto))
 		s := r.raw(t, "")
 		s.block(t) // open
 		if got := s.block(t); got != ":\n\n" {
@@ -53,11 +53,11 @@ func (s rawStream) skip(t *testing.T, block string) string {
 	}
 }
 
-func TestVisibleHeartbeats(t *testing.T) {
-	r := newRig(t, beating(""))
+func TestHeartbeat_AsEvents_HasThePosition(t *testing.T) {
+	r := newHarness(t, beating(""))
 	s, _ := r.opened(t, "?heartbeat=event")
 	for range 3 {
-		var at feedhttp.At
+		var at feedhttp.PositionEvent
 		if ev := s.control(t, feedhttp.TypePosition, &at); at.Position != "0-e1" || string(ev.ID) != "0-e1" {
 			t.Errorf("%+v with the id %s", at, ev.ID)
 		}
@@ -65,16 +65,15 @@ func TestVisibleHeartbeats(t *testing.T) {
 	r.publish(1, "n.all")
 	for ev := s.next(t); ev.Type != ""; ev = s.next(t) {
 	}
-	var at feedhttp.At
+	var at feedhttp.PositionEvent
 	if s.control(t, feedhttp.TypePosition, &at); at.Position != "1-e1" || len(s.comments) > 0 {
 		t.Errorf("after the event: %+v, comments %q", at, s.comments)
 	}
 }
 
-// TestControlOff: the same facts, as comments.
-func TestControlOff(t *testing.T) {
+func TestControlOff_Requested_ControlEventsAreComments(t *testing.T) {
 	for _, query := range []string{"?control=off", "?control=off&heartbeat=event"} {
-		r := newRig(t, beating(""))
+		r := newHarness(t, beating(""))
 		s := r.raw(t, query, "Last-Event-ID", "rubbish")
 		for _, want := range []string{
 			"retry: N\n: tidemark.open {\"stream\":\"NEWS\",\"position\":\"0-e1\",\"resumed\":false,\"pending\":0,\"subjects\":[\"n.all\"]}\n\n",
@@ -100,8 +99,8 @@ func TestControlOff(t *testing.T) {
 	}
 }
 
-func TestBadFlags(t *testing.T) {
-	r := newRig(t, setup{})
+func TestFlags_UnknownValue_AreRefused(t *testing.T) {
+	r := newHarness(t, setup{})
 	for query, names := range map[string]string{
 		"?heartbeat=comment": "heartbeat", "?heartbeat=": "heartbeat", "?heartbeat=1": "heartbeat",
 		"?control=on": "control", "?control": "control",
@@ -109,7 +108,7 @@ func TestBadFlags(t *testing.T) {
 		"?from=%zz": "query", "?user=1;from=all": "query",
 	} {
 		resp, body := r.answer(t, http.MethodGet, "/events"+query)
-		if p := problem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, names) {
+		if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, names) {
 			t.Errorf("%s: %+v", query, p)
 		}
 	}

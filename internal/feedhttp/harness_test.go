@@ -19,11 +19,11 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// setup says how a rig differs from the usual one.
+// setup has the differences of a harness from the usual one.
 type setup struct {
 	proto  string // http1 (the usual: the engine's own), goroutine (HTTP/1.1 without), h2 or h2c
 	log    *feedtest.MemStore
-	behind feed.Store // what the feed reads instead of log
+	behind feed.Store // the store of the feed, instead of log
 	feed   feed.Options
 	opts   feedhttp.SubscribeOptions
 	server func(*http.Server)
@@ -43,8 +43,8 @@ func eachProtocol(t *testing.T, test func(t *testing.T, proto string)) {
 	}
 }
 
-// rig is a running feed behind a handler behind a server, and a client of it.
-type rig struct {
+// harness is a running feed behind a handler behind a server, and a client of it.
+type harness struct {
 	*feedtest.MemStore
 	feed    *feed.Feed
 	handler *feedhttp.Subscribe
@@ -55,19 +55,19 @@ type rig struct {
 	stopFeed func() // and wait until it has stopped
 }
 
-// patience bounds every wait, so that what never comes fails instead of hanging.
-const patience = 2 * time.Minute
+// waitTimeout bounds every wait, so that a test fails instead of hanging.
+const waitTimeout = 2 * time.Minute
 
-func newRig(t testing.TB, s setup) *rig {
+func newHarness(t testing.TB, s setup) *harness {
 	t.Helper()
-	r := &rig{MemStore: s.log}
+	r := &harness{MemStore: s.log}
 	if r.MemStore == nil {
 		r.MemStore = feedtest.NewMemStore()
 	}
 	if s.behind == nil {
 		s.behind = r.MemStore
 	}
-	r.ctx, r.stop = context.WithTimeout(context.Background(), patience)
+	r.ctx, r.stop = context.WithTimeout(context.Background(), waitTimeout)
 	r.feed = feed.New(s.behind, s.feed)
 	s.opts.Feed = r.feed
 	if s.proto != "goroutine" {
@@ -101,7 +101,7 @@ func newEngine(t testing.TB) *engine.Engine {
 	return e
 }
 
-func (r *rig) runFeed() {
+func (r *harness) runFeed() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
@@ -122,7 +122,7 @@ func withDefaults(t testing.TB, o feedhttp.SubscribeOptions) feedhttp.SubscribeO
 		o.Identify = auth.First(auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify, auth.Dev("user"))
 	}
 	if o.Heartbeat == 0 {
-		o.Heartbeat = time.Hour // heard by the tests that want to
+		o.Heartbeat = time.Hour // shorter in the tests of heartbeats
 	}
 	return o
 }
@@ -180,8 +180,8 @@ func serve(s setup, h http.Handler) *httptest.Server {
 	return srv
 }
 
-// level waits until the feed knows all that is stored.
-func (r *rig) level(t *testing.T) {
+// level waits until the feed has read all stored events.
+func (r *harness) level(t *testing.T) {
 	t.Helper()
 	state, err := r.State(r.ctx)
 	if err != nil {
@@ -191,14 +191,14 @@ func (r *rig) level(t *testing.T) {
 }
 
 // publish stores n events, each with its sequence as data.
-func (r *rig) publish(n int, subject string) {
+func (r *harness) publish(n int, subject string) {
 	for range n {
 		r.Publish(subject, "", []byte("x"))
 	}
 }
 
 // do sends a request; header is name, value, name, value.
-func (r *rig) do(method, pathAndQuery string, header ...string) (*http.Response, error) {
+func (r *harness) do(method, pathAndQuery string, header ...string) (*http.Response, error) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	req, err := http.NewRequestWithContext(ctx, method, r.server.URL+pathAndQuery, nil)
 	if err != nil {
@@ -229,8 +229,8 @@ func (b *body) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// answer sends a request whose answer is no stream, and returns it with its body.
-func (r *rig) answer(t *testing.T, method, pathAndQuery string, header ...string) (*http.Response, string) {
+// answer sends a request whose answer ends, and returns it with its body.
+func (r *harness) answer(t *testing.T, method, pathAndQuery string, header ...string) (*http.Response, string) {
 	t.Helper()
 	resp, err := r.do(method, pathAndQuery, header...)
 	if err != nil {
@@ -245,7 +245,7 @@ func (r *rig) answer(t *testing.T, method, pathAndQuery string, header ...string
 }
 
 // await polls until a condition holds.
-func (r *rig) await(t *testing.T, what string, holds func() bool) {
+func (r *harness) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for !holds() {
 		select {

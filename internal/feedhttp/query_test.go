@@ -15,14 +15,14 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// forwarded is a rig whose client is a trusted proxy.
-func forwarded(t *testing.T, proto string, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
+// forwarded is a harness whose client is a trusted proxy.
+func forwarded(t *testing.T, proto string, limits feedhttp.Limits) (*harness, *feedhttp.Admission) {
 	t.Helper()
 	a := feedhttp.NewAdmission(limits, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	return newRig(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
+	return newHarness(t, setup{proto: proto, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute}}), a
 }
 
-func TestConnectRate(t *testing.T) {
+func TestConnectRate_Exceeded_Rejects(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		for !connectRate(t, proto) {
 			t.Log("this machine is too busy for six requests in a second")
@@ -40,7 +40,7 @@ func connectRate(t *testing.T, proto string) bool {
 	for range 2 {
 		r.opened(t, "", from("192.0.2.2")...)
 	}
-	// Also what is refused counts: whoever guesses is slowed down.
+	// Refused requests count, too: guessing is slowed down.
 	if resp, _ := r.answer(t, http.MethodGet, "/events?from=yesterday", from("192.0.2.2")...); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("within the burst: %s", resp.Status)
 	}
@@ -58,7 +58,7 @@ func connectRate(t *testing.T, proto string) bool {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	sentAway(t, away, feedhttp.CloseLimit)
+	readRejection(t, away, feedhttp.CloseLimit)
 	if _, err := quiet.Next(); err == nil || len(quiet.comments) == 0 || !strings.Contains(quiet.comments[len(quiet.comments)-1], `"limit"`) {
 		t.Errorf("with control=off: %v, comments %q", err, quiet.comments)
 	}
@@ -74,20 +74,19 @@ func connectRate(t *testing.T, proto string) bool {
 	return true
 }
 
-// TestPerAddressThroughProxies: the limit is the client's, also where all come by one proxy.
-func TestPerAddressThroughProxies(t *testing.T) {
+func TestPerAddress_TrustedProxy_CountsTheClient(t *testing.T) {
 	r, a := forwarded(t, "", feedhttp.Limits{PerAddress: 1})
 	r.opened(t, "", "X-Forwarded-For", "192.0.2.1")
 	r.opened(t, "", "X-Forwarded-For", "192.0.2.2")
 	r.opened(t, "", "X-Forwarded-For", "2001:db8::1")
-	sentAway(t, r.subscribe(t, "", "X-Forwarded-For", "192.0.2.9, 192.0.2.1"), feedhttp.CloseLimit)
-	sentAway(t, r.subscribe(t, "", "X-Forwarded-For", "2001:db8::2"), feedhttp.CloseLimit)
-	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 2 || got[feedhttp.RefusedStreams] != 0 {
+	readRejection(t, r.subscribe(t, "", "X-Forwarded-For", "192.0.2.9, 192.0.2.1"), feedhttp.CloseLimit)
+	readRejection(t, r.subscribe(t, "", "X-Forwarded-For", "2001:db8::2"), feedhttp.CloseLimit)
+	if got := a.Refused(); got[feedhttp.RefusedPerAddress] != 2 || got[feedhttp.RefusedConnections] != 0 {
 		t.Errorf("counted %v", got)
 	}
 }
 
-func TestPublishRate(t *testing.T) {
+func TestPublishRate_Exceeded_Refuses(t *testing.T) {
 	for !publishRate(t) {
 		t.Log("this machine is too busy for three requests in a second")
 	}
@@ -109,7 +108,7 @@ func publishRate(t *testing.T) bool {
 		t.Fatalf("%d events are stored", n)
 	}
 	resp, text := d.post(t, batch(4))
-	p := problem(t, resp, text)
+	p := decodeProblem(t, resp, text)
 	wait, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	if p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "limits.publishes_per_second") || err != nil || wait < 1 || wait > 5 {
 		t.Errorf("%+v, Retry-After %q", p, resp.Header.Get("Retry-After"))
@@ -118,7 +117,7 @@ func publishRate(t *testing.T) bool {
 	if time.Since(begun) >= time.Second {
 		return false
 	}
-	if p := problem(t, again, text); p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "faster than 1 events a second") {
+	if p := decodeProblem(t, again, text); p.Status != http.StatusTooManyRequests || !strings.Contains(p.Detail, "faster than 1 events a second") {
 		t.Errorf("%+v", p)
 	}
 	if n := len(d.taken()); n != 0 {
@@ -130,23 +129,23 @@ func publishRate(t *testing.T) bool {
 	return true
 }
 
-func TestLongQuery(t *testing.T) {
+func TestQuery_TooLong_IsRefused(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		r := newRig(t, setup{proto: proto})
+		r := newHarness(t, setup{proto: proto})
 		healthy, _ := r.opened(t, "")
 		fill := func(n int) string { return "pad=" + strings.Repeat("x", n-len("pad=")) }
 		r.opened(t, "?"+fill(feedhttp.MaxQuery))
 		for _, n := range []int{feedhttp.MaxQuery + 1, 15 << 10, 40 << 10} {
 			resp, text := r.answer(t, http.MethodGet, "/events?"+fill(n))
-			if p := problem(t, resp, text); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "the query has "+strconv.Itoa(n)) {
+			if p := decodeProblem(t, resp, text); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "the query has "+strconv.Itoa(n)) {
 				t.Errorf("%d bytes: %+v", n, p)
 			}
 		}
-		// A long id is one that cannot be read, from wherever it comes, and told back in part.
+		// A long id is invalid from each source, and is returned in part.
 		long := strings.Repeat("9", 6<<10)
 		for _, s := range []*stream{r.subscribe(t, "", "Last-Event-ID", long), r.subscribe(t, "?last_event_id="+long)} {
-			s.control(t, feedhttp.TypeOpen, new(feedhttp.Open))
-			var gap feedhttp.Gap
+			s.control(t, feedhttp.TypeOpen, new(feedhttp.OpenEvent))
+			var gap feedhttp.GapEvent
 			if s.control(t, feedhttp.TypeGap, &gap); gap.Reason != "malformed" || len(gap.Requested) > 128 {
 				t.Errorf("gap %+v", gap)
 			}
@@ -165,15 +164,15 @@ func TestLongQuery(t *testing.T) {
 	}
 }
 
-// TestSlowBody: a body that dribbles is given up on, and its connection with it.
-func TestSlowBody(t *testing.T) {
+// The connection is closed, too.
+func TestBody_TooSlow_IsRefused(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{BodyTimeout: 200 * time.Millisecond})
 	c, err := net.Dial("tcp", d.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{")
 	br := bufio.NewReader(c)
 	resp, err := http.ReadResponse(br, nil)
@@ -181,7 +180,7 @@ func TestSlowBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _ := io.ReadAll(resp.Body)
-	if p := problem(t, resp, string(text)); p.Status != http.StatusRequestTimeout {
+	if p := decodeProblem(t, resp, string(text)); p.Status != http.StatusRequestTimeout {
 		t.Errorf("%+v", p)
 	}
 	if _, err := br.ReadByte(); err != io.EOF {
@@ -193,7 +192,7 @@ func TestSlowBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	_ = kept.SetDeadline(time.Now().Add(patience))
+	_ = kept.SetDeadline(time.Now().Add(waitTimeout))
 	br = bufio.NewReader(kept)
 	const body = `{"subject":"n.a","data":"x"}`
 	for range 2 {

@@ -20,10 +20,10 @@ func TestRevoke_WhileTheStoreIsRead_Stays(t *testing.T) {
 	for name, answer := range map[string]error{"success": nil, "store closed": feed.ErrClosed, "other error": errors.New("no answer")} {
 		t.Run(name, func(t *testing.T) {
 			woken := make(wakes, 10)
-			s := &session{handler: NewSubscribe(SubscribeOptions{}), grant: auth.Grant{User: "42"}, waker: woken}
+			s := &session{handler: NewSubscribe(SubscribeOptions{}), grant: auth.Grant{User: "42"}, waker: woken, state: stateCatchingUp}
 			reading, read := make(chan struct{}), make(chan error)
 			s.mu.Lock()
-			s.askLocked(func(context.Context) error {
+			s.startReadLocked(func(context.Context) error {
 				close(reading)
 				return <-read
 			})
@@ -37,8 +37,8 @@ func TestRevoke_WhileTheStoreIsRead_Stays(t *testing.T) {
 			<-woken
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			if !errors.Is(s.failed, errRevoked) {
-				t.Errorf("the reason to end is %v, want %v", s.failed, errRevoked)
+			if !errors.Is(s.closeErr, errRevoked) {
+				t.Errorf("the reason to end is %v, want %v", s.closeErr, errRevoked)
 			}
 		})
 	}

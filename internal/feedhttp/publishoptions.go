@@ -1,0 +1,54 @@
+package feedhttp
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
+	"github.com/tidemark/tidemark/pkg/auth"
+)
+
+// PublishOptions configure Publish and SendMessage. Publisher is needed.
+type PublishOptions struct {
+	Publisher feed.Publisher
+	// Identify identifies publishers, and so the subjects that they may publish to; nil permits every
+	// request.
+	Identify auth.Source
+	// Accept returns why a subject may not be published, such as that it would reach no client. The
+	// publisher receives the text with 422. Nil accepts every subject that some stream captures.
+	Accept func(ctx context.Context, subject string) error
+	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
+	// only variable; see subject.UserTemplate.
+	Templates []subject.Template
+	// MaxBytes bounds a request's body; 1 MiB when zero.
+	MaxBytes int64
+	// MaxBatch bounds the events of one request; 1000 when zero.
+	MaxBatch int
+	// Timeout bounds the wait for acknowledgements; 5 s when zero.
+	Timeout time.Duration
+	// BodyTimeout bounds the time until a request's body has arrived; 30 s when zero.
+	BodyTimeout time.Duration
+	// Admission bounds the rate of events; nil is unlimited.
+	Admission *Admission
+	// Refused, if set, receives each request that is refused for its identity or for a limit. It must
+	// not block.
+	Refused func(RefusedRequest)
+	Logger  *slog.Logger // nil discards
+}
+
+func (o PublishOptions) withDefaults() PublishOptions {
+	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<20)
+	o.MaxBatch = cmp.Or(o.MaxBatch, 1000)
+	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
+	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
+	if o.Admission == nil {
+		o.Admission = NewAdmission(Limits{})
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
