@@ -94,10 +94,11 @@ var layers = map[string]struct {
 	"internal/testkit/leaks": {others: []string{"go.uber.org/goleak"}},
 	"internal/testkit":       {}, // for tests: it knows none of ours
 	"internal/slots":         {},
+	"internal/lifecycle":     {},
 	"internal/seclog":        {},
 	"internal/hostname":      {},
 	"internal/doctor": {
-		ours: []string{"internal/config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore",
+		ours: []string{"internal/config", "internal/filelimit", "internal/hostname", "internal/lifecycle", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore",
 			"internal/natsd", "internal/netaddr", "internal/presence", "pkg/sse"},
 		others: []string{"any"},
 	},
@@ -112,23 +113,23 @@ var layers = map[string]struct {
 	"pkg/auth":                     {ours: []string{"internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/jetstore":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/feedhttp":            {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
-	"internal/presence":            {ours: []string{"internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/presence":            {ours: []string{"internal/lifecycle", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/subject":             {},
 	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
-	"internal/natsd":               {others: []string{"any"}},
+	"internal/natsd":               {ours: []string{"internal/lifecycle"}, others: []string{"any"}},
 	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
 	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},
 	"internal/loadtest/transports": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"internal/testcluster":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
 	"pkg/web":                      {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
-	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/subject"}, others: []string{"any"}},
+	"internal/tracing":             {ours: []string{"internal/lifecycle", "pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/subject"}, others: []string{"any"}},
 	"internal/streambackup":        {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
-	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen"}, others: []string{"any"}},
+	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/delivery", "internal/backend", "internal/httpserver", "internal/lifecycle", "internal/testopen"}, others: []string{"any"}},
 	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
-	"internal/config":              {ours: []string{"internal/hostname", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
+	"internal/config":              {ours: []string{"internal/hostname", "internal/lifecycle", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
 	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 
