@@ -95,6 +95,7 @@ var layers = map[string]struct {
 	"internal/testkit":       {}, // for tests: it knows none of ours
 	"internal/slots":         {},
 	"internal/lifecycle":     {},
+	"internal/logging":       {ours: []string{"pkg/auth", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/seclog":        {},
 	"internal/hostname":      {},
 	"internal/doctor": {
@@ -157,7 +158,7 @@ func TestImportLayers_Packages_ReachOnlyTheirLayers(t *testing.T) {
 // *slog.Logger.
 var users = map[string][]string{
 	"github.com/labstack/echo":            {"internal/server"},
-	"github.com/rs/zerolog":               {"internal/server"},
+	"github.com/rs/zerolog":               {"internal/logging"},
 	"github.com/prometheus/client_golang": {"internal/metrics"},
 	"go.opentelemetry.io":                 {"internal/tracing"},
 	"github.com/spf13/viper":              {"internal/config"},

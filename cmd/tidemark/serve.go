@@ -16,6 +16,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
@@ -34,7 +35,7 @@ func newServe() *cobra.Command {
 		Args: arguments(cobra.NoArgs),
 	}
 	return configuredAs(config.Options{Serve: true}, cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
-		level, err := server.ParseLogLevel(cfg.Log.Level)
+		level, err := logging.ParseLevel(cfg.Log.Level)
 		if err != nil {
 			return fmt.Errorf("log.level: %w", err)
 		}

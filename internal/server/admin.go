@@ -18,6 +18,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/metrics"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -73,14 +74,14 @@ func (s *Server) adminRoutes(main *echo.Echo) {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.problemHandler
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.setSecurityHeaders)
 	e.Match(reading, "/metrics", scrape)
 	e.Match(reading, "/healthz", s.healthz)
 	e.Match(reading, "/readyz", s.readyz)
 	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
 	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port"), sameOrigin, boundedProfile))
 	s.admin = &http.Server{
-		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
+		Handler: s.guardHosts(s.adminListener, e), ErrorLog: logging.HTTPErrors(s.opts.Logger.With("part", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: httpserver.MaxHead, ConnState: s.adminSockets.ConnState,
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -29,13 +30,13 @@ func TestOperatorsAddressIsTaken(t *testing.T) {
 	}
 
 	log := &testkit.Log{}
-	level, err := server.ParseLogLevel("warn")
+	level, err := logging.ParseLevel("warn")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRig(t, func(o *server.Options) {
 		o.Admin = server.AdminOptions{Addr: addr, Optional: true}
-		if o.Logger, err = server.NewLogger(log, level, "json"); err != nil {
+		if o.Logger, err = logging.New(log, level, "json"); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -217,14 +218,14 @@ func TestOperatorsAlone(t *testing.T) {
 }
 
 func TestOperatorsChangeTheLogLevel(t *testing.T) {
-	level, err := server.ParseLogLevel("info")
+	level, err := logging.ParseLevel("info")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &testkit.Log{}
 	r := newRig(t, func(o *server.Options) {
 		withAdmin(o)
-		if o.Logger, err = server.NewLogger(log, level, "json"); err != nil {
+		if o.Logger, err = logging.New(log, level, "json"); err != nil {
 			t.Fatal(err)
 		}
 		o.LogLevel = level

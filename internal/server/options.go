@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -52,7 +53,7 @@ type Options struct {
 	Traces TraceOptions
 	Logger *slog.Logger // nil discards
 	// LogLevel is that of Logger, for operators to change; nil where it cannot be.
-	LogLevel *LogLevel
+	LogLevel *logging.Level
 	// Docs serves /openapi.json and /docs.
 	Docs bool
 }

@@ -23,7 +23,7 @@ var reading = []string{http.MethodGet, http.MethodHead}
 func (s *Server) routes(context.Context) (err error) {
 	e := echo.New()
 	e.HTTPErrorHandler = s.problemHandler
-	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure, s.logForeignOrigins)
+	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.setSecurityHeaders, s.logForeignOrigins)
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,

@@ -1,4 +1,4 @@
-package server
+package logging
 
 import (
 	"context"
@@ -16,25 +16,25 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// LogUsers say how users are written to the log.
-type LogUsers struct {
+// Users configure how users are written to the log.
+type Users struct {
 	// Mode is plain (also when empty), hash, or off.
 	Mode string
 	// Key is that of hash (HMAC-SHA256): 16 bytes at least. One is made when it is empty; then
 	// hashes match within one run of the process alone.
 	Key []byte
-	// Subjects are templates with {user}, such as notifications.user.{user}: what stands there
-	// is a user's name wherever such a subject is part of a line.
+	// Subjects are templates with {user}, such as notifications.user.{user}. The token there is
+	// a user's name wherever such a subject is part of a line.
 	Subjects []string
 }
 
 // leastUsersKey is in bytes. Names are guessed easily; the key must not be.
 const leastUsersKey = 16
 
-// Logger returns logger with users written as Mode says: the field "user", and subjects
+// Redact returns logger with users written as Mode says: the field "user", and subjects
 // within any text.
-func (o LogUsers) Logger(logger *slog.Logger) (*slog.Logger, error) {
-	h := usersHandler{Handler: logger.Handler(), hidden: &hidden{}}
+func (o Users) Redact(logger *slog.Logger) (*slog.Logger, error) {
+	h := usersHandler{Handler: logger.Handler(), userRedactor: &userRedactor{}}
 	switch o.Mode {
 	case "", "plain":
 		return logger, nil
@@ -96,14 +96,14 @@ func tokenPatterns(template, char string) string {
 	return strings.Join(tokens, `\.`)
 }
 
-// hidden is what stands in the place of users.
-type hidden struct {
-	key      []byte // nil writes nobody
+// userRedactor replaces users by hashes or by *.
+type userRedactor struct {
+	key      []byte // nil replaces each user by *
 	subjects []userSubject
 }
 
 // name is 64 bits of the hash: among a million users two are the same once in 37 million times.
-func (h *hidden) name(user string) string {
+func (h *userRedactor) name(user string) string {
 	if h.key == nil {
 		return "*"
 	}
@@ -113,7 +113,7 @@ func (h *hidden) name(user string) string {
 }
 
 // token is name for a user as a subject has it: the same user is written alike everywhere.
-func (h *hidden) token(token string) string {
+func (h *userRedactor) token(token string) string {
 	if user, err := subject.Decode(token); err == nil {
 		return h.name(user)
 	}
@@ -122,7 +122,7 @@ func (h *hidden) token(token string) string {
 
 // text hides the users in all subjects within a text. What one template finds is not looked at
 // again for another: its hash would be hashed.
-func (h *hidden) text(text string) string {
+func (h *userRedactor) text(text string) string {
 	if whole, ok := h.exactSubject(text); ok {
 		return whole
 	}
@@ -141,7 +141,7 @@ func (h *hidden) text(text string) string {
 
 // find returns where the first subject with a user begins and ends, and where its user begins;
 // -1 for none. Of several templates with the same beginning, all find the same.
-func (h *hidden) find(text string) (start, user, end int) {
+func (h *userRedactor) find(text string) (start, user, end int) {
 	start = -1
 	for _, s := range h.subjects {
 		if at := s.within.FindStringSubmatchIndex(text); at != nil && (start < 0 || at[0] < start || at[0] == start && at[1] > end) {
@@ -153,7 +153,7 @@ func (h *hidden) find(text string) (start, user, end int) {
 
 // subject hides the users of one subject. Where it matches no template to its end, all of it
 // from user on is hidden: it may be a user whose dots the publisher has not encoded.
-func (h *hidden) subject(s string, user int) string {
+func (h *userRedactor) subject(s string, user int) string {
 	if unquoted, err := strconv.Unquote(`"` + s + `"`); err == nil {
 		if clean, ok := h.exactSubject(unquoted); ok {
 			return clean
@@ -165,7 +165,7 @@ func (h *hidden) subject(s string, user int) string {
 	return s[:user] + h.name(s[user:])
 }
 
-func (h *hidden) exactSubject(s string) (string, bool) {
+func (h *userRedactor) exactSubject(s string) (string, bool) {
 	for _, template := range h.subjects {
 		groups := template.exact.FindStringSubmatchIndex(s)
 		if groups == nil {
@@ -184,7 +184,7 @@ func (h *hidden) exactSubject(s string) (string, bool) {
 	return s, false
 }
 
-func (h *hidden) attr(a slog.Attr) slog.Attr {
+func (h *userRedactor) attr(a slog.Attr) slog.Attr {
 	value := a.Value.Resolve()
 	switch {
 	case value.Kind() == slog.KindGroup:
@@ -203,8 +203,8 @@ func (h *hidden) attr(a slog.Attr) slog.Attr {
 	return a
 }
 
-// any leaves alone what holds no user, so that it is written as ever.
-func (h *hidden) any(key string, value slog.Value) slog.Attr {
+// any does not change a value without a user, so that its type is kept.
+func (h *userRedactor) any(key string, value slog.Value) slog.Attr {
 	text := fmt.Sprintf("%+v", value.Any())
 	if clean := h.text(text); clean != text {
 		return slog.String(key, clean)
@@ -212,7 +212,7 @@ func (h *hidden) any(key string, value slog.Value) slog.Attr {
 	return slog.Attr{Key: key, Value: value}
 }
 
-func (h *hidden) attrs(attrs []slog.Attr) []slog.Attr {
+func (h *userRedactor) attrs(attrs []slog.Attr) []slog.Attr {
 	clean := make([]slog.Attr, 0, len(attrs))
 	for _, a := range attrs {
 		if a = h.attr(a); !a.Equal(slog.Attr{}) {
@@ -222,11 +222,11 @@ func (h *hidden) attrs(attrs []slog.Attr) []slog.Attr {
 	return clean
 }
 
-// usersHandler passes on what hidden leaves. It lies outside of all other handlers, so that no
-// part of the process writes around it.
+// usersHandler passes records on without users. It wraps all other handlers, so that no part of the
+// process writes past it.
 type usersHandler struct {
 	slog.Handler
-	*hidden
+	*userRedactor
 }
 
 func (h usersHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -239,9 +239,9 @@ func (h usersHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h usersHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return usersHandler{h.Handler.WithAttrs(h.attrs(attrs)), h.hidden}
+	return usersHandler{h.Handler.WithAttrs(h.attrs(attrs)), h.userRedactor}
 }
 
 func (h usersHandler) WithGroup(name string) slog.Handler {
-	return usersHandler{h.Handler.WithGroup(name), h.hidden}
+	return usersHandler{h.Handler.WithGroup(name), h.userRedactor}
 }

@@ -1,4 +1,4 @@
-package server
+package logging
 
 import (
 	"context"
@@ -10,22 +10,22 @@ import (
 // levelTrace lies below slog's own levels, where zerolog has its trace.
 const levelTrace = slog.LevelDebug - 4
 
-var logLevels = map[string]slog.Level{
+var levels = map[string]slog.Level{
 	"trace": levelTrace, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 }
 
-// LogLevel is the least level that is logged. It can be changed at any time; zero is info.
-type LogLevel struct{ level atomic.Int64 }
+// Level is the least level that is logged. It can be changed at any time; zero is info.
+type Level struct{ level atomic.Int64 }
 
-// ParseLogLevel reads trace, debug, info, warn or error.
-func ParseLogLevel(text string) (*LogLevel, error) {
-	var l LogLevel
+// ParseLevel reads trace, debug, info, warn or error.
+func ParseLevel(text string) (*Level, error) {
+	var l Level
 	return &l, l.Set(text)
 }
 
 // Set changes the level to trace, debug, info, warn or error.
-func (l *LogLevel) Set(text string) error {
-	level, ok := logLevels[text]
+func (l *Level) Set(text string) error {
+	level, ok := levels[text]
 	if !ok {
 		return fmt.Errorf("%q is none of trace, debug, info, warn, error", text)
 	}
@@ -34,11 +34,11 @@ func (l *LogLevel) Set(text string) error {
 }
 
 // Level is for slog.
-func (l *LogLevel) Level() slog.Level { return slog.Level(l.level.Load()) }
+func (l *Level) Level() slog.Level { return slog.Level(l.level.Load()) }
 
 // String is what Set takes.
-func (l *LogLevel) String() string {
-	for name, level := range logLevels {
+func (l *Level) String() string {
+	for name, level := range levels {
 		if level == l.Level() {
 			return name
 		}
@@ -46,11 +46,11 @@ func (l *LogLevel) String() string {
 	return l.Level().String()
 }
 
-// levelHandler asks for the level with each record: zerolog's own is fixed once a logger was
+// levelHandler reads the level with each record. The level of zerolog is fixed once a logger was
 // derived from another.
 type levelHandler struct {
 	slog.Handler
-	level *LogLevel
+	level *Level
 }
 
 func (h levelHandler) Enabled(_ context.Context, level slog.Level) bool {

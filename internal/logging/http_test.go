@@ -1,4 +1,4 @@
-package server
+package logging
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestErrorLogRedacts(t *testing.T) {
+func TestHTTPErrors_Tokens_AreRedacted(t *testing.T) {
 	for _, line := range []string{
 		`http: panic serving 127.0.0.1:5: bad "GET /events?user=1&access_token=s3cret HTTP/1.1"`,
 		"access_token=s3cret",
@@ -16,7 +16,7 @@ func TestErrorLogRedacts(t *testing.T) {
 		"to https://a.example/login?back=%2Fevents%3Faccess_token%3Ds3cret",
 	} {
 		var out bytes.Buffer
-		errorLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Print(line)
+		HTTPErrors(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Print(line)
 		if got := out.String(); strings.Contains(got, "s3cret") || !strings.Contains(got, "…") {
 			t.Errorf("%q became %q", line, got)
 		}

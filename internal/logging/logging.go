@@ -1,4 +1,8 @@
-package server
+// Package logging makes the logger of the process: its format, a level that can be changed while the
+// process runs, and users that are hashed or left out.
+//
+// Libraries take a *slog.Logger, so that they do not depend on zerolog, which writes the lines.
+package logging
 
 import (
 	"fmt"
@@ -11,11 +15,9 @@ import (
 	"golang.org/x/term"
 )
 
-// NewLogger returns a logger that writes to w. Format is json, console, or auto: console
-// when w is a terminal. What is below the level at the time is left out.
-//
-// Libraries get slog, so that they do not depend on what the process logs with.
-func NewLogger(w io.Writer, level *LogLevel, format string) (*slog.Logger, error) {
+// New returns a logger that writes to w. Format is json, console, or auto: console when w is a
+// terminal. Records below the present level are left out.
+func New(w io.Writer, level *Level, format string) (*slog.Logger, error) {
 	switch format {
 	case "json":
 	case "console":

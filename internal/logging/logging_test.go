@@ -1,4 +1,4 @@
-package server_test
+package logging_test
 
 import (
 	"bytes"
@@ -6,17 +6,17 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/logging"
 )
 
 // TestLogger_FieldWithoutValue_IsLeftOut: "error": null in a line reads like a defect.
 func TestLogger_FieldWithoutValue_IsLeftOut(t *testing.T) {
-	level, err := server.ParseLogLevel("info")
+	level, err := logging.ParseLevel("info")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	logger, err := server.NewLogger(&out, level, "json")
+	logger, err := logging.New(&out, level, "json")
 	if err != nil {
 		t.Fatal(err)
 	}
