@@ -84,6 +84,11 @@ func (all imports) reach(pkg string) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
+// feedhttpLayers are what internal/feedhttp reaches, and more.
+func feedhttpLayers(more ...string) []string {
+	return append(more, "pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject")
+}
+
 // layers is the direction of imports, from the design. Only TestImportLayers_Libraries_StayWithTheirPackages
 // holds packages that it does not list.
 var layers = map[string]struct {
@@ -95,6 +100,7 @@ var layers = map[string]struct {
 	"internal/testkit":       {}, // for tests: it knows none of ours
 	"internal/slots":         {},
 	"internal/lifecycle":     {},
+	"internal/httpguard":     {ours: feedhttpLayers("internal/feedhttp", "internal/hostname"), others: []string{"any"}},
 	"internal/logging":       {ours: []string{"pkg/auth", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/seclog":        {},
 	"internal/hostname":      {},

@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/httpguard"
 	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/metrics"
@@ -81,7 +82,7 @@ func (s *Server) adminRoutes(main *echo.Echo) {
 	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
 	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port"), sameOrigin, boundedProfile))
 	s.admin = &http.Server{
-		Handler: s.guardHosts(s.adminListener, e), ErrorLog: logging.HTTPErrors(s.opts.Logger.With("part", "admin")),
+		Handler: httpguard.Hosts(s.adminListener.Addr(), s.opts.HTTP.Hosts, s.refusedHost, e), ErrorLog: logging.HTTPErrors(s.opts.Logger.With("part", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: httpserver.MaxHead, ConnState: s.adminSockets.ConnState,
 	}

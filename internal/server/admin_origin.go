@@ -3,42 +3,19 @@ package server
 import (
 	"math"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/httpguard"
 )
-
-// fromAnotherOrigin reports whether a page of another origin makes a browser send the request. The
-// browser does not let the page read the answer, but <img src="…/debug/pprof/profile"> would make
-// the node work. http.CrossOriginProtection has the same rules and passes every GET.
-//
-// Browsers send Sec-Fetch-Site to loopback and over TLS; where it is missing Origin decides, and
-// then Referer. A request without all three is not from a page.
-func fromAnotherOrigin(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "":
-	case "same-origin", "none":
-		return false
-	default:
-		return true
-	}
-	for _, name := range []string{"Origin", "Referer"} {
-		if from := r.Header.Get(name); from != "" {
-			page, err := url.Parse(from)
-			return err != nil || page.Host != r.Host
-		}
-	}
-	return false
-}
 
 // sameOrigin refuses requests that pages of another origin make.
 func sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if fromAnotherOrigin(c.Request()) {
+		if httpguard.IsCrossOrigin(c.Request()) {
 			feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusForbidden, Detail: "pages of another origin may not operate this node"})
 			return nil
 		}

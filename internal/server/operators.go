@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/httpguard"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -41,7 +42,7 @@ func (s *Server) operatorsOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "private, no-store")
 		id, err := s.mayOperate(c.Request())
-		if err == nil && fromAnotherOrigin(c.Request()) {
+		if err == nil && httpguard.IsCrossOrigin(c.Request()) {
 			err = &auth.Error{Status: http.StatusForbidden, Detail: "pages of another origin may not operate this node"}
 		}
 		if err != nil {

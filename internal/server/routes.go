@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/httpguard"
 	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/internal/subject"
@@ -20,10 +21,14 @@ import (
 // reading are the methods of what is only looked at.
 var reading = []string{http.MethodGet, http.MethodHead}
 
-func (s *Server) routes(context.Context) (err error) {
+func (s *Server) routes(context.Context) error {
+	origins, err := httpguard.NewOrigins(s.opts.HTTP.CORSOrigins, s.opts.Logger.With("part", "security"))
+	if err != nil {
+		return err
+	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.problemHandler
-	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.setSecurityHeaders, s.logForeignOrigins)
+	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.setSecurityHeaders, s.logForeign(origins))
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
@@ -44,7 +49,7 @@ func (s *Server) routes(context.Context) (err error) {
 	}
 	s.identityRoutes(e)
 	s.connectionRoutes(e)
-	if err := s.publishRoutes(e); err != nil {
+	if err := s.publishRoutes(e, origins.ProtectPublish); err != nil {
 		return err
 	}
 	if err := s.docsRoutes(e); err != nil {
@@ -58,7 +63,7 @@ func (s *Server) routes(context.Context) (err error) {
 	if s.certificate, err = openCertificate(s.opts.HTTP); err != nil {
 		return err
 	}
-	handler := s.guardHosts(s.listener, underBase(s.opts.HTTP.BasePath, e))
+	handler := httpguard.Hosts(s.listener.Addr(), s.opts.HTTP.Hosts, s.refusedHost, underBase(s.opts.HTTP.BasePath, e))
 	s.http = newHTTPServer(s.opts.HTTP, s.certificate, handler, s.opts.Logger)
 	return s.front()
 }
@@ -100,7 +105,7 @@ func isPublishPath(path string) bool {
 	return slices.Contains(publishPaths, path) || strings.HasPrefix(path, publishBodyPath)
 }
 
-func (s *Server) publishRoutes(e *echo.Echo) error {
+func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handler) error {
 	if !s.opts.Publish.Enabled {
 		return nil
 	}
@@ -114,32 +119,22 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		Refused: s.refusedRequests(seclog.Publish),
 		Logger:  s.opts.Logger.With("part", "publish"),
 	}
-	guard, err := s.crossOrigin()
-	if err != nil {
-		return err
-	}
 	e.Any("/publish", echo.WrapHandler(guard(s.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
 	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))
 	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
 	return nil
 }
 
-// crossOrigin refuses posts from pages of other origins, but for those that CORS names.
-func (s *Server) crossOrigin() (func(http.Handler) http.Handler, error) {
-	guard := http.NewCrossOriginProtection()
-	for _, origin := range s.opts.HTTP.CORSOrigins {
-		if origin == "*" { // lets others read, which is no word on writing
-			continue
-		}
-		if err := guard.AddTrustedOrigin(origin); err != nil {
-			return nil, err
+// logForeign returns middleware that logs requests of pages of other origins for events and publishes.
+func (s *Server) logForeign(origins *httpguard.Origins) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if s.isStream(c.Path()) || isPublishPath(c.Path()) {
+				origins.LogForeign(c.Request())
+			}
+			return next(c)
 		}
 	}
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		feedhttp.WriteProblem(w, feedhttp.Problem{Status: http.StatusForbidden,
-			Detail: "pages of another origin may not publish here; name the origin in http.cors.origins to allow it"})
-	}))
-	return guard.Handler, nil
 }
 
 func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {

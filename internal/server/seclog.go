@@ -57,9 +57,8 @@ func (s *Server) acceptedAction(c echo.Context, what string, attrs ...slog.Attr)
 	s.security.Accepted(what, id.TokenID, c.Request().RemoteAddr, attrs...)
 }
 
-// refuseHost answers a request for a host name that is not served.
-func (s *Server) refuseHost(w http.ResponseWriter, r *http.Request, p feedhttp.Problem) {
+// refusedHost counts and logs a request for a host name that is not served.
+func (s *Server) refusedHost(r *http.Request, reason string) {
 	s.admit.Refuse(feedhttp.RefusedHost)
-	s.security.Refused(seclog.Event{Action: seclog.Host, Reason: p.Detail, Remote: r.RemoteAddr, Path: r.URL.Path})
-	feedhttp.WriteProblem(w, p)
+	s.security.Refused(seclog.Event{Action: seclog.Host, Reason: reason, Remote: r.RemoteAddr, Path: r.URL.Path})
 }

@@ -62,7 +62,6 @@ type Server struct {
 	announced   announcement
 	traces      *tracing.Traces // nil without
 	security    *seclog.Log
-	origins     originHint
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
