@@ -84,6 +84,11 @@ func (all imports) reach(pkg string) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
+// jetstoreLayers are what internal/jetstore reaches, and more.
+func jetstoreLayers(more ...string) []string {
+	return append(more, "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject")
+}
+
 // feedhttpLayers are what internal/feedhttp reaches, and more.
 func feedhttpLayers(more ...string) []string {
 	return append(more, "pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject")
@@ -100,6 +105,7 @@ var layers = map[string]struct {
 	"internal/testkit":       {}, // for tests: it knows none of ours
 	"internal/slots":         {},
 	"internal/lifecycle":     {},
+	"internal/revocation":    {ours: jetstoreLayers("internal/jetstore", "pkg/auth", "internal/netaddr"), others: []string{"any"}},
 	"internal/httpguard":     {ours: feedhttpLayers("internal/feedhttp", "internal/hostname"), others: []string{"any"}},
 	"internal/logging":       {ours: []string{"pkg/auth", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/seclog":        {},

@@ -37,7 +37,7 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 
 // ownsStore reports whether the streams are in the embedded server, and not behind a leaf node of it.
 func (s *Server) ownsStore() bool {
-	return s.embedded != nil && s.opts.Domain == "" && s.opts.APIPrefix == ""
+	return s.opts.NATS.URL == "" && s.opts.Domain == "" && s.opts.APIPrefix == ""
 }
 
 // embeddedTimeout bounds the check of the login; the server is in this process.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -169,7 +170,7 @@ func TestRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if err := nodes[0].nc.Publish(server.RevokeSubject, []byte(`{"user":"42"}`)); err != nil {
+	if err := nodes[0].nc.Publish(revocation.Subject, []byte(`{"user":"42"}`)); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range hit {

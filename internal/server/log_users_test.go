@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tidemark/tidemark/internal/logging"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -80,7 +81,7 @@ func everythingLogged(r *rig) {
 	l.cancel()
 	revoked := r.listen("/events?user="+loggedUser, "")
 	revoked.want("tidemark.open")
-	if err := r.nc.Publish(server.RevokeSubject, []byte(`{"user":"`+loggedUser+`"}`)); err != nil {
+	if err := r.nc.Publish(revocation.Subject, []byte(`{"user":"`+loggedUser+`"}`)); err != nil {
 		r.t.Fatal(err)
 	}
 	revoked.want("tidemark.close")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/presence"
@@ -40,12 +41,12 @@ func (s *Server) openPresence(context.Context) (err error) {
 	return nil
 }
 
-// replicas are those of the definitions of what is served: who wants its events to outlive a
-// server wants to know who is there, too.
+// replicas returns the most replicas of the definitions of the feeds' streams. Presence and revocations outlive
+// the loss of a NATS server, too, where the events do.
 func (s *Server) replicas() int {
 	most := 1
 	for _, def := range s.opts.Streams {
-		if s.feeds[def.Name] != nil {
+		if slices.ContainsFunc(s.opts.Feeds, func(f FeedOptions) bool { return f.Stream == def.Name }) {
 			most = max(most, def.Replicas)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -192,7 +193,7 @@ func TestPresenceIsForSome(t *testing.T) {
 		}
 	}
 	// A revoked key is none.
-	if err := r.nc.Publish(server.RevokeSubject, []byte(`{"token":"watch"}`)); err != nil {
+	if err := r.nc.Publish(revocation.Subject, []byte(`{"token":"watch"}`)); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("the revocation", func() bool {

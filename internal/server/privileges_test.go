@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
 )
@@ -382,8 +383,8 @@ var needs = map[string]struct {
 	"$JS.API.STREAM.INFO.NOTIFICATIONS":         {},
 	"$JS.API.CONSUMER.CREATE.NOTIFICATIONS.>":   {},
 	"$JS.API.CONSUMER.MSG.NEXT.NOTIFICATIONS.*": {},
-	"_INBOX.*.*":         {},
-	server.RevokeSubject: {},
+	"_INBOX.*.*":       {},
+	revocation.Subject: {},
 	"$JS.API.STREAM.INFO.TIDEMARK_REVOCATIONS":         {},
 	"$JS.API.STREAM.CREATE.TIDEMARK_REVOCATIONS":       {},
 	"$JS.API.CONSUMER.CREATE.TIDEMARK_REVOCATIONS.>":   {},
@@ -469,9 +470,9 @@ func minimal(t *testing.T, user, dropped string) {
 	} else {
 		g.createStream(testStream())
 	}
-	if !strings.HasSuffix(dropped, "STREAM.CREATE."+server.RevocationStream) {
+	if !strings.HasSuffix(dropped, "STREAM.CREATE."+revocation.Stream) {
 		// Else the test may stop nats-server while it creates the stream, and one of its goroutines remains.
-		g.createStream(jetstream.StreamConfig{Name: server.RevocationStream, Subjects: []string{server.RevokeSubject}})
+		g.createStream(jetstream.StreamConfig{Name: revocation.Stream, Subjects: []string{revocation.Subject}})
 	}
 	change := need.change
 	if user == userPresence {
@@ -561,7 +562,7 @@ func TestPrivilegesKeepOut(t *testing.T) {
 			"read another stream":       publishes("$JS.API.CONSUMER.CREATE.OTHER.c.notifications.broadcast"),
 			"create another stream":     publishes("$JS.API.STREAM.CREATE.OTHER"),
 			"publish beside the stream": publishes("orders.1"),
-			"revoke":                    publishes(server.RevokeSubject),
+			"revoke":                    publishes(revocation.Subject),
 			"listen to events":          subscribes("notifications.>"),
 			"listen to everything":      subscribes(">"),
 			"listen to the API":         subscribes("$JS.>"),

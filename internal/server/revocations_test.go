@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -21,13 +22,13 @@ func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 	long := strings.Repeat("a", 500_000)
 	for _, message := range []string{`{"user":"` + long + `"}`, `{"` + long + `":1}`, `{"token":"` + long[:256] + `"}`, "not json", `{"user":"1"} trailing`} {
 		for range 20 {
-			if err := r.nc.Publish(server.RevokeSubject, []byte(message)); err != nil {
+			if err := r.nc.Publish(revocation.Subject, []byte(message)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for range 2 {
-		if err := r.nc.Publish(server.RevokeSubject, []byte(`{"user":"42"}`)); err != nil {
+		if err := r.nc.Publish(revocation.Subject, []byte(`{"user":"42"}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -29,7 +30,7 @@ func (r *rig) readiness() (status, detail string) {
 
 func (r *rig) revoke(rev auth.Revocation) {
 	r.t.Helper()
-	if err := server.StoreRevocation(r.t.Context(), r.js, rev); err != nil {
+	if err := revocation.Store(r.t.Context(), r.js, rev); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -105,11 +106,11 @@ func TestRevocations_NATSRestarts_NoneIsMissed(t *testing.T) {
 
 func TestRevocations_StreamDeleted_IsCreatedAgain(t *testing.T) {
 	r := newRig(t, byToken(t))
-	if err := r.js.DeleteStream(t.Context(), server.RevocationStream); err != nil {
+	if err := r.js.DeleteStream(t.Context(), revocation.Stream); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("the stream exists again", func() bool {
-		return server.StoreRevocation(t.Context(), r.js, auth.Revocation{User: "42"}) == nil
+		return revocation.Store(t.Context(), r.js, auth.Revocation{User: "42"}) == nil
 	})
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
 	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
@@ -135,13 +136,13 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := server.StoreRevocation(ctx, r.js, auth.Revocation{User: "42"}); err == nil || !strings.Contains(err.Error(), server.RevocationStream) {
+	if err := revocation.Store(ctx, r.js, auth.Revocation{User: "42"}); err == nil || !strings.Contains(err.Error(), revocation.Stream) {
 		t.Errorf("revoking: %v", err)
 	}
 	if status := r.operate(nil, "POST", "/admin/revoke", `{"user":"41"}`); status != http.StatusServiceUnavailable {
 		t.Errorf("revoking over HTTP: %d", status)
 	}
-	if err := r.nc.Publish(server.RevokeSubject, []byte(`{"user":"42"}`)); err != nil {
+	if err := r.nc.Publish(revocation.Subject, []byte(`{"user":"42"}`)); err != nil {
 		t.Fatal(err)
 	}
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
@@ -168,7 +169,7 @@ func TestRevocations_StreamIsFull_RevokingFails(t *testing.T) {
 		change(o)
 		o.Auth.JWT.Leeway, o.Auth.JWT.MaxLifetime = time.Minute, time.Hour
 	})
-	s, err := r.js.Stream(t.Context(), server.RevocationStream)
+	s, err := r.js.Stream(t.Context(), revocation.Stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func TestRevocations_StreamIsFull_RevokingFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.revoke(auth.Revocation{User: "1"})
-	if err := server.StoreRevocation(t.Context(), r.js, auth.Revocation{User: "2"}); err == nil {
+	if err := revocation.Store(t.Context(), r.js, auth.Revocation{User: "2"}); err == nil {
 		t.Error("a revocation that is not stored is acknowledged")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -20,7 +21,7 @@ const revokeTimeout = 5 * time.Second
 const maxRevokeBody = 8 << 10
 
 // postRevoke stores the revocation of its body. It answers 204 once the revocation is stored, and 503
-// where it is not, or that is not known. The node needs the permission to publish on RevokeSubject.
+// where it is not, or that is not known. The node needs the permission to publish on revocation.Subject.
 func (s *Server) postRevoke(c echo.Context) error {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxRevokeBody))
 	if err != nil {
@@ -32,7 +33,7 @@ func (s *Server) postRevoke(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), revokeTimeout)
 	defer cancel()
-	if err := StoreRevocation(ctx, s.js, rev); err != nil {
+	if err := revocation.Store(ctx, s.js, rev); err != nil {
 		feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusServiceUnavailable, Detail: err.Error()})
 		return nil
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/tidemark/tidemark/internal/metrics"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/presence"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/internal/tracing"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -43,7 +44,7 @@ type Server struct {
 	keys        *auth.APIKeys // nil without
 	watcher     auth.Source   // of requests to list connections
 	revoked     auth.Revocations
-	revocations revocations
+	revocations *revocation.Follower
 	tags        auth.Tagger
 	embedded    *natsd.Server // nil with a NATS server of its own
 	nats        *nats.Conn
@@ -83,7 +84,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetstore.Store{}, readers: make(chan struct{}, maxReaders)}
 	s.kept = newKeptStreams(s.opts.Streams)
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
-	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.state.denied(err) }
+	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.Denied(err) }
 	waiting := "the streams were not looked at yet"
 	s.provisioned.Store(&waiting)
 	s.openSecurityLog()
@@ -96,7 +97,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
+		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.openIdentity, s.openRevocations, s.startNATS, s.connect, s.openPresence, s.routes,
 		s.subscribeRevocations, s.announce,
 	} {
 		if err := step(ctx); err != nil {
@@ -171,7 +172,7 @@ func (s *Server) Run(ctx context.Context) error {
 	parts.Go(func() { s.provision(inner) })
 	parts.Go(func() { s.checkFeeds(inner) })
 	parts.Go(func() { s.returnMemory(inner) })
-	parts.Go(func() { s.followRevocations(inner) })
+	parts.Go(func() { s.revocations.Run(inner, s.nats, s.js) })
 	if s.presence != nil {
 		parts.Go(func() { s.presence.Run(inner) })
 	}

@@ -16,7 +16,7 @@ import (
 // tag returns the tag of an account. It is empty where there is no key: auth.tag_key is not set, and
 // the stream that holds the nodes' own cannot be read.
 func (s *Server) tag(id auth.Identity) (string, error) {
-	if phase, _ := s.revocations.state.get(); !s.tags.Ready() && phase == revocationsWaiting {
+	if !s.tags.Ready() && s.revocations.Waiting() {
 		return "", &auth.Error{Status: http.StatusServiceUnavailable, Detail: "this node is starting and cannot tell accounts apart yet; try again, or at another node"}
 	}
 	return s.tags.Tag(id), nil

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -224,7 +225,7 @@ func TestUsers_Revoked_ConnectionsOfThatUserEnd(t *testing.T) {
 		for _, l := range append(slices.Clone(ended), stays...) {
 			l.want("tidemark.open")
 		}
-		if err := r.nc.Publish(server.RevokeSubject, []byte(asJSON(map[string]string{"user": pair[0]}))); err != nil {
+		if err := r.nc.Publish(revocation.Subject, []byte(asJSON(map[string]string{"user": pair[0]}))); err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range ended {
