@@ -106,6 +106,7 @@ var layers = map[string]struct {
 	"internal/slots":         {},
 	"internal/lifecycle":     {},
 	"internal/revocation":    {ours: jetstoreLayers("internal/jetstore", "pkg/auth", "internal/netaddr"), others: []string{"any"}},
+	"internal/streamkeeper":  {ours: jetstoreLayers("internal/jetstore", "internal/lifecycle"), others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpguard":     {ours: feedhttpLayers("internal/feedhttp", "internal/hostname"), others: []string{"any"}},
 	"internal/logging":       {ours: []string{"pkg/auth", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/seclog":        {},

@@ -144,7 +144,7 @@ func (s *Server) stopAdmin() {
 func (s *Server) openMetrics() {
 	node := metrics.Node{
 		Publisher: s.publish, Admission: s.admit, Sockets: s.sockets, NATS: s.natsConns(), Replays: s.budget, Version: cmp.Or(s.opts.Node.Version, "unknown"),
-		Draining: s.draining.Load, Revocations: s.revocationStatus, Recreations: s.kept.recreations,
+		Draining: s.draining.Load, Revocations: s.revocationStatus, Recreations: s.streamKeeper.Recreations,
 	}
 	if s.embedded != nil {
 		node.Store = s.embedded.Err

@@ -22,7 +22,7 @@ func (s *Server) openBackend() error {
 	}
 	b, err := backend.Open(backend.Options{
 		Main: s.nats, Tails: s.tails, Replays: s.replays, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
-		Streams: streams, Definitions: s.opts.Streams, Expected: s.kept.expected,
+		Streams: streams, Definitions: s.opts.Streams, Expected: s.streamKeeper.Expected,
 		AllSubjects: s.opts.Publish.AllSubjects, Widened: s.tokensWiden(),
 		WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes, ReplayBytes: s.opts.ReplayBytes,
 		Logger: s.opts.Logger,

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/delivery"
+	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -68,7 +69,7 @@ func (s *Server) checkFeeds(ctx context.Context) {
 
 // checkFeedStream reports whether the stream was found. logged has the times of the warnings.
 func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[string]time.Time) (found bool) {
-	if k := s.kept[name]; k != nil && k.isPending() || !s.nats.IsConnected() {
+	if s.streamKeeper.Pending(name) || !s.nats.IsConnected() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, feedCheckTimeout)
@@ -108,4 +109,21 @@ func (s *Server) warnOfMissing(stream string) {
 				"remedy", "correct the name, or create the stream (`nats stream add`, or a definition in streams.dir)")
 		}
 	}
+}
+
+// checkDefinitions refuses to start where the definition of a feed's stream cannot be served. Streams
+// that are not defined here are checked when their tail first reaches them.
+func (s *Server) checkDefinitions(context.Context) error {
+	var errs []error
+	for _, def := range s.opts.Streams {
+		for _, f := range s.opts.Feeds {
+			if f.Stream != def.Name {
+				continue
+			}
+			if err := jetstore.CheckStream(def); err != nil {
+				errs = append(errs, fmt.Errorf("feeds.%s.stream: %w", f.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -144,7 +144,7 @@ func (s *Server) health(ctx context.Context) Health {
 	h.NATS = s.nats.ConnectedServerName()
 	check("node", s.checkDraining())
 	check("nats", s.checkNATS())
-	check("streams", s.checkStreams())
+	check("streams", s.streamKeeper.Err())
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for name, f := range s.feeds {
@@ -208,13 +208,6 @@ func (s *Server) checkDraining() error {
 		return fmt.Errorf("draining")
 	}
 	return nil
-}
-
-func (s *Server) checkStreams() error {
-	if why := s.provisioned.Load(); why != nil {
-		return fmt.Errorf("%s", *why)
-	}
-	return s.kept.err()
 }
 
 func orUnknown(err error) error {

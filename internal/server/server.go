@@ -23,6 +23,7 @@ import (
 	"github.com/tidemark/tidemark/internal/presence"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/seclog"
+	"github.com/tidemark/tidemark/internal/streamkeeper"
 	"github.com/tidemark/tidemark/internal/tracing"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -68,25 +69,22 @@ type Server struct {
 	admin         *http.Server
 	adminSockets  *engine.Sockets
 
-	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
-	kept        keptStreams
-	draining    atomic.Bool
-	drain       drainState
-	started     time.Time
-	served      []string // paths, of http.addr
-	operator    auth.Source
-	cleanup     []func() // run last to first
+	streamKeeper *streamkeeper.Keeper
+	draining     atomic.Bool
+	drain        drainState
+	started      time.Time
+	served       []string // paths, of http.addr
+	operator     auth.Source
+	cleanup      []func() // run last to first
 }
 
 // New builds a node and binds its addresses. It blocks until an embedded NATS server is
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetstore.Store{}, readers: make(chan struct{}, maxReaders)}
-	s.kept = newKeptStreams(s.opts.Streams)
+	s.streamKeeper = streamkeeper.New(streamkeeper.Options{Definitions: s.opts.Streams, Apply: s.opts.ApplyStreams, Logger: s.opts.Logger})
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
 	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.Denied(err) }
-	waiting := "the streams were not looked at yet"
-	s.provisioned.Store(&waiting)
 	s.openSecurityLog()
 	if err := s.build(ctx); err != nil {
 		s.close()
@@ -169,7 +167,7 @@ func (s *Server) Run(ctx context.Context) error {
 			failed <- err
 		}
 	})
-	parts.Go(func() { s.provision(inner) })
+	parts.Go(func() { s.streamKeeper.Run(inner, s.js, s.feeds, s.delivery.Refresh) })
 	parts.Go(func() { s.checkFeeds(inner) })
 	parts.Go(func() { s.returnMemory(inner) })
 	parts.Go(func() { s.revocations.Run(inner, s.nats, s.js) })
