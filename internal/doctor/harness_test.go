@@ -15,6 +15,7 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/microservice"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
@@ -45,7 +46,7 @@ func settings(t testing.TB, url string) doctor.Options {
 	opts := doctor.Options{
 		Config: config.Default(), Usable: true, Streams: []jetstream.StreamConfig{builtin(t)},
 		NATS: jetstore.ConnectOptions{URL: url}, NodeURL: "http://" + addr,
-		RevocationStream: revocation.Stream, RevokeSubject: revocation.Subject, StatusSubject: server.StatusSubject,
+		RevocationStream: revocation.Stream, RevokeSubject: revocation.Subject, StatusSubject: microservice.StatusSubject,
 		Timeout: waitTimeout,
 	}
 	opts.Config.NATS.URL, opts.Config.HTTP.Addr, opts.Config.SSE.Heartbeat = url, addr, time.Second

@@ -77,8 +77,7 @@ func (s *Server) adminRoutes(main *echo.Echo) {
 	e.HTTPErrorHandler = s.problemHandler
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.setSecurityHeaders)
 	e.Match(reading, "/metrics", scrape)
-	e.Match(reading, "/healthz", s.healthz)
-	e.Match(reading, "/readyz", s.readyz)
+	s.healthRoutes(e)
 	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
 	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port"), sameOrigin, boundedProfile))
 	s.admin = &http.Server{

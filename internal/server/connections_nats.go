@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"github.com/nats-io/nats.go"
 
@@ -37,13 +36,4 @@ func (s *Server) connectNATS(ctx context.Context) (err error) {
 // natsConns are the connections by the names that metrics and health have for them.
 func (s *Server) natsConns() []metrics.NATSConn {
 	return []metrics.NATSConn{{Name: "main", Conn: s.nats}, {Name: "tail", Conn: s.tails}, {Name: "replay", Conn: s.replays}}
-}
-
-func (s *Server) checkNATS() error {
-	for _, c := range s.natsConns() {
-		if !c.Conn.IsConnected() {
-			return fmt.Errorf("connection %s: %s: %w", c.Name, c.Conn.Status(), orUnknown(jetstore.LastError(c.Conn)))
-		}
-	}
-	return nil
 }

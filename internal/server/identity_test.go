@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -272,7 +273,7 @@ func TestForgedHeadersAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var h server.Health
+	var h health.Report
 	if err := json.NewDecoder(resp.Body).Decode(&h); err != nil || h.Refused["headers_ignored"] != 1 {
 		t.Errorf("%+v, %v", h, err)
 	}

@@ -16,7 +16,7 @@ import (
 // operatorRoutes are what those who operate a node may see and do. They are on the listener of
 // Options.Admin alone: a proxy in front of the other one passes everything on.
 func (s *Server) operatorRoutes(g *echo.Group) {
-	g.GET("/status", func(c echo.Context) error { return c.JSON(http.StatusOK, s.fullHealth(c.Request().Context())) })
+	g.GET("/status", func(c echo.Context) error { return c.JSON(http.StatusOK, s.health.Full(c.Request().Context())) })
 	g.GET("/connections", s.ownConnections)
 	g.POST("/connections/:id/close", s.closeConnection)
 	g.POST("/revoke", s.postRevoke)

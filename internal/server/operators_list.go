@@ -11,8 +11,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -145,26 +145,15 @@ func ownConnection(c feedhttp.Connection) OwnConnection {
 
 // FeedState is one feed of GET /admin/feeds. Feeds of one stream share its window and tail.
 type FeedState struct {
-	Name     string   `json:"name"`
-	Stream   string   `json:"stream"`
-	Paths    []string `json:"paths"`
-	Subjects []string `json:"subjects"`
-	Allow    []string `json:"allow"`
-	Window   Window   `json:"window"`
-	Tail     Tail     `json:"tail"`
+	Name     string        `json:"name"`
+	Stream   string        `json:"stream"`
+	Paths    []string      `json:"paths"`
+	Subjects []string      `json:"subjects"`
+	Allow    []string      `json:"allow"`
+	Window   health.Window `json:"window"`
+	Tail     health.Tail   `json:"tail"`
 
 	Connections FeedConnections `json:"connections"`
-}
-
-// Tail is how far a node has followed a stream.
-type Tail struct {
-	Position string `json:"position"`
-	Last     uint64 `json:"last"`   // of the stream, as its leader says
-	Behind   uint64 `json:"behind"` // sequences
-	// Lost says why the stream is out of reach; empty while it is followed.
-	Lost string `json:"lost,omitempty"`
-	// Resets are how often the tail could not go on where it was, by reason.
-	Resets map[feed.Reason]uint64 `json:"resets"`
 }
 
 // FeedConnections are the streams of a feed; slow ones are those whose client takes nothing of
@@ -176,39 +165,23 @@ type FeedConnections struct {
 }
 
 func (s *Server) feedStates(c echo.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), health.Timeout)
 	defer cancel()
-	tails := map[string]Tail{}
+	tails := map[string]health.Tail{}
 	for name, f := range s.feeds {
-		tails[name] = tailOf(ctx, f)
+		tails[name] = health.TailOf(ctx, f)
 	}
 	all := []FeedState{}
 	for i, f := range s.opts.Feeds {
 		status := s.streams[i].Status()
 		all = append(all, FeedState{
 			Name: f.Name, Stream: f.Stream, Paths: f.Paths, Subjects: texts(f.Subjects), Allow: texts(f.Allow),
-			Window: windowOf(s.feeds[f.Stream]), Tail: tails[f.Stream],
+			Window: health.WindowOf(s.feeds[f.Stream]), Tail: tails[f.Stream],
 			Connections: FeedConnections{status.Live, status.Replaying, status.Slow},
 		})
 	}
 	slices.SortFunc(all, func(a, b FeedState) int { return cmp.Compare(a.Name, b.Name) })
 	return c.JSON(http.StatusOK, map[string][]FeedState{"feeds": all})
-}
-
-// tailOf asks the stream's leader, and tells what the node knows where it does not answer.
-func tailOf(ctx context.Context, f *feed.Feed) Tail {
-	state, err := f.State(ctx)
-	status := f.Status()
-	t := Tail{Position: feed.Position{Seq: status.High, Epoch: status.Epoch}.String(), Last: status.High, Resets: status.Losses}
-	if err == nil {
-		err = status.Lost
-		t.Last = state.LastSeq
-		t.Behind = max(state.LastSeq, status.High) - status.High
-	}
-	if err != nil {
-		t.Lost = err.Error()
-	}
-	return t
 }
 
 func texts(templates []subject.Template) []string {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
@@ -68,7 +69,7 @@ func TestOperatorsSeeConnections(t *testing.T) {
 	if f := feeds.Feeds[1]; f.Name != "notifications" || f.Stream != "NOTIFICATIONS" || f.Tail.Lost != "" || f.Tail.Behind != 0 || len(f.Paths) != 3 || len(f.Allow) != 2 {
 		t.Errorf("%+v", f)
 	}
-	var status server.Health
+	var status health.Report
 	if r.operate(&status, "GET", "/admin/status", ""); status.Detail == nil || status.Version != "1.2.3" || status.Connects != 4 || status.Started.IsZero() || status.ReplayBytes.Limit != 32<<20 {
 		t.Errorf("%+v %+v", status, status.Detail)
 	}

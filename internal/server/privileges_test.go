@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/microservice"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
@@ -273,7 +274,7 @@ func present(r *rig) {
 	l.cancel()
 	r.awaitConnections("/connections/42", 0)
 	ask(r.t, r.nc, "$SRV.INFO.tidemark", 1)
-	ask(r.t, r.nc, server.StatusSubject, 1)
+	ask(r.t, r.nc, microservice.StatusSubject, 1)
 }
 
 // everyStart begins everywhere among five events, from memory and from the stream, with one
@@ -415,7 +416,7 @@ var needs = map[string]struct {
 	"$JS.API.STREAM.CREATE.KV_TIDEMARK_PRESENCE": {},
 	"$KV.TIDEMARK_PRESENCE.>":                    {},
 	"$SRV.>":                                     {},
-	server.StatusSubject:                         {},
+	microservice.StatusSubject:                   {},
 	"tidemark.presence.>": {do: func(_ *guarded, r *rig) {
 		r.listen(me, "").want("tidemark.open")
 	}},

@@ -51,20 +51,6 @@ func (s *Server) disconnectRevoked(rev auth.Revocation, at time.Time) (connectio
 	return connections
 }
 
-// checkRevocations reports into h. A node that cannot store revocations serves, visibly degraded.
-func (s *Server) checkRevocations(h *Health) {
-	const name = "revocations"
-	ready, err := s.revocations.Check()
-	h.Checks[name] = "ok"
-	if err != nil {
-		h.Checks[name] = err.Error()
-		h.degrade()
-	}
-	if !ready {
-		h.Status = "unavailable"
-	}
-}
-
 // revocationStatus is for the metrics.
 func (s *Server) revocationStatus() metrics.Revocations {
 	status := s.revoked.Status()

@@ -12,6 +12,7 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -21,7 +22,7 @@ import (
 func (r *rig) readiness() (status, detail string) {
 	r.t.Helper()
 	_, body := get(r.t, r.base+"/readyz", "")
-	var h server.Health
+	var h health.Report
 	if err := json.Unmarshal(body, &h); err != nil {
 		r.t.Fatal(err)
 	}

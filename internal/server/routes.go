@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/tidemark/tidemark/internal/apidocs"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpguard"
 	"github.com/tidemark/tidemark/internal/httpserver"
@@ -21,7 +22,7 @@ import (
 // reading are the methods of what is only looked at.
 var reading = []string{http.MethodGet, http.MethodHead}
 
-func (s *Server) routes(context.Context) error {
+func (s *Server) routes(ctx context.Context) error {
 	origins, err := httpguard.NewOrigins(s.opts.HTTP.CORSOrigins, s.opts.Logger.With("part", "security"))
 	if err != nil {
 		return err
@@ -36,8 +37,6 @@ func (s *Server) routes(context.Context) error {
 			ExposeHeaders: []string{"Retry-After"}, MaxAge: 600,
 		}))
 	}
-	e.Match(reading, "/healthz", s.healthz)
-	e.Match(reading, "/readyz", s.readyz)
 	e.Match(reading, "/client.js", echo.WrapHandler(web.Client()))
 	e.Match(reading, "/client.d.ts", echo.WrapHandler(web.ClientTypes()))
 	s.consoleRoutes(e)
@@ -47,6 +46,10 @@ func (s *Server) routes(context.Context) error {
 			e.Any(path, h)
 		}
 	}
+	if err := s.openHealth(ctx); err != nil {
+		return err
+	}
+	s.healthRoutes(e)
 	s.identityRoutes(e)
 	s.connectionRoutes(e)
 	if err := s.publishRoutes(e, origins.ProtectPublish); err != nil {
@@ -135,6 +138,27 @@ func (s *Server) logForeign(origins *httpguard.Origins) echo.MiddlewareFunc {
 			return next(c)
 		}
 	}
+}
+
+func (s *Server) healthRoutes(e *echo.Echo) {
+	e.Match(reading, "/healthz", echo.WrapHandler(http.HandlerFunc(s.health.Healthz)))
+	e.Match(reading, "/readyz", echo.WrapHandler(http.HandlerFunc(s.health.Readyz)))
+}
+
+// docsRoutes serve the OpenAPI document of this node, and Swagger UI over it.
+func (s *Server) docsRoutes(e *echo.Echo) error {
+	if !s.opts.Docs {
+		return nil
+	}
+	opts := apidocs.Options{Version: s.opts.Node.Version, BasePath: s.opts.HTTP.BasePath, IdentityPaths: s.identityPaths(), Publish: s.opts.Publish.Enabled}
+	for _, f := range s.opts.Feeds {
+		opts.Feeds = append(opts.Feeds, apidocs.Feed{Name: f.Name, Stream: f.Stream, Paths: f.Paths, Subjects: texts(f.Subjects), Allow: texts(f.Allow)})
+	}
+	handlers, err := apidocs.Handlers(opts)
+	for path, h := range handlers {
+		e.Match(reading, path, echo.WrapHandler(h))
+	}
+	return err
 }
 
 func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {

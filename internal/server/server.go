@@ -17,8 +17,10 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/metrics"
+	"github.com/tidemark/tidemark/internal/microservice"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/presence"
 	"github.com/tidemark/tidemark/internal/revocation"
@@ -38,32 +40,33 @@ type Server struct {
 	admit       *feedhttp.Admission
 	sockets     *engine.Sockets // of http.addr
 
-	tokens      *auth.JWTSource // nil without
-	headers     *auth.HeaderSource
-	reader      auth.Source
-	publisher   auth.Source   // nil where everybody may publish
-	keys        *auth.APIKeys // nil without
-	watcher     auth.Source   // of requests to list connections
-	revoked     auth.Revocations
-	revocations *revocation.Follower
-	tags        auth.Tagger
-	embedded    *natsd.Server // nil with a NATS server of its own
-	nats        *nats.Conn
-	tails       *nats.Conn         // of the tails, and requests about their streams
-	replays     *nats.Conn         // of what replays read
-	budget      *feed.ReplayBudget // of all feeds together
-	js          jetstream.JetStream
-	publish     *jetstore.Publisher
-	feeds       map[string]*feed.Feed // by stream
-	delivery    *delivery.Rules
-	logs        map[string]*jetstore.Store
-	streams     []*feedhttp.Subscribe // by their place among Options.Feeds
-	metrics     *metrics.Metrics
-	presence    *presence.Presence // nil without
-	readers     chan struct{}      // of presence, as many as fit
-	announced   announcement
-	traces      *tracing.Traces // nil without
-	security    *seclog.Log
+	tokens       *auth.JWTSource // nil without
+	headers      *auth.HeaderSource
+	reader       auth.Source
+	publisher    auth.Source   // nil where everybody may publish
+	keys         *auth.APIKeys // nil without
+	watcher      auth.Source   // of requests to list connections
+	revoked      auth.Revocations
+	revocations  *revocation.Follower
+	tags         auth.Tagger
+	embedded     *natsd.Server // nil with a NATS server of its own
+	nats         *nats.Conn
+	tails        *nats.Conn         // of the tails, and requests about their streams
+	replays      *nats.Conn         // of what replays read
+	budget       *feed.ReplayBudget // of all feeds together
+	js           jetstream.JetStream
+	publish      *jetstore.Publisher
+	feeds        map[string]*feed.Feed // by stream
+	delivery     *delivery.Rules
+	logs         map[string]*jetstore.Store
+	streams      []*feedhttp.Subscribe // by their place among Options.Feeds
+	metrics      *metrics.Metrics
+	presence     *presence.Presence // nil without
+	readers      chan struct{}      // of presence, as many as fit
+	microService *microservice.Service
+	health       *health.Reporter
+	traces       *tracing.Traces // nil without
+	security     *seclog.Log
 
 	adminListener net.Listener // nil without an address of its own
 	admin         *http.Server
@@ -83,8 +86,8 @@ type Server struct {
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetstore.Store{}, readers: make(chan struct{}, maxReaders)}
 	s.streamKeeper = streamkeeper.New(streamkeeper.Options{Definitions: s.opts.Streams, Apply: s.opts.ApplyStreams, Logger: s.opts.Logger})
-	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
-	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.Denied(err) }
+	s.microService = microservice.New()
+	s.opts.NATS.Denied = func(err error) bool { return s.microService.Denied(err) || s.revocations.Denied(err) }
 	s.openSecurityLog()
 	if err := s.build(ctx); err != nil {
 		s.close()
@@ -96,7 +99,7 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.openIdentity, s.openRevocations, s.startNATS, s.connect, s.openPresence, s.routes,
-		s.subscribeRevocations, s.announce,
+		s.subscribeRevocations,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -169,6 +172,9 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	parts.Go(func() { s.streamKeeper.Run(inner, s.js, s.feeds, s.delivery.Refresh) })
 	parts.Go(func() { s.checkFeeds(inner) })
+	if s.opts.Node.Micro {
+		parts.Go(func() { s.microService.Run(inner, s.nats, s.microOptions()) })
+	}
 	parts.Go(func() { s.returnMemory(inner) })
 	parts.Go(func() { s.revocations.Run(inner, s.nats, s.js) })
 	if s.presence != nil {
@@ -212,4 +218,19 @@ func (s *Server) close() {
 		s.cleanup[last]()
 		s.cleanup = s.cleanup[:last]
 	}
+}
+
+func (s *Server) microOptions() microservice.Options {
+	opts := microservice.Options{
+		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Addr: s.Addr().String(), Logger: s.opts.Logger,
+		Status: func(ctx context.Context) any { return s.health.Full(ctx) },
+		Stats: func() any {
+			streams, replays := s.admit.Counts()
+			return map[string]int{"streams": streams, "replays": replays}
+		},
+	}
+	for _, f := range s.opts.Feeds {
+		opts.Feeds = append(opts.Feeds, f.Name)
+	}
+	return opts
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/internal/tracing/tracestest"
@@ -141,7 +142,7 @@ func TestNoTraceOfWhatWasThere(t *testing.T) {
 	second.awaitReady()
 	first.send("notifications.broadcast", "y", "traceparent", tracestest.Parent(trace2, "01"))
 	second.eventually("y is read before the client connects", func() bool {
-		var health server.Health
+		var health health.Report
 		_, raw := get(t, second.base+"/readyz", "")
 		return json.Unmarshal(raw, &health) == nil && health.Windows["NOTIFICATIONS"].Last == 11
 	})

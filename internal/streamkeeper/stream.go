@@ -41,12 +41,12 @@ type stream struct {
 	recreations uint64
 
 	// Only keep uses these.
-	wait    time.Duration // before the next attempt to create it
-	next    time.Time     // of that attempt
-	created time.Time     // last, by this node at run time
-	polled  time.Time
-	epoch   string // of the feed, when it was looked at last
-	ownedEpochs    []string
+	wait        time.Duration // before the next attempt to create it
+	next        time.Time     // of that attempt
+	created     time.Time     // last, by this node at run time
+	polled      time.Time
+	epoch       string // of the feed, when it was looked at last
+	ownedEpochs []string
 }
 
 // maxOwnedEpochs bounds the epochs of marked incarnations that are remembered.

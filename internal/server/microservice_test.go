@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/tidemark/tidemark/internal/health"
+	"github.com/tidemark/tidemark/internal/microservice"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -54,16 +56,16 @@ func TestMicro(t *testing.T) {
 			t.Fatal(err)
 		}
 		nodes = append(nodes, info.Metadata["node"])
-		if info.Name != server.ServiceName || info.Version != "0.0.0+abc-def" || info.Metadata["feeds"] != "notifications" ||
-			!strings.HasPrefix(info.Metadata["http"], "127.0.0.1:") || len(info.Endpoints) != 1 || info.Endpoints[0].Subject != server.StatusSubject {
+		if info.Name != microservice.Name || info.Version != "0.0.0+abc-def" || info.Metadata["feeds"] != "notifications" ||
+			!strings.HasPrefix(info.Metadata["http"], "127.0.0.1:") || len(info.Endpoints) != 1 || info.Endpoints[0].Subject != microservice.StatusSubject {
 			t.Errorf("%s", text)
 		}
 	}
 	if slices.Sort(nodes); !slices.Equal(nodes, []string{"a", "b"}) {
 		t.Errorf("nodes %q", nodes)
 	}
-	for _, text := range ask(t, a.nc, server.StatusSubject, 2) {
-		var health server.Health
+	for _, text := range ask(t, a.nc, microservice.StatusSubject, 2) {
+		var health health.Report
 		if err := json.Unmarshal(text, &health); err != nil || health.Status != "ok" || health.Node == "" {
 			t.Errorf("%s, %v", text, err)
 		}
@@ -93,7 +95,7 @@ func TestMicroThroughARestart(t *testing.T) {
 	r.awaitReady()
 	r.eventually("the client is back", r.nc.IsConnected)
 	ask(t, r.nc, "$SRV.PING.tidemark", 1)
-	ask(t, r.nc, server.StatusSubject, 1)
+	ask(t, r.nc, microservice.StatusSubject, 1)
 }
 
 // TestMicroBeforeNATS: a node that starts first is announced when NATS comes.
