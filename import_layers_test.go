@@ -110,6 +110,7 @@ var layers = map[string]struct {
 	"internal/microservice":  {others: []string{"any"}},
 	"internal/apidocs":       {others: []string{"any"}},
 	"internal/health":        {ours: feedhttpLayers("internal/feedhttp", "internal/presence", "internal/lifecycle"), others: []string{"any"}},
+	"internal/admin":         {ours: feedhttpLayers("internal/feedhttp", "internal/health", "internal/hostname", "internal/httpguard", "internal/lifecycle", "internal/logging", "internal/presence", "internal/seclog"), others: []string{"any"}},
 	"internal/httpguard":     {ours: feedhttpLayers("internal/feedhttp", "internal/hostname"), others: []string{"any"}},
 	"internal/logging":       {ours: []string{"pkg/auth", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/seclog":        {},
@@ -173,7 +174,7 @@ func TestImportLayers_Packages_ReachOnlyTheirLayers(t *testing.T) {
 // users are the packages that may import a library. Below them, packages take options and a
 // *slog.Logger.
 var users = map[string][]string{
-	"github.com/labstack/echo":            {"internal/server"},
+	"github.com/labstack/echo":            {"internal/server", "internal/admin"},
 	"github.com/rs/zerolog":               {"internal/logging"},
 	"github.com/prometheus/client_golang": {"internal/metrics"},
 	"go.opentelemetry.io":                 {"internal/tracing"},

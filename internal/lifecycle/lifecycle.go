@@ -78,20 +78,21 @@ func (g *Group) Go(run func(context.Context) error) (started bool) {
 }
 
 // Serve runs a function in a goroutine that an interrupt ends rather than a context, such as
-// [net/http.Server.Serve]. Interrupt is called once, when the context has ended or serve has returned; it must
-// also work before serve has begun. It reports whether the goroutine was started.
+// [net/http.Server.Serve]. Interrupt is called once, when the context has ended, also where serve has returned
+// before or has not begun. It reports whether the goroutine was started.
 func (g *Group) Serve(serve func() error, interrupt func()) (started bool) {
 	return g.Go(func(ctx context.Context) error {
-		served := make(chan error, 1)
-		go func() { served <- serve() }()
-		select {
-		case err := <-served:
-			interrupt()
-			return err
-		case <-ctx.Done():
-			interrupt()
-			return <-served
-		}
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			if err := serve(); err != nil {
+				g.fail(err)
+			}
+		}()
+		<-ctx.Done()
+		interrupt()
+		<-returned
+		return nil
 	})
 }
 

@@ -54,7 +54,7 @@ func (s *Server) containerCommands(base, exec string) string {
 	to := s.example()
 	hints := fmt.Sprintf("  listen   %s tidemark subscribe '%s%s%s'\n  publish  %s tidemark publish %s hi%s\n",
 		exec, base, to.path, to.query, exec, to.subject, s.containerNATSFlag())
-	if s.adminListener != nil {
+	if s.admin != nil {
 		hints += fmt.Sprintf("  operate  %s tidemark status http://%s\n", exec, here(s.AdminAddr()))
 	}
 	return hints + fmt.Sprintf("  check    %s tidemark doctor\n", exec)
@@ -64,8 +64,8 @@ func (s *Server) containerCommands(base, exec string) string {
 // environment of the node but not its flags.
 func (s *Server) containerNATSFlag() string {
 	url := jetstore.WithoutLogin(s.opts.NATS.URL)
-	if s.embedded != nil {
-		url = s.embedded.ClientURL()
+	if s.nats.embedded != nil {
+		url = s.nats.embedded.ClientURL()
 	}
 	if url == "nats://127.0.0.1:4222" || os.Getenv("TIDEMARK_NATS_URL") != "" || os.Getenv("TIDEMARK_CONFIG") != "" {
 		return ""

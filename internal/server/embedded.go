@@ -20,11 +20,11 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 	}
 	login := s.opts.NATS
 	s.opts.Embedded.NodeLogin = login.CredsFile != "" || login.NkeyFile != "" || login.User != "" || login.Token != ""
-	if s.embedded, err = natsd.Start(ctx, s.opts.Embedded); err != nil {
+	if s.nats.embedded, err = natsd.Start(ctx, s.opts.Embedded); err != nil {
 		return err
 	}
-	s.onClose(s.embedded.Stop)
-	s.opts.NATS.InProcess = s.embedded.InProcess()
+	s.life.OnStop(s.nats.embedded.Stop)
+	s.opts.NATS.InProcess = s.nats.embedded.InProcess()
 	if s.opts.Embedded.NodeLogin && login.InboxPrefix == "" && !s.privateInboxes(ctx) {
 		s.opts.NATS.InboxPrefix = "_INBOX"
 		s.opts.Logger.Warn("the login of the node may not subscribe to inboxes of a random prefix; users of its account who may subscribe to _INBOX.> can read all events: set nats.inbox_prefix to a prefix that only the node may subscribe to")
@@ -53,7 +53,7 @@ func (s *Server) checkEmbedded(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if s.embedded.LateAccounts() {
+	if s.nats.embedded.LateAccounts() {
 		s.opts.Logger.Error("the embedded NATS server does not serve the node yet; retrying", "error", err)
 		return nil
 	}
@@ -121,7 +121,7 @@ func loginKey(o jetstore.ConnectOptions) string {
 // SetEmbeddedUsers replaces the users of the embedded server with the next Reload. It does nothing
 // without an embedded server.
 func (s *Server) SetEmbeddedUsers(users []natsd.User) {
-	if s.embedded != nil {
-		s.embedded.SetUsers(users)
+	if s.nats.embedded != nil {
+		s.nats.embedded.SetUsers(users)
 	}
 }

@@ -69,12 +69,12 @@ func (s *Server) checkFeeds(ctx context.Context) {
 
 // checkFeedStream reports whether the stream was found. logged has the times of the warnings.
 func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[string]time.Time) (found bool) {
-	if s.streamKeeper.Pending(name) || !s.nats.IsConnected() {
+	if s.streams.Pending(name) || !s.nats.main.IsConnected() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, feedCheckTimeout)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, name)
+	stream, err := s.backend.JetStream.Stream(ctx, name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if last := logged[name]; last.IsZero() || time.Since(last) >= feedCheckRepeat {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/jetstore"
@@ -12,18 +13,18 @@ import (
 // openHealth comes once all that is checked exists.
 func (s *Server) openHealth(context.Context) error {
 	opts := health.Options{
-		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Started: s.started,
+		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Started: time.Now(),
 		Checks: []health.Check{
-			{Name: "node", Do: s.checkDraining}, {Name: "nats", Do: s.checkNATS}, {Name: "streams", Do: s.streamKeeper.Err},
+			{Name: "node", Do: s.checkDraining}, {Name: "nats", Do: s.checkNATS}, {Name: "streams", Do: s.streams.Err},
 			{Name: "revocations", Do: s.checkRevocations},
 		},
-		Feeds: s.feeds, Handlers: s.streams, Admission: s.admit, Budget: s.budget, NATSServer: s.nats.ConnectedServerName,
+		Feeds: s.backend.Feeds, Handlers: s.clients.handlers, Admission: s.clients.admission, Budget: s.backend.Budget, NATSServer: s.nats.main.ConnectedServerName,
 	}
-	if s.embedded != nil { // a server that cannot store still serves the stored events
-		opts.Checks = append(opts.Checks, health.Check{Name: "store", Do: func() error { return health.Degraded(s.embedded.Err()) }})
+	if s.nats.embedded != nil { // a server that cannot store still serves the stored events
+		opts.Checks = append(opts.Checks, health.Check{Name: "store", Do: func() error { return health.Degraded(s.nats.embedded.Err()) }})
 	}
-	if s.headers != nil {
-		opts.IgnoredHeaders = s.headers.Ignored
+	if s.callers.headers != nil {
+		opts.IgnoredHeaders = s.callers.headers.Ignored
 	}
 	if s.presence != nil {
 		opts.Presence = s.presence.Status
@@ -33,7 +34,7 @@ func (s *Server) openHealth(context.Context) error {
 }
 
 func (s *Server) checkDraining() error {
-	if s.draining.Load() {
+	if s.drain.draining() {
 		return errors.New("draining")
 	}
 	return nil

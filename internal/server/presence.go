@@ -3,12 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/presence"
-	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // nameNode gives a node without a name one.
@@ -31,7 +29,7 @@ func (s *Server) openPresence(context.Context) (err error) {
 	if o.Replicas == 0 {
 		o.Replicas = s.replicas()
 	}
-	s.presence, err = presence.New(s.nats, s.js, presence.Options{
+	s.presence, err = presence.New(s.nats.main, s.backend.JetStream, presence.Options{
 		Node: s.opts.Node.Name, Bucket: o.Bucket, TTL: o.TTL, Replicas: o.Replicas, Interval: o.Interval, Events: o.Events,
 		Logger: s.opts.Logger.With("part", "presence"),
 	})
@@ -81,31 +79,4 @@ func (s streamSource) Position() string {
 		return "" // it is not open yet
 	}
 	return at.String()
-}
-
-// withoutKeys is the source where there are neither keys nor tokens: with Options.Dev programs of
-// this machine have the right, else the answer says what to set.
-func (s *Server) withoutKeys(what, set string) auth.Source {
-	if s.opts.Dev {
-		return auth.ThisMachine()
-	}
-	return func(*http.Request) (auth.Identity, error) {
-		return auth.Identity{}, &auth.Error{Status: http.StatusForbidden, Detail: what + " needs " + set + "; --dev lets programs of this machine try it"}
-	}
-}
-
-// openWatchers makes the source that says who may read who is connected: keys and tokens, and
-// where there are neither, with Options.Dev, this machine itself.
-func (s *Server) openWatchers() {
-	var sources []auth.Source
-	if s.keys != nil {
-		sources = append(sources, s.keys.Identify)
-	}
-	if s.opts.Presence.ByToken && s.tokens != nil {
-		sources = append(sources, s.tokens.Identify)
-	}
-	if len(sources) == 0 {
-		sources = append(sources, s.withoutKeys("presence", "an API key with "+auth.PresenceRight+" in publish.keys, or auth.jwt.presence_claim"))
-	}
-	s.watcher = s.revoked.Guard(auth.Required(sources...))
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/admin"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -31,21 +32,21 @@ func (r *rig) get(path string, header ...string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-func (r *rig) connections(path string, header ...string) server.Connections {
+func (r *rig) connections(path string, header ...string) admin.PresenceList {
 	r.t.Helper()
 	status, body := r.get(path, header...)
-	var answer server.Connections
+	var answer admin.PresenceList
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK {
 		r.t.Errorf("%s: %d %s", path, status, body)
 	}
 	return answer
 }
 
-func (r *rig) awaitConnections(path string, want int) (answer server.Connections) {
+func (r *rig) awaitConnections(path string, want int) (answer admin.PresenceList) {
 	r.t.Helper()
 	r.eventually(fmt.Sprintf("%d connections at %s", want, path), func() bool {
 		status, body := r.get(path)
-		answer = server.Connections{}
+		answer = admin.PresenceList{}
 		return status == http.StatusOK && json.Unmarshal([]byte(body), &answer) == nil && len(answer.Connections) == want
 	})
 	return answer

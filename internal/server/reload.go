@@ -16,21 +16,21 @@ import (
 // Safe for concurrent use.
 func (s *Server) Reload(ctx context.Context) error {
 	var failed []error
-	if s.certificate != nil {
-		failed = append(failed, s.certificate.load())
+	if s.main.certificate != nil {
+		failed = append(failed, s.main.certificate.load())
 	}
-	if s.keys != nil {
-		if err := s.keys.Reload(); err != nil {
+	if s.callers.keys != nil {
+		if err := s.callers.keys.Reload(); err != nil {
 			failed = append(failed, fmt.Errorf("publish.keys: %w", err))
 		}
 	}
-	if s.tokens != nil {
-		if err := s.tokens.Refresh(ctx); err != nil {
+	if s.callers.tokens != nil {
+		if err := s.callers.tokens.Refresh(ctx); err != nil {
 			failed = append(failed, fmt.Errorf("auth.jwt: %w", err))
 		}
 	}
-	if s.embedded != nil {
-		failed = append(failed, s.embedded.Reload())
+	if s.nats.embedded != nil {
+		failed = append(failed, s.nats.embedded.Reload())
 	}
 	return errors.Join(failed...)
 }

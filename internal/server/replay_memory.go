@@ -25,7 +25,7 @@ func (s *Server) returnMemory(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		b := s.budget.Status()
+		b := s.backend.Budget.Status()
 		if b.Suspended >= returned+suspendedStorm && b.Waiting == 0 && b.Used < b.Limit/4 {
 			returned = b.Suspended
 			debug.FreeOSMemory()

@@ -16,19 +16,19 @@ const longestToken = 24 * time.Hour
 
 // openRevocations comes before the connection to NATS, whose violations of permissions may be about revocations.
 func (s *Server) openRevocations(context.Context) error {
-	if s.tokens != nil {
-		s.revoked.Leeway = s.tokens.Leeway()
+	if s.callers.tokens != nil {
+		s.callers.revoked.Leeway = s.callers.tokens.Leeway()
 	}
-	s.revoked.Keep = cmp.Or(s.opts.Auth.JWT.MaxLifetime, longestToken) + s.revoked.Leeway
+	s.callers.revoked.Keep = cmp.Or(s.opts.Auth.JWT.MaxLifetime, longestToken) + s.callers.revoked.Leeway
 	key := s.opts.Auth.TagKey
 	if len(key) > 0 {
 		if len(key) < auth.MinTagKey {
 			return fmt.Errorf("auth.tag_key: it has %d bytes; at least %d are needed", len(key), auth.MinTagKey)
 		}
-		s.tags.SetKey(key)
+		s.callers.tags.SetKey(key)
 	}
 	s.revocations = revocation.New(revocation.Options{
-		Remembered: &s.revoked, Tags: &s.tags, TagKeySet: len(key) > 0, Disconnect: s.disconnectRevoked,
+		Remembered: &s.callers.revoked, Tags: &s.callers.tags, TagKeySet: len(key) > 0, Disconnect: s.disconnectRevoked,
 		Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replicas: s.replicas(),
 		ChangeStream: s.ownsStore() || s.opts.ApplyStreams, Logger: s.opts.Logger,
 	})
@@ -36,16 +36,16 @@ func (s *Server) openRevocations(context.Context) error {
 }
 
 func (s *Server) subscribeRevocations(context.Context) error {
-	stop, err := s.revocations.Subscribe(s.nats)
+	stop, err := s.revocations.Subscribe(s.nats.main)
 	if err != nil {
 		return err
 	}
-	s.onClose(stop)
+	s.life.OnStop(stop)
 	return nil
 }
 
 func (s *Server) disconnectRevoked(rev auth.Revocation, at time.Time) (connections int) {
-	for _, h := range s.streams {
+	for _, h := range s.clients.handlers {
 		connections += h.Revoke(rev, at)
 	}
 	return connections
@@ -53,7 +53,7 @@ func (s *Server) disconnectRevoked(rev auth.Revocation, at time.Time) (connectio
 
 // revocationStatus is for the metrics.
 func (s *Server) revocationStatus() metrics.Revocations {
-	status := s.revoked.Status()
+	status := s.callers.revoked.Status()
 	applied, invalid := s.revocations.Counts()
 	return metrics.Revocations{Remembered: status.Remembered, Forgotten: status.Dropped, Applied: applied, Invalid: invalid}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/tidemark/tidemark/internal/admin"
 	"github.com/tidemark/tidemark/internal/apidocs"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpguard"
@@ -19,17 +20,28 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// reading are the methods of what is only looked at.
+// reading are the methods of routes that change nothing.
 var reading = []string{http.MethodGet, http.MethodHead}
 
-func (s *Server) routes(ctx context.Context) error {
+// newRouter returns a router whose own errors are problem documents.
+func (s *Server) newRouter() *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = s.problemHandler
+	return e
+}
+
+func (s *Server) recoverPanics() echo.MiddlewareFunc {
+	return middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic})
+}
+
+// openHTTP makes the HTTP servers of both listeners.
+func (s *Server) openHTTP(context.Context) error {
 	origins, err := httpguard.NewOrigins(s.opts.HTTP.CORSOrigins, s.opts.Logger.With("part", "security"))
 	if err != nil {
 		return err
 	}
-	e := echo.New()
-	e.HTTPErrorHandler = s.problemHandler
-	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.setSecurityHeaders, s.logForeign(origins))
+	e := s.newRouter()
+	e.Use(s.countRequests, s.recoverPanics(), s.setSecurityHeaders, s.logForeign(origins))
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
@@ -37,52 +49,40 @@ func (s *Server) routes(ctx context.Context) error {
 			ExposeHeaders: []string{"Retry-After"}, MaxAge: 600,
 		}))
 	}
+	api := s.newAdmin()
+	if err := s.clientRoutes(e, api, origins); err != nil {
+		return err
+	}
+	s.adminRoutes(e, api)
+	for _, route := range e.Routes() {
+		s.main.served = append(s.main.served, route.Path)
+	}
+	if s.main.certificate, err = openCertificate(s.opts.HTTP); err != nil {
+		return err
+	}
+	handler := httpguard.Hosts(s.Addr(), s.opts.HTTP.Hosts, s.refusedHost, underBase(s.opts.HTTP.BasePath, e))
+	s.main.http = newHTTPServer(s.opts.HTTP, s.main.certificate, handler, s.opts.Logger)
+	return s.wrapMain()
+}
+
+// clientRoutes adds the routes of clients and publishers.
+func (s *Server) clientRoutes(e *echo.Echo, api *admin.API, origins *httpguard.Origins) error {
+	s.healthRoutes(e)
 	e.Match(reading, "/client.js", echo.WrapHandler(web.Client()))
 	e.Match(reading, "/client.d.ts", echo.WrapHandler(web.ClientTypes()))
 	s.consoleRoutes(e)
-	for _, f := range s.opts.Feeds {
-		h := echo.WrapHandler(s.subscribe(f))
+	for i, f := range s.opts.Feeds {
+		h := echo.WrapHandler(s.clients.handlers[i])
 		for _, path := range f.Paths {
 			e.Any(path, h)
 		}
 	}
-	if err := s.openHealth(ctx); err != nil {
-		return err
-	}
-	s.healthRoutes(e)
 	s.identityRoutes(e)
-	s.connectionRoutes(e)
+	api.ConnectionRoutes(e)
 	if err := s.publishRoutes(e, origins.ProtectPublish); err != nil {
 		return err
 	}
-	if err := s.docsRoutes(e); err != nil {
-		return err
-	}
-	s.openMetrics()
-	s.adminRoutes(e)
-	for _, route := range e.Routes() {
-		s.served = append(s.served, route.Path)
-	}
-	if s.certificate, err = openCertificate(s.opts.HTTP); err != nil {
-		return err
-	}
-	handler := httpguard.Hosts(s.listener.Addr(), s.opts.HTTP.Hosts, s.refusedHost, underBase(s.opts.HTTP.BasePath, e))
-	s.http = newHTTPServer(s.opts.HTTP, s.certificate, handler, s.opts.Logger)
-	return s.front()
-}
-
-func (s *Server) subscribe(f FeedOptions) http.Handler {
-	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
-		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
-		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow, Identify: s.howToIdentify()},
-		ReplayFromLog: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
-		Identify: s.reader, Check: s.revoked.Check, Tag: s.tag,
-		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
-		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
-		Logger: s.opts.Logger.With("feed", f.Name),
-	})
-	s.streams = append(s.streams, h)
-	return h
+	return s.docsRoutes(e)
 }
 
 // UserSubject and broadcastSubject are where /api/events/send-message publishes.
@@ -117,14 +117,14 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Accept: s.delivery.Check, Templates: s.subjects(), Admission: s.admit,
+		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.subjects(), Admission: s.clients.admission,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Refused: s.refusedRequests(seclog.Publish),
 		Logger:  s.opts.Logger.With("part", "publish"),
 	}
-	e.Any("/publish", echo.WrapHandler(guard(s.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
-	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))
-	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
+	e.Any("/publish", echo.WrapHandler(guard(s.telemetry.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
+	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.telemetry.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))
+	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.telemetry.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
 	return nil
 }
 
@@ -195,4 +195,22 @@ func (s *Server) eventPath() string {
 		return s.opts.Feeds[0].Paths[0]
 	}
 	return "/"
+}
+
+// refuseAll answers 403 to every request.
+func refuseAll(detail string) echo.MiddlewareFunc {
+	return func(echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusForbidden, Detail: detail})
+			return nil
+		}
+	}
+}
+
+func texts(templates []subject.Template) []string {
+	out := make([]string, len(templates))
+	for i, t := range templates {
+		out[i] = t.String()
+	}
+	return out
 }

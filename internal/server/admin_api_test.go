@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/admin"
 	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/server"
@@ -36,7 +37,7 @@ func TestOperatorsSeeConnections(t *testing.T) {
 		l.want("tidemark.open")
 	}
 	r.listen("/archive?user=9", "").want("tidemark.open")
-	list := func(query string) (answer server.OwnConnections) {
+	list := func(query string) (answer admin.ConnectionList) {
 		t.Helper()
 		if status := r.operate(&answer, "GET", "/admin/connections"+query, ""); status != http.StatusOK {
 			t.Fatalf("%s: %d", query, status)
@@ -61,7 +62,7 @@ func TestOperatorsSeeConnections(t *testing.T) {
 			t.Errorf("%s: %d", query, status)
 		}
 	}
-	var feeds struct{ Feeds []server.FeedState }
+	var feeds struct{ Feeds []admin.FeedState }
 	r.eventually("the feeds are level", func() bool {
 		r.operate(&feeds, "GET", "/admin/feeds", "")
 		return len(feeds.Feeds) == 2 && feeds.Feeds[0].Connections.Live == 1 && feeds.Feeds[1].Connections.Live == 3
@@ -80,7 +81,7 @@ func TestOperatorsCloseAStream(t *testing.T) {
 	l, other := r.listen("/events?user=1", ""), r.listen("/events?user=2", "")
 	l.want("tidemark.open")
 	other.want("tidemark.open")
-	var list server.OwnConnections
+	var list admin.ConnectionList
 	r.operate(&list, "GET", "/admin/connections?user=1", "")
 	path := fmt.Sprintf("/admin/connections/%d/close", list.Connections[0].ID)
 	if status := r.operate(nil, "POST", path, ""); status != http.StatusNoContent {
@@ -103,7 +104,7 @@ func TestOperatorsDrain(t *testing.T) {
 	r := newRig(t, withAdmin)
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
-	var d server.Drain
+	var d admin.Drain
 	if status := r.operate(&d, "POST", "/admin/drain", ""); status != http.StatusAccepted || !d.Draining || d.Since == nil || d.Stopping {
 		t.Fatalf("%d, %+v", status, d)
 	}
@@ -117,7 +118,7 @@ func TestOperatorsDrain(t *testing.T) {
 	r.eventually("it is empty", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
 	r.operate(nil, "POST", "/admin/drain", "") // again, which changes nothing
 
-	d = server.Drain{}
+	d = admin.Drain{}
 	if status := r.operate(&d, "POST", "/admin/undrain", ""); status != http.StatusOK || d.Draining || d.Since != nil {
 		t.Fatalf("%d, %+v", status, d)
 	}
@@ -134,7 +135,7 @@ func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
 	r := newRig(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = time.Hour })
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
-	var d server.Drain
+	var d admin.Drain
 	if status := r.operate(&d, "POST", "/admin/drain", ""); status != http.StatusAccepted || !d.Draining || d.Closing || d.DelayMS != time.Hour.Milliseconds() {
 		t.Fatalf("%d, %+v", status, d)
 	}

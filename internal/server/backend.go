@@ -1,28 +1,31 @@
 package server
 
 import (
+	"context"
 	"slices"
 
 	"github.com/tidemark/tidemark/internal/backend"
+	"github.com/tidemark/tidemark/internal/streamkeeper"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // openBackend opens the streams that feeds name, each once.
-func (s *Server) openBackend() error {
-	var streams []backend.Stream
+func (s *Server) openBackend(context.Context) error {
+	s.streams = streamkeeper.New(streamkeeper.Options{Definitions: s.opts.Streams, Apply: s.opts.ApplyStreams, Logger: s.opts.Logger})
+	var opened []backend.Stream
 	for _, f := range s.opts.Feeds {
 		templates := slices.Concat(f.Subjects, f.Allow)
-		if i := slices.IndexFunc(streams, func(other backend.Stream) bool { return other.Name == f.Stream }); i >= 0 {
-			streams[i].Templates = append(streams[i].Templates, templates...)
+		if i := slices.IndexFunc(opened, func(other backend.Stream) bool { return other.Name == f.Stream }); i >= 0 {
+			opened[i].Templates = append(opened[i].Templates, templates...)
 			continue
 		}
-		streams = append(streams, backend.Stream{
-			Name: f.Stream, Option: "feeds." + f.Name + ".stream", Templates: templates, Trace: s.traces.Events(f.Stream),
+		opened = append(opened, backend.Stream{
+			Name: f.Stream, Option: "feeds." + f.Name + ".stream", Templates: templates, Trace: s.telemetry.traces.Events(f.Stream),
 		})
 	}
 	b, err := backend.Open(backend.Options{
-		Main: s.nats, Tails: s.tails, Replays: s.replays, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
-		Streams: streams, Definitions: s.opts.Streams, Expected: s.streamKeeper.Expected,
+		Main: s.nats.main, Tails: s.nats.tails, Replays: s.nats.replays, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
+		Streams: opened, Definitions: s.opts.Streams, Expected: s.streams.Expected,
 		AllSubjects: s.opts.Publish.AllSubjects, Widened: s.tokensWiden(),
 		WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes, ReplayBytes: s.opts.ReplayBytes,
 		Logger: s.opts.Logger,
@@ -30,8 +33,8 @@ func (s *Server) openBackend() error {
 	if err != nil {
 		return err
 	}
-	s.onClose(b.Close)
-	s.js, s.delivery, s.publish, s.budget, s.logs, s.feeds = b.JetStream, b.Delivery, b.Publisher, b.Budget, b.Logs, b.Feeds
+	s.life.OnStop(b.Close)
+	s.backend = b
 	return nil
 }
 

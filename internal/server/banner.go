@@ -27,11 +27,11 @@ func (s *Server) Hints(w io.Writer) error {
 // logServing is the one line about what this node is and where, for who reads the log alone.
 func (s *Server) logServing() {
 	fields := []any{"node", s.opts.Node.Name, "version", cmp.Or(s.opts.Node.Version, "unknown"), "http", s.baseURL()}
-	if s.adminListener != nil {
+	if s.admin != nil {
 		fields = append(fields, "admin", "http://"+here(s.AdminAddr()))
 	}
-	if s.embedded != nil {
-		fields = append(fields, "nats", s.embedded.ClientURL(), "dir", s.opts.Embedded.Dir)
+	if s.nats.embedded != nil {
+		fields = append(fields, "nats", s.nats.embedded.ClientURL(), "dir", s.opts.Embedded.Dir)
 	} else {
 		fields = append(fields, "nats", jetstore.WithoutLogin(s.opts.NATS.URL))
 	}
@@ -61,7 +61,7 @@ func (s *Server) commands(base string) string {
 	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
 		hint("or", "curl %s%s%s -d hi", base, publishBodyPath, url.PathEscape(to.subject))
 	}
-	if s.adminListener != nil {
+	if s.admin != nil {
 		hint("operate", "tidemark status http://%s", here(s.AdminAddr()))
 	}
 	hint("check", "tidemark doctor, with the configuration of this node")
@@ -110,23 +110,23 @@ func (s *Server) consoleHint() string {
 }
 
 func (s *Server) natsLine() string {
-	if s.embedded == nil {
+	if s.nats.embedded == nil {
 		return "with the NATS server " + jetstore.WithoutLogin(s.opts.NATS.URL)
 	}
-	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.embedded.ClientURL(), s.opts.Embedded.Dir)
+	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.nats.embedded.ClientURL(), s.opts.Embedded.Dir)
 }
 
 // natsFlag is what the nats CLI needs where the server is not at its default. One of several is enough.
 func (s *Server) natsFlag() string {
 	addr, _, _ := strings.Cut(jetstore.WithoutLogin(s.opts.NATS.URL), ",")
-	if s.embedded != nil {
-		addr = s.embedded.ClientURL()
+	if s.nats.embedded != nil {
+		addr = s.nats.embedded.ClientURL()
 	}
 	flag := ""
 	if addr != "nats://127.0.0.1:4222" {
 		flag = " -s " + addr
 	}
-	if s.embedded != nil && s.embedded.NeedsLogin() {
+	if s.nats.embedded != nil && s.nats.embedded.NeedsLogin() {
 		flag += " --user USER --password PASSWORD"
 	}
 	return flag
@@ -135,7 +135,7 @@ func (s *Server) natsFlag() string {
 // baseURL is where this machine reaches the server.
 func (s *Server) baseURL() string {
 	scheme := "http"
-	if s.certificate != nil {
+	if s.main.certificate != nil {
 		scheme = "https"
 	}
 	return scheme + "://" + here(s.Addr()) + s.opts.HTTP.BasePath

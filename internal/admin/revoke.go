@@ -1,4 +1,4 @@
-package server
+package admin
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
-	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -22,21 +21,21 @@ const maxRevokeBody = 8 << 10
 
 // postRevoke stores the revocation of its body. It answers 204 once the revocation is stored, and 503
 // where it is not, or that is not known. The node needs the permission to publish on revocation.Subject.
-func (s *Server) postRevoke(c echo.Context) error {
+func (a *API) postRevoke(c echo.Context) error {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxRevokeBody))
 	if err != nil {
-		return refuse(c, badQuery("the body cannot be read: %v", err))
+		return refuse(c, badRequest("the body cannot be read: %v", err))
 	}
 	rev, err := auth.ParseRevocation(body)
 	if err != nil {
-		return refuse(c, badQuery("%v", err))
+		return refuse(c, badRequest("%v", err))
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), revokeTimeout)
 	defer cancel()
-	if err := revocation.Store(ctx, s.js, rev); err != nil {
+	if err := a.opts.Revoke(ctx, rev); err != nil {
 		feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusServiceUnavailable, Detail: err.Error()})
 		return nil
 	}
-	s.acceptedAction(c, "revoke", slog.String("user", rev.User), slog.String("token", rev.Token))
+	a.logAction(c, "revoke", slog.String("user", rev.User), slog.String("token", rev.Token))
 	return c.NoContent(http.StatusNoContent)
 }
