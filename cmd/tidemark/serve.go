@@ -86,7 +86,7 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, h *hangu
 		return err
 	}
 	h.node.Store(srv)
-	if err := srv.Hints(stdout); err != nil {
+	if err := srv.WriteBanner(stdout); err != nil {
 		logger.Warn("cannot print what to try", "error", err)
 	}
 	return srv.Run(ctx)

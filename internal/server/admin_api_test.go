@@ -19,7 +19,7 @@ import (
 )
 
 // operate asks the listener of operators.
-func (r *rig) operate(into any, method, path, body string, header ...string) int {
+func (r *harness) operate(into any, method, path, body string, header ...string) int {
 	r.t.Helper()
 	resp, raw := r.ask(method, r.admin(path), body, header...)
 	if into != nil {
@@ -30,8 +30,8 @@ func (r *rig) operate(into any, method, path, body string, header ...string) int
 	return resp.StatusCode
 }
 
-func TestOperatorsSeeConnections(t *testing.T) {
-	r := newRig(t, withAdmin)
+func TestAdmin_Connections_AreListedAndFiltered(t *testing.T) {
+	r := newHarness(t, withAdmin)
 	for i := range 3 {
 		l := r.listen(fmt.Sprintf("/events?user=%d", i%2), "")
 		l.want("tidemark.open")
@@ -76,8 +76,8 @@ func TestOperatorsSeeConnections(t *testing.T) {
 	}
 }
 
-func TestOperatorsCloseAStream(t *testing.T) {
-	r := newRig(t, withAdmin)
+func TestAdmin_CloseConnection_ClientReconnects(t *testing.T) {
+	r := newHarness(t, withAdmin)
 	l, other := r.listen("/events?user=1", ""), r.listen("/events?user=2", "")
 	l.want("tidemark.open")
 	other.want("tidemark.open")
@@ -99,9 +99,9 @@ func TestOperatorsCloseAStream(t *testing.T) {
 	other.want("still here")
 }
 
-// TestOperatorsDrain: the node empties and goes on, is taken back, and can be stopped in either state.
-func TestOperatorsDrain(t *testing.T) {
-	r := newRig(t, withAdmin)
+// TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled: the node empties and goes on, is taken back, and can be stopped in either state.
+func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
+	r := newHarness(t, withAdmin)
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
 	var d admin.Drain
@@ -132,7 +132,7 @@ func TestOperatorsDrain(t *testing.T) {
 // TestDrain_BeforeDelayHasPassed_ServesOpenConnections: load balancers see the node leave before a
 // request fails, and a drain that is taken back closes nothing.
 func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = time.Hour })
+	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = time.Hour })
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
 	var d admin.Drain
@@ -160,7 +160,7 @@ func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
 
 // TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses: SIGTERM, as Run's context is.
 func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = 5 * time.Second })
+	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = 5 * time.Second })
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
 	stopped := make(chan struct{})
@@ -178,8 +178,8 @@ func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
 	<-stopped
 }
 
-// TestOperatorsAlone: pages, rebound names, proxies and keys without the right are kept out.
-func TestOperatorsAlone(t *testing.T) {
+// TestAdmin_OtherCallers_AreRefused: pages, rebound names, proxies and keys without the right are kept out.
+func TestAdmin_OtherCallers_AreRefused(t *testing.T) {
 	admin, adminLine, err := auth.NewAPIKey("ops", auth.AdminRight)
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestOperatorsAlone(t *testing.T) {
 	if err := os.WriteFile(keys, []byte(adminLine+"\n"+otherLine+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Publish.KeysFile = keys
 		o.HTTP.Hosts = []string{"evil.example", "node.example"}
@@ -219,13 +219,13 @@ func TestOperatorsAlone(t *testing.T) {
 	}
 }
 
-func TestOperatorsChangeTheLogLevel(t *testing.T) {
+func TestAdmin_LogLevel_ChangesAtOnce(t *testing.T) {
 	level, err := logging.ParseLevel("info")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := &testkit.Log{}
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		if o.Logger, err = logging.New(log, level, "json"); err != nil {
 			t.Fatal(err)

@@ -26,7 +26,7 @@ func (s *Server) openBackend(context.Context) error {
 	b, err := backend.Open(backend.Options{
 		Main: s.nats.main, Tails: s.nats.tails, Replays: s.nats.replays, Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix,
 		Streams: opened, Definitions: s.opts.Streams, Expected: s.streams.Expected,
-		AllSubjects: s.opts.Publish.AllSubjects, Widened: s.tokensWiden(),
+		AllSubjects: s.opts.Publish.AllSubjects, Widened: s.opts.tokensWiden(),
 		WindowEvents: s.opts.Window.Events, WindowBytes: s.opts.Window.Bytes, ReplayBytes: s.opts.ReplayBytes,
 		Logger: s.opts.Logger,
 	})
@@ -40,13 +40,13 @@ func (s *Server) openBackend(context.Context) error {
 
 // tokensWiden reports whether tokens may grant subjects beyond those of the feeds: every subject
 // of a stream can be delivered then.
-func (s *Server) tokensWiden() bool {
-	return slices.Contains(s.opts.Auth.Identity, "jwt") && s.opts.Auth.JWT.WidenClaim != ""
+func (o *Options) tokensWiden() bool {
+	return slices.Contains(o.Auth.Identity, "jwt") && o.Auth.JWT.WidenClaim != ""
 }
 
 // subjects are the templates of what connections get, of all feeds.
-func (s *Server) subjects() (all []subject.Template) {
-	for _, f := range s.opts.Feeds {
+func (o *Options) subjects() (all []subject.Template) {
+	for _, f := range o.Feeds {
 		all = append(all, f.Subjects...)
 	}
 	return all

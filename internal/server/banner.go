@@ -12,46 +12,46 @@ import (
 	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
-// Hints writes what to try first, with the addresses that are really bound. What this node
-// refuses is not among it; how to have it is. With the lines of the log at a start it stays within
+// WriteBanner writes the commands to try first, with the addresses that are bound. It omits what this node
+// refuses, and names what to set instead. With the lines of the log at a start it stays within
 // a screen of 24 lines. The line "serving" of the log has the same facts; see logServing.
-func (s *Server) Hints(w io.Writer) error {
+func (s *Server) WriteBanner(w io.Writer) error {
 	base := s.baseURL()
 	if exec := containerExec(); exec != "" {
-		return s.containerHints(w, exec)
+		return s.writeContainerBanner(w, exec)
 	}
-	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s\n\n%s%s\n", base, s.consoleHint(), s.natsLine(), s.commands(base), s.identityHint())
+	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s\n\n%s%s\n", base, s.opts.consoleHint(), s.natsLine(), s.commands(base), s.opts.identityHint())
 	return err
 }
 
-// logServing is the one line about what this node is and where, for who reads the log alone.
+// logServing logs the node's name, version and addresses in one line, for readers of the log.
 func (s *Server) logServing() {
 	fields := []any{"node", s.opts.Node.Name, "version", cmp.Or(s.opts.Node.Version, "unknown"), "http", s.baseURL()}
 	if s.admin != nil {
-		fields = append(fields, "admin", "http://"+here(s.AdminAddr()))
+		fields = append(fields, "admin", "http://"+dialAddr(s.AdminAddr()))
 	}
 	if s.nats.embedded != nil {
 		fields = append(fields, "nats", s.nats.embedded.ClientURL(), "dir", s.opts.Embedded.Dir)
 	} else {
 		fields = append(fields, "nats", jetstore.WithoutLogin(s.opts.NATS.URL))
 	}
-	s.opts.Logger.Info("serving", append(fields, "identity", s.identities())...)
+	s.opts.Logger.Info("serving", append(fields, "identity", s.opts.identities())...)
 }
 
-// identities are the sources of identities, or what an empty list means.
-func (s *Server) identities() string {
+// identities returns the sources of identities, or what an empty list means.
+func (o *Options) identities() string {
 	switch {
-	case len(s.opts.Auth.Identity) > 0:
-		return strings.Join(s.opts.Auth.Identity, ",")
-	case s.opts.Dev:
+	case len(o.Auth.Identity) > 0:
+		return strings.Join(o.Auth.Identity, ",")
+	case o.Dev:
 		return "dev"
 	}
 	return "none"
 }
 
-// commands are those to type first; see [Server.example].
+// commands returns the commands to type first; see [Options.example].
 func (s *Server) commands(base string) string {
-	to := s.example()
+	to := s.opts.example()
 	var hints strings.Builder
 	hint := func(what, format string, args ...any) {
 		fmt.Fprintf(&hints, "  %-8s %s\n", what, fmt.Sprintf(format, args...))
@@ -62,19 +62,19 @@ func (s *Server) commands(base string) string {
 		hint("or", "curl %s%s%s -d hi", base, publishBodyPath, url.PathEscape(to.subject))
 	}
 	if s.admin != nil {
-		hint("operate", "tidemark status http://%s", here(s.AdminAddr()))
+		hint("operate", "tidemark status http://%s", dialAddr(s.AdminAddr()))
 	}
 	hint("check", "tidemark doctor, with the configuration of this node")
 	return hints.String()
 }
 
-// identityHint says what a node without identities lacks.
-func (s *Server) identityHint() string {
-	if len(s.opts.Auth.Identity) > 0 || s.opts.Dev {
+// identityHint returns what a node without identities lacks; empty for others.
+func (o *Options) identityHint() string {
+	if len(o.Auth.Identity) > 0 || o.Dev {
 		return ""
 	}
 	received := ""
-	switch plain, others := s.plainSubjects(); {
+	switch plain, others := o.plainSubjects(); {
 	case others && len(plain) == 0:
 		received = "Without auth.identity no connection has a value for the variables of the feeds' subjects. "
 	case others:
@@ -102,8 +102,8 @@ func wrap(text string) string {
 	return out.String()
 }
 
-func (s *Server) consoleHint() string {
-	if !s.opts.Console {
+func (o *Options) consoleHint() string {
+	if !o.Console {
 		return ""
 	}
 	return "/ (open it in a browser)"
@@ -116,7 +116,8 @@ func (s *Server) natsLine() string {
 	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.nats.embedded.ClientURL(), s.opts.Embedded.Dir)
 }
 
-// natsFlag is what the nats CLI needs where the server is not at its default. One of several is enough.
+// natsFlag returns the flags that the nats CLI needs where the server is not at its default. One of several
+// servers is enough.
 func (s *Server) natsFlag() string {
 	addr, _, _ := strings.Cut(jetstore.WithoutLogin(s.opts.NATS.URL), ",")
 	if s.nats.embedded != nil {
@@ -132,18 +133,18 @@ func (s *Server) natsFlag() string {
 	return flag
 }
 
-// baseURL is where this machine reaches the server.
+// baseURL returns the URL at which programs of this machine connect.
 func (s *Server) baseURL() string {
 	scheme := "http"
 	if s.main.certificate != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + here(s.Addr()) + s.opts.HTTP.BasePath
+	return scheme + "://" + dialAddr(s.Addr()) + s.opts.HTTP.BasePath
 }
 
-// here is where this machine reaches an address: one that stands for all interfaces is no place
-// to connect to.
-func here(bound net.Addr) string {
+// dialAddr returns an address at which programs of this machine connect to a bound one: an unspecified address
+// is for binding alone.
+func dialAddr(bound net.Addr) string {
 	addr := bound.String()
 	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().IsUnspecified() {
 		addr = net.JoinHostPort("127.0.0.1", fmt.Sprint(ap.Port()))

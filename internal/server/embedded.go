@@ -36,8 +36,8 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 }
 
 // ownsStore reports whether the streams are in the embedded server, and not behind a leaf node of it.
-func (s *Server) ownsStore() bool {
-	return s.opts.NATS.URL == "" && s.opts.Domain == "" && s.opts.APIPrefix == ""
+func (o *Options) ownsStore() bool {
+	return o.NATS.URL == "" && o.Domain == "" && o.APIPrefix == ""
 }
 
 // embeddedTimeout bounds the check of the login; the server is in this process.
@@ -68,7 +68,7 @@ func (s *Server) tryEmbedded(ctx context.Context) error {
 		return fmt.Errorf("nats.embedded.config: the server refuses the login of the node (%s): %w", loginKey(opts), err)
 	}
 	defer nc.Close()
-	if !s.ownsStore() {
+	if !s.opts.ownsStore() {
 		return nil // the leaf node may not be connected yet
 	}
 	js, err := jetstream.New(nc)

@@ -118,26 +118,26 @@ func (s *Server) openPublishers() error {
 
 // howToIdentify tells a client that has no value for a variable which identities this node accepts,
 // and which variables they have.
-func (s *Server) howToIdentify() string {
+func (o *Options) howToIdentify() string {
 	var ways []string
-	for _, source := range s.opts.Auth.Identity {
+	for _, source := range o.Auth.Identity {
 		switch source {
 		case "jwt":
-			claims := s.opts.Auth.JWT.Claims
+			claims := o.Auth.JWT.Claims
 			if claims == nil { // as pkg/auth has it
 				claims = map[string]string{"user": "sub"}
 			}
 			ways = append(ways, "send a token, which has "+variables(claims)+" (auth.jwt.claims)")
 		case "header":
-			named := maps.Clone(s.opts.Auth.Header.Vars)
+			named := maps.Clone(o.Auth.Header.Vars)
 			if named == nil {
 				named = map[string]string{}
 			}
-			named["user"] = s.opts.Auth.Header.User
+			named["user"] = o.Auth.Header.User
 			ways = append(ways, "connect through the gateway, whose headers have "+variables(named)+" (auth.header.user, auth.header.vars)")
 		}
 	}
-	if s.takesUsers() {
+	if o.takesUsers() {
 		ways = append(ways, "send ?user=, which has {user} alone")
 	}
 	if len(ways) == 0 {

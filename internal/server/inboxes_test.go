@@ -46,7 +46,7 @@ func spy(t *testing.T, url string) (received func() []string) {
 }
 
 // everyAnswer makes the node read streams, events, presence and revocations.
-func everyAnswer(r *rig) {
+func everyAnswer(r *harness) {
 	r.t.Helper()
 	r.publish("notifications.broadcast", 2, 5)
 	everyStart(r)

@@ -28,7 +28,7 @@ func (s *Server) wrapMain() error {
 		return nil
 	}
 	l, err := s.clients.engine.Listen(s.main.Listener, engine.Front{
-		Handler: s.main.http.Handler, Stream: s.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+		Handler: s.main.http.Handler, Stream: s.opts.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
 	})
 	if err != nil {
 		return err
@@ -38,13 +38,13 @@ func (s *Server) wrapMain() error {
 }
 
 // isFeedURL is isStream for the path of a request as the client sends it.
-func (s *Server) isFeedURL(path string) bool {
-	path, ok := strings.CutPrefix(path, s.opts.HTTP.BasePath)
-	return ok && s.isStream(path)
+func (o *Options) isFeedURL(path string) bool {
+	path, ok := strings.CutPrefix(path, o.HTTP.BasePath)
+	return ok && o.isStream(path)
 }
 
-func (s *Server) isStream(path string) bool {
-	return slices.ContainsFunc(s.opts.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
+func (o *Options) isStream(path string) bool {
+	return slices.ContainsFunc(o.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
 }
 
 // newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).

@@ -13,9 +13,9 @@ import (
 
 const loggedUser = "annalena"
 
-// TestUsersInTheLog lets everything happen to a user that is logged, and looks for the name in
+// TestLog_Users_AreWrittenAsConfigured lets everything happen to a user that is logged, and looks for the name in
 // all lines of the run.
-func TestUsersInTheLog(t *testing.T) {
+func TestLog_Users_AreWrittenAsConfigured(t *testing.T) {
 	for mode, want := range map[string]struct{ ended, failed string }{
 		"plain": {`"user":"annalena"`, `notifications.user.annalena`},
 		"hash":  {`"user":"1b0dc4b3d277c72d"`, `notifications.user.1b0dc4b3d277c72d`},
@@ -38,7 +38,7 @@ func TestUsersInTheLog(t *testing.T) {
 			if logger, err = users.Redact(logger); err != nil {
 				t.Fatal(err)
 			}
-			r := newRig(t, func(o *server.Options) { o.Logger = logger })
+			r := newHarness(t, func(o *server.Options) { o.Logger = logger })
 			everythingLogged(r)
 			has := func(parts ...string) bool {
 				for line := range strings.Lines(log.String()) {
@@ -72,7 +72,7 @@ func TestUsersInTheLog(t *testing.T) {
 }
 
 // everythingLogged stops the node, so that all is logged.
-func everythingLogged(r *rig) {
+func everythingLogged(r *harness) {
 	r.t.Helper()
 	l := r.listen("/events?user="+loggedUser, "")
 	l.want("tidemark.open")

@@ -43,7 +43,7 @@ func TestMicro(t *testing.T) {
 	announced := func(name string) func(*server.Options) {
 		return func(o *server.Options) { o.Node = server.NodeOptions{Name: name, Version: "abc/def", Micro: true} }
 	}
-	a := newRig(t, announced("a"))
+	a := newHarness(t, announced("a"))
 	opts := options(t, a.nc.ConnectedUrl())
 	announced("b")(&opts)
 	b := startNode(t, opts)
@@ -79,8 +79,8 @@ func TestMicro(t *testing.T) {
 	ask(t, a.nc, "$SRV.PING", 1)
 }
 
-// TestMicroThroughARestart: the node answers a NATS server that came back.
-func TestMicroThroughARestart(t *testing.T) {
+// TestMicro_NATSRestarts_IsAnnouncedAgain: the node answers a NATS server that came back.
+func TestMicro_NATSRestarts_IsAnnouncedAgain(t *testing.T) {
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
 	opts := options(t, url)
@@ -98,8 +98,8 @@ func TestMicroThroughARestart(t *testing.T) {
 	ask(t, r.nc, microservice.StatusSubject, 1)
 }
 
-// TestMicroBeforeNATS: a node that starts first is announced when NATS comes.
-func TestMicroBeforeNATS(t *testing.T) {
+// TestMicro_NATSStartsLater_IsAnnounced: a node that starts first is announced when NATS comes.
+func TestMicro_NATSStartsLater_IsAnnounced(t *testing.T) {
 	addr := freeAddr(t)
 	opts := options(t, "nats://"+addr)
 	opts.Node = server.NodeOptions{Micro: true}
@@ -110,8 +110,8 @@ func TestMicroBeforeNATS(t *testing.T) {
 	ask(t, r.nc, "$SRV.PING.tidemark", 1)
 }
 
-// TestMicroDenied: a node that may not announce itself says so once, and serves.
-func TestMicroDenied(t *testing.T) {
+// TestMicro_NotPermitted_IsStopped: a node that may not announce itself says so once, and serves.
+func TestMicro_NotPermitted_IsStopped(t *testing.T) {
 	g := startGuarded(t, nil)
 	g.createStream(testStream())
 	log := &testkit.Log{}

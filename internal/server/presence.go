@@ -27,7 +27,7 @@ func (s *Server) openPresence(context.Context) (err error) {
 		return nil
 	}
 	if o.Replicas == 0 {
-		o.Replicas = s.replicas()
+		o.Replicas = s.opts.replicas()
 	}
 	s.presence, err = presence.New(s.nats.main, s.backend.JetStream, presence.Options{
 		Node: s.opts.Node.Name, Bucket: o.Bucket, TTL: o.TTL, Replicas: o.Replicas, Interval: o.Interval, Events: o.Events,
@@ -41,10 +41,10 @@ func (s *Server) openPresence(context.Context) (err error) {
 
 // replicas returns the most replicas of the definitions of the feeds' streams. Presence and revocations outlive
 // the loss of a NATS server, too, where the events do.
-func (s *Server) replicas() int {
+func (o *Options) replicas() int {
 	most := 1
-	for _, def := range s.opts.Streams {
-		if slices.ContainsFunc(s.opts.Feeds, func(f FeedOptions) bool { return f.Stream == def.Name }) {
+	for _, def := range o.Streams {
+		if slices.ContainsFunc(o.Feeds, func(f FeedOptions) bool { return f.Stream == def.Name }) {
 			most = max(most, def.Replicas)
 		}
 	}

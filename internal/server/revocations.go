@@ -29,8 +29,8 @@ func (s *Server) openRevocations(context.Context) error {
 	}
 	s.revocations = revocation.New(revocation.Options{
 		Remembered: &s.callers.revoked, Tags: &s.callers.tags, TagKeySet: len(key) > 0, Disconnect: s.disconnectRevoked,
-		Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replicas: s.replicas(),
-		ChangeStream: s.ownsStore() || s.opts.ApplyStreams, Logger: s.opts.Logger,
+		Domain: s.opts.Domain, APIPrefix: s.opts.APIPrefix, Replicas: s.opts.replicas(),
+		ChangeStream: s.opts.ownsStore() || s.opts.ApplyStreams, Logger: s.opts.Logger,
 	})
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // hold, and are counted.
 func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})

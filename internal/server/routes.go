@@ -117,7 +117,7 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.subjects(), Admission: s.clients.admission,
+		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.opts.subjects(), Admission: s.clients.admission,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Refused: s.refusedRequests(seclog.Publish),
 		Logger:  s.opts.Logger.With("part", "publish"),
@@ -132,7 +132,7 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 func (s *Server) logForeign(origins *httpguard.Origins) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			if s.isStream(c.Path()) || isPublishPath(c.Path()) {
+			if s.opts.isStream(c.Path()) || isPublishPath(c.Path()) {
 				origins.LogForeign(c.Request())
 			}
 			return next(c)
@@ -150,7 +150,7 @@ func (s *Server) docsRoutes(e *echo.Echo) error {
 	if !s.opts.Docs {
 		return nil
 	}
-	opts := apidocs.Options{Version: s.opts.Node.Version, BasePath: s.opts.HTTP.BasePath, IdentityPaths: s.identityPaths(), Publish: s.opts.Publish.Enabled}
+	opts := apidocs.Options{Version: s.opts.Node.Version, BasePath: s.opts.HTTP.BasePath, IdentityPaths: s.opts.identityPaths(), Publish: s.opts.Publish.Enabled}
 	for _, f := range s.opts.Feeds {
 		opts.Feeds = append(opts.Feeds, apidocs.Feed{Name: f.Name, Stream: f.Stream, Paths: f.Paths, Subjects: texts(f.Subjects), Allow: texts(f.Allow)})
 	}
@@ -185,14 +185,14 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 }
 
 // eventPath is the path that the hints and the page name.
-func (s *Server) eventPath() string {
-	for _, f := range s.opts.Feeds {
+func (o *Options) eventPath() string {
+	for _, f := range o.Feeds {
 		if slices.Contains(f.Paths, "/events") {
 			return "/events"
 		}
 	}
-	if len(s.opts.Feeds) > 0 && len(s.opts.Feeds[0].Paths) > 0 {
-		return s.opts.Feeds[0].Paths[0]
+	if len(o.Feeds) > 0 && len(o.Feeds[0].Paths) > 0 {
+		return o.Feeds[0].Paths[0]
 	}
 	return "/"
 }

@@ -24,9 +24,9 @@ func (s *Server) tag(id auth.Identity) (string, error) {
 
 // identityPaths are /identity, and the same beside the path of each feed, so that a client finds it
 // also behind a proxy that passes on one directory.
-func (s *Server) identityPaths() []string {
+func (o *Options) identityPaths() []string {
 	paths, feeds := map[string]bool{"/identity": true}, map[string]bool{}
-	for _, f := range s.opts.Feeds {
+	for _, f := range o.Feeds {
 		for _, p := range f.Paths {
 			paths[path.Join(path.Dir(p), "identity")] = true
 			feeds[p] = true
@@ -44,7 +44,7 @@ func (s *Server) identityRoutes(e *echo.Echo) {
 	h := echo.WrapHandler(feedhttp.NewIdentity(feedhttp.IdentityOptions{
 		Identify: s.callers.reader, Tag: s.tag, Vary: vary, Admission: s.clients.admission, Refused: s.refusedRequests(seclog.Login),
 	}))
-	for _, p := range s.identityPaths() {
+	for _, p := range s.opts.identityPaths() {
 		e.Any(p, h)
 	}
 }

@@ -24,8 +24,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// rig is a node with a NATS server, both real, and a client of that server.
-type rig struct {
+// harness is a node with a NATS server, both real, and a client of that server.
+type harness struct {
 	t    *testing.T
 	base string
 	srv  *server.Server
@@ -95,8 +95,8 @@ func startNATS(t testing.TB, addr, dir string) (url string, stop func()) {
 	return srv.ClientURL(), stop
 }
 
-// newRig starts a NATS server and a node on it, and waits until the node is ready.
-func newRig(t *testing.T, change func(*server.Options)) *rig {
+// newHarness starts a NATS server and a node on it, and waits until the node is ready.
+func newHarness(t *testing.T, change func(*server.Options)) *harness {
 	t.Helper()
 	dir := t.TempDir()
 	url, _ := startNATS(t, "127.0.0.1:0", dir)
@@ -111,7 +111,7 @@ func newRig(t *testing.T, change func(*server.Options)) *rig {
 	return r
 }
 
-func startNode(t *testing.T, opts server.Options) *rig {
+func startNode(t *testing.T, opts server.Options) *harness {
 	t.Helper()
 	srv, err := server.New(t.Context(), opts)
 	if err != nil {
@@ -120,7 +120,7 @@ func startNode(t *testing.T, opts server.Options) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(ctx) }()
-	r := &rig{t: t, srv: srv, base: "http://" + srv.Addr().String()}
+	r := &harness{t: t, srv: srv, base: "http://" + srv.Addr().String()}
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -132,7 +132,7 @@ func startNode(t *testing.T, opts server.Options) *rig {
 	return r
 }
 
-func (r *rig) connect(url string) {
+func (r *harness) connect(url string) {
 	r.t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
@@ -143,7 +143,7 @@ func (r *rig) connect(url string) {
 }
 
 // useConn lets r publish by a connection.
-func (r *rig) useConn(nc *nats.Conn) {
+func (r *harness) useConn(nc *nats.Conn) {
 	r.t.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -152,13 +152,13 @@ func (r *rig) useConn(nc *nats.Conn) {
 	r.nc, r.js = nc, js
 }
 
-func (r *rig) awaitReady() {
+func (r *harness) awaitReady() {
 	r.t.Helper()
 	r.eventually("ready", func() bool { return r.status("/readyz") == http.StatusOK })
 }
 
 // eventually polls; what never comes true fails the test after a generous while.
-func (r *rig) eventually(what string, ok func() bool) {
+func (r *harness) eventually(what string, ok func() bool) {
 	r.t.Helper()
 	for range 400 {
 		if ok() {
@@ -169,7 +169,7 @@ func (r *rig) eventually(what string, ok func() bool) {
 	r.t.Fatalf("never came: %s", what)
 }
 
-func (r *rig) status(path string) int {
+func (r *harness) status(path string) int {
 	resp, err := http.Get(r.base + path)
 	if err != nil {
 		return 0
@@ -180,7 +180,7 @@ func (r *rig) status(path string) int {
 }
 
 // publish stores numbered events through NATS, as any producer would.
-func (r *rig) publish(subject string, from, to int) {
+func (r *harness) publish(subject string, from, to int) {
 	r.t.Helper()
 	for i := from; i <= to; i++ {
 		if _, err := r.js.Publish(r.t.Context(), subject, fmt.Appendf(nil, "%d", i)); err != nil {
@@ -189,7 +189,7 @@ func (r *rig) publish(subject string, from, to int) {
 	}
 }
 
-func (r *rig) stream() jetstream.Stream {
+func (r *harness) stream() jetstream.Stream {
 	r.t.Helper()
 	s, err := r.js.Stream(r.t.Context(), "NOTIFICATIONS")
 	if err != nil {
@@ -201,7 +201,7 @@ func (r *rig) stream() jetstream.Stream {
 // deleteStream waits until the files are gone, too. nats-server 2.15.2 moves them aside and
 // removes them in the background; a stream that is created under the same name meanwhile
 // fails (err_code 10049), or finds messages of the one before.
-func (r *rig) deleteStream() {
+func (r *harness) deleteStream() {
 	r.t.Helper()
 	if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil {
 		r.t.Fatal(err)
@@ -213,7 +213,7 @@ func (r *rig) deleteStream() {
 }
 
 // ask sends a request and reads the whole answer. Headers are name, value; Host is the request's.
-func (r *rig) ask(method, url, body string, header ...string) (*http.Response, []byte) {
+func (r *harness) ask(method, url, body string, header ...string) (*http.Response, []byte) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -238,7 +238,7 @@ func (r *rig) ask(method, url, body string, header ...string) (*http.Response, [
 }
 
 // post sends JSON and returns the status and the answer.
-func (r *rig) post(path, body string, header ...string) (int, map[string]any) {
+func (r *harness) post(path, body string, header ...string) (int, map[string]any) {
 	r.t.Helper()
 	resp, raw := r.ask(http.MethodPost, r.base+path, body, header...)
 	answer := map[string]any{}
@@ -259,7 +259,7 @@ type listener struct {
 }
 
 // listen opens a feed; id is the Last-Event-ID, or empty.
-func (r *rig) listen(path, id string) *listener {
+func (r *harness) listen(path, id string) *listener {
 	r.t.Helper()
 	if id == "" {
 		return r.listenAs(path)
@@ -268,7 +268,7 @@ func (r *rig) listen(path, id string) *listener {
 }
 
 // listenAs opens a feed with headers: name, value, name, value.
-func (r *rig) listenAs(path string, header ...string) *listener {
+func (r *harness) listenAs(path string, header ...string) *listener {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, nil)

@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestFailedHandshakesGoToTheLogger: net/http would write them to stderr in a form of its own.
-func TestFailedHandshakesGoToTheLogger(t *testing.T) {
+// TestTLS_FailedHandshakes_AreLogged: net/http would write them to stderr in a form of its own.
+func TestTLS_FailedHandshakes_AreLogged(t *testing.T) {
 	cert, key, _ := selfSigned(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	var log testkit.Log

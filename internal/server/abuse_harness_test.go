@@ -70,7 +70,7 @@ const private = "private-of-alice"
 
 // target is a node under attack, and a healthy client that must not notice.
 type target struct {
-	*rig
+	*harness
 	log     *logText
 	good    *listener
 	goodAt  int    // the last event that it had
@@ -102,7 +102,7 @@ func (l *logText) String() string {
 func newTarget(t *testing.T, change func(*server.Options), healthy ...string) *target {
 	t.Helper()
 	g := &target{log: &logText{}}
-	g.rig = newRig(t, func(o *server.Options) {
+	g.harness = newHarness(t, func(o *server.Options) {
 		change(o)
 		o.HTTP.BodyTimeout = 5 * time.Second
 		o.Logger = slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

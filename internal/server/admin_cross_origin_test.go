@@ -7,7 +7,7 @@ import (
 )
 
 func TestAdmin_PageOfAnotherOrigin_IsRefused(t *testing.T) {
-	r := newRig(t, withAdmin)
+	r := newHarness(t, withAdmin)
 	own := r.srv.AdminAddr().String()
 	for name, c := range map[string]struct {
 		header []string
@@ -47,7 +47,7 @@ func TestAdmin_PageOfAnotherOrigin_IsRefused(t *testing.T) {
 }
 
 func TestPprof_Seconds_AreBounded(t *testing.T) {
-	r := newRig(t, withAdmin)
+	r := newHarness(t, withAdmin)
 	for _, seconds := range []string{"61", "1e9", "-1", "0", "NaN", "Inf", "x", "", "1&seconds=3600"} {
 		for _, profile := range []string{"profile", "trace", "heap", "goroutine", "block"} {
 			resp, body := r.ask(http.MethodGet, r.admin("/debug/pprof/"+profile+"?seconds="+seconds), "")

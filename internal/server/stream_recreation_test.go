@@ -49,7 +49,7 @@ func (m *memoryNATS) restart() {
 func memoryStream(o *server.Options) { o.Streams[0].Storage = jetstream.MemoryStorage }
 
 // node starts a node on the server, without waiting until it is ready.
-func (m *memoryNATS) node(t *testing.T, change ...func(*server.Options)) *rig {
+func (m *memoryNATS) node(t *testing.T, change ...func(*server.Options)) *harness {
 	t.Helper()
 	opts := options(t, m.srv.ClientURL())
 	memoryStream(&opts)
@@ -82,7 +82,7 @@ func TestStream_LostWithItsServer_IsCreatedAgain(t *testing.T) {
 
 // awaitPublish publishes a number until it is stored. Until then every answer must say that it is
 // not available, never that no stream takes it.
-func (r *rig) awaitPublish(n int) {
+func (r *harness) awaitPublish(n int) {
 	r.t.Helper()
 	r.eventually("an event is stored", func() bool {
 		status, answer := r.post("/publish", fmt.Sprintf(`{"subject":"notifications.user.42","data":%d,"id":"n%d"}`, n, n))
@@ -99,7 +99,7 @@ func TestStream_LostUnderSeveralNodes_IsCreatedOnce(t *testing.T) {
 	first := store.node(t)
 	first.awaitReady()
 	first.stop()
-	nodes := []*rig{store.node(t), store.node(t), store.node(t)}
+	nodes := []*harness{store.node(t), store.node(t), store.node(t)}
 	for _, r := range nodes {
 		r.awaitReady()
 	}
@@ -142,7 +142,7 @@ func TestStream_CannotBeCreatedAgain_IsReportedAndRetried(t *testing.T) {
 // requests counts API requests of all clients.
 type requests struct{ infos, creates atomic.Int64 }
 
-func (r *rig) watchRequests() *requests {
+func (r *harness) watchRequests() *requests {
 	r.t.Helper()
 	var seen requests
 	for op, count := range map[string]*atomic.Int64{"INFO": &seen.infos, "CREATE": &seen.creates} {
@@ -157,14 +157,14 @@ func (r *rig) watchRequests() *requests {
 }
 
 func TestStream_MadeByOperator_IsNotCreatedAgain(t *testing.T) {
-	for name, prepare := range map[string]func(*testing.T, *memoryNATS) *rig{
-		"before the node": func(t *testing.T, m *memoryNATS) *rig {
-			operator := &rig{t: t}
+	for name, prepare := range map[string]func(*testing.T, *memoryNATS) *harness{
+		"before the node": func(t *testing.T, m *memoryNATS) *harness {
+			operator := &harness{t: t}
 			operator.connect(m.srv.ClientURL())
 			operator.createStream()
 			return m.node(t)
 		},
-		"in place of the node's": func(t *testing.T, m *memoryNATS) *rig {
+		"in place of the node's": func(t *testing.T, m *memoryNATS) *harness {
 			r := m.node(t)
 			r.awaitReady()
 			r.removeStream()
@@ -194,7 +194,7 @@ func TestStream_MadeByOperator_IsNotCreatedAgain(t *testing.T) {
 	}
 }
 
-func (r *rig) createStream() {
+func (r *harness) createStream() {
 	r.t.Helper()
 	cfg := testStream()
 	cfg.Storage = jetstream.MemoryStorage
@@ -204,7 +204,7 @@ func (r *rig) createStream() {
 }
 
 // removeStream deletes a stream in memory.
-func (r *rig) removeStream() {
+func (r *harness) removeStream() {
 	r.t.Helper()
 	if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil {
 		r.t.Fatal(err)

@@ -30,7 +30,7 @@ func TestOrigin_NotAllowed_LoggedOnceAMinuteWithTheKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &testkit.Log{}
-			r := newRig(t, func(o *server.Options) {
+			r := newHarness(t, func(o *server.Options) {
 				o.HTTP.CORSOrigins = c.origins
 				o.Logger = slog.New(slog.NewJSONHandler(log, nil))
 			})

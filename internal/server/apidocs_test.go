@@ -20,7 +20,7 @@ import (
 func withDocs(o *server.Options) { o.Docs = true }
 
 // document is what a node says of itself, once it is known to be OpenAPI.
-func (r *rig) document() *openapi3.T {
+func (r *harness) document() *openapi3.T {
 	r.t.Helper()
 	_, raw := get(r.t, r.base+"/openapi.json", "")
 	doc, err := openapi3.NewLoader().LoadFromData(raw)
@@ -43,12 +43,12 @@ func describedPath(path string) string {
 	return echoParam.ReplaceAllString(path, "{$1}")
 }
 
-// TestDocumentHasEveryRoute: what is served is in it, and what is in it is served.
-func TestDocumentHasEveryRoute(t *testing.T) {
+// TestOpenAPI_Document_HasEveryRoute: what is served is in it, and what is in it is served.
+func TestOpenAPI_Document_HasEveryRoute(t *testing.T) {
 	pages := []string{"/", "/metrics", "/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/console/*", "/client.js", "/client.d.ts"}
 	for name, publish := range map[string]bool{"publishing": true, "reading alone": false} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(o *server.Options) { withDocs(o); o.Publish.Enabled = publish })
+			r := newHarness(t, func(o *server.Options) { withDocs(o); o.Publish.Enabled = publish })
 			var served []string
 			for _, path := range r.srv.Served() {
 				if path = describedPath(path); !slices.Contains(pages, path) && !slices.Contains(served, path) {
@@ -66,7 +66,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 }
 
 // check compares an answer with what the document says of it.
-func (r *rig) check(doc *openapi3.T, template string, req *http.Request, resp *http.Response, body []byte) {
+func (r *harness) check(doc *openapi3.T, template string, req *http.Request, resp *http.Response, body []byte) {
 	r.t.Helper()
 	method := req.Method
 	if method == http.MethodHead || method == http.MethodPut { // what is said of the one method of a path
@@ -92,9 +92,9 @@ func init() {
 	openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.RegisteredBodyDecoder("application/json"))
 }
 
-// TestAnswersAreAsDescribed compares real answers with the document, errors above all.
-func TestAnswersAreAsDescribed(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+// TestOpenAPI_Answers_AreAsDescribed compares real answers with the document, errors above all.
+func TestOpenAPI_Answers_AreAsDescribed(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) {
 		withDocs(o)
 		o.Presence = server.PresenceOptions{Enabled: true, Bucket: "PRESENCE"}
 		o.Publish.MaxBytes = 500
@@ -149,15 +149,15 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 }
 
-func (r *rig) request(method, path, body string) (*http.Request, *http.Response, []byte) {
+func (r *harness) request(method, path, body string) (*http.Request, *http.Response, []byte) {
 	r.t.Helper()
 	resp, raw := r.ask(method, r.base+path, body)
 	return resp.Request, resp, raw
 }
 
-// TestControlEventsAreAsDescribed compares what a stream says with its schemas.
-func TestControlEventsAreAsDescribed(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { withDocs(o); o.SSE.Heartbeat = 1e9 })
+// TestOpenAPI_ControlEvents_AreAsDescribed compares what a stream says with its schemas.
+func TestOpenAPI_ControlEvents_AreAsDescribed(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { withDocs(o); o.SSE.Heartbeat = 1e9 })
 	schemas := r.document().Components.Schemas
 	l := r.listen("/events?heartbeat=event", "nonsense")
 	names := map[string]string{"tidemark.open": "Open", "tidemark.gap": "Gap", "tidemark.position": "At", "tidemark.close": "Close"}
@@ -179,9 +179,9 @@ func TestControlEventsAreAsDescribed(t *testing.T) {
 	}
 }
 
-// TestDocsOffline: the page is there whole, packed or not, and names nothing elsewhere.
-func TestDocsOffline(t *testing.T) {
-	r := newRig(t, withDocs)
+// TestDocs_SwaggerUI_LoadsNothingFromElsewhere: the page is there whole, packed or not, and names nothing elsewhere.
+func TestDocs_SwaggerUI_LoadsNothingFromElsewhere(t *testing.T) {
+	r := newHarness(t, withDocs)
 	for _, path := range []string{"/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"} {
 		resp, body := get(t, r.base+path, "")
 		if resp.StatusCode != http.StatusOK || len(body) < 50 || strings.Contains(resp.Header.Get("Content-Security-Policy"), "unsafe") {
@@ -201,7 +201,7 @@ func TestDocsOffline(t *testing.T) {
 	if body, _ := io.ReadAll(resp.Body); !bytes.Contains(body, []byte(".swagger-ui")) {
 		t.Errorf("without gzip: %.40q", body)
 	}
-	off := newRig(t, nil)
+	off := newHarness(t, nil)
 	for _, path := range []string{"/docs", "/openapi.json"} {
 		if got := off.status(path); got != http.StatusNotFound {
 			t.Errorf("%s without docs: %d", path, got)
