@@ -72,7 +72,7 @@ func (a *API) listPresence(c echo.Context) (answer PresenceList, err error) {
 	defer release()
 	answer, err = readPresence(ctx, a.opts.Presence, q)
 	if errors.Is(err, presence.ErrUnavailable) {
-		a.opts.Logger.Warn("presence cannot be read", "error", err)
+		a.opts.Logger.Warn("presence: cannot be read; connections are not listed", "error", err)
 		return answer, errPresenceUnavailable
 	}
 	return answer, err

@@ -59,7 +59,7 @@ func (o *Origins) LogForeign(r *http.Request) {
 		return
 	}
 	origin := r.Header.Get("Origin")
-	o.logger.Warn("a page of another origin may not read the answer; its browser hides it",
+	o.logger.Warn("cors: origin not allowed; the browser hides the answer from the page",
 		"origin", origin[:min(len(origin), 200)], "path", r.URL.Path, "remote", r.RemoteAddr,
 		"omitted", o.omitted.Swap(0), "remedy", "to allow it, add the origin to http.cors.origins")
 }

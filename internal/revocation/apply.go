@@ -91,16 +91,16 @@ func (f *Follower) apply(message []byte, at time.Time, from source) {
 	}
 	switch {
 	case n > 0 || from == notStored:
-		f.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "streams", n)
+		f.opts.Logger.Info("revocation: applied", "user", rev.User, "token", rev.Token, "connections", n)
 	case from == fromStream:
-		f.opts.Logger.Info("revocation stored", "user", rev.User, "token", rev.Token)
+		f.opts.Logger.Info("revocation: stored", "user", rev.User, "token", rev.Token)
 	}
 	if dropped == 0 {
 		return
 	}
 	if total, ok := f.fullLog.allow(now, dropped); ok {
-		f.opts.Logger.Error("revocation list full; oldest revocations forgotten, and their tokens accepted again until they expire: shorten the life of tokens, or revoke fewer",
-			"forgotten", total, "remembered", f.opts.Remembered.Status().Remembered)
+		f.opts.Logger.Error("revocation: list full; the oldest are forgotten, and their tokens accepted until they expire",
+			"forgotten", total, "remembered", f.opts.Remembered.Status().Remembered, "remedy", "shorten the life of tokens, or revoke fewer")
 	}
 }
 
@@ -110,7 +110,7 @@ func (f *Follower) noteInvalid(now time.Time, err error, from source) {
 	}
 	f.invalid.Add(1)
 	if n, ok := f.invalidLog.allow(now, 1); ok {
-		f.opts.Logger.Warn("invalid revocation message; ignored", "subject", Subject, "count", n, "error", err)
+		f.opts.Logger.Warn("revocation: invalid message; ignored", "subject", Subject, "count", n, "error", err)
 	}
 }
 

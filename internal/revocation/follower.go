@@ -121,13 +121,13 @@ func (f *Follower) noteFailure(err error) (permanent bool) {
 	permanent = denied || errors.Is(err, errOtherStream) || isPermanent(err)
 	if !permanent {
 		if f.state.set(waiting, err.Error()) && !jetstore.NotConnected(err) {
-			f.opts.Logger.Warn("waiting for the stream of revocations", "error", err)
+			f.opts.Logger.Warn("revocation: stream unavailable; retrying", "stream", Stream, "error", err)
 		}
 		return false
 	}
 	if f.state.set(unstored, err.Error()) {
-		f.opts.Logger.Warn("revocations are not stored: this node applies those that are published while it is connected, and forgets them when it restarts; permit its user to create and read the stream",
-			"stream", Stream, "error", err)
+		f.opts.Logger.Warn("revocation: stream cannot be created or read; revocations are lost when this node restarts",
+			"stream", Stream, "error", err, "remedy", "permit the node's user to create and read the stream")
 	}
 	return true
 }
@@ -177,7 +177,7 @@ func (f *Follower) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStre
 func (f *Follower) applyStored(ctx context.Context, store *jetstore.Store, state feed.State, cancel context.CancelCauseFunc) error {
 	read := func() {
 		if f.state.set(followed, "") {
-			f.opts.Logger.Info("stored revocations are read", "stream", Stream, "remembered", f.opts.Remembered.Status().Remembered)
+			f.opts.Logger.Info("revocation: stream read", "stream", Stream, "remembered", f.opts.Remembered.Status().Remembered)
 		}
 	}
 	if state.FirstSeq > state.LastSeq || state.LastSeq == 0 {

@@ -54,7 +54,7 @@ func (f *Follower) openStream(ctx context.Context, js jetstream.JetStream) error
 	stream, err := js.Stream(ctx, Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if stream, err = js.CreateStream(ctx, f.streamConfig()); err == nil {
-			f.opts.Logger.Info("stream of revocations created", "stream", Stream, "max_age", f.opts.Remembered.Keep.String())
+			f.opts.Logger.Info("revocation: stream created", "stream", Stream, "max_age", f.opts.Remembered.Keep.String())
 		}
 	}
 	if err != nil {
@@ -93,12 +93,12 @@ func (f *Follower) extendMaxAge(ctx context.Context, js jetstream.JetStream, cfg
 	}
 	log := f.opts.Logger.With("stream", Stream, "max_age", cfg.MaxAge.String(), "needed", f.opts.Remembered.Keep.String())
 	if !f.opts.ChangeStream {
-		log.Warn("stream of revocations forgets them before their tokens expire: set streams.apply, or change its max_age")
+		log.Warn("revocation: stream deletes revocations before their tokens expire; such tokens are accepted after a restart", "remedy", "set streams.apply, or change its max_age")
 		return
 	}
 	cfg.MaxAge = f.opts.Remembered.Keep
 	if _, err := js.UpdateStream(ctx, cfg); err != nil {
-		log.Warn("stream of revocations forgets them before their tokens expire, and cannot be changed", "error", err)
+		log.Warn("revocation: stream cannot be changed; it deletes revocations before their tokens expire", "error", err)
 	}
 }
 
@@ -108,7 +108,7 @@ func (f *Follower) setTagKey(cfg jetstream.StreamConfig) {
 	}
 	key, err := base64.StdEncoding.DecodeString(cfg.Metadata[tagKeyMetadata])
 	if err != nil || len(key) < auth.MinTagKey {
-		f.opts.Logger.Warn("GET /identity has no tags, as another program created the stream: set auth.tag_key to the same key at all nodes", "stream", Stream)
+		f.opts.Logger.Warn("revocation: stream has no key for tags; GET /identity returns none", "stream", Stream, "remedy", "set auth.tag_key to the same key at all nodes")
 		return
 	}
 	f.opts.Tags.SetKey(key)

@@ -136,7 +136,7 @@ func (d *drainer) stop(atOnce bool, timeout time.Duration) {
 	}
 	d.mu.Unlock()
 	connections, _ := d.admission.Counts()
-	d.logger.Info("draining", "streams", connections, "delay", left.Round(time.Millisecond).String(), "period", d.period.String(), "timeout", timeout.String())
+	d.logger.Info("draining", "connections", connections, "delay", left.Round(time.Millisecond).String(), "period", d.period.String(), "timeout", timeout.String())
 	time.Sleep(left)
 	d.mu.Lock()
 	if d.timer != nil {
@@ -157,7 +157,7 @@ func (d *drainer) wait(timeout time.Duration) {
 	for _, h := range d.handlers {
 		drains.Go(func() {
 			if err := h.Drain(ctx, d.period); err != nil {
-				d.logger.Warn("some streams did not end in time", "error", err)
+				d.logger.Warn("drain: connections have not ended in time; disconnecting them", "error", err)
 			}
 		})
 	}

@@ -27,7 +27,8 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 	s.opts.NATS.InProcess = s.nats.embedded.InProcess()
 	if s.opts.Embedded.NodeLogin && login.InboxPrefix == "" && !s.privateInboxes(ctx) {
 		s.opts.NATS.InboxPrefix = "_INBOX"
-		s.opts.Logger.Warn("the login of the node may not subscribe to inboxes of a random prefix; users of its account who may subscribe to _INBOX.> can read all events: set nats.inbox_prefix to a prefix that only the node may subscribe to")
+		s.opts.Logger.Warn("nats: the node may not use private inboxes; users of its account with permission for _INBOX.> can read all events",
+			"remedy", "set nats.inbox_prefix to a prefix that only the node may subscribe to")
 	}
 	if s.opts.Embedded.ConfigFile == "" {
 		return nil
@@ -54,7 +55,7 @@ func (s *Server) checkEmbedded(ctx context.Context) error {
 		return nil
 	}
 	if s.nats.embedded.LateAccounts() {
-		s.opts.Logger.Error("the embedded NATS server does not serve the node yet; retrying", "error", err)
+		s.opts.Logger.Error("nats: the embedded server does not serve the node yet; retrying", "error", err)
 		return nil
 	}
 	return err

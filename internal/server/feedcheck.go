@@ -90,7 +90,7 @@ func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[st
 			continue
 		}
 		for _, p := range f.Undeliverable(stream.CachedInfo().Config) {
-			s.opts.Logger.Warn("a subject of a feed cannot occur; connections do not receive it", "key", p.Key, "stream", name, "error", p.Text)
+			s.opts.Logger.Warn("feed: subject cannot occur in the stream; connections never receive it", "key", p.Key, "stream", name, "error", p.Text)
 		}
 	}
 	return true
@@ -104,7 +104,7 @@ func (s *Server) warnOfMissing(stream string) {
 	}
 	for _, f := range s.opts.Feeds {
 		if f.Stream == stream {
-			s.opts.Logger.Warn("the stream of a feed does not exist; its connections receive nothing until it is created",
+			s.opts.Logger.Warn("feed: stream does not exist; connections receive nothing until it is created",
 				"key", "feeds."+f.Name+".stream", "stream", stream, "defined", strings.Join(defined, ","),
 				"remedy", "correct the name, or create the stream (`nats stream add`, or a definition in streams.dir)")
 		}

@@ -37,7 +37,7 @@ func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 		`revocations`: 1, `revocations_forgotten_total`: 0,
 	})
 	text := log.String()[before:]
-	if n := strings.Count(text, "invalid revocation message; ignored"); n != 1 {
+	if n := strings.Count(text, "revocation: invalid message; ignored"); n != 1 {
 		t.Errorf("%d lines about invalid messages, want 1 in ten seconds", n)
 	}
 	for line := range strings.Lines(text) {

@@ -162,7 +162,7 @@ func (s *Server) docsRoutes(e *echo.Echo) error {
 }
 
 func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
-	s.opts.Logger.Error("panic", "path", c.Path(), "error", err, "stack", string(stack))
+	s.opts.Logger.Error("http: handler panicked; request aborted", "path", c.Path(), "error", err, "stack", string(stack))
 	return err
 }
 

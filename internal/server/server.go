@@ -125,7 +125,7 @@ func (s *Server) shutdown(failed bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := s.main.http.Shutdown(ctx); err != nil {
-		s.opts.Logger.Warn("some requests did not end in time", "error", err)
+		s.opts.Logger.Warn("drain: requests have not ended in time; disconnecting them", "error", err)
 	}
 }
 

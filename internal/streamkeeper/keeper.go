@@ -98,7 +98,7 @@ func (k *Keeper) provision(ctx context.Context, want jetstream.StreamConfig) boo
 		why := err.Error()
 		k.pending.Store(&why)
 		if why != logged && !jetstore.NotConnected(err) { // once, not at each attempt of a long outage
-			k.opts.Logger.Warn("waiting to look after a stream", "stream", want.Name, "error", err)
+			k.opts.Logger.Warn("stream: cannot be created or checked; retrying", "stream", want.Name, "error", err)
 			logged = why
 		}
 		select {
@@ -115,7 +115,7 @@ func (k *Keeper) provisionOnce(ctx context.Context, want jetstream.StreamConfig)
 	out, err := jetstore.ProvisionOwned(ctx, k.js, want, k.opts.Apply)
 	log := k.opts.Logger.With("stream", want.Name)
 	for _, d := range out.Differences {
-		log.Warn("the stream differs from its definition", "field", d.Field, "want", d.Want, "have", d.Have, "applied", out.Action == jetstore.Applied)
+		log.Warn("stream: differs from its definition", "field", d.Field, "want", d.Want, "have", d.Have, "applied", out.Action == jetstore.Applied)
 	}
 	if err != nil {
 		return err
@@ -123,9 +123,9 @@ func (k *Keeper) provisionOnce(ctx context.Context, want jetstream.StreamConfig)
 	k.streams[want.Name].found(out)
 	switch out.Action {
 	case jetstore.Created, jetstore.Applied:
-		log.Info("stream " + string(out.Action))
+		log.Info("stream: " + string(out.Action))
 	case jetstore.Differs:
-		log.Warn("the stream is used as it is; set streams.apply, or run `tidemark stream apply`, to change it")
+		log.Warn("stream: differs from its definition; used unchanged", "remedy", "set streams.apply, or run `tidemark stream apply`")
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func (s *stream) lost(followed string) (owned, first bool) {
 	}
 	first = s.owned && s.missing == ""
 	if first {
-		s.missing = fmt.Sprintf("stream %s went away, and will be created again", s.want.Name)
+		s.missing = fmt.Sprintf("stream %s is lost, and will be created again", s.want.Name)
 	}
 	return s.owned, first
 }
@@ -186,7 +186,7 @@ func (k *Keeper) scheduleRecreation(s *stream) {
 		s.wait = recreateFirst
 	}
 	s.postpone()
-	k.opts.Logger.Warn("stream went away; it will be created again", "stream", s.want.Name, "in", time.Until(s.next).Round(time.Millisecond).String())
+	k.opts.Logger.Warn("stream: lost; it will be created again", "stream", s.want.Name, "in", time.Until(s.next).Round(time.Millisecond).String())
 }
 
 // postpone sets the time of the next attempt. The jitter keeps nodes from trying all at once.
@@ -202,7 +202,7 @@ func (k *Keeper) recreate(ctx context.Context, s *stream) {
 	if err != nil {
 		s.postpone()
 		if s.failed(err) { // once, not at each attempt of a long outage
-			k.opts.Logger.Warn("stream cannot be created again; retrying", "stream", s.want.Name, "error", err)
+			k.opts.Logger.Warn("stream: cannot be created again; retrying", "stream", s.want.Name, "error", err)
 		}
 		return
 	}
@@ -211,7 +211,7 @@ func (k *Keeper) recreate(ctx context.Context, s *stream) {
 		s.mu.Lock()
 		s.recreations++
 		s.mu.Unlock()
-		k.opts.Logger.Warn("stream created again; the events that it held are lost", "stream", s.want.Name)
+		k.opts.Logger.Warn("stream: created again; its events are lost", "stream", s.want.Name)
 	}
 	s.found(out)
 }
