@@ -36,3 +36,20 @@ func TestParseLimit_OutOfRange_IsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestParseConnectionQuery_Values_AreChecked(t *testing.T) {
+	q, err := parseConnectionQuery("user=a&feed=news&state=live&sort=id&after=7&limit=5")
+	if want := (connectionQuery{user: "a", feed: "news", state: "live", sort: "id", after: 7, limit: 5}); err != nil || q != want {
+		t.Errorf("%+v, %v, want %+v", q, err, want)
+	}
+	if q, err := parseConnectionQuery(""); err != nil || q.limit != 100 {
+		t.Errorf("no query: %+v, %v", q, err)
+	}
+	for query, problem := range map[string]string{
+		"sort=name": "?sort=", "state=ended": "?state=", "after=x": "?after=", "sort=user&after=7": "?after=", "limit=0": "?limit=", "node=n": "only ?user=",
+	} {
+		if _, err := parseConnectionQuery(query); err == nil || !strings.Contains(err.Error(), problem) {
+			t.Errorf("%q: %v", query, err)
+		}
+	}
+}
