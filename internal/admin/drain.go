@@ -7,7 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // ErrStopping is what Drainer.Cancel returns once the process is stopping.
@@ -48,8 +48,7 @@ func (a *API) postDrain(c echo.Context) error {
 func (a *API) postUndrain(c echo.Context) error {
 	cancelled, err := a.opts.Drain.Cancel()
 	if err != nil {
-		feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusConflict, Detail: err.Error()})
-		return nil
+		return refuse(c, &auth.Error{Status: http.StatusConflict, Detail: err.Error()})
 	}
 	if cancelled {
 		a.logAction(c, "undrain")

@@ -85,7 +85,7 @@ func TestServe_HTTPServer_EndsWithTheGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: http.NotFoundHandler()} //nolint:gosec // of this test alone
+	srv := &http.Server{Handler: http.NotFoundHandler()}
 	g.Serve(func() error {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return err

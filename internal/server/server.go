@@ -61,14 +61,14 @@ func (s *Server) build(ctx context.Context) error {
 }
 
 // Addr returns the bound HTTP address.
-func (s *Server) Addr() net.Addr { return s.main.addr() }
+func (s *Server) Addr() net.Addr { return s.main.Addr() }
 
 // AdminAddr returns the bound address of Options.Admin; nil without one.
 func (s *Server) AdminAddr() net.Addr {
 	if s.admin == nil {
 		return nil
 	}
-	return s.admin.addr()
+	return s.admin.Addr()
 }
 
 // Run serves until ctx ends or a listener fails, and returns once everything has stopped. It
@@ -96,9 +96,9 @@ func (s *Server) start() {
 			return nil
 		})
 	}
-	s.life.Serve(s.main.serve, s.main.close)
+	s.life.Serve(s.main.serve, s.main.stop)
 	if s.admin != nil {
-		s.life.Serve(s.admin.serve, s.admin.close) // until the end, so that a node can be watched while it drains
+		s.life.Serve(s.admin.serve, s.admin.stop) // until the end, so that a node can be watched while it drains
 	}
 	background(func(ctx context.Context) {
 		s.streams.Run(ctx, s.backend.JetStream, s.backend.Feeds, s.backend.Delivery.Refresh)
@@ -146,13 +146,11 @@ func (s *Server) bindAddr(key, addr string) (*listener, error) {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w; stop what listens there or choose another address", key, addr, err)
 	}
 	bound := &listener{Listener: l, key: key}
-	s.life.OnStop(func() { _ = bound.Listener.Close() }) // what may wrap l then
+	s.life.OnStop(func() { _ = bound.Close() }) // what may wrap l then
 	return bound, nil
 }
 
-func (l *listener) addr() net.Addr { return l.Addr() }
-
-// serve blocks until close, and returns nil then.
+// serve blocks until stop, and returns nil then.
 func (l *listener) serve() (err error) {
 	if l.http.TLSConfig != nil {
 		err = l.http.ServeTLS(l.Listener, "", "")
@@ -165,4 +163,4 @@ func (l *listener) serve() (err error) {
 	return fmt.Errorf("serve %s: %w", l.key, err)
 }
 
-func (l *listener) close() { _ = l.http.Close() }
+func (l *listener) stop() { _ = l.http.Close() }
