@@ -4,7 +4,7 @@
 // and /debug/pprof. [API.ConnectionRoutes] are for the listener of clients: GET /connections, which reads presence
 // over all nodes.
 //
-// # Who may use it
+// # Access
 //
 //   - /admin: programs of this machine, as localhost and without a proxy, and API keys with [auth.AdminRight].
 //   - /debug/pprof: programs of this machine alone.
@@ -31,7 +31,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// Options are the parts of a node that the API shows and changes.
+// Options are the parts of a node for the API to show and change.
 type Options struct {
 	Health *health.Reporter
 	Feeds  []Feed
@@ -71,7 +71,7 @@ type API struct {
 // New returns an API.
 func New(opts Options) *API { return &API{opts: opts, listSlots: make(chan struct{}, maxLists)} }
 
-// Routes adds the routes of operators to the router of a listener that clients do not reach: a proxy in front
+// Routes adds the routes of operators to a router. Clients must not reach its listener: a proxy in front
 // of the clients' listener passes everything on.
 func (a *API) Routes(e *echo.Echo) {
 	g := e.Group("/admin", a.operatorsOnly)

@@ -61,8 +61,8 @@ func (a *API) authorizePresence(r *http.Request) (auth.Identity, error) {
 	return id, err
 }
 
-// LoopbackOnly refuses requests that are not from this machine, that came through a proxy, or whose host name
-// was rebound to it.
+// LoopbackOnly accepts requests of programs of this machine alone. It refuses those through a proxy, and those for a
+// host name that was rebound to this machine.
 func LoopbackOnly(detail string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -93,7 +93,7 @@ func (a *API) refuseAction(c echo.Context, action seclog.Action, id auth.Identit
 	return refuse(c, err)
 }
 
-// logAction writes what an operator did to the security log, with the name of the key.
+// logAction writes the action of an operator to the security log, with the name of the key.
 func (a *API) logAction(c echo.Context, what string, attrs ...slog.Attr) {
 	id, _ := c.Get(operatorKey).(auth.Identity)
 	a.opts.Security.Accepted(what, id.TokenID, c.Request().RemoteAddr, attrs...)

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// ErrStopping is what Drainer.Cancel returns once the process is stopping.
+// ErrStopping is the error of Drainer.Cancel once the process is stopping.
 var ErrStopping = errors.New("the process is stopping, which cannot be cancelled; start it again")
 
 // Drainer drains the node.

@@ -10,7 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// pprofRoutes serve what net/http/pprof has. The routes of that package are in the global mux, which is
+// pprofRoutes serve the profiles of net/http/pprof. The routes of that package are in the global mux, which is
 // not served here.
 func pprofRoutes(g *echo.Group) {
 	g.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
@@ -24,7 +24,7 @@ func pprofRoutes(g *echo.Group) {
 // one at a time.
 const maxProfile = time.Minute
 
-// boundedProfile refuses longer ones, and what cannot be read: net/http/pprof replaces that by its
+// boundedProfile refuses longer ones, and invalid numbers: net/http/pprof replaces those by its
 // default of 30 s.
 func boundedProfile(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {

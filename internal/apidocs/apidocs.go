@@ -1,6 +1,6 @@
 // Package apidocs serves the OpenAPI document of a node at /openapi.json, and Swagger UI over it at /docs.
 //
-// The document is openapi.yaml with the paths of the node's feeds, and without what the node does not serve.
+// The document is openapi.yaml with the paths of the node's feeds, and without routes that are off.
 // Swagger UI is embedded and loads nothing from elsewhere.
 package apidocs
 

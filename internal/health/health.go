@@ -1,5 +1,5 @@
-// Package health answers whether a node is alive (/healthz) and ready for clients (/readyz), and what state it is
-// in (/admin/status, and the status of its NATS micro service).
+// Package health answers whether a node is alive (/healthz) and ready for clients (/readyz), and reports its state
+// (/admin/status, and the status of its NATS micro service).
 //
 // A node is ready while its checks succeed and its tails have caught up with their streams. An error that is
 // marked with [Degraded] is reported, and does not make the node unready.
@@ -28,7 +28,7 @@ const (
 	unavailable = "unavailable"
 )
 
-// Options are the parts of a node that are checked. Admission, Budget and NATSServer are needed.
+// Options are the parts of a node to be checked. Admission, Budget and NATSServer are needed.
 type Options struct {
 	Node, Version string
 	Started       time.Time
@@ -51,7 +51,7 @@ type Check struct {
 	Do   func() error
 }
 
-// Degraded marks an error with which the node still serves clients; nil stays nil.
+// Degraded marks an error as compatible with serving clients; nil stays nil.
 func Degraded(err error) error {
 	if err == nil {
 		return nil
@@ -69,7 +69,7 @@ type Reporter struct{ opts Options }
 // New returns a Reporter.
 func New(opts Options) *Reporter { return &Reporter{opts} }
 
-// Healthz answers that the process runs.
+// Healthz answers 200 while the process runs.
 func (r *Reporter) Healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": ok})
 }
@@ -181,7 +181,7 @@ func WindowOf(f *feed.Feed) Window {
 	return w
 }
 
-// TailOf returns the tail of a feed. Where the stream's leader does not answer, it is what the node knows.
+// TailOf returns the tail of a feed. Where the stream's leader does not answer, it has the state of the node alone.
 func TailOf(ctx context.Context, f *feed.Feed) Tail {
 	state, err := f.State(ctx)
 	status := f.Status()
@@ -197,7 +197,7 @@ func TailOf(ctx context.Context, f *feed.Feed) Tail {
 	return t
 }
 
-// checkTail compares the tail with what the stream's leader has. A tail that is behind has until
+// checkTail compares the tail with the stream at its leader. A tail that is behind has until
 // ctx ends to catch up, because events may be stored at this moment. It returns the state at the leader, if
 // that is known.
 func checkTail(ctx context.Context, f *feed.Feed) (feed.State, error) {

@@ -20,8 +20,8 @@ type Report struct {
 	Refused map[string]uint64 `json:"refused,omitempty"`
 	// Windows are by stream.
 	Windows map[string]Window `json:"windows,omitempty"`
-	// Stored are the streams as their leaders have them, by name. One that did not answer is
-	// left out.
+	// Stored are the streams as their leaders have them, by name. A stream whose leader did not answer is
+	// omitted.
 	Stored map[string]Stored `json:"stored,omitempty"`
 	// NATS is the server that this node is connected to; empty while there is none, or where
 	// its name is not known.
@@ -35,7 +35,7 @@ type Report struct {
 	*Detail
 }
 
-// Detail is what operators see of a node beyond the answer of /readyz.
+// Detail is the part of a Report for operators.
 type Detail struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
@@ -45,7 +45,7 @@ type Detail struct {
 	Bytes    uint64 `json:"bytes"`
 	// Tails are by stream.
 	Tails map[string]Tail `json:"tails"`
-	// ReplayBytes is what replays have requested or hold, of limits.replay_bytes.
+	// ReplayBytes are the bytes of limits.replay_bytes in use.
 	ReplayBytes ReplayBytes `json:"replay_bytes"`
 }
 
@@ -57,7 +57,7 @@ type ReplayBytes struct {
 	Suspended uint64 `json:"suspended"` // times since the start that a client read nothing for a second
 }
 
-// Window is what a node holds of a stream in memory.
+// Window is the part of a stream in the memory of a node.
 type Window struct {
 	First  uint64 `json:"first"` // sequence
 	Last   uint64 `json:"last"`
@@ -70,7 +70,7 @@ type Window struct {
 	HitRatio   float64 `json:"hit_ratio"`
 }
 
-// Stored is what a stream's leader says of it.
+// Stored is a stream at its leader.
 type Stored struct {
 	First     uint64 `json:"first"` // sequence; last+1 where nothing is stored
 	Last      uint64 `json:"last"`
@@ -81,9 +81,9 @@ type Stored struct {
 // Tail is how far a node has followed a stream.
 type Tail struct {
 	Position string `json:"position"`
-	Last     uint64 `json:"last"`   // of the stream, as its leader says
+	Last     uint64 `json:"last"`   // of the stream, at its leader
 	Behind   uint64 `json:"behind"` // sequences
-	// Lost says why the stream is out of reach; empty while it is followed.
+	// Lost is why the stream is out of reach; empty while it is followed.
 	Lost string `json:"lost,omitempty"`
 	// Resets are how often the tail could not continue where it was, by reason.
 	Resets map[feed.Reason]uint64 `json:"resets"`

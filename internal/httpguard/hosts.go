@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/hostname"
 )
 
-// Hosts answers 421 to requests for host names that a listener at addr does not serve; see
+// Hosts answers 421 to requests for other host names than those of a listener at addr; see
 // [hostname.New]. It calls refused with the reason before it answers.
 func Hosts(addr net.Addr, names []string, refused func(r *http.Request, reason string), next http.Handler) http.Handler {
 	allowed := hostname.New(addr, names)

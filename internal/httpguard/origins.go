@@ -15,7 +15,7 @@ import (
 // logEvery bounds the lines about pages of other origins.
 const logEvery = time.Minute
 
-// Origins are the origins whose pages may use a listener besides those of its own. Make it with NewOrigins;
+// Origins are the origins of pages besides those of a listener itself. Make it with NewOrigins;
 // its methods are safe for concurrent use.
 type Origins struct {
 	allowed []string
@@ -26,7 +26,7 @@ type Origins struct {
 	omitted atomic.Int64
 }
 
-// NewOrigins returns the origins that http.cors.origins allows; * lets every page read, and none publish.
+// NewOrigins returns the origins of http.cors.origins. With * every page may read, and no further page may publish.
 func NewOrigins(allowed []string, logger *slog.Logger) (*Origins, error) {
 	o := &Origins{allowed: allowed, logger: logger, publish: http.NewCrossOriginProtection()}
 	for _, origin := range allowed {
@@ -44,10 +44,10 @@ func NewOrigins(allowed []string, logger *slog.Logger) (*Origins, error) {
 	return o, nil
 }
 
-// ProtectPublish answers 403 to requests of pages of origins that are not allowed, but for GET, HEAD and OPTIONS.
+// ProtectPublish answers 403 to requests of pages of other origins, but for GET, HEAD and OPTIONS.
 func (o *Origins) ProtectPublish(next http.Handler) http.Handler { return o.publish.Handler(next) }
 
-// LogForeign logs a request of a page of another origin that is not allowed, once a minute. A browser hides the
+// LogForeign logs requests of pages of other origins, once a minute. A browser hides the
 // answer from such a page, and reports neither to the page nor to the node what is missing.
 func (o *Origins) LogForeign(r *http.Request) {
 	if !o.isForeign(r) {

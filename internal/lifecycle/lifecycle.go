@@ -1,4 +1,4 @@
-// Package lifecycle owns the goroutines of a component and what is closed after them.
+// Package lifecycle owns the goroutines of a component, and the resources to be released after them.
 //
 // A component makes a [Group] when it starts, starts its goroutines with [Group.Go] or [Group.Serve],
 // and registers with [Group.OnStop] how each resource is released, right after it was acquired:
@@ -50,7 +50,7 @@ type Group struct {
 	cleanups []func() // run last to first
 }
 
-// New returns a Group whose context ends with Stop, or with ctx. The end of ctx alone releases nothing:
+// New returns a Group. Its context ends with Stop, or with ctx. The end of ctx alone releases nothing:
 // call Stop in any case.
 func New(ctx context.Context) *Group {
 	g := &Group{failed: make(chan struct{}), stopped: make(chan struct{})}
@@ -77,7 +77,7 @@ func (g *Group) Go(run func(context.Context) error) (started bool) {
 	return true
 }
 
-// Serve runs a function in a goroutine that an interrupt ends rather than a context, such as
+// Serve runs a function in a goroutine, and ends it by an interrupt rather than a context. An example is
 // [net/http.Server.Serve]. Interrupt is called once, when the context has ended, also where serve has returned
 // before or has not begun. It reports whether the goroutine was started.
 func (g *Group) Serve(serve func() error, interrupt func()) (started bool) {
@@ -105,7 +105,7 @@ func (g *Group) fail(err error) {
 	}
 }
 
-// Failed returns a channel that is closed at the first error of a goroutine.
+// Failed returns a channel, closed at the first error of a goroutine.
 func (g *Group) Failed() <-chan struct{} { return g.failed }
 
 // Err returns the first error of a goroutine; nil while there is none.
@@ -115,7 +115,7 @@ func (g *Group) Err() error {
 	return g.err
 }
 
-// OnStop registers a function that Stop calls after the goroutines have returned, in reverse order of
+// OnStop registers the release of a resource. Stop calls it after the goroutines have returned, in reverse order of
 // registration. A group that is stopping calls it before OnStop returns.
 func (g *Group) OnStop(release func()) {
 	g.mu.Lock()

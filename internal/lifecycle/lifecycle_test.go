@@ -134,7 +134,7 @@ func TestStress_ConcurrentStartAndStop_LeaksNothing(t *testing.T) {
 		g := lifecycle.New(parent)
 		var started, ended, acquired, released atomic.Int64
 		begin := make(chan struct{})
-		var early atomic.Int64 // what every Stop must find ended
+		var early atomic.Int64 // both have ended before any Stop returns
 		g.OnStop(func() { early.Add(1) })
 		g.Go(func(ctx context.Context) error { <-ctx.Done(); early.Add(1); return nil })
 		var all sync.WaitGroup

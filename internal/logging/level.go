@@ -14,7 +14,7 @@ var levels = map[string]slog.Level{
 	"trace": levelTrace, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 }
 
-// Level is the least level that is logged. It can be changed at any time; zero is info.
+// Level is the least level of logged records. It can be changed at any time; zero is info.
 type Level struct{ level atomic.Int64 }
 
 // ParseLevel reads trace, debug, info, warn or error.
@@ -27,7 +27,7 @@ func ParseLevel(text string) (*Level, error) {
 func (l *Level) Set(text string) error {
 	level, ok := levels[text]
 	if !ok {
-		return fmt.Errorf("%q is none of trace, debug, info, warn, error", text)
+		return fmt.Errorf("%q is not one of trace, debug, info, warn, error", text)
 	}
 	l.level.Store(int64(level))
 	return nil
@@ -36,7 +36,7 @@ func (l *Level) Set(text string) error {
 // Level is for slog.
 func (l *Level) Level() slog.Level { return slog.Level(l.level.Load()) }
 
-// String is what Set takes.
+// String returns the level in the form of Set.
 func (l *Level) String() string {
 	for name, level := range levels {
 		if level == l.Level() {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 )
 
-// New returns a logger that writes to w. Format is json, console, or auto: console when w is a
+// New returns a logger on w. Format is json, console, or auto: console when w is a
 // terminal. Records below the present level are left out.
 func New(w io.Writer, level *Level, format string) (*slog.Logger, error) {
 	switch format {
@@ -27,7 +27,7 @@ func New(w io.Writer, level *Level, format string) (*slog.Logger, error) {
 			w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
 		}
 	default:
-		return nil, fmt.Errorf("log.format: %q is none of auto, json, console", format)
+		return nil, fmt.Errorf("log.format: %q is not one of auto, json, console", format)
 	}
 	all := zerolog.NewSlogHandler(zerolog.New(w).Level(zerolog.TraceLevel).With().Timestamp().Logger())
 	return slog.New(levelHandler{all, level}), nil

@@ -20,7 +20,7 @@ import (
 type Users struct {
 	// Mode is plain (also when empty), hash, or off.
 	Mode string
-	// Key is that of hash (HMAC-SHA256): 16 bytes at least. One is made when it is empty; then
+	// Key is that of hash (HMAC-SHA256): 16 bytes at least. A random key is used when it is empty; then
 	// hashes match within one run of the process alone.
 	Key []byte
 	// Subjects are templates with {user}, such as notifications.user.{user}. The token there is
@@ -31,7 +31,7 @@ type Users struct {
 // leastUsersKey is in bytes. Names are guessed easily; the key must not be.
 const leastUsersKey = 16
 
-// Redact returns logger with users written as Mode says: the field "user", and subjects
+// Redact returns logger with users written in the form of Mode: the field "user", and subjects
 // within any text.
 func (o Users) Redact(logger *slog.Logger) (*slog.Logger, error) {
 	h := usersHandler{Handler: logger.Handler(), userRedactor: &userRedactor{}}
@@ -48,7 +48,7 @@ func (o Users) Redact(logger *slog.Logger) (*slog.Logger, error) {
 			return nil, fmt.Errorf("log.users_key: the file holds %d bytes; at least %d are needed, such as `head -c 32 /dev/urandom | base64`", len(h.key), leastUsersKey)
 		}
 	default:
-		return nil, fmt.Errorf("log.users: %q is none of plain, hash, off", o.Mode)
+		return nil, fmt.Errorf("log.users: %q is not one of plain, hash, off", o.Mode)
 	}
 	for _, template := range o.Subjects {
 		if strings.Contains(template, "{user}") {
@@ -120,7 +120,7 @@ func (h *userRedactor) token(token string) string {
 	return h.name(token)
 }
 
-// text hides the users in all subjects within a text. What one template finds is not looked at
+// text hides the users in all subjects within a text. A match of one template is not searched
 // again for another: its hash would be hashed.
 func (h *userRedactor) text(text string) string {
 	if whole, ok := h.exactSubject(text); ok {

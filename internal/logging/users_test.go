@@ -68,8 +68,8 @@ func TestUsers_SubjectsWithinTexts_AreRedacted(t *testing.T) {
 	}
 }
 
-// A user is written alike as a user, and in subjects that a text quotes; what follows a user whose
-// dots were not encoded is hidden, too.
+// A user is written alike as a user, and in subjects that a text quotes; the rest of a user whose
+// dots were not encoded is redacted, too.
 func TestUsers_EncodedUser_SameHashEverywhere(t *testing.T) {
 	for _, user := range []string{"42", "alice.b@example.com", `DOMAIN\bob`, `o"brien`, "a b", "ü*>", "%41", "\u2028", "\u200bzw"} {
 		var log testkit.Log

@@ -19,7 +19,7 @@ import (
 const (
 	// Name is the name of the nodes' service.
 	Name = "tidemark"
-	// StatusSubject is the subject on which each node answers with what /admin/status returns.
+	// StatusSubject is the subject of requests for the status. Each node answers as /admin/status does.
 	StatusSubject = "tidemark.status"
 )
 
@@ -30,7 +30,7 @@ type Options struct {
 	Feeds         []string
 	// Status returns the answer to a request on StatusSubject, to be encoded as JSON.
 	Status func(context.Context) any
-	// Stats returns what `nats micro stats` shows.
+	// Stats returns the data of `nats micro stats`.
 	Stats  func() any
 	Logger *slog.Logger
 }
@@ -40,7 +40,7 @@ type Service struct {
 	denied chan error // holds one violation
 }
 
-// New returns a Service that is not announced yet.
+// New returns a Service. Run announces it.
 func New() *Service { return &Service{denied: make(chan error, 1)} }
 
 // Denied reports whether a violation of permissions is about the service, and stops the service. It may be called
@@ -95,7 +95,7 @@ func announce(ctx context.Context, nc *nats.Conn, opts Options) (micro.Service, 
 		}
 	}
 	if err := service.AddEndpoint("status", micro.HandlerFunc(answer), micro.WithEndpointSubject(StatusSubject)); err != nil {
-		_ = service.Stop() // what it could not begin
+		_ = service.Stop() // without its endpoint it is of no use
 		return nil, err
 	}
 	return service, nil

@@ -14,7 +14,7 @@ import (
 
 // Options configure New. Remembered, Tags and Disconnect are needed.
 type Options struct {
-	// Remembered is what every request is checked against; its Keep is the age of stored revocations.
+	// Remembered is the list to check every request against; its Keep is the age of stored revocations.
 	Remembered *auth.Revocations
 	// Tags gets the key of the stream, which all nodes have, unless TagKeySet.
 	Tags      *auth.Tagger
@@ -40,7 +40,7 @@ type Follower struct {
 	fullLog          logLimit
 }
 
-// New returns a Follower that does nothing yet.
+// New returns a Follower. Subscribe and Run begin its work.
 func New(opts Options) *Follower { return &Follower{opts: opts} }
 
 // source is how a message on Subject reached the node. Most do twice: at once by the
@@ -54,7 +54,7 @@ const (
 	fromStreamAtStart               // by the stream, from before it was followed
 )
 
-// Subscribe applies what is published at once, also where the stream is missing, full, or
+// Subscribe applies published revocations at once. It works also where the stream is missing, full, or
 // cannot be read by this node. Call stop before the connection is closed.
 func (f *Follower) Subscribe(nc *nats.Conn) (stop func(), err error) {
 	sub, err := nc.Subscribe(Subject, func(m *nats.Msg) {
@@ -117,8 +117,8 @@ func (f *Follower) noteInvalid(now time.Time, err error, from source) {
 // Counts returns how many messages were applied, and how many were invalid.
 func (f *Follower) Counts() (applied, invalid uint64) { return f.applied.Load(), f.invalid.Load() }
 
-// Denied reports whether a violation of permissions is about revocations, and stops reading a stream that this
-// node may not read. Deleting a consumer is not about it. It may be called at any time.
+// Denied reports whether a violation of permissions is about revocations. It stops the reader, which tries again
+// later. Deleting a consumer is not about it. It may be called at any time.
 func (f *Follower) Denied(err error) bool { return f.state.denied(err) }
 
 // logEvery is how often a line that messages from outside can cause is written at most.

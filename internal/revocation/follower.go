@@ -86,7 +86,7 @@ func (r *state) denied(err error) (known bool) {
 	return true
 }
 
-// Run applies what is stored and what is stored later. It blocks until ctx ends.
+// Run applies the stored revocations, and those stored later. It blocks until ctx ends.
 func (f *Follower) Run(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) {
 	for {
 		reconnects := nc.Stats().Reconnects
@@ -173,7 +173,7 @@ func (f *Follower) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStre
 	return f.applyStored(ctx, store, state, cancel)
 }
 
-// applyStored reads the stream from its beginning, and goes on with what is stored later.
+// applyStored reads the stream from its beginning, and then follows it.
 func (f *Follower) applyStored(ctx context.Context, store *jetstore.Store, state feed.State, cancel context.CancelCauseFunc) error {
 	read := func() {
 		if f.state.set(followed, "") {
@@ -224,7 +224,7 @@ func (r *state) lost(err error) {
 	}
 }
 
-// Check returns what is wrong, or nil. A node is not ready until the stream was read once, or is known to be
+// Check returns why revocations may be missed, or nil. A node is not ready until the stream was read once, or is known to be
 // unreadable; a ready node with an error serves, and may miss revocations.
 func (f *Follower) Check() (ready bool, err error) {
 	now, detail := f.state.get()

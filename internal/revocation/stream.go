@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// Subject is the subject on which revocations are published, as auth.ParseRevocation reads them. Every
+	// Subject is the subject of revocations, in the form of auth.ParseRevocation. Every
 	// node receives them; the permissions of NATS decide which users may publish there.
 	Subject = "tidemark.revoke"
-	// Stream stores what is published on Subject, so that revocations survive a restart of
+	// Stream stores the messages on Subject, so that revocations survive a restart of
 	// a node. Every node creates it where it is missing.
 	Stream = "TIDEMARK_REVOCATIONS"
 )

@@ -1,15 +1,15 @@
 // Package streamkeeper creates the streams of a node's definitions, and creates them again when they are lost at
 // run time.
 //
-// A stream that is missing at the start is created; one that differs from its definition is reported, and changed
+// A stream that is missing at the start is created. A stream that differs from its definition is reported, and changed
 // where Options.Apply is set. A stream that is lost later, such as one in memory whose NATS server was restarted,
 // is created again if a node created it before: it has the mark of [jetstore.ProvisionOwned].
 //
 // # Guarantees
 //
 //   - That JetStream answers "stream not found" (10059) is the only evidence of a loss.
-//   - A stream that an operator made is never created again, also not where it took the place of one that a node
-//     created: the incarnation that was lost must have had the mark.
+//   - A stream that an operator made is never created again, also not where it replaced a stream of
+//     a node: the incarnation that was lost must have had the mark.
 //   - Several nodes may keep the same streams. Their attempts have a growing pause, so that they do not work
 //     against a program that deletes the stream.
 package streamkeeper
@@ -54,7 +54,7 @@ type Keeper struct {
 	feeds map[string]*feed.Feed // by stream
 }
 
-// New returns a Keeper that does nothing yet.
+// New returns a Keeper. Run begins its work.
 func New(opts Options) *Keeper {
 	k := &Keeper{opts: opts, streams: make(map[string]*stream, len(opts.Definitions))}
 	for _, want := range opts.Definitions {
@@ -130,7 +130,7 @@ func (k *Keeper) provisionOnce(ctx context.Context, want jetstream.StreamConfig)
 	return nil
 }
 
-// Expected is as in jetstore.PublisherOptions: the stream that has a subject, and is created where it is missing.
+// Expected returns the stream of a subject, if the node creates it where it is missing. See jetstore.PublisherOptions.
 func (k *Keeper) Expected(subject string) (stream string) {
 	for name, s := range k.streams {
 		if s.stores(subject) {
@@ -146,8 +146,8 @@ func (k *Keeper) Pending(name string) bool {
 	return s != nil && s.isPending()
 }
 
-// Err reports what the node waits for: streams that were not provisioned yet, or that are lost and not created
-// again yet. It is nil while all exist.
+// Err reports streams that do not exist. They were not provisioned yet, or are lost and not created
+// again yet.
 func (k *Keeper) Err() error {
 	if why := k.pending.Load(); why != nil {
 		return errors.New(*why)
