@@ -73,7 +73,7 @@ func (s *Server) newAdmin() *admin.API {
 }
 
 // adminRoutes make the server of the listener of operators. Without one, /metrics is served with
-// the feeds where Options.Dev says that no proxy is in front, to programs of this machine.
+// the feeds where Options.Dev states that no proxy is in front, to programs of this machine.
 func (s *Server) adminRoutes(main *echo.Echo, api *admin.API) {
 	scrape := echo.WrapHandler(s.telemetry.metrics.Handler(s.opts.Logger.With("part", "metrics")))
 	if s.admin == nil {

@@ -44,7 +44,7 @@ func (o *Options) tokensWiden() bool {
 	return slices.Contains(o.Auth.Identity, "jwt") && o.Auth.JWT.WidenClaim != ""
 }
 
-// subjects are the templates of what connections get, of all feeds.
+// subjects returns the templates of all connections, of all feeds.
 func (o *Options) subjects() (all []subject.Template) {
 	for _, f := range o.Feeds {
 		all = append(all, f.Subjects...)

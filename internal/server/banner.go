@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
-// WriteBanner writes the commands to try first, with the addresses that are bound. It omits what this node
-// refuses, and names what to set instead. With the lines of the log at a start it stays within
+// WriteBanner writes the commands to try first, with the bound addresses. It omits commands that this node
+// refuses, and names the key to set instead. With the lines of the log at a start it stays within
 // a screen of 24 lines. The line "serving" of the log has the same facts; see logServing.
 func (s *Server) WriteBanner(w io.Writer) error {
 	base := s.baseURL()
@@ -38,7 +38,7 @@ func (s *Server) logServing() {
 	s.opts.Logger.Info("serving", append(fields, "identity", s.opts.identities())...)
 }
 
-// identities returns the sources of identities, or what an empty list means.
+// identities returns the sources of identities, or the meaning of an empty list.
 func (o *Options) identities() string {
 	switch {
 	case len(o.Auth.Identity) > 0:
@@ -68,7 +68,7 @@ func (s *Server) commands(base string) string {
 	return hints.String()
 }
 
-// identityHint returns what a node without identities lacks; empty for others.
+// identityHint returns the keys to set at a node without identities; empty for others.
 func (o *Options) identityHint() string {
 	if len(o.Auth.Identity) > 0 || o.Dev {
 		return ""

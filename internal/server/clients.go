@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// clients is what serves connections.
+// clients are the parts that serve connections.
 type clients struct {
 	engine    *engine.Engine
 	admission *feedhttp.Admission
@@ -28,7 +28,7 @@ func (s *Server) startEngine(context.Context) (err error) {
 	return nil
 }
 
-// openFeeds makes the handler of each feed, and what drains them.
+// openFeeds makes the handler of each feed, and their drainer.
 func (s *Server) openFeeds(context.Context) error {
 	for _, f := range s.opts.Feeds {
 		s.clients.handlers = append(s.clients.handlers, s.newSubscribe(f))
@@ -52,7 +52,7 @@ func (s *Server) newSubscribe(f FeedOptions) *feedhttp.Subscribe {
 	})
 }
 
-// openSockets makes what counts and bounds the sockets of clients.
+// openSockets makes the limits of the sockets of clients.
 func (s *Server) openSockets() {
 	limits := s.opts.Sockets
 	if limits.All == 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// consoleRoutes serve the page at /, and what it loads below /console/. Without them Echo
+// consoleRoutes serve the page at /, and its files below /console/. Without them Echo
 // answers 404.
 func (s *Server) consoleRoutes(e *echo.Echo) {
 	if !s.opts.Console {

@@ -4,14 +4,14 @@
 //	if err != nil { ... }
 //	err = s.Run(ctx) // until ctx ends
 //
-// What a node consists of is in other packages, which take the few things that they need: connections in
+// The parts of a node are in other packages, which take the few things that they need: connections in
 // internal/feedhttp and internal/engine, streams in internal/backend and internal/streamkeeper, operators in
 // internal/admin and internal/health, revocations in internal/revocation. The package has the steps that build
 // them ([New]), the routes, the listeners, and the drain.
 //
 // # Lifecycle
 //
-// New binds the HTTP address, starts the embedded NATS server where one is wanted, and
+// New binds the HTTP address, starts the embedded NATS server where none is configured, and
 // builds everything; errors of configuration show here. Run serves until its context ends. Then the node is not
 // ready, closes its connections, waits for requests, stops feeds and publisher, and disconnects from NATS at
 // last. Stop means stopped: when Run has returned no goroutine is left.

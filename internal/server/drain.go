@@ -123,7 +123,7 @@ func (d *drainer) Cancel() (cancelled bool, err error) {
 	return true, nil
 }
 
-// stop drains the node at the end of the process. It blocks for what is left of the
+// stop drains the node at the end of the process. It blocks for the rest of the
 // delay and then until the connections have ended, at most the period and timeout beyond it. A
 // drain that an operator began is continued, without a second delay. atOnce skips the delay.
 func (d *drainer) stop(atOnce bool, timeout time.Duration) {

@@ -76,7 +76,7 @@ func (s *Server) tryEmbedded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Other errors, such as of a user that may not read this, come with what they prevent.
+	// Other errors, such as of a user that may not read this, are reported by the parts that need it.
 	_, err = js.AccountInfo(ctx)
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("nats.embedded.config: the account of the node (%s) has no JetStream; add `jetstream: enabled` to it, or give the account of an operator JetStream limits: %w", loginKey(opts), err)

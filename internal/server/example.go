@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// example is what the hints name: a connection, and a subject whose events it receives.
+// example is an example for the banner: a connection, and a subject whose events it receives.
 type example struct {
 	path, query string
 	subject     string
 }
 
 // example returns one for the configured feeds: for a user where ?user= is trusted, else a subject
-// without variables, else one that clients may request, else one with placeholders such as USER.
+// without variables, else a subject that clients may request, else a subject with placeholders such as USER.
 // The feed at /events comes first.
 func (o *Options) example() example {
 	feeds := slices.DeleteFunc(slices.Clone(o.Feeds), func(f FeedOptions) bool { return len(f.Paths) == 0 })

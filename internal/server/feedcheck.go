@@ -21,13 +21,13 @@ const (
 	feedCheckTimeout = 5 * time.Second
 )
 
-// FeedProblem is a part of a feed that has no effect.
+// FeedProblem is a part of a feed without effect.
 type FeedProblem struct {
 	Key  string // to change, such as feeds.news.subjects
 	Text string
 }
 
-// Undeliverable reports the subjects of a feed that no event of its stream can have.
+// Undeliverable reports the subjects of a feed without possible events in its stream.
 func (f FeedOptions) Undeliverable(stream jetstream.StreamConfig) (all []FeedProblem) {
 	check := func(key string, templates []subject.Template) {
 		for _, t := range templates {
@@ -79,7 +79,7 @@ func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[st
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if last := logged[name]; last.IsZero() || time.Since(last) >= feedCheckRepeat {
 			logged[name] = time.Now()
-			s.warnOfMissing(name)
+			s.warnMissing(name)
 		}
 		return false
 	case err != nil: // the tail reports it
@@ -96,8 +96,8 @@ func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[st
 	return true
 }
 
-// warnOfMissing names the feeds of a stream that does not exist, and the streams that this node defines.
-func (s *Server) warnOfMissing(stream string) {
+// warnMissing names the feeds of a stream that does not exist, and the streams that this node defines.
+func (s *Server) warnMissing(stream string) {
 	var defined []string
 	for _, def := range s.opts.Streams {
 		defined = append(defined, def.Name)

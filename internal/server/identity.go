@@ -54,8 +54,8 @@ func (s *Server) openCallers(context.Context) error {
 	return nil
 }
 
-// refuseUser refuses ?user= where nothing says who the users are. To ignore it would leave a
-// developer with a connection that receives broadcasts alone.
+// refuseUser refuses ?user= where no source identifies users. To ignore it would leave a
+// developer with a connection that receives broadcasts only.
 func refuseUser(r *http.Request) (auth.Identity, error) {
 	if _, asked := r.URL.Query()["user"]; !asked {
 		return auth.Identity{}, auth.ErrNoIdentity
@@ -116,8 +116,8 @@ func (s *Server) openPublishers() error {
 	return nil
 }
 
-// howToIdentify tells a client that has no value for a variable which identities this node accepts,
-// and which variables they have.
+// howToIdentify returns which identities this node accepts and which variables they have, for clients without a
+// value for a variable.
 func (o *Options) howToIdentify() string {
 	var ways []string
 	for _, source := range o.Auth.Identity {
@@ -156,7 +156,7 @@ func variables(of map[string]string) string {
 }
 
 // withoutKeys is the source where there are neither keys nor tokens: with Options.Dev programs of
-// this machine have the right, else the answer says what to set.
+// this machine have the right, else the answer names the key to set.
 func (s *Server) withoutKeys(what, set string) auth.Source {
 	if s.opts.Dev {
 		return auth.ThisMachine()

@@ -17,13 +17,13 @@ type natsLinks struct {
 	embedded *natsd.Server // nil with a NATS server elsewhere
 	main     *nats.Conn
 	tails    *nats.Conn // of the tails, and requests about their streams
-	replays  *nats.Conn // of what replays read
+	replays  *nats.Conn // of replays
 	micro    *microservice.Service
 }
 
 // connectNATS makes the node's connections to NATS. The server disconnects a connection that has more
-// than 64 MB waiting, and sends what waits in order: what replays read must neither take the tails
-// along nor delay live events and the answers to publishers. A burst of events that the tails read
+// than 64 MB waiting, and sends in order: replays must neither disconnect the tails
+// nor delay live events and the answers to publishers. A burst of events that the tails read
 // does not delay these answers either.
 func (s *Server) connectNATS(ctx context.Context) (err error) {
 	s.nats.micro = microservice.New()

@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 )
 
-// Reload reads again what is renewed while a node runs: the certificate of HTTPOptions, the
-// file of API keys, and the keys of tokens (from a URL it fetches them). Each stands for
-// itself: what cannot be read stays as it was, and is in the error with the key of the
-// configuration that names it. Connections go on; new ones, and new requests, see what is new.
+// Reload reads the files that are renewed while a node runs. These are the certificate of HTTPOptions, the
+// file of API keys, and the keys of tokens (from a URL it fetches them). They are independent: a file that cannot
+// be read stays as it was, and is in the error with the key of the
+// configuration that names it. Open connections continue; new ones, and new requests, use the new files.
 // It blocks while keys are fetched: twice auth.JWKSOptions.Timeout at most, or until ctx ends.
 // Safe for concurrent use.
 func (s *Server) Reload(ctx context.Context) error {

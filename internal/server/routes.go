@@ -171,7 +171,7 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p := feedhttp.Problem{Status: http.StatusInternalServerError, Detail: "an error that the log tells more about"}
+	p := feedhttp.Problem{Status: http.StatusInternalServerError, Detail: "internal error; see the log of the node"}
 	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		p.Status, p.Detail = he.Code, http.StatusText(he.Code)
 		if p.Status == http.StatusNotFound {

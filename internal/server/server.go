@@ -129,7 +129,7 @@ func (s *Server) shutdown(failed bool) {
 	}
 }
 
-// listener is a bound address, and what serves it.
+// listener is a bound address, and its HTTP server.
 type listener struct {
 	net.Listener
 	key         string // of the configuration
@@ -143,10 +143,10 @@ type listener struct {
 func (s *Server) bindAddr(key, addr string) (*listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot listen on %s: %w; stop what listens there or choose another address", key, addr, err)
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w; stop the program there or choose another address", key, addr, err)
 	}
 	bound := &listener{Listener: l, key: key}
-	s.life.OnStop(func() { _ = bound.Close() }) // what may wrap l then
+	s.life.OnStop(func() { _ = bound.Close() }) // the listener may be wrapped by then
 	return bound, nil
 }
 

@@ -17,12 +17,12 @@ import (
 // the stream that holds the nodes' own cannot be read.
 func (s *Server) tag(id auth.Identity) (string, error) {
 	if !s.callers.tags.Ready() && s.revocations.Waiting() {
-		return "", &auth.Error{Status: http.StatusServiceUnavailable, Detail: "this node is starting and cannot tell accounts apart yet; try again, or at another node"}
+		return "", &auth.Error{Status: http.StatusServiceUnavailable, Detail: "this node is starting and cannot distinguish accounts yet; try again, or at another node"}
 	}
 	return s.callers.tags.Tag(id), nil
 }
 
-// identityPaths are /identity, and the same beside the path of each feed, so that a client finds it
+// identityPaths are /identity, and the same next to the path of each feed, so that a client finds it
 // also behind a proxy that passes on one directory.
 func (o *Options) identityPaths() []string {
 	paths, feeds := map[string]bool{"/identity": true}, map[string]bool{}

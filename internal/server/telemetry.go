@@ -16,14 +16,14 @@ import (
 	"github.com/tidemark/tidemark/internal/tracing"
 )
 
-// telemetry is what a node reports besides its log.
+// telemetry are the reports of a node besides its log.
 type telemetry struct {
 	metrics  *metrics.Metrics
 	traces   *tracing.Traces // nil without
-	security *seclog.Log     // of refused requests and of what operators do
+	security *seclog.Log     // of refused requests and of actions of operators
 }
 
-// openTelemetry comes first, so that what is released before it may end spans.
+// openTelemetry comes first, so that parts that are released before it may end spans.
 func (s *Server) openTelemetry(context.Context) (err error) {
 	s.telemetry.security = seclog.New(s.opts.Logger.With("part", "security"))
 	s.life.OnStop(s.telemetry.security.Close)
