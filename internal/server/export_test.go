@@ -11,3 +11,6 @@ func (s *Server) SetDrainDelay(d time.Duration) {
 	defer s.drain.mu.Unlock()
 	s.drain.delay = d
 }
+
+// BreakAdmin makes the listener of operators fail.
+func (s *Server) BreakAdmin() { _ = s.admin.Close() }
