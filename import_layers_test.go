@@ -84,6 +84,17 @@ func (all imports) reach(pkg string) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
+// jetstoreLayers are what internal/jetstore reaches, and more.
+func jetstoreLayers(more ...string) []string {
+	return append(more, "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject",
+		"internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef")
+}
+
+// feedhttpLayers are what internal/feedhttp reaches, and more.
+func feedhttpLayers(more ...string) []string {
+	return append(more, "pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/problem", "internal/subject")
+}
+
 // layers is the direction of imports, from the design. Only TestImportLayers_Libraries_StayWithTheirPackages
 // holds packages that it does not list.
 var layers = map[string]struct {
@@ -94,11 +105,19 @@ var layers = map[string]struct {
 	"internal/testkit/leaks": {others: []string{"go.uber.org/goleak"}},
 	"internal/testkit":       {}, // for tests: it knows none of ours
 	"internal/slots":         {},
+	"internal/lifecycle":     {},
+	"internal/revocation":    {ours: jetstoreLayers("internal/jetstore", "pkg/auth", "internal/netaddr"), others: []string{"any"}},
+	"internal/streamkeeper":  {ours: jetstoreLayers("internal/jetstore", "internal/lifecycle"), others: []string{"any"}, never: []string{"net/http"}},
+	"internal/microservice":  {others: []string{"any"}},
+	"internal/apidocs":       {others: []string{"any"}},
+	"internal/health":        {ours: feedhttpLayers("internal/feedhttp", "internal/presence", "internal/lifecycle"), others: []string{"any"}},
+	"internal/admin":         {ours: feedhttpLayers("internal/feedhttp", "internal/health", "internal/hostname", "internal/httpguard", "internal/lifecycle", "internal/logging", "internal/presence", "internal/seclog"), others: []string{"any"}},
+	"internal/httpguard":     {ours: feedhttpLayers("internal/feedhttp", "internal/hostname"), others: []string{"any"}},
+	"internal/logging":       {ours: []string{"pkg/auth", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/seclog":        {},
 	"internal/hostname":      {},
 	"internal/doctor": {
-		ours: []string{"internal/config", "internal/filelimit", "internal/hostname", "internal/slots", "internal/subject", "pkg/auth", "internal/feed", "internal/histogram", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef",
-			"internal/natsd", "internal/netaddr", "internal/presence", "pkg/sse"},
+		ours:   jetstoreLayers("internal/jetstore", "internal/config", "internal/filelimit", "internal/hostname", "internal/lifecycle", "pkg/auth", "internal/natsd", "internal/netaddr", "internal/presence", "internal/publish"),
 		others: []string{"any"},
 	},
 	"internal/filelimit":           {others: []string{"golang.org/x/sys"}},
@@ -113,30 +132,30 @@ var layers = map[string]struct {
 	"internal/jetstore":            {ours: []string{"internal/backoff", "internal/msgheader", "internal/streamdef", "internal/jsapi", "internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/feedhttp":            {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/problem"}, others: []string{"any"}},
 	"internal/problem":             {ours: []string{"pkg/auth", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
-	"internal/presence":            {ours: []string{"internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/presence":            {ours: []string{"internal/subject", "internal/lifecycle"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/subject":             {},
 	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
-	"internal/natstest":            {ours: []string{"internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it knows nothing of feeds
+	"internal/natstest":            {ours: []string{"internal/lifecycle", "internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it knows nothing of feeds
 	"internal/natsconn":            {others: []string{"github.com/nats-io"}},                                                             // knows no stream
 	"internal/jsapi":               {ours: []string{"internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/streamdef":           {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io"}, never: []string{"net/http"}},
 	"internal/backoff":             {},
 	"internal/msgheader":           {},
 	"internal/publish":             {ours: []string{"internal/backoff", "internal/msgheader", "internal/streamdef", "internal/jsapi", "internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
-	"internal/natsd":               {others: []string{"any"}},
+	"internal/natsd":               {ours: []string{"internal/lifecycle"}, others: []string{"any"}},
 	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
 	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},
 	"internal/loadtest/transports": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
 	"internal/testcluster":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
 	"pkg/web":                      {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
-	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/subject", "internal/problem"}, others: []string{"any"}},
+	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/subject", "internal/problem", "internal/lifecycle"}, others: []string{"any"}},
 	"internal/streambackup":        {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
-	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen", "internal/problem"}, others: []string{"any"}},
+	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen", "internal/problem", "internal/lifecycle"}, others: []string{"any"}},
 	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
-	"internal/config":              {ours: []string{"internal/hostname", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
+	"internal/config":              {ours: []string{"internal/hostname", "internal/lifecycle", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
 	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 
@@ -163,8 +182,8 @@ func TestImportLayers_Packages_ReachOnlyTheirLayers(t *testing.T) {
 // users are the packages that may import a library. Below them, packages take options and a
 // *slog.Logger.
 var users = map[string][]string{
-	"github.com/labstack/echo":            {"internal/server"},
-	"github.com/rs/zerolog":               {"internal/server"},
+	"github.com/labstack/echo":            {"internal/server", "internal/admin"},
+	"github.com/rs/zerolog":               {"internal/logging"},
 	"github.com/prometheus/client_golang": {"internal/metrics"},
 	"gonum.org/v1/plot":                   {"internal/loadtest/report"},
 	"go.opentelemetry.io":                 {"internal/tracing"},

@@ -15,7 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -126,7 +126,7 @@ func (s *service) storeReports(status int, want string) bool {
 		return false
 	}
 	defer resp.Body.Close()
-	var h server.Health
+	var h health.Report
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(resp.Body); err != nil || json.Unmarshal(body.Bytes(), &h) != nil {
 		s.t.Errorf("/readyz says %q", body.Bytes())

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
@@ -62,7 +62,7 @@ func TestUpgrade_UnderClients_LosesNothing(t *testing.T) {
 func (s *service) version() string {
 	s.t.Helper()
 	out, err := exec.Command(command(s.t), "status", "--all", "--json", "--nats.url", "nats://"+s.natsAddr).Output()
-	var nodes []server.Health
+	var nodes []health.Report
 	if err != nil || json.Unmarshal(out, &nodes) != nil || len(nodes) != 1 || nodes[0].Detail == nil {
 		s.t.Fatalf("tidemark status: %v: %s", err, out)
 	}

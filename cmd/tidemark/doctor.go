@@ -14,7 +14,8 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/microservice"
+	"github.com/tidemark/tidemark/internal/revocation"
 )
 
 type doctorFlags struct {
@@ -110,7 +111,7 @@ func describeNode(opts *doctor.Options, flags *pflag.FlagSet) {
 		opts.Usable = true
 	}
 	opts.Config, opts.NATS, opts.Version = cfg, natsOptions(cfg), version()
-	opts.RevocationStream, opts.RevokeSubject, opts.StatusSubject = server.RevocationStream, server.RevokeSubject, server.StatusSubject
+	opts.RevocationStream, opts.RevokeSubject, opts.StatusSubject = revocation.Stream, revocation.Subject, microservice.StatusSubject
 	opts.NodeURL, opts.AdminURL = nodeAddresses(cfg, flags)
 	if cfg.NATS.URL == "" {
 		opts.Embedded = describeEmbedded(cfg, flags)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/admin"
 )
 
 func newDrain() *cobra.Command {
@@ -98,7 +98,7 @@ func drain(ctx context.Context, client *http.Client, url string, timeout time.Du
 		next, err := drainRequest(ctx, client, http.MethodGet, url)
 		switch {
 		case err != nil && status.Stopping:
-			next = server.Drain{Draining: true, Closing: true} // the process has ended, as it does after the last connection
+			next = admin.Drain{Draining: true, Closing: true} // the process has ended, as it does after the last connection
 		case err != nil:
 			return err
 		}
@@ -110,7 +110,7 @@ func drain(ctx context.Context, client *http.Client, url string, timeout time.Du
 	return nil
 }
 
-func drainRequest(ctx context.Context, client *http.Client, method, url string) (d server.Drain, err error) {
+func drainRequest(ctx context.Context, client *http.Client, method, url string) (d admin.Drain, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url+"/admin/drain", nil)
 	if err != nil {
 		return d, err

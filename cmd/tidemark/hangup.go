@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/server"
 )
 
@@ -46,7 +47,7 @@ func atTerminal() bool {
 
 // hangup is what SIGHUP has read again.
 type hangup struct {
-	level  *server.LogLevel
+	level  *logging.Level
 	logger *slog.Logger
 	flags  *pflag.FlagSet
 	node   atomic.Pointer[server.Server] // once there is one

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
@@ -34,12 +34,12 @@ func TestHangupReadsTheLevel(t *testing.T) {
 	if err := flags.Parse([]string{"--config", file}); err != nil {
 		t.Fatal(err)
 	}
-	level, err := server.ParseLogLevel("info")
+	level, err := logging.ParseLevel("info")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	logger, err := server.NewLogger(&log, level, "json")
+	logger, err := logging.New(&log, level, "json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func serveForHangup(t *testing.T, cfg config.Config, args ...string) *testkit.Lo
 	t.Helper()
 	log := &testkit.Log{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	level, err := server.ParseLogLevel("info")
+	level, err := logging.ParseLevel("info")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ the node answers that it lives, or is ready, and fails when that time is over: f
 		return awaitHealth(cmd.Context(), wait, cmd.OutOrStdout(), func(out io.Writer) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			return health(ctx, url+path, own, out)
+			return checkHealth(ctx, url+path, own, out)
 		})
 	}
 	return cmd
@@ -104,10 +104,10 @@ func ownURL(flags *pflag.FlagSet) (string, error) {
 // maxHealth is how much of an answer is shown, in bytes.
 const maxHealth = 64 << 10
 
-// health prints the node's answer. A node's own certificate is for other names than the
+// checkHealth prints the node's answer. A node's own certificate is for other names than the
 // address at which its own machine asks, so that it is not checked there; nothing secret is
 // sent.
-func health(ctx context.Context, url string, own bool, out io.Writer) error {
+func checkHealth(ctx context.Context, url string, own bool, out io.Writer) error {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: own}, //nolint:gosec // see above

@@ -9,16 +9,17 @@ import (
 	"slices"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/server"
 )
 
 // newLogger writes users as log.users says, wherever a part of the process names one.
-func newLogger(cfg config.Config, level *server.LogLevel, w io.Writer) (*slog.Logger, error) {
-	logger, err := server.NewLogger(w, level, cfg.Log.Format)
+func newLogger(cfg config.Config, level *logging.Level, w io.Writer) (*slog.Logger, error) {
+	logger, err := logging.New(w, level, cfg.Log.Format)
 	if err != nil {
 		return nil, err
 	}
-	users := server.LogUsers{Mode: cfg.Log.Users, Subjects: userSubjects(cfg)}
+	users := logging.Users{Mode: cfg.Log.Users, Subjects: userSubjects(cfg)}
 	if cfg.Log.UsersKey != "" {
 		key, err := os.ReadFile(cfg.Log.UsersKey)
 		if err != nil {
@@ -29,7 +30,7 @@ func newLogger(cfg config.Config, level *server.LogLevel, w io.Writer) (*slog.Lo
 			return nil, fmt.Errorf("log.users_key: %s is empty; write a key into it, such as `head -c 32 /dev/urandom | base64`", cfg.Log.UsersKey)
 		}
 	}
-	return users.Logger(logger)
+	return users.Redact(logger)
 }
 
 // userSubjects are the templates of subjects in which users are named.

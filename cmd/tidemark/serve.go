@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
@@ -34,7 +35,7 @@ func newServe() *cobra.Command {
 		Args: arguments(cobra.NoArgs),
 	}
 	return configuredAs(config.Options{Serve: true}, cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
-		level, err := server.ParseLogLevel(cfg.Log.Level)
+		level, err := logging.ParseLevel(cfg.Log.Level)
 		if err != nil {
 			return fmt.Errorf("log.level: %w", err)
 		}
@@ -85,7 +86,7 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, h *hangu
 		return err
 	}
 	h.node.Store(srv)
-	if err := srv.Hints(stdout); err != nil {
+	if err := srv.WriteBanner(stdout); err != nil {
 		logger.Warn("cannot print what to try", "error", err)
 	}
 	return srv.Run(ctx)
@@ -267,7 +268,7 @@ func feedOptions(cfg config.Config) ([]server.FeedOptions, error) {
 		}
 		feeds = append(feeds, server.FeedOptions{
 			Name: name, Paths: f.Paths, Stream: f.Stream,
-			Subjects: subjects, Allow: allow, ReplayFromLog: f.Replay == config.ReplayConsumer,
+			Subjects: subjects, Allow: allow, ReplayFromStore: f.Replay == config.ReplayConsumer,
 		})
 	}
 	return feeds, nil

@@ -20,7 +20,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/health"
+	"github.com/tidemark/tidemark/internal/microservice"
 )
 
 // nodes are where status and top ask.
@@ -83,7 +84,7 @@ func (n *nodes) ownURL(flags *pflag.FlagSet) (string, error) {
 }
 
 // ask returns the nodes that answer, by name.
-func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
+func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []health.Report, err error) {
 	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	if n.all {
@@ -94,12 +95,12 @@ func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []server.Health, 
 	} else {
 		found, err = n.askHTTP(ctx)
 	}
-	slices.SortFunc(found, func(a, b server.Health) int { return strings.Compare(a.Node, b.Node) })
+	slices.SortFunc(found, func(a, b health.Report) int { return strings.Compare(a.Node, b.Node) })
 	return found, err
 }
 
 // askHTTP takes what operators are told, and what everybody is where that is not served.
-func (n *nodes) askHTTP(ctx context.Context) ([]server.Health, error) {
+func (n *nodes) askHTTP(ctx context.Context) ([]health.Report, error) {
 	client := n.client()
 	if n.auto != "" {
 		return n.askOwn(ctx, client)
@@ -107,14 +108,14 @@ func (n *nodes) askHTTP(ctx context.Context) ([]server.Health, error) {
 	for _, path := range []string{"/admin/status", "/readyz"} {
 		h, err := askOne(ctx, client, n.url+path)
 		if !errors.Is(err, errNoNode) {
-			return []server.Health{h}, err
+			return []health.Report{h}, err
 		}
 	}
 	return nil, fmt.Errorf("%s is no node of Tidemark: neither /admin/status nor /readyz answers as one", n.url)
 }
 
 // askOwn looks who is asked before it believes an address that any node of this machine may have.
-func (n *nodes) askOwn(ctx context.Context, client *http.Client) ([]server.Health, error) {
+func (n *nodes) askOwn(ctx context.Context, client *http.Client) ([]health.Report, error) {
 	who, err := askOne(ctx, client, n.url+"/readyz")
 	if errors.Is(err, errNoNode) {
 		return nil, fmt.Errorf("%s is no node of Tidemark: /readyz does not answer as one", n.url)
@@ -125,12 +126,12 @@ func (n *nodes) askOwn(ctx context.Context, client *http.Client) ([]server.Healt
 	if full, err := askOne(ctx, client, n.auto+"/admin/status"); err == nil && full.Node == who.Node {
 		who = full
 	}
-	return []server.Health{who}, nil
+	return []health.Report{who}, nil
 }
 
 var errNoNode = errors.New("this is no answer of a node")
 
-func askOne(ctx context.Context, client *http.Client, url string) (h server.Health, err error) {
+func askOne(ctx context.Context, client *http.Client, url string) (h health.Report, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return h, err
@@ -141,7 +142,7 @@ func askOne(ctx context.Context, client *http.Client, url string) (h server.Heal
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&h); err != nil || h.Status == "" || h.Node == "" {
-		return server.Health{}, errNoNode
+		return health.Report{}, errNoNode
 	}
 	return h, nil
 }
@@ -149,13 +150,13 @@ func askOne(ctx context.Context, client *http.Client, url string) (h server.Heal
 // quiet is how long after an answer nobody else is waited for.
 const quiet = 700 * time.Millisecond
 
-func askNATS(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
+func askNATS(ctx context.Context, nc *nats.Conn) (found []health.Report, err error) {
 	inbox, err := nc.SubscribeSync(nc.NewInbox())
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = inbox.Unsubscribe() }()
-	if err := nc.PublishRequest(server.StatusSubject, inbox.Subject, nil); err != nil {
+	if err := nc.PublishRequest(microservice.StatusSubject, inbox.Subject, nil); err != nil {
 		return nil, err
 	}
 	for {
@@ -165,7 +166,7 @@ func askNATS(ctx context.Context, nc *nats.Conn) (found []server.Health, err err
 		}
 		m, err := inbox.NextMsgWithContext(next)
 		cancel()
-		var h server.Health
+		var h health.Report
 		switch {
 		case err != nil && len(found) > 0:
 			return found, nil
@@ -224,7 +225,7 @@ func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) 
 	return run(nc)
 }
 
-func unready(found []server.Health) error {
+func unready(found []health.Report) error {
 	for _, h := range found {
 		if h.Status == "unavailable" {
 			return fmt.Errorf("%s is not ready: %s", printable(h.Node), printable(complaints(h)))
@@ -234,7 +235,7 @@ func unready(found []server.Health) error {
 }
 
 // complaints are the checks that failed.
-func complaints(h server.Health) string {
+func complaints(h health.Report) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(h.Checks)) {
 		if text := h.Checks[name]; text != "ok" {
@@ -244,7 +245,7 @@ func complaints(h server.Health) string {
 	return strings.Join(list, "; ")
 }
 
-func statusTable(out io.Writer, found []server.Health, now time.Time) error {
+func statusTable(out io.Writer, found []health.Report, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tVERSION\tUPTIME\tSTATE\tSTREAMS\tREPLAYS\tWINDOW\tLAG\tNATS")
 	for _, h := range found {
@@ -271,7 +272,7 @@ func statusTable(out io.Writer, found []server.Health, now time.Time) error {
 }
 
 // windowSpan is what the windows cover, by stream.
-func windowSpan(h server.Health) string {
+func windowSpan(h health.Report) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(h.Windows)) {
 		span := "empty"

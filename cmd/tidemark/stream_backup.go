@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/streambackup"
 )
 
@@ -21,7 +21,7 @@ func newStreamBackup() *cobra.Command {
 		Use:   "backup DIR [STREAM...]",
 		Short: "Back up streams to a directory, while publishers and clients continue",
 		Long: `Back up streams to new directories DIR/STREAM: those named, or all streams of the definitions
-and ` + server.RevocationStream + `, as far as the server has them. Publishers and clients continue while the
+and ` + revocation.Stream + `, as far as the server has them. Publishers and clients continue while the
 backup is made. A backup holds the events, the configuration of the stream, and no consumers. Its files are
 those of "nats stream backup".`,
 		Example: `  tidemark stream backup /backup/$(date +%F)
@@ -73,7 +73,7 @@ func streamsToBackUp(cfg config.Config) ([]string, error) {
 	for _, def := range defs {
 		names = append(names, def.Name)
 	}
-	return append(names, server.RevocationStream), nil
+	return append(names, revocation.Stream), nil
 }
 
 func printSummaries(out io.Writer, sums []streambackup.Summary, asJSON bool, verb string) error {

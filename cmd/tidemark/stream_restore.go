@@ -14,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/streambackup"
 	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/streams"
@@ -97,7 +97,7 @@ func restoreOptions(cfg config.Config, defs []streams.Definition) streambackup.R
 	change := streambackup.RestoreOptions{
 		Replicas: cfg.Streams.Replicas, MaxBytes: int64(cfg.Streams.MaxBytes),
 		Epoch: func(stream string) string { return epochs[stream] },
-		Own:   map[string][]string{server.RevocationStream: {server.RevokeSubject}},
+		Own:   map[string][]string{revocation.Stream: {revocation.Subject}},
 	}
 	if cfg.NATS.URL == "" {
 		change.Replicas = 1 // the embedded server is alone, wherever the backup is from

@@ -11,7 +11,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/jsapi"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -89,7 +89,7 @@ func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.
 	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
-	err = permitted(ctx, nc, func(ctx context.Context) error { return server.StoreRevocation(ctx, js, rev) })
+	err = permitted(ctx, nc, func(ctx context.Context) error { return revocation.Store(ctx, js, rev) })
 	if err != nil {
 		return lacksPermission(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/health"
 )
 
 func newTop() *cobra.Command {
@@ -62,7 +62,7 @@ func (n *nodes) watch(ctx context.Context, nc *nats.Conn, every time.Duration, c
 		if ctx.Err() != nil {
 			return nil
 		}
-		now := look{time.Now(), map[string]server.Health{}}
+		now := look{time.Now(), map[string]health.Report{}}
 		for _, h := range found {
 			now.nodes[h.Node] = h
 		}
@@ -87,7 +87,7 @@ func (n *nodes) watch(ctx context.Context, nc *nats.Conn, every time.Duration, c
 // look is what was seen at a time.
 type look struct {
 	at    time.Time
-	nodes map[string]server.Health
+	nodes map[string]health.Report
 }
 
 // rates are per second, since the look before; "-" where there was none, or another process.
@@ -101,7 +101,7 @@ func (now look) rates(before look, node string) (events, bytes, connects string)
 	return fmt.Sprintf("%.0f", rate(a.Events, b.Events)), fmt.Sprintf("%.1f", rate(a.Bytes, b.Bytes)/1024), fmt.Sprintf("%.0f", rate(a.Connects, b.Connects))
 }
 
-func topTable(out io.Writer, found []server.Health, before, now look) error {
+func topTable(out io.Writer, found []health.Report, before, now look) error {
 	streams, replays := 0, 0
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tSTATE\tSTREAMS\tREPLAYS\tEVENTS/S\tKIB/S\tCONNECTS/S")

@@ -14,8 +14,10 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
+	"github.com/tidemark/tidemark/internal/microservice"
 	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/testkit"
@@ -44,7 +46,7 @@ func settings(t testing.TB, url string) doctor.Options {
 	opts := doctor.Options{
 		Config: config.Default(), Usable: true, Streams: []jetstream.StreamConfig{builtin(t)},
 		NATS: natsconn.Options{URL: url}, NodeURL: "http://" + addr,
-		RevocationStream: server.RevocationStream, RevokeSubject: server.RevokeSubject, StatusSubject: server.StatusSubject,
+		RevocationStream: revocation.Stream, RevokeSubject: revocation.Subject, StatusSubject: microservice.StatusSubject,
 		Timeout: waitTimeout,
 	}
 	opts.Config.NATS.URL, opts.Config.HTTP.Addr, opts.Config.SSE.Heartbeat = url, addr, time.Second

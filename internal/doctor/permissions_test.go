@@ -15,7 +15,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/revocation"
 )
 
 // documentedServer reads the configuration of docs/operate/nats-permissions.md; all passwords are "secret".
@@ -127,7 +127,7 @@ func TestPermissions_OneIsMissing_IsNamed(t *testing.T) {
 				if !strings.Contains(dropped, "STREAM.CREATE") {
 					_, js := jetStream(t, "nats://operator:secret@"+addr)
 					createStream(t, js, builtin(t))
-					createStream(t, js, jetstream.StreamConfig{Name: server.RevocationStream, Subjects: []string{server.RevokeSubject}})
+					createStream(t, js, jetstream.StreamConfig{Name: revocation.Stream, Subjects: []string{revocation.Subject}})
 				}
 				report := doctor.Run(t.Context(), asUser(t, addr, user))
 				named := strings.TrimSuffix(dropped, ">") // the finding has a subject, or the documented permission

@@ -8,7 +8,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
-	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/revocation"
 )
 
 func TestStreams_Builtin_IsOK(t *testing.T) {
@@ -78,6 +78,6 @@ func TestStreams_Missing_SaysWhoCreatesIt(t *testing.T) {
 func TestRevocations_OtherStream_IsAProblem(t *testing.T) {
 	url := startNATS(t)
 	_, js := jetStream(t, url)
-	createStream(t, js, jetstream.StreamConfig{Name: server.RevocationStream, Subjects: []string{"other"}})
-	want(t, doctor.Run(t.Context(), settings(t, url)), doctor.Problem, "stream "+server.RevocationStream, "rename or delete")
+	createStream(t, js, jetstream.StreamConfig{Name: revocation.Stream, Subjects: []string{"other"}})
+	want(t, doctor.Run(t.Context(), settings(t, url)), doctor.Problem, "stream "+revocation.Stream, "rename or delete")
 }

@@ -119,7 +119,7 @@ func TestTrySubscribe(t *testing.T) {
 			sub.Close()
 		}
 	}
-	if sub, _ := r.feed.TrySubscribe(feed.SubscribeOptions{Start: feed.Resume("8-e1"), ReplayFromLog: true}); sub != nil {
+	if sub, _ := r.feed.TrySubscribe(feed.SubscribeOptions{Start: feed.Resume("8-e1"), ReplayFromStore: true}); sub != nil {
 		t.Error("a resume that must take the log did not")
 	}
 	if _, err := r.feed.TrySubscribe(feed.SubscribeOptions{Filters: []string{"a..b"}}); err == nil {

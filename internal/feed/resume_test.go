@@ -227,7 +227,7 @@ func comeAndGo(ctx context.Context, r *rig, n, users, total int) error {
 	var got []uint64
 	for lives := 0; len(got) < total/users; lives++ {
 		sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{
-			Filters: []string{fmt.Sprintf("n.user.%d", user)}, Start: feed.Resume(at), ReplayFromLog: r.fromLog,
+			Filters: []string{fmt.Sprintf("n.user.%d", user)}, Start: feed.Resume(at), ReplayFromStore: r.fromLog,
 		})
 		if err != nil {
 			return err

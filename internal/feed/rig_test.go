@@ -71,7 +71,7 @@ func (r *rig) subscribe(t *testing.T, start feed.Start, filters ...string) *clie
 	t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
-	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromLog: r.fromLog})
+	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromStore: r.fromLog})
 	if err != nil {
 		t.Fatalf("Subscribe: %v", err)
 	}

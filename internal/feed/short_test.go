@@ -39,7 +39,7 @@ func TestLeaderBehindItsReplicas(t *testing.T) {
 	<-f.Ready()
 	for id, want := range map[string]bool{"3": false, "4": true} {
 		log.behind.Store(3)
-		sub, err := f.Subscribe(ctx, feed.SubscribeOptions{Start: feed.Resume(id), ReplayFromLog: true})
+		sub, err := f.Subscribe(ctx, feed.SubscribeOptions{Start: feed.Resume(id), ReplayFromStore: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,9 +14,9 @@ type SubscribeOptions struct {
 	// Empty means everything in the stream.
 	Filters []string
 	Start   Start
-	// ReplayFromLog reads the events between the start and now from the store, though the
+	// ReplayFromStore reads the events between the start and now from the store, though the
 	// window may have them: every resume has a consumer of its own.
-	ReplayFromLog bool
+	ReplayFromStore bool
 	// MaxLastSubjects bounds the subjects of a start at the latest event of each; no bound when
 	// zero. See [Feed.LastSubjects].
 	MaxLastSubjects int
@@ -62,7 +62,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 		if r.start.Last() {
 			err = s.startFromLatest(ctx, r.start, opts.MaxLastSubjects)
 		} else {
-			err = s.startFromStore(ctx, r, opts.ReplayFromLog)
+			err = s.startFromStore(ctx, r, opts.ReplayFromStore)
 		}
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (f *Feed) register(opts SubscribeOptions, fromMemory bool) (*Subscription, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := resolveStart(opts.Start, f.viewLocked())
-	if r.source == sourceWindow && opts.ReplayFromLog {
+	if r.source == sourceWindow && opts.ReplayFromStore {
 		r.source = sourceLeader
 	}
 	if r.source == sourceLeader && fromMemory {

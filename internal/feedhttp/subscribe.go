@@ -176,7 +176,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 		start: now, idle: idleClock{since: now}, trace: traceOf(r.Header), proto: protoOf(r), controlWriter: controls,
 		request: &startRequest{
 			SubscribeOptions: feed.SubscribeOptions{
-				Filters: filters, Start: start, ReplayFromLog: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.limits.LastSubjects,
+				Filters: filters, Start: start, ReplayFromStore: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.limits.LastSubjects,
 			},
 			identity: tag,
 		},

@@ -78,7 +78,7 @@ type lagClient struct {
 }
 
 func (c *lagClient) visit(ctx context.Context, events int, total uint64) {
-	sub, err := c.feed.Subscribe(ctx, feed.SubscribeOptions{Start: feed.Resume(c.id), Filters: []string{"notifications.n"}, ReplayFromLog: true})
+	sub, err := c.feed.Subscribe(ctx, feed.SubscribeOptions{Start: feed.Resume(c.id), Filters: []string{"notifications.n"}, ReplayFromStore: true})
 	if err != nil {
 		c.t.Error(err)
 		return

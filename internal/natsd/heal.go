@@ -38,13 +38,13 @@ func (s *Server) Err() error {
 }
 
 // heal starts the server anew when its store failed and can be written again, until ctx ends.
-func (s *Server) heal(ctx context.Context) {
+func (s *Server) heal(ctx context.Context) error {
 	look := time.NewTicker(healPause)
 	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-look.C:
 		}
 		err := s.Err()

@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/tidemark/tidemark/internal/lifecycle"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
@@ -25,7 +27,12 @@ func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 		}
 	}
 	write(right)
-	srv, err := Start(t.Context(), Options{Addr: "127.0.0.1:0", Dir: t.TempDir(), ConfigFile: file})
+	opts := Options{Addr: "127.0.0.1:0", Dir: t.TempDir(), ConfigFile: file}
+	so, err := opts.resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := start(t.Context(), lifecycle.New(context.Background()), so, opts) // without heal: the test does its work
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +43,6 @@ func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer node.Close()
-	srv.stopped() // the test starts it itself
-	srv.healing.Wait()
 	for i, broken := range []string{"accounts {", "server_name: open"} {
 		srv.end()
 		write(broken)

@@ -36,16 +36,15 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/tidemark/tidemark/internal/lifecycle"
 )
 
 // Server is an embedded nats-server that is running, or was until Stop.
 type Server struct {
-	opts    Options
-	dir     *dirLock
-	log     *logger
-	stop    sync.Once
-	stopped context.CancelFunc
-	healing sync.WaitGroup
+	opts Options
+	log  *logger
+	life *lifecycle.Group // of heal, the server and the lock of its directory
 
 	mu  sync.Mutex
 	srv *server.Server // nil while it is started anew
@@ -67,28 +66,37 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	life := lifecycle.New(context.WithoutCancel(ctx))
+	s, err := start(ctx, life, so, opts)
+	if err != nil {
+		_ = life.Stop()
+		return nil, err
+	}
+	life.Go(s.heal)
+	return s, nil
+}
+
+func start(ctx context.Context, life *lifecycle.Group, so *resolved, opts Options) (*Server, error) {
 	dir, err := lockDir(so.StoreDir)
 	if err != nil {
 		return nil, err
 	}
+	life.OnStop(dir.release)
 	if err := probeAddr(so.Options); err != nil {
-		dir.release()
 		return nil, err
 	}
-	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger), login: so.login, users: opts.Users, needsLogin: serverSecret(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil, inboxes: privateInboxes()}
+	s := &Server{opts: opts, life: life, log: newLogger(opts.Logger), login: so.login, users: opts.Users, needsLogin: serverSecret(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil, inboxes: privateInboxes()}
 	random := so.Port == server.RANDOM_PORT
 	opts.logOverrides(so, s.log.to)
 	opts.logReach(so, s.log.to)
 	if s.srv, err = run(ctx, so.Options, s.log); err != nil {
-		dir.release()
 		return nil, err
 	}
+	life.OnStop(s.end)
 	s.addr = s.srv.Addr().String()
 	if bound, ok := s.srv.Addr().(*net.TCPAddr); ok && random {
-		s.opts.Addr = net.JoinHostPort(so.Host, strconv.Itoa(bound.Port)) // also after it was started anew
+		s.opts.Addr = net.JoinHostPort(so.Host, strconv.Itoa(bound.Port)) // also after a restart by heal
 	}
-	ctx, s.stopped = context.WithCancel(context.WithoutCancel(ctx))
-	s.healing.Go(func() { s.heal(ctx) })
 	return s, nil
 }
 
@@ -192,14 +200,7 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 
 // Stop ends the server, blocks until it has ended, and frees the store directory. Clients
 // see their connection closed. Further calls wait for the first.
-func (s *Server) Stop() {
-	s.stop.Do(func() {
-		s.stopped()
-		s.healing.Wait()
-		s.end()
-		s.dir.release()
-	})
-}
+func (s *Server) Stop() { _ = s.life.Stop() }
 
 // lockDir makes sure that dir exists, can be written to, and is nobody else's.
 func lockDir(dir string) (*dirLock, error) {

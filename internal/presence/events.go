@@ -70,18 +70,15 @@ func (e *events) add(ev Event, who Who) {
 	}
 }
 
-// run publishes until ctx ends, and then what waits already.
-func (e *events) run(ctx context.Context) {
-	if e == nil {
-		return
-	}
+// run publishes until ctx ends, and then what is queued already.
+func (e *events) run(ctx context.Context) error {
 	for {
 		select {
 		case ev := <-e.queue:
 			e.publish(ev)
 		case <-ctx.Done():
 			e.publishRest()
-			return
+			return nil
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/lifecycle"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -120,11 +121,13 @@ func (p *Presence) Status() Status {
 	return now
 }
 
-// Run writes and publishes until ctx ends, and then takes this node's entries away, for which
-// it blocks two seconds at most. What is connected and disconnected afterwards is not told.
+// Run writes and publishes until ctx ends, and then removes this node's entries, for which
+// it blocks two seconds at most. Connections that open and close afterwards are not reported.
 func (p *Presence) Run(ctx context.Context) {
-	var publishing sync.WaitGroup
-	publishing.Go(func() { p.events.run(ctx) })
+	g := lifecycle.New(ctx)
+	if p.events != nil {
+		g.Go(p.events.run)
+	}
 	p.write(ctx)
-	publishing.Wait()
+	_ = g.Stop()
 }

@@ -35,9 +35,9 @@ var fieldCases = []struct{ name, event, data, id, idempotency, want string }{
 	{name: "a wildcard for an idempotency key", idempotency: "> * a.b", data: "x y", want: "x y"},
 }
 
-// TestAbuseFields publishes what is allowed and would break out of a field, and reads what
+// TestAbuse_RandomFields_LeakNothing publishes what is allowed and would break out of a field, and reads what
 // goes over the wire.
-func TestAbuseFields(t *testing.T) {
+func TestAbuse_RandomFields_LeakNothing(t *testing.T) {
 	g := newTarget(t, func(*server.Options) {}, "/events?user=good")
 	for _, c := range fieldCases {
 		t.Run(c.name, func(t *testing.T) {

@@ -36,11 +36,11 @@ func visit(addr string) (first string, err error) {
 	return "nothing", nil
 }
 
-// TestAbuseFlood: ten thousand honest clients behind one address come in by the default limits,
+// TestAbuse_Flood_HealthyClientIsServed: ten thousand honest clients behind one address come in by the default limits,
 // and three times as many do not disturb those who are there.
-func TestAbuseFlood(t *testing.T) {
+func TestAbuse_Flood_HealthyClientIsServed(t *testing.T) {
 	const honest, all = 10_000, 30_000
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		limits := config.Default().Limits
 		o.Limits = feedhttp.Limits{Replays: limits.Replays, ConnectsBurst: limits.ConnectsBurst}
 		o.Limits.ConnectsPerSecond = 1 // what the burst holds is all there is, however long this takes

@@ -170,7 +170,7 @@ func (g *target) slowSenders(t *testing.T) *slow {
 // wait: each was given up on, at most with a word of refusal.
 func (s *slow) wait(t *testing.T, g *target) {
 	t.Helper()
-	patience := time.After(14 * time.Second)
+	waitTimeout := time.After(14 * time.Second)
 	for i := range s.conns {
 		select {
 		case said := <-s.ended:
@@ -178,7 +178,7 @@ func (s *slow) wait(t *testing.T, g *target) {
 				t.Errorf("a slow sender was told %.300q", said)
 			}
 			g.judge(t, said)
-		case <-patience:
+		case <-waitTimeout:
 			t.Fatalf("%d of %d slow senders are still connected", len(s.conns)-i, len(s.conns))
 		}
 	}

@@ -1,184 +1,98 @@
 package server
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
-	"net/http/pprof"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/tidemark/tidemark/internal/admin"
+	"github.com/tidemark/tidemark/internal/engine"
+	"github.com/tidemark/tidemark/internal/httpguard"
 	"github.com/tidemark/tidemark/internal/httpserver"
-	"github.com/tidemark/tidemark/internal/metrics"
-	"github.com/tidemark/tidemark/internal/problem"
+	"github.com/tidemark/tidemark/internal/logging"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// bindAdmin binds the address of those who operate the node, where there is one.
-func (s *Server) bindAdmin(context.Context) error {
+// adminSockets bounds the sockets of AdminOptions.Addr. The reserve of open files holds them.
+const adminSockets = 64
+
+// bindAdmin binds the address of operators, where there is one.
+func (s *Server) bindAdmin(context.Context) (err error) {
 	addr := s.opts.Admin.Addr
 	if addr == "" {
 		return nil
 	}
-	l, err := s.listenAdmin(addr)
-	switch {
-	case err != nil && s.opts.Admin.Optional:
-		s.opts.Logger.Warn("no listener for operators: set admin.addr to a free address, or to off; /metrics is not served, or with --dev at http.addr", "addr", addr, "error", err)
+	if s.admin, err = s.listenAdmin(addr); err != nil && s.opts.Admin.Optional {
+		s.opts.Logger.Warn("admin: cannot listen; /metrics is not served, or with --dev at http.addr", "addr", addr, "error", err, "remedy", "set admin.addr to a free address, or to off")
 		return nil
-	case err != nil:
-		return fmt.Errorf("admin.addr: cannot listen on %s: %w; stop what listens there or choose another address", addr, err)
 	}
-	s.adminListener = l
-	s.onClose(func() { _ = s.adminListener.Close() })
-	return nil
+	return err
 }
 
-// listenAdmin does not share a port with clients who connect on all addresses: where the system lets
-// it, this machine's own would come to the operators' listener.
-func (s *Server) listenAdmin(addr string) (net.Listener, error) {
-	main, ok := s.listener.Addr().(*net.TCPAddr)
+// listenAdmin does not share a port with clients that connect on all addresses: where the system permits it,
+// connections of this machine's clients would come to the listener of operators.
+func (s *Server) listenAdmin(addr string) (*listener, error) {
+	main, ok := s.Addr().(*net.TCPAddr)
 	if _, port, err := net.SplitHostPort(addr); ok && err == nil && main.IP.IsUnspecified() && port == strconv.Itoa(main.Port) {
-		return nil, errors.New("http.addr has the port")
+		return nil, fmt.Errorf("admin.addr: cannot listen on %s: http.addr has the port; choose another address", addr)
 	}
-	return net.Listen("tcp", addr)
+	l, err := s.bindAddr("admin.addr", addr)
+	if err != nil {
+		return nil, err
+	}
+	l.sockets = engine.NewSockets(engine.SocketOptions{Max: adminSockets, Name: "admin.addr", Logger: s.opts.Logger.With("part", "admin")})
+	return l, nil
 }
 
-// AdminAddr is the bound address of Options.Admin; nil without one.
-func (s *Server) AdminAddr() net.Addr {
-	if s.adminListener == nil {
-		return nil
+// newAdmin returns the API of operators, and of those that list connections.
+func (s *Server) newAdmin() *admin.API {
+	opts := admin.Options{
+		Health: s.health, Drain: s.drain, LogLevel: s.opts.LogLevel,
+		Revoke: func(ctx context.Context, rev auth.Revocation) error {
+			return revocation.Store(ctx, s.backend.JetStream, rev)
+		},
+		PresenceReaders: s.callers.presence, Operators: s.callers.operators,
+		Security: s.telemetry.security, Logger: s.opts.Logger,
 	}
-	return s.adminListener.Addr()
-}
-
-// adminRoutes are what operators ask. Without a listener of their own, /metrics is served with
-// the feeds where Options.Dev says that no proxy is in front, to this machine alone.
-func (s *Server) adminRoutes(main *echo.Echo) {
-	scrape := echo.WrapHandler(s.metrics.Handler(s.opts.Logger.With("part", "metrics")))
-	if s.adminListener == nil {
-		here := fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others")
-		if !s.opts.Dev {
-			here = nobody("/metrics is served at admin.addr, and this node has none; set it")
-		}
-		main.Match(reading, "/metrics", scrape, here)
-		return
-	}
-	e := echo.New()
-	e.HTTPErrorHandler = s.problemHandler
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure)
-	e.Match(reading, "/metrics", scrape)
-	e.Match(reading, "/healthz", s.healthz)
-	e.Match(reading, "/readyz", s.readyz)
-	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
-	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port"), sameOrigin, boundedProfile))
-	s.admin = &http.Server{
-		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
-		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: httpserver.MaxHead, ConnState: s.adminSockets.ConnState,
-	}
-}
-
-// pprofRoutes serve what net/http/pprof has. Its own routes are those of a global mux, which is
-// served nowhere here.
-func (s *Server) pprofRoutes(g *echo.Group) {
-	g.GET("/cmdline", echo.WrapHandler(http.HandlerFunc(pprof.Cmdline)))
-	g.GET("/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
-	g.Any("/symbol", echo.WrapHandler(http.HandlerFunc(pprof.Symbol)))
-	g.GET("/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
-	g.GET("/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
-}
-
-// fromHere refuses who is not on this machine: not a page whose name was rebound to it, and
-// nobody behind a proxy that says so.
-func fromHere(why string) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if auth.FromThisMachine(c.Request()) {
-				return next(c)
-			}
-			problem.Write(c.Response(), problem.Document{Status: http.StatusForbidden, Detail: why})
-			return nil
-		}
-	}
-}
-
-// nobody refuses every request.
-func nobody(why string) echo.MiddlewareFunc {
-	return func(echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			return refuse(c, &auth.Error{Status: http.StatusForbidden, Detail: why})
-		}
-	}
-}
-
-// serveAdmin blocks until stopAdmin.
-func (s *Server) serveAdmin() error {
-	if s.admin == nil {
-		return nil
-	}
-	if err := s.admin.Serve(s.adminSockets.Listen(s.adminListener, 0)); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve admin.addr: %w", err)
-	}
-	return nil
-}
-
-// stopAdmin comes last, so that a node can be watched while it drains. Who is in the middle of
-// a profile is cut off.
-func (s *Server) stopAdmin() {
-	if s.admin != nil {
-		_ = s.admin.Close()
-	}
-}
-
-// openMetrics comes once all that is shown is there.
-func (s *Server) openMetrics() {
-	node := metrics.Node{
-		Publisher: s.publish, Admission: s.admit, Sockets: s.sockets, NATS: s.natsConns(), Replays: s.budget, Version: cmp.Or(s.opts.Node.Version, "unknown"),
-		Draining: s.draining.Load, Revocations: s.revocationStatus, Recreations: s.kept.recreations,
-	}
-	if s.embedded != nil {
-		node.Store = s.embedded.Err
-	}
-	if s.headers != nil {
-		node.Untrusted = s.headers.Ignored
-	}
-	if s.traces != nil {
-		node.Traces = s.traces.Status
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.feeds)) {
-		node.Streams = append(node.Streams, metrics.Stream{
-			Name: name, Feed: s.feeds[name], Log: s.logs[name],
-			WindowEvents: s.feeds[name].Options().WindowEvents, WindowBytes: s.feeds[name].Options().WindowBytes,
-		})
+	if s.presence != nil {
+		opts.Presence = s.presence
 	}
 	for i, f := range s.opts.Feeds {
-		node.Feeds = append(node.Feeds, metrics.Feed{Name: f.Name, Handler: s.streams[i]})
+		opts.Feeds = append(opts.Feeds, admin.Feed{
+			Name: f.Name, Stream: f.Stream, Paths: f.Paths, Subjects: texts(f.Subjects), Allow: texts(f.Allow),
+			Handler: s.clients.handlers[i], Events: s.backend.Feeds[f.Stream],
+		})
 	}
-	s.metrics = metrics.New(node)
+	return admin.New(opts)
 }
 
-// countRequests lies outside of all other middleware, and so sees what they answer.
-func (s *Server) countRequests(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		defer func() { s.metrics.Answered(c.Path(), answered(c, err)) }() // a stream ends by a panic
-		return next(c)
+// adminRoutes make the server of the listener of operators. Without one, /metrics is served with
+// the feeds where Options.Dev states that no proxy is in front, to programs of this machine.
+func (s *Server) adminRoutes(main *echo.Echo, api *admin.API) {
+	scrape := echo.WrapHandler(s.telemetry.metrics.Handler(s.opts.Logger.With("part", "metrics")))
+	if s.admin == nil {
+		access := admin.LoopbackOnly("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others")
+		if !s.opts.Dev {
+			access = refuseAll("/metrics is served at admin.addr, and this node has none; set it")
+		}
+		main.Match(reading, "/metrics", scrape, access)
+		return
 	}
-}
-
-func answered(c echo.Context, err error) int {
-	if he, ok := errors.AsType[*echo.HTTPError](err); ok && !c.Response().Committed {
-		return he.Code
+	e := s.newRouter()
+	e.Use(s.recoverPanics(), s.setSecurityHeaders)
+	e.Match(reading, "/metrics", scrape)
+	s.healthRoutes(e)
+	api.Routes(e)
+	s.admin.http = &http.Server{
+		Handler: httpguard.Hosts(s.AdminAddr(), s.opts.HTTP.Hosts, s.refusedHost, e), ErrorLog: logging.HTTPErrors(s.opts.Logger.With("part", "admin")),
+		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: httpserver.MaxHead, ConnState: s.admin.sockets.ConnState,
 	}
-	if err != nil && !c.Response().Committed {
-		return http.StatusInternalServerError
-	}
-	return c.Response().Status
+	s.admin.Listener = s.admin.sockets.Listen(s.admin.Listener, 0)
 }

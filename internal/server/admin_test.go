@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestOperatorsAddressIsTaken: a node that was told where operators connect does not start without
+// TestAdminAddr_Taken_FailsUnlessOptional: a node that was told where operators connect does not start without
 // it; one that was not goes on.
-func TestOperatorsAddressIsTaken(t *testing.T) {
+func TestAdminAddr_Taken_FailsUnlessOptional(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -29,13 +30,13 @@ func TestOperatorsAddressIsTaken(t *testing.T) {
 	}
 
 	log := &testkit.Log{}
-	level, err := server.ParseLogLevel("warn")
+	level, err := logging.ParseLevel("warn")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		o.Admin = server.AdminOptions{Addr: addr, Optional: true}
-		if o.Logger, err = server.NewLogger(log, level, "json"); err != nil {
+		if o.Logger, err = logging.New(log, level, "json"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -54,7 +55,7 @@ func TestOperatorsAddressIsTaken(t *testing.T) {
 }
 
 // An address for operators does not take this machine's clients away from one for all interfaces.
-func TestOperatorsDoNotShareAPort(t *testing.T) {
+func TestAdminAddr_PortOfClients_IsRefused(t *testing.T) {
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +63,7 @@ func TestOperatorsDoNotShareAPort(t *testing.T) {
 	addr := port.Addr().String()
 	_ = port.Close()
 	_, number, _ := net.SplitHostPort(addr)
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		o.HTTP.Addr = ":" + number
 		o.Admin = server.AdminOptions{Addr: addr, Optional: true}
 	})
@@ -71,13 +72,13 @@ func TestOperatorsDoNotShareAPort(t *testing.T) {
 	}
 }
 
-func TestHintsForOperators(t *testing.T) {
+func TestBanner_AdminAddr_IsNamed(t *testing.T) {
 	for want, change := range map[bool]func(*server.Options){
 		true: withAdmin, false: nil,
 	} {
-		r := newRig(t, change)
+		r := newHarness(t, change)
 		var out bytes.Buffer
-		if err := r.srv.Hints(&out); err != nil {
+		if err := r.srv.WriteBanner(&out); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(out.String(), "tidemark status http://127.0.0.1:"); got != want {
@@ -86,10 +87,10 @@ func TestHintsForOperators(t *testing.T) {
 	}
 }
 
-// TestNoKeyNoOperators: beyond loopback nobody operates a node without a key, also where there are
+// TestAdmin_NoKeys_OtherMachinesAreRefused: beyond loopback nobody operates a node without a key, also where there are
 // no keys; metrics and health are for who reaches the address.
-func TestNoKeyNoOperators(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { withAdmin(o); o.Admin.Addr = ":0" })
+func TestAdmin_NoKeys_OtherMachinesAreRefused(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.Admin.Addr = ":0" })
 	_, port, _ := net.SplitHostPort(r.srv.AdminAddr().String())
 	for _, path := range []string{"/admin/status", "/admin/connections", "/admin/feeds", "/admin/drain", "/admin/log/level", "/debug/pprof/"} {
 		resp, body := r.ask("GET", "http://127.0.0.1:"+port+path, "", "Host", "node.example", "Authorization", "Bearer tmk_nothing")

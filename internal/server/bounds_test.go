@@ -21,7 +21,7 @@ import (
 )
 
 // dial opens a socket to a node, with TLS where secure.
-func (r *rig) dial(secure bool) net.Conn {
+func (r *harness) dial(secure bool) net.Conn {
 	r.t.Helper()
 	c, err := net.Dial("tcp", r.srv.Addr().String())
 	if err != nil {
@@ -36,7 +36,7 @@ func (r *rig) dial(secure bool) net.Conn {
 }
 
 // raw sends text as it is, and returns the status of the answer.
-func (r *rig) raw(secure bool, text string) int {
+func (r *harness) raw(secure bool, text string) int {
 	r.t.Helper()
 	c := r.dial(secure)
 	defer c.Close()
@@ -52,7 +52,7 @@ func (r *rig) raw(secure bool, text string) int {
 	return resp.StatusCode
 }
 
-func newTLSRig(t *testing.T, change func(*server.Options)) *rig {
+func newTLSRig(t *testing.T, change func(*server.Options)) *harness {
 	t.Helper()
 	cert, key, _ := selfSigned(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
@@ -67,9 +67,9 @@ func newTLSRig(t *testing.T, change func(*server.Options)) *rig {
 }
 
 // inTheClearAndTLS runs a test over the engine's own reading of requests and over net/http's.
-func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *testing.T, r *rig, secure bool)) {
+func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *testing.T, r *harness, secure bool)) {
 	t.Run("clear", func(t *testing.T) {
-		r := newRig(t, change)
+		r := newHarness(t, change)
 		l := r.listen(me, "")
 		l.want("tidemark.open")
 		test(t, r, false)
@@ -79,7 +79,7 @@ func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *t
 	t.Run("tls", func(t *testing.T) { test(t, newTLSRig(t, change), true) })
 }
 
-func TestOversizedRequests(t *testing.T) {
+func TestRequests_TooLarge_AreRefused(t *testing.T) {
 	head := func(path string, lines ...string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + strings.Join(append(lines, ""), "\r\n") + "\r\n"
 	}
@@ -91,7 +91,7 @@ func TestOversizedRequests(t *testing.T) {
 		return all
 	}
 	body := strings.Repeat("x", 3000)
-	inTheClearAndTLS(t, func(o *server.Options) { o.Publish.MaxBytes = 2000 }, func(t *testing.T, r *rig, secure bool) {
+	inTheClearAndTLS(t, func(o *server.Options) { o.Publish.MaxBytes = 2000 }, func(t *testing.T, r *harness, secure bool) {
 		for name, c := range map[string]struct {
 			request string
 			status  int
@@ -118,10 +118,10 @@ func TestOversizedRequests(t *testing.T) {
 	})
 }
 
-// TestSlowSenders: a head that dribbles does not keep a connection for longer than it may.
-func TestSlowSenders(t *testing.T) {
+// TestRequests_SlowSenders_AreDisconnected: a head that dribbles does not keep a connection for longer than it may.
+func TestRequests_SlowSenders_AreDisconnected(t *testing.T) {
 	short := func(o *server.Options) { o.HTTP.HeadTimeout = 300 * time.Millisecond }
-	inTheClearAndTLS(t, short, func(t *testing.T, r *rig, secure bool) {
+	inTheClearAndTLS(t, short, func(t *testing.T, r *harness, secure bool) {
 		var senders sync.WaitGroup
 		for _, request := range []string{"", "G", "GET /events HTTP/1.1\r\n", "GET / HTTP/1.1\r\n", "POST /publish HTTP/1.1\r\n"} {
 			senders.Go(func() {
@@ -153,8 +153,8 @@ func TestSlowSenders(t *testing.T) {
 	})
 }
 
-func TestSecurityHeaders(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
+func TestSecurityHeaders_EveryRoute_HasThem(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
 	get := func(path string) http.Header {
 		req, _ := http.NewRequest(http.MethodGet, r.base+path, nil)
 		req.Header.Set("Origin", "https://app.example.com")
@@ -192,15 +192,15 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// TestTokensAreNotLogged runs a node at the lowest level through what may quote a request.
-func TestTokensAreNotLogged(t *testing.T) {
+// TestLog_Tokens_AreNotWritten runs a node at the lowest level through what may quote a request.
+func TestLog_Tokens_AreNotWritten(t *testing.T) {
 	const token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 	var log testkit.Log
 	noisy := func(o *server.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
 		o.Limits = feedhttp.Limits{ConnectsPerSecond: 1, ConnectsBurst: 100}
 	}
-	test := func(t *testing.T, r *rig, secure bool) {
+	test := func(t *testing.T, r *harness, secure bool) {
 		q := "access_token=" + token
 		for _, request := range []string{
 			"GET /events?" + q + " HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -229,7 +229,7 @@ func TestTokensAreNotLogged(t *testing.T) {
 		}
 		r.stop()
 	}
-	t.Run("clear", func(t *testing.T) { test(t, newRig(t, noisy), false) })
+	t.Run("clear", func(t *testing.T) { test(t, newHarness(t, noisy), false) })
 	t.Run("tls", func(t *testing.T) { test(t, newTLSRig(t, noisy), true) })
 	text := log.String()
 	for _, must := range []string{"connection closed", "too many connects from one address", "TLS handshake"} {

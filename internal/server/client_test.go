@@ -7,9 +7,9 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// TestClientLibrary: pages of every origin may load the library, whatever CORS says of feeds,
+// TestClientLibrary_Requested_IsServed: pages of every origin may load the library, whatever CORS says of feeds,
 // and nothing else.
-func TestClientLibrary(t *testing.T) {
+func TestClientLibrary_Requested_IsServed(t *testing.T) {
 	for name, change := range map[string]func(*server.Options){
 		"no CORS": nil,
 		"CORS with credentials": func(o *server.Options) {
@@ -17,7 +17,7 @@ func TestClientLibrary(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, change)
+			r := newHarness(t, change)
 			for path, mediaType := range map[string]string{"/client.js": "text/javascript; charset=utf-8", "/client.d.ts": "text/plain; charset=utf-8"} {
 				for _, origin := range []string{"https://app.example.com", "https://other.example.com"} {
 					h := r.headers(path, origin)
@@ -34,7 +34,7 @@ func TestClientLibrary(t *testing.T) {
 	}
 }
 
-func (r *rig) headers(path, origin string) http.Header {
+func (r *harness) headers(path, origin string) http.Header {
 	r.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, r.base+path, nil)
 	if err != nil {

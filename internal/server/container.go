@@ -40,32 +40,32 @@ func execCommand(getenv func(string) string, exists func(path string) bool, host
 	return ""
 }
 
-// containerHints writes what [Server.Hints] does, for a node in a container.
-func (s *Server) containerHints(w io.Writer, exec string) error {
+// writeContainerBanner is [Server.WriteBanner] for a node in a container.
+func (s *Server) writeContainerBanner(w io.Writer, exec string) error {
 	base := s.baseURL()
 	_, err := fmt.Fprintf(w, "\nTidemark serves %s in this container; from outside, at the address that is published for it\n%s\n\n%s%s\n",
-		base, s.natsLine(), s.containerCommands(base, exec), s.identityHint())
+		base, s.natsLine(), s.containerCommands(base, exec), s.opts.identityHint())
 	return err
 }
 
-// containerCommands are those to type first outside of this node's container. They run in it, where the
-// image has this command alone, so that they work whatever the engine publishes.
+// containerCommands returns the commands to type first outside of this node's container. They run in it, where
+// the image has this command alone, so that they work whatever ports the engine publishes.
 func (s *Server) containerCommands(base, exec string) string {
-	to := s.example()
+	to := s.opts.example()
 	hints := fmt.Sprintf("  listen   %s tidemark subscribe '%s%s%s'\n  publish  %s tidemark publish %s hi%s\n",
 		exec, base, to.path, to.query, exec, to.subject, s.containerNATSFlag())
-	if s.adminListener != nil {
-		hints += fmt.Sprintf("  operate  %s tidemark status http://%s\n", exec, here(s.AdminAddr()))
+	if s.admin != nil {
+		hints += fmt.Sprintf("  operate  %s tidemark status http://%s\n", exec, dialAddr(s.AdminAddr()))
 	}
 	return hints + fmt.Sprintf("  check    %s tidemark doctor\n", exec)
 }
 
-// containerNATSFlag is what `tidemark publish` needs in the node's container, where it has the
+// containerNATSFlag returns the flag that `tidemark publish` needs in the node's container, where it has the
 // environment of the node but not its flags.
 func (s *Server) containerNATSFlag() string {
 	url := natsconn.WithoutLogin(s.opts.NATS.URL)
-	if s.embedded != nil {
-		url = s.embedded.ClientURL()
+	if s.nats.embedded != nil {
+		url = s.nats.embedded.ClientURL()
 	}
 	if url == "nats://127.0.0.1:4222" || os.Getenv("TIDEMARK_NATS_URL") != "" || os.Getenv("TIDEMARK_CONFIG") != "" {
 		return ""

@@ -17,16 +17,16 @@ import (
 const me = "/events?user=42"
 
 // fromLog makes every resume take an ephemeral consumer.
-func fromLog(o *server.Options) { o.Feeds[0].ReplayFromLog = true }
+func fromLog(o *server.Options) { o.Feeds[0].ReplayFromStore = true }
 
 // bothWays runs a test with replays from the window and from consumers.
-func bothWays(t *testing.T, test func(*testing.T, *rig)) {
-	t.Run("auto", func(t *testing.T) { test(t, newRig(t, nil)) })
-	t.Run("consumer", func(t *testing.T) { test(t, newRig(t, fromLog)) })
+func bothWays(t *testing.T, test func(*testing.T, *harness)) {
+	t.Run("auto", func(t *testing.T) { test(t, newHarness(t, nil)) })
+	t.Run("consumer", func(t *testing.T) { test(t, newHarness(t, fromLog)) })
 }
 
 func TestResume(t *testing.T) {
-	bothWays(t, func(t *testing.T, r *rig) {
+	bothWays(t, func(t *testing.T, r *harness) {
 		first := r.listen(me, "")
 		first.want("tidemark.open")
 		r.publish("notifications.user.42", 1, 3)
@@ -47,8 +47,8 @@ func TestResume(t *testing.T) {
 	})
 }
 
-func TestPositionsThatCannotBeResumed(t *testing.T) {
-	bothWays(t, func(t *testing.T, r *rig) {
+func TestResume_UnknownPosition_SendsGap(t *testing.T) {
+	bothWays(t, func(t *testing.T, r *harness) {
 		r.publish("notifications.broadcast", 1, 5)
 		r.awaitReady()
 		epoch := r.epoch()
@@ -70,15 +70,15 @@ func TestPositionsThatCannotBeResumed(t *testing.T) {
 }
 
 // epoch is what positions of the stream end with.
-func (r *rig) epoch() string {
+func (r *harness) epoch() string {
 	l := r.listen("/events", "")
 	defer l.cancel()
 	_, epoch, _ := strings.Cut(string(l.next().ID), "-")
 	return epoch
 }
 
-func TestStreamRecreatedUnderLiveClients(t *testing.T) {
-	bothWays(t, func(t *testing.T, r *rig) {
+func TestStream_RecreatedUnderLiveClients_SendsGap(t *testing.T) {
+	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
 		r.publish("notifications.broadcast", 1, 3)
@@ -100,7 +100,7 @@ func TestStreamRecreatedUnderLiveClients(t *testing.T) {
 }
 
 func TestPurge(t *testing.T) {
-	bothWays(t, func(t *testing.T, r *rig) {
+	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
 		r.publish("notifications.broadcast", 1, 5)
@@ -112,7 +112,7 @@ func TestPurge(t *testing.T) {
 		live.wantNumbers(6, 6) // it had everything: no gap
 	})
 	t.Run("behind", func(t *testing.T) {
-		r := newRig(t, fromLog)
+		r := newHarness(t, fromLog)
 		r.publish("notifications.broadcast", 1, 5)
 		if err := r.stream().Purge(t.Context()); err != nil {
 			t.Fatal(err)
@@ -123,11 +123,11 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// TestRetentionOvertakesAClient lets a limit trim the stream while a client that takes
+// TestRetention_OvertakesAClient_SendsGap lets a limit trim the stream while a client that takes
 // little is being caught up.
-func TestRetentionOvertakesAClient(t *testing.T) {
+func TestRetention_OvertakesAClient_SendsGap(t *testing.T) {
 	const stored, kept = 4_000, 50
-	r := newRig(t, fromLog)
+	r := newHarness(t, fromLog)
 	payload := strings.Repeat("x", 8<<10)
 	for i := range stored {
 		if _, err := r.js.PublishAsync("notifications.broadcast", []byte(fmt.Sprint(i+1, " ", payload))); err != nil {
@@ -173,7 +173,7 @@ func sequence(position string) (seq uint64) {
 }
 
 func TestInteriorDeletes(t *testing.T) {
-	r := newRig(t, fromLog)
+	r := newHarness(t, fromLog)
 	r.publish("notifications.broadcast", 1, 6)
 	if err := r.stream().DeleteMsg(t.Context(), 4); err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestInteriorDeletes(t *testing.T) {
 
 // TestPoisonPills publishes what a JetStream client takes for a status of the server.
 func TestPoisonPills(t *testing.T) {
-	bothWays(t, func(t *testing.T, r *rig) {
+	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
 		var want []string
@@ -205,7 +205,7 @@ func TestPoisonPills(t *testing.T) {
 }
 
 func TestReservedTypesFromNATSProducers(t *testing.T) {
-	r := newRig(t, nil)
+	r := newHarness(t, nil)
 	l := r.listen(me, "")
 	l.want("tidemark.open")
 	for _, typ := range []string{"tidemark.gap", "error", "open", "fine"} {
@@ -219,9 +219,9 @@ func TestReservedTypesFromNATSProducers(t *testing.T) {
 	l.want("x", "x", "x", "fine x")
 }
 
-// TestConsumersAreCleanedUp aborts many replays and counts what is left on the server.
-func TestConsumersAreCleanedUp(t *testing.T) {
-	r := newRig(t, fromLog)
+// TestConsumers_ReplaysEnd_AreDeleted aborts many replays and counts what is left on the server.
+func TestConsumers_ReplaysEnd_AreDeleted(t *testing.T) {
+	r := newHarness(t, fromLog)
 	r.publish("notifications.broadcast", 1, 200)
 	var clients sync.WaitGroup
 	for range 20 {

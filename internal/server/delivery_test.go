@@ -14,7 +14,7 @@ import (
 )
 
 // undeliverable returns the metric, or -1.
-func (r *rig) undeliverable() (n int) {
+func (r *harness) undeliverable() (n int) {
 	n = -1
 	_, text := r.get("/metrics")
 	for line := range strings.Lines(text) {
@@ -30,7 +30,7 @@ const warned = "messages that no feed can deliver"
 // Messages of NATS producers that reach nobody are counted, and logged once with an example.
 func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+	r := newHarness(t, func(o *server.Options) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
 	l := r.listen("/events?user=42&subject=notifications.topic.>", "")
 	l.want("tidemark.open")
 	for _, subject := range []string{
@@ -52,7 +52,7 @@ func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 
 // What was stored before the node came is not counted at each start.
 func TestUndeliverable_StoredBeforeTheStart_NotCounted(t *testing.T) {
-	first := newRig(t, nil)
+	first := newHarness(t, nil)
 	first.publish("notifications.other", 1, 20)
 	first.eventually("they are counted", func() bool { return first.undeliverable() == 20 })
 	second := startNode(t, options(t, first.nc.ConnectedUrl()))
@@ -69,7 +69,7 @@ func TestUndeliverable_StoredBeforeTheStart_NotCounted(t *testing.T) {
 }
 
 func TestPublish_SubjectReachesNobody_Refused(t *testing.T) {
-	r := newRig(t, nil)
+	r := newHarness(t, nil)
 	for subject, says := range map[string]string{
 		"notifications.other":                    "notifications.user.{user}",
 		"notifications.user.alice.b@example.com": "notifications.user.alice%2Eb@example%2Ecom",
@@ -90,7 +90,7 @@ func TestPublish_SubjectReachesNobody_Refused(t *testing.T) {
 // publish.subjects: stream accepts all of the streams, counts, and does not warn.
 func TestPublish_AllSubjects_AcceptedAndCounted(t *testing.T) {
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		o.Publish.AllSubjects = true
 		o.Logger = slog.New(slog.NewJSONHandler(&log, nil))
 	})
@@ -107,7 +107,7 @@ func TestPublish_AllSubjects_AcceptedAndCounted(t *testing.T) {
 
 // Tokens that may widen what is read can reach every subject.
 func TestPublish_TokensWiden_EverySubjectCanBeDelivered(t *testing.T) {
-	r := newRig(t, byToken(t))
+	r := newHarness(t, byToken(t))
 	header := []string{"Authorization", "Bearer " + bearerOf(t, map[string]any{"sub": "42", "exp": 60, "publish": ">", "more": "notifications.secret.>"})}
 	if status, answer := r.post("/publish", `{"subject":"notifications.secret.plan","data":"x"}`, header...); status != http.StatusOK {
 		t.Errorf("%d %v", status, answer)
@@ -120,7 +120,7 @@ func TestPublish_TokensWiden_EverySubjectCanBeDelivered(t *testing.T) {
 
 // A stream's own transform decides what is stored, also one that is set later.
 func TestPublish_StreamTransforms_StoredSubjectCounts(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		o.Streams[0].Subjects = []string{"notifications.>", "orders.>"}
 		o.Streams[0].SubjectTransform = &jetstream.SubjectTransformConfig{Source: "orders.*.shipped", Destination: "notifications.user.{{wildcard(1)}}"}
 	})

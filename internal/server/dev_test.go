@@ -9,10 +9,10 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// TestWithoutDev_LoopbackIsNotAuthority: behind a proxy on the same machine that adds no header
+// TestDev_Off_LoopbackHasNoRights: behind a proxy on the same machine that adds no header
 // everybody is loopback, so that it must not make anybody a user, a publisher or an operator.
-func TestWithoutDev_LoopbackIsNotAuthority(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+func TestDev_Off_LoopbackHasNoRights(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) {
 		withPresence("a")(o)
 		o.Dev, o.Publish.Enabled = false, false
 	})
@@ -38,7 +38,7 @@ func TestWithoutDev_LoopbackIsNotAuthority(t *testing.T) {
 	r.publish("notifications.broadcast", 2, 2)
 	l.want("2")
 	var hints bytes.Buffer
-	if err := r.srv.Hints(&hints); err != nil || strings.Contains(hints.String(), "user=") || !strings.Contains(hints.String(), "--dev") {
+	if err := r.srv.WriteBanner(&hints); err != nil || strings.Contains(hints.String(), "user=") || !strings.Contains(hints.String(), "--dev") {
 		t.Errorf("%v %s", err, hints.String())
 	}
 }

@@ -1,14 +1,21 @@
-// Package server is the process: it puts the rooms together, and starts, watches and stops
-// them. It alone sees Echo and zerolog.
+// Package server is a Tidemark node: it builds the parts, binds the listeners, and starts, drains and stops them.
+//
+//	s, err := server.New(ctx, server.Options{...})
+//	if err != nil { ... }
+//	err = s.Run(ctx) // until ctx ends
+//
+// The parts of a node are in other packages, which take the few things that they need: connections in
+// internal/feedhttp and internal/engine, streams in internal/backend and internal/streamkeeper, operators in
+// internal/admin and internal/health, revocations in internal/revocation. The package has the steps that build
+// them ([New]), the routes, the listeners, and the drain.
 //
 // # Lifecycle
 //
-// New binds the HTTP address, starts the embedded NATS server where one is wanted, and
-// builds everything; errors of configuration show here. Run serves until its context ends,
-// then winds down in the opposite order: not ready, streams told to come back, requests
-// ended, feeds and publisher stopped, NATS last. Stop means stopped: when Run has returned no
-// goroutine is left.
+// New binds the HTTP address, starts the embedded NATS server where none is configured, and
+// builds everything; errors of configuration show here. Run serves until its context ends. Then the node is not
+// ready, closes its connections, waits for requests, stops feeds and publisher, and disconnects from NATS at
+// last. Stop means stopped: when Run has returned no goroutine is left.
 //
-// A NATS server that is not there, at the start or later, ends nothing: clients stay
-// connected and wait, /readyz says why.
+// A node starts without NATS, and survives its loss: clients stay connected and wait, and /readyz
+// reports why.
 package server

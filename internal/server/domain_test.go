@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 )
 
@@ -47,7 +48,7 @@ func TestDomain_NodeOnLeaf_UsesStreamsOfHub(t *testing.T) {
 			opts := options(t, leaf.ClientURL())
 			opts.NATS.User, opts.NATS.Password, opts.NATS.InboxPrefix = "node", "secret", inboxPrefix
 			replayed := opts.Feeds[0]
-			replayed.Name, replayed.Paths, replayed.ReplayFromLog = "replayed", []string{"/replayed"}, true
+			replayed.Name, replayed.Paths, replayed.ReplayFromStore = "replayed", []string{"/replayed"}, true
 			opts.Feeds = append(opts.Feeds, replayed)
 			withPresence("a")(&opts)
 			set(&opts)
@@ -64,7 +65,7 @@ func TestDomain_NodeOnLeaf_UsesStreamsOfHub(t *testing.T) {
 			l.want("tidemark.open")
 			r.awaitConnections("/connections/42", 1)
 			l.cancel()
-			if got, want := streamsOf(t, hub), []string{"KV_TIDEMARK_PRESENCE", "NOTIFICATIONS", server.RevocationStream}; !slices.Equal(got, want) {
+			if got, want := streamsOf(t, hub), []string{"KV_TIDEMARK_PRESENCE", "NOTIFICATIONS", revocation.Stream}; !slices.Equal(got, want) {
 				t.Errorf("the hub has the streams %q, want %q", got, want)
 			}
 			if got := streamsOf(t, leaf, nats.UserInfo("admin", "secret")); len(got) > 0 {

@@ -2,16 +2,15 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
+	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/labstack/echo/v4"
-	"github.com/tidemark/tidemark/internal/problem"
+	"github.com/tidemark/tidemark/internal/admin"
+	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// drainPhase is how far a node is on its way out:
+// drainPhase is how far a node has stopped to serve:
 //
 //	serving ──▶ announced ──▶ closing ──▶ the process ends
 //	   ▲            │            │
@@ -30,153 +29,137 @@ const (
 	closing
 )
 
-// drainState is shared by operators and the end of the process.
-type drainState struct {
+// drainer drains the node for operators ([admin.Drainer]) and at the end of the process. Its methods are safe for
+// concurrent use.
+type drainer struct {
+	handlers  []*feedhttp.Subscribe
+	admission *feedhttp.Admission
+	logger    *slog.Logger
+	period    time.Duration // SSEOptions.DrainPeriod
+
 	mu       sync.Mutex
+	delay    time.Duration // HTTPOptions.DrainDelay
 	phase    drainPhase
 	since    time.Time   // when the phase announced began
-	delay    *time.Timer // ends the phase announced; nil while the phase is serving
-	stopping bool        // the process ends, which cannot be taken back
+	timer    *time.Timer // ends the phase announced; nil while the phase is serving
+	stopping bool        // the process ends, which cannot be cancelled
 }
 
-// Drain is the answer of /admin/drain.
-type Drain struct {
-	Draining bool       `json:"draining"` // /readyz answers 503, new connections are closed at once
-	Closing  bool       `json:"closing"`  // the delay has passed: open connections are closed, too
-	Stopping bool       `json:"stopping"` // the process ends once the connections have
-	Since    *time.Time `json:"since,omitempty"`
-	DelayMS  int64      `json:"delay_ms"`  // from draining to closing
-	PeriodMS int64      `json:"period_ms"` // over which the connections are closed, at most
-	Streams  int        `json:"streams"`   // connections that are still open
+func (d *drainer) draining() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.phase != serving
 }
 
-func (s *Server) drainStatus() Drain {
-	s.drain.mu.Lock()
-	defer s.drain.mu.Unlock()
-	streams, _ := s.admit.Counts()
-	d := Drain{
-		Draining: s.drain.phase != serving, Closing: s.drain.phase == closing, Stopping: s.drain.stopping,
-		DelayMS: s.opts.HTTP.DrainDelay.Milliseconds(), PeriodMS: s.opts.SSE.DrainPeriod.Milliseconds(), Streams: streams,
+// Status implements admin.Drainer.
+func (d *drainer) Status() admin.Drain {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	connections, _ := d.admission.Counts()
+	status := admin.Drain{
+		Draining: d.phase != serving, Closing: d.phase == closing, Stopping: d.stopping,
+		DelayMS: d.delay.Milliseconds(), PeriodMS: d.period.Milliseconds(), Streams: connections,
 	}
-	if d.Draining {
-		since := s.drain.since
-		d.Since = &since
+	if status.Draining {
+		since := d.since
+		status.Since = &since
 	}
-	return d
+	return status
 }
 
-// announceLocked takes the node out of service, and closes its connections after the delay.
-// It reports false where a drain is under way already, which goes on as it began.
-func (s *Server) announceLocked() bool {
-	if s.drain.phase != serving {
+// Start implements admin.Drainer. It takes the node out of service, and closes its connections after the delay.
+func (d *drainer) Start() (started bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.startLocked()
+}
+
+func (d *drainer) startLocked() (started bool) {
+	if d.phase != serving {
 		return false
 	}
-	s.drain.phase, s.drain.since = announced, time.Now()
-	s.draining.Store(true)
-	for _, h := range s.streams {
+	d.phase, d.since = announced, time.Now()
+	for _, h := range d.handlers {
 		h.AnnounceDrain()
 	}
-	if s.opts.HTTP.DrainDelay <= 0 {
-		s.closeConnectionsLocked()
+	if d.delay <= 0 {
+		d.closeLocked()
 		return true
 	}
-	s.drain.delay = time.AfterFunc(s.opts.HTTP.DrainDelay, func() {
-		s.drain.mu.Lock()
-		defer s.drain.mu.Unlock()
-		if s.drain.phase == announced {
-			s.closeConnectionsLocked()
+	d.timer = time.AfterFunc(d.delay, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.phase == announced {
+			d.closeLocked()
 		}
 	})
 	return true
 }
 
-func (s *Server) closeConnectionsLocked() {
-	s.drain.phase = closing
-	for _, h := range s.streams {
-		h.StartDrain(s.opts.SSE.DrainPeriod)
+func (d *drainer) closeLocked() {
+	d.phase = closing
+	for _, h := range d.handlers {
+		h.StartDrain(d.period)
 	}
 }
 
-// stopServing drains the node at the end of the process. It blocks for what is left of the
-// delay and then until the connections have ended, at most period and timeout beyond it. A
+// Cancel implements admin.Drainer.
+func (d *drainer) Cancel() (cancelled bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.stopping:
+		return false, admin.ErrStopping
+	case d.phase == serving:
+		return false, nil
+	}
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.phase, d.timer = serving, nil
+	for _, h := range d.handlers {
+		h.EndDrain()
+	}
+	return true, nil
+}
+
+// stop drains the node at the end of the process. It blocks for the rest of the
+// delay and then until the connections have ended, at most the period and timeout beyond it. A
 // drain that an operator began is continued, without a second delay. atOnce skips the delay.
-func (s *Server) stopServing(atOnce bool, period, timeout time.Duration) {
-	s.drain.mu.Lock()
-	s.drain.stopping = true
-	s.announceLocked()
-	left := max(s.opts.HTTP.DrainDelay-time.Since(s.drain.since), 0)
+func (d *drainer) stop(atOnce bool, timeout time.Duration) {
+	d.mu.Lock()
+	d.stopping = true
+	d.startLocked()
+	left := max(d.delay-time.Since(d.since), 0)
 	if atOnce {
 		left = 0
 	}
-	s.drain.mu.Unlock()
-	streams, _ := s.admit.Counts()
-	s.opts.Logger.Info("draining", "streams", streams, "delay", left.Round(time.Millisecond).String(), "period", period.String(), "timeout", timeout.String())
+	d.mu.Unlock()
+	connections, _ := d.admission.Counts()
+	d.logger.Info("draining", "connections", connections, "delay", left.Round(time.Millisecond).String(), "period", d.period.String(), "timeout", timeout.String())
 	time.Sleep(left)
-	s.drain.mu.Lock()
-	if s.drain.delay != nil {
-		s.drain.delay.Stop()
+	d.mu.Lock()
+	if d.timer != nil {
+		d.timer.Stop()
 	}
-	if s.drain.phase == announced {
-		s.closeConnectionsLocked()
+	if d.phase == announced {
+		d.closeLocked()
 	}
-	s.drain.mu.Unlock()
-	s.awaitConnections(period, timeout)
+	d.mu.Unlock()
+	d.wait(timeout)
 }
 
-// awaitConnections blocks until all connections have ended, or timeout beyond period has passed.
-func (s *Server) awaitConnections(period, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), period+timeout)
+// wait blocks until all connections have ended, or timeout beyond the period has passed.
+func (d *drainer) wait(timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d.period+timeout)
 	defer cancel()
 	var drains sync.WaitGroup
-	for _, h := range s.streams {
+	for _, h := range d.handlers {
 		drains.Go(func() {
-			if err := h.Drain(ctx, period); err != nil {
-				s.opts.Logger.Warn("some streams did not end in time", "error", err)
+			if err := h.Drain(ctx, d.period); err != nil {
+				d.logger.Warn("drain: connections have not ended in time; disconnecting them", "error", err)
 			}
 		})
 	}
 	drains.Wait()
-}
-
-func (s *Server) getDrain(c echo.Context) error { return c.JSON(http.StatusOK, s.drainStatus()) }
-
-// postDrain drains the node and answers at once. The process stays, so that an operator sees the
-// node empty before it is stopped; a preStop hook waits for that with `tidemark drain`.
-func (s *Server) postDrain(c echo.Context) error {
-	s.drain.mu.Lock()
-	if s.announceLocked() {
-		s.acceptedAction(c, "drain")
-	}
-	s.drain.mu.Unlock()
-	return c.JSON(http.StatusAccepted, s.drainStatus())
-}
-
-// postUndrain takes a drain back, for example of the wrong node.
-func (s *Server) postUndrain(c echo.Context) error {
-	s.drain.mu.Lock()
-	stopping := s.drain.stopping
-	if !stopping && s.drain.phase != serving {
-		if s.drain.delay != nil {
-			s.drain.delay.Stop()
-		}
-		s.drain.phase, s.drain.delay = serving, nil
-		for _, h := range s.streams {
-			h.EndDrain()
-		}
-		s.draining.Store(false)
-		s.acceptedAction(c, "undrain")
-	}
-	s.drain.mu.Unlock()
-	if stopping {
-		problem.Write(c.Response(), problem.Document{Status: http.StatusConflict, Detail: "the process is stopping, which cannot be taken back; start it again"})
-		return nil
-	}
-	return c.JSON(http.StatusOK, s.drainStatus())
-}
-
-// decodeSmall reads a body of at most 1 KiB.
-func decodeSmall(c echo.Context, into any) error {
-	dec := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, 1<<10))
-	dec.DisallowUnknownFields()
-	return dec.Decode(into)
 }

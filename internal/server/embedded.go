@@ -20,14 +20,15 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 	}
 	login := s.opts.NATS
 	s.opts.Embedded.NodeLogin = login.CredsFile != "" || login.NkeyFile != "" || login.User != "" || login.Token != ""
-	if s.embedded, err = natsd.Start(ctx, s.opts.Embedded); err != nil {
+	if s.nats.embedded, err = natsd.Start(ctx, s.opts.Embedded); err != nil {
 		return err
 	}
-	s.onClose(s.embedded.Stop)
-	s.opts.NATS.InProcess = s.embedded.InProcess()
+	s.life.OnStop(s.nats.embedded.Stop)
+	s.opts.NATS.InProcess = s.nats.embedded.InProcess()
 	if s.opts.Embedded.NodeLogin && login.InboxPrefix == "" && !s.privateInboxes(ctx) {
 		s.opts.NATS.InboxPrefix = "_INBOX"
-		s.opts.Logger.Warn("the login of the node may not subscribe to inboxes of a random prefix; users of its account who may subscribe to _INBOX.> can read all events: set nats.inbox_prefix to a prefix that only the node may subscribe to")
+		s.opts.Logger.Warn("nats: the node may not use private inboxes; users of its account with permission for _INBOX.> can read all events",
+			"remedy", "set nats.inbox_prefix to a prefix that only the node may subscribe to")
 	}
 	if s.opts.Embedded.ConfigFile == "" {
 		return nil
@@ -36,8 +37,8 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 }
 
 // ownsStore reports whether the streams are in the embedded server, and not behind a leaf node of it.
-func (s *Server) ownsStore() bool {
-	return s.embedded != nil && s.opts.Domain == "" && s.opts.APIPrefix == ""
+func (o *Options) ownsStore() bool {
+	return o.NATS.URL == "" && o.Domain == "" && o.APIPrefix == ""
 }
 
 // embeddedTimeout bounds the check of the login; the server is in this process.
@@ -53,8 +54,8 @@ func (s *Server) checkEmbedded(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	if s.embedded.LateAccounts() {
-		s.opts.Logger.Error("the embedded NATS server does not serve the node yet; retrying", "error", err)
+	if s.nats.embedded.LateAccounts() {
+		s.opts.Logger.Error("nats: the embedded server does not serve the node yet; retrying", "error", err)
 		return nil
 	}
 	return err
@@ -68,14 +69,14 @@ func (s *Server) tryEmbedded(ctx context.Context) error {
 		return fmt.Errorf("nats.embedded.config: the server refuses the login of the node (%s): %w", loginKey(opts), err)
 	}
 	defer nc.Close()
-	if !s.ownsStore() {
+	if !s.opts.ownsStore() {
 		return nil // the leaf node may not be connected yet
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
 	}
-	// Other errors, such as of a user that may not read this, come with what they prevent.
+	// Other errors, such as of a user that may not read this, are reported by the parts that need it.
 	_, err = js.AccountInfo(ctx)
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("nats.embedded.config: the account of the node (%s) has no JetStream; add `jetstream: enabled` to it, or give the account of an operator JetStream limits: %w", loginKey(opts), err)
@@ -121,7 +122,7 @@ func loginKey(o natsconn.Options) string {
 // SetEmbeddedUsers replaces the users of the embedded server with the next Reload. It does nothing
 // without an embedded server.
 func (s *Server) SetEmbeddedUsers(users []natsd.User) {
-	if s.embedded != nil {
-		s.embedded.SetUsers(users)
+	if s.nats.embedded != nil {
+		s.nats.embedded.SetUsers(users)
 	}
 }

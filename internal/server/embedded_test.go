@@ -50,7 +50,7 @@ func writeText(t *testing.T, name, text string) {
 }
 
 // producer connects r.js with a login, as a producer on another machine would.
-func (r *rig) producer(url string, login ...nats.Option) {
+func (r *harness) producer(url string, login ...nats.Option) {
 	r.t.Helper()
 	nc, err := nats.Connect(url, login...)
 	if err != nil {

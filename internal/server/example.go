@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// example is what the hints name: a connection, and a subject whose events it receives.
+// example is an example for the banner: a connection, and a subject whose events it receives.
 type example struct {
 	path, query string
 	subject     string
 }
 
 // example returns one for the configured feeds: for a user where ?user= is trusted, else a subject
-// without variables, else one that clients may request, else one with placeholders such as USER.
+// without variables, else a subject that clients may request, else a subject with placeholders such as USER.
 // The feed at /events comes first.
-func (s *Server) example() example {
-	feeds := slices.DeleteFunc(slices.Clone(s.opts.Feeds), func(f FeedOptions) bool { return len(f.Paths) == 0 })
+func (o *Options) example() example {
+	feeds := slices.DeleteFunc(slices.Clone(o.Feeds), func(f FeedOptions) bool { return len(f.Paths) == 0 })
 	slices.SortStableFunc(feeds, func(a, b FeedOptions) int {
 		return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), cmp.Compare(a.Name, b.Name))
 	})
-	for _, choose := range []func(FeedOptions) (query, subject string){s.userExample, plainExample, requestExample, placeholderExample} {
+	for _, choose := range []func(FeedOptions) (query, subject string){o.userExample, plainExample, requestExample, placeholderExample} {
 		for _, f := range feeds {
 			if query, subject := choose(f); subject != "" {
 				return example{examplePath(f), query, subject}
 			}
 		}
 	}
-	return example{path: s.eventPath(), subject: "SUBJECT"}
+	return example{path: o.eventPath(), subject: "SUBJECT"}
 }
 
 func examplePath(f FeedOptions) string {
@@ -45,8 +45,8 @@ func rankOf(f FeedOptions) int {
 	return 1
 }
 
-func (s *Server) userExample(f FeedOptions) (query, subject string) {
-	if !s.takesUsers() {
+func (o *Options) userExample(f FeedOptions) (query, subject string) {
+	if !o.takesUsers() {
 		return "", ""
 	}
 	for _, t := range f.Subjects {
@@ -87,8 +87,8 @@ func placeholderExample(f FeedOptions) (query, subject string) {
 }
 
 // plainSubjects returns the subjects of feeds that every connection receives, and whether there are others.
-func (s *Server) plainSubjects() (plain []string, others bool) {
-	for _, t := range s.subjects() {
+func (o *Options) plainSubjects() (plain []string, others bool) {
+	for _, t := range o.subjects() {
 		if len(t.Variables()) > 0 {
 			others = true
 		} else if !slices.Contains(plain, t.String()) {

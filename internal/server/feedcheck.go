@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/delivery"
+	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -20,13 +21,13 @@ const (
 	feedCheckTimeout = 5 * time.Second
 )
 
-// FeedProblem is a part of a feed that has no effect.
+// FeedProblem is a part of a feed without effect.
 type FeedProblem struct {
 	Key  string // to change, such as feeds.news.subjects
 	Text string
 }
 
-// Undeliverable reports the subjects of a feed that no event of its stream can have.
+// Undeliverable reports the subjects of a feed without possible events in its stream.
 func (f FeedOptions) Undeliverable(stream jetstream.StreamConfig) (all []FeedProblem) {
 	check := func(key string, templates []subject.Template) {
 		for _, t := range templates {
@@ -68,17 +69,17 @@ func (s *Server) checkFeeds(ctx context.Context) {
 
 // checkFeedStream reports whether the stream was found. logged has the times of the warnings.
 func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[string]time.Time) (found bool) {
-	if k := s.kept[name]; k != nil && k.isPending() || !s.nats.IsConnected() {
+	if s.streams.Pending(name) || !s.nats.main.IsConnected() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, feedCheckTimeout)
 	defer cancel()
-	stream, err := s.js.Stream(ctx, name)
+	stream, err := s.backend.JetStream.Stream(ctx, name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if last := logged[name]; last.IsZero() || time.Since(last) >= feedCheckRepeat {
 			logged[name] = time.Now()
-			s.warnOfMissing(name)
+			s.warnMissing(name)
 		}
 		return false
 	case err != nil: // the tail reports it
@@ -89,23 +90,40 @@ func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[st
 			continue
 		}
 		for _, p := range f.Undeliverable(stream.CachedInfo().Config) {
-			s.opts.Logger.Warn("a subject of a feed cannot occur; connections do not receive it", "key", p.Key, "stream", name, "error", p.Text)
+			s.opts.Logger.Warn("feed: subject cannot occur in the stream; connections never receive it", "key", p.Key, "stream", name, "error", p.Text)
 		}
 	}
 	return true
 }
 
-// warnOfMissing names the feeds of a stream that does not exist, and the streams that this node defines.
-func (s *Server) warnOfMissing(stream string) {
+// warnMissing names the feeds of a stream that does not exist, and the streams that this node defines.
+func (s *Server) warnMissing(stream string) {
 	var defined []string
 	for _, def := range s.opts.Streams {
 		defined = append(defined, def.Name)
 	}
 	for _, f := range s.opts.Feeds {
 		if f.Stream == stream {
-			s.opts.Logger.Warn("the stream of a feed does not exist; its connections receive nothing until it is created",
+			s.opts.Logger.Warn("feed: stream does not exist; connections receive nothing until it is created",
 				"key", "feeds."+f.Name+".stream", "stream", stream, "defined", strings.Join(defined, ","),
 				"remedy", "correct the name, or create the stream (`nats stream add`, or a definition in streams.dir)")
 		}
 	}
+}
+
+// checkDefinitions refuses to start where the definition of a feed's stream cannot be served. Streams
+// that are not defined here are checked when their tail first reaches them.
+func (s *Server) checkDefinitions(context.Context) error {
+	var errs []error
+	for _, def := range s.opts.Streams {
+		for _, f := range s.opts.Feeds {
+			if f.Stream != def.Name {
+				continue
+			}
+			if err := streamdef.Check(def); err != nil {
+				errs = append(errs, fmt.Errorf("feeds.%s.stream: %w", f.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

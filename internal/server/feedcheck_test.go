@@ -13,14 +13,14 @@ import (
 )
 
 // startLogged starts a node over a NATS server with the streams of a list, and returns its log.
-func startLogged(t *testing.T, streams []jetstream.StreamConfig, change func(*server.Options)) (*rig, *testkit.Log) {
+func startLogged(t *testing.T, streams []jetstream.StreamConfig, change func(*server.Options)) (*harness, *testkit.Log) {
 	t.Helper()
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	log := &testkit.Log{}
 	opts := options(t, url)
 	opts.Logger = slog.New(slog.NewJSONHandler(log, nil))
 	change(&opts)
-	client := &rig{t: t}
+	client := &harness{t: t}
 	client.connect(url)
 	for _, config := range streams {
 		if _, err := client.js.CreateStream(t.Context(), config); err != nil {
@@ -91,7 +91,7 @@ func TestStart_TransformMakesTheSubjects_WarnsOfNothing(t *testing.T) {
 	}
 }
 
-func TestHints_Feeds_NameTheirSubjects(t *testing.T) {
+func TestBanner_Feeds_NameTheirSubjects(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	for name, c := range map[string]struct {
 		dev             bool
@@ -111,7 +111,7 @@ func TestHints_Feeds_NameTheirSubjects(t *testing.T) {
 		opts.Dev, opts.Auth.Identity = c.dev, c.identity
 		opts.Feeds[0].Subjects, opts.Feeds[0].Allow = templates(t, c.subjects...), templates(t, c.allow...)
 		var out bytes.Buffer
-		if err := startNode(t, opts).srv.Hints(&out); err != nil {
+		if err := startNode(t, opts).srv.WriteBanner(&out); err != nil {
 			t.Fatal(err)
 		}
 		for _, word := range c.says {
@@ -143,7 +143,7 @@ func TestConnect_VariableWithoutValue_NamesTheConfiguredIdentities(t *testing.T)
 		"a token":     {byToken(t), "?access_token=" + bearerOf(t, map[string]any{"sub": "42", "exp": 60}), "send a token, which has "},
 		"no identity": {func(o *server.Options) { o.Dev = false }, "", "identifies no users (auth.identity)"},
 	} {
-		r := newRig(t, misspelt(c.change))
+		r := newHarness(t, misspelt(c.change))
 		status, body := r.get("/events" + c.query)
 		if status != 400 || !strings.Contains(body, c.says) || strings.Contains(body, "X-User") {
 			t.Errorf("%s: %d %s", name, status, body)

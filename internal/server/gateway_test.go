@@ -25,7 +25,7 @@ func byHeader(gateway string, log *testkit.Log) func(*server.Options) {
 }
 
 func TestHeaderGrant_WhenItEnds_ConnectionIsClosed(t *testing.T) {
-	r := newRig(t, byHeader("127.0.0.1", &testkit.Log{}))
+	r := newHarness(t, byHeader("127.0.0.1", &testkit.Log{}))
 	end := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	grants := map[string]*listener{
 		"Unix seconds": r.listenAs("/events", "X-User", "42", "X-User-Expires", fmt.Sprint(end.Unix())),
@@ -54,7 +54,7 @@ func TestHeaderGrant_WhenItEnds_ConnectionIsClosed(t *testing.T) {
 // about addresses alone.
 func TestHeaderIdentity_OfAnotherSender_IsLoggedAndCounted(t *testing.T) {
 	log := &testkit.Log{}
-	r := newRig(t, byHeader("192.0.2.7", log))
+	r := newHarness(t, byHeader("192.0.2.7", log))
 	resp, _ := r.ask(http.MethodGet, r.base+"/events", "", "X-User", "alice", "X-User-Expires", "2100-01-01T00:00:00Z", "X-Forwarded-For", "192.0.2.7")
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("answered with %s", resp.Status)
@@ -72,7 +72,7 @@ func TestHeaderIdentity_OfAnotherSender_IsLoggedAndCounted(t *testing.T) {
 
 func TestHeaderGrant_ThatCannotBeRead_IsInTheSecurityLog(t *testing.T) {
 	log := &testkit.Log{}
-	r := newRig(t, byHeader("127.0.0.1", log))
+	r := newHarness(t, byHeader("127.0.0.1", log))
 	for value, status := range map[string]int{"soon": http.StatusBadRequest, "1764237600000": http.StatusBadRequest, "1": http.StatusUnauthorized, "": http.StatusUnauthorized} {
 		before := len(log.String())
 		resp, _ := r.ask(http.MethodGet, r.base+"/events", "", "X-User", "42", "X-User-Expires", value)

@@ -12,7 +12,7 @@ import (
 // TestHosts_NameNotServed_IsRefusedAtEveryRoute: pages whose name was rebound to this node are
 // answered with 421, at the feeds that the engine serves too, and an operator sees it.
 func TestHosts_NameNotServed_IsRefusedAtEveryRoute(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Docs = true
 		o.HTTP.Hosts = []string{"events.example.com", "*.app.example.com"}
@@ -44,8 +44,8 @@ func TestHosts_NameNotServed_IsRefusedAtEveryRoute(t *testing.T) {
 	r.eventuallyScrape(map[string]float64{`refusals_total{reason="host"}`: float64(refused)})
 }
 
-func TestBasePath_EveryRouteLiesBelow(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Docs = true })
+func TestBasePath_Set_EveryRouteLiesBelow(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { o.Docs = true })
 	r.stop()
 	opts := options(t, r.nc.ConnectedUrl())
 	opts.Docs, opts.HTTP.BasePath = true, "/live/tidemark"
@@ -89,8 +89,8 @@ func TestBasePath_EveryRouteLiesBelow(t *testing.T) {
 	l.want("below")
 }
 
-// TestHints_NATSLogin_IsNotPrinted: the hints go to the terminal, or to the log of containers.
-func TestHints_NATSLogin_IsNotPrinted(t *testing.T) {
+// TestBanner_NATSLogin_IsNotPrinted: the hints go to the terminal, or to the log of containers.
+func TestBanner_NATSLogin_IsNotPrinted(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	host := strings.TrimPrefix(url, "nats://")
 	for _, with := range []string{"nats://alice:hunter2@" + host, "nats://hunter2@" + host, "nats://alice:hunter2%2Fx@" + host, "alice:hunter2@" + host, url + ",nats://alice:hunter2@127.0.0.1:1"} {
@@ -99,7 +99,7 @@ func TestHints_NATSLogin_IsNotPrinted(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		if err := srv.Hints(&out); err != nil || strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), host) {
+		if err := srv.WriteBanner(&out); err != nil || strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), host) {
 			t.Errorf("%s: %v %s", with, err, out.String())
 		}
 		ended, cancel := context.WithCancel(t.Context())

@@ -19,7 +19,7 @@ import (
 )
 
 func TestPublishAndReceive(t *testing.T) {
-	r := newRig(t, nil)
+	r := newHarness(t, nil)
 	l := r.listen(me, "")
 	l.want("tidemark.open")
 	status, ack := r.post("/publish", `{"subject":"notifications.user.42","event":"greeting","data":{"text": "hi"},"id":"a1"}`)
@@ -48,8 +48,8 @@ func TestPublishAndReceive(t *testing.T) {
 	l.want("one", "[1,2]", `order {"message":"shipped","data":{"n":1}}`, `news {"message":"all"}`)
 }
 
-func TestRefusedPublishesStoreNothing(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Publish.MaxBytes = 2000 })
+func TestPublish_Refused_StoresNothing(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { o.Publish.MaxBytes = 2000 })
 	for body, want := range map[string]int{
 		`{"subject":"other.subject","data":"x"}`:                          422,
 		`{"subject":"notifications.user.a.b","data":"x"}`:                 422,
@@ -81,7 +81,7 @@ func TestRefusedPublishesStoreNothing(t *testing.T) {
 }
 
 func TestPaths(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
+	r := newHarness(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
 	for path, want := range map[string]int{
 		"/": 200, "/healthz": 200, "/readyz": 200, "/nothing": 404, "/publish": 405,
 		"/events?subject=other.x": 403, "/events?subject=notifications.*.x": 403, "/events?subject=a..b": 400,
@@ -112,8 +112,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-func TestConsoleOff(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Console = false })
+func TestConsole_Off_Answers404(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { o.Console = false })
 	for _, path := range []string{"/", "/console/console.js", "/console/settings.json"} {
 		if got := r.status(path); got != http.StatusNotFound {
 			t.Errorf("GET %s: %d, want 404", path, got)
@@ -121,8 +121,8 @@ func TestConsoleOff(t *testing.T) {
 	}
 }
 
-func TestEveryConnectionOfAUserGetsEverything(t *testing.T) {
-	r := newRig(t, nil)
+func TestConnections_OfOneUser_AllReceiveEvents(t *testing.T) {
+	r := newHarness(t, nil)
 	var all []*listener
 	for range 5 {
 		l := r.listen(me, "")
@@ -135,10 +135,10 @@ func TestEveryConnectionOfAUserGetsEverything(t *testing.T) {
 	}
 }
 
-// TestStopTellsClients stops a node under clients: they are told, and the stream breaks off
+// TestStop_OpenConnections_ReceiveClose stops a node under clients: they are told, and the stream breaks off
 // without its last chunk.
-func TestStopTellsClients(t *testing.T) {
-	r := newRig(t, nil)
+func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
+	r := newHarness(t, nil)
 	resp, err := http.Get(r.base + me)
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +213,7 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheStart(t *testing.T) {
+func TestStart_WrongOptions_NamesTheKey(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	r := startNode(t, options(t, url))
 	r.awaitReady() // a NATS server that is stopped while it creates a stream leaks goroutines

@@ -11,8 +11,23 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// openIdentity makes the sources that say who reads and who publishes.
-func (s *Server) openIdentity(context.Context) error {
+// callers identify the callers of each kind of request.
+type callers struct {
+	tokens  *auth.JWTSource    // nil without
+	headers *auth.HeaderSource // nil without
+	keys    *auth.APIKeys      // nil without
+
+	reader    auth.Source // of feeds
+	publisher auth.Source // nil where every caller may publish
+	presence  auth.Source // of GET /connections
+	operators auth.Source // of /admin from other machines; nil where none may
+
+	revoked auth.Revocations
+	tags    auth.Tagger
+}
+
+// openCallers makes the sources of identities.
+func (s *Server) openCallers(context.Context) error {
 	var readers []auth.Source
 	for _, name := range s.opts.Auth.Identity {
 		source, err := s.openSource(name)
@@ -28,17 +43,19 @@ func (s *Server) openIdentity(context.Context) error {
 		}
 		readers = []auth.Source{users, auth.Anonymous()}
 	}
-	s.reader = s.revoked.Guard(auth.Required(readers...))
+	s.callers.reader = s.callers.revoked.Guard(auth.Required(readers...))
 	if err := s.openPublishers(); err != nil {
 		return err
 	}
-	s.openWatchers()
-	s.openOperators()
+	s.openPresenceReaders()
+	if s.callers.keys != nil {
+		s.callers.operators = s.callers.revoked.Guard(auth.Required(s.callers.keys.Identify))
+	}
 	return nil
 }
 
-// refuseUser refuses ?user= where nothing says who the users are. To ignore it would leave a
-// developer with a connection that receives broadcasts alone.
+// refuseUser refuses ?user= where no source identifies users. To ignore it would leave a
+// developer with a connection that receives broadcasts only.
 func refuseUser(r *http.Request) (auth.Identity, error) {
 	if _, asked := r.URL.Query()["user"]; !asked {
 		return auth.Identity{}, auth.ErrNoIdentity
@@ -54,8 +71,8 @@ func (s *Server) openSource(name string) (auth.Source, error) {
 	case "header":
 		opts := s.opts.Auth.Header
 		opts.Ignored = s.ignoredHeaders
-		s.headers = auth.Header(opts)
-		return s.headers.Identify, nil
+		s.callers.headers = auth.Header(opts)
+		return s.callers.headers.Identify, nil
 	case "dev":
 		return auth.Dev("user"), nil
 	case "anonymous":
@@ -65,18 +82,18 @@ func (s *Server) openSource(name string) (auth.Source, error) {
 }
 
 func (s *Server) openJWT() (auth.Source, error) {
-	if s.tokens == nil {
+	if s.callers.tokens == nil {
 		tokens, err := auth.JWT(s.opts.Auth.JWT)
 		if err != nil {
 			return nil, err
 		}
-		s.onClose(func() { _ = tokens.Close() })
-		s.tokens = tokens
+		s.life.OnStop(func() { _ = tokens.Close() })
+		s.callers.tokens = tokens
 	}
-	return s.tokens.Identify, nil
+	return s.callers.tokens.Identify, nil
 }
 
-// openPublishers leaves s.publisher nil where everybody may publish.
+// openPublishers leaves s.callers.publisher nil where every caller may publish.
 func (s *Server) openPublishers() error {
 	var sources []auth.Source
 	if file := s.opts.Publish.KeysFile; file != "" {
@@ -84,43 +101,43 @@ func (s *Server) openPublishers() error {
 		if err != nil {
 			return fmt.Errorf("publish.keys: %w", err)
 		}
-		s.keys = keys
+		s.callers.keys = keys
 		sources = append(sources, keys.Identify)
 	}
-	if s.opts.Publish.ByToken && s.tokens != nil {
-		sources = append(sources, s.tokens.Identify)
+	if s.opts.Publish.ByToken && s.callers.tokens != nil {
+		sources = append(sources, s.callers.tokens.Identify)
 	}
 	if len(sources) == 0 && s.opts.Publish.LocalOnly {
 		sources = append(sources, auth.ThisMachine())
 	}
 	if len(sources) > 0 {
-		s.publisher = s.revoked.Guard(auth.Required(sources...))
+		s.callers.publisher = s.callers.revoked.Guard(auth.Required(sources...))
 	}
 	return nil
 }
 
-// howToIdentify tells a client that has no value for a variable which identities this node accepts,
-// and which variables they have.
-func (s *Server) howToIdentify() string {
+// howToIdentify returns which identities this node accepts and which variables they have, for clients without a
+// value for a variable.
+func (o *Options) howToIdentify() string {
 	var ways []string
-	for _, source := range s.opts.Auth.Identity {
+	for _, source := range o.Auth.Identity {
 		switch source {
 		case "jwt":
-			claims := s.opts.Auth.JWT.Claims
+			claims := o.Auth.JWT.Claims
 			if claims == nil { // as pkg/auth has it
 				claims = map[string]string{"user": "sub"}
 			}
 			ways = append(ways, "send a token, which has "+variables(claims)+" (auth.jwt.claims)")
 		case "header":
-			named := maps.Clone(s.opts.Auth.Header.Vars)
+			named := maps.Clone(o.Auth.Header.Vars)
 			if named == nil {
 				named = map[string]string{}
 			}
-			named["user"] = s.opts.Auth.Header.User
+			named["user"] = o.Auth.Header.User
 			ways = append(ways, "connect through the gateway, whose headers have "+variables(named)+" (auth.header.user, auth.header.vars)")
 		}
 	}
-	if s.takesUsers() {
+	if o.takesUsers() {
 		ways = append(ways, "send ?user=, which has {user} alone")
 	}
 	if len(ways) == 0 {
@@ -136,4 +153,31 @@ func variables(of map[string]string) string {
 		names[i] = "{" + name + "}"
 	}
 	return strings.Join(names, ", ")
+}
+
+// withoutKeys is the source where there are neither keys nor tokens: with Options.Dev programs of
+// this machine have the right, else the answer names the key to set.
+func (s *Server) withoutKeys(what, set string) auth.Source {
+	if s.opts.Dev {
+		return auth.ThisMachine()
+	}
+	return func(*http.Request) (auth.Identity, error) {
+		return auth.Identity{}, &auth.Error{Status: http.StatusForbidden, Detail: what + " needs " + set + "; --dev lets programs of this machine try it"}
+	}
+}
+
+// openPresenceReaders accepts keys and tokens, and where there are neither, with Options.Dev, programs of this
+// machine.
+func (s *Server) openPresenceReaders() {
+	var sources []auth.Source
+	if s.callers.keys != nil {
+		sources = append(sources, s.callers.keys.Identify)
+	}
+	if s.opts.Presence.ByToken && s.callers.tokens != nil {
+		sources = append(sources, s.callers.tokens.Identify)
+	}
+	if len(sources) == 0 {
+		sources = append(sources, s.withoutKeys("presence", "an API key with "+auth.PresenceRight+" in publish.keys, or auth.jwt.presence_claim"))
+	}
+	s.callers.presence = s.callers.revoked.Guard(auth.Required(sources...))
 }

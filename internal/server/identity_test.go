@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tidemark/tidemark/internal/health"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -62,8 +64,8 @@ func byToken(t *testing.T) func(*server.Options) {
 	}
 }
 
-func TestTokenSaysWhatIsRead(t *testing.T) {
-	r := newRig(t, byToken(t))
+func TestToken_Claims_DecideTheSubjects(t *testing.T) {
+	r := newHarness(t, byToken(t))
 	r.publish("notifications.user.42", 1, 1)
 	r.publish("notifications.user.43", 1, 1)
 	r.publish("notifications.broadcast", 2, 2)
@@ -93,8 +95,8 @@ func TestTokenSaysWhatIsRead(t *testing.T) {
 	}
 }
 
-func TestTokenIsRefused(t *testing.T) {
-	r := newRig(t, byToken(t))
+func TestToken_Invalid_IsRefused(t *testing.T) {
+	r := newHarness(t, byToken(t))
 	for name, c := range map[string]struct {
 		token, query string
 		status       int
@@ -132,9 +134,9 @@ func TestTokenIsRefused(t *testing.T) {
 	}
 }
 
-// TestTokenExpires while its stream is open.
-func TestTokenExpires(t *testing.T) {
-	r := newRig(t, byToken(t))
+// TestToken_Expires_ClosesTheConnection while its stream is open.
+func TestToken_Expires_ClosesTheConnection(t *testing.T) {
+	r := newHarness(t, byToken(t))
 	l := r.listen("/events?access_token="+bearerOf(t, map[string]any{"sub": "42", "exp": 2}), "")
 	l.want("tidemark.open")
 	if ev := l.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "token-expired" {
@@ -146,7 +148,7 @@ func TestTokenExpires(t *testing.T) {
 func TestRevoke(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	change := byToken(t)
-	var nodes []*rig
+	var nodes []*harness
 	for range 2 {
 		opts := options(t, url)
 		change(&opts)
@@ -169,7 +171,7 @@ func TestRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if err := nodes[0].nc.Publish(server.RevokeSubject, []byte(`{"user":"42"}`)); err != nil {
+	if err := nodes[0].nc.Publish(revocation.Subject, []byte(`{"user":"42"}`)); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range hit {
@@ -192,9 +194,9 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// TestPublishByClaim: a token that may be read with is none to publish with.
-func TestPublishByClaim(t *testing.T) {
-	r := newRig(t, byToken(t))
+// TestPublish_Claim_DecidesTheSubjects: a token that may be read with is none to publish with.
+func TestPublish_Claim_DecidesTheSubjects(t *testing.T) {
+	r := newHarness(t, byToken(t))
 	body := `{"subject":"notifications.user.42","data":"hi"}`
 	for name, c := range map[string]struct {
 		header string
@@ -225,9 +227,9 @@ func TestPublishByClaim(t *testing.T) {
 	}
 }
 
-// TestPublishFromThisMachine: a page whose name was rebound to this machine publishes nothing.
-func TestPublishFromThisMachine(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Publish.LocalOnly = true; o.HTTP.Hosts = []string{"rebound.evil.example"} })
+// TestPublish_LocalOnly_AcceptsLoopbackAlone: a page whose name was rebound to this machine publishes nothing.
+func TestPublish_LocalOnly_AcceptsLoopbackAlone(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { o.Publish.LocalOnly = true; o.HTTP.Hosts = []string{"rebound.evil.example"} })
 	for name, c := range map[string]struct {
 		host, header string
 		status       int
@@ -251,9 +253,9 @@ func TestPublishFromThisMachine(t *testing.T) {
 	}
 }
 
-// TestForgedHeadersAreCounted: who is no trusted proxy is not believed, and an operator sees it.
-func TestForgedHeadersAreCounted(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+// TestIdentityHeaders_Forged_AreCounted: who is no trusted proxy is not believed, and an operator sees it.
+func TestIdentityHeaders_Forged_AreCounted(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) {
 		o.Auth = server.AuthOptions{
 			Identity: []string{"header", "anonymous"},
 			Header:   auth.HeaderOptions{Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
@@ -271,7 +273,7 @@ func TestForgedHeadersAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var h server.Health
+	var h health.Report
 	if err := json.NewDecoder(resp.Body).Decode(&h); err != nil || h.Refused["headers_ignored"] != 1 {
 		t.Errorf("%+v, %v", h, err)
 	}

@@ -46,7 +46,7 @@ func spy(t *testing.T, url string) (received func() []string) {
 }
 
 // everyAnswer makes the node read streams, events, presence and revocations.
-func everyAnswer(r *rig) {
+func everyAnswer(r *harness) {
 	r.t.Helper()
 	r.publish("notifications.broadcast", 2, 5)
 	everyStart(r)
@@ -89,7 +89,7 @@ func TestInboxes_ProducerSubscribesToAll_ReceivesNothingOfNode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opts, url := embedding(t, c.conf, func(o *server.Options) {
 				replayed := o.Feeds[0]
-				replayed.Name, replayed.Paths, replayed.ReplayFromLog = "replayed", []string{"/replayed"}, true
+				replayed.Name, replayed.Paths, replayed.ReplayFromStore = "replayed", []string{"/replayed"}, true
 				o.Feeds = append(o.Feeds, replayed)
 				withPresence("a")(o)
 				withAdmin(o)

@@ -15,7 +15,7 @@ import (
 // Readers of JSON keep one of two fields with the same name, and not all the same one.
 func TestLog_LinesOfAStream_NameItOnce(t *testing.T) {
 	log := new(testkit.Log)
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		o.Streams = []jetstream.StreamConfig{testStream()}
 		o.Streams[0].AllowMsgSchedules = true // which both the node and the store's reader comment on
 		o.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))

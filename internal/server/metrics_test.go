@@ -24,11 +24,11 @@ func withAdmin(o *server.Options) {
 	o.Admin.Addr = "127.0.0.1:0"
 	o.Node.Version = "1.2.3"
 	archive := o.Feeds[0]
-	archive.Name, archive.Paths, archive.ReplayFromLog = "archive", []string{"/archive"}, true
+	archive.Name, archive.Paths, archive.ReplayFromStore = "archive", []string{"/archive"}, true
 	o.Feeds = append(o.Feeds, archive)
 }
 
-func (r *rig) admin(path string) string { return "http://" + r.srv.AdminAddr().String() + path }
+func (r *harness) admin(path string) string { return "http://" + r.srv.AdminAddr().String() + path }
 
 // scrape is what a node tells, by the text form.
 type scrape struct {
@@ -37,7 +37,7 @@ type scrape struct {
 	raw      string
 }
 
-func (r *rig) scrape(url string) scrape {
+func (r *harness) scrape(url string) scrape {
 	r.t.Helper()
 	_, raw := get(r.t, url, "")
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -89,7 +89,7 @@ func (s scrape) value(series string) float64 {
 }
 
 // eventuallyScrape waits for what is counted a moment after a client has seen it.
-func (r *rig) eventuallyScrape(want map[string]float64) scrape {
+func (r *harness) eventuallyScrape(want map[string]float64) scrape {
 	r.t.Helper()
 	var s scrape
 	wrong := func() (list []string) {
@@ -110,9 +110,9 @@ func (r *rig) eventuallyScrape(want map[string]float64) scrape {
 	return s
 }
 
-// TestMetricsTellWhatHappened compares what is told with what was done.
-func TestMetricsTellWhatHappened(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+// TestMetrics_AfterTraffic_HaveItsCounts compares what is told with what was done.
+func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Limits.PerUser, o.Limits.Connections = 6, 1000
 	})
@@ -179,7 +179,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 	r.metricsOfPublishing()
 }
 
-func (r *rig) metricsOfReplaysAndGaps() {
+func (r *harness) metricsOfReplaysAndGaps() {
 	r.t.Helper()
 	all := r.listen("/archive?user=42&from=all", "")
 	all.want("tidemark.open")
@@ -216,7 +216,7 @@ func (r *rig) metricsOfReplaysAndGaps() {
 	})
 }
 
-func (r *rig) metricsOfPublishing() {
+func (r *harness) metricsOfPublishing() {
 	r.t.Helper()
 	for _, id := range []string{"a", "b", "c", "c"} {
 		if status, answer := r.post("/publish", fmt.Sprintf(`{"subject":"notifications.broadcast","data":"x","id":%q}`, id)); status != http.StatusOK {
@@ -243,9 +243,9 @@ func (r *rig) metricsOfPublishing() {
 	}
 }
 
-// TestMetricsDuringDrain: operators see the end of a node.
-func TestMetricsDuringDrain(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { withAdmin(o); o.SSE.DrainPeriod = 0 })
+// TestMetrics_NodeStops_EndWithIt: operators see the end of a node.
+func TestMetrics_NodeStops_EndWithIt(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.SSE.DrainPeriod = 0 })
 	l := r.listen(me, "")
 	l.want("tidemark.open")
 	url := r.admin("/metrics")
@@ -256,8 +256,8 @@ func TestMetricsDuringDrain(t *testing.T) {
 	}
 }
 
-func TestMetricsPassPrometheusLinter(t *testing.T) {
-	r := newRig(t, withAdmin)
+func TestMetrics_PrometheusLinter_Passes(t *testing.T) {
+	r := newHarness(t, withAdmin)
 	s := r.scrape(r.admin("/metrics"))
 	problems, err := promlint.New(strings.NewReader(s.raw)).Lint()
 	if err != nil {
@@ -275,9 +275,9 @@ func TestMetricsPassPrometheusLinter(t *testing.T) {
 	}
 }
 
-// TestNativeHistograms: a scrape by protobuf has them, with the classic buckets beside them.
-func TestNativeHistograms(t *testing.T) {
-	r := newRig(t, withAdmin)
+// TestMetrics_NativeHistograms_AreNegotiated: a scrape by protobuf has them, with the classic buckets beside them.
+func TestMetrics_NativeHistograms_AreNegotiated(t *testing.T) {
+	r := newHarness(t, withAdmin)
 	l := r.listen(me, "")
 	l.want("tidemark.open")
 	r.publish("notifications.user.42", 1, 20)
@@ -323,11 +323,11 @@ func checkNative(t *testing.T, h *dto.Histogram, want uint64) {
 	}
 }
 
-// TestWhoSeesMetrics: without an address for operators, this machine itself does.
-func TestWhoSeesMetrics(t *testing.T) {
+// TestMetrics_OtherMachines_AreRefused: without an address for operators, this machine itself does.
+func TestMetrics_OtherMachines_AreRefused(t *testing.T) {
 	named := func(o *server.Options) { o.HTTP.Hosts = []string{"rebound.example", "tidemark"} }
-	main := newRig(t, named)
-	admin := newRig(t, func(o *server.Options) { withAdmin(o); named(o) })
+	main := newHarness(t, named)
+	admin := newHarness(t, func(o *server.Options) { withAdmin(o); named(o) })
 	for _, c := range []struct {
 		url, header, value string
 		status             int
@@ -369,9 +369,9 @@ func TestWhoSeesMetrics(t *testing.T) {
 	}
 }
 
-// TestScrapesBesideTraffic is for the race detector: everything is counted while it is read.
-func TestScrapesBesideTraffic(t *testing.T) {
-	r := newRig(t, withAdmin)
+// TestMetrics_ScrapedUnderTraffic_StayConsistent is for the race detector: everything is counted while it is read.
+func TestMetrics_ScrapedUnderTraffic_StayConsistent(t *testing.T) {
+	r := newHarness(t, withAdmin)
 	done := make(chan struct{})
 	var work sync.WaitGroup
 	for range 2 {

@@ -21,7 +21,7 @@ import (
 
 // region is a NATS server with a JetStream domain of its own and a node on it.
 type region struct {
-	*rig
+	*harness
 	nats *natsserver.Server
 	opts *natsserver.Options
 }
@@ -87,14 +87,14 @@ func (r *region) node(t *testing.T, definition string, change func(*server.Optio
 	if change != nil {
 		change(&opts)
 	}
-	r.rig = startNode(t, opts)
+	r.harness = startNode(t, opts)
 	r.connect(r.nats.ClientURL())
 	r.awaitReady()
 }
 
 // A client moves between the regions again and again while events are published, and is told
 // everything once and in order.
-func TestMirrorClientMoves(t *testing.T) {
+func TestMirror_ClientMoves_Resumes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long; not with -short")
 	}
@@ -157,7 +157,7 @@ func (m *mover) visit(events, total int) {
 	}
 }
 
-func (r *rig) lastSeq() uint64 {
+func (r *harness) lastSeq() uint64 {
 	stream, err := r.js.Stream(r.t.Context(), "NOTIFICATIONS")
 	if err != nil {
 		return 0
@@ -166,7 +166,7 @@ func (r *rig) lastSeq() uint64 {
 }
 
 // A mirror without the epoch of its origin is told to the operator, and its clients of a gap.
-func TestMirrorWithoutEpoch(t *testing.T) {
+func TestMirror_WithoutEpoch_SendsGap(t *testing.T) {
 	var log testkit.Log
 	hub, leaf := regions(t, strings.Replace(mirrorDefinition, `"tidemark.epoch": "world-1"`, "", 1), func(o *server.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -181,7 +181,7 @@ func TestMirrorWithoutEpoch(t *testing.T) {
 
 // What is published through a mirror's node is stored by the origin, and has its position; with
 // the origin out of reach the publisher is told to try again, and clients wait.
-func TestMirrorCutOff(t *testing.T) {
+func TestMirror_OriginIsUnreachable_PublishersRetry(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long; not with -short")
 	}
@@ -219,7 +219,7 @@ func TestMirrorCutOff(t *testing.T) {
 	ahead.wantNumbers(4, 5)
 }
 
-func TestMirrorBeyondTheOrigin(t *testing.T) {
+func TestMirror_PositionBeyondOrigin_SendsGap(t *testing.T) {
 	hub, leaf := regions(t, mirrorDefinition, nil)
 	hub.publish("notifications.broadcast", 1, 3)
 	leaf.eventually("the mirror is level", func() bool { return leaf.lastSeq() == 3 })
@@ -230,7 +230,7 @@ func TestMirrorBeyondTheOrigin(t *testing.T) {
 }
 
 // A definition with a mirror is what the server then has.
-func TestMirrorIsAsDefined(t *testing.T) {
+func TestMirror_Definition_HasNoDifferences(t *testing.T) {
 	var log testkit.Log
 	_, leaf := regions(t, mirrorDefinition, nil)
 	leaf.stop()
@@ -243,7 +243,7 @@ func TestMirrorIsAsDefined(t *testing.T) {
 }
 
 // The mirror in docs/design/positions.md is the one of these tests.
-func TestMirrorIsDocumented(t *testing.T) {
+func TestMirror_Definition_IsDocumented(t *testing.T) {
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "design", "positions.md"))
 	if err != nil {
 		t.Fatal(err)

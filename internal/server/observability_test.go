@@ -75,8 +75,8 @@ func readFile(t *testing.T, name string) []byte {
 	return raw
 }
 
-// TestDashboardIsWellFormed checks what Grafana needs, as far as it can be told without one.
-func TestDashboardIsWellFormed(t *testing.T) {
+// TestDashboard_File_IsWellFormed checks what Grafana needs, as far as it can be told without one.
+func TestDashboard_File_IsWellFormed(t *testing.T) {
 	d := readDashboard(t)
 	if d.UID != "tidemark" || d.SchemaVersion < 36 {
 		t.Errorf("uid %q, schema %d", d.UID, d.SchemaVersion)
@@ -120,8 +120,8 @@ var (
 	ofHistory  = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
-// TestDashboardAndAlertsAskForWhatThereIs: a metric that is renamed would leave them empty.
-func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
+// TestDashboard_Queries_NameExistingMetrics: a metric that is renamed would leave them empty.
+func TestDashboard_Queries_NameExistingMetrics(t *testing.T) {
 	listed := metricName.FindAllString(string(readFile(t, "../../docs/reference/metrics.md")), -1)
 	for _, file := range []string{dashboardFile, rulesFile, prometheusDir + "tidemark.rules_test.yml"} {
 		names := metricName.FindAllString(string(readFile(t, file)), -1)
@@ -136,8 +136,8 @@ func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 	}
 }
 
-// TestAlertsHaveRunbooks: each names a section, which is there as soon as the document is.
-func TestAlertsHaveRunbooks(t *testing.T) {
+// TestAlerts_Each_HasARunbook: each names a section, which is there as soon as the document is.
+func TestAlerts_Each_HasARunbook(t *testing.T) {
 	const document = "docs/operate/runbook.md"
 	runbook, err := os.ReadFile("../../" + document)
 	if err != nil {
@@ -169,8 +169,8 @@ func anchors(text string) (names []string) {
 	return names
 }
 
-// TestAlertsPassPromtool checks the syntax, and what some alerts say to made-up series.
-func TestAlertsPassPromtool(t *testing.T) {
+// TestAlerts_Promtool_Passes checks the syntax, and what some alerts say to made-up series.
+func TestAlerts_Promtool_Passes(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("promtool is not installed (apt-get install prometheus): the alerts are not checked")

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/logging"
 	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/subject"
@@ -52,7 +53,7 @@ type Options struct {
 	Traces TraceOptions
 	Logger *slog.Logger // nil discards
 	// LogLevel is that of Logger, for operators to change; nil where it cannot be.
-	LogLevel *LogLevel
+	LogLevel *logging.Level
 	// Docs serves /openapi.json and /docs.
 	Docs bool
 }
@@ -120,7 +121,7 @@ type FeedOptions struct {
 	Paths           []string
 	Stream          string
 	Subjects, Allow []subject.Template
-	ReplayFromLog   bool // an ephemeral consumer for every resume
+	ReplayFromStore   bool // an ephemeral consumer for every resume
 }
 
 // SocketLimits bound the sockets of HTTPOptions.Addr; see engine.Sockets. Those of AdminOptions.Addr

@@ -22,9 +22,9 @@ func freeAddr(t *testing.T) string {
 	return addr
 }
 
-// TestNATSOutage takes NATS away under clients that are live and under one that comes while
+// TestOutage_NATSRestarts_NoEventIsMissing takes NATS away under clients that are live and under one that comes while
 // it is away: nobody is disconnected, and all go on without a gap.
-func TestNATSOutage(t *testing.T) {
+func TestOutage_NATSRestarts_NoEventIsMissing(t *testing.T) {
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
 	r := startNode(t, options(t, url))
@@ -55,9 +55,9 @@ func TestNATSOutage(t *testing.T) {
 	r.listen(me, "0").want("tidemark.open", "1", "2", "3", "4", "5", "6")
 }
 
-// TestStartBeforeNATS starts a node first. A client that comes meanwhile is served when NATS
+// TestStart_BeforeNATS_BecomesReady starts a node first. A client that comes meanwhile is served when NATS
 // is there.
-func TestStartBeforeNATS(t *testing.T) {
+func TestStart_BeforeNATS_BecomesReady(t *testing.T) {
 	addr := freeAddr(t)
 	r := startNode(t, options(t, "nats://"+addr))
 	r.eventually("health", func() bool { return r.status("/healthz") == http.StatusOK })
@@ -74,8 +74,8 @@ func TestStartBeforeNATS(t *testing.T) {
 	early.wantNumbers(1, 2)
 }
 
-// TestReplayThroughAnOutage cuts NATS while a client is being caught up.
-func TestReplayThroughAnOutage(t *testing.T) {
+// TestReplay_ThroughAnOutage_IsComplete cuts NATS while a client is being caught up.
+func TestReplay_ThroughAnOutage_IsComplete(t *testing.T) {
 	const stored = 3_000
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
@@ -108,8 +108,8 @@ func TestReplayThroughAnOutage(t *testing.T) {
 	back.Wait()
 }
 
-// TestJoinUnderPublishing resumes again and again while thousands of events are stored.
-func TestJoinUnderPublishing(t *testing.T) {
+// TestResume_UnderPublishing_IsComplete resumes again and again while thousands of events are stored.
+func TestResume_UnderPublishing_IsComplete(t *testing.T) {
 	for name, change := range map[string]func(*server.Options){
 		"window":      nil,
 		"consumer":    fromLog,
@@ -117,7 +117,7 @@ func TestJoinUnderPublishing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			const total, clients = 4_000, 8
-			r := newRig(t, change)
+			r := newHarness(t, change)
 			var work sync.WaitGroup
 			work.Go(func() {
 				for i := range total {

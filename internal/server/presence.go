@@ -3,11 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/http"
+	"slices"
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/presence"
-	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // nameNode gives a node without a name one.
@@ -28,9 +27,9 @@ func (s *Server) openPresence(context.Context) (err error) {
 		return nil
 	}
 	if o.Replicas == 0 {
-		o.Replicas = s.replicas()
+		o.Replicas = s.opts.replicas()
 	}
-	s.presence, err = presence.New(s.nats, s.js, presence.Options{
+	s.presence, err = presence.New(s.nats.main, s.backend.JetStream, presence.Options{
 		Node: s.opts.Node.Name, Bucket: o.Bucket, TTL: o.TTL, Replicas: o.Replicas, Interval: o.Interval, Events: o.Events,
 		Logger: s.opts.Logger.With("part", "presence"),
 	})
@@ -40,12 +39,12 @@ func (s *Server) openPresence(context.Context) (err error) {
 	return nil
 }
 
-// replicas are those of the definitions of what is served: who wants its events to outlive a
-// server wants to know who is there, too.
-func (s *Server) replicas() int {
+// replicas returns the most replicas of the definitions of the feeds' streams. Presence and revocations outlive
+// the loss of a NATS server, too, where the events do.
+func (o *Options) replicas() int {
 	most := 1
-	for _, def := range s.opts.Streams {
-		if s.feeds[def.Name] != nil {
+	for _, def := range o.Streams {
+		if slices.ContainsFunc(o.Feeds, func(f FeedOptions) bool { return f.Stream == def.Name }) {
 			most = max(most, def.Replicas)
 		}
 	}
@@ -80,31 +79,4 @@ func (s streamSource) Position() string {
 		return "" // it is not open yet
 	}
 	return at.String()
-}
-
-// withoutKeys is the source where there are neither keys nor tokens: with Options.Dev programs of
-// this machine have the right, else the answer says what to set.
-func (s *Server) withoutKeys(what, set string) auth.Source {
-	if s.opts.Dev {
-		return auth.ThisMachine()
-	}
-	return func(*http.Request) (auth.Identity, error) {
-		return auth.Identity{}, &auth.Error{Status: http.StatusForbidden, Detail: what + " needs " + set + "; --dev lets programs of this machine try it"}
-	}
-}
-
-// openWatchers makes the source that says who may read who is connected: keys and tokens, and
-// where there are neither, with Options.Dev, this machine itself.
-func (s *Server) openWatchers() {
-	var sources []auth.Source
-	if s.keys != nil {
-		sources = append(sources, s.keys.Identify)
-	}
-	if s.opts.Presence.ByToken && s.tokens != nil {
-		sources = append(sources, s.tokens.Identify)
-	}
-	if len(sources) == 0 {
-		sources = append(sources, s.withoutKeys("presence", "an API key with "+auth.PresenceRight+" in publish.keys, or auth.jwt.presence_claim"))
-	}
-	s.watcher = s.revoked.Guard(auth.Required(sources...))
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/admin"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -24,34 +26,34 @@ func withPresence(name string) func(*server.Options) {
 }
 
 // get returns the status and the body.
-func (r *rig) get(path string, header ...string) (int, string) {
+func (r *harness) get(path string, header ...string) (int, string) {
 	r.t.Helper()
 	resp, body := r.ask(http.MethodGet, r.base+path, "", header...)
 	return resp.StatusCode, string(body)
 }
 
-func (r *rig) connections(path string, header ...string) server.Connections {
+func (r *harness) connections(path string, header ...string) admin.PresenceList {
 	r.t.Helper()
 	status, body := r.get(path, header...)
-	var answer server.Connections
+	var answer admin.PresenceList
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK {
 		r.t.Errorf("%s: %d %s", path, status, body)
 	}
 	return answer
 }
 
-func (r *rig) awaitConnections(path string, want int) (answer server.Connections) {
+func (r *harness) awaitConnections(path string, want int) (answer admin.PresenceList) {
 	r.t.Helper()
 	r.eventually(fmt.Sprintf("%d connections at %s", want, path), func() bool {
 		status, body := r.get(path)
-		answer = server.Connections{}
+		answer = admin.PresenceList{}
 		return status == http.StatusOK && json.Unmarshal([]byte(body), &answer) == nil && len(answer.Connections) == want
 	})
 	return answer
 }
 
 func TestPresence(t *testing.T) {
-	a := newRig(t, withPresence("a"))
+	a := newHarness(t, withPresence("a"))
 	opts := options(t, a.nc.ConnectedUrl())
 	withPresence("b")(&opts)
 	opts.Feeds[0].Name = "other"
@@ -66,7 +68,7 @@ func TestPresence(t *testing.T) {
 	a.publish("notifications.user.42", 1, 1)
 	first.wantNumbers(1, 1)
 
-	for _, r := range []*rig{a, b} {
+	for _, r := range []*harness{a, b} {
 		r.awaitConnections("/connections", 4)
 		all := r.awaitConnections("/connections/42", 2)
 		for _, c := range all.Connections {
@@ -97,8 +99,8 @@ func TestPresence(t *testing.T) {
 	a.awaitConnections("/connections", 0)
 }
 
-// TestPresenceThroughAnOutage: clients come and go while NATS is away.
-func TestPresenceThroughAnOutage(t *testing.T) {
+// TestPresence_ThroughAnOutage_IsWrittenAgain: clients come and go while NATS is away.
+func TestPresence_ThroughAnOutage_IsWrittenAgain(t *testing.T) {
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
 	opts := options(t, url)
@@ -127,8 +129,8 @@ func TestPresenceThroughAnOutage(t *testing.T) {
 	})
 }
 
-func TestPresenceOff(t *testing.T) {
-	r := newRig(t, nil)
+func TestPresence_Off_Answers404(t *testing.T) {
+	r := newHarness(t, nil)
 	for _, path := range []string{"/connections", "/connections/42", "/connections?user=42"} {
 		if status, body := r.get(path); status != http.StatusNotFound || !strings.Contains(body, "presence.enabled") {
 			t.Errorf("%s: %d %s", path, status, body)
@@ -136,8 +138,8 @@ func TestPresenceOff(t *testing.T) {
 	}
 }
 
-// TestPresenceIsForSome: who may read who is connected.
-func TestPresenceIsForSome(t *testing.T) {
+// TestPresence_WithoutTheRight_IsRefused: who may read who is connected.
+func TestPresence_WithoutTheRight_IsRefused(t *testing.T) {
 	watch, watchLine, err := auth.NewAPIKey("watch", auth.PresenceRight)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +152,7 @@ func TestPresenceIsForSome(t *testing.T) {
 	if err := os.WriteFile(file, []byte(watchLine+"\n"+postLine+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		byToken(t)(o)
 		withPresence("a")(o)
 		o.Auth.JWT.PresenceClaim = "presence"
@@ -192,7 +194,7 @@ func TestPresenceIsForSome(t *testing.T) {
 		}
 	}
 	// A revoked key is none.
-	if err := r.nc.Publish(server.RevokeSubject, []byte(`{"token":"watch"}`)); err != nil {
+	if err := r.nc.Publish(revocation.Subject, []byte(`{"token":"watch"}`)); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("the revocation", func() bool {
@@ -201,9 +203,9 @@ func TestPresenceIsForSome(t *testing.T) {
 	})
 }
 
-// TestPresenceFromThisMachine: without keys it is nobody's but this machine's.
-func TestPresenceFromThisMachine(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { withPresence("a")(o); o.HTTP.Hosts = []string{"evil.example.com"} })
+// TestPresence_Dev_AcceptsLoopback: without keys it is nobody's but this machine's.
+func TestPresence_Dev_AcceptsLoopback(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { withPresence("a")(o); o.HTTP.Hosts = []string{"evil.example.com"} })
 	for name, header := range map[string][]string{
 		"a rebound name": {"Host", "evil.example.com"},
 		"a proxy":        {"X-Forwarded-For", "127.0.0.1"},
@@ -214,9 +216,9 @@ func TestPresenceFromThisMachine(t *testing.T) {
 	}
 }
 
-// TestPresenceAbuse: nothing of a request becomes part of a subject.
-func TestPresenceAbuse(t *testing.T) {
-	r := newRig(t, withPresence("a"))
+// TestPresence_WrongQueries_AreRefused: nothing of a request becomes part of a subject.
+func TestPresence_WrongQueries_AreRefused(t *testing.T) {
+	r := newHarness(t, withPresence("a"))
 	r.listen("/events?user=42", "").want("tidemark.open")
 	r.awaitConnections("/connections", 1)
 	for _, path := range []string{

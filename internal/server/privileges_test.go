@@ -19,6 +19,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/microservice"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
 )
@@ -120,15 +122,15 @@ func (g *guarded) dial(user string, options ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// node starts a service as a user, and a rig whose own connection is the operator's. The
+// node starts a service as a user, and a harness whose own connection is the operator's. The
 // feed "replayed" reads the stream for every resume.
-func (g *guarded) node(user string, change func(*server.Options)) *rig {
+func (g *guarded) node(user string, change func(*server.Options)) *harness {
 	g.t.Helper()
 	opts := options(g.t, "nats://"+g.addr)
 	opts.NATS.User, opts.NATS.Password = user, "secret"
 	opts.NATS.Logger = slog.New(nodeLog{opts.Logger.Handler(), g})
 	replayed := opts.Feeds[0]
-	replayed.Name, replayed.Paths, replayed.ReplayFromLog = "replayed", []string{"/replayed"}, true
+	replayed.Name, replayed.Paths, replayed.ReplayFromStore = "replayed", []string{"/replayed"}, true
 	opts.Feeds = append(opts.Feeds, replayed)
 	if change != nil {
 		change(&opts)
@@ -235,7 +237,7 @@ func (g *guarded) createStream(cfg jetstream.StreamConfig) {
 	}
 }
 
-func (r *rig) consumers() (names []string) {
+func (r *harness) consumers() (names []string) {
 	r.t.Helper()
 	list := r.stream().ConsumerNames(r.t.Context())
 	for name := range list.Name() {
@@ -254,7 +256,7 @@ func withEverything(o *server.Options) {
 }
 
 // present uses what is optional, after a restart of the NATS server.
-func present(r *rig) {
+func present(r *harness) {
 	r.t.Helper()
 	heard, err := r.nc.SubscribeSync("tidemark.presence.connected.42")
 	if err == nil {
@@ -272,12 +274,12 @@ func present(r *rig) {
 	l.cancel()
 	r.awaitConnections("/connections/42", 0)
 	ask(r.t, r.nc, "$SRV.INFO.tidemark", 1)
-	ask(r.t, r.nc, server.StatusSubject, 1)
+	ask(r.t, r.nc, microservice.StatusSubject, 1)
 }
 
 // everyStart begins everywhere among five events, from memory and from the stream, with one
 // filter and with several.
-func everyStart(r *rig) {
+func everyStart(r *harness) {
 	r.t.Helper()
 	for _, path := range []string{"/events?user=42", "/replayed?user=42", "/events?", "/replayed?"} {
 		for _, from := range []struct {
@@ -294,7 +296,7 @@ func everyStart(r *rig) {
 
 // throughARestart publishes the sixth event over HTTP where that is on, and the seventh
 // after the NATS server went and came back.
-func throughARestart(g *guarded, r *rig, publishing bool) {
+func throughARestart(g *guarded, r *harness, publishing bool) {
 	r.t.Helper()
 	live := r.listen(me, "")
 	live.want("tidemark.open")
@@ -325,7 +327,7 @@ func throughARestart(g *guarded, r *rig, publishing bool) {
 }
 
 // gaps deletes an event in between, and then purges the first four.
-func gaps(r *rig) {
+func gaps(r *harness) {
 	r.t.Helper()
 	if err := r.stream().DeleteMsg(r.t.Context(), 3); err != nil {
 		r.t.Fatal(err)
@@ -342,7 +344,7 @@ func gaps(r *rig) {
 }
 
 // recreated takes the stream away under a live client, and makes it anew.
-func recreated(g *guarded, r *rig, publishing, provisioning bool) {
+func recreated(g *guarded, r *harness, publishing, provisioning bool) {
 	r.t.Helper()
 	live := r.listen(me, "")
 	live.want("tidemark.open")
@@ -376,19 +378,19 @@ func recreated(g *guarded, r *rig, publishing, provisioning bool) {
 var needs = map[string]struct {
 	prepare func(g *guarded) // instead of creating the stream
 	change  func(*server.Options)
-	do      func(g *guarded, r *rig)
+	do      func(g *guarded, r *harness)
 }{
 	// A node needs these from the start.
 	"$JS.API.STREAM.INFO.NOTIFICATIONS":         {},
 	"$JS.API.CONSUMER.CREATE.NOTIFICATIONS.>":   {},
 	"$JS.API.CONSUMER.MSG.NEXT.NOTIFICATIONS.*": {},
-	"_INBOX.*.*":         {},
-	server.RevokeSubject: {},
+	"_INBOX.*.*":       {},
+	revocation.Subject: {},
 	"$JS.API.STREAM.INFO.TIDEMARK_REVOCATIONS":         {},
 	"$JS.API.STREAM.CREATE.TIDEMARK_REVOCATIONS":       {},
 	"$JS.API.CONSUMER.CREATE.TIDEMARK_REVOCATIONS.>":   {},
 	"$JS.API.CONSUMER.MSG.NEXT.TIDEMARK_REVOCATIONS.*": {},
-	"$JS.API.CONSUMER.DELETE.TIDEMARK_REVOCATIONS.*":   {do: func(_ *guarded, r *rig) { r.stop() }},
+	"$JS.API.CONSUMER.DELETE.TIDEMARK_REVOCATIONS.*":   {do: func(_ *guarded, r *harness) { r.stop() }},
 	"$JS.API.STREAM.CREATE.NOTIFICATIONS":              {prepare: func(*guarded) {}},
 	"$JS.API.STREAM.UPDATE.NOTIFICATIONS": {
 		prepare: func(g *guarded) {
@@ -398,13 +400,13 @@ var needs = map[string]struct {
 		},
 		change: func(o *server.Options) { o.ApplyStreams = true },
 	},
-	"$JS.API.STREAM.MSG.GET.NOTIFICATIONS": {do: func(_ *guarded, r *rig) { r.attempt(http.MethodGet, "/replayed?from=1h", "") }},
-	"$JS.API.CONSUMER.DELETE.NOTIFICATIONS.*": {do: func(_ *guarded, r *rig) {
+	"$JS.API.STREAM.MSG.GET.NOTIFICATIONS": {do: func(_ *guarded, r *harness) { r.attempt(http.MethodGet, "/replayed?from=1h", "") }},
+	"$JS.API.CONSUMER.DELETE.NOTIFICATIONS.*": {do: func(_ *guarded, r *harness) {
 		l := r.listen("/replayed", "0")
 		l.want("tidemark.open", "1")
 		l.cancel()
 	}},
-	"notifications.>": {do: func(_ *guarded, r *rig) {
+	"notifications.>": {do: func(_ *guarded, r *harness) {
 		r.attempt(http.MethodPost, "/publish", `{"subject":"notifications.broadcast","data":"1"}`)
 	}},
 	// A node with everything that is optional needs these from the start.
@@ -414,18 +416,18 @@ var needs = map[string]struct {
 	"$JS.API.STREAM.CREATE.KV_TIDEMARK_PRESENCE": {},
 	"$KV.TIDEMARK_PRESENCE.>":                    {},
 	"$SRV.>":                                     {},
-	server.StatusSubject:                         {},
-	"tidemark.presence.>": {do: func(_ *guarded, r *rig) {
+	microservice.StatusSubject:                   {},
+	"tidemark.presence.>": {do: func(_ *guarded, r *harness) {
 		r.listen(me, "").want("tidemark.open")
 	}},
-	"$JS.API.STREAM.NAMES": {do: func(_ *guarded, r *rig) {
+	"$JS.API.STREAM.NAMES": {do: func(_ *guarded, r *harness) {
 		r.deleteStream()
 		r.attempt(http.MethodPost, "/publish", `{"subject":"notifications.broadcast","data":"1"}`)
 	}},
 }
 
 // attempt sends a request whose answer may never come.
-func (r *rig) attempt(method, path, body string) {
+func (r *harness) attempt(method, path, body string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, method, r.base+path, strings.NewReader(body))
 	if err != nil {
@@ -440,9 +442,9 @@ func (r *rig) attempt(method, path, body string) {
 	r.t.Cleanup(func() { cancel(); trying.Wait() })
 }
 
-// TestPrivilegesAreMinimal takes each documented permission away in turn. The users that have
-// all of them stand for the others, which TestPrivilegesOfUsers compares with them.
-func TestPrivilegesAreMinimal(t *testing.T) {
+// TestPrivileges_EachPermission_IsNeeded takes each documented permission away in turn. The users that have
+// all of them stand for the others, which TestPrivileges_DocumentedUsers_DifferAsDescribed compares with them.
+func TestPrivileges_EachPermission_IsNeeded(t *testing.T) {
 	g := startGuarded(t, nil)
 	all, read, optional := g.permissions(userProvision), g.permissions(userRead), g.permissions(userPresence)
 	for _, dropped := range slices.Concat(all.Publish.Allow, all.Subscribe.Allow) {
@@ -469,9 +471,9 @@ func minimal(t *testing.T, user, dropped string) {
 	} else {
 		g.createStream(testStream())
 	}
-	if !strings.HasSuffix(dropped, "STREAM.CREATE."+server.RevocationStream) {
+	if !strings.HasSuffix(dropped, "STREAM.CREATE."+revocation.Stream) {
 		// Else the test may stop nats-server while it creates the stream, and one of its goroutines remains.
-		g.createStream(jetstream.StreamConfig{Name: server.RevocationStream, Subjects: []string{server.RevokeSubject}})
+		g.createStream(jetstream.StreamConfig{Name: revocation.Stream, Subjects: []string{revocation.Subject}})
 	}
 	change := need.change
 	if user == userPresence {
@@ -514,8 +516,8 @@ func (g *guarded) permissions(user string) *natsserver.Permissions {
 	return nil
 }
 
-// TestPrivilegesOfUsers holds what the documented users differ in.
-func TestPrivilegesOfUsers(t *testing.T) {
+// TestPrivileges_DocumentedUsers_DifferAsDescribed holds what the documented users differ in.
+func TestPrivileges_DocumentedUsers_DifferAsDescribed(t *testing.T) {
 	g := startGuarded(t, nil)
 	all := g.permissions(userProvision)
 	provisions := []string{"$JS.API.STREAM.CREATE.NOTIFICATIONS", "$JS.API.STREAM.UPDATE.NOTIFICATIONS"}
@@ -538,8 +540,8 @@ func TestPrivilegesOfUsers(t *testing.T) {
 	}
 }
 
-// TestPrivilegesKeepOut tries what the documented users are to be kept from.
-func TestPrivilegesKeepOut(t *testing.T) {
+// TestPrivileges_DocumentedUsers_AreKeptOut tries what the documented users are to be kept from.
+func TestPrivileges_DocumentedUsers_AreKeptOut(t *testing.T) {
 	g := startGuarded(t, nil)
 	g.createStream(testStream())
 	publishes := func(subject string) func(*nats.Conn) error {
@@ -561,7 +563,7 @@ func TestPrivilegesKeepOut(t *testing.T) {
 			"read another stream":       publishes("$JS.API.CONSUMER.CREATE.OTHER.c.notifications.broadcast"),
 			"create another stream":     publishes("$JS.API.STREAM.CREATE.OTHER"),
 			"publish beside the stream": publishes("orders.1"),
-			"revoke":                    publishes(server.RevokeSubject),
+			"revoke":                    publishes(revocation.Subject),
 			"listen to events":          subscribes("notifications.>"),
 			"listen to everything":      subscribes(">"),
 			"listen to the API":         subscribes("$JS.>"),
@@ -612,8 +614,8 @@ func TestPrivilegesKeepOut(t *testing.T) {
 	}
 }
 
-// TestPrivilegesOfProducers stores an event as the documented producer does.
-func TestPrivilegesOfProducers(t *testing.T) {
+// TestPrivileges_OfProducers_SufficeForPublishing stores an event as the documented producer does.
+func TestPrivileges_OfProducers_SufficeForPublishing(t *testing.T) {
 	g := startGuarded(t, nil)
 	g.createStream(testStream())
 	js, err := jetstream.New(g.dial(userProducer, nats.CustomInboxPrefix("_INBOX_producer")))

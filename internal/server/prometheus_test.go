@@ -14,7 +14,7 @@ import (
 )
 
 // startPrometheus runs a real one that scrapes a node each second, and returns where it answers.
-func startPrometheus(t *testing.T, r *rig, args ...string) (base string) {
+func startPrometheus(t *testing.T, r *harness, args ...string) (base string) {
 	t.Helper()
 	binary, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -86,15 +86,15 @@ var nothing = map[string]bool{
 	"Connected, and the store writable": true, // its store is another server's
 }
 
-// TestPrometheusUnderstands evaluates what the dashboard and the alerts ask, on a real
+// TestPrometheus_Scrape_Succeeds evaluates what the dashboard and the alerts ask, on a real
 // Prometheus that scrapes a node with a client: with native histograms, and without.
-func TestPrometheusUnderstands(t *testing.T) {
+func TestPrometheus_Scrape_Succeeds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long; not with -short")
 	}
 	for name, args := range map[string][]string{"native": {"--enable-feature=native-histograms"}, "classic": nil} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, withAdmin)
+			r := newHarness(t, withAdmin)
 			base := startPrometheus(t, r, args...)
 			l := r.listen(me, "")
 			l.want("tidemark.open")

@@ -14,7 +14,7 @@ import (
 func lifetimes(o *server.Options) { o.Streams[0].AllowMsgTTL = true }
 
 func TestPublishBody_Event_IsDeliveredWithItsHeaders(t *testing.T) {
-	r := newRig(t, lifetimes)
+	r := newHarness(t, lifetimes)
 	l := r.listen("/events?user=a.b", "")
 	l.want("tidemark.open")
 	const path = "/publish/notifications.user.a%252Eb"
@@ -40,7 +40,7 @@ func TestPublishBody_Event_IsDeliveredWithItsHeaders(t *testing.T) {
 }
 
 func TestPublishBody_BelowBasePath_TakesSubjectFromTheRest(t *testing.T) {
-	first := newRig(t, nil)
+	first := newHarness(t, nil)
 	opts := options(t, first.nc.ConnectedUrl())
 	opts.HTTP.BasePath = "/publish"
 	r := startNode(t, opts)
@@ -55,7 +55,7 @@ func TestPublishBody_BelowBasePath_TakesSubjectFromTheRest(t *testing.T) {
 }
 
 func TestPublishBody_StreamWithoutLifetimes_RefusesOne(t *testing.T) {
-	r := newRig(t, nil)
+	r := newHarness(t, nil)
 	status, answer := r.post("/publish/notifications.broadcast", "x", "Nats-TTL", "60")
 	if status != http.StatusUnprocessableEntity || !strings.Contains(fmt.Sprint(answer["detail"]), "allow_msg_ttl") || answer["outcome"] != "not_stored" {
 		t.Errorf("%d %v", status, answer)
@@ -63,7 +63,7 @@ func TestPublishBody_StreamWithoutLifetimes_RefusesOne(t *testing.T) {
 }
 
 func TestPublishBody_PublishingOff_NamesTheKeys(t *testing.T) {
-	r := newRig(t, func(o *server.Options) { o.Publish.Enabled = false })
+	r := newHarness(t, func(o *server.Options) { o.Publish.Enabled = false })
 	for _, path := range []string{"/publish", "/publish/notifications.broadcast"} {
 		if status, answer := r.post(path, "x"); status != http.StatusNotFound || !strings.Contains(fmt.Sprint(answer["detail"]), "publish.keys") {
 			t.Errorf("%s: %d %v", path, status, answer)
@@ -72,10 +72,10 @@ func TestPublishBody_PublishingOff_NamesTheKeys(t *testing.T) {
 }
 
 // sourcingRig is a node whose stream has no subjects, and sources ORIGIN.
-func sourcingRig(t *testing.T) *rig {
+func sourcingRig(t *testing.T) *harness {
 	t.Helper()
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
-	operator := &rig{t: t}
+	operator := &harness{t: t}
 	operator.connect(url)
 	if _, err := operator.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORIGIN", Subjects: []string{"notifications.>"}}); err != nil {
 		t.Fatal(err)

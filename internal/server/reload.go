@@ -8,29 +8,29 @@ import (
 	"sync/atomic"
 )
 
-// Reload reads again what is renewed while a node runs: the certificate of HTTPOptions, the
-// file of API keys, and the keys of tokens (from a URL it fetches them). Each stands for
-// itself: what cannot be read stays as it was, and is in the error with the key of the
-// configuration that names it. Connections go on; new ones, and new requests, see what is new.
+// Reload reads the files that are renewed while a node runs. These are the certificate of HTTPOptions, the
+// file of API keys, and the keys of tokens (from a URL it fetches them). They are independent: a file that cannot
+// be read stays as it was, and is in the error with the key of the
+// configuration that names it. Open connections continue; new ones, and new requests, use the new files.
 // It blocks while keys are fetched: twice auth.JWKSOptions.Timeout at most, or until ctx ends.
 // Safe for concurrent use.
 func (s *Server) Reload(ctx context.Context) error {
 	var failed []error
-	if s.certificate != nil {
-		failed = append(failed, s.certificate.load())
+	if s.main.certificate != nil {
+		failed = append(failed, s.main.certificate.load())
 	}
-	if s.keys != nil {
-		if err := s.keys.Reload(); err != nil {
+	if s.callers.keys != nil {
+		if err := s.callers.keys.Reload(); err != nil {
 			failed = append(failed, fmt.Errorf("publish.keys: %w", err))
 		}
 	}
-	if s.tokens != nil {
-		if err := s.tokens.Refresh(ctx); err != nil {
+	if s.callers.tokens != nil {
+		if err := s.callers.tokens.Refresh(ctx); err != nil {
 			failed = append(failed, fmt.Errorf("auth.jwt: %w", err))
 		}
 	}
-	if s.embedded != nil {
-		failed = append(failed, s.embedded.Reload())
+	if s.nats.embedded != nil {
+		failed = append(failed, s.nats.embedded.Reload())
 	}
 	return errors.Join(failed...)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // served is the certificate that a new connection is given.
-func (r *rig) served() string {
+func (r *harness) served() string {
 	r.t.Helper()
 	c := r.dial(true).(*tls.Conn)
 	defer c.Close()
@@ -30,9 +30,9 @@ func overwrite(t *testing.T, file string, text []byte) {
 	}
 }
 
-// TestReloadCertificate renews a certificate: new connections are given the new one, and a stream
+// TestReload_Certificate_IsUsedByNewConnections renews a certificate: new connections are given the new one, and a stream
 // that is open goes on.
-func TestReloadCertificate(t *testing.T) {
+func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	certPEM, keyPEM := generateCertificate(t)
@@ -79,9 +79,9 @@ func TestReloadCertificate(t *testing.T) {
 	}
 }
 
-// TestReloadKeys: keys that were added are known, and keys that were taken out are not; what
+// TestReload_Keys_AreUsedByNewRequests: keys that were added are known, and keys that were taken out are not; what
 // cannot be read changes nothing, and keeps nothing else from being read.
-func TestReloadKeys(t *testing.T) {
+func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 	dir := t.TempDir()
 	keys, secret := filepath.Join(dir, "keys"), filepath.Join(dir, "secret")
 	oldKey, oldLine, err := auth.NewAPIKey("old", "notifications.>")
@@ -94,7 +94,7 @@ func TestReloadKeys(t *testing.T) {
 	}
 	overwrite(t, keys, []byte(oldLine))
 	overwrite(t, secret, []byte(strings.Repeat("another secret ", 4)))
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		byToken(t)(o)
 		o.Auth.JWT.SecretFile = secret
 		o.Publish.ByToken, o.Publish.KeysFile = false, keys

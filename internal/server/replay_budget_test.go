@@ -38,7 +38,7 @@ func startNATSWith(t *testing.T, maxPending int64) *natsserver.Server {
 }
 
 // publishBroadcasts stores n events of size bytes.
-func (r *rig) publishBroadcasts(n, size int) {
+func (r *harness) publishBroadcasts(n, size int) {
 	r.t.Helper()
 	data := bytes.Repeat([]byte("x"), size)
 	for i := range n {
@@ -52,7 +52,7 @@ func (r *rig) publishBroadcasts(n, size int) {
 }
 
 // replayFromAll opens from=all by hand, with little room in the kernel for what is not read.
-func (r *rig) replayFromAll(recvBuffer int) net.Conn {
+func (r *harness) replayFromAll(recvBuffer int) net.Conn {
 	r.t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
 	if err != nil {
@@ -91,7 +91,7 @@ func readEvents(c net.Conn, n int) error {
 }
 
 // replayAll lets n clients read all events at once, and returns how long it took.
-func (r *rig) replayAll(n, events int) time.Duration {
+func (r *harness) replayAll(n, events int) time.Duration {
 	r.t.Helper()
 	begun := time.Now()
 	var reading sync.WaitGroup
@@ -144,7 +144,7 @@ func heapInUse() int {
 // reads on gets each event.
 func TestStalledReplays_MemoryIsBounded(t *testing.T) {
 	const clients, events, each = 100, 3000, 96 << 10
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Window.Events = 64
 		o.SSE.WriteTimeout = time.Hour
@@ -204,7 +204,7 @@ func TestReplayStorm_Figures(t *testing.T) {
 
 // watchLateness publishes an event each 20 ms for a client, and returns a function for the largest
 // delay since its last call.
-func (r *rig) watchLateness() (worst func() time.Duration) {
+func (r *harness) watchLateness() (worst func() time.Duration) {
 	r.t.Helper()
 	live := r.listen("/events?user=7&only=1&subject=notifications.city.x", "")
 	live.want("tidemark.open")

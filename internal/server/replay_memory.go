@@ -25,11 +25,11 @@ func (s *Server) returnMemory(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		b := s.budget.Status()
+		b := s.backend.Budget.Status()
 		if b.Suspended >= returned+suspendedStorm && b.Waiting == 0 && b.Used < b.Limit/4 {
 			returned = b.Suspended
 			debug.FreeOSMemory()
-			s.opts.Logger.Debug("memory of suspended replays returned to the system", "suspended", b.Suspended)
+			s.opts.Logger.Debug("replay: memory of suspended replays returned to the system", "suspended", b.Suspended)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 )
@@ -13,7 +14,7 @@ import (
 // hold, and are counted.
 func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
@@ -21,13 +22,13 @@ func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 	long := strings.Repeat("a", 500_000)
 	for _, message := range []string{`{"user":"` + long + `"}`, `{"` + long + `":1}`, `{"token":"` + long[:256] + `"}`, "not json", `{"user":"1"} trailing`} {
 		for range 20 {
-			if err := r.nc.Publish(server.RevokeSubject, []byte(message)); err != nil {
+			if err := r.nc.Publish(revocation.Subject, []byte(message)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for range 2 {
-		if err := r.nc.Publish(server.RevokeSubject, []byte(`{"user":"42"}`)); err != nil {
+		if err := r.nc.Publish(revocation.Subject, []byte(`{"user":"42"}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,7 +37,7 @@ func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 		`revocations`: 1, `revocations_forgotten_total`: 0,
 	})
 	text := log.String()[before:]
-	if n := strings.Count(text, "invalid revocation message; ignored"); n != 1 {
+	if n := strings.Count(text, "revocation: invalid message; ignored"); n != 1 {
 		t.Errorf("%d lines about invalid messages, want 1 in ten seconds", n)
 	}
 	for line := range strings.Lines(text) {

@@ -12,24 +12,26 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/health"
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // readiness is the status of /readyz, and what it says of revocations.
-func (r *rig) readiness() (status, detail string) {
+func (r *harness) readiness() (status, detail string) {
 	r.t.Helper()
 	_, body := get(r.t, r.base+"/readyz", "")
-	var h server.Health
+	var h health.Report
 	if err := json.Unmarshal(body, &h); err != nil {
 		r.t.Fatal(err)
 	}
 	return h.Status, h.Checks["revocations"]
 }
 
-func (r *rig) revoke(rev auth.Revocation) {
+func (r *harness) revoke(rev auth.Revocation) {
 	r.t.Helper()
-	if err := server.StoreRevocation(r.t.Context(), r.js, rev); err != nil {
+	if err := revocation.Store(r.t.Context(), r.js, rev); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -37,7 +39,7 @@ func (r *rig) revoke(rev auth.Revocation) {
 func TestRevocations_NodeStartsLater_AppliesStoredOnes(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	change := byToken(t)
-	node := func() *rig {
+	node := func() *harness {
 		opts := options(t, url)
 		change(&opts)
 		opts.Auth.JWT.Leeway = 30 * time.Second
@@ -54,7 +56,7 @@ func TestRevocations_NodeStartsLater_AppliesStoredOnes(t *testing.T) {
 	} {
 		tokens[name] = bearerOf(t, claims)
 	}
-	check := func(r *rig, revoked bool) {
+	check := func(r *harness, revoked bool) {
 		t.Helper()
 		for name, token := range tokens {
 			want := http.StatusOK
@@ -104,12 +106,12 @@ func TestRevocations_NATSRestarts_NoneIsMissed(t *testing.T) {
 }
 
 func TestRevocations_StreamDeleted_IsCreatedAgain(t *testing.T) {
-	r := newRig(t, byToken(t))
-	if err := r.js.DeleteStream(t.Context(), server.RevocationStream); err != nil {
+	r := newHarness(t, byToken(t))
+	if err := r.js.DeleteStream(t.Context(), revocation.Stream); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("the stream exists again", func() bool {
-		return server.StoreRevocation(t.Context(), r.js, auth.Revocation{User: "42"}) == nil
+		return revocation.Store(t.Context(), r.js, auth.Revocation{User: "42"}) == nil
 	})
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
 	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
@@ -122,7 +124,7 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	opts := options(t, url)
 	byToken(t)(&opts)
 	opts.Admin.Addr = "127.0.0.1:0"
-	first := &rig{t: t}
+	first := &harness{t: t}
 	first.connect(url)
 	if _, err := first.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ALL", Subjects: []string{"tidemark.>"}}); err != nil {
 		t.Fatal(err)
@@ -135,13 +137,13 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := server.StoreRevocation(ctx, r.js, auth.Revocation{User: "42"}); err == nil || !strings.Contains(err.Error(), server.RevocationStream) {
+	if err := revocation.Store(ctx, r.js, auth.Revocation{User: "42"}); err == nil || !strings.Contains(err.Error(), revocation.Stream) {
 		t.Errorf("revoking: %v", err)
 	}
 	if status := r.operate(nil, "POST", "/admin/revoke", `{"user":"41"}`); status != http.StatusServiceUnavailable {
 		t.Errorf("revoking over HTTP: %d", status)
 	}
-	if err := r.nc.Publish(server.RevokeSubject, []byte(`{"user":"42"}`)); err != nil {
+	if err := r.nc.Publish(revocation.Subject, []byte(`{"user":"42"}`)); err != nil {
 		t.Fatal(err)
 	}
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
@@ -164,11 +166,11 @@ func TestRevocations_NotPermitted_NodeServesAndSaysSo(t *testing.T) {
 
 func TestRevocations_StreamIsFull_RevokingFails(t *testing.T) {
 	change := byToken(t)
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		change(o)
 		o.Auth.JWT.Leeway, o.Auth.JWT.MaxLifetime = time.Minute, time.Hour
 	})
-	s, err := r.js.Stream(t.Context(), server.RevocationStream)
+	s, err := r.js.Stream(t.Context(), revocation.Stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,14 +183,14 @@ func TestRevocations_StreamIsFull_RevokingFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.revoke(auth.Revocation{User: "1"})
-	if err := server.StoreRevocation(t.Context(), r.js, auth.Revocation{User: "2"}); err == nil {
+	if err := revocation.Store(t.Context(), r.js, auth.Revocation{User: "2"}); err == nil {
 		t.Error("a revocation that is not stored is acknowledged")
 	}
 }
 
 func TestAdminRevoke_Stored_Answers204(t *testing.T) {
 	change := byToken(t)
-	r := newRig(t, func(o *server.Options) { change(o); o.Admin.Addr = "127.0.0.1:0" })
+	r := newHarness(t, func(o *server.Options) { change(o); o.Admin.Addr = "127.0.0.1:0" })
 	for body, want := range map[string]int{`{"user":"42"}`: http.StatusNoContent, `{"usr":"42"}`: http.StatusBadRequest, "": http.StatusBadRequest} {
 		if status := r.operate(nil, "POST", "/admin/revoke", body); status != want {
 			t.Errorf("%s: %d, want %d", body, status, want)
@@ -199,7 +201,7 @@ func TestAdminRevoke_Stored_Answers204(t *testing.T) {
 }
 
 // identity asks for the tag of a caller.
-func (r *rig) identity(path string, header ...string) string {
+func (r *harness) identity(path string, header ...string) string {
 	r.t.Helper()
 	resp, body := r.ask(http.MethodGet, r.base+path, "", header...)
 	var answer struct{ Identity string }
@@ -214,7 +216,7 @@ func (r *rig) identity(path string, header ...string) string {
 
 func TestIdentity_TwoNodes_HaveTheSameTags(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
-	var nodes []*rig
+	var nodes []*harness
 	for range 2 {
 		r := startNode(t, options(t, url))
 		r.connect(url)
@@ -230,7 +232,7 @@ func TestIdentity_TwoNodes_HaveTheSameTags(t *testing.T) {
 }
 
 func TestIdentity_ResumeOfAnotherAccount_PositionIsIgnored(t *testing.T) {
-	r := newRig(t, nil)
+	r := newHarness(t, nil)
 	r.publish("notifications.broadcast", 1, 3)
 	mine, other := r.identity("/identity?user=42"), r.identity("/identity?user=43")
 	for tag, resumed := range map[string]string{mine: "true", other: "false", "": "true"} {
@@ -249,7 +251,7 @@ func TestIdentity_ResumeOfAnotherAccount_PositionIsIgnored(t *testing.T) {
 }
 
 func TestIdentity_Refused_AnswersAsFeedsDo(t *testing.T) {
-	r := newRig(t, byToken(t))
+	r := newHarness(t, byToken(t))
 	for header, want := range map[string]int{"": http.StatusUnauthorized, "Bearer nonsense": http.StatusUnauthorized} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.base+"/identity", http.NoBody)
 		if err != nil {

@@ -10,7 +10,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"github.com/tidemark/tidemark/internal/admin"
+	"github.com/tidemark/tidemark/internal/apidocs"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/httpguard"
 	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/seclog"
@@ -18,13 +21,28 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// reading are the methods of what is only looked at.
+// reading are the methods of routes that change nothing.
 var reading = []string{http.MethodGet, http.MethodHead}
 
-func (s *Server) routes(context.Context) (err error) {
+// newRouter returns a router whose own errors are problem documents.
+func (s *Server) newRouter() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = s.problemHandler
-	e.Use(s.countRequests, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.secure, s.logForeignOrigins)
+	return e
+}
+
+func (s *Server) recoverPanics() echo.MiddlewareFunc {
+	return middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic})
+}
+
+// openHTTP makes the HTTP servers of both listeners.
+func (s *Server) openHTTP(context.Context) error {
+	origins, err := httpguard.NewOrigins(s.opts.HTTP.CORSOrigins, s.opts.Logger.With("part", "security"))
+	if err != nil {
+		return err
+	}
+	e := s.newRouter()
+	e.Use(s.countRequests, s.recoverPanics(), s.setSecurityHeaders, s.logForeign(origins))
 	if len(s.opts.HTTP.CORSOrigins) > 0 {
 		e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
 			AllowOrigins: s.opts.HTTP.CORSOrigins, AllowCredentials: s.opts.HTTP.CORSCredentials,
@@ -32,50 +50,40 @@ func (s *Server) routes(context.Context) (err error) {
 			ExposeHeaders: []string{"Retry-After"}, MaxAge: 600,
 		}))
 	}
-	e.Match(reading, "/healthz", s.healthz)
-	e.Match(reading, "/readyz", s.readyz)
+	api := s.newAdmin()
+	if err := s.clientRoutes(e, api, origins); err != nil {
+		return err
+	}
+	s.adminRoutes(e, api)
+	for _, route := range e.Routes() {
+		s.main.served = append(s.main.served, route.Path)
+	}
+	if s.main.certificate, err = openCertificate(s.opts.HTTP); err != nil {
+		return err
+	}
+	handler := httpguard.Hosts(s.Addr(), s.opts.HTTP.Hosts, s.refusedHost, underBase(s.opts.HTTP.BasePath, e))
+	s.main.http = newHTTPServer(s.opts.HTTP, s.main.certificate, handler, s.opts.Logger)
+	return s.wrapMain()
+}
+
+// clientRoutes adds the routes of clients and publishers.
+func (s *Server) clientRoutes(e *echo.Echo, api *admin.API, origins *httpguard.Origins) error {
+	s.healthRoutes(e)
 	e.Match(reading, "/client.js", echo.WrapHandler(web.Client()))
 	e.Match(reading, "/client.d.ts", echo.WrapHandler(web.ClientTypes()))
 	s.consoleRoutes(e)
-	for _, f := range s.opts.Feeds {
-		h := echo.WrapHandler(s.subscribe(f))
+	for i, f := range s.opts.Feeds {
+		h := echo.WrapHandler(s.clients.handlers[i])
 		for _, path := range f.Paths {
 			e.Any(path, h)
 		}
 	}
 	s.identityRoutes(e)
-	s.connectionRoutes(e)
-	if err := s.publishRoutes(e); err != nil {
+	api.ConnectionRoutes(e)
+	if err := s.publishRoutes(e, origins.ProtectPublish); err != nil {
 		return err
 	}
-	if err := s.docsRoutes(e); err != nil {
-		return err
-	}
-	s.openMetrics()
-	s.adminRoutes(e)
-	for _, route := range e.Routes() {
-		s.served = append(s.served, route.Path)
-	}
-	if s.certificate, err = openCertificate(s.opts.HTTP); err != nil {
-		return err
-	}
-	handler := s.guardHosts(s.listener, underBase(s.opts.HTTP.BasePath, e))
-	s.http = newHTTPServer(s.opts.HTTP, s.certificate, handler, s.opts.Logger)
-	return s.front()
-}
-
-func (s *Server) subscribe(f FeedOptions) http.Handler {
-	h := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
-		Feed: s.feeds[f.Stream], Stream: f.Stream, Engine: s.engine, Admission: s.admit,
-		Selection:       feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow, Identify: s.howToIdentify()},
-		ReplayFromStore: f.ReplayFromLog, Name: f.Name, Observer: s.observer(), Replayed: s.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
-		Identify: s.reader, Check: s.revoked.Check, Tag: s.tag,
-		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,
-		MaxAge: s.opts.SSE.MaxAge, MaxIdle: s.opts.SSE.MaxIdle,
-		Logger: s.opts.Logger.With("feed", f.Name),
-	})
-	s.streams = append(s.streams, h)
-	return h
+	return s.docsRoutes(e)
 }
 
 // UserSubject and broadcastSubject are where /api/events/send-message publishes.
@@ -101,7 +109,7 @@ func isPublishPath(path string) bool {
 	return slices.Contains(publishPaths, path) || strings.HasPrefix(path, publishBodyPath)
 }
 
-func (s *Server) publishRoutes(e *echo.Echo) error {
+func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handler) error {
 	if !s.opts.Publish.Enabled {
 		return nil
 	}
@@ -110,41 +118,52 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		return err
 	}
 	opts := feedhttp.PublishOptions{
-		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Accept: s.delivery.Check, Templates: s.subjects(), Admission: s.admit,
+		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.opts.subjects(), Admission: s.clients.admission,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Refused: s.refusedRequests(seclog.Publish),
 		Logger:  s.opts.Logger.With("part", "publish"),
 	}
-	guard, err := s.crossOrigin()
-	if err != nil {
-		return err
-	}
-	e.Any("/publish", echo.WrapHandler(guard(s.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
-	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))
-	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
+	e.Any("/publish", echo.WrapHandler(guard(s.telemetry.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
+	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.telemetry.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))
+	e.Any("/api/events/send-message", echo.WrapHandler(guard(s.telemetry.traces.Handler("/api/events/send-message", feedhttp.NewSendMessage(opts, user, broadcastSubject)))))
 	return nil
 }
 
-// crossOrigin refuses posts from pages of other origins, but for those that CORS names.
-func (s *Server) crossOrigin() (func(http.Handler) http.Handler, error) {
-	guard := http.NewCrossOriginProtection()
-	for _, origin := range s.opts.HTTP.CORSOrigins {
-		if origin == "*" { // lets others read, which is no word on writing
-			continue
-		}
-		if err := guard.AddTrustedOrigin(origin); err != nil {
-			return nil, err
+// logForeign returns middleware that logs requests of pages of other origins for events and publishes.
+func (s *Server) logForeign(origins *httpguard.Origins) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if s.opts.isStream(c.Path()) || isPublishPath(c.Path()) {
+				origins.LogForeign(c.Request())
+			}
+			return next(c)
 		}
 	}
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		problem.Write(w, problem.Document{Code: problem.CrossOrigin,
-			Detail: "pages of another origin may not publish here; name the origin in http.cors.origins to allow it"})
-	}))
-	return guard.Handler, nil
+}
+
+func (s *Server) healthRoutes(e *echo.Echo) {
+	e.Match(reading, "/healthz", echo.WrapHandler(http.HandlerFunc(s.health.Healthz)))
+	e.Match(reading, "/readyz", echo.WrapHandler(http.HandlerFunc(s.health.Readyz)))
+}
+
+// docsRoutes serve the OpenAPI document of this node, and Swagger UI over it.
+func (s *Server) docsRoutes(e *echo.Echo) error {
+	if !s.opts.Docs {
+		return nil
+	}
+	opts := apidocs.Options{Version: s.opts.Node.Version, BasePath: s.opts.HTTP.BasePath, IdentityPaths: s.opts.identityPaths(), Publish: s.opts.Publish.Enabled}
+	for _, f := range s.opts.Feeds {
+		opts.Feeds = append(opts.Feeds, apidocs.Feed{Name: f.Name, Stream: f.Stream, Paths: f.Paths, Subjects: texts(f.Subjects), Allow: texts(f.Allow)})
+	}
+	handlers, err := apidocs.Handlers(opts)
+	for path, h := range handlers {
+		e.Match(reading, path, echo.WrapHandler(h))
+	}
+	return err
 }
 
 func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
-	s.opts.Logger.Error("panic", "path", c.Path(), "error", err, "stack", string(stack))
+	s.opts.Logger.Error("http: handler panicked; request aborted", "path", c.Path(), "error", err, "stack", string(stack))
 	return err
 }
 
@@ -153,7 +172,7 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p := problem.Document{Status: http.StatusInternalServerError, Detail: "an error that the log tells more about"}
+	p := problem.Document{Status: http.StatusInternalServerError, Detail: "internal error; see the log of the node"}
 	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		p.Status, p.Detail = he.Code, http.StatusText(he.Code)
 		if p.Status == http.StatusNotFound {
@@ -167,14 +186,32 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 }
 
 // eventPath is the path that the hints and the page name.
-func (s *Server) eventPath() string {
-	for _, f := range s.opts.Feeds {
+func (o *Options) eventPath() string {
+	for _, f := range o.Feeds {
 		if slices.Contains(f.Paths, "/events") {
 			return "/events"
 		}
 	}
-	if len(s.opts.Feeds) > 0 && len(s.opts.Feeds[0].Paths) > 0 {
-		return s.opts.Feeds[0].Paths[0]
+	if len(o.Feeds) > 0 && len(o.Feeds[0].Paths) > 0 {
+		return o.Feeds[0].Paths[0]
 	}
 	return "/"
+}
+
+// refuseAll answers 403 to every request.
+func refuseAll(detail string) echo.MiddlewareFunc {
+	return func(echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			problem.Write(c.Response(), problem.Document{Status: http.StatusForbidden, Detail: detail})
+			return nil
+		}
+	}
+}
+
+func texts(templates []subject.Template) []string {
+	out := make([]string, len(templates))
+	for i, t := range templates {
+		out[i] = t.String()
+	}
+	return out
 }

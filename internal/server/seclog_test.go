@@ -28,7 +28,7 @@ func TestSecurityLog_EachRefusal_HasALine(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := &testkit.Log{}
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		withPresence("a")(o)
 		o.Publish.KeysFile, o.HTTP.Hosts, o.Dev = keys, []string{"node.example"}, false

@@ -6,91 +6,43 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/tidemark/tidemark/internal/delivery"
+	"github.com/tidemark/tidemark/internal/backend"
 	"github.com/tidemark/tidemark/internal/engine"
-	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/internal/feedhttp"
-	"github.com/tidemark/tidemark/internal/jetstore"
-	"github.com/tidemark/tidemark/internal/metrics"
-	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/health"
+	"github.com/tidemark/tidemark/internal/lifecycle"
 	"github.com/tidemark/tidemark/internal/presence"
-	"github.com/tidemark/tidemark/internal/publish"
-	"github.com/tidemark/tidemark/internal/seclog"
-	"github.com/tidemark/tidemark/internal/tracing"
-	"github.com/tidemark/tidemark/pkg/auth"
+	"github.com/tidemark/tidemark/internal/revocation"
+	"github.com/tidemark/tidemark/internal/streamkeeper"
 )
 
 // Server is one Tidemark node.
 type Server struct {
-	opts        Options
-	listener    net.Listener
-	http        *http.Server
-	certificate *certificate   // nil without TLS
-	engine      *engine.Engine // writes the streams
-	admit       *feedhttp.Admission
-	sockets     *engine.Sockets // of http.addr
+	opts  Options
+	life  *lifecycle.Group // of everything that New acquires and Run starts
+	main  *listener        // of clients
+	admin *listener        // of operators; nil without one
 
-	tokens      *auth.JWTSource // nil without
-	headers     *auth.HeaderSource
-	reader      auth.Source
-	publisher   auth.Source   // nil where everybody may publish
-	keys        *auth.APIKeys // nil without
-	watcher     auth.Source   // of requests to list connections
-	revoked     auth.Revocations
-	revocations revocations
-	tags        auth.Tagger
-	embedded    *natsd.Server // nil with a NATS server of its own
-	nats        *nats.Conn
-	tails       *nats.Conn         // of the tails, and requests about their streams
-	replays     *nats.Conn         // of what replays read
-	budget      *feed.ReplayBudget // of all feeds together
-	js          jetstream.JetStream
-	publish     *publish.Publisher
-	feeds       map[string]*feed.Feed // by stream
-	delivery    *delivery.Rules
-	logs        map[string]*jetstore.Store
-	streams     []*feedhttp.Subscribe // by their place among Options.Feeds
-	metrics     *metrics.Metrics
-	presence    *presence.Presence // nil without
-	readers     chan struct{}      // of presence, as many as fit
-	announced   announcement
-	traces      *tracing.Traces // nil without
-	security    *seclog.Log
-	origins     originHint
+	nats    natsLinks
+	backend *backend.Backend
+	streams *streamkeeper.Keeper
 
-	adminListener net.Listener // nil without an address of its own
-	admin         *http.Server
-	adminSockets  *engine.Sockets
+	callers     callers
+	revocations *revocation.Follower
+	presence    *presence.Presence // nil when off
 
-	provisioned atomic.Pointer[string] // why the streams are not there yet; nil when they are
-	kept        keptStreams
-	draining    atomic.Bool
-	drain       drainState
-	started     time.Time
-	served      []string // paths, of http.addr
-	operator    auth.Source
-	cleanup     []func() // run last to first
+	clients   clients
+	drain     *drainer
+	health    *health.Reporter
+	telemetry telemetry
 }
 
 // New builds a node and binds its addresses. It blocks until an embedded NATS server is
-// ready; a remote one is not waited for. Call Run, which also cleans up.
+// ready, and does not wait for a remote one. Call Run, which also releases everything.
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetstore.Store{}, readers: make(chan struct{}, maxReaders)}
-	s.kept = newKeptStreams(s.opts.Streams)
-	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
-	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.state.denied(err) }
-	waiting := "the streams were not looked at yet"
-	s.provisioned.Store(&waiting)
-	s.openSecurityLog()
+	s := &Server{opts: opts.withDefaults(), life: lifecycle.New(context.WithoutCancel(ctx))}
 	if err := s.build(ctx); err != nil {
-		s.close()
+		_ = s.life.Stop()
 		return nil, err
 	}
 	return s, nil
@@ -98,8 +50,8 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 
 func (s *Server) build(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		s.checkDefinitions, s.nameNode, s.openTraces, s.bind, s.bindAdmin, s.startEngine, s.startNATS, s.connect, s.openPresence, s.openIdentity, s.openRevocations, s.routes,
-		s.subscribeRevocations, s.announce,
+		s.checkDefinitions, s.nameNode, s.openTelemetry, s.bind, s.bindAdmin, s.startEngine, s.openCallers, s.openRevocations, s.startNATS, s.connectNATS,
+		s.openBackend, s.openPresence, s.openFeeds, s.openHealth, s.openMetrics, s.openHTTP, s.subscribeRevocations,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -108,111 +60,107 @@ func (s *Server) build(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) bind(context.Context) (err error) {
-	if s.listener, err = listen(s.opts.HTTP); err != nil {
-		return err
-	}
-	s.onClose(func() { _ = s.listener.Close() })
-	return nil
-}
+// Addr returns the bound HTTP address.
+func (s *Server) Addr() net.Addr { return s.main.Addr() }
 
-func (s *Server) startEngine(context.Context) (err error) {
-	if s.engine, err = engine.New(); err != nil {
-		return err
-	}
-	s.onClose(s.engine.Close)
-	s.openSockets()
-	s.admit = feedhttp.NewAdmission(streamLimits(s.opts.Limits), s.opts.HTTP.TrustedProxies...)
-	return nil
-}
-
-func (s *Server) connect(ctx context.Context) error {
-	if err := s.connectNATS(ctx); err != nil {
-		return err
-	}
-	return s.openBackend()
-}
-
-// openTraces comes first, so that what ends before it may end spans.
-func (s *Server) openTraces(context.Context) (err error) {
-	opts := s.opts.Traces
-	if opts.Endpoint == "" {
+// AdminAddr returns the bound address of Options.Admin; nil without one.
+func (s *Server) AdminAddr() net.Addr {
+	if s.admin == nil {
 		return nil
 	}
-	if s.traces, err = tracing.New(tracing.Options{
-		Endpoint: opts.Endpoint, Sample: opts.Sample, Rate: opts.Rate,
-		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Logger: s.opts.Logger.With("part", "traces"),
-	}); err != nil {
-		return fmt.Errorf("traces.endpoint: %w", err)
-	}
-	s.onClose(s.traces.Close)
-	return nil
+	return s.admin.Addr()
 }
 
-// Addr is the bound HTTP address.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
-
-// Run serves until ctx ends or a part fails, and returns once everything has stopped. It
-// returns nil when it was ctx that ended it.
+// Run serves until ctx ends or a listener fails, and returns once everything has stopped. It
+// returns nil when ctx has ended it.
 func (s *Server) Run(ctx context.Context) error {
 	s.logServing()
-	var parts sync.WaitGroup
-	// The feeds outlive ctx: clients are told to come back before their feed stops.
-	inner, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	failed := make(chan error, 2)
-	parts.Go(func() {
-		if err := serveHTTP(s.http, s.listener); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("serve HTTP: %w", err)
-		}
-	})
-	parts.Go(func() {
-		if err := s.serveAdmin(); err != nil {
-			failed <- err
-		}
-	})
-	parts.Go(func() { s.provision(inner) })
-	parts.Go(func() { s.checkFeeds(inner) })
-	parts.Go(func() { s.returnMemory(inner) })
-	parts.Go(func() { s.followRevocations(inner) })
-	if s.presence != nil {
-		parts.Go(func() { s.presence.Run(inner) })
-	}
-	for _, f := range s.feeds {
-		parts.Go(func() { _ = f.Run(inner) }) // it restarts its tail, and returns when inner ends
-	}
-	var err error
+	s.start()
 	select {
 	case <-ctx.Done():
-	case err = <-failed:
+	case <-s.life.Failed():
 	}
-	s.shutdown(err != nil)
-	stop(errors.New("the server is stopping"))
-	s.stopAdmin()
-	parts.Wait()
-	s.close()
+	failed := s.life.Err()
+	s.shutdown(failed != nil)
+	_ = s.life.Stop()
 	s.opts.Logger.Info("stopped")
-	return err
+	return failed
 }
 
-// shutdown drains the node, then ends the requests that are left. Where a listener has failed,
-// load balancers do not reach the node any more, and are not waited for.
+// start starts the goroutines of the node. They end with s.life rather than with the context of Run, because
+// clients are disconnected before their feed stops.
+func (s *Server) start() {
+	background := func(run func(context.Context)) {
+		s.life.Go(func(ctx context.Context) error {
+			run(ctx)
+			return nil
+		})
+	}
+	s.life.Serve(s.main.serve, s.main.stop)
+	if s.admin != nil {
+		s.life.Serve(s.admin.serve, s.admin.stop) // until the end, so that a node can be watched while it drains
+	}
+	background(func(ctx context.Context) {
+		s.streams.Run(ctx, s.backend.JetStream, s.backend.Feeds, s.backend.Delivery.Refresh)
+	})
+	background(func(ctx context.Context) { s.revocations.Run(ctx, s.nats.main, s.backend.JetStream) })
+	background(s.checkFeeds)
+	background(s.returnMemory)
+	if s.presence != nil {
+		background(s.presence.Run)
+	}
+	if s.opts.Node.Micro {
+		background(s.announce)
+	}
+	for _, f := range s.backend.Feeds {
+		background(func(ctx context.Context) { _ = f.Run(ctx) }) // it restarts its tail, and returns when ctx ends
+	}
+}
+
+// shutdown drains the node, then waits for the requests that are left. After the failure of a listener it does
+// not wait for load balancers, which do not reach the node any more.
 func (s *Server) shutdown(failed bool) {
-	period, timeout := s.opts.SSE.DrainPeriod, s.opts.HTTP.ShutdownTimeout
-	s.stopServing(failed, period, timeout)
+	timeout := s.opts.HTTP.ShutdownTimeout
+	s.drain.stop(failed, timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.opts.Logger.Warn("some requests did not end in time", "error", err)
-		_ = s.http.Close()
+	if err := s.main.http.Shutdown(ctx); err != nil {
+		s.opts.Logger.Warn("drain: requests have not ended in time; disconnecting them", "error", err)
 	}
 }
 
-func (s *Server) onClose(f func()) { s.cleanup = append(s.cleanup, f) }
-
-func (s *Server) close() {
-	for len(s.cleanup) > 0 {
-		last := len(s.cleanup) - 1
-		s.cleanup[last]()
-		s.cleanup = s.cleanup[:last]
-	}
+// listener is a bound address, and its HTTP server.
+type listener struct {
+	net.Listener
+	key         string // of the configuration
+	http        *http.Server
+	certificate *certificate // nil without TLS
+	sockets     *engine.Sockets
+	served      []string // paths
 }
+
+// bindAddr binds an address, which s.life closes.
+func (s *Server) bindAddr(key, addr string) (*listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w; stop the program there or choose another address", key, addr, err)
+	}
+	bound := &listener{Listener: l, key: key}
+	s.life.OnStop(func() { _ = bound.Close() }) // the listener may be wrapped by then
+	return bound, nil
+}
+
+// serve blocks until stop, and returns nil then.
+func (l *listener) serve() (err error) {
+	if l.http.TLSConfig != nil {
+		err = l.http.ServeTLS(l.Listener, "", "")
+	} else {
+		err = l.http.Serve(l.Listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.key, err)
+}
+
+func (l *listener) stop() { _ = l.http.Close() }

@@ -52,7 +52,7 @@ func (s sockets) again(c net.Conn, path string) int {
 // neither other addresses nor, where a proxy is trusted, those behind it.
 func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Sockets = server.SocketLimits{All: 12}
 		o.Limits.PerAddress = 12
@@ -60,7 +60,7 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s := sockets{t, r.srv.Addr().String()}
-	http.DefaultClient.CloseIdleConnections() // the rig's own
+	http.DefaultClient.CloseIdleConnections() // the harness's own
 	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 0, `sockets{state="busy"}`: 0})
 	first, _ := s.get("127.0.0.2", "/healthz")
 	for range 20 {
@@ -94,7 +94,7 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 }
 
 func TestSockets_AddressOfATrustedProxy_MayTakeAll(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Sockets = server.SocketLimits{All: 12}
 		o.HTTP.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}
@@ -114,7 +114,7 @@ func TestSockets_AddressOfATrustedProxy_MayTakeAll(t *testing.T) {
 
 // By default an address may have half of the streams of a node.
 func TestStreams_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Limits.Connections = 6
 	})

@@ -16,17 +16,17 @@ import (
 // tag returns the tag of an account. It is empty where there is no key: auth.tag_key is not set, and
 // the stream that holds the nodes' own cannot be read.
 func (s *Server) tag(id auth.Identity) (string, error) {
-	if phase, _ := s.revocations.state.get(); !s.tags.Ready() && phase == revocationsWaiting {
-		return "", &auth.Error{Status: http.StatusServiceUnavailable, Detail: "this node is starting and cannot tell accounts apart yet; try again, or at another node"}
+	if !s.callers.tags.Ready() && s.revocations.Waiting() {
+		return "", &auth.Error{Status: http.StatusServiceUnavailable, Detail: "this node is starting and cannot distinguish accounts yet; try again, or at another node"}
 	}
-	return s.tags.Tag(id), nil
+	return s.callers.tags.Tag(id), nil
 }
 
-// identityPaths are /identity, and the same beside the path of each feed, so that a client finds it
+// identityPaths are /identity, and the same next to the path of each feed, so that a client finds it
 // also behind a proxy that passes on one directory.
-func (s *Server) identityPaths() []string {
+func (o *Options) identityPaths() []string {
 	paths, feeds := map[string]bool{"/identity": true}, map[string]bool{}
-	for _, f := range s.opts.Feeds {
+	for _, f := range o.Feeds {
 		for _, p := range f.Paths {
 			paths[path.Join(path.Dir(p), "identity")] = true
 			feeds[p] = true
@@ -38,13 +38,13 @@ func (s *Server) identityPaths() []string {
 
 func (s *Server) identityRoutes(e *echo.Echo) {
 	vary := []string{"Authorization", "Cookie"}
-	if s.headers != nil {
-		vary = append(vary, s.headers.Names()...)
+	if s.callers.headers != nil {
+		vary = append(vary, s.callers.headers.Names()...)
 	}
 	h := echo.WrapHandler(feedhttp.NewIdentity(feedhttp.IdentityOptions{
-		Identify: s.reader, Tag: s.tag, Vary: vary, Admission: s.admit, Refused: s.refusedRequests(seclog.Login),
+		Identify: s.callers.reader, Tag: s.tag, Vary: vary, Admission: s.clients.admission, Refused: s.refusedRequests(seclog.Login),
 	}))
-	for _, p := range s.identityPaths() {
+	for _, p := range s.opts.identityPaths() {
 		e.Any(p, h)
 	}
 }

@@ -15,7 +15,7 @@ import (
 func TestReadyz_StreamDeletedWhileItHasHoles_IsReadyWithTheNext(t *testing.T) {
 	cfg := testStream()
 	cfg.MaxMsgsPerSubject, cfg.Storage = 1, jetstream.MemoryStorage
-	r := newRig(t, func(o *server.Options) { o.Streams = []jetstream.StreamConfig{cfg} })
+	r := newHarness(t, func(o *server.Options) { o.Streams = []jetstream.StreamConfig{cfg} })
 	for range 10 {
 		r.publish("notifications.user.42", 1, 1)
 		var deleting sync.WaitGroup
@@ -48,7 +48,7 @@ func TestReadyz_StreamDeletedWhileItHasHoles_IsReadyWithTheNext(t *testing.T) {
 // The newest events are deleted before the tail has read them, and nothing is published afterwards:
 // the node is level, with as many consumers as before.
 func TestReadyz_NewestEventsDeletedUnread_IsReady(t *testing.T) {
-	r := newRig(t, withAdmin)
+	r := newHarness(t, withAdmin)
 	r.publish("notifications.user.42", 1, 20)
 	unread := uint64(0)
 	for try := 0; unread == 0 && try < 50; try++ {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 
+	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/internal/tracing/tracestest"
@@ -28,7 +29,7 @@ const (
 )
 
 // send stores an event over NATS with headers, as a publisher does that is traced.
-func (r *rig) send(subject, data string, header ...string) {
+func (r *harness) send(subject, data string, header ...string) {
 	r.t.Helper()
 	msg := nats.NewMsg(subject)
 	msg.Data = []byte(data)
@@ -40,10 +41,10 @@ func (r *rig) send(subject, data string, header ...string) {
 	}
 }
 
-// TestTracesContinue publishes over HTTP and over NATS in traces of the publisher's.
-func TestTracesContinue(t *testing.T) {
+// TestTraces_Traceparent_IsContinued publishes over HTTP and over NATS in traces of the publisher's.
+func TestTraces_Traceparent_IsContinued(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	r := newRig(t, func(o *server.Options) { o.Traces.Endpoint = otel.Endpoint })
+	r := newHarness(t, func(o *server.Options) { o.Traces.Endpoint = otel.Endpoint })
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
 	body := `{"subject":"notifications.broadcast","data":"x"}`
@@ -83,10 +84,10 @@ func TestTracesContinue(t *testing.T) {
 	}
 }
 
-// TestTraceOfADelivery: one span for all clients, with counts, and none where there are none.
-func TestTraceOfADelivery(t *testing.T) {
+// TestTraces_Delivery_HasSpans: one span for all clients, with counts, and none where there are none.
+func TestTraces_Delivery_HasSpans(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	r := newRig(t, func(o *server.Options) { o.Traces.Endpoint = otel.Endpoint })
+	r := newHarness(t, func(o *server.Options) { o.Traces.Endpoint = otel.Endpoint })
 	var listeners []*listener
 	for _, user := range []string{"anna", "anna", "anna", "bob"} {
 		l := r.listen("/events?user="+user, "")
@@ -125,8 +126,8 @@ func wantAttributes(t *testing.T, spans []*otlp.Span, name string, want ...strin
 	}
 }
 
-// TestNoTraceOfWhatWasThere: a node that starts reads what is stored, and tells nothing of it.
-func TestNoTraceOfWhatWasThere(t *testing.T) {
+// TestTraces_StoredBeforeStart_HaveNone: a node that starts reads what is stored, and tells nothing of it.
+func TestTraces_StoredBeforeStart_HaveNone(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	first := startNode(t, options(t, url))
@@ -141,7 +142,7 @@ func TestNoTraceOfWhatWasThere(t *testing.T) {
 	second.awaitReady()
 	first.send("notifications.broadcast", "y", "traceparent", tracestest.Parent(trace2, "01"))
 	second.eventually("y is read before the client connects", func() bool {
-		var health server.Health
+		var health health.Report
 		_, raw := get(t, second.base+"/readyz", "")
 		return json.Unmarshal(raw, &health) == nil && health.Windows["NOTIFICATIONS"].Last == 11
 	})
@@ -153,14 +154,14 @@ func TestNoTraceOfWhatWasThere(t *testing.T) {
 	}
 }
 
-// TestTraceOfAReplay: one span, with what was replayed, and none for whoever is idle. The log names
+// TestTraces_Replay_HasASpan: one span, with what was replayed, and none for whoever is idle. The log names
 // its trace, though the client's request had none.
-func TestTraceOfAReplay(t *testing.T) {
+func TestTraces_Replay_HasASpan(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		o.Traces = server.TraceOptions{Endpoint: otel.Endpoint, Sample: 1}
-		o.Feeds[0].ReplayFromLog = true
+		o.Feeds[0].ReplayFromStore = true
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	r.publish("notifications.broadcast", 1, 5)
@@ -196,7 +197,7 @@ func TestTraceOfAReplay(t *testing.T) {
 }
 
 // open asks for a stream with headers; the test ends it.
-func (r *rig) open(path string, header ...string) *http.Response {
+func (r *harness) open(path string, header ...string) *http.Response {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.base+path, nil)
 	if err != nil {
@@ -213,9 +214,9 @@ func (r *rig) open(path string, header ...string) *http.Response {
 	return resp
 }
 
-// TestNoCollector: nobody waits for one that is gone, or hangs; no event is lost, and the log has a
+// TestTraces_CollectorIsDown_ServesAsBefore: nobody waits for one that is gone, or hangs; no event is lost, and the log has a
 // line.
-func TestNoCollector(t *testing.T) {
+func TestTraces_CollectorIsDown_ServesAsBefore(t *testing.T) {
 	for name, listen := range map[string]func(net.Listener){
 		"gone":  func(l net.Listener) { _ = l.Close() },
 		"hangs": func(net.Listener) {}, // the kernel takes connections, and nobody answers
@@ -235,7 +236,7 @@ func TestNoCollector(t *testing.T) {
 func noCollector(t *testing.T, endpoint string) {
 	const events = 4000 // more than spans may wait
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Traces = server.TraceOptions{Endpoint: endpoint, Rate: 1 << 20}
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -66,25 +67,25 @@ func byEveryDoor(t *testing.T) func(*server.Options) {
 // publishDoors publish one event to a user.
 var publishDoors = []struct {
 	name    string
-	publish func(r *rig, user, subject, data string) error
+	publish func(r *harness, user, subject, data string) error
 }{
-	{"nats", func(r *rig, _, subject, data string) error {
+	{"nats", func(r *harness, _, subject, data string) error {
 		_, err := r.js.Publish(r.t.Context(), subject, []byte(data))
 		return err
 	}},
-	{"subject", func(r *rig, _, subject, data string) error {
+	{"subject", func(r *harness, _, subject, data string) error {
 		return r.stored("/publish", asJSON(map[string]string{"subject": subject, "data": data}))
 	}},
-	{"user", func(r *rig, user, _, data string) error {
+	{"user", func(r *harness, user, _, data string) error {
 		return r.stored("/publish", asJSON(map[string]string{"user": user, "data": data}))
 	}},
-	{"raw", func(r *rig, user, _, data string) error {
+	{"raw", func(r *harness, user, _, data string) error {
 		return r.stored("/publish?user="+url.QueryEscape(user), data)
 	}},
-	{"path", func(r *rig, _, subject, data string) error {
+	{"path", func(r *harness, _, subject, data string) error {
 		return r.stored("/publish/"+url.PathEscape(subject), data)
 	}},
-	{"send-message", func(r *rig, user, _, data string) error {
+	{"send-message", func(r *harness, user, _, data string) error {
 		return r.stored("/api/events/send-message", asJSON(map[string]string{"userId": user, "message": data}))
 	}},
 }
@@ -94,7 +95,7 @@ func asJSON(v any) string {
 	return string(text)
 }
 
-func (r *rig) stored(path, body string) error {
+func (r *harness) stored(path, body string) error {
 	if status, answer := r.post(path, body); status != http.StatusOK {
 		return fmt.Errorf("%d %v", status, answer)
 	}
@@ -105,7 +106,7 @@ func (r *rig) stored(path, body string) error {
 // that user and no other.
 func TestUsers_EveryDoor_DeliveredToThatUserAlone(t *testing.T) {
 	var log testkit.Log
-	r := newRig(t, func(o *server.Options) {
+	r := newHarness(t, func(o *server.Options) {
 		byEveryDoor(t)(o)
 		withPresence("a")(o)
 		o.Logger = slog.New(slog.NewJSONHandler(&log, nil))
@@ -166,7 +167,7 @@ func TestUsers_EveryDoor_DeliveredToThatUserAlone(t *testing.T) {
 }
 
 // statusOf does not read the body, which may be a stream.
-func (r *rig) statusOf(path string, header ...string) int {
+func (r *harness) statusOf(path string, header ...string) int {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.base+path, nil)
 	if err != nil {
@@ -184,7 +185,7 @@ func (r *rig) statusOf(path string, header ...string) int {
 }
 
 // checkPresence finds each user by the plain id, in the path and in the query.
-func checkPresence(r *rig) {
+func checkPresence(r *harness) {
 	r.t.Helper()
 	for _, id := range realUsers {
 		doors := 0
@@ -209,7 +210,7 @@ func checkPresence(r *rig) {
 
 // A revocation names the plain id, and ends the connections of that user alone.
 func TestUsers_Revoked_ConnectionsOfThatUserEnd(t *testing.T) {
-	r := newRig(t, byEveryDoor(t))
+	r := newHarness(t, byEveryDoor(t))
 	for _, pair := range [][2]string{
 		{"alice.b@example.com", "alice%2Eb@example%2Ecom"}, {"CN=Bob Smith,O=\"Acme\"", "CN=Bob"}, {"a\u2028b", "ab"}, {"*", "a"}, {strings.Repeat(".", 255), strings.Repeat(".", 254)},
 	} {
@@ -224,7 +225,7 @@ func TestUsers_Revoked_ConnectionsOfThatUserEnd(t *testing.T) {
 		for _, l := range append(slices.Clone(ended), stays...) {
 			l.want("tidemark.open")
 		}
-		if err := r.nc.Publish(server.RevokeSubject, []byte(asJSON(map[string]string{"user": pair[0]}))); err != nil {
+		if err := r.nc.Publish(revocation.Subject, []byte(asJSON(map[string]string{"user": pair[0]}))); err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range ended {
@@ -243,7 +244,7 @@ func TestUsers_Revoked_ConnectionsOfThatUserEnd(t *testing.T) {
 
 // What a template of allow grants is below the user's own token.
 func TestUsers_AllowTemplate_OwnTokenAlone(t *testing.T) {
-	r := newRig(t, byEveryDoor(t))
+	r := newHarness(t, byEveryDoor(t))
 	for id, token := range map[string]string{"alice.b@example.com": "alice%2Eb@example%2Ecom", "*": "%2A", "a b": "a%20b", "%41": "%2541"} {
 		query := "&only=1&subject=" + url.QueryEscape("notifications.room."+token+".*")
 		l := r.listen("/events?user="+url.QueryEscape(id)+query, "")
@@ -262,7 +263,7 @@ func TestUsers_AllowTemplate_OwnTokenAlone(t *testing.T) {
 
 // What no token can hold is refused at every door, and nothing is stored.
 func TestUsers_NotEncodable_RefusedAtEveryDoor(t *testing.T) {
-	r := newRig(t, byEveryDoor(t))
+	r := newHarness(t, byEveryDoor(t))
 	for _, id := range []string{strings.Repeat("x", 256), strings.Repeat("é", 128), "a\xff"} {
 		for name, door := range userDoors {
 			path, header := door(t, id)

@@ -1,35 +1,37 @@
 package tracing
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/lifecycle"
 )
 
-// open are the deliveries that are not at their end. Those that take too long are ended: a client
-// that has gone, or that does not read, would keep its event open for ever. Options.Rate bounds how
+// open are the deliveries that have not ended. A delivery that takes too long is ended: a client that
+// disconnected, or does not read, would keep its event open without a limit. Options.Rate bounds how
 // many there are.
 type open struct {
 	wait time.Duration
-	stop chan struct{}
-	ends sync.WaitGroup
+	life *lifecycle.Group
 
 	mu     sync.Mutex
 	events map[*event]time.Time // since when; nil once closed
 }
 
 func newOpen(wait time.Duration) *open {
-	o := &open{wait: wait, stop: make(chan struct{}), events: map[*event]time.Time{}}
-	o.ends.Go(o.run)
+	o := &open{wait: wait, life: lifecycle.New(context.Background()), events: map[*event]time.Time{}}
+	o.life.Go(o.run)
 	return o
 }
 
-func (o *open) run() {
+func (o *open) run(ctx context.Context) error {
 	look := time.NewTicker(max(o.wait/5, time.Millisecond))
 	defer look.Stop()
 	for {
 		select {
-		case <-o.stop:
-			return
+		case <-ctx.Done():
+			return nil
 		case now := <-look.C:
 			o.endBefore(now.Add(-o.wait))
 		}
@@ -68,8 +70,7 @@ func (o *open) endBefore(before time.Time) {
 
 // close ends all that are left, and waits for the goroutine.
 func (o *open) close() {
-	close(o.stop)
-	o.ends.Wait()
+	_ = o.life.Stop()
 	o.endBefore(time.Now())
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
+	"github.com/tidemark/tidemark/internal/lifecycle"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -25,10 +26,7 @@ type Feed struct {
 	revoked   *auth.Revocations
 	cors      http.Handler // before serve
 
-	life    context.Context // of running, until stop
-	stop    context.CancelFunc
-	running sync.WaitGroup // the tail
-	closing sync.Once
+	life *lifecycle.Group // of the tail and the store
 
 	mu       sync.Mutex
 	handlers map[*server]*feedhttp.Subscribe // nil is the server of the program
@@ -51,19 +49,24 @@ func newFeed(c config, s store) *Feed {
 		handlers: make(map[*server]*feedhttp.Subscribe), servers: make(map[*server]struct{}),
 	}
 	f.cors = httpserver.CORS(http.HandlerFunc(f.serve), c.CORS.Origins, c.CORS.Credentials)
-	f.life, f.stop = context.WithCancel(context.Background())
-	f.running.Go(func() { _ = s.events.Run(f.life) }) // it restarts its tail, and returns when f.life ends
+	f.life = lifecycle.New(context.Background())
+	f.life.OnStop(s.close)
+	f.life.Go(func(ctx context.Context) error {
+		_ = s.events.Run(ctx) // it restarts its tail, and returns when ctx ends
+		return nil
+	})
 	return f
 }
 
 // onceReady calls do when the stream has been reached, unless the Feed is closed before.
 func (f *Feed) onceReady(do func(context.Context)) {
-	f.running.Go(func() {
+	f.life.Go(func(ctx context.Context) error {
 		select {
 		case <-f.store.events.Ready():
-			do(f.life)
-		case <-f.life.Done():
+			do(ctx)
+		case <-ctx.Done():
 		}
+		return nil
 	})
 }
 
@@ -206,10 +209,6 @@ func drainAll(ctx context.Context, handlers []*feedhttp.Subscribe, period time.D
 // does not close the connection to NATS. Connections whose clients accept no bytes end with the
 // program's server, or after Options.WriteTimeout. It may be called more than once.
 func (f *Feed) Close() {
-	f.closing.Do(f.close)
-}
-
-func (f *Feed) close() {
 	handlers, servers := f.drain()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -219,7 +218,5 @@ func (f *Feed) close() {
 	for _, s := range servers {
 		s.close()
 	}
-	f.stop()
-	f.running.Wait()
-	f.store.close()
+	_ = f.life.Stop()
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
+	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -62,7 +63,7 @@ func (c CORS) protect(next http.Handler) http.Handler {
 		}
 	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		feedhttp.Refuse(w, &auth.Error{Status: http.StatusForbidden, Detail: "pages of another origin may not publish here; name the origin in Options.CORS.Origins to allow it"})
+		problem.WriteError(w, &auth.Error{Status: http.StatusForbidden, Detail: "pages of another origin may not publish here; name the origin in Options.CORS.Origins to allow it"})
 	}))
 	return protection.Handler(next)
 }

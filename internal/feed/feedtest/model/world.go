@@ -268,7 +268,7 @@ func (w *world) openClient(rng *rand.Rand) {
 	fromLog, try := rng.IntN(3) == 0, rng.IntN(3) == 0
 	w.note("%s opens on node %d: %s, filters %v, from the log %v, mode %d", c.name, n.id, st, c.obs.filters, fromLog, c.mode)
 	w.clients = append(w.clients, c)
-	c.open(feed.SubscribeOptions{Filters: c.obs.filters, Start: of, ReplayFromLog: fromLog}, try)
+	c.open(feed.SubscribeOptions{Filters: c.obs.filters, Start: of, ReplayFromStore: fromLog}, try)
 }
 
 // noticed is the tick of the latest change of the incarnation that a node is known to have

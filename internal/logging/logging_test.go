@@ -1,0 +1,32 @@
+package logging_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+
+	"github.com/tidemark/tidemark/internal/logging"
+)
+
+// TestLogger_FieldWithoutValue_IsLeftOut: "error": null in a line reads like a defect.
+func TestLogger_FieldWithoutValue_IsLeftOut(t *testing.T) {
+	level, err := logging.ParseLevel("info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	logger, err := logging.New(&out, level, "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none error
+	logger.With("part", "nats").Warn("the connection is lost", "error", none, slog.Any("subject", nil), "times", 3)
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := line["error"]; there || line["times"] != 3.0 || line["part"] != "nats" || line["message"] != "the connection is lost" {
+		t.Errorf("%s", out.String())
+	}
+}

@@ -1,0 +1,438 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/pkg/sse"
+)
+
+// attack is one case: bytes on a connection of their own, and what must come of them. They
+// are written as they stand, since no client library would send most of them.
+type attack struct {
+	name   string
+	method string   // GET when empty
+	path   string   // the request's target, with its query
+	header []string // names and values in turn
+	body   string
+	raw    string // instead of all of the above; {host} stands for the node's address
+	from   string // the client's address; 127.0.0.1 when empty
+
+	// want are the statuses of which the first answer has one; 0 is a connection that is
+	// closed without any.
+	want []int
+	// more are the statuses of the answers after the first, on the same connection.
+	more []int
+	// plain: net/http itself answers, in its own words.
+	plain bool
+	// as is whom a stream is for; empty is the anonymous.
+	as string
+	// gets are subjects that a stream has beyond the broadcast and those of its user.
+	gets []string
+	// without: the stream has neither, but gets alone.
+	without bool
+	// ends: the stream says tidemark.close at once.
+	ends   bool
+	stored uint64 // events of the attack itself
+}
+
+// The statuses that most cases want.
+var (
+	streams   = []int{http.StatusOK}
+	bad       = []int{http.StatusBadRequest}
+	unknown   = []int{http.StatusUnauthorized}
+	forbidden = []int{http.StatusForbidden}
+	// undeliverable is a subject that reaches nobody.
+	undeliverable = []int{http.StatusUnprocessableEntity}
+
+	tooLarge = []int{http.StatusRequestEntityTooLarge}
+	closed   = []int{0}
+)
+
+// private is in what alice alone may read.
+const private = "private-of-alice"
+
+// target is a node under attack, and a healthy client that must not notice.
+type target struct {
+	*harness
+	log     *logText
+	good    *listener
+	goodAt  int    // the last event that it had
+	n       int    // of the last probe
+	last    uint64 // of the stream, as far as the test knows
+	secrets []string
+}
+
+// logText is all that a node has logged.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// newTarget starts a node that logs everything; healthy is the target and headers of the
+// client for the user good.
+func newTarget(t *testing.T, change func(*server.Options), healthy ...string) *target {
+	t.Helper()
+	g := &target{log: &logText{}}
+	g.harness = newHarness(t, func(o *server.Options) {
+		change(o)
+		o.HTTP.BodyTimeout = 5 * time.Second
+		o.Logger = slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	g.publish("notifications.user.alice", 1, 3)
+	g.last = 3
+	g.good = g.listenWith(healthy[0], healthy[1:]...)
+	g.good.want("tidemark.open")
+	g.probe()
+	g.healthy(t)
+	return g
+}
+
+// listenWith is listen with headers.
+func (g *target) listenWith(path string, header ...string) *listener {
+	g.t.Helper()
+	l := &listener{t: g.t, events: make(chan sse.Event, 16)}
+	c := g.dial(g.t, "")
+	_ = c.SetDeadline(time.Time{}) // it stays
+	quit := make(chan struct{})
+	l.cancel = sync.OnceFunc(func() { close(quit); c.Close() })
+	_, _ = io.WriteString(c, g.bytes(attack{path: path, header: header}))
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(l.events)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			return
+		}
+		dec := sse.NewDecoder(resp.Body)
+		for {
+			ev, err := dec.Next()
+			if err != nil {
+				return
+			}
+			select {
+			case l.events <- ev.Clone():
+			case <-quit:
+				return
+			}
+		}
+	})
+	g.t.Cleanup(func() { l.cancel(); reading.Wait() })
+	return l
+}
+
+// secret remembers what must be in no answer and no log: the parts of a token, but for its
+// header, or a key.
+func (g *target) secret(token string) string {
+	parts := strings.Split(token, ".")
+	for i, part := range parts {
+		if (i > 0 || len(parts) == 1) && len(part) > 20 {
+			g.secrets = append(g.secrets, part[:min(len(part), 60)])
+		}
+	}
+	return token
+}
+
+func (g *target) dial(t *testing.T, from string) net.Conn {
+	t.Helper()
+	var d net.Dialer
+	if from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	c, err := d.Dial("tcp", g.srv.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(8 * time.Second))
+	return c
+}
+
+func (g *target) bytes(a attack) string {
+	if a.raw != "" {
+		return strings.ReplaceAll(a.raw, "{host}", g.srv.Addr().String())
+	}
+	var b strings.Builder
+	method := a.method
+	if method == "" {
+		method = http.MethodGet
+	}
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, a.path, g.srv.Addr())
+	for i := 0; i+1 < len(a.header); i += 2 {
+		fmt.Fprintf(&b, "%s: %s\r\n", a.header[i], a.header[i+1])
+	}
+	if a.body != "" {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(a.body))
+	}
+	return b.String() + "\r\n" + a.body
+}
+
+// probe publishes what alice alone may read, then what everybody gets, then what the healthy
+// client waits for. Whoever has received the second, would have received the first before.
+func (g *target) probe() (marker string) {
+	g.t.Helper()
+	g.n++
+	marker = fmt.Sprintf("for-all-%d", g.n)
+	g.store("notifications.user.alice", private)
+	g.store("notifications.home.alicetown", private)
+	g.store("notifications.city.paris", marker)
+	g.store("notifications.topic.news.today", marker)
+	g.store("notifications.user.mallory", marker)
+	g.store("notifications.broadcast", marker)
+	g.store("notifications.user.good", fmt.Sprint(g.n))
+	return marker
+}
+
+func (g *target) store(subject, data string) {
+	g.t.Helper()
+	ack, err := g.js.Publish(g.t.Context(), subject, []byte(data))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if g.last++; ack.Sequence != g.last {
+		g.t.Errorf("the stream has %d events, where %d are known of", ack.Sequence, g.last)
+		g.last = ack.Sequence
+	}
+}
+
+// healthy checks that the healthy client has the latest of its events, and all before.
+func (g *target) healthy(t *testing.T) {
+	t.Helper()
+	for {
+		select {
+		case ev, ok := <-g.good.events:
+			if !ok {
+				t.Fatal("the healthy client was cut off")
+			}
+			if string(ev.Data) == "x" { // of an attack that is none
+				continue
+			}
+			if strings.HasPrefix(string(ev.Data), "for-all-") || strings.HasPrefix(ev.Type, feed.ControlPrefix+"position") {
+				continue
+			}
+			if number(ev.Data) != g.goodAt+1 {
+				t.Fatalf("the healthy client received %s %q after %d", ev.Type, ev.Data, g.goodAt)
+			}
+			if g.goodAt++; g.goodAt == g.n {
+				return
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("the healthy client has not received event %d", g.n)
+		}
+	}
+}
+
+// unchanged checks that nothing was stored but what is known of.
+func (g *target) unchanged(t *testing.T, stored uint64) {
+	t.Helper()
+	g.last += stored
+	info, err := g.stream().Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.State.LastSeq; got != g.last {
+		t.Errorf("the stream has %d events, want %d", got, g.last)
+		g.last = got
+	}
+}
+
+// run makes an attack and judges what comes of it.
+func (g *target) run(t *testing.T, a attack) {
+	c := g.dial(t, a.from)
+	defer c.Close()
+	var written sync.WaitGroup
+	defer written.Wait()
+	defer c.Close()
+	written.Go(func() { _, _ = io.WriteString(c, g.bytes(a)) }) // some are refused before they are sent whole
+	seen := &bytes.Buffer{}
+	br := bufio.NewReader(io.TeeReader(c, seen))
+	statuses, streaming := append([][]int{a.want}, each(a.more)...), false
+	for _, want := range statuses {
+		var req *http.Request
+		if a.method == http.MethodHead {
+			req = &http.Request{Method: http.MethodHead}
+		}
+		resp, err := http.ReadResponse(br, req)
+		status := 0
+		if err == nil {
+			status = resp.StatusCode
+		} else if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("no answer, and the connection stays open: %v", err)
+		}
+		if !slices.Contains(want, status) {
+			t.Errorf("status %d, want one of %v: %.300q", status, want, seen.String())
+		}
+		if status == 0 {
+			break
+		}
+		streaming = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") && a.method != http.MethodHead
+		if streaming {
+			g.readStream(t, a, resp)
+			break
+		}
+		g.readAnswer(t, a, resp)
+	}
+	g.unchanged(t, a.stored)
+	if !streaming {
+		g.probe()
+	}
+	g.nothingMore(t, c, br)
+	g.judge(t, seen.Bytes())
+	g.healthy(t)
+}
+
+func each(statuses []int) (out [][]int) {
+	for _, s := range statuses {
+		out = append(out, []int{s})
+	}
+	return out
+}
+
+// readAnswer checks an answer that is no stream.
+func (g *target) readAnswer(t *testing.T, a attack, resp *http.Response) {
+	t.Helper()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Errorf("the answer breaks off: %v", err)
+	}
+	if resp.StatusCode < 400 {
+		return
+	}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if a.plain {
+		if kind != "text/plain" || !resp.Close || len(body) > 200 {
+			t.Errorf("%s %v: %q", resp.Status, resp.Header, body)
+		}
+		return
+	}
+	var p struct {
+		Type, Title, Detail string
+		Status              int
+	}
+	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil && a.method != http.MethodHead {
+		t.Errorf("the answer is no problem: %s %v: %q", resp.Status, resp.Header, body)
+	}
+	if a.method != http.MethodHead && (p.Status != resp.StatusCode || p.Detail == "" || p.Type == "" || p.Title == "") {
+		t.Errorf("%s: %q", resp.Status, body)
+	}
+	if resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("a cache may keep the answer: %v", resp.Header)
+	}
+	if (resp.StatusCode == http.StatusUnauthorized) != strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Bearer ") && resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("%s: WWW-Authenticate is %q", resp.Status, resp.Header.Get("WWW-Authenticate"))
+	}
+}
+
+// readStream reads up to the marker of a probe, which comes after anything that was not to come.
+func (g *target) readStream(t *testing.T, a attack, resp *http.Response) {
+	t.Helper()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("a stream with %s", resp.Status)
+	}
+	dec, marker := sse.NewDecoder(resp.Body), ""
+	for {
+		ev, err := dec.Next()
+		if err != nil {
+			t.Errorf("the stream ended: %v", err)
+			return
+		}
+		switch {
+		case ev.Type == "tidemark.close":
+			if !a.ends {
+				t.Errorf("the stream was closed: %s", ev.Data)
+			}
+			g.probe()
+			return
+		case ev.Type == "tidemark.open":
+			g.checkSubjects(t, a, ev.Data)
+			g.unchanged(t, a.stored)
+			a.stored = 0
+			marker = g.probe()
+		case string(ev.Data) == marker:
+			return
+		}
+	}
+}
+
+func (g *target) checkSubjects(t *testing.T, a attack, data []byte) {
+	t.Helper()
+	var open struct{ Subjects []string }
+	if err := json.Unmarshal(data, &open); err != nil {
+		t.Errorf("%s: %v", data, err)
+	}
+	want := slices.Clone(a.gets)
+	if !a.without {
+		want = append(want, "notifications.broadcast")
+		if a.as != "" {
+			want = append(want, "notifications.user."+a.as)
+		}
+	}
+	slices.Sort(want)
+	if !slices.Equal(open.Subjects, want) {
+		t.Errorf("the stream is of %q, want %q", open.Subjects, want)
+	}
+}
+
+// nothingMore: whatever else a connection carries, it is no further answer.
+func (g *target) nothingMore(t *testing.T, c net.Conn, br *bufio.Reader) {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	rest, _ := io.ReadAll(br)
+	if bytes.Contains(rest, []byte("HTTP/1.")) {
+		t.Errorf("another answer follows: %.300q", rest)
+	}
+}
+
+// judge looks for what nobody but its owner may see, in all that an attacker has received.
+func (g *target) judge(t *testing.T, seen []byte) {
+	t.Helper()
+	if bytes.Contains(seen, []byte(private)) {
+		t.Errorf("received what is alice's: %.2000q", seen)
+	}
+	for _, s := range g.secrets {
+		if bytes.Contains(seen, []byte(s)) {
+			t.Errorf("the answer tells a token or a key: %.2000q", seen)
+		}
+	}
+}
+
+// judgeLog does so in the node's log.
+func (g *target) judgeLog(t *testing.T) {
+	t.Helper()
+	text := g.log.String()
+	for _, s := range append(g.secrets, private) {
+		if strings.Contains(text, s) {
+			t.Errorf("the log tells %q", s)
+		}
+	}
+	if strings.Contains(text, "level=ERROR") {
+		t.Errorf("the node met an error:\n%.3000s", text[strings.Index(text, "level=ERROR"):])
+	}
+}
