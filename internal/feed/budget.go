@@ -11,8 +11,8 @@ import (
 // client with more than 64 MB waiting to be sent; half of that leaves room for all else.
 const DefaultReplayBytes = 32 << 20
 
-// ReplayBudget bounds the memory of replays: the bytes that they have requested from their streams, or
-// have read and not sent. The feeds of a node share one, as they share the node's memory and its connection to NATS.
+// ReplayBudget bounds the memory of replays. It counts the bytes that they have requested from their
+// streams, or have read and not sent. The feeds of a node share one, as they share the node's memory and its connection to NATS.
 // Replays that it has no room for wait in a queue, first come, first served.
 //
 // It is safe for concurrent use. It counts bytes alone and has no notion of streams and sockets.

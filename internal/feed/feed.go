@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/slots"
 )
 
-// ErrClosed ends the subscriptions of a feed that has stopped.
+// ErrClosed ends the subscriptions of a stopped feed.
 var ErrClosed = errors.New("the feed has stopped")
 
 // Feed is one stream on one node: its tail, its window and its subscriptions.

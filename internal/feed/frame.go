@@ -63,8 +63,8 @@ func (f *Frame) Wire() []byte {
 	return f.wire
 }
 
-// Stored returns when the event was stored, in nanoseconds since 1970 by the clock of the stream's
-// leader; 0 where it is not known.
+// Stored returns when the event was stored, in nanoseconds since 1970. The clock is that of the stream's
+// leader. It is 0 where the time is not known.
 func (f *Frame) Stored() int64 { return f.stored }
 
 // Trace returns the Trace of a sampled event; nil for nearly all frames.

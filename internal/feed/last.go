@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// FewSubjects is a number of subjects for which `last` costs the store as little as any other replay:
-// about 1 ms. The cost rises with the number of subjects;
+// FewSubjects is a number of subjects with a low cost for `last`. Up to it the start costs the store as
+// little as any other replay, about 1 ms. The cost rises with the number of subjects;
 // 100,000 take JetStream 100 ms, during which the stream accepts no event.
 const FewSubjects = 1000
 

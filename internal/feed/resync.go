@@ -43,7 +43,7 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) {
 	s.wakeLocked()
 }
 
-// gapIfReused returns the gap for a client at a sequence that the stream gives twice: one that lies
+// gapIfReused returns the gap for a client at a sequence that the stream gives twice: it lies
 // beyond the end, or within the range that was reused. end is the stream's last sequence.
 func gapIfReused(at place, reused reusedRange, end uint64, now State) *Gap {
 	switch {
