@@ -48,7 +48,7 @@ func (w *world) catchUp() {
 			if behind == "" {
 				break
 			}
-			if time.Since(begun) > patience {
+			if time.Since(begun) > waitTimeout {
 				w.bad("calm: " + behind)
 				return
 			}
@@ -120,7 +120,7 @@ func (w *world) stopNodes() {
 		}
 		select {
 		case n.err = <-n.ended:
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			w.bad(fmt.Sprintf("node %d: the feed does not stop", n.id))
 		}
 	}

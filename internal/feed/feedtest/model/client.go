@@ -205,8 +205,8 @@ func gapText(g *feed.Gap) string {
 	return fmt.Sprintf(" gap %s: requested %s, first available %s, continues after %s", g.Reason, g.Requested, g.FirstAvailable, g.Continues)
 }
 
-// patience bounds waits for what must come.
-const patience = time.Minute
+// waitTimeout bounds waits for what must come.
+const waitTimeout = time.Minute
 
 // leave ends the connection, whatever it is doing: the client went away, was revoked, or its
 // token expired. All of these end what is under way and close the subscription.
@@ -216,7 +216,7 @@ func (c *client) leave() {
 		select {
 		case handle := <-c.results:
 			handle()
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			c.obs.bad("a call does not return after its context has ended")
 			return
 		}
