@@ -205,11 +205,11 @@ func gapText(g *feed.Gap) string {
 	return fmt.Sprintf(" gap %s: requested %s, first available %s, continues after %s", g.Reason, g.Requested, g.FirstAvailable, g.Continues)
 }
 
-// waitTimeout bounds waits for what must come.
+// waitTimeout bounds waits for an expected event.
 const waitTimeout = time.Minute
 
 // leave ends the connection, whatever it is doing: the client went away, was revoked, or its
-// token expired. All of these end what is under way and close the subscription.
+// token expired. All of these end the call under way and close the subscription.
 func (c *client) leave() {
 	c.cancel()
 	if c.busy {
@@ -231,7 +231,7 @@ func (c *client) leave() {
 	c.sub = nil
 }
 
-// filterSets are what clients subscribe to.
+// filterSets are the filters of clients.
 var filterSets = [][]string{
 	nil, {">"}, {"notifications.a"}, {"notifications.a", "notifications.b"}, {"notifications.c.*"}, {"notifications.*.x"},
 	{"notifications.c.*", "notifications.*.x"}, {"notifications.d.>"}, {"notifications.nobody"},
