@@ -7,12 +7,12 @@ import (
 	"sync"
 )
 
-// DefaultReplayBytes is the size of a ReplayBudget that names none. A NATS server disconnects a
+// DefaultReplayBytes is the default size of a ReplayBudget. A NATS server disconnects a
 // client with more than 64 MB waiting to be sent; half of that leaves room for all else.
 const DefaultReplayBytes = 32 << 20
 
-// ReplayBudget bounds the bytes that replays have requested from their streams, or have read and not
-// sent. The feeds of a node share one, as they share the node's memory and its connection to NATS.
+// ReplayBudget bounds the memory of replays. It counts the bytes that they have requested from their
+// streams, or have read and not sent. The feeds of a node share one, as they share the node's memory and its connection to NATS.
 // Replays that it has no room for wait in a queue, first come, first served.
 //
 // It is safe for concurrent use. It counts bytes alone and has no notion of streams and sockets.
@@ -37,7 +37,7 @@ func NewReplayBudget(size int) *ReplayBudget {
 
 // ReplayBudgetStatus is a budget at one moment.
 type ReplayBudgetStatus struct {
-	Limit, Used int    // bytes; Used exceeds Limit while events are larger than what was requested for them
+	Limit, Used int    // bytes; Used exceeds Limit while events are larger than the bytes requested for them
 	Waiting     int    // replays in the queue
 	Suspended   uint64 // times that a replay gave its bytes back because its client did not read
 }
@@ -104,8 +104,8 @@ func (b *ReplayBudget) countSuspended() {
 	b.suspended++
 }
 
-// grantLocked serves the queue in its order: one that needs much is not overtaken by those that need
-// little.
+// grantLocked serves the queue in its order: replays that need few bytes do not overtake a replay that
+// needs many.
 func (b *ReplayBudget) grantLocked() {
 	for first := b.queue.Front(); first != nil; first = b.queue.Front() {
 		w := first.Value.(*budgetWaiter)

@@ -10,7 +10,7 @@ import (
 const catchUpFrames = 256
 
 // retryPause is how long a subscription waits, unless it is woken, for a store that fails or
-// for a tail that is yet to read what the store has already.
+// for a tail that has not read yet the events that the store has.
 const retryPause = 250 * time.Millisecond
 
 // coveredLocked reports whether the window continues the cursor. A cursor ahead of the tail
@@ -61,7 +61,7 @@ func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
 }
 
 // lookOrJoin goes live where few frames are left to match, and else returns frames that are to be
-// matched: a stretch where there are wildcards. done says that there is nothing to read now. Where events were deleted after the cursor that matched, or may have, a gap comes first.
+// matched: a stretch where there are wildcards. done reports that there is nothing to read now. Where events were deleted after the cursor that matched, or may have, a gap comes first.
 //
 // Each event is in what was read, or is enqueued later: the index is entered under the same lock
 // under which the last frames are read.
@@ -158,7 +158,7 @@ func (s *Subscription) verify(ctx context.Context, at Position) (State, error) {
 	}
 }
 
-// beginReplay compares the cursor with the stream and opens a replay of what lies between. A gap has
+// beginReplay compares the cursor with the stream and opens a replay of the events between them. A gap has
 // moved the cursor.
 func (s *Subscription) beginReplay(ctx context.Context) (Delivery, error) {
 	s.mu.Lock()

@@ -9,11 +9,11 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// copyRig is a copy with ten events.
-func copyRig(t *testing.T, opts feed.Options) *rig {
+// mirrorHarness is a copy with ten events.
+func mirrorHarness(t *testing.T, opts feed.Options) *harness {
 	log := feedtest.NewMemStore()
 	log.SetCopy(feed.CopyBehind)
-	r := newRig(t, log, opts)
+	r := newHarness(t, log, opts)
 	r.publish(10, "n.a")
 	return r
 }
@@ -24,7 +24,7 @@ func TestAheadOfACopy(t *testing.T) {
 	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := copyRig(t, opts)
+				r := mirrorHarness(t, opts)
 				c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
 				if o := c.sub.StartInfo(); !o.Resumed || o.Gap != nil || o.ID != "14-e1" {
 					t.Errorf("opened with %+v", o)
@@ -50,7 +50,7 @@ func TestAheadOfACopy(t *testing.T) {
 // A copy that stays level below the position says that the origin has lost it.
 func TestBeyondTheOriginOfACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := copyRig(t, feed.Options{})
+		r := mirrorHarness(t, feed.Options{})
 		r.SetCopy(feed.CopyCaughtUp)
 		c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
 		c.drain(t, r)
@@ -68,7 +68,7 @@ func TestBeyondTheOriginOfACopy(t *testing.T) {
 // it has passed the position before anybody looked.
 func TestCopyIsPromoted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := copyRig(t, feed.Options{})
+		r := mirrorHarness(t, feed.Options{})
 		c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
 		r.SetCopy(feed.Original)
 		r.publish(6, "n.a")
@@ -85,7 +85,7 @@ func TestCopyIsPromoted(t *testing.T) {
 // who are there, live or behind.
 func TestRecreatedWithTheSameEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(10, "n.a")
 		live := r.subscribe(t, feed.Resume("9-e1"), "n.>")
 		live.drain(t, r)
@@ -104,7 +104,7 @@ func TestRecreatedWithTheSameEpoch(t *testing.T) {
 
 func TestReplayOfAStreamRecreatedWithTheSameEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, fromLog)
+		r := newHarness(t, nil, fromLog)
 		r.publish(10, "n.a")
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.>")
 		c.step(t, r.ctx)
@@ -123,7 +123,7 @@ func TestNumbersGivenAgain(t *testing.T) {
 	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, nil, opts)
+				r := newHarness(t, nil, opts)
 				r.publish(10, "n.a")
 				synctest.Wait()
 				r.Rollback(5)

@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/histogram"
 )
 
-// Reasons are all that there are.
+// Reasons has all reasons.
 var Reasons = []Reason{Trimmed, NewEpoch, Future, Malformed, Possible}
 
 // lossCounts counts by reason.
@@ -30,16 +30,16 @@ func (c *lossCounts) load() map[Reason]uint64 {
 	return counts
 }
 
-// ReplayStatus is what a node knows of the replays of a feed since the start. A subscription
-// that is cut short and goes on with another replay counts twice.
+// ReplayStatus counts the replays of a feed since the start. A subscription
+// with two replays in a row counts twice.
 type ReplayStatus struct {
 	Active int
 	// Completed were read to their end, Suspended were given up because the client did not read, and
-	// continue as another replay once it does. Abandoned are all others: the client left, or the log
+	// continue as another replay once it does. Abandoned are all others: the client left, or the store
 	// failed.
 	Completed, Suspended, Abandoned uint64
-	Events                          uint64             // read from the log
-	Duration                        histogram.Snapshot // from the first question to the log to the end
+	Events                          uint64             // read from the store
+	Duration                        histogram.Snapshot // from the first request to the end
 }
 
 // replays counts the replays of a feed.
@@ -57,7 +57,7 @@ func (r *replays) status() ReplayStatus {
 }
 
 // countedReader is a Reader that is counted. It is there only as long as its replay, so that a
-// connection that is level costs nothing for it.
+// connection that has caught up needs no memory for it.
 type countedReader struct {
 	Reader
 	replays   *replays

@@ -19,7 +19,7 @@ const followLimit = 2 * time.Second
 
 // history is one random life of a stream and its clients.
 type history struct {
-	*rig
+	*harness
 	t       *testing.T
 	random  *rand.Rand
 	limits  feedtest.Limits
@@ -69,11 +69,11 @@ func runHistory(t *testing.T, seed uint64) {
 	log.SetLimits(limits)
 	h.limits = limits
 	opts := feed.Options{WindowEvents: 5 + random.IntN(60), MaxPending: 1 + random.IntN(10), NoPreload: random.IntN(3) == 0}
-	h.rig = &rig{MemStore: log}
+	h.harness = &harness{MemStore: log}
 	for range random.IntN(40) {
 		h.change()
 	}
-	h.rig = newRig(t, log, opts)
+	h.harness = newHarness(t, log, opts)
 	<-h.feed.Ready()
 	for range 150 {
 		h.change()

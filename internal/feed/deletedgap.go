@@ -176,7 +176,7 @@ func (s *Subscription) checkRemovedLocked() (gap *Gap, wait bool) {
 		}
 	case len(q.frames) > 0 && (q.frames[0].Seq < f.floor.Load() || q.stale()):
 		s.dropPendingLocked()
-		s.catchUpFromCursorLocked() // what was deleted among them shows there
+		s.catchUpFromCursorLocked() // it finds there which of them were deleted
 	}
 	if !q.missed || s.state == Closed {
 		return nil, false

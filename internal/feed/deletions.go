@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Bounds of what is remembered of deleted events.
+// Bounds of the memory for deleted events.
 const (
 	maxDeletedSubjects = 16_384
 	// maxDeletionMatches bounds how many comparisons with wildcards one question costs while the
@@ -83,7 +83,7 @@ func (d *deletions) forget(low uint64) {
 }
 
 // matches reports whether something was deleted after seq, in a later round than the given one,
-// that one of the filters matches, or may match. It says yes where more than maxDeletionMatches
+// that one of the filters matches, or may match. It returns true where more than maxDeletionMatches
 // comparisons with wildcards would be needed.
 func (d *deletions) matches(seq, round uint64, filters []string) bool {
 	switch {

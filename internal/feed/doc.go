@@ -89,8 +89,8 @@
 //
 // # Where a start begins
 //
-// resolveStart is the only function that decides it, from the Start and from what the node has read of
-// the stream; its documentation has the table. Subscribe calls it under Feed.mu, and a second time with
+// resolveStart is the only function that decides it, from the Start and from the state of the stream that
+// the node has; its documentation has the table. Subscribe calls it under Feed.mu, and a second time with
 // the answer of the stream's leader where that is required. A subscription that falls behind later is
 // compared with the stream by the same rules (resolvePlace).
 //
@@ -113,7 +113,7 @@
 // Where the tail cannot continue at the next sequence it resets: it continues elsewhere, or in
 // another incarnation. These rules keep subscriptions exact through any number of resets:
 //
-//   - A reset moves a live subscription, as it has no other way to learn of the loss. One that is
+//   - A reset moves a live subscription, as it has no other way to detect the loss. A subscription that is
 //     behind compares its position with the stream whenever it reads the store, and so finds
 //     deletions, retention and another incarnation by itself. It cannot find that the stream lost
 //     its end and has grown again. That alone moves it, or announces that its sequence was reused.

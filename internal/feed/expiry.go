@@ -71,7 +71,7 @@ func (w *window) nextExpiry() (at int64) {
 	return at
 }
 
-// expire removes what has expired by now. It returns the events that were removed by their own
+// expire removes the events that have expired by now. It returns the events that were removed by their own
 // lifetime.
 func (w *window) expire(now int64) (lifetimes []expiry, n int) {
 	n = w.trimAge(now)
@@ -88,7 +88,7 @@ func (w *window) expire(now int64) (lifetimes []expiry, n int) {
 	return lifetimes, n + w.remove(seqs)
 }
 
-// expireDue removes what has expired. Most feeds have nothing that expires soon: then it costs one
+// expireDue removes the events that have expired. Most feeds have none that expires soon: then it costs one
 // atomic load.
 func (f *Feed) expireDue() {
 	next := f.nextExpiry.Load()

@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/slots"
 )
 
-// ErrClosed ends subscriptions whose feed no longer runs.
+// ErrClosed ends the subscriptions of a stopped feed.
 var ErrClosed = errors.New("the feed has stopped")
 
 // Feed is one stream on one node: its tail, its window and its subscriptions.
@@ -32,14 +32,14 @@ type Feed struct {
 	index       index
 	subs        slots.Set[Subscription]
 	resets      uint64 // how often the sequences may have changed their meaning
-	lost        error  // why the log is out of reach; nil while it is followed
+	lost        error  // why the stream is out of reach; nil while it is followed
 	lostAt      time.Time
 	matched     []*Subscription
 	read        Mark // the event that the tail has read last; only Run uses it
 
 	mirrorWait mirrorWait
 
-	// What follows the deletions of the stream; see reconcile.
+	// These fields follow the deletions of the stream; see reconcile.
 	clock        streamClock
 	nextExpiry   atomic.Int64  // by clock; 0 for never
 	removals     atomic.Uint64 // changes when frames were marked as removed
@@ -65,11 +65,11 @@ type Feed struct {
 	lastSubjects        subjectCounts
 }
 
-// New returns a feed of the stream behind log. It does nothing until Run.
-func New(log Store, opts Options) *Feed {
+// New returns a feed of the stream behind store. It does nothing until Run.
+func New(store Store, opts Options) *Feed {
 	opts = opts.withDefaults()
 	f := &Feed{
-		store: log, opts: opts,
+		store: store, opts: opts,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
@@ -83,7 +83,7 @@ func New(log Store, opts Options) *Feed {
 // Options are those of New, with their defaults.
 func (f *Feed) Options() Options { return f.opts }
 
-// Ready is closed once the feed knows its stream and serves subscriptions. It stays closed.
+// Ready is closed once the feed has reached its stream and serves subscriptions. It stays closed.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
 func (f *Feed) isReady() bool {
@@ -105,21 +105,21 @@ func (f *Feed) isDone() bool {
 	}
 }
 
-// State asks the stream's leader; it blocks until there is an answer.
+// State requests the state of the stream from its leader. It blocks until there is an answer.
 func (f *Feed) State(ctx context.Context) (State, error) { return f.store.State(ctx) }
 
-// Status is what a node knows about a feed.
+// Status describes a feed at one moment.
 type Status struct {
 	Epoch         string
 	Low, High     uint64 // the window covers the sequences (Low, High]; High is the tail's
 	Events, Bytes int    // held in the window
 	Subscriptions int
-	// Positions that were continued from the window, and those that took the log. Their ratio
-	// says whether the window is large enough.
+	// Positions that were continued from the window, and those that required the store. Their ratio
+	// shows whether the window is large enough.
 	FromWindow, FromLog uint64
 	// When the oldest and the newest event of the window were stored; zero for none.
 	Oldest, Newest time.Time
-	// Losses are how often the tail could not go on where it was, by reason.
+	// Losses are how often the tail could not continue at its position, by reason.
 	Losses map[Reason]uint64
 	// TailFailures are how often the tail ended with an error and was restarted.
 	TailFailures uint64
@@ -134,8 +134,8 @@ type Status struct {
 	Lost          error // why the stream, or its leader, is out of reach; nil while it is followed
 }
 
-// LostFor is for how long the log, or the stream's leader, has been out of reach; zero while it is
-// followed. It does not block on the log.
+// LostFor returns for how long the stream or its leader has been out of reach. It is zero while the
+// stream is followed. It does not block on the store.
 func (f *Feed) LostFor() (d time.Duration) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -148,7 +148,7 @@ func (f *Feed) LostFor() (d time.Duration) {
 	return d
 }
 
-// Status does not block on the log.
+// Status returns the present Status. It does not block on the store.
 func (f *Feed) Status() Status {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -200,9 +200,9 @@ func (f *Feed) publish(ev Event) {
 	}
 }
 
-// reset starts over after seq in the incarnation that now shows, because the tail could not
-// go on: what subscriptions have beyond their pending frames is no longer continued by what
-// the tail will bring.
+// reset empties the window and continues after seq in the incarnation of the loss, because the tail
+// could not continue. The events that it reads next do not continue the events of subscriptions, so it moves
+// those that cannot detect this by themselves; see Subscription.reset.
 func (f *Feed) reset(loss *LossError, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,13 +7,13 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// frameOverhead is what a frame costs beside its payload and subject: the struct, its place
+// frameOverhead is the memory of a frame in addition to its payload and subject: the struct, its place
 // in the window and in the list of its subject, the field names and the id on the wire.
 const frameOverhead = 256
 
-// Frame is one event, encoded once for the wire when the first connection needs it, and
-// shared by every connection after that. It is immutable for those who read it, but for the
-// mark that the stream no longer has the event.
+// Frame is one event in its wire format. It is encoded once, when the first connection needs it, and
+// shared by all connections. It does not change, except for the mark that the stream no longer has the
+// event.
 type Frame struct {
 	Seq     uint64
 	Subject string
@@ -63,11 +63,11 @@ func (f *Frame) Wire() []byte {
 	return f.wire
 }
 
-// Stored is when the event was stored, by the clock of who stored it, in nanoseconds since 1970;
-// 0 where it does not say.
+// Stored returns when the event was stored, in nanoseconds since 1970. The clock is that of the stream's
+// leader. It is 0 where the time is not known.
 func (f *Frame) Stored() int64 { return f.stored }
 
-// Trace hears of deliveries of the frame; nil for nearly all frames.
+// Trace returns the Trace of a sampled event; nil for nearly all frames.
 func (f *Frame) Trace() *Trace { return f.trace }
 
 // Size is about how many bytes the frame holds in memory.

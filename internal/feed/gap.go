@@ -1,6 +1,6 @@
 package feed
 
-// Gap announces events that cannot be delivered. It comes before the frames that follow it.
+// Gap announces a loss of events. It comes before the frames that follow it.
 type Gap struct {
 	Reason Reason
 	// Requested is the position that could not be continued, as the client named it or as

@@ -33,7 +33,7 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 					log.Publish("n.a", "", nil)
 				}
 				log.Delete(c.deleted)
-				r := newRig(t, log, feed.Options{WindowEvents: 100})
+				r := newHarness(t, log, feed.Options{WindowEvents: 100})
 				<-r.feed.Ready()
 				synctest.Wait()
 				if st := r.feed.Status(); st.Events != c.events {
@@ -51,7 +51,7 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 }
 
 // makeHole publishes an event that the tail cannot read before it is deleted.
-func (r *rig) makeHole(subject string) {
+func (r *harness) makeHole(subject string) {
 	r.SetDown(errors.New("cut"))
 	r.Delete(r.Publish(subject, "", nil))
 	r.SetDown(nil)
@@ -62,7 +62,7 @@ func (r *rig) makeHole(subject string) {
 // with a position that does not pass a hole before its gap.
 func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		<-r.feed.Ready()
 		c := r.subscribe(t, feed.Start{}, "n.quiet")
 		var at []time.Time
@@ -105,7 +105,7 @@ func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 // Events behind a hole wait for its gap, and no client receives one before.
 func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		<-r.feed.Ready()
 		r.publish(1, "n.b")
 		c := r.subscribe(t, feed.Start{}, "n.a")
@@ -133,7 +133,7 @@ func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 // gap came.
 func TestSubscription_CutOffBeforeGap_GetsItWhenResuming(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(5, "n.a")
 		synctest.Wait()
 		live := r.subscribe(t, feed.Start{}, "n.quiet")
@@ -152,7 +152,7 @@ func TestSubscription_CutOffBeforeGap_GetsItWhenResuming(t *testing.T) {
 func TestResume_EventOfOtherSubjectDeleted_SendsNoGap(t *testing.T) {
 	for _, filters := range [][]string{{"n.b"}, {"n.b", "n.*.c"}, {"n.*.c", "m.>"}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, nil, feed.Options{})
+			r := newHarness(t, nil, feed.Options{})
 			r.publish(3, "n.a")
 			r.publish(3, "n.b")
 			synctest.Wait()
@@ -186,7 +186,7 @@ func TestResume_ManySubjectsDeleted_BoundsWhatIsRemembered(t *testing.T) {
 		log := feedtest.NewMemStore()
 		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
 		log.ReadBatch = 1000
-		r := newRig(t, log, feed.Options{})
+		r := newHarness(t, log, feed.Options{})
 		const subjects = 20_000
 		r.publish(1, "n.kept")
 		for range 2 {
@@ -209,7 +209,7 @@ func TestResume_ManySubjectsDeleted_BoundsWhatIsRemembered(t *testing.T) {
 // An event that waits for a slow client after it has left the window is not sent once it is deleted.
 func TestSubscription_DeletedAfterItLeftTheWindow_IsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{WindowEvents: 3})
+		r := newHarness(t, nil, feed.Options{WindowEvents: 3})
 		<-r.feed.Ready()
 		slow := r.subscribe(t, feed.Start{}, "n.a")
 		slow.sub.Poll(1 << 20)
@@ -228,7 +228,7 @@ func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := feedtest.NewMemStore()
 		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
-		r := newRig(t, log, feed.Options{})
+		r := newHarness(t, log, feed.Options{})
 		r.publish(3, "n.a")
 		time.Sleep(1100 * time.Millisecond)
 		log.SetLimits(feedtest.Limits{MaxPerSubject: 3})
@@ -244,7 +244,7 @@ func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &silentLog{MemStore: feedtest.NewMemStore()}
-		r := newRigOn(t, log, log.MemStore, feed.Options{})
+		r := newHarnessOn(t, log, log.MemStore, feed.Options{})
 		<-r.feed.Ready()
 		answer := make(chan struct{})
 		log.silent.Store(&answer)
@@ -287,7 +287,7 @@ func TestSubscription_PendingAtReset_IsSentUnlessTrimmed(t *testing.T) {
 		6:  {"6", "7", "8", "9", "10", "11", "12"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, nil, feed.Options{})
+			r := newHarness(t, nil, feed.Options{})
 			r.publish(5, "n.a")
 			synctest.Wait()
 			r.Delete(2)

@@ -14,7 +14,7 @@ import (
 
 func TestGapsAtTheStart(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
 		r.Trim(6)
 		synctest.Wait()
@@ -55,7 +55,7 @@ func TestGapsAtTheStart(t *testing.T) {
 func TestTrimmedPosition(t *testing.T) {
 	for _, opts := range []feed.Options{fromLog, {WindowEvents: 2}, {NoPreload: true}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, nil, opts)
+			r := newHarness(t, nil, opts)
 			<-r.feed.Ready()
 			r.publish(10, "n.a")
 			synctest.Wait() // the tail has seen them all
@@ -76,7 +76,7 @@ func TestTrimmedPosition(t *testing.T) {
 
 func TestEverythingTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, fromLog)
+		r := newHarness(t, nil, fromLog)
 		r.publish(10, "n.a")
 		r.Trim(11)
 		level, behind := r.subscribe(t, feed.Resume("10-e1")), r.subscribe(t, feed.Resume("9-e1"))
@@ -90,7 +90,7 @@ func TestEverythingTrimmed(t *testing.T) {
 
 func TestInteriorDeletes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, fromLog)
+		r := newHarness(t, nil, fromLog)
 		r.publish(10, "n.a")
 		r.Delete(5)
 		before, after := r.subscribe(t, feed.Resume("2-e1"), "n.a"), r.subscribe(t, feed.Resume("5-e1"), "n.a")
@@ -107,7 +107,7 @@ func TestInteriorDeletes(t *testing.T) {
 // TestHoleInTheTail deletes an event before the tail can read it.
 func TestHoleInTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(3, "n.a")
 		live := r.subscribe(t, feed.Resume("2-e1"), "n.a")
 		live.drain(t, r)
@@ -127,7 +127,7 @@ func TestHoleInTheTail(t *testing.T) {
 
 func TestRetentionOvertakesAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, fromLog)
+		r := newHarness(t, nil, fromLog)
 		r.publish(20, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx) // 1 2 3
@@ -144,7 +144,7 @@ func TestRetentionOvertakesAReplay(t *testing.T) {
 
 func TestRetentionTakesTheRestOfAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, fromLog)
+		r := newHarness(t, nil, fromLog)
 		r.publish(20, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
@@ -157,7 +157,7 @@ func TestRetentionTakesTheRestOfAReplay(t *testing.T) {
 
 func TestDeletesDuringAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, fromLog)
+		r := newHarness(t, nil, fromLog)
 		r.publish(9, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
@@ -169,13 +169,13 @@ func TestDeletesDuringAReplay(t *testing.T) {
 
 // A slow client must not get events that were removed with their stream, or with its end, long ago.
 func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
-	for name, remove := range map[string]func(*rig) (want []string){
-		"recreated": func(r *rig) []string {
+	for name, remove := range map[string]func(*harness) (want []string){
+		"recreated": func(r *harness) []string {
 			r.Recreate()
 			r.publish(1, "n.a")
 			return []string{"gap:epoch", "1", "2"}
 		},
-		"rolled back": func(r *rig) []string {
+		"rolled back": func(r *harness) []string {
 			r.Rollback(8)
 			r.publish(1, "n.a")
 			return []string{"gap:future", "10"} // 9 came before the tail noticed
@@ -183,7 +183,7 @@ func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, nil, feed.Options{})
+				r := newHarness(t, nil, feed.Options{})
 				r.publish(10, "n.a")
 				slow := r.subscribe(t, feed.Resume("10-e1"), "n.a")
 				slow.drain(t, r)
@@ -205,7 +205,7 @@ func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
 // TestRecreation replaces the stream under clients that are live, pending and replaying.
 func TestRecreation(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
 		live := r.subscribe(t, feed.Resume("10-e1"), "n.a")
 		live.drain(t, r)
@@ -237,7 +237,7 @@ func TestRecreation(t *testing.T) {
 
 func TestRollback(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
 		live, early := r.subscribe(t, feed.Resume("10-e1")), r.subscribe(t, feed.Resume("3-e1"))
 		live.drain(t, r)
@@ -258,7 +258,7 @@ func TestRollback(t *testing.T) {
 // retention took something meanwhile.
 func TestOutage(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
 		live, behind := r.subscribe(t, feed.Resume("10-e1")), r.subscribe(t, feed.Resume("5-e1"))
 		live.drain(t, r)
@@ -292,7 +292,7 @@ func TestOutage(t *testing.T) {
 func TestSlowClient(t *testing.T) {
 	for _, window := range []int{1000, 5} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, nil, feed.Options{WindowEvents: window, MaxPending: 3})
+			r := newHarness(t, nil, feed.Options{WindowEvents: window, MaxPending: 3})
 			slow, quick := r.subscribe(t, feed.Start{}), r.subscribe(t, feed.Start{})
 			ctx, done := r.ctx, make(chan error)
 			go func() { done <- quick.until(ctx, 100) }()
@@ -320,10 +320,10 @@ func TestSlowClient(t *testing.T) {
 
 func TestSubscribeWaitsForTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		_ = r
-		log := newRigLogDown()
-		late := newRig(t, log, feed.Options{})
+		log := newStoreDown()
+		late := newHarness(t, log, feed.Options{})
 		time.AfterFunc(time.Minute, func() { log.SetDown(nil) })
 		select {
 		case <-late.feed.Ready():
@@ -358,7 +358,7 @@ func (l *brittleLog) HasDeleted(ctx context.Context, from, to uint64) (bool, err
 func TestLogFailsDuringAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &brittleLog{MemStore: feedtest.NewMemStore()}
-		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
+		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(9, "n.a")
 		synctest.Wait() // else they may wait for the client already
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
@@ -386,7 +386,7 @@ func TestSubscribeToAStoppedFeed(t *testing.T) {
 
 func TestFeedStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		c := r.subscribe(t, feed.Start{})
 		c.sub.Close()
 		if _, err := c.sub.Next(r.ctx); !errors.Is(err, feed.ErrClosed) {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// FewSubjects is the number of subjects up to which a start at the latest event of each costs the
-// store as little as any other replay: about 1 ms. The cost rises with the number of subjects;
+// FewSubjects is a number of subjects with a low cost for `last`. Up to it the start costs the store as
+// little as any other replay, about 1 ms. The cost rises with the number of subjects;
 // 100,000 take JetStream 100 ms, during which the stream accepts no event.
 const FewSubjects = 1000
 
@@ -28,7 +28,7 @@ func (e *TooManySubjectsError) Error() string {
 // where filters overlap.
 //
 //   - It blocks until the store has answered or ctx ends. Filters without wildcards need no answer.
-//   - It fails with a [TooManySubjectsError] beyond limit subjects; 0 is no limit.
+//   - It fails with a [TooManySubjectsError] beyond limit subjects; 0 disables the limit.
 //   - An answer is used again for a few seconds: counting costs the store half as much as the start.
 func (f *Feed) LastSubjects(ctx context.Context, filters []string, limit int) (int, error) {
 	n := len(filters)
@@ -116,7 +116,7 @@ func (c *subjectCount) counted() bool {
 
 func (c *subjectCount) expired(now time.Time) bool { return c.counted() && now.Sub(c.at) > countFor }
 
-// finish keeps a count, or drops one that failed.
+// finish keeps a count, or drops a failed count.
 func (c *subjectCounts) finish(key string, entry *subjectCount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,13 +13,13 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-func newLastRig(t *testing.T, subjects int) *rig {
+func newLastRig(t *testing.T, subjects int) *harness {
 	t.Helper()
 	log := feedtest.NewMemStore()
 	for i := range subjects {
 		log.Publish(fmt.Sprintf("n.%d", i), "", nil)
 	}
-	return newRig(t, log, feed.Options{})
+	return newHarness(t, log, feed.Options{})
 }
 
 func TestSubscribe_LastOverTooManySubjects_Fails(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ledger compares how many sequences a window lacks with how many the stream says were deleted.
+// ledger compares how many sequences a window lacks with the number of deleted sequences that the stream reports.
 // Where the numbers agree, the window holds nothing that the stream does not, and nothing need be
 // read to know that.
 //
@@ -16,7 +16,7 @@ type ledger struct {
 	outside int64    // deleted below the window
 	first   uint64   // State.FirstSeq then
 	passed  uint64   // window.passed then
-	expired []expiry // removed by the window of late, see expire
+	expired []expiry // removed by the window recently, see expire
 }
 
 // expiryGrace is how late a stream may delete an event whose lifetime is over: nats-server
@@ -43,13 +43,13 @@ type comparison uint8
 
 const (
 	even    comparison = iota // the window holds nothing that the stream does not
-	unclear                   // the numbers do not tell
+	unclear                   // the numbers do not show it
 	uneven                    // it does, or it lacks something that the stream has
 )
 
 // compare requires a window that has reached the end of the state.
 //
-// What is unexplained is the sum of: deletions in the window that it does not show, deletions below
+// The unexplained number is the sum of: deletions in the window that it does not show, deletions below
 // it (unless their number is certain), less the early ones that the stream still has, less those
 // that have left at the front of the stream.
 func (l *ledger) compare(w *window, state State) comparison {
@@ -74,7 +74,7 @@ func (l *ledger) compare(w *window, state State) comparison {
 
 // outsideOf returns how many sequences were deleted below the window, as far as it is known, and
 // how many of them may have left at the front of the stream since; below zero where nothing is
-// known. certain says that none were deleted there since.
+// known. certain reports that none were deleted there since.
 func (l *ledger) outsideOf(w *window, state State) (known, passed int64, certain bool) {
 	switch {
 	case state.FirstSeq > w.low, state.Deleted == 0:

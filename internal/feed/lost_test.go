@@ -14,10 +14,10 @@ import (
 )
 
 // replayRig has n events and replays of two events a batch.
-func replayRig(t *testing.T, n int) *rig {
+func replayRig(t *testing.T, n int) *harness {
 	log := feedtest.NewMemStore()
 	log.ReadBatch = 2
-	r := newRig(t, log, fromLog)
+	r := newHarness(t, log, fromLog)
 	r.publish(n, "n.a")
 	synctest.Wait()
 	return r
@@ -59,7 +59,7 @@ func parse(s string) (seq uint64) {
 // What was announced of one incarnation says nothing of the next.
 func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{WindowEvents: 4, MaxPending: 2})
+		r := newHarness(t, nil, feed.Options{WindowEvents: 4, MaxPending: 2})
 		r.publish(40, "n.a")
 		r.Delete(30)
 		synctest.Wait()
@@ -84,7 +84,7 @@ func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &brittleReader{MemStore: feedtest.NewMemStore()}
 		log.ReadBatch = 2
-		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 4}) // the window does not help
+		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 4}) // the window does not help
 		r.publish(40, "n.a")
 		r.Delete(35)
 		synctest.Wait()
@@ -146,7 +146,7 @@ func TestReplay_EndLostAndRegrown_ReadsWhatTookThePlace(t *testing.T) {
 }
 
 // toTheEndOfTheReplay takes the end itself, too, and not what comes after it.
-func (c *client) toTheEndOfTheReplay(t *testing.T, r *rig) {
+func (c *client) toTheEndOfTheReplay(t *testing.T, r *harness) {
 	t.Helper()
 	for {
 		d, behind, err := c.sub.Poll(1 << 20)
@@ -183,7 +183,7 @@ func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(
 	synctest.Test(t, func(t *testing.T) {
 		log := &swapLog{MemStore: feedtest.NewMemStore()}
 		log.ReadBatch = 6
-		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
+		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
 		synctest.Wait()
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
@@ -200,7 +200,7 @@ func TestReplay_HoleTrimmedBeforeDeletionsAreLookedFor_Announced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &swapLog{MemStore: feedtest.NewMemStore()}
 		log.ReadBatch = 6
-		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
+		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
 		synctest.Wait()
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
@@ -229,7 +229,7 @@ func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
 func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &refusingLog{MemStore: feedtest.NewMemStore()}
-		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2, MaxPending: 1})
+		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2, MaxPending: 1})
 		r.publish(3, "n.a")
 		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 		c.drain(t, r)
@@ -260,10 +260,10 @@ func (l *refusingLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Rea
 // the next publish, and its clients are sent a gap.
 func TestTail_NewestEventsDeletedBeforeTheyAreRead_IsLevel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newRigLogDown() // with one event
+		log := newStoreDown() // with one event
 		log.Publish("n.a", "", nil)
 		log.Publish("n.a", "", nil)
-		r := newRig(t, log, feed.Options{})
+		r := newHarness(t, log, feed.Options{})
 		log.SetDown(nil)
 		<-r.feed.Ready()
 		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
@@ -305,7 +305,7 @@ func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 		for range 5 {
 			log.Publish("n.a", "", nil)
 		}
-		r := newRigOn(t, log, log.MemStore, feed.Options{})
+		r := newHarnessOn(t, log, log.MemStore, feed.Options{})
 		synctest.Wait()
 		select {
 		case <-r.feed.Ready():
@@ -319,7 +319,7 @@ func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &brittleReader{MemStore: feedtest.NewMemStore()}
-		r := newRigOn(t, l, l.MemStore, feed.Options{})
+		r := newHarnessOn(t, l, l.MemStore, feed.Options{})
 		r.publish(3, "n.a")
 		r.publish(2, "n.b")
 		synctest.Wait()
@@ -338,7 +338,7 @@ func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 // deleted in between.
 func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(3, "n.a")
 		r.publish(2, "n.b")
 		synctest.Wait()

@@ -3,8 +3,8 @@ package feed
 import "sync"
 
 // The stream is compared with all positions beyond its end once each pollPause. Events take a moment
-// from an origin to its mirror, and the mirror learns each second that there are no more. So a
-// position counts as one that the origin does not have only after mirrorWaitPolls, of which the last
+// from an origin to its mirror, and the origin reports each second that there are no more. So a
+// position counts as missing in the origin only after mirrorWaitPolls, of which the last
 // caughtUpPolls found the mirror caught up.
 const (
 	mirrorWaitPolls = 5

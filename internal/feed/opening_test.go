@@ -48,7 +48,7 @@ func TestSubscribe_TailInTheIncarnationBefore_ResumesInThePresentOne(t *testing.
 		for _, always := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				l := &lateLog{feedtest.NewMemStore(), make(chan struct{})}
-				r := newRigOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
+				r := newHarnessOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
 				r.fromLog = always
 				r.publish(3, "n.a")
 				<-r.feed.Ready()
@@ -120,15 +120,15 @@ func (r *hookReader) Next(ctx context.Context) (feed.Batch, error) {
 }
 
 // hookRig has ten events, and a hook that is armed when the feed has read them.
-func hookRig(t *testing.T, at string, hook func(r *rig)) *rig {
+func hookRig(t *testing.T, at string, hook func(r *harness)) *harness {
 	r, l := hookRigUnarmed(t)
 	l.set(at, func() { hook(r); synctest.Wait() }) // the tail has seen it
 	return r
 }
 
-func hookRigUnarmed(t *testing.T) (*rig, *hookLog) {
+func hookRigUnarmed(t *testing.T) (*harness, *hookLog) {
 	l := &hookLog{MemStore: feedtest.NewMemStore()}
-	r := newRigOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
+	r := newHarnessOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
 	r.publish(10, "n.a")
 	<-r.feed.Ready()
 	synctest.Wait()
@@ -142,14 +142,14 @@ var openings = []string{"before state", "after state", "before read"}
 func TestSubscribe_RecreatedDuringTheOpening_AnnouncesTheEpochOnce(t *testing.T) {
 	for _, at := range openings {
 		synctest.Test(t, func(t *testing.T) {
-			r := hookRig(t, at, func(r *rig) { r.Recreate(); r.publish(4, "n.a") })
+			r := hookRig(t, at, func(r *harness) { r.Recreate(); r.publish(4, "n.a") })
 			c := r.subscribe(t, feed.Resume("5-e1"), "n.a")
 			c.drain(t, r)
 			c.want(t, append([]string{"gap:epoch"}, texts(span(1, 4))...)...)
 		})
 	}
 	synctest.Test(t, func(t *testing.T) { // a position that another node gave in the new incarnation
-		r := hookRig(t, "before state", func(r *rig) { r.Recreate(); r.publish(4, "n.a") })
+		r := hookRig(t, "before state", func(r *harness) { r.Recreate(); r.publish(4, "n.a") })
 		c := r.subscribe(t, feed.Resume("3-e2"), "n.a")
 		c.drain(t, r)
 		c.want(t, "4")
@@ -161,7 +161,7 @@ func TestSubscribe_EndLostDuringTheOpening_AnnouncesIt(t *testing.T) {
 	for _, at := range openings {
 		for _, refill := range []int{0, 3, 9} {
 			synctest.Test(t, func(t *testing.T) {
-				r := hookRig(t, at, func(r *rig) { r.Rollback(5); r.publish(refill, "n.a") })
+				r := hookRig(t, at, func(r *harness) { r.Rollback(5); r.publish(refill, "n.a") })
 				c := r.subscribe(t, feed.Resume("7-e1"), "n.a")
 				c.drain(t, r)
 				r.publish(1, "n.a")
@@ -183,13 +183,13 @@ func TestSubscribe_EndLostDuringTheOpening_AnnouncesIt(t *testing.T) {
 func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 	for _, from := range []string{"all", "1h"} {
 		for at, c := range map[string]struct {
-			hook func(r *rig)
+			hook func(r *harness)
 			want string
 			back string // what a client gets that resumes at the id of the opening; want when empty
 		}{
-			"after state":  {func(r *rig) { r.Trim(5) }, "gap:trimmed 5 6 7 8 9 10", ""},
-			"before time":  {func(r *rig) { r.Recreate(); r.publish(3, "n.a") }, "gap:epoch 1 2 3", ""},
-			"before state": {func(r *rig) { r.Delete(5) }, "1 2 3 4 6 7 8 9 10", "gap:possible 1 2 3 4 6 7 8 9 10"},
+			"after state":  {func(r *harness) { r.Trim(5) }, "gap:trimmed 5 6 7 8 9 10", ""},
+			"before time":  {func(r *harness) { r.Recreate(); r.publish(3, "n.a") }, "gap:epoch 1 2 3", ""},
+			"before state": {func(r *harness) { r.Delete(5) }, "1 2 3 4 6 7 8 9 10", "gap:possible 1 2 3 4 6 7 8 9 10"},
 		} {
 			if from == "all" && at == "before time" || from == "1h" && at == "after state" {
 				continue // it is not asked for a time, or asked for it afterwards
@@ -216,7 +216,7 @@ func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 // A client that names no position has nothing that another event could have replaced.
 func TestSubscribe_FromNewWhereSequencesWereReused_HasNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(10, "n.a")
 		synctest.Wait()
 		r.Rollback(5)
@@ -233,7 +233,7 @@ func TestSubscribe_FromNewWhereSequencesWereReused_HasNoGap(t *testing.T) {
 // somewhere else at first is of no matter.
 func TestSubscribe_EndLostBeforeTheBeginningIsLookedUp_DeliversAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := hookRig(t, "before state", func(r *rig) { r.Rollback(5); r.publish(2, "n.a") })
+		r := hookRig(t, "before state", func(r *harness) { r.Rollback(5); r.publish(2, "n.a") })
 		start, _ := feed.ParseFrom("all", time.Now())
 		c := r.subscribe(t, start, "n.a")
 		c.drain(t, r)

@@ -8,10 +8,10 @@ import (
 // Options configure a Feed. The zero value works.
 type Options struct {
 	// WindowEvents and WindowBytes bound the recent frames kept in memory; 65,536 events
-	// and 64 MiB when zero. Bytes are an estimate of what frames cost encoded.
+	// and 64 MiB when zero. Bytes are an estimate of the memory of encoded frames.
 	WindowEvents, WindowBytes int
 
-	// NoPreload starts with an empty window. By default the window is filled from the log
+	// NoPreload starts with an empty window. By default the window is filled from the store
 	// first, so that the reconnect storm after a restart is served from memory.
 	NoPreload bool
 
@@ -30,7 +30,7 @@ type Options struct {
 	// of its own, of DefaultReplayBytes.
 	Replays *ReplayBudget
 
-	// Logger hears of gaps, resets and lost contact; nil discards.
+	// Logger receives gaps, resets and outages; nil discards.
 	Logger *slog.Logger
 }
 

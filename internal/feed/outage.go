@@ -10,9 +10,9 @@ import (
 // errOutage ends a replay that was under way when the tail lost its stream.
 var errOutage = errors.New("the stream went out of reach")
 
-// outages ends the replays under way when the tail loses the stream. One that waited for the stream to
+// outages ends the replays under way when the tail loses the stream. A replay that waited for the stream to
 // return would keep its bytes of a budget that other streams need. It gives them up, and waits for the
-// state of the stream before it reads on. One that begins during an outage is not ended by it.
+// state of the stream before it reads on. A replay that begins during an outage is not ended by it.
 type outages struct {
 	mu  sync.Mutex
 	ctx context.Context // ends with the next outage; nil until a replay needs it

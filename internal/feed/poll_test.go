@@ -24,7 +24,7 @@ type poller struct {
 }
 
 // empty polls, and fetches where it must, until there is nothing more.
-func (p *poller) empty(t *testing.T, r *rig) {
+func (p *poller) empty(t *testing.T, r *harness) {
 	t.Helper()
 	for {
 		d, behind, err := p.sub.Poll(p.room)
@@ -50,7 +50,7 @@ func TestPollInPieces(t *testing.T) {
 		for _, room := range []int{1, 600, 1 << 20} {
 			t.Run(name, func(t *testing.T) {
 				const before, after = 40, 20
-				r := newRig(t, nil, opts)
+				r := newHarness(t, nil, opts)
 				r.publish(before, "n.a")
 				<-r.feed.Ready()
 				c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
@@ -68,7 +68,7 @@ func TestPollInPieces(t *testing.T) {
 
 // TestWaker: whoever was told that there is nothing is woken when there is something.
 func TestWaker(t *testing.T) {
-	r := newRig(t, nil, feed.Options{MaxPending: 3})
+	r := newHarness(t, nil, feed.Options{MaxPending: 3})
 	<-r.feed.Ready()
 	c := r.subscribe(t, feed.Start{}, "n.a")
 	var b bell
@@ -98,7 +98,7 @@ func TestTrySubscribe(t *testing.T) {
 	for range 10 {
 		log.Publish("n.a", "", nil)
 	}
-	r := newRig(t, log, feed.Options{WindowEvents: 4})
+	r := newHarness(t, log, feed.Options{WindowEvents: 4})
 	<-r.feed.Ready() // the window is filled
 	from := func(text string) feed.Start { s, _ := feed.ParseFrom(text, time.Now()); return s }
 	for name, c := range map[string]struct {
@@ -136,7 +136,7 @@ func TestTrySubscribe(t *testing.T) {
 }
 
 func TestTrySubscribeBeforeAndAfter(t *testing.T) {
-	r := newRig(t, newRigLogDown(), feed.Options{})
+	r := newHarness(t, newStoreDown(), feed.Options{})
 	if sub, err := r.feed.TrySubscribe(feed.SubscribeOptions{}); sub != nil || err != nil {
 		t.Errorf("before the feed is ready: %v, %v", sub, err)
 	}

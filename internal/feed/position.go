@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// MaxPositionLen is the longest position that is parsed, in bytes. Clients may send any
-// Last-Event-ID that they please; 128 is what every measured client keeps intact.
+// MaxPositionLen bounds the length of a position, in bytes. Clients may send any
+// Last-Event-ID; every measured client keeps 128 bytes intact.
 const MaxPositionLen = 128
 
 // maxEpochLen leaves room for an operator's own tidemark.epoch, such as "eu-west-2026".
 const maxEpochLen = 32
 
-// ErrPosition reports a position that cannot be read. Errors of ParsePosition wrap it.
+// ErrPosition reports a malformed position. Errors of ParsePosition wrap it.
 var ErrPosition = errors.New("malformed position")
 
-// Position is how far a client got in a stream: the sequence of the last event that it has,
-// and the incarnation of the stream that gave the sequence its meaning.
+// Position is the progress of a client in a stream. It has the sequence of the last event that the
+// client has, and the incarnation of the stream that gave the sequence its meaning.
 //
-// Its text form, `1042-k7f3q9`, is the id of every event on the wire and what comes back as
+// Its text form, `1042-k7f3q9`, is the id of every event on the wire, and the value of
 // Last-Event-ID. Sequence 0 lies before the first event of a stream.
 type Position struct {
 	Seq uint64

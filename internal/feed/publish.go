@@ -36,17 +36,17 @@ type Message struct {
 	TTL time.Duration
 }
 
-// Ack says where a message is stored.
+// Ack is the place of a stored message.
 type Ack struct {
 	Stream    string
 	Position  Position
 	Duplicate bool // a message with this ID was there already, at Position
-	// Sourced says that clients receive the message from another stream, which sources Stream.
+	// Sourced reports that clients receive the message from another stream, which sources Stream.
 	// Position is that in Stream; the position in the other stream is not known yet.
 	Sourced bool
 }
 
-// Result is what became of one Message.
+// Result is the outcome of one Message.
 type Result struct {
 	Ack Ack
 	Err error
@@ -81,21 +81,21 @@ type definite string
 func (d definite) Error() string        { return string(d) }
 func (d definite) Is(target error) bool { return target == ErrNotStored }
 
-// InvalidError says which field of a Message must change, and how.
+// InvalidError names the field of a Message to change, and the reason.
 type InvalidError struct {
 	Field  string // subject, event, id, ttl, or the name of a header
 	Reason string
-	// Misspelt says that a token of the subject is not the canonical encoding of a value; Reason
+	// Misspelt reports that a token of the subject is not the canonical encoding of a value; Reason
 	// has the right spelling.
 	Misspelt bool
 }
 
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 
-// Is reports that a message that is not valid is ErrNotStored.
+// Is reports that the error is ErrNotStored.
 func (e *InvalidError) Is(target error) bool { return target == ErrNotStored }
 
-// Validate reports the first field that cannot be published, as an *InvalidError.
+// Validate returns an *InvalidError for the first invalid field.
 func (m Message) Validate() error {
 	if err := subject.Check(m.Subject); err != nil {
 		_, misspelt := errors.AsType[*subject.SpellingError](err)
@@ -143,7 +143,7 @@ func checkHeader(header map[string]string) error {
 
 const headerNameChars = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 
-// CheckType says why an event type cannot be used. The empty type is fine.
+// CheckType returns an error for an event type with a reserved or invalid name. The empty type is valid.
 func CheckType(t string) error {
 	switch {
 	case t == "error" || t == "open":

@@ -10,7 +10,7 @@ import (
 
 // Timing of the comparison of a window with its stream.
 const (
-	// pollPause is how often the stream's leader is asked for its state.
+	// pollPause is the pause between two requests of the state from the stream's leader.
 	pollPause = time.Second
 	// leaderTimeout is after how long without an answer the leader counts as out of reach.
 	leaderTimeout = 5 * time.Second
@@ -41,8 +41,8 @@ func every(ctx context.Context, pause time.Duration, do func(context.Context)) {
 	}
 }
 
-// poll asks the leader for the state of the stream, and takes from the window what the stream no
-// longer has. A leader that does not answer leaves deleted events in the window, so that counts as
+// poll requests the state of the stream from its leader, and removes events from the window that the
+// stream no longer has. A leader that does not answer leaves deleted events in the window, so that counts as
 // an outage.
 func (f *Feed) poll(ctx context.Context) {
 	if !f.isReady() {
@@ -86,7 +86,7 @@ func (f *Feed) pollReady(ctx context.Context) {
 }
 
 // missingPolls is how often in a row a stream must be missing to count as deleted. A server that has
-// just started may not know of it yet.
+// just started may not have it yet.
 const missingPolls = 2
 
 // streamMissing empties the window once the stream was deleted, and with it all its events.
@@ -102,9 +102,9 @@ func (f *Feed) streamMissing() {
 	f.ledger.known = false
 }
 
-// reconcile takes from the window what the stream no longer has: what lies before its first
-// sequence, what has expired, and what later events of a subject have replaced. Where the number of
-// deleted sequences shows that something else was deleted, or may have been, the stream is read.
+// reconcile removes events from the window that the stream no longer has: those before its first
+// sequence, expired events, and those that later events of a subject have replaced. Where the number of
+// deleted sequences shows that other events were deleted, or may have been, the stream is read.
 func (f *Feed) reconcile(ctx context.Context, state State) {
 	reached := f.awaitHigh(ctx, state.LastSeq)
 	result, ok := f.applyState(state, reached)

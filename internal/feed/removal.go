@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Removal says why a frame left the window before its bounds required it.
+// Removal is the reason for removing a frame from the window before its bounds required it.
 type Removal uint8
 
-// What is counted.
+// Reasons for a removal.
 const (
 	RemovedTrimmed    Removal = iota // the stream begins later: retention or a purge
 	RemovedExpired                   // its own lifetime or the stream's max_age is over
@@ -20,7 +20,7 @@ const (
 
 var removalNames = [removals]string{"trimmed", "expired", "superseded", "deleted"}
 
-// String is the name that a metric has as its label.
+// String returns the label of the metric.
 func (r Removal) String() string { return removalNames[r] }
 
 // removalCounts counts by reason.
@@ -34,7 +34,7 @@ func (c *removalCounts) load() map[Removal]uint64 {
 	return counts
 }
 
-// limits are what a stream deletes by itself, as its leader said last.
+// limits are those of the stream, as its leader reported them last.
 type limits struct {
 	perSubject int
 	maxAge     time.Duration
@@ -114,8 +114,8 @@ func (f *Feed) setFloorLocked() {
 	}
 }
 
-// trimAge drops what is as old as the stream keeps events. Positions before it take the log,
-// whose word counts.
+// trimAge drops events that have reached the max_age of the stream. Positions before them require the
+// store, which decides.
 func (w *window) trimAge(now int64) (n int) {
 	age := int64(w.limits.maxAge)
 	if age <= 0 {

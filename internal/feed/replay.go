@@ -19,7 +19,7 @@ type replay struct {
 	subjects int // that a replay of the latest events is expected to match
 
 	known     State  // the deletions that it shows are announced, up to the sequence to
-	rewinds   uint64 // reusedRange.times when the leader was asked for the state
+	rewinds   uint64 // reusedRange.times at the latest request of the state
 	announced announcedDeletions
 
 	peeked *peeked // nil for none
@@ -81,7 +81,7 @@ func (r *replay) release() {
 	}
 }
 
-// peeked is a batch that was read before the caller asked for it.
+// peeked is a batch that was read before the caller required it.
 type peeked struct {
 	Batch
 	err error
@@ -140,7 +140,7 @@ func (r *replay) fetch(ctx context.Context) (Batch, error) {
 	}
 }
 
-// ack gives back the bytes of what was read before: the caller has sent it.
+// ack gives back the bytes of the events that were read before: the caller has sent them.
 func (r *replay) ack() {
 	if r.share == nil || r.peeked != nil {
 		return
@@ -197,7 +197,7 @@ func (s *Subscription) retryReplay(ctx context.Context, err error) error {
 	return s.wait(ctx, time.After(retryPause))
 }
 
-// advance moves the cursor past a gap and what was read. A replay that has ended has also read
+// advance moves the cursor past a gap and the events that were read. A replay that has ended has also read
 // everything that did not match, as far as the stream still reaches. It returns false when a reset is
 // about to move the subscription: it is not known on which side of the loss the events were read.
 func (s *Subscription) advance(gap *Gap, read Batch, ended bool) bool {

@@ -13,7 +13,7 @@ import (
 )
 
 // hole stores three events of which the second is deleted before the tail reads it.
-func (r *rig) hole() {
+func (r *harness) hole() {
 	r.SetDown(errors.New("cut"))
 	r.publish(1, "n.a")
 	deleted := r.Publish("n.a", "", nil)
@@ -25,19 +25,19 @@ func (r *rig) hole() {
 
 // A client that is not polled between two losses gets everything that is stored between them.
 func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
-	for name, second := range map[string]func(r *rig){
-		"another hole": func(r *rig) { r.hole() },
-		"retention": func(r *rig) {
+	for name, second := range map[string]func(r *harness){
+		"another hole": func(r *harness) { r.hole() },
+		"retention": func(r *harness) {
 			r.SetDown(errors.New("cut"))
 			r.publish(3, "n.a")
 			r.Trim(5)
 			r.SetDown(nil)
 		},
-		"two more holes": func(r *rig) { r.hole(); r.hole() },
+		"two more holes": func(r *harness) { r.hole(); r.hole() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, nil, feed.Options{})
+				r := newHarness(t, nil, feed.Options{})
 				r.publish(3, "n.a")
 				live := r.subscribe(t, feed.Resume("3-e1"))
 				live.drain(t, r)
@@ -56,7 +56,7 @@ func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 }
 
 // stored returns the sequences from first on that the log still holds.
-func (r *rig) stored(t *testing.T, first uint64) (seqs []uint64) {
+func (r *harness) stored(t *testing.T, first uint64) (seqs []uint64) {
 	t.Helper()
 	state, err := r.State(r.ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func TestReset_RecreatedAfterALossBeforeThePoll_AnnouncesTheEpoch(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, nil, feed.Options{})
+				r := newHarness(t, nil, feed.Options{})
 				r.publish(3, "n.a")
 				live := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 				live.drain(t, r)
@@ -105,7 +105,7 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := feedtest.NewMemStore()
 				log.ReadBatch = 2
-				r := newRig(t, log, feed.Options{WindowEvents: 2})
+				r := newHarness(t, log, feed.Options{WindowEvents: 2})
 				r.publish(10, "n.a")
 				live, quiet := r.subscribe(t, feed.Resume("10-e1"), "n.a"), r.subscribe(t, feed.Resume("10-e1"), "n.b")
 				live.drain(t, r)
@@ -176,7 +176,7 @@ func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Se
 func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &rewindLog{feedtest.NewMemStore(), make(chan struct{}, 1)}
-		r := newRigOn(t, l, l.MemStore, feed.Options{})
+		r := newHarnessOn(t, l, l.MemStore, feed.Options{})
 		r.publish(10, "n.a")
 		<-r.feed.Ready()
 		live := r.subscribe(t, feed.Resume("10-e1"), "n.a")
@@ -195,14 +195,14 @@ func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 // What a heartbeat has named as the position of a quiet client holds when events wait to be sent,
 // when their list overflows, and when a gap waits.
 func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
-	for name, next := range map[string]func(r *rig){
-		"one event": func(r *rig) { r.publish(1, "n.me") },
-		"overflow":  func(r *rig) { r.publish(5, "n.me") },
-		"gap":       func(r *rig) { r.hole() },
+	for name, next := range map[string]func(r *harness){
+		"one event": func(r *harness) { r.publish(1, "n.me") },
+		"overflow":  func(r *harness) { r.publish(5, "n.me") },
+		"gap":       func(r *harness) { r.hole() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, nil, feed.Options{MaxPending: 2})
+				r := newHarness(t, nil, feed.Options{MaxPending: 2})
 				c := r.subscribe(t, feed.Start{}, "n.me")
 				c.drain(t, r)
 				r.publish(50, "n.others")
@@ -222,7 +222,7 @@ func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 // events by then, and a client that resumes receives the reason.
 func TestReset_EndLostTwiceBeforeThePoll_GoesBackAsFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(4, "n.a")
 		synctest.Wait()
 		r.Rollback(3)

@@ -1,6 +1,6 @@
 package feed
 
-// streamView is what a node has read of its stream when it resolves a start.
+// streamView is the state of the stream on which a start is resolved.
 type streamView struct {
 	incarnation        // that the tail follows
 	first       uint64 // the first sequence of the stream, as the leader reported it last
@@ -42,8 +42,8 @@ func (r *resolved) resumed(gap *Gap) bool {
 	return r.start.kind == startResume && (gap == nil || gap.Reason == Possible)
 }
 
-// resolveStart decides where a subscription begins. It is called once with what the node has read, and
-// where that is not enough (sourceLeader) a second time with the answer of the leader.
+// resolveStart decides where a subscription begins. It is called once with the state that the node has, and
+// where that is not sufficient (sourceLeader) a second time with the answer of the leader.
 //
 //	start                        without the leader          with the leader
 //	new                          at the end of the window
@@ -64,7 +64,7 @@ func resolveStart(start Start, view streamView) resolved {
 		r.requested = r.at.position().String()
 		return r
 	case startMalformed:
-		// The last state stands for what is available: a request to the leader for a position that
+		// The last state replaces the present one: a request to the leader for a position that
 		// cannot be read would cost more than it is worth.
 		last := State{Epoch: view.epoch, FirstSeq: max(view.first, 1)}
 		r.gap = newGap(Malformed, start.raw[:min(len(start.raw), MaxPositionLen)], last, view.high)
@@ -113,7 +113,7 @@ func placeNamed(named Position, view streamView) place {
 	return place{incarnation{epoch: named.Epoch}, named.Seq}
 }
 
-// resolvePlace compares a place with the stream. A place beyond the end of a mirror is no gap yet.
+// resolvePlace compares a place with the stream. A place beyond the end of a mirror is not a gap yet.
 func resolvePlace(at place, requested string, state State) resolved {
 	if state.Copy != Original && at.epoch == state.Epoch && at.seq > state.LastSeq {
 		return resolved{at: at, requested: requested, mirrorWait: true}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A tail that fails at once is restarted after firstRestart, then twice as late each time. One
+// A tail that fails at once is restarted after firstRestart, then twice as late each time. A tail
 // that ran for steadyTail begins with firstRestart again.
 const (
 	firstRestart = 100 * time.Millisecond
@@ -41,7 +41,7 @@ func (r *restart) pause(ctx context.Context, cause error, ran time.Duration) err
 	}
 }
 
-// TailError is Status.Lost from a failure of the tail until the log is reached again.
+// TailError is Status.Lost from a failure of the tail until the stream is reached again.
 type TailError struct{ Cause error }
 
 func (e *TailError) Error() string { return "the tail failed; restarting: " + e.Cause.Error() }

@@ -33,7 +33,7 @@ func TestRun_StateFailsAtAHole_ContinuesBehindTheHole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := &goneLog{MemStore: feedtest.NewMemStore(), err: err}
-				r := newRigOn(t, log, log.MemStore, feed.Options{})
+				r := newHarnessOn(t, log, log.MemStore, feed.Options{})
 				r.publish(1, "n.a")
 				c := r.subscribe(t, feed.Resume("1-e1"), "n.a")
 				c.drain(t, r)
@@ -80,7 +80,7 @@ func TestRun_FollowFails_RestartsTheTail(t *testing.T) {
 				log := &failingLog{MemStore: feedtest.NewMemStore(), err: err}
 				const failures = 9
 				log.failures.Store(failures)
-				r := newRigOn(t, log, log.MemStore, feed.Options{})
+				r := newHarnessOn(t, log, log.MemStore, feed.Options{})
 				<-r.feed.Ready()
 				c := r.subscribe(t, feed.Start{}, "n.a")
 				r.publish(3, "n.a")

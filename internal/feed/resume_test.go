@@ -33,7 +33,7 @@ func eachWay(t *testing.T, test func(*testing.T, feed.Options)) {
 func TestResumeAtEveryPosition(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		const before, after = 12, 6
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		r.publish(before, "n.a")
 		var clients []*client
 		for seq := range uint64(before + 1) {
@@ -55,7 +55,7 @@ func TestResumeAtEveryPosition(t *testing.T) {
 
 func TestPendingIsCounted(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		for range 5 {
 			r.publish(1, "n.a")
 			r.publish(1, "n.b")
@@ -72,7 +72,7 @@ func TestPendingIsCounted(t *testing.T) {
 
 func TestFilters(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		publish := func() {
 			r.publish(1, "n.user.1") // 1 5
 			r.publish(1, "n.user.2") // 2 6
@@ -106,7 +106,7 @@ func TestStarts(t *testing.T) {
 		log.Publish("n.b", "", nil) // 5
 		time.Sleep(time.Minute)
 		log.Trim(2)
-		r := newRig(t, log, opts)
+		r := newHarness(t, log, opts)
 		for from, want := range map[string][]string{
 			"new": {"6"}, "": {"6"},
 			"all":  {"2", "3", "4", "5", "6"},
@@ -135,7 +135,7 @@ func TestStarts(t *testing.T) {
 
 func TestAClientCutOffAfterTheOpeningResumesFromItsID(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		r := newRig(t, nil, opts)
+		r := newHarness(t, nil, opts)
 		r.publish(3, "n.a")
 		r.publish(3, "n.b")
 		synctest.Wait()
@@ -164,7 +164,7 @@ func isSubsequence(part, of []uint64) bool {
 
 func TestQuietPositionMovesWithTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		c := r.subscribe(t, feed.Start{}, "n.me")
 		c.drain(t, r)
 		r.publish(50, "n.others")
@@ -197,7 +197,7 @@ func TestJoinUnderPublishing(t *testing.T) {
 			const total, users, clients = 6_000, 4, 24
 			log := feedtest.NewMemStore()
 			log.ReadBatch = 64
-			r := newRig(t, log, opts)
+			r := newHarness(t, log, opts)
 			ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
 			defer cancel()
 			var work sync.WaitGroup
@@ -222,7 +222,7 @@ func TestJoinUnderPublishing(t *testing.T) {
 }
 
 // comeAndGo reads one user's events, breaking off and resuming, until the last one.
-func comeAndGo(ctx context.Context, r *rig, n, users, total int) error {
+func comeAndGo(ctx context.Context, r *harness, n, users, total int) error {
 	user, at := n%users, "0-e1"
 	var got []uint64
 	for lives := 0; len(got) < total/users; lives++ {

@@ -9,8 +9,8 @@ type resync struct {
 // reset informs the subscription that the tail continues after seq behind a loss. reached is the end
 // that the tail had read before. The tail calls it under Feed.mu.
 //
-// Only two kinds of subscription are moved. One that is live has no other way to learn of the
-// loss. One that is behind compares its position with the stream when it reads the store, which
+// Only two kinds of subscription are moved. A live subscription has no other way to detect the
+// loss. A subscription that is behind compares its position with the stream when it reads the store, which
 // finds deletions, retention and another incarnation; it does not find that a stream lost its
 // end and has grown again, so a position that this concerns is moved, or announced as reused.
 // A loss that meets a subscription twice before it is polled follows the same rule from the
@@ -43,7 +43,7 @@ func (s *Subscription) reset(loss *LossError, reached Position, seq uint64) {
 	s.wakeLocked()
 }
 
-// gapIfReused returns the gap for a client at a sequence that the stream gives twice: one that lies
+// gapIfReused returns the gap for a client at a sequence that the stream gives twice: it lies
 // beyond the end, or within the range that was reused. end is the stream's last sequence.
 func gapIfReused(at place, reused reusedRange, end uint64, now State) *Gap {
 	switch {

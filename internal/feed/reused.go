@@ -3,13 +3,13 @@ package feed
 // reusedRange are the sequences above..upTo that the stream gave twice within the epoch, as the
 // tail saw: the stream lost its end, or was created again with the epoch that it had. A client
 // at one of them may have the first event of that number or the second, and so may miss some;
-// its position does not say which.
+// its position does not distinguish them.
 type reusedRange struct {
 	above, upTo uint64
 	times       uint64 // how often an end was lost within an incarnation, since the start
 }
 
-// after returns what is known after a loss in epoch.
+// after returns the range after a loss in epoch.
 func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 	switch {
 	case loss.State.Epoch != epoch:

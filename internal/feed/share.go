@@ -13,13 +13,13 @@ const (
 // ahead. The kernel takes about two for a client that reads nothing.
 const provenBatches = 3
 
-// batchSlack is what the stream counts of an event besides what a frame does: the reply subject, and
+// batchSlack is the size of an event in the stream that a frame does not have: the reply subject, and
 // headers.
 const batchSlack = 1 << 10
 
-// share is what one replay has of the budget. Like its replay it has one owner at a time.
+// share is the part of the budget that one replay has. Like its replay it has one owner at a time.
 //
-// A replay waits for bytes only when it has none: what it has read was sent before. So replays do not
+// A replay waits for bytes only when it has none: the events that it has read were sent before. So replays do not
 // wait for each other.
 type share struct {
 	budget    *ReplayBudget
@@ -71,7 +71,7 @@ func (s *share) try(n int) bool {
 	return true
 }
 
-// received counts what a request has brought in place of what was reserved for it.
+// received counts the events of a request in place of the bytes that were reserved for it.
 func (s *share) received(events []Event) {
 	total := 0
 	for i := range events {

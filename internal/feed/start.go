@@ -28,12 +28,12 @@ type Start struct {
 	among    []string // several positions, of which the present epoch decides
 }
 
-// Resume continues after the position that a client names, such as its Last-Event-ID. A position
+// Resume starts after the position of a client, such as its Last-Event-ID. A position
 // that cannot be read begins at the present, behind a gap with the reason Malformed: a client that
 // repeats its id on every reconnect must not be rejected.
 //
 // Of several positions the highest of the present epoch counts, or else the first: some clients
-// add the position of a reconnect to the one that their URL began with. None is the present.
+// add the position of a reconnect to the first one of their URL. Without a position it starts at the present.
 func Resume(raws ...string) Start {
 	switch len(raws) {
 	case 0:
@@ -73,9 +73,9 @@ func (s Start) choose(epoch string) Start {
 // Last reports whether the start is at the latest event of each subject.
 func (s Start) Last() bool { return s.kind == startLast }
 
-// ParseFrom parses where a client without a position begins: `new`, `all`, `last`
-// (the latest event of each subject, then live), a sequence (that event comes first), an
-// RFC 3339 time, or a duration before now such as `90s`, `10m` or `7d`.
+// ParseFrom parses the start of a client without a position. It accepts `new`, `all`, `last` (the latest
+// event of each subject, then live), a sequence (that event comes first), an RFC 3339 time, and a duration
+// before now such as `90s`, `10m` or `7d`.
 func ParseFrom(s string, now time.Time) (Start, error) {
 	switch s {
 	case "", "new":
@@ -94,7 +94,7 @@ func ParseFrom(s string, now time.Time) (Start, error) {
 	if d, err := parseDuration(s); err == nil && d >= 0 {
 		return Start{kind: startTime, time: now.Add(-d)}, nil
 	}
-	return Start{}, fmt.Errorf("%q is none of: new, all, last, a sequence, an RFC 3339 time (2026-01-31T12:00:00Z), a duration (10m, 7d)", s)
+	return Start{}, fmt.Errorf("%q is not one of: new, all, last, a sequence, an RFC 3339 time (2026-01-31T12:00:00Z), a duration (10m, 7d)", s)
 }
 
 // parseDuration accepts days too, as retention is counted in days.

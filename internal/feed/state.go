@@ -8,15 +8,15 @@ type SubscriptionState uint8
 const (
 	// Starting: Subscribe decides where delivery begins. Only Subscribe changes the subscription.
 	Starting SubscriptionState = iota
-	// CatchingUp: Poll returns what is pending, then what the window has behind the cursor.
+	// CatchingUp: Poll returns pending frames, then those of the window behind the cursor.
 	CatchingUp
-	// Replaying: a reader of the store is open; Fetch returns what it reads.
+	// Replaying: a reader of the store is open; Fetch returns its events.
 	Replaying
 	// Suspended: a replay of the latest event of each subject was interrupted; Fetch opens it again.
 	Suspended
-	// Live: the subscription is in the index; Feed.publish enqueues the frames that match.
+	// Live: the subscription is in the index; Feed.publish enqueues matching frames.
 	Live
-	// Resyncing: Poll returns what is pending, then moves the cursor to Subscription.resync.
+	// Resyncing: Poll returns pending frames, then moves the cursor to Subscription.resync.
 	Resyncing
 	// Closed is final.
 	Closed
@@ -46,7 +46,7 @@ var reportTransition = func(s *Subscription, to SubscriptionState) {
 		"from", s.state.String(), "to", to.String())
 }
 
-// setStateLocked is the only function that changes the state. It keeps what belongs to one state in
+// setStateLocked is the only function that changes the state. It keeps the rest in
 // step: a subscription is in the index in the state Live alone, and has a resync in Resyncing alone.
 //
 // Close removes it from the index itself, when nothing is locked any more.

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Event is one stored event as a Log gives it.
+// Event is one stored event, as a Store returns it.
 type Event struct {
-	Seq     uint64    // position in the stream; rises, holes are possible
+	Seq     uint64    // position in the stream; rises; sequences may be missing
 	Subject string    // where it was published
-	Type    string    // what the publisher named it; empty for none
+	Type    string    // set by the publisher; empty for none
 	Data    []byte    // never changed after it was handed over
 	Time    time.Time // when it was stored
 	Trace   *Trace    // nil for nearly all
 	// Expires is when the stream deletes the event by its own lifetime (Nats-TTL); zero for
 	// none. Follow sets it, Read need not.
 	Expires time.Time
-	// Deleted says that this is no event: the sequences up to Seq that Follow has not yielded
+	// Deleted reports that there is no event: the sequences up to Seq that Follow has not yielded
 	// are deleted. Only Follow yields it, where the stream holds nothing after them.
 	Deleted bool
 }
@@ -29,48 +29,48 @@ type State struct {
 	Epoch    string // the incarnation; see Position
 	FirstSeq uint64 // the oldest event still stored; LastSeq+1 when none is
 	LastSeq  uint64 // the sequence that was given last; 0 when none ever was
-	// Deleted counts the holes between FirstSeq and LastSeq. 0 proves that only retention
+	// Deleted counts the deleted sequences between FirstSeq and LastSeq. 0 proves that only retention
 	// at the front can have taken anything.
 	Deleted uint64
-	// Created changes when the stream is created anew, also where somebody chose Epoch and so
-	// keeps it. 0 is not known, as for a copy, whose sequences and events are its origin's.
+	// Created changes when the stream is created again, also where Epoch is configured and so
+	// does not change. 0 is not known, as for a copy, whose sequences and events are its origin's.
 	Created int64
-	// Replicated says that LastSeq may be a moment behind what a replica has given already: a
-	// replica applies what most have agreed on, and need not wait for the leader to do so
+	// Replicated reports that LastSeq may be a moment behind a sequence that a replica has delivered: a
+	// replica applies what a majority has agreed on, and need not wait for the leader to do so
 	// (measured with nats-server 2.15.2).
 	Replicated bool
-	// Readers are the consumers that the log has on the stream, of all nodes and others; 0 is
+	// Readers are the consumers on the stream, of all nodes and others; 0 is
 	// not known, too.
 	Readers int
-	// MaxPerSubject is how many events the stream keeps of each subject; 0 is no limit.
+	// MaxPerSubject is how many events the stream keeps of each subject; 0 for all.
 	MaxPerSubject int
-	// MaxAge is how long the stream keeps an event; 0 is no limit.
+	// MaxAge is how long the stream keeps an event; 0 without a limit.
 	MaxAge time.Duration
-	// Lifetimes says that the stream deletes events at Event.Expires.
+	// Lifetimes reports that the stream deletes events at Event.Expires.
 	Lifetimes bool
 	// Time is the clock of the leader when it answered. Events were stored, and expire, by this
 	// clock. Zero is not known.
 	Time time.Time
-	// Copy says whether another stream gives this one its events, and may be ahead of it.
+	// Copy reports whether another stream gives this one its events, and may be ahead of it.
 	Copy Copy
 }
 
-// Copy says how a stream stands to the one that it is a copy (a mirror) of.
+// Copy is the relation of a stream to its origin.
 type Copy uint8
 
 const (
-	Original     Copy = iota // it is no copy
-	CopyCaughtUp             // its origin said of late that there is no more
-	CopyBehind               // it has not everything, or its origin is out of reach
+	Original     Copy = iota // not a mirror
+	CopyCaughtUp             // its origin has reported recently that there are no more events
+	CopyBehind               // it lacks events, or its origin is out of reach
 )
 
 // Store is a stored stream: it can be read from a position, and followed. internal/jetstore keeps it
 // in JetStream, feedtest in memory; both pass feedtest.TestStore.
 //
-// All methods may be called by many goroutines at once. They block until the log answers,
-// and retry what is transient until ctx ends.
+// All methods may be called by many goroutines at once. They block until the store answers,
+// and retry transient errors until ctx ends.
 type Store interface {
-	// State asks the leader; what a replica holds may be older.
+	// State requests the state from the leader; that of a replica may be older.
 	State(ctx context.Context) (State, error)
 
 	// SeqAt returns the sequence of the first event stored at or after t, or LastSeq+1
@@ -100,22 +100,22 @@ type Store interface {
 	// nothing is stored after them, an Event that is Deleted names the last one. It heals
 	// itself: lost connections, consumers
 	// and leaders are retried without a gap and without an error. It ends with a *LossError
-	// where the log cannot continue at the next sequence; the caller decides where to go
-	// on. Nothing that is published, whatever its headers and body, ends or stalls it.
+	// where the store cannot continue at the next sequence; the caller decides where to
+	// continue. Nothing that is published, whatever its headers and body, ends or stalls it.
 	Follow(ctx context.Context, opts FollowOptions) iter.Seq2[Event, error]
 }
 
 // ReadOptions bound a replay.
 type ReadOptions struct {
-	From uint64 // the first sequence wanted; at least 1
-	To   uint64 // the last sequence wanted; at most the LastSeq of a State seen before
+	From uint64 // the first sequence; at least 1
+	To   uint64 // the last sequence; at most the LastSeq of a State seen before
 	// Filters are subjects with wildcards, none of them a subset of another; empty means
 	// everything.
 	Filters []string
 	// LastPerSubject yields only the latest event of each subject, in order of sequence.
 	LastPerSubject bool
-	// Subjects is how many subjects LastPerSubject is expected to match: what the replay costs the
-	// log. 0 is not known.
+	// Subjects is how many subjects LastPerSubject is expected to match: the cost of the replay for the
+	// store. 0 is not known.
 	Subjects int
 	// HeadersOnly yields events without their Data, which costs the network less. Such a replay
 	// does not queue behind others.
@@ -124,8 +124,8 @@ type ReadOptions struct {
 
 // Reader is one replay under way, with one owner.
 type Reader interface {
-	// Pending is how many events were to come when the replay was opened; 0 when the log
-	// could not tell. It may count events after ReadOptions.To.
+	// Pending is how many events were to come when the replay was opened; 0 where the
+	// number is not known. It may count events after ReadOptions.To.
 	Pending() uint64
 
 	// Request requests the next batch, of up to bytes, unless a request is under way. It does not block,
@@ -134,47 +134,47 @@ type Reader interface {
 	Request(bytes int) bool
 
 	// Next blocks for the next events. It fails with a *LargeEventError where the next event is larger
-	// than what Request has named; the next Request is then for that event alone. io.EOF says that every event of From..To that
-	// matches and is still stored has been returned, proved against the leader. A log that
+	// than the bytes of Request; the next Request is then for that event alone. io.EOF reports that every event of From..To that
+	// matches and is still stored has been returned, proved against the leader. A store that
 	// stalls is retried until ctx ends. With io.EOF, Batch.State is set on the same terms:
-	// it was asked for after the last event of the replay was read.
+	// it was requested after the last event of the replay was read.
 	Next(ctx context.Context) (Batch, error)
 
-	// Close gives up what the replay holds in the log (a consumer), without blocking on it.
+	// Close gives up the consumer of the replay, without blocking on the store.
 	Close()
 }
 
 // Batch is some events of a replay, in order.
 type Batch struct {
 	Events []Event
-	// State was asked for after Events were read. What it calls trimmed or deleted beyond
+	// State was requested after Events were read. Events that it shows as trimmed or deleted beyond
 	// the last event of the previous batch may be missing from Events; where it shows
-	// nothing of the kind, Events are complete.
+	// none, Events are complete.
 	State State
 }
 
-// FollowOptions say where a Log is followed from.
+// FollowOptions configure Store.Follow.
 type FollowOptions struct {
-	From    uint64 // the first sequence wanted; at least 1
+	From    uint64 // the first sequence; at least 1
 	Epoch   string // the incarnation in which From has its meaning
 	Created int64  // State.Created of that incarnation; 0 when it is not known
 	// Read is an event before From that was read in that incarnation, the latest if possible;
 	// Seq is 0 for none. Where the stream has another one in its place, it has lost its end
 	// since, and Follow ends with a LossError that is Reused.
 	Read Mark
-	// Contact, if set, is called when the log is reached (nil) and when it is lost (why);
+	// Contact, if set, is called when the stream is reached (nil) and when it is out of reach (the reason);
 	// repeats are possible. It runs on the follower's goroutine and must not block.
 	Contact func(err error)
 }
 
-// Mark identifies an event that was read: a sequence that is given a second time is given to an
-// event that is stored at another time.
+// Mark identifies an event. Where a sequence is used a second time, its event is stored at
+// another time.
 type Mark struct {
 	Seq  uint64
 	Time time.Time
 }
 
-// Reason says why something cannot be redelivered. The text goes to clients.
+// Reason is the reason of a gap. Clients receive the text.
 type Reason string
 
 const (
@@ -185,15 +185,15 @@ const (
 	Possible  Reason = "possible"  // events were deleted in between; whether they matched cannot be known
 )
 
-// LossError ends Follow where the log cannot go on at From.
+// LossError ends Follow where the store cannot continue at From.
 type LossError struct {
 	Reason Reason
 	From   uint64 // the sequence that was to come next
 	State  State  // the stream as it is now
-	// Reused says that the stream lost its end within this incarnation, as one that was restored
-	// from a backup does: numbers below From are given, or were given, a second time.
+	// Reused reports that the stream lost its end within this incarnation, as a stream does that is restored
+	// from a backup: sequences below From are used, or were used, a second time.
 	Reused bool
-	// Kept, with Reused, is a sequence up to which nothing was given twice; 0 where that is not
+	// Kept, with Reused, is a sequence up to which none was used twice; 0 where that is not
 	// known of any.
 	Kept uint64
 }
@@ -203,13 +203,13 @@ func (e *LossError) Error() string {
 		e.From, e.Reason, e.State.Epoch, e.State.FirstSeq, e.State.LastSeq)
 }
 
-// LargeEventError reports that the next event of a replay is larger than what was requested.
+// LargeEventError reports that the next event of a replay is larger than the request.
 type LargeEventError struct {
 	Bytes int // no event of the stream is larger
 }
 
 func (e *LargeEventError) Error() string {
-	return fmt.Sprintf("the next event is larger than what was requested; none is larger than %d bytes", e.Bytes)
+	return fmt.Sprintf("the next event is larger than the request; no event is larger than %d bytes", e.Bytes)
 }
 
 // ErrNoStream reports that the stream does not exist (any more).

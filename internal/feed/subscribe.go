@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// SubscribeOptions configure a subscription: which events, and from where.
+// SubscribeOptions configure a subscription: its events and its start.
 type SubscribeOptions struct {
 	// Filters are subjects, wildcards allowed; those that another one covers are dropped.
 	// Empty means everything in the stream.
@@ -24,7 +24,7 @@ type SubscribeOptions struct {
 
 // StartInfo is how a subscription began.
 type StartInfo struct {
-	// ID is what a client should remember until the next id: the position that it named
+	// ID is the id that a client should keep until the next one: the position that it named
 	// while a gap is still to be sent (so that a client cut off before the gap gets it
 	// when it resumes), else Position. Empty where the named position cannot be read.
 	ID       string
@@ -160,7 +160,7 @@ func (s *Subscription) startFromStore(ctx context.Context, r resolved, always bo
 		}
 		gap, err = s.openReplay(ctx, r, state)
 	} else {
-		// Events that were deleted before the client came are not missing from what it requests: a
+		// Events that were deleted before the client came are not missing for it: a
 		// client that fetches everything again upon a gap would do so without end.
 		s.replay.announced = newAnnounced(state)
 		s.place(r.at)

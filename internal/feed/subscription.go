@@ -77,7 +77,7 @@ func (s *Subscription) Filters() []string { return s.filters }
 // StartInfo returns how the subscription began.
 func (s *Subscription) StartInfo() StartInfo { return s.startInfo }
 
-// Position returns where a client may resume that has received every acknowledged Delivery.
+// Position returns the position behind every acknowledged Delivery, for a client to resume.
 //
 // Where nothing is pending, that is the end that the tail has read: so the position of a client whose
 // subjects are quiet does not fall out of retention. It never falls, except behind a gap.
@@ -137,7 +137,7 @@ func (s *Subscription) wait(ctx context.Context, after <-chan time.Time) error {
 	}
 }
 
-// prepareWait makes the channel of wait. What happens after it wakes the next wait.
+// prepareWait makes the channel of wait. Each event after this call wakes the next wait.
 func (s *Subscription) prepareWait() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +167,7 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 	return d, !covered, nil
 }
 
-// Fetch returns the next Delivery of a subscription that is behind the window.
+// Fetch returns the next Delivery from the store, for a subscription behind the window.
 //
 //   - It acknowledges the previous Delivery of Poll and Fetch.
 //   - It blocks until the store has answered, ctx ends, or the feed has stopped (ErrClosed). It waits
@@ -185,7 +185,7 @@ func (s *Subscription) Fetch(ctx context.Context) (Delivery, error) {
 // nextBytes is how much Next returns at a time.
 const nextBytes = 1 << 20
 
-// Next combines Poll and Fetch for a goroutine that does nothing else. It blocks until there is
+// Next combines Poll and Fetch, for a goroutine of its own. It blocks until there is
 // something to send, ctx ends, or the feed has stopped (ErrClosed).
 func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 	s.prepareWait()
@@ -256,7 +256,7 @@ func (s *Subscription) dropPendingLocked() {
 	s.enqueuedTo = s.cursor
 }
 
-// pollStep is what Poll does when nothing is pending.
+// pollStep is the next step of Poll when nothing is pending.
 type pollStep uint8
 
 const (
@@ -267,7 +267,7 @@ const (
 )
 
 // takePending acknowledges the previous Delivery. It returns pending frames, else the gap of a
-// resync, and what follows when there is neither.
+// resync, and the next step when there is neither.
 func (s *Subscription) takePending(room int) (d Delivery, next pollStep) {
 	s.feed.expireDue()
 	s.mu.Lock()

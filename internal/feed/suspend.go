@@ -1,7 +1,6 @@
 package feed
 
-// Suspend gives back the resources of a replay whose client does not read: the reader, and the events
-// that were requested or read with their bytes of the budget.
+// Suspend gives back the reader and the bytes of a replay for a client without progress.
 //
 //   - unsent are the frames of the latest Delivery that the caller has not sent. Where Suspend returns
 //     true, the caller drops them: the next Poll and Fetch read them again.

@@ -57,9 +57,9 @@ func stored(n, size int) *requestLog {
 }
 
 // behindFeed starts a feed whose replays read l, with a budget.
-func behindFeed(t *testing.T, l *requestLog, budget *feed.ReplayBudget) *rig {
+func behindFeed(t *testing.T, l *requestLog, budget *feed.ReplayBudget) *harness {
 	t.Helper()
-	r := newRigOn(t, l, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 1, Replays: budget})
+	r := newHarnessOn(t, l, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 1, Replays: budget})
 	<-r.feed.Ready()
 	return r
 }
@@ -182,7 +182,7 @@ func TestSuspend_LastOfEachSubject_ContinuesWithThese(t *testing.T) {
 				l.Publish(subject, "", []byte("x"))
 			}
 		}
-		r := newRigOn(t, l, l.MemStore, feed.Options{})
+		r := newHarnessOn(t, l, l.MemStore, feed.Options{})
 		<-r.feed.Ready()
 		c := r.subscribe(t, from("last"))
 		d, err := c.sub.Next(r.ctx)
@@ -232,7 +232,7 @@ func TestSuspend_StreamChanges_GapIsAnnounced(t *testing.T) {
 
 func TestSuspend_Live_KeepsWhatIsPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		<-r.feed.Ready()
 		c := r.subscribe(t, feed.Start{})
 		c.drain(t, r)
@@ -287,7 +287,7 @@ func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
 			for range before {
 				publish()
 			}
-			r := newRigOn(t, l.MemStore, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 5, MaxPending: 4, Replays: budget})
+			r := newHarnessOn(t, l.MemStore, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 5, MaxPending: 4, Replays: budget})
 			<-r.feed.Ready()
 			var reading sync.WaitGroup
 			for i := range clients {
@@ -307,7 +307,7 @@ func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
 }
 
 // readAndSuspend reads up to the sequence last, and now and then stalls in the middle of a delivery.
-func readAndSuspend(t *testing.T, r *rig, c *client, rnd *rand.Rand, last uint64) {
+func readAndSuspend(t *testing.T, r *harness, c *client, rnd *rand.Rand, last uint64) {
 	for len(c.seqs) == 0 || c.seqs[len(c.seqs)-1] < last {
 		d, err := c.sub.Next(r.ctx)
 		if err != nil {

@@ -9,8 +9,8 @@ import (
 // Run follows the stream until ctx ends, and returns why it ended. Call it once.
 //
 //   - A stream that does not exist, or no longer exists, is waited for.
-//   - A tail that ends with an error is restarted after a pause. Until then Status.Lost says
-//     why, and subscriptions stay open and wait.
+//   - A tail that ends with an error is restarted after a pause. Until then Status.Lost has the
+//     reason, and subscriptions stay open and wait.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.stop()
 	defer f.watch(ctx)()
@@ -35,7 +35,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	}
 }
 
-// stop tells all who wait that nothing more comes.
+// stop wakes all subscriptions: they return ErrClosed.
 func (f *Feed) stop() {
 	close(f.done)
 	f.mu.RLock()
@@ -72,7 +72,7 @@ func (f *Feed) awaitState(ctx context.Context) (State, error) {
 	}
 }
 
-// begin places the window so that the tail fills it with what is stored already, and
+// begin places the window so that the tail fills it with stored events, and
 // returns the sequence to follow from.
 func (f *Feed) begin(state State) (next uint64) {
 	next = state.LastSeq + 1
@@ -90,11 +90,11 @@ func (f *Feed) begin(state State) (next uint64) {
 	return next
 }
 
-// errFollowEnded is what a Log does that neither follows nor says why it does not.
+// errFollowEnded reports a Store that ended Follow without an error.
 var errFollowEnded = errors.New("the store ended the sequence of events without an error")
 
-// follow offers events until the log cannot go on at the next sequence, which it resolves.
-// An error says that the tail must be restarted.
+// follow publishes events until the store cannot continue at the next sequence, and resets the feed
+// then. It returns an error where the tail must be restarted.
 func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	f.markReady(state.LastSeq, next-1)
 	opts := FollowOptions{From: next, Epoch: f.epoch, Created: f.created, Read: f.read, Contact: f.setLost}
@@ -123,14 +123,14 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	return errFollowEnded
 }
 
-// markReady lets subscribers in once the window has reached what was stored at the start.
+// markReady makes the feed ready once the window has reached the end that the stream had at the start.
 func (f *Feed) markReady(last, reached uint64) {
 	if !f.isReady() && reached >= last {
 		f.opening.Do(func() { close(f.ready) })
 	}
 }
 
-// resolve decides where the tail goes on; see gapAt for the reasons.
+// resolve decides where the tail continues; see gapAt for the reasons.
 func (f *Feed) resolve(loss *LossError) {
 	_, seq := gapAt(place{f.incarnation, loss.From - 1}, "", loss.State)
 	if loss.Reason == NewEpoch && loss.State.Epoch == f.epoch {

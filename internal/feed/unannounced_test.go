@@ -12,7 +12,7 @@ import (
 // A hole that a client came after is not announced to all yet when the tail meets another.
 func TestPosition_HoleBehindAnUnannouncedOne_DoesNotFall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(3, "n.a")
 		hole := func() {
 			r.SetDown(errors.New("cut"))
@@ -42,7 +42,7 @@ func TestPosition_HoleBehindAnUnannouncedOne_DoesNotFall(t *testing.T) {
 // Events that wait for a client are trimmed, and then the stream is another one.
 func TestSubscription_PendingEventsTrimmedThenRecreated_AnnouncesTheEpochAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(2, "n.a")
 		synctest.Wait()
 		c := r.subscribe(t, feed.Start{}, "n.a")
@@ -60,7 +60,7 @@ func TestSubscription_PendingEventsTrimmedThenRecreated_AnnouncesTheEpochAlone(t
 }
 
 // live subscribes behind what is stored, and takes nothing yet.
-func (r *rig) live(t *testing.T, filters ...string) *client {
+func (r *harness) live(t *testing.T, filters ...string) *client {
 	t.Helper()
 	synctest.Wait()
 	c := r.subscribe(t, feed.Start{}, filters...)
@@ -74,7 +74,7 @@ func (r *rig) live(t *testing.T, filters ...string) *client {
 // end the client is as far as that.
 func TestReset_EndLostBehindAHoleWithEventsWaiting_AnnouncesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(10, "n.a")
 		c := r.live(t, "n.a")
 		r.SetDown(errors.New("cut"))
@@ -94,7 +94,7 @@ func TestReset_EndLostBehindAHoleWithEventsWaiting_AnnouncesIt(t *testing.T) {
 // was to follow must not skip it.
 func TestSubscription_DroppedEventsBeforeALoss_AreReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(10, "n.a")
 		c := r.live(t, "n.b")
 		r.publish(1, "n.b") // 11
@@ -115,7 +115,7 @@ func TestSubscription_DroppedEventsBeforeALoss_AreReadAgain(t *testing.T) {
 // what follows it.
 func TestSubscription_TrimmedEventsThenEndLost_AnnouncesBothInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{})
+		r := newHarness(t, nil, feed.Options{})
 		r.publish(10, "n.a")
 		c := r.live(t, "n.a")
 		r.publish(2, "n.a")
@@ -135,7 +135,7 @@ func TestSubscription_TrimmedEventsThenEndLost_AnnouncesBothInOrder(t *testing.T
 // A stream is deleted while events wait for a client that left the window for its bounds.
 func TestSubscription_StreamDeletedWhileEventsWait_DeliversNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, feed.Options{WindowEvents: 1})
+		r := newHarness(t, nil, feed.Options{WindowEvents: 1})
 		r.publish(3, "n.a")
 		c := r.live(t, "n.a")
 		r.publish(3, "n.a")

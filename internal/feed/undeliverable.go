@@ -16,8 +16,8 @@ type undeliverable struct {
 	next   time.Time
 }
 
-// checkDeliverable counts an event that matched no subscription, if none could match it. What was
-// stored before the feed was ready is not counted: it would be counted again at each start. The
+// checkDeliverable counts an event that matched no subscription, if none could match it. Events
+// stored before the feed was ready are not counted: they would be counted again at each start. The
 // check costs nothing for an event that matched.
 func (f *Feed) checkDeliverable(ev Event) {
 	if f.opts.Deliverable == nil || f.opts.Deliverable(ev.Subject) || !f.isReady() {

@@ -16,7 +16,7 @@ import (
 func TestUndeliverable_LoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log testkit.Log
-		r := newRig(t, nil, feed.Options{
+		r := newHarness(t, nil, feed.Options{
 			Deliverable: func(subject string) bool { return strings.HasPrefix(subject, "n.") },
 			Logger:      slog.New(slog.NewTextHandler(&log, nil)),
 		})
@@ -58,7 +58,7 @@ func TestUndeliverable_LoggedOnceAMinute(t *testing.T) {
 func TestUndeliverable_Quiet_CountedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log testkit.Log
-		r := newRig(t, nil, feed.Options{
+		r := newHarness(t, nil, feed.Options{
 			Deliverable: func(string) bool { return false }, QuietUndeliverable: true, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		})
 		r.subscribe(t, feed.Start{}, "n.b")

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// verification remembers what it has cost to compare a window with its stream by reading.
+// verification has the cost of comparing a window with its stream by reading.
 type verification struct {
 	noStream int           // polls in a row that found no stream
 	guessed  bool          // events were superseded by a guess since the last read
@@ -84,7 +84,7 @@ func (f *Feed) countIsEven(ctx context.Context, state State) bool {
 	return false
 }
 
-// contents is what is in the window at one moment.
+// contents describes the window at one moment.
 type contents struct {
 	low, high, passed, round, resets uint64
 	evicted                          uint64
@@ -123,8 +123,8 @@ func (f *Feed) acceptCount(before contents, state, now State, count uint64) bool
 	return true
 }
 
-// readAgainst reads the headers of what the stream has of the window's own range, and removes the
-// frames that are missing there. Where the stream has an event that the window lacks, the window
+// readAgainst reads the headers of the stream in the range of the window, and removes the frames whose
+// events are missing there. Where the stream has an event that the window lacks, the window
 // begins after it.
 func (f *Feed) readAgainst(ctx context.Context, state State) {
 	began := time.Now()
@@ -163,14 +163,14 @@ func (f *Feed) frameSeqs(upTo uint64) heldFrames {
 	return held
 }
 
-// difference is what a stream and a window do not have in common.
+// difference is the difference between a stream and a window.
 type difference struct {
 	missing []uint64 // not in the stream any more
 	lacking uint64   // the last one that the stream has and the window has not; 0 for none
 	foreign bool     // the stream is another incarnation
 }
 
-// difference reads up to the end of the state. ended says that all of it was read.
+// difference reads up to the end of the state. ended reports that all of it was read.
 func (f *Feed) difference(ctx context.Context, state State, held heldFrames) (diff difference, ended bool) {
 	if held.after >= state.LastSeq {
 		return diff, true

@@ -30,7 +30,7 @@ func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
 	for i := 1; i <= before; i++ {
 		log.Publish(subj(i), "", nil)
 	}
-	r := newRig(t, log, feed.Options{})
+	r := newHarness(t, log, feed.Options{})
 	filters := []string{"n.1.*", "n.*.x4", "m.>", "o.*.x"}
 	var want []uint64
 	for i := 1; i <= before+after; i++ {
@@ -68,7 +68,7 @@ func TestPoll_MoreWindowThanOneCallReads_WakesAndContinues(t *testing.T) {
 		log.Publish("n.other", "", nil)
 	}
 	log.Publish("n.mine.1", "", nil)
-	r := newRig(t, log, feed.Options{})
+	r := newHarness(t, log, feed.Options{})
 	c := r.subscribe(t, feed.Resume("0-e1"), "n.mine.*", "n.*.*.a", "n.*.*.b")
 	if got := c.sub.StartInfo().Pending; got != 1 {
 		t.Errorf("%d events pending, want 1", got)

@@ -2,11 +2,10 @@ package feed
 
 import "time"
 
-// window holds the recent frames of a stream. It covers the sequences (low, high]: of what was
-// stored there, it has each event that the stream still had when they were last compared. Of
-// the others, which may lie anywhere between, deletions knows whether they can have matched. So a
-// position of low or more resumes without the log: with the frames after it, and a gap where
-// deletions says so.
+// window holds the recent frames of a stream. It covers the sequences (low, high]. Of the events stored
+// there it has each one that the stream still had when they were last compared; deletions has the
+// others, as far as subscriptions need them. So a position of low or more resumes without the store: with
+// the frames after it, and a gap where deletions has a match.
 //
 // Not safe for concurrent use; Feed.mu guards it.
 type window struct {
@@ -32,7 +31,7 @@ func newWindow(maxEvents, maxBytes int) *window {
 	}
 }
 
-// reset empties the window: it covers nothing, and goes on after seq.
+// reset empties the window: it covers nothing, and continues after seq.
 func (w *window) reset(seq uint64) {
 	round, limits := w.deletions.round, w.limits
 	*w = *newWindow(w.maxEvents, w.maxBytes)
@@ -40,7 +39,7 @@ func (w *window) reset(seq uint64) {
 	w.deletions.round, w.limits = round, limits
 }
 
-// add appends the frame that follows high, and forgets the oldest beyond the bounds.
+// add appends the frame that follows high, and drops the oldest beyond the bounds.
 func (w *window) add(f *Frame) {
 	w.frames.push(f)
 	of := w.subjects[f.Subject]

@@ -1,7 +1,7 @@
 package feed
 
 // stretch is how many frames of the window a subscription with wildcards looks at in one step. The
-// feed is locked for 2 µs while they are copied, one in a hundred of what matching them takes.
+// feed is locked for 2 µs while they are copied, a hundredth of the time for matching them.
 const stretch = 1024
 
 // joinAtOnce is how many frames it matches while the feed is locked, to join the live ones behind
@@ -12,8 +12,8 @@ const joinAtOnce = 16
 // match, however much lies between. Wildcards cost a look at each frame.
 //
 // Frames are matched after the feed was unlocked again. Matching a stretch while it is locked takes
-// 100 µs, and on a busy machine a live event then waited up to 20 ms beside one client that resumed
-// over and over, perhaps because the thread that held the lock lost its processor.
+// 100 µs, and on a busy machine a live event then waited up to 20 ms next to one client that resumed
+// repeatedly, perhaps because the thread that held the lock lost its processor.
 type windowReader struct {
 	set filterSet
 	buf []*Frame // a stretch, nil without wildcards

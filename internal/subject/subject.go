@@ -21,7 +21,7 @@ func Check(s string) error {
 	return nil
 }
 
-// CheckFilter says why s cannot be a filter: tokens joined by dots, of which `*` stands for
+// CheckFilter returns an error for an invalid filter. A filter is tokens joined by dots: `*` stands for
 // any one token and `>`, at the end only, for one or more.
 func CheckFilter(s string) error {
 	if s == "" || len(s) > MaxLen {
@@ -79,7 +79,7 @@ func Printable(s string) bool {
 // Matches reports whether a concrete subject matches a filter.
 func Matches(filter, subject string) bool { return Subset(subject, filter) }
 
-// Subset reports whether every subject that matches inner matches outer too.
+// Subset reports whether outer matches every subject of inner.
 func Subset(inner, outer string) bool {
 	for {
 		in, inRest, inMore := strings.Cut(inner, ".")
@@ -96,7 +96,7 @@ func Subset(inner, outer string) bool {
 	}
 }
 
-// MergeFilters drops repeats and filters that another one covers: JetStream refuses a
+// MergeFilters drops repeated filters and subsets of others. JetStream refuses a
 // consumer whose filters overlap in this way. The result is sorted.
 func MergeFilters(filters []string) []string {
 	all := slices.Clone(filters)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Template is a subject in which whole tokens may be variables, such as
+// Template is a subject with variables as whole tokens, such as
 // `notifications.user.{user}`. The zero Template expands to nothing.
 type Template struct {
 	text   string
@@ -68,8 +68,8 @@ func (t Template) HasWildcard() bool {
 	return false
 }
 
-// Expand puts values in place of the variables, each encoded as one token (see internal/subject):
-// whatever a client sends, it cannot widen a filter. ok is false when a variable has no value
+// Expand puts values in place of the variables. Each is encoded as one token (see [Encode]), so that no
+// value of a client can widen a filter. ok is false when a variable has no value
 // (the empty string), which leaves the template out. A value that cannot be encoded is an error:
 // it has at most 255 bytes of valid UTF-8.
 func (t Template) Expand(vars map[string]string) (filter string, ok bool, err error) {
@@ -111,8 +111,8 @@ func (t Template) Variables() []string {
 	return names
 }
 
-// Match reports whether a subject is an expansion of the template for some values, or is
-// matched by one where the template has wildcards. It allocates nothing for plain subjects.
+// Match reports whether a subject is an expansion of the template for some values. Where the template has
+// wildcards, an expansion must match the subject. It allocates nothing for plain subjects.
 func (t Template) Match(s string) bool {
 	more := len(t.tokens) > 0
 	for _, tok := range t.tokens {
@@ -139,7 +139,7 @@ func (t templateToken) match(have string) bool {
 	return t.text == have || t.text == "*" && have != ""
 }
 
-// Filter returns the filter that matches every expansion of the template.
+// Filter returns a filter for all expansions of the template.
 func (t Template) Filter() string {
 	tokens := make([]string, len(t.tokens))
 	for i, tok := range t.tokens {
@@ -151,9 +151,9 @@ func (t Template) Filter() string {
 	return strings.Join(tokens, ".")
 }
 
-// EncodeLast returns s with all that is in the place of the template's last token as one encoded
-// value, such as for a user's id with dots. ok is false where s already is that subject, where it is not
-// one of the template even so, and where s has '%', as parts may be encoded.
+// EncodeLast returns s with its end encoded as the last token of the template. Use it for a user's id with
+// dots. ok is false where s is that subject already, where the result does not match the template, and
+// where s has '%', as parts may be encoded.
 func (t Template) EncodeLast(s string) (encoded string, ok bool) {
 	if len(t.tokens) == 0 {
 		return "", false

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// UserTemplate returns the one template of a list that has {user} as its only variable and no
-// wildcard: where a publisher names a user in place of a subject, the event goes there. Several
-// such templates, or none, are an error.
+// UserTemplate returns the template of a list for events to one user. It has {user} as its only variable
+// and no wildcard: an event for which a publisher names a user goes there. It returns an error where the
+// list has several such templates, and where it has none.
 func UserTemplate(templates []Template) (Template, error) {
 	var found []Template
 	for _, t := range templates {

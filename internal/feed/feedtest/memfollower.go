@@ -45,7 +45,7 @@ type memFollower struct {
 	ends int // how many of MemStore.floors were seen; -1 before the first look
 }
 
-// poll returns what is stored from next on, or how the sequences up to the end were lost.
+// poll returns the stored events from next on, or how the sequences up to the end were lost.
 func (f *memFollower) poll(ctx context.Context) (events []feed.Event, changed <-chan struct{}, err error) {
 	l := f.log
 	if err := l.reachTold(ctx, f.opts); err != nil {
@@ -106,12 +106,12 @@ func (f *memFollower) keptLocked() uint64 {
 		kept = min(kept, slices.Min(ends[f.ends:]))
 	}
 	if kept == f.next-1 {
-		f.ends = len(ends) // what was lost had not been read
+		f.ends = len(ends) // the lost events had not been read
 	}
 	return kept
 }
 
-// replacedLocked reports that another event has the place of one that was read.
+// replacedLocked reports that another event has replaced the event that was read.
 func (l *MemStore) replacedLocked(read feed.Mark) bool {
 	return slices.ContainsFunc(l.events, func(ev feed.Event) bool {
 		return ev.Seq == read.Seq && !ev.Time.Equal(read.Time)

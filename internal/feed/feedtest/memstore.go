@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// MemStore is a feed.Store in memory that can lose, forget and refuse things as a real one does.
+// MemStore is a feed.Store in memory, with the faults of a real one.
 // It is safe for concurrent use.
 type MemStore struct {
 	// ReadBatch is how many events a Reader returns at a time; 3 when zero.
@@ -23,7 +23,7 @@ type MemStore struct {
 	epochs  int
 	epoch   string
 	born    int64
-	floors  []uint64 // what was left at each loss of the end
+	floors  []uint64 // the end after each loss of the end
 	copy    feed.Copy
 	events  []feed.Event
 	last    uint64
@@ -53,7 +53,7 @@ func (l *MemStore) update(change func()) {
 	l.changed = make(chan struct{})
 }
 
-// Limits are what a MemStore deletes by itself; zero values are no limits.
+// Limits configure the events that a MemStore deletes by itself; zero values disable a limit.
 type Limits struct {
 	MaxPerSubject int
 	MaxAge        time.Duration
@@ -61,7 +61,7 @@ type Limits struct {
 	Late time.Duration
 }
 
-// SetLimits applies limits to what is stored, and to what will be.
+// SetLimits applies limits to stored and to later events.
 func (l *MemStore) SetLimits(limits Limits) { l.update(func() { l.limits = limits }) }
 
 // Publish stores an event and returns its sequence.
@@ -69,7 +69,7 @@ func (l *MemStore) Publish(subject, typ string, data []byte) (seq uint64) {
 	return l.PublishFor(0, subject, typ, data)
 }
 
-// PublishFor stores an event that expires after its lifetime; zero for none.
+// PublishFor stores an event with a lifetime; zero for none.
 func (l *MemStore) PublishFor(lifetime time.Duration, subject, typ string, data []byte) (seq uint64) {
 	l.update(func() {
 		l.last++
@@ -104,7 +104,7 @@ func (l *MemStore) enforceLocked() {
 	}
 }
 
-// Trim forgets every event before first, as retention and purges do.
+// Trim deletes every event before first, as retention and purges do.
 func (l *MemStore) Trim(first uint64) {
 	l.update(func() {
 		l.events = slices.DeleteFunc(l.events, func(ev feed.Event) bool { return ev.Seq < first })
@@ -135,10 +135,10 @@ func (l *MemStore) RecreateAlike() {
 	})
 }
 
-// SetCopy makes the stream a copy of another, or none.
+// SetCopy makes the stream a copy of another, or an original.
 func (l *MemStore) SetCopy(c feed.Copy) { l.update(func() { l.copy = c }) }
 
-// Rollback forgets every event after last, within the same epoch, as a restored disk does.
+// Rollback deletes every event after last, within the same epoch, as a restored disk does.
 func (l *MemStore) Rollback(last uint64) {
 	l.update(func() {
 		l.last = last
@@ -157,7 +157,7 @@ func (l *MemStore) Down() error {
 	return l.down
 }
 
-// OpenReaders counts the Readers that were not closed.
+// OpenReaders counts the open Readers.
 func (l *MemStore) OpenReaders() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -21,7 +21,7 @@ func (l *MemStore) BackUp() Backup {
 	return Backup{slices.Clone(l.events), l.last}
 }
 
-// Restore gives the stream the content of a backup: as a new incarnation, as a restore does, or
+// Restore gives the stream the content of a backup. It does so as a new incarnation, as a restore does, or
 // within the present one, as a disk that was restored does.
 func (l *MemStore) Restore(b Backup, incarnation bool) {
 	l.update(func() {
@@ -69,5 +69,5 @@ func (l *MemStore) Remove() { l.update(func() { l.removed = true }) }
 // errReplay fails a replay, as a lost consumer may.
 var errReplay = errors.New("the replay has failed")
 
-// FailReaders makes every Reader that is open fail from now on.
+// FailReaders makes every open Reader fail from now on.
 func (l *MemStore) FailReaders() { l.update(func() { l.failed++ }) }

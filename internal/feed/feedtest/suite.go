@@ -13,17 +13,17 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Harness is a Log under test, with an empty stream that takes `notifications.>`, and hands
+// Harness is a Store under test, with an empty stream for `notifications.>`, and hands
 // on that stream. Each function returns when the change is in force.
 type Harness struct {
 	Store    feed.Store
 	Publish  func(subject, typ string, data []byte) (seq uint64)
 	Trim     func(first uint64) // forget what lies before first
 	Delete   func(seq uint64)   // from the inside
-	Recreate func()             // delete the stream, and make it anew
+	Recreate func()             // delete the stream, and create it again
 }
 
-// TestLog holds a Log to the contract of feed.Store. Each case gets a harness of its own.
+// TestStore checks the contract of feed.Store. Each case gets a harness of its own.
 func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 	for _, c := range []struct {
 		name string
@@ -240,7 +240,7 @@ func testReadFilters(t *testing.T, h Harness) {
 	}
 }
 
-// testReadRequested: batches keep to what was requested. An event that is larger is announced, and then
+// testReadRequested: batches are no larger than the requests. An event that is larger is announced, and then
 // comes alone.
 func testReadRequested(t *testing.T, h Harness) {
 	sizes := []int{10, 1000, 1000, 1000, 9000, 10, 1500, 1500, 20_000, 30_000, 10}

@@ -36,7 +36,7 @@ func testFollow(t *testing.T, h Harness) {
 	}
 }
 
-// followToEnd returns what ended Follow, and what came before.
+// followToEnd returns the error of Follow, and the events before it.
 func (h Harness) followToEnd(ctx context.Context, opts feed.FollowOptions) (got []uint64, err error) {
 	for ev, err := range h.Store.Follow(ctx, opts) {
 		if err != nil {

@@ -39,7 +39,7 @@ func (w *world) end() {
 
 // catchUp gives every client all that it takes, and fails those for which nothing helps.
 func (w *world) catchUp() {
-	for range 2 { // what comes after the end would be too much
+	for range 2 { // any event after the end would be too much
 		for begun := time.Now(); ; w.store.Calm() {
 			behind := w.round()
 			if len(w.violations) > 0 {
@@ -48,7 +48,7 @@ func (w *world) catchUp() {
 			if behind == "" {
 				break
 			}
-			if time.Since(begun) > patience {
+			if time.Since(begun) > waitTimeout {
 				w.bad("calm: " + behind)
 				return
 			}
@@ -60,7 +60,7 @@ func (w *world) catchUp() {
 	}
 }
 
-// round turns every client until none receives more, and returns what is not caught up.
+// round turns every client until none receives more, and returns those that have not caught up.
 func (w *world) round() (behind string) {
 	w.settle()
 	for before := -1; before != w.received(); {
@@ -93,7 +93,7 @@ func (w *world) received() (n int) {
 	return n
 }
 
-// behind says what a client waits for; empty when it is caught up.
+// behind names the event that a client waits for; empty when it is caught up.
 func (c *client) behind() string {
 	switch {
 	case c.sub == nil:
@@ -120,7 +120,7 @@ func (w *world) stopNodes() {
 		}
 		select {
 		case n.err = <-n.ended:
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			w.bad(fmt.Sprintf("node %d: the feed does not stop", n.id))
 		}
 	}

@@ -205,18 +205,18 @@ func gapText(g *feed.Gap) string {
 	return fmt.Sprintf(" gap %s: requested %s, first available %s, continues after %s", g.Reason, g.Requested, g.FirstAvailable, g.Continues)
 }
 
-// patience bounds waits for what must come.
-const patience = time.Minute
+// waitTimeout bounds waits for an expected event.
+const waitTimeout = time.Minute
 
 // leave ends the connection, whatever it is doing: the client went away, was revoked, or its
-// token expired. All of these end what is under way and close the subscription.
+// token expired. All of these end the call under way and close the subscription.
 func (c *client) leave() {
 	c.cancel()
 	if c.busy {
 		select {
 		case handle := <-c.results:
 			handle()
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			c.obs.bad("a call does not return after its context has ended")
 			return
 		}
@@ -231,7 +231,7 @@ func (c *client) leave() {
 	c.sub = nil
 }
 
-// filterSets are what clients subscribe to.
+// filterSets are the filters of clients.
 var filterSets = [][]string{
 	nil, {">"}, {"notifications.a"}, {"notifications.a", "notifications.b"}, {"notifications.c.*"}, {"notifications.*.x"},
 	{"notifications.c.*", "notifications.*.x"}, {"notifications.d.>"}, {"notifications.nobody"},

@@ -16,10 +16,10 @@
 //
 // At the end all of that stops, every subject gets one more event, and each client must catch up.
 //
-// # What is checked
+// # Checks
 //
-//   - Order: sequences rise within an epoch; no event is delivered twice on a connection; what is
-//     delivered was stored with that position and subject, and matches.
+//   - Order: sequences rise within an epoch; no event is delivered twice on a connection; a
+//     delivered event was stored with that position and subject, and matches.
 //   - Completeness: a stored event that matches is never passed over, neither by a frame, nor by a
 //     gap, nor by the position that a heartbeat would name.
 //   - Honesty: an event that was removed before it was delivered is announced by a gap on the same
@@ -31,13 +31,13 @@
 //   - Positions of the present incarnation are never answered by `epoch`, and no client is moved to
 //     an earlier incarnation.
 //   - The opening: id, position, resumed, pending and gap agree with the stream at that moment.
-//   - Positions: never ahead of what was delivered, and falling only behind a gap.
+//   - Positions: never ahead of the delivered events, and falling only behind a gap.
 //   - Calm: when nothing happens any more, every client is live, has everything, and its position
 //     is the end of the stream; the feed still runs and holds no replay open.
-//   - Removal (where [Kind.RemovedWithin] is set): what was deleted or trimmed longer ago is not
+//   - Removal (where [Kind.RemovedWithin] is set): events that were deleted or trimmed longer ago are not
 //     delivered, unless the way to the stream was disturbed.
 //
-// # What is not checked
+// # Not checked
 //
 //   - Where sequences were used twice within one epoch, docs/design/positions.md excepts positions beyond what
 //     a node had read when that happened; so does the model.

@@ -70,8 +70,8 @@ func (g *gates) openAll() {
 type gatedStore struct {
 	feed.Store
 	gates *gates
-	// followed is the last event that the present Follow has yielded. What came before it, the
-	// log cannot compare with what is stored.
+	// followed is the last event that the present Follow has yielded. The
+	// store cannot compare earlier events with the stored ones.
 	followed atomic.Uint64
 }
 

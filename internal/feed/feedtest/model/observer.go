@@ -26,7 +26,7 @@ type Observer struct {
 	asked, opened int // ticks
 	at            place
 	gaps          []int          // ticks at which gaps were received
-	seen          map[int]uint64 // sequences by order of what was delivered
+	seen          map[int]uint64 // sequences by order of the delivered events
 	blind         bool           // the node cannot know what replaced events below the place
 	replaced      []*event       // passed over, with a sequence that was used before
 	latest        latestOnly
@@ -45,7 +45,7 @@ type place struct {
 	tick  int // when the stream had it, at the latest
 }
 
-// latestOnly is what from=last leaves out: all but the latest of each subject up to a sequence.
+// latestOnly removes the events that from=last leaves out: all but the latest of each subject up to a sequence.
 type latestOnly struct {
 	on    bool
 	epoch string
@@ -219,7 +219,7 @@ func (o *Observer) position(p feed.Position) {
 		return
 	}
 	l := o.rec.lines[p.Epoch]
-	if l.lostSince(o.at.tick) != always { // the node may not know yet: what replaced events counts at the end
+	if l.lostSince(o.at.tick) != always { // the node may not have found it yet: events that replaced others count at the end
 		o.at.seq = p.Seq
 		return
 	}
@@ -256,7 +256,7 @@ func (o *Observer) end(at feed.Position) {
 
 func (p place) String() string { return feed.Position{Seq: p.seq, Epoch: p.epoch}.String() }
 
-// content is what the model publishes: the order, and padding.
+// content is the payload of an event: the order, and padding.
 func content(order, size int) []byte {
 	return append(strconv.AppendInt(nil, int64(order), 10), "|"+strings.Repeat("x", size)...)
 }

@@ -73,7 +73,7 @@ func (o *Observer) cause(g *feed.Gap, l *line) {
 
 // holeAfter reports that an event after seq was removed at some time, or that sequences were used twice.
 func (l *line) holeAfter(seq uint64) bool {
-	return l.holeBehind(seq) || len(l.lost) > 0 // what was replaced, the node may not know
+	return l.holeBehind(seq) || len(l.lost) > 0 // the node may not have found which events were replaced
 }
 
 // holeBehind reports that an event after seq was removed at some time.
@@ -81,13 +81,13 @@ func (l *line) holeBehind(seq uint64) bool {
 	return slices.ContainsFunc(l.events, func(e *event) bool { return e.seq > seq && len(e.absent) > 0 })
 }
 
-// truth checks what a gap says about the stream.
+// truth compares a gap with the stream.
 func (o *Observer) truth(g *feed.Gap, l *line) {
 	if g.FirstAvailable.Epoch != g.Continues.Epoch {
 		o.bad("gap %s: first available %s, continues %s", g.Reason, g.FirstAvailable, g.Continues)
 	}
 	if g.Reason == feed.Malformed {
-		return // the node's window stands for what is available
+		return // the node's window is the reference for available events
 	}
 	if !slices.ContainsFunc(l.bounds, func(b bounds) bool { return b.first == g.FirstAvailable.Seq }) {
 		o.bad("gap %s: first available %s, which the stream never began with", g.Reason, g.FirstAvailable)

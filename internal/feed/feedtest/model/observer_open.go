@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// start is where a connection was asked to begin.
+// start is where a connection was requested to begin.
 type start struct {
 	kind      string // new, all, last, time, seq, resume
 	named     feed.Position
@@ -22,11 +22,11 @@ type start struct {
 
 func (s start) String() string { return s.text }
 
-// claims reports that the client says what it has already.
+// claims reports that the client names a position.
 func (s start) claims() bool { return s.named != (feed.Position{}) && !s.malformed }
 
-// open checks the opening, and places the connection. exact says that nothing happened between
-// the request and its answer, so that the opening is no estimate.
+// open checks the opening, and places the connection. exact reports that nothing happened between
+// the request and its answer, so that the opening is exact.
 func (o *Observer) open(opening feed.StartInfo, exact bool) {
 	o.opened = o.rec.tick
 	l := o.rec.lines[opening.Position.Epoch]
@@ -145,7 +145,7 @@ func (o *Observer) openingPending(opening feed.StartInfo, l *line, exact bool) {
 	var ever, now uint64
 	for _, e := range l.events {
 		if !o.matches(e.subject) || e.seq <= opening.Position.Seq && o.start.kind != "last" {
-			continue // what from=last counted may have been trimmed since, and the opening moved on
+			continue // the events that from=last counted may have been trimmed since, and the opening moved on
 		}
 		ever++
 		exact = exact && len(e.absent) == 0 // the window may have it still
@@ -177,7 +177,7 @@ func (o *Observer) openLast(opening feed.StartInfo, l *line) {
 // openTime checks that delivery begins with the first event at or after the time.
 func (o *Observer) openTime(opening feed.StartInfo, l *line) {
 	if opening.Gap != nil {
-		return // it says what is missing from there on
+		return // it covers the missing events from there on
 	}
 	for _, e := range l.events {
 		if !e.present() || e.absentSince(o.asked) || e.stored >= o.asked {

@@ -8,8 +8,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Profile is what a history is drawn from. Few histories have everything: what one kind of event
-// breaks, another may hide.
+// Profile has the parameters of a history. Few histories have every kind of event: one kind may hide the
+// failure of another.
 type Profile struct {
 	Seed  uint64
 	Feed  feed.Options

@@ -18,7 +18,7 @@ type Record struct {
 	births  []int // ticks at which there was a new incarnation
 	// disturbed is when the way to the stream was last disturbed.
 	disturbed time.Time
-	// copied says that another stream assigns the sequences, so that positions may be ahead.
+	// copied reports that another stream assigns the sequences, so that positions may be ahead.
 	copied bool
 }
 

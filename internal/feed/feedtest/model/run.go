@@ -22,7 +22,7 @@ const (
 	envFailures  = "TIDEMARK_MODEL_FAILURES"  // end the run after so many; 3 when not set
 )
 
-// Run plays histories on a kind of store and fails t for each promise that is broken. It logs
+// Run plays histories on a kind of store and fails t for each broken promise. It logs
 // for each failure a command that reproduces it, and the shortest history that it found.
 func Run(t *testing.T, kind Kind) {
 	r := &run{t: t, kind: kind, gaps: map[feed.Reason]int{}}

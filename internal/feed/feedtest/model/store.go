@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Store is one stream, empty at first, that takes the subjects `notifications.>`. One goroutine
+// Store is one stream, empty at first, for the subjects `notifications.>`. One goroutine
 // calls its methods, which return when the change is in force and fail the test where that is
 // not possible. The stream can be changed while its nodes cannot reach it.
 type Store interface {
@@ -33,7 +33,7 @@ type Store interface {
 
 	// SetReachable cuts a node off from the stream, or connects it again.
 	SetReachable(node int, reachable bool)
-	// Disturb does something to the nodes that they must heal, and says what; empty for nothing.
+	// Disturb does something to the nodes that they must heal, and returns the change; empty for none.
 	Disturb(pick int) string
 
 	// Settle waits until the nodes have done what they can, or for a moment where that cannot be
@@ -41,7 +41,7 @@ type Store interface {
 	Settle()
 	// Calm blocks for a while in which nothing happens.
 	Calm()
-	// Leaks says what the nodes hold although they have ended; empty for nothing.
+	// Leaks names the resources that the nodes hold although they have ended; empty for nothing.
 	Leaks() string
 }
 

@@ -53,7 +53,7 @@ type node struct {
 	gone  bool
 }
 
-// play runs a history and returns what it found.
+// play runs a history and returns the violations.
 func play(t *testing.T, kind Kind, p Profile, ops []op) *world {
 	w := &world{p: p, kind: kind, store: kind.Open(t, p), gates: &gates{open: !p.Gated}, gaps: map[feed.Reason]int{}}
 	w.rec = newRecord(w.store.Epoch())
@@ -117,7 +117,7 @@ func (w *world) startNode(i int) {
 	w.nodes = append(w.nodes, n)
 }
 
-// settle lets everything happen that can, and handles what came of it.
+// settle lets everything happen that can, and handles the result.
 func (w *world) settle() {
 	w.store.Settle()
 	for _, c := range w.clients {

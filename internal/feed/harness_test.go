@@ -14,8 +14,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// rig is a running feed over a log in memory.
-type rig struct {
+// harness is a running feed over a store in memory.
+type harness struct {
 	*feedtest.MemStore
 	feed    *feed.Feed
 	ctx     context.Context
@@ -25,21 +25,21 @@ type rig struct {
 // fromLog stands for options of their own: subscriptions that always begin with the log.
 var fromLog = feed.Options{MaxPending: 127}
 
-// newRig starts a feed over log; nil for an empty one. Within a synctest bubble everything
+// newHarness starts a feed over log; nil for an empty one. Within a synctest bubble everything
 // has ended when the test ends.
-func newRig(t *testing.T, log *feedtest.MemStore, opts feed.Options) *rig {
+func newHarness(t *testing.T, log *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
 	if log == nil {
 		log = feedtest.NewMemStore()
 	}
-	return newRigOn(t, log, log, opts)
+	return newHarnessOn(t, log, log, opts)
 }
 
-// newRigOn starts a feed that reads behind, which keeps its events in log.
-func newRigOn(t *testing.T, behind feed.Store, log *feedtest.MemStore, opts feed.Options) *rig {
+// newHarnessOn starts a feed that reads behind, which keeps its events in log.
+func newHarnessOn(t *testing.T, behind feed.Store, log *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{MemStore: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
+	r := &harness{MemStore: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
 	t.Cleanup(func() {
@@ -53,7 +53,7 @@ func newRigOn(t *testing.T, behind feed.Store, log *feedtest.MemStore, opts feed
 }
 
 // publish stores n numbered events on a subject.
-func (r *rig) publish(n int, subject string) {
+func (r *harness) publish(n int, subject string) {
 	for range n {
 		r.Publish(subject, "", []byte("x"))
 	}
@@ -67,7 +67,7 @@ type client struct {
 	log  []string // "3 4 gap:trimmed 9", as it came
 }
 
-func (r *rig) subscribe(t *testing.T, start feed.Start, filters ...string) *client {
+func (r *harness) subscribe(t *testing.T, start feed.Start, filters ...string) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
@@ -106,7 +106,7 @@ func (c *client) step(t *testing.T, ctx context.Context) {
 
 // drain takes what comes until nothing has come for a while. In a synctest bubble the while
 // costs no time and proves that nothing more is under way.
-func (c *client) drain(t *testing.T, r *rig) {
+func (c *client) drain(t *testing.T, r *harness) {
 	t.Helper()
 	for {
 		ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
@@ -155,8 +155,8 @@ func texts(seqs []uint64) (out []string) {
 	return out
 }
 
-// newRigLogDown is a log with one event that is out of reach.
-func newRigLogDown() *feedtest.MemStore {
+// newStoreDown is a log with one event that is out of reach.
+func newStoreDown() *feedtest.MemStore {
 	log := feedtest.NewMemStore()
 	log.Publish("n.a", "", nil)
 	log.SetDown(errors.New("not up yet"))
