@@ -30,7 +30,7 @@ type PublishOptions struct {
 //
 // The response comes after JetStream has acknowledged all events, within five seconds, and has the position of each.
 // A request with an event that is not valid, or that the publisher may not publish, stores nothing. Errors are
-// application/problem+json: 401 and 403 (identity), 400, 413 and 422 (body), 503 (JetStream).
+// application/problem+json: 401 and 403 (identity), 400, 413 and 422 (body), 503 (JetStream), 507 (a full stream).
 //
 // Pages of other origins are rejected with 403, also those that send a user's cookies, except for those in Options.CORS. The
 // handler bounds neither the rate nor the number of requests: use middleware. It works until [Feed.Close].
