@@ -52,5 +52,5 @@ func (s *session) appendCloseEventLocked(dst []byte) []byte {
 	if event.later {
 		retry = s.handler.opts.RetryLater
 	}
-	return s.close(dst, event.reason, event.message, jitter(retry, 0.5))
+	return s.controls.close(dst, event.reason, event.message, jitter(retry, 0.5))
 }

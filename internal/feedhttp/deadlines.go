@@ -10,15 +10,15 @@ import "time"
 // again once that deadline has passed: a wall clock that was set back gives a later deadline. A
 // step forward has an effect at the next turn, at the latest with the next heartbeat.
 type deadlines struct {
-	deadline    time.Time // monotonic; the zero time for never
-	deadlineErr error     // the reason to close at deadline
-	expires     int64     // wall clock, Unix time in ms: a third of a time.Time; 0 for never
+	at      time.Time // monotonic; the zero time for never
+	err     error     // the reason to close at that time
+	expires int64     // wall clock, Unix time in ms: a third of a time.Time; 0 for never
 }
 
-// setDeadline ends the session at a monotonic time, unless an earlier one is set.
-func (d *deadlines) setDeadline(at time.Time, why error) {
-	if d.deadline.IsZero() || at.Before(d.deadline) {
-		d.deadline, d.deadlineErr = at, why
+// set ends the session at a monotonic time, unless an earlier one is set.
+func (d *deadlines) set(at time.Time, why error) {
+	if d.at.IsZero() || at.Before(d.at) {
+		d.at, d.err = at, why
 	}
 }
 
@@ -32,18 +32,18 @@ func (d *deadlines) expireAt(at time.Time) {
 // passed returns the reason of a deadline that has passed; nil for none.
 func (d *deadlines) passed(now time.Time) error {
 	switch {
-	case !d.deadline.IsZero() && !now.Before(d.deadline):
-		return d.deadlineErr
+	case !d.at.IsZero() && !now.Before(d.at):
+		return d.err
 	case d.expires != 0 && now.UnixMilli() >= d.expires:
 		return errExpired
 	}
 	return nil
 }
 
-// nextDeadline returns the earliest of due and the deadlines, as a monotonic time.
-func (d *deadlines) nextDeadline(due, now time.Time) time.Time {
-	if !d.deadline.IsZero() && d.deadline.Before(due) {
-		due = d.deadline
+// next returns the earliest of due and the deadlines, as a monotonic time.
+func (d *deadlines) next(due, now time.Time) time.Time {
+	if !d.at.IsZero() && d.at.Before(due) {
+		due = d.at
 	}
 	if d.expires == 0 {
 		return due

@@ -32,14 +32,14 @@ func TestDrain_ManyOrFew_SpreadsTheDeadlines(t *testing.T) {
 			if err := h.Drain(ctx, tt.period); !errors.Is(err, context.Canceled) {
 				t.Fatalf("Drain: %v", err)
 			}
-			slices.SortFunc(sessions, func(a, b *session) int { return a.deadline.Compare(b.deadline) })
-			first := sessions[0].deadline
+			slices.SortFunc(sessions, func(a, b *session) int { return a.deadlines.at.Compare(b.deadlines.at) })
+			first := sessions[0].deadlines.at
 			if first.Before(start) || first.After(time.Now()) {
 				t.Errorf("the first leaves %v after Drain", first.Sub(start))
 			}
 			for i, s := range sessions {
-				if want := tt.want * time.Duration(i) / time.Duration(tt.streams); s.deadline.Sub(first) != want || !errors.Is(s.deadlineErr, errDrain) {
-					t.Fatalf("stream %d leaves %v after the first (%v), want %v", i, s.deadline.Sub(first), s.deadlineErr, want)
+				if want := tt.want * time.Duration(i) / time.Duration(tt.streams); s.deadlines.at.Sub(first) != want || !errors.Is(s.deadlines.err, errDrain) {
+					t.Fatalf("stream %d leaves %v after the first (%v), want %v", i, s.deadlines.at.Sub(first), s.deadlines.err, want)
 				}
 			}
 			late := &session{handler: h}
@@ -57,13 +57,13 @@ func TestDrain_ManyOrFew_SpreadsTheDeadlines(t *testing.T) {
 func TestDrain_EarlierDeadline_KeepsItsReason(t *testing.T) {
 	h := NewSubscribe(SubscribeOptions{})
 	at := time.Now().Add(-time.Second)
-	s := &session{handler: h, deadlines: deadlines{deadline: at, deadlineErr: errMaxAge}}
+	s := &session{handler: h, deadlines: deadlines{at: at, err: errMaxAge}}
 	h.register(s, func() {}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = h.Drain(ctx, time.Hour)
-	if !s.deadline.Equal(at) || !errors.Is(s.deadlineErr, errMaxAge) {
-		t.Errorf("it ends at %v with %v", s.deadline, s.deadlineErr)
+	if !s.deadlines.at.Equal(at) || !errors.Is(s.deadlines.err, errMaxAge) {
+		t.Errorf("it ends at %v with %v", s.deadlines.at, s.deadlines.err)
 	}
 	s.release()
 }

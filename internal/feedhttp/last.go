@@ -75,7 +75,7 @@ func (h *Subscribe) checkLast(r *http.Request, s *session) error {
 	defer cancel()
 	n, err := h.opts.Feed.LastSubjects(ctx, s.request.Filters, s.request.MaxLastSubjects)
 	if many, ok := errors.AsType[*feed.TooManySubjectsError](err); ok {
-		s.logTooManySubjects(many)
+		h.rejectTooManySubjects(s, many)
 		return &auth.Error{Status: http.StatusBadRequest, Err: problem.TooManySubjects, Detail: fmt.Sprintf(
 			"?from=last: %d subjects or more match, and the latest event of at most %d is read (limits.last_subjects); "+
 				"name fewer with ?subject= and ?only=1, or begin at another place, such as ?from=10m", many.Subjects, many.Limit)}
@@ -84,8 +84,8 @@ func (h *Subscribe) checkLast(r *http.Request, s *session) error {
 	return nil
 }
 
-func (s *session) logTooManySubjects(many *feed.TooManySubjectsError) {
-	h := s.handler
+// rejectTooManySubjects counts and logs a start at the latest event of too many subjects.
+func (h *Subscribe) rejectTooManySubjects(s *session, many *feed.TooManySubjectsError) {
 	h.opts.Admission.Refuse(RefusedLastSubjects)
 	h.opts.Logger.LogAttrs(context.Background(), slog.LevelInfo, "subscribe request rejected: from=last matches too many subjects (limits.last_subjects)",
 		append(s.logFields(nil), slog.Int("subjects", many.Subjects), slog.Int("limit", many.Limit), slog.Any("filters", s.request.Filters))...)

@@ -26,9 +26,9 @@ type replay struct {
 	events  int
 }
 
-// startReplayLocked records how a replay begins. The caller has counted it.
-func (s *session) startReplayLocked() {
-	s.replay = &replay{started: time.Now(), first: s.output != outputOpen, from: s.sent.position, events: s.sent.events}
+// newReplay records how a replay of a session begins. The caller has counted it, and holds the lock.
+func newReplay(s *session) *replay {
+	return &replay{started: time.Now(), first: s.output != outputOpen, from: s.sent.position, events: s.sent.events}
 }
 
 // endReplayLocked gives back the place of a replay, if there is one, and reports it.

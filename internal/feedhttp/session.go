@@ -17,15 +17,15 @@ import (
 // small ones share a word.
 type session struct {
 	// Constant from register on.
-	handler *Subscribe
-	id      uint64
-	user    string
-	remote  string
-	grant   auth.Grant
-	start   time.Time
-	release func() // gives back the place within the limits
-	controlWriter
-	proto uint8 // of HTTP, 11 for 1.1
+	handler  *Subscribe
+	id       uint64
+	user     string
+	remote   string
+	grant    auth.Grant
+	start    time.Time
+	release  func() // gives back the place within the limits
+	controls controlWriter
+	proto    uint8 // of HTTP, 11 for 1.1
 
 	slot int32 // in Subscribe.conns, whose lock guards it
 
@@ -41,9 +41,9 @@ type session struct {
 	left      feed.Delivery // taken from sub, not yet appended
 	read      *storeRead    // nil while no goroutine reads from the store
 	replay    *replay       // nil while the session holds no place among Limits.Replays
-	deadlines
-	idle idleClock
-	sent sent
+	deadlines deadlines
+	idle      idleClock
+	sent      sent
 	// trace is that of the client's request, else of its replays; mostly nil.
 	trace *feed.TraceContext
 }
@@ -162,7 +162,7 @@ func (s *session) revoke(rev auth.Revocation, at time.Time) (hit bool) {
 func (s *session) closeAt(at time.Time, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setDeadline(at, why)
+	s.deadlines.set(at, why)
 	s.wakeLocked()
 }
 

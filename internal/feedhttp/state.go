@@ -39,11 +39,11 @@ func (s *session) moveLocked(to state) bool {
 		if !s.handler.opts.Admission.admitReplay() {
 			return false
 		}
-		s.startReplayLocked()
+		s.replay = newReplay(s)
 	case stateCatchingUp:
 		if s.state == stateLive { // limits reject new connections, not those that fall behind
 			s.handler.opts.Admission.replays.Add(1)
-			s.startReplayLocked()
+			s.replay = newReplay(s)
 		}
 	case stateLive:
 		s.endReplayLocked()

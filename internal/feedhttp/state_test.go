@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/tidemark/tidemark/internal/feed"
 )
@@ -86,5 +87,13 @@ func TestMove_FallsBehindBeyondTheLimit_IsNotRefused(t *testing.T) {
 	}
 	if n := a.Refused()[RefusedReplays]; n != 0 {
 		t.Errorf("%d refused, want 0", n)
+	}
+}
+
+// There is a session for each of very many connections. 416 bytes is a size class of the Go runtime, and
+// the next one is 448.
+func TestSession_Size_FitsItsSizeClass(t *testing.T) {
+	if n := unsafe.Sizeof(session{}); n > 416 {
+		t.Errorf("a session has %d bytes, more than 416", n)
 	}
 }

@@ -61,7 +61,7 @@ func (s *session) subscribe(ctx context.Context) error {
 			return err
 		}
 		if many, ok := errors.AsType[*feed.TooManySubjectsError](err); ok {
-			s.logTooManySubjects(many)
+			s.handler.rejectTooManySubjects(s, many)
 			return errSubjects
 		}
 		if !logged {

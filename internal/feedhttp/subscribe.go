@@ -115,7 +115,7 @@ func (h *Subscribe) rejectConnect(w http.ResponseWriter, r *http.Request, why er
 	now := time.Now()
 	s := &session{
 		handler: h, remote: r.RemoteAddr, proto: protoOf(r), start: now, idle: idleClock{since: now},
-		controlWriter: controlWriter{asComments: query.Get("control") == "off"},
+		controls: controlWriter{asComments: query.Get("control") == "off"},
 	}
 	h.serve(w, r, s, func() {}, why)
 }
@@ -173,7 +173,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	}
 	s := &session{
 		handler: h, id: h.opts.Admission.serial.Add(1), grant: id.Grant(), user: strings.Clone(id.User()), remote: h.opts.Admission.remote(r),
-		start: now, idle: idleClock{since: now}, trace: traceOf(r.Header), proto: protoOf(r), controlWriter: controls,
+		start: now, idle: idleClock{since: now}, trace: traceOf(r.Header), proto: protoOf(r), controls: controls,
 		request: &startRequest{
 			SubscribeOptions: feed.SubscribeOptions{
 				Filters: filters, Start: start, ReplayFromStore: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.limits.LastSubjects,
@@ -182,9 +182,9 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 		},
 	}
 	if h.opts.MaxAge > 0 {
-		s.setDeadline(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)
+		s.deadlines.set(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)
 	}
-	s.expireAt(id.Expires)
+	s.deadlines.expireAt(id.Expires)
 	return s, nil
 }
 

@@ -23,7 +23,7 @@ func (s *session) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error
 	start := len(dst)
 	err := s.closeErr
 	if err == nil {
-		err = s.passed(turn.Now)
+		err = s.deadlines.passed(turn.Now)
 	}
 	if err == nil && s.sub != nil {
 		dst, err = s.appendEventsLocked(dst, turn)
@@ -88,7 +88,7 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 
 func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.Turn) []byte {
 	if g := s.left.Gap; g != nil {
-		dst = s.gap(dst, g)
+		dst = s.controls.gap(dst, g)
 		s.sent.position, s.left.Gap = g.Continues, nil
 		s.handler.counts.gap(g)
 	}
@@ -97,8 +97,8 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.Turn) 
 		if n > 0 && len(dst) >= limit {
 			break
 		}
-		if s.withMeta {
-			dst = s.meta(dst, EventComment{f.Subject, f.Stored() / int64(time.Millisecond)})
+		if s.controls.withMeta {
+			dst = s.controls.meta(dst, EventComment{f.Subject, f.Stored() / int64(time.Millisecond)})
 		}
 		dst = append(dst, f.Wire()...)
 		s.sent.position.Seq = f.Seq
@@ -116,11 +116,11 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.Turn) 
 // appendOpenLocked appends the delay before a reconnect, the comment of ?meta=1, and tidemark.open.
 func (s *session) appendOpenLocked(dst []byte, now time.Time) []byte {
 	dst = s.appendRetryLocked(dst)
-	if s.withMeta {
+	if s.controls.withMeta {
 		status := s.handler.opts.Feed.Status()
-		dst = s.meta(dst, OpenComment{now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
+		dst = s.controls.meta(dst, OpenComment{now.UnixMilli(), feed.Position{Seq: status.High, Epoch: status.Epoch}.String()})
 	}
-	dst = s.open(dst, s.handler.opts.Stream, s.sub, s.request.identity)
+	dst = s.controls.open(dst, s.handler.opts.Stream, s.sub, s.request.identity)
 	s.request, s.output = nil, outputOpen
 	opening := s.sub.StartInfo()
 	s.sent.position = opening.Position
@@ -146,7 +146,7 @@ func (s *session) appendHeartbeatLocked(dst []byte, turn engine.Turn) ([]byte, e
 	if idle := s.handler.opts.MaxIdle; idle > 0 && turn.Now.Sub(s.idle.since) >= idle {
 		return dst, errIdle
 	}
-	if turn.Now.Before(s.heartbeatAt(turn.Written)) {
+	if turn.Now.Before(s.handler.heartbeatAt(s.start, turn.Written)) {
 		return dst, nil
 	}
 	dst = s.appendRetryLocked(dst)
@@ -159,18 +159,18 @@ func (s *session) appendHeartbeatLocked(dst []byte, turn engine.Turn) ([]byte, e
 	if moved {
 		s.sent.position = at
 	}
-	if !moved && !s.heartbeatEvents {
+	if !moved && !s.controls.heartbeatEvents {
 		return sse.AppendComment(dst, ""), nil
 	}
-	return s.position(dst, s.sent.position), nil
+	return s.controls.position(dst, s.sent.position), nil
 }
 
-// heartbeatAt returns when a heartbeat is due after a write; the zero time is before the first write.
-func (s *session) heartbeatAt(written time.Time) time.Time {
+// heartbeatAt returns when a heartbeat is due after the last write; the zero time is before the first write.
+func (h *Subscribe) heartbeatAt(start, written time.Time) time.Time {
 	if written.IsZero() {
-		return s.start.Add(min(firstHeartbeat, s.handler.opts.Heartbeat))
+		return start.Add(min(firstHeartbeat, h.opts.Heartbeat))
 	}
-	return written.Add(s.handler.opts.Heartbeat)
+	return written.Add(h.opts.Heartbeat)
 }
 
 // nextTurnLocked returns when Append has something to do though nothing happens.
@@ -179,7 +179,7 @@ func (s *session) nextTurnLocked(turn engine.Turn, writing bool) time.Time {
 	if writing {
 		written = turn.Now
 	}
-	next := s.nextDeadline(s.heartbeatAt(written), turn.Now)
+	next := s.deadlines.next(s.handler.heartbeatAt(s.start, written), turn.Now)
 	if idle := s.handler.opts.MaxIdle; idle > 0 && s.idle.since.Add(idle).Before(next) {
 		next = s.idle.since.Add(idle)
 	}
