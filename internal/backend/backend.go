@@ -40,7 +40,7 @@ type Options struct {
 	Streams []Stream
 	// Definitions are used for streams until they have been looked up.
 	Definitions []jetstream.StreamConfig
-	// Expected is as in jetstore.PublisherOptions.
+	// Expected is as in publish.Options.
 	Expected func(subject string) (stream string)
 	// AllSubjects accepts every subject of the streams for publishing, and logs none of those that no
 	// feed delivers.

@@ -19,7 +19,7 @@ import (
 
 // A node creates a stream again that goes away at run time, such as one in memory whose NATS
 // server was restarted, if a node created it before: the stream has the mark of
-// [jetstore.ProvisionOwned]. That JetStream answers "stream not found" (10059) is the only evidence
+// [streamdef.ProvisionOwned]. That JetStream answers "stream not found" (10059) is the only evidence
 // that counts. A stream that an operator made is never created, also not where it took the place
 // of one of ours: the incarnation that went away must have had the mark.
 const (
@@ -118,7 +118,7 @@ func newKeptStreams(wanted []jetstream.StreamConfig) keptStreams {
 	return all
 }
 
-// expected is as in jetstore.PublisherOptions.
+// expected is as in publish.Options.
 func (all keptStreams) expected(subject string) string {
 	for name, k := range all {
 		if k.takes(subject) {
