@@ -2,27 +2,9 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/natsd"
 )
-
-func embeddedOptions(cfg config.Config) natsd.Options {
-	e := cfg.NATS.Embedded
-	return natsd.Options{
-		Addr: e.Addr, Dir: e.Dir, SyncInterval: time.Duration(e.Sync),
-		ConfigFile: e.Config, Users: embeddedUsers(cfg), Account: e.Account, Insecure: cfg.Insecure,
-	}
-}
-
-func embeddedUsers(cfg config.Config) []natsd.User {
-	users := make([]natsd.User, len(cfg.NATS.Embedded.Users))
-	for i, u := range cfg.NATS.Embedded.Users {
-		users[i] = natsd.User(u)
-	}
-	return users
-}
 
 // checkEmbedded reads the file of nats.embedded.config where the embedded server is used.
 func checkEmbedded(cfg config.Config) error {

@@ -103,7 +103,7 @@ func TestOpenFiles_MoreThanTheLimit_NamesKeyAndLimit(t *testing.T) {
 		t.Skip("there is no limit of open files here")
 	}
 	want(t, report, doctor.Problem, "open files", "limits.sockets", "LimitNOFILE")
-	want(t, report, doctor.Problem, "open files", "limits.streams", "LimitNOFILE")
+	want(t, report, doctor.Problem, "open files", "limits.connections", "LimitNOFILE")
 }
 
 func TestNode_OtherProgram_IsNamed(t *testing.T) {
