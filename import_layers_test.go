@@ -118,6 +118,9 @@ var layers = map[string]struct {
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
 	"internal/natsd":               {others: []string{"any"}},
+	"internal/natserr":             {others: []string{"github.com/nats-io/nats.go"}},
+	"internal/terminal":            {ours: []string{"pkg/client", "pkg/sse"}, others: []string{"any"}},
+	"internal/memlimit":            {others: []string{"github.com/KimMachineGun/automemlimit"}},
 	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
 	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},
 	"internal/loadtest/transports": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},

@@ -15,6 +15,7 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 type doctorFlags struct {
@@ -63,13 +64,13 @@ func examine(cmd *cobra.Command, flags doctorFlags) error {
 		return err
 	}
 	describeNode(&opts, cmd.Flags())
-	opts.Waiting = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "tidemark: "+printable(text)) }
+	opts.Waiting = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "tidemark: "+terminal.Escape(text)) }
 	report := doctor.Run(cmd.Context(), opts)
 	if err := cmd.Context().Err(); err != nil {
 		return errors.New("stopped before the checks ended")
 	}
 	if flags.json {
-		err = printJSON(cmd.OutOrStdout(), report)
+		err = terminal.PrintJSON(cmd.OutOrStdout(), report)
 	} else {
 		err = printReport(cmd.OutOrStdout(), report)
 	}
@@ -164,13 +165,13 @@ func printReport(out io.Writer, report doctor.Report) error {
 	counts := map[doctor.Status]int{}
 	for _, f := range report.Findings {
 		counts[f.Status]++
-		if _, err := fmt.Fprintf(out, "%-8s %s: %s\n", f.Status, printable(f.Check), printable(f.Detail)); err != nil {
+		if _, err := fmt.Fprintf(out, "%-8s %s: %s\n", f.Status, terminal.Escape(f.Check), terminal.Escape(f.Detail)); err != nil {
 			return err
 		}
 		if f.Change == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(out, "%-8s change %s\n", "", printable(f.Change)); err != nil {
+		if _, err := fmt.Fprintf(out, "%-8s change %s\n", "", terminal.Escape(f.Change)); err != nil {
 			return err
 		}
 	}

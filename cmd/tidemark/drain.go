@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func newDrain() *cobra.Command {
@@ -64,7 +65,7 @@ func (n *nodes) adminURL(ctx context.Context, client *http.Client) (string, erro
 	}
 	admin, err := askOne(ctx, client, n.auto+"/admin/status")
 	if err != nil || admin.Node != node.Node {
-		return "", fmt.Errorf("%s: not the admin listener of node %s; set admin.addr, or name the listener by its URL", n.auto, printable(node.Node))
+		return "", fmt.Errorf("%s: not the admin listener of node %s; set admin.addr, or name the listener by its URL", n.auto, terminal.Escape(node.Node))
 	}
 	return n.auto, nil
 }
@@ -125,7 +126,7 @@ func drainRequest(ctx context.Context, client *http.Client, method, url string) 
 		return d, err
 	}
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusAccepted {
-		return d, fmt.Errorf("%s /admin/drain at %s answers %s: %s", method, url, resp.Status, printable(string(body)))
+		return d, fmt.Errorf("%s /admin/drain at %s answers %s: %s", method, url, resp.Status, terminal.Escape(string(body)))
 	}
 	if err := json.Unmarshal(body, &d); err != nil {
 		return d, fmt.Errorf("%s: not a Tidemark node: %w", url, err)

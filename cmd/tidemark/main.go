@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func main() { os.Exit(run()) }
@@ -42,7 +44,7 @@ func status(stderr io.Writer, err error) int {
 		return 1
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") { // a line for each of joined errors
-		fmt.Fprintf(stderr, "tidemark: %s\n", printable(line)) // it may quote a server
+		fmt.Fprintf(stderr, "tidemark: %s\n", terminal.Escape(line)) // it may quote a server
 	}
 	if usage {
 		return 2

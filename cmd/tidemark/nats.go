@@ -16,6 +16,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natserr"
 )
 
 // natsTimeout bounds what a command waits for NATS, to connect and then to answer.
@@ -42,7 +43,7 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	defer cancel()
 	nc, err := jetstore.Connect(ctx, opts)
 	if err != nil {
-		return nil, explainConnect(err, cfg.NATS, jetstore.WithoutLogin(opts.URL), advice)
+		return nil, natserr.ExplainConnect(err, jetstore.WithoutLogin(opts.URL), cfg.NATS.LoginAdvice(), advice)
 	}
 	return nc, nil
 }
@@ -98,21 +99,9 @@ func connectPrivately(ctx context.Context, cfg config.Config) (*nats.Conn, error
 	private := cfg
 	private.NATS.InboxPrefix = "_INBOX_" + rand.Text()
 	nc, err := connect(ctx, private)
-	if err != nil || inboxesPermitted(ctx, nc) {
+	if err != nil || natserr.InboxesPermitted(ctx, nc) {
 		return nc, err
 	}
 	nc.Close()
 	return connect(ctx, cfg)
-}
-
-func inboxesPermitted(ctx context.Context, nc *nats.Conn) bool {
-	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
-	defer cancel()
-	nc.SetErrorHandler(nil) // the violation is no news
-	sub, err := nc.SubscribeSync(nc.NewInbox() + ".*")
-	if err != nil {
-		return false
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	return nc.FlushWithContext(ctx) == nil && !errors.Is(nc.LastError(), nats.ErrPermissionViolation)
 }

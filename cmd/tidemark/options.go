@@ -13,6 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/memlimit"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
@@ -241,4 +242,16 @@ func templates(feedName, key string, texts []string) ([]subject.Template, error)
 		parsed[i] = t
 	}
 	return parsed, nil
+}
+
+// memoryBudget counts the window of a stream once, however many feeds it has.
+func memoryBudget(cfg config.Config) memlimit.Budget {
+	streams := make(map[string]bool)
+	for _, f := range cfg.Feeds {
+		streams[f.Stream] = true
+	}
+	return memlimit.Budget{
+		Windows: int64(len(streams)) * int64(cfg.Window.Bytes), Replays: int64(cfg.Limits.ReplayBytes),
+		Embedded: cfg.NATS.URL == "",
+	}
 }

@@ -202,3 +202,15 @@ func TestFeedOptions_EveryField_IsSet(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryBudget_FeedsOfOneStream_CountItOnce(t *testing.T) {
+	cfg := config.Config{Feeds: map[string]config.Feed{"a": {Stream: "ONE"}, "b": {Stream: "ONE"}, "c": {Stream: "TWO"}}}
+	cfg.Window.Bytes, cfg.Limits.ReplayBytes = 30<<20, 40<<20
+	if got := memoryBudget(cfg); got.Windows != 60<<20 || got.Replays != 40<<20 || !got.Embedded {
+		t.Errorf("%+v", got)
+	}
+	cfg.NATS.URL = "nats://127.0.0.1:4222"
+	if memoryBudget(cfg).Embedded {
+		t.Error("embedded with nats.url")
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natserr"
 )
 
 type publishFlags struct {
@@ -110,7 +111,7 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 		return feed.Ack{}, "", err
 	}
 	defer publisher.Close()
-	err = permitted(ctx, nc, func(ctx context.Context) error {
+	err = natserr.Permitted(ctx, nc, func(ctx context.Context) error {
 		result := publisher.Publish(ctx, msg)[0]
 		ack = result.Ack
 		return result.Err
@@ -121,23 +122,23 @@ func publish(ctx context.Context, cfg config.Config, msg feed.Message, timeout t
 	return ack, undelivered(ctx, cfg, nc, msg.Subject, ack.Stream), nil
 }
 
-// explain is for a subject of a publish: that of the event, that of its answer, or that of the API that
-// has the epoch of its position. The last one is reported after the event was stored, and is not an error
-// of the publish.
-func (e permissionError) explain(subject string) error {
+// explainDenied is for a subject of a publish: that of the event, of its response, or of the API that has the
+// epoch of its position. NATS reports the last one after the event was stored, and it is not an error of the
+// publish.
+func explainDenied(subject string, e natserr.PermissionError) error {
 	stored := "the event may be stored or not"
 	if strings.Contains(e.Error(), "Publish to "+strconv.Quote(subject)) {
 		stored = "the event is not stored"
 	}
-	return fmt.Errorf("%s, as the NATS user lacks a permission: %w", stored, e.error)
+	return fmt.Errorf("%s, because the NATS user lacks a permission: %w", stored, e.Unwrap())
 }
 
-// explain says what to do about it.
+// explain completes an error with what to change.
 func explain(ctx context.Context, subject string, err error) error {
-	denied, isDenied := errors.AsType[permissionError](err)
+	denied, isDenied := errors.AsType[natserr.PermissionError](err)
 	switch {
 	case isDenied:
-		return denied.explain(subject)
+		return explainDenied(subject, denied)
 	case errors.Is(err, feed.ErrSubjectNotStored):
 		return fmt.Errorf("%w; `tidemark stream ls` shows what the streams take", err)
 	case errors.Is(err, feed.ErrFull):

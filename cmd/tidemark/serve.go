@@ -8,10 +8,10 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/memlimit"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 )
@@ -35,13 +35,13 @@ func newServe() *cobra.Command {
 			return err
 		}
 		logNATSSource(logger, cfg.NATS)
-		collectRarely()
-		boundMemory(logger, memlimit.FromCgroup)
+		memlimit.SetGCPercent()
+		memlimit.SetFromControlGroup(logger)
 		warnOfSecrets(cfg, logger)
 		for _, warning := range cfg.Warnings() {
 			logger.Warn("a setting has no effect", "error", warning)
 		}
-		checkBudgets(logger, cfg)
+		memlimit.Check(logger, memoryBudget(cfg))
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
 		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())

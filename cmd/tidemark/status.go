@@ -20,7 +20,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/natserr"
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 // nodes are where status and top ask.
@@ -87,7 +89,7 @@ func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []server.Health, 
 	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	if n.all {
-		err = lacksPermission(permitted(ctx, nc, func(ctx context.Context) (err error) {
+		err = natserr.LacksPermission(natserr.Permitted(ctx, nc, func(ctx context.Context) (err error) {
 			found, err = askNATS(ctx, nc)
 			return err
 		}))
@@ -227,7 +229,7 @@ func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) 
 func unready(found []server.Health) error {
 	for _, h := range found {
 		if h.Status == "unavailable" {
-			return fmt.Errorf("%s is not ready: %s", printable(h.Node), printable(complaints(h)))
+			return fmt.Errorf("%s is not ready: %s", terminal.Escape(h.Node), terminal.Escape(complaints(h)))
 		}
 	}
 	return nil
@@ -265,7 +267,7 @@ func statusTable(out io.Writer, found []server.Health, now time.Time) error {
 			state = "draining"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
-			printable(h.Node), printable(version), uptime, printable(state), h.Streams, replays, printable(windowSpan(h)), lag, printable(cmp.Or(h.NATS, "-")))
+			terminal.Escape(h.Node), terminal.Escape(version), uptime, terminal.Escape(state), h.Streams, replays, terminal.Escape(windowSpan(h)), lag, terminal.Escape(cmp.Or(h.NATS, "-")))
 	}
 	return w.Flush()
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natserr"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -59,7 +60,7 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 			return err
 		}
 		defer js.Conn().Close()
-		return lacksPermission(permitted(cmd.Context(), js.Conn(), func(ctx context.Context) error {
+		return natserr.LacksPermission(natserr.Permitted(cmd.Context(), js.Conn(), func(ctx context.Context) error {
 			return run(streamsTask{ctx, js, defs, cmd.OutOrStdout(), asJSON})
 		}))
 	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
@@ -150,7 +151,7 @@ func applyStreams(t streamsTask) error {
 
 // apply has a context of its own: a permission that is missing for one stream ends no work on the others.
 func (t streamsTask) apply(def streams.Definition) (row streamRow, err error) {
-	err = permitted(t.ctx, t.js.Conn(), func(ctx context.Context) error {
+	err = natserr.Permitted(t.ctx, t.js.Conn(), func(ctx context.Context) error {
 		t := t
 		t.ctx = ctx
 		out, err := jetstore.Provision(ctx, t.js, def.Config, true)
@@ -161,7 +162,7 @@ func (t streamsTask) apply(def streams.Definition) (row streamRow, err error) {
 		row.State, row.Differences = out.Action, out.Differences
 		return err
 	})
-	return row, lacksPermission(err)
+	return row, natserr.LacksPermission(err)
 }
 
 // print tells each stream's state, and the fields that differ.

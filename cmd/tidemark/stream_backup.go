@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/natserr"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/streambackup"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func newStreamBackup() *cobra.Command {
@@ -44,7 +46,7 @@ those of "nats stream backup".`,
 		sums := []streambackup.Summary{} // null would be no array
 		for _, name := range names {
 			var sum streambackup.Summary
-			err := permitted(cmd.Context(), js.Conn(), func(ctx context.Context) (err error) {
+			err := natserr.Permitted(cmd.Context(), js.Conn(), func(ctx context.Context) (err error) {
 				sum, err = streambackup.Backup(ctx, js, name, args[0])
 				return err
 			})
@@ -52,7 +54,7 @@ those of "nats stream backup".`,
 				continue
 			}
 			if err != nil {
-				return lacksPermission(err)
+				return natserr.LacksPermission(err)
 			}
 			sums = append(sums, sum)
 		}
@@ -78,10 +80,10 @@ func streamsToBackUp(cfg config.Config) ([]string, error) {
 
 func printSummaries(out io.Writer, sums []streambackup.Summary, asJSON bool, verb string) error {
 	if asJSON {
-		return printJSON(out, sums)
+		return terminal.PrintJSON(out, sums)
 	}
 	for _, s := range sums {
-		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", printable(s.Stream), printable(verb), printable(filepath.Clean(s.Dir)), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", terminal.Escape(s.Stream), terminal.Escape(verb), terminal.Escape(filepath.Clean(s.Dir)), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
 			return err
 		}
 	}

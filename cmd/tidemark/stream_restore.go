@@ -16,6 +16,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/streambackup"
+	"github.com/tidemark/tidemark/internal/terminal"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -83,7 +84,7 @@ func printDifferences(stderr io.Writer, found streambackup.Found, defs []streams
 			continue
 		}
 		for _, diff := range jetstore.Compare(def.Config, found.Config) {
-			fmt.Fprintln(stderr, printable(fmt.Sprintf("tidemark: %s: the backup differs from the definition, and is restored as it is: %s", def.Name, diff)))
+			fmt.Fprintln(stderr, terminal.Escape(fmt.Sprintf("tidemark: %s: the backup differs from the definition, and is restored as it is: %s", def.Name, diff)))
 		}
 	}
 }

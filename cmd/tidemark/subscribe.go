@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/tidemark/tidemark/internal/terminal"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/client"
 )
@@ -79,7 +80,7 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	opts := client.Options{
 		URL: feedURL, From: flags.from, Header: header, State: state,
 		MinBackoff: min(flags.maxBackoff, client.DefaultMinBackoff), MaxBackoff: flags.maxBackoff,
-		OnDisconnect: p.disconnected,
+		OnDisconnect: p.Disconnected,
 	}
 	err = follow(cmd.Context(), opts, p, flags.count)
 	if errors.Is(err, context.Canceled) {
@@ -88,13 +89,13 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	return err
 }
 
-func follow(ctx context.Context, opts client.Options, p printer, count uint) error {
+func follow(ctx context.Context, opts client.Options, p terminal.EventPrinter, count uint) error {
 	seen := uint(0)
 	for ev, err := range client.Follow(ctx, opts) {
 		if err != nil {
 			return err
 		}
-		if err := p.event(ev); err != nil {
+		if err := p.Event(ev); err != nil {
 			return err
 		}
 		if ev.Kind != client.KindMessage {
@@ -186,15 +187,9 @@ func (s startingAt) Load() (string, error) {
 	return kept, err
 }
 
-// printer prints what a feed gives.
-type printer interface {
-	event(client.Event) error
-	disconnected(err error, wait time.Duration)
-}
-
-func newPrinter(stdout, stderr io.Writer, asJSON bool) printer {
+func newPrinter(stdout, stderr io.Writer, asJSON bool) terminal.EventPrinter {
 	if asJSON {
-		return &jsonPrinter{w: stdout}
+		return terminal.NewJSONEventPrinter(stdout)
 	}
-	return &plainPrinter{out: stdout, err: stderr}
+	return terminal.NewEventPrinter(stdout, stderr)
 }

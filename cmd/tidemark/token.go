@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/natserr"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -89,9 +90,9 @@ func revoke(ctx context.Context, cfg config.Config, rev auth.Revocation, out io.
 	}
 	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
 	defer cancel()
-	err = permitted(ctx, nc, func(ctx context.Context) error { return server.StoreRevocation(ctx, js, rev) })
+	err = natserr.Permitted(ctx, nc, func(ctx context.Context) error { return server.StoreRevocation(ctx, js, rev) })
 	if err != nil {
-		return lacksPermission(err)
+		return natserr.LacksPermission(err)
 	}
 	_, err = fmt.Fprintf(out, "revoked %s\n", body)
 	return err

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func newTop() *cobra.Command {
@@ -68,7 +69,7 @@ func (n *nodes) watch(ctx context.Context, nc *nats.Conn, every time.Duration, c
 		}
 		var text strings.Builder
 		if err != nil {
-			fmt.Fprintln(&text, printable(err.Error()))
+			fmt.Fprintln(&text, terminal.Escape(err.Error()))
 		} else if err := topTable(&text, found, before, now); err != nil {
 			return err
 		}
@@ -111,7 +112,7 @@ func topTable(out io.Writer, found []server.Health, before, now look) error {
 		if h.Checks["node"] == "draining" {
 			state = "draining"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", printable(h.Node), printable(state), h.Streams, h.Replays, events, bytes, connects)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", terminal.Escape(h.Node), terminal.Escape(state), h.Streams, h.Replays, events, bytes, connects)
 		streams, replays = streams+h.Streams, replays+h.Replays
 	}
 	fmt.Fprintf(w, "%d nodes\t\t%d\t%d\t\t\t\n", len(found), streams, replays)
