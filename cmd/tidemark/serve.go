@@ -39,20 +39,20 @@ func newServe() *cobra.Command {
 		memlimit.SetFromControlGroup(logger)
 		warnOfSecrets(cfg, logger)
 		for _, warning := range cfg.Warnings() {
-			logger.Warn("a setting has no effect", "error", warning)
+			logger.Warn("configuration has a setting without effect", "error", warning)
 		}
 		memlimit.Check(logger, memoryBudget(cfg))
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
-		defer onHangup(func() { h.reload(cmd.Context()) })() // from now on: without it SIGHUP ends the process
+		defer onHangup(func() { h.reload(cmd.Context()) })() // without a handler SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())
 	})
 }
 
-// warnOfSecrets logs which files with secrets every user of the machine can read.
+// warnOfSecrets logs the files with secrets that every user of the machine can read.
 func warnOfSecrets(cfg config.Config, logger *slog.Logger) {
 	warn := func(key, file string) {
 		if err := config.CheckSecretFile(key, file); err != nil {
-			logger.Warn("a secret is readable by others", "error", err)
+			logger.Warn("file with a secret is readable by all users", "error", err)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
@@ -78,7 +78,7 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, h *hangu
 	}
 	h.node.Store(srv)
 	if err := srv.Hints(stdout); err != nil {
-		logger.Warn("cannot print what to try", "error", err)
+		logger.Warn("hints cannot be printed", "error", err)
 	}
 	return srv.Run(ctx)
 }

@@ -25,33 +25,32 @@ import (
 	"github.com/tidemark/tidemark/internal/terminal"
 )
 
-// nodes are where status and top ask.
+// nodes are the nodes that status and top query.
 type nodes struct {
 	all  bool
 	wait time.Duration
 	url  string // of one node
 	own  bool   // the node of the configuration, on this machine
-	// auto is where an own node has its listener for operators unless another node was faster; empty
-	// where it is known.
+	// auto is the default admin address of the own node, which another node may use instead; empty if the
+	// address is configured.
 	auto string
 	cfg  config.Config
 }
 
-const whereNodesAre = `Without a URL it asks the node that the configuration describes, on this machine: at admin.addr, or
-where that is off, or auto and taken by another node, at http.addr, which tells less. --all asks
-all nodes through NATS (node.micro), and shows those that answer in time.`
+const whereNodesAre = `Without a URL it queries the node of the configuration, on this machine: at admin.addr, or at http.addr,
+which reports less, if admin.addr is off, or auto and in use by another node. --all queries all nodes
+through NATS (node.micro), and shows those that respond in time.`
 
 func (n *nodes) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&n.all, "all", false, "ask all nodes, through NATS")
-	cmd.Flags().DurationVar(&n.wait, "wait", 3*time.Second, "wait this `duration` for answers at most")
+	cmd.Flags().BoolVar(&n.all, "all", false, "query all nodes, through NATS")
+	cmd.Flags().DurationVar(&n.wait, "wait", 3*time.Second, "wait at most this `duration` for responses")
 	bindConfig(cmd, "http.addr", "http.tls.", "admin.addr", "nats.")
 }
 
-// prepare reads where to ask. The rest of the configuration is not looked at: the node may have
-// been started with flags.
+// prepare finds the nodes to query. It does not check other keys: the node may have been started with flags.
 func (n *nodes) prepare(flags *pflag.FlagSet, args []string) (err error) {
 	if n.all && len(args) > 0 {
-		return usageError{errors.New("--all asks through NATS; drop the URL")}
+		return usageError{errors.New("--all queries the nodes through NATS; remove the URL")}
 	}
 	if n.cfg, err = config.Load(config.Options{Flags: flags, Unchecked: true}); err != nil || n.all {
 		return err
@@ -62,7 +61,7 @@ func (n *nodes) prepare(flags *pflag.FlagSet, args []string) (err error) {
 	}
 	u, err := url.Parse(args[0])
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return usageError{fmt.Errorf("%q is no URL of a node, such as http://127.0.0.1:8080", args[0])}
+		return usageError{fmt.Errorf("%q is not the URL of a node; write one such as http://127.0.0.1:8080", args[0])}
 	}
 	n.url = strings.TrimSuffix(args[0], "/")
 	return nil
@@ -84,55 +83,56 @@ func (n *nodes) ownURL(flags *pflag.FlagSet) (string, error) {
 	return "http://" + addr, nil
 }
 
-// ask returns the nodes that answer, by name.
-func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
+// query returns the nodes that respond, by name.
+func (n *nodes) query(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
 	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	if n.all {
 		err = natserr.LacksPermission(natserr.Permitted(ctx, nc, func(ctx context.Context) (err error) {
-			found, err = askNATS(ctx, nc)
+			found, err = queryNATS(ctx, nc)
 			return err
 		}))
 	} else {
-		found, err = n.askHTTP(ctx)
+		found, err = n.queryHTTP(ctx)
 	}
 	slices.SortFunc(found, func(a, b server.Health) int { return strings.Compare(a.Node, b.Node) })
 	return found, err
 }
 
-// askHTTP takes what operators are told, and what everybody is where that is not served.
-func (n *nodes) askHTTP(ctx context.Context) ([]server.Health, error) {
+// queryHTTP reads /admin/status, or /readyz where that is not served.
+func (n *nodes) queryHTTP(ctx context.Context) ([]server.Health, error) {
 	client := n.client()
 	if n.auto != "" {
-		return n.askOwn(ctx, client)
+		return n.queryOwn(ctx, client)
 	}
 	for _, path := range []string{"/admin/status", "/readyz"} {
-		h, err := askOne(ctx, client, n.url+path)
+		h, err := queryNode(ctx, client, n.url+path)
 		if !errors.Is(err, errNoNode) {
 			return []server.Health{h}, err
 		}
 	}
-	return nil, fmt.Errorf("%s is no node of Tidemark: neither /admin/status nor /readyz answers as one", n.url)
+	return nil, fmt.Errorf("%s is not a Tidemark node: /admin/status and /readyz have other responses", n.url)
 }
 
-// askOwn looks who is asked before it believes an address that any node of this machine may have.
-func (n *nodes) askOwn(ctx context.Context, client *http.Client) ([]server.Health, error) {
-	who, err := askOne(ctx, client, n.url+"/readyz")
+// queryOwn compares the names of the nodes, because the default admin address may be that of another node of
+// this machine.
+func (n *nodes) queryOwn(ctx context.Context, client *http.Client) ([]server.Health, error) {
+	node, err := queryNode(ctx, client, n.url+"/readyz")
 	if errors.Is(err, errNoNode) {
-		return nil, fmt.Errorf("%s is no node of Tidemark: /readyz does not answer as one", n.url)
+		return nil, fmt.Errorf("%s is not a Tidemark node: /readyz has another response", n.url)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if full, err := askOne(ctx, client, n.auto+"/admin/status"); err == nil && full.Node == who.Node {
-		who = full
+	if full, err := queryNode(ctx, client, n.auto+"/admin/status"); err == nil && full.Node == node.Node {
+		node = full
 	}
-	return []server.Health{who}, nil
+	return []server.Health{node}, nil
 }
 
-var errNoNode = errors.New("this is no answer of a node")
+var errNoNode = errors.New("not a response of a node")
 
-func askOne(ctx context.Context, client *http.Client, url string) (h server.Health, err error) {
+func queryNode(ctx context.Context, client *http.Client, url string) (h server.Health, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return h, err
@@ -148,10 +148,10 @@ func askOne(ctx context.Context, client *http.Client, url string) (h server.Heal
 	return h, nil
 }
 
-// quiet is how long after an answer nobody else is waited for.
+// quiet is the wait for another response after each response.
 const quiet = 700 * time.Millisecond
 
-func askNATS(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
+func queryNATS(ctx context.Context, nc *nats.Conn) (found []server.Health, err error) {
 	inbox, err := nc.SubscribeSync(nc.NewInbox())
 	if err != nil {
 		return nil, err
@@ -172,7 +172,7 @@ func askNATS(ctx context.Context, nc *nats.Conn) (found []server.Health, err err
 		case err != nil && len(found) > 0:
 			return found, nil
 		case err != nil:
-			return nil, errors.New("no node answers; they do with node.micro, and where NATS permits it")
+			return nil, errors.New("no node responds; nodes require node.micro and permissions of NATS")
 		case json.Unmarshal(m.Data, &h) == nil && h.Node != "":
 			found = append(found, h)
 		}
@@ -185,15 +185,15 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "status [URL]",
 		Short:   "Show a node, or all nodes; exit 1 unless all are ready",
-		Long:    "Show a node, or all nodes, as a table; exit 1 unless all that answer are ready.\n\n" + whereNodesAre,
+		Long:    "Show a node, or all nodes, as a table; exit 1 unless all that respond are ready.\n\n" + whereNodesAre,
 		Example: "  tidemark status\n  tidemark status http://127.0.0.1:8081\n  tidemark status --all --json",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answers as a JSON array")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the responses as a JSON array")
 	n.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return n.with(cmd, args, func(nc *nats.Conn) error {
-			found, err := n.ask(cmd.Context(), nc)
+			found, err := n.query(cmd.Context(), nc)
 			if err != nil {
 				return err
 			}
@@ -210,7 +210,7 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-// with connects to NATS where that is asked.
+// with connects to NATS for --all.
 func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) error) error {
 	if err := n.prepare(cmd.Flags(), args); err != nil {
 		return err
@@ -229,14 +229,14 @@ func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) 
 func unready(found []server.Health) error {
 	for _, h := range found {
 		if h.Status == "unavailable" {
-			return fmt.Errorf("%s is not ready: %s", terminal.Escape(h.Node), terminal.Escape(complaints(h)))
+			return fmt.Errorf("%s is not ready: %s", terminal.Escape(h.Node), terminal.Escape(failedChecks(h)))
 		}
 	}
 	return nil
 }
 
-// complaints are the checks that failed.
-func complaints(h server.Health) string {
+// failedChecks returns the checks that failed.
+func failedChecks(h server.Health) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(h.Checks)) {
 		if text := h.Checks[name]; text != "ok" {
@@ -272,7 +272,7 @@ func statusTable(out io.Writer, found []server.Health, now time.Time) error {
 	return w.Flush()
 }
 
-// windowSpan is what the windows cover, by stream.
+// windowSpan returns the sequences of the windows, by stream.
 func windowSpan(h server.Health) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(h.Windows)) {

@@ -21,11 +21,10 @@ func newStreamBackup() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "backup DIR [STREAM...]",
-		Short: "Back up streams to a directory, while publishers and clients continue",
-		Long: `Back up streams to new directories DIR/STREAM: those named, or all streams of the definitions
-and ` + server.RevocationStream + `, as far as the server has them. Publishers and clients continue while the
-backup is made. A backup holds the events, the configuration of the stream, and no consumers. Its files are
-those of "nats stream backup".`,
+		Short: "Back up streams to a directory without stopping",
+		Long: `Back up streams to new directories DIR/STREAM: the named ones, or all existing streams of the definitions
+and ` + server.RevocationStream + `. Publishers and clients continue during the backup. A backup contains the
+events and the configuration of the stream, and no consumers. Its files are those of "nats stream backup".`,
 		Example: `  tidemark stream backup /backup/$(date +%F)
   tidemark stream backup backup NOTIFICATIONS --nats.url nats://127.0.0.1:4222`,
 		Args: arguments(cobra.MinimumNArgs(1)),
@@ -43,7 +42,7 @@ those of "nats stream backup".`,
 				return err
 			}
 		}
-		sums := []streambackup.Summary{} // null would be no array
+		sums := []streambackup.Summary{} // JSON null is not an array
 		for _, name := range names {
 			var sum streambackup.Summary
 			err := natserr.Permitted(cmd.Context(), js.Conn(), func(ctx context.Context) (err error) {
@@ -59,13 +58,13 @@ those of "nats stream backup".`,
 			sums = append(sums, sum)
 		}
 		if len(sums) == 0 {
-			return fmt.Errorf("the server has none of the streams of the definitions; name the streams, or check nats.url")
+			return fmt.Errorf("the server does not have the streams of the definitions; name the streams, or check nats.url")
 		}
 		return printSummaries(cmd.OutOrStdout(), sums, asJSON, "backed up to")
 	}, "nats.", "streams.dir")
 }
 
-// streamsToBackUp are those whose loss clients or operators would notice.
+// streamsToBackUp returns the streams with data of clients and operators.
 func streamsToBackUp(cfg config.Config) ([]string, error) {
 	defs, err := loadDefinitions(cfg)
 	if err != nil {
