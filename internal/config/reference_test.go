@@ -292,8 +292,8 @@ type extended struct {
 	Extra struct {
 		// Answer to everything, at most 100.
 		Answer int `key:"answer" default:"42" min:"1" max:"100" usage:"give this <number> as the answer"`
-		// Colors of the answer.
-		Colors []string `key:"colors" default:"red" values:"red,green"`
+		// Modes of the answer.
+		Modes []string `key:"modes" default:"red" values:"red,green"`
 		Pin    string   `key:"pin" secret:"value"`
 		Cipher string   `key:"cipher" secret:"file" reload:"file" usage:"cipher <file>"`
 	} `key:"extra"`
@@ -308,10 +308,10 @@ func TestKey_OneField_HasFlagVariableFileChecksPrintAndReference(t *testing.T) {
 	everyKey(t, keys, defaults)
 
 	e := defaults()
-	e.Extra.Answer, e.Extra.Colors, e.Extra.Pin = 101, []string{"red", "blue"}, "s3cret"
+	e.Extra.Answer, e.Extra.Modes, e.Extra.Pin = 101, []string{"red", "blue"}, "s3cret"
 	var p problems
 	keys.check(&e, &p)
-	want := []string{"extra.answer: 101 is too much; it must be at most 100", `extra.colors: "blue" is not known; write one of red, green`}
+	want := []string{"extra.answer: 101 is too much; it must be at most 100", `extra.modes: "blue" is not known; write one of red, green`}
 	if err := p.err(); err == nil || err.Error() != strings.Join(want, "\n") {
 		t.Errorf("checks: %v", err)
 	}
@@ -321,7 +321,7 @@ func TestKey_OneField_HasFlagVariableFileChecksPrintAndReference(t *testing.T) {
 	}
 
 	x := texts{of: reflect.TypeFor[extended](), comments: map[string]string{".Answer": "Answer to everything,\nat most 100."}}
-	if got, want := x.yaml(keys, defaults()), "\nextra:\n  # Answer to everything,\n  # at most 100.\n  answer: 42\n  colors: [red]\n  pin: \"\"\n"; !strings.Contains(got, want) {
+	if got, want := x.yaml(keys, defaults()), "\nextra:\n  # Answer to everything,\n  # at most 100.\n  answer: 42\n  modes: [red]\n  pin: \"\"\n"; !strings.Contains(got, want) {
 		t.Errorf("no\n%s in the reference\n%s", want, got)
 	}
 	if got, want := x.tables(keys, defaults()), "| `extra.answer` | `42` | Answer to everything, at most 100. |\n"; !strings.Contains(got, want) {
