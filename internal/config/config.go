@@ -20,7 +20,7 @@
 //	secret   "value" for a secret, which is redacted and has no flag; "file" for a file that holds one
 //	reload   "value" for a key that SIGHUP reads again; "file" for a file that SIGHUP reads again
 //
-// The comment of the field is its text in config/tidemark.yaml and docs/CONFIGURATION.md, which
+// The comment of the field is its text in config/tidemark.yaml and docs/reference/configuration.md, which
 //
 //	TIDEMARK_UPDATE=1 go test ./internal/config
 //
@@ -126,7 +126,7 @@ type NATS struct {
 	// URLs of the server or cluster that stores the streams, such as
 	// nats://a.example.com:4222,nats://b.example.com:4222. When empty, the node runs an embedded server,
 	// which nats.embedded configures. NATS_URL and the other variables of the nats command apply only where
-	// no key sets them and the embedded server has no store (docs/DEPLOYMENT.md).
+	// no key sets them and the embedded server has no store (docs/operate/nats.md).
 	URL string `key:"url" usage:"use the NATS server at this <url> instead of the embedded one"`
 	// Name of the connections in the monitoring of the server; connections of tails and of replays have
 	// -tail and -replay appended.
@@ -185,7 +185,7 @@ type Embedded struct {
 	// A nats-server configuration file, which is loaded first: accounts, users, nkeys, an operator, TLS,
 	// leaf nodes, gateways, monitoring, limits of JetStream. The keys here override its directives, each
 	// with a warning. With an operator the node needs nats.credentials; nats.nkey and nats.user log it in
-	// as a user of the file. docs/DEPLOYMENT.md has examples.
+	// as a user of the file. docs/operate/nats.md has examples.
 	Config string `key:"config" reload:"file" usage:"embedded server: load this nats-server configuration <file> first"`
 	// Account of that file that has the streams; the node logs in to it by itself. Required where the file
 	// has accounts and the node has no login of its own.

@@ -19,7 +19,7 @@ import (
 // The files that TIDEMARK_UPDATE=1 go test ./internal/config writes.
 const (
 	reference = "../../config/tidemark.yaml"
-	document  = "../../docs/CONFIGURATION.md"
+	document  = "../../docs/reference/configuration.md"
 )
 
 func TestReference_Generated_EqualsFile(t *testing.T) {

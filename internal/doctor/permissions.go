@@ -23,7 +23,7 @@ var expectNowhere = nats.Header{nats.ExpectedStreamHdr: {probeToken}}
 type operation struct {
 	subscribe bool   // else publish
 	subject   string // that is tried
-	permit    string // the permission, as docs/SECURITY.md has it
+	permit    string // the permission, as docs/operate/nats-permissions.md has it
 	without   string // what does not work without it
 	vital     bool   // nothing works without it, or what is configured does not
 	header    nats.Header
@@ -180,7 +180,7 @@ func (d *doctor) checkPermissions(ctx context.Context, nc *nats.Conn, all []oper
 }
 
 func permit(kind, subject string) string {
-	return fmt.Sprintf("permit the node's user to %s %q (docs/SECURITY.md has the list)", kind, subject)
+	return fmt.Sprintf("permit the node's user to %s %q (docs/operate/nats-permissions.md has the list)", kind, subject)
 }
 
 func (op operation) kind() string {

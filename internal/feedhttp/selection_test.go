@@ -198,7 +198,7 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// asToken encodes a value by the rule of docs/CONCEPTS.md, rather than by what is tested.
+// asToken encodes a value by the rule of docs/concepts/user-ids.md, rather than by what is tested.
 func asToken(value string) string {
 	var out strings.Builder
 	for _, r := range value {

@@ -1,6 +1,6 @@
 package metrics
 
-// What there is. docs/METRICS.md lists it, and a test compares the two.
+// What there is. docs/reference/metrics.md lists it, and a test compares the two.
 var (
 	connections          = define(gauge, "connections", "Open streams. live: level with the stream. replaying: catching up from the stored stream. slow: the client has taken nothing for a second that is ready for it, or reads too slowly to be level.", "feed", "state")
 	connectionsLimit     = define(gauge, "connections_limit", "The most streams that the node takes (limits.connections, or what open files allow); missing where there is no limit.")
