@@ -118,9 +118,6 @@ var layers = map[string]struct {
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
 	"internal/natsd":               {others: []string{"any"}},
-	"internal/natserr":             {others: []string{"github.com/nats-io/nats.go"}},
-	"internal/terminal":            {ours: []string{"pkg/client", "pkg/sse"}, others: []string{"any"}},
-	"internal/memlimit":            {others: []string{"github.com/KimMachineGun/automemlimit"}},
 	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
 	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},
 	"internal/loadtest/transports": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
@@ -132,6 +129,9 @@ var layers = map[string]struct {
 	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
 	"internal/config":              {ours: []string{"internal/hostname", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
+	"internal/natserr":             {others: []string{"github.com/nats-io/nats.go"}},
+	"internal/terminal":            {ours: []string{"pkg/client", "pkg/sse"}, others: []string{"any"}},
+	"internal/memlimit":            {others: []string{"github.com/KimMachineGun/automemlimit"}},
 	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 
