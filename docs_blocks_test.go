@@ -89,7 +89,7 @@ func (b block) checkConfig(t *testing.T) (problem string) {
 	if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.Load(config.Options{Serve: true, File: file}); err != nil {
+	if _, err := config.Load(config.Options{Serve: true, File: file, Environ: []string{}}); err != nil {
 		return "serve refuses this configuration: " + err.Error()
 	}
 	return ""

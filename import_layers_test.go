@@ -138,7 +138,7 @@ var layers = map[string]struct {
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
 	"internal/natstest":            {ours: []string{"internal/lifecycle", "internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it knows nothing of feeds
-	"internal/natsconn":            {others: []string{"github.com/nats-io"}},                                                             // knows no stream
+	"internal/natsconn":            {others: []string{"github.com/nats-io"}},                                                                                   // knows no stream
 	"internal/jsapi":               {ours: []string{"internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/streamdef":           {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io"}, never: []string{"net/http"}},
 	"internal/backoff":             {},
@@ -156,6 +156,9 @@ var layers = map[string]struct {
 	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
 	"internal/config":              {ours: []string{"internal/hostname", "internal/lifecycle", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
+	"internal/natserr":             {others: []string{"github.com/nats-io/nats.go"}},
+	"internal/terminal":            {ours: []string{"pkg/client", "pkg/sse"}, others: []string{"any"}},
+	"internal/memlimit":            {others: []string{"github.com/KimMachineGun/automemlimit"}},
 	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 

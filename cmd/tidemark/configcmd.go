@@ -14,24 +14,23 @@ import (
 func newConfig() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "check",
-		Short: "Name every problem of the configuration, without starting anything",
-		Long: `Name every problem of the configuration, and exit with 1 for one that keeps "serve" from starting. What
-is valid and has no effect as it is, such as a variable that no identity has, is a warning on
-standard error, with the exit status 0. Streams that exist in NATS alone are not looked at:
-"serve" reports them in its log.`,
+		Short: "Report all problems of the configuration, without starting a server",
+		Long: `Report all problems of the configuration, and exit with 1 for problems that prevent "serve" from starting.
+A valid setting without effect, such as a variable that no identity has, is a warning on standard error,
+with the exit status 0. Streams that exist in NATS only are not checked: "serve" reports them in its log.`,
 		Example: `  tidemark config check --config tidemark.yaml
   TIDEMARK_HTTP_ADDR=:9000 tidemark config check`,
 		Args: arguments(cobra.NoArgs),
 	}
 	print := &cobra.Command{
 		Use:     "print",
-		Short:   "Print the configuration that is in force, without secrets",
+		Short:   "Print the resulting configuration, without secrets",
 		Example: "  tidemark config print --config tidemark.yaml",
 		Args:    arguments(cobra.NoArgs),
 	}
 	return group(&cobra.Command{Use: "config", Short: "Check and print the configuration"},
 		configuredAs(config.Options{Serve: true}, check, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
-			defs, err := definitions(cfg) // the files that it names count too
+			defs, err := definitions(cfg) // reads the files that it names
 			if err != nil {
 				return err
 			}
@@ -54,8 +53,7 @@ standard error, with the exit status 0. Streams that exist in NATS alone are not
 	)
 }
 
-// undeliverable reports subjects of feeds that no event can have, where the definition of the stream
-// is known.
+// undeliverable reports subjects of feeds that no event can have, for streams with a definition.
 func undeliverable(defs []jetstream.StreamConfig, feeds []server.FeedOptions) (all []string) {
 	for _, f := range feeds {
 		for _, def := range defs {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/admin"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func newDrain() *cobra.Command {
@@ -20,14 +21,14 @@ func newDrain() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "drain [URL]",
-		Short: "Drain a node: wait until its connections have moved to others",
-		Long: `Drain a node. /readyz reports 503 and new connections are closed with a short retry; after
-http.drain_delay the open connections are closed over sse.drain_period. The command returns once
-the last connection has ended, or after --timeout with exit status 1. The process keeps running; a
-SIGTERM afterwards stops it without a second delay. POST /admin/undrain takes the drain back.
+		Short: "Drain a node, and wait until its connections are closed",
+		Long: `Drain a node. /readyz reports 503 and new connections are rejected with a short retry; after
+http.drain_delay the open connections are closed over sse.drain_period. The command returns after the
+last connection is closed, or after --timeout with exit status 1. The process keeps running; a later
+SIGTERM stops it without a second delay. POST /admin/undrain cancels the drain.
 
-Meant for preStop hooks. Without a URL it drains the node that the configuration describes, on this
-machine, at admin.addr.`,
+Use it in preStop hooks. Without a URL it drains the node of the configuration, on this machine, at
+admin.addr.`,
 		Example: "  tidemark drain\n  tidemark drain http://127.0.0.1:8081 --timeout 40s",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 	}
@@ -47,29 +48,29 @@ machine, at admin.addr.`,
 	return cmd
 }
 
-// adminURL is where the node serves operators. The default address may be that of another node
-// on this machine, which must not be drained in its place.
+// adminURL returns the URL of the node for operators. The default address may be that of another node of this
+// machine, which must not be drained instead.
 func (n *nodes) adminURL(ctx context.Context, client *http.Client) (string, error) {
 	if n.auto == "" {
 		return n.url, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
-	node, err := askOne(ctx, client, n.url+"/readyz")
+	node, err := queryNode(ctx, client, n.url+"/readyz")
 	if errors.Is(err, errNoNode) {
-		return "", fmt.Errorf("%s: not a Tidemark node: /readyz does not answer as one", n.url)
+		return "", fmt.Errorf("%s: not a Tidemark node: /readyz has another response", n.url)
 	}
 	if err != nil {
 		return "", err
 	}
-	admin, err := askOne(ctx, client, n.auto+"/admin/status")
+	admin, err := queryNode(ctx, client, n.auto+"/admin/status")
 	if err != nil || admin.Node != node.Node {
-		return "", fmt.Errorf("%s: not the admin listener of node %s; set admin.addr, or name the listener by its URL", n.auto, printable(node.Node))
+		return "", fmt.Errorf("%s: not the admin listener of node %s; set admin.addr, or name the listener by its URL", n.auto, terminal.Escape(node.Node))
 	}
 	return n.auto, nil
 }
 
-// client does not check the certificate of a node on this machine, which is for other names.
+// client does not verify the certificate of a node of this machine, which is for other names.
 func (n *nodes) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -98,12 +99,12 @@ func drain(ctx context.Context, client *http.Client, url string, timeout time.Du
 		next, err := drainRequest(ctx, client, http.MethodGet, url)
 		switch {
 		case err != nil && status.Stopping:
-			next = admin.Drain{Draining: true, Closing: true} // the process has ended, as it does after the last connection
+			next = admin.Drain{Draining: true, Closing: true} // the process ends after the last connection
 		case err != nil:
 			return err
 		}
 		if status = next; !status.Draining {
-			return errors.New("the drain was taken back")
+			return errors.New("the drain was canceled")
 		}
 	}
 	fmt.Fprintln(out, "drained")
@@ -125,7 +126,7 @@ func drainRequest(ctx context.Context, client *http.Client, method, url string) 
 		return d, err
 	}
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusAccepted {
-		return d, fmt.Errorf("%s /admin/drain at %s answers %s: %s", method, url, resp.Status, printable(string(body)))
+		return d, fmt.Errorf("%s /admin/drain at %s answers %s: %s", method, url, resp.Status, terminal.Escape(string(body)))
 	}
 	if err := json.Unmarshal(body, &d); err != nil {
 		return d, fmt.Errorf("%s: not a Tidemark node: %w", url, err)

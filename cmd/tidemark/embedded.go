@@ -2,29 +2,11 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/natsd"
 )
 
-func embeddedOptions(cfg config.Config) natsd.Options {
-	e := cfg.NATS.Embedded
-	return natsd.Options{
-		Addr: e.Addr, Dir: e.Dir, SyncInterval: time.Duration(e.Sync),
-		ConfigFile: e.Config, Users: embeddedUsers(cfg), Account: e.Account, Insecure: cfg.Insecure,
-	}
-}
-
-func embeddedUsers(cfg config.Config) []natsd.User {
-	users := make([]natsd.User, len(cfg.NATS.Embedded.Users))
-	for i, u := range cfg.NATS.Embedded.Users {
-		users[i] = natsd.User(u)
-	}
-	return users
-}
-
-// checkEmbedded reads the file of nats.embedded.config where the embedded server is used.
+// checkEmbedded checks the file of nats.embedded.config if the node uses the embedded server.
 func checkEmbedded(cfg config.Config) error {
 	if cfg.NATS.URL != "" {
 		return nil
@@ -34,15 +16,15 @@ func checkEmbedded(cfg config.Config) error {
 	return opts.Check()
 }
 
-// embeddedAddr is where this machine connects to the embedded server of a `tidemark serve` that runs.
+// embeddedAddr returns the address of the embedded server of a running `tidemark serve` on this machine.
 func embeddedAddr(cfg config.Config) (string, error) {
 	addr, err := embeddedOptions(cfg).ClientAddr()
 	if err != nil {
-		return "", fmt.Errorf("where the embedded server listens is not known; set nats.embedded.addr or nats.url: %w", err)
+		return "", fmt.Errorf("the address of the embedded server is unknown; set nats.embedded.addr or nats.url: %w", err)
 	}
 	reached, err := reachable(addr)
 	if err != nil {
-		return "", fmt.Errorf("where the embedded server listens is not known; set nats.url to the address that serve printed, or nats.embedded.addr to one with a port: %s: %w", addr, err)
+		return "", fmt.Errorf("the address of the embedded server is unknown; set nats.url to the address that serve printed, or nats.embedded.addr to one with a port: %s: %w", addr, err)
 	}
 	return reached, nil
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// onHangup calls f for each SIGHUP until stop, which waits for a call that is under way. At a
-// terminal the signal means that the terminal was closed, and ends the process as ever.
+// onHangup calls f for each SIGHUP until stop, which waits for a running call. At a terminal the signal means
+// that the terminal was closed, and still ends the process.
 func onHangup(f func()) (stop func()) {
 	if atTerminal() {
 		return func() {}
@@ -34,7 +34,7 @@ func onHangup(f func()) (stop func()) {
 	})
 	return func() {
 		signal.Stop(hangups)
-		close(hangups) // Stop has waited for a delivery
+		close(hangups) // Stop has waited for deliveries
 		caller.Wait()
 	}
 }
@@ -45,43 +45,43 @@ func atTerminal() bool {
 	})
 }
 
-// hangup is what SIGHUP has read again.
+// hangup reads the reloadable part of the configuration again on SIGHUP.
 type hangup struct {
 	level  *logging.Level
 	logger *slog.Logger
 	flags  *pflag.FlagSet
-	node   atomic.Pointer[server.Server] // once there is one
+	node   atomic.Pointer[server.Server] // nil until the server is created
 }
 
-// reload takes log.level and nats.embedded.users from the configuration as it is now, and no other
-// key: what a feed or a limit is holds for clients that are connected. The files that the configuration named at the
-// start are read again too. What is wrong is logged and stays as it was.
+// reload applies log.level and nats.embedded.users of the present configuration, and no other key: feeds and
+// limits apply to connected clients. It also reads the files of the first configuration again. It logs errors
+// and keeps the previous values.
 func (h *hangup) reload(ctx context.Context) {
 	cfg, err := config.Load(config.Options{Flags: h.flags, Serve: true})
 	if err != nil {
-		h.logger.Error("the configuration cannot be read again; the level of the log and the users of the embedded server stay", "error", err)
+		h.logger.Error("configuration cannot be loaded; log level and users of the embedded server are unchanged", "error", err)
 	} else {
 		h.setLevel(cfg.Log.Level)
 	}
 	node := h.node.Load()
 	if node == nil {
-		return // it will read its files
+		return // the server reads its files when it is created
 	}
 	if err == nil {
 		node.SetEmbeddedUsers(embeddedUsers(cfg))
 	}
 	if err := node.Reload(ctx); err != nil {
-		h.logger.Error("not everything was read again; what could not be stays as it was", "error", err)
+		h.logger.Error("reload failed; values that could not be read are unchanged", "error", err)
 		return
 	}
-	h.logger.Warn("certificate and keys were read again")
+	h.logger.Warn("certificate and keys reloaded")
 }
 
 func (h *hangup) setLevel(level string) {
 	before := h.level.String()
 	if err := h.level.Set(level); err != nil {
-		h.logger.Error("the level of the log stays", "error", err)
+		h.logger.Error("log level is invalid; unchanged", "error", err)
 		return
 	}
-	h.logger.Warn("the level of the log was read again", "from", before, "to", h.level.String())
+	h.logger.Warn("log level reloaded", "from", before, "to", h.level.String())
 }

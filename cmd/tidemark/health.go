@@ -22,23 +22,22 @@ func newHealth() *cobra.Command {
 	var timeout, wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "health",
-		Short: "Ask a node whether it lives; exit 1 if not",
-		Long: `Ask a node whether it lives (/healthz), or with --ready whether clients should be sent there
-(/readyz): it reaches NATS, and its streams are there. Meant for containers, whose image holds
-no other program. Without --url it asks the node that http.addr and http.tls describe, on this
-machine.
+		Short: "Check that a node is alive; exit 1 if not",
+		Long: `Check that a node is alive (/healthz), or with --ready that it is ready for clients (/readyz): it reaches
+NATS, and its streams exist. Use it in containers, whose image has no other program. Without --url it
+checks the node of http.addr and http.tls, on this machine.
 
-What restarts a node that fails should not use --ready: while NATS is away no node is ready, and
-a restart would only cut the clients off that wait. With --wait the command repeats the request until
-the node answers that it lives, or is ready, and fails when that time is over: for scripts that start a node.`,
+Do not restart nodes based on --ready: no node is ready while NATS is not reached, and a restart would
+disconnect the waiting clients. With --wait the command repeats the request until the node is alive, or
+ready, and fails after that time: for scripts that start a node.`,
 		Example: "  tidemark health\n  tidemark health --ready --wait 30s\n  tidemark health --ready --url https://events.example.com",
 		Args:    arguments(cobra.NoArgs),
 	}
 	f := cmd.Flags()
-	f.StringVar(&url, "url", "", "ask the node at this `url`, without a path")
-	f.BoolVar(&ready, "ready", false, "ask whether clients should be sent there")
-	f.DurationVar(&timeout, "timeout", 3*time.Second, "wait this `duration` for the answer")
-	f.DurationVar(&wait, "wait", 0, "repeat a request that fails for this `duration`")
+	f.StringVar(&url, "url", "", "check the node at this `url`, without a path")
+	f.BoolVar(&ready, "ready", false, "check that the node is ready for clients")
+	f.DurationVar(&timeout, "timeout", 3*time.Second, "wait this `duration` for the response")
+	f.DurationVar(&wait, "wait", 0, "repeat a failing request for this `duration`")
 	bindConfig(cmd, "http.addr", "http.tls.")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		own := url == ""
@@ -61,11 +60,11 @@ the node answers that it lives, or is ready, and fails when that time is over: f
 	return cmd
 }
 
-// healthPause is between two requests.
+// healthPause is the pause between two requests.
 const healthPause = 200 * time.Millisecond
 
-// awaitHealth repeats a request until it succeeds, its usage is wrong, or the time to wait is over. It prints
-// the last answer.
+// awaitHealth repeats a request until it succeeds, its error is a usage error, or the time is over. It prints
+// the last response.
 func awaitHealth(ctx context.Context, wait time.Duration, out io.Writer, request func(io.Writer) error) error {
 	over := time.Now().Add(wait)
 	for {
@@ -83,8 +82,8 @@ func awaitHealth(ctx context.Context, wait time.Duration, out io.Writer, request
 	}
 }
 
-// ownURL is where this machine reaches the node that the configuration describes. The rest of
-// it is not looked at: the node may have been started with flags.
+// ownURL returns the URL of the node of the configuration on this machine. It does not check other keys: the
+// node may have been started with flags.
 func ownURL(flags *pflag.FlagSet) (string, error) {
 	cfg, err := config.Load(config.Options{Flags: flags, Unchecked: true})
 	if err != nil {
@@ -101,16 +100,15 @@ func ownURL(flags *pflag.FlagSet) (string, error) {
 	return scheme + addr + cfg.HTTP.BasePath, nil
 }
 
-// maxHealth is how much of an answer is shown, in bytes.
+// maxHealth is the size of a response that is printed, in bytes.
 const maxHealth = 64 << 10
 
-// checkHealth prints the node's answer. A node's own certificate is for other names than the
-// address at which its own machine asks, so that it is not checked there; nothing secret is
-// sent.
+// checkHealth prints the response of a node. It does not verify the certificate of a node of this machine, which is
+// for other names than the address; it sends no secrets.
 func checkHealth(ctx context.Context, url string, own bool, out io.Writer) error {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: own}, //nolint:gosec // see above
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: own}, //nolint:gosec // for this machine only
 	}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// newLogger writes users as log.users says, wherever a part of the process names one.
+// newLogger applies log.users to the whole log of the process.
 func newLogger(cfg config.Config, level *logging.Level, w io.Writer) (*slog.Logger, error) {
 	logger, err := logging.New(w, level, cfg.Log.Format)
 	if err != nil {
@@ -25,7 +25,7 @@ func newLogger(cfg config.Config, level *logging.Level, w io.Writer) (*slog.Logg
 		if err != nil {
 			return nil, fmt.Errorf("log.users_key: %w", err)
 		}
-		// An empty file is no wish for a key that nobody knows.
+		// An empty file is a mistake, not a request for a random key.
 		if users.Key = bytes.TrimSpace(key); len(users.Key) == 0 {
 			return nil, fmt.Errorf("log.users_key: %s is empty; write a key into it, such as `head -c 32 /dev/urandom | base64`", cfg.Log.UsersKey)
 		}
@@ -33,7 +33,7 @@ func newLogger(cfg config.Config, level *logging.Level, w io.Writer) (*slog.Logg
 	return users.Redact(logger)
 }
 
-// userSubjects are the templates of subjects in which users are named.
+// userSubjects returns the templates of subjects that contain users.
 func userSubjects(cfg config.Config) []string {
 	subjects := []string{server.UserSubject}
 	for _, f := range cfg.Feeds {

@@ -1,7 +1,7 @@
-// Command tidemark serves JetStream streams as Server-Sent Events that resume, and publishes,
-// follows and looks after them.
+// Command tidemark serves JetStream streams as resumable Server-Sent Events. Its subcommands publish and
+// follow events, and manage streams and nodes.
 //
-// Its exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.
+// Its exit status is 0 for success, 1 for a failure, 2 for wrong usage.
 package main
 
 import (
@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func main() { os.Exit(run()) }
@@ -20,17 +22,17 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal ends the process at once: stop waiting for a first one.
+	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	return status(os.Stderr, newRoot().ExecuteContext(ctx))
 }
 
-// usageError is a command line that must be typed differently.
+// usageError is an error of the command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// errSilent fails without words, because what is wrong has been printed.
+// errSilent fails without a message, because the command has printed it.
 var errSilent = errors.New("failed")
 
 func status(stderr io.Writer, err error) int {
@@ -42,7 +44,7 @@ func status(stderr io.Writer, err error) int {
 		return 1
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") { // a line for each of joined errors
-		fmt.Fprintf(stderr, "tidemark: %s\n", printable(line)) // it may quote a server
+		fmt.Fprintf(stderr, "tidemark: %s\n", terminal.Escape(line)) // it may quote text of a server
 	}
 	if usage {
 		return 2

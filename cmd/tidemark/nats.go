@@ -17,13 +17,14 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/jsapi"
 	"github.com/tidemark/tidemark/internal/natsconn"
+	"github.com/tidemark/tidemark/internal/natserr"
 )
 
-// natsTimeout bounds what a command waits for NATS, to connect and then to answer.
+// natsTimeout bounds the wait of a command for NATS, to connect and then to respond.
 const natsTimeout = 5 * time.Second
 
-// connect reaches the NATS server of the configuration: nats.url, or the embedded one of a
-// `tidemark serve` that runs. It tries once, because a person waits for the answer.
+// connect connects to the NATS server of the configuration: nats.url, or the embedded server of a running
+// `tidemark serve`. It tries once, because a person waits for the result.
 func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	opts := natsOptions(cfg)
 	opts.Once = true
@@ -43,13 +44,13 @@ func connect(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	defer cancel()
 	nc, err := natsconn.Connect(ctx, opts)
 	if err != nil {
-		return nil, explainConnect(err, cfg.NATS, natsconn.WithoutLogin(opts.URL), advice)
+		return nil, natserr.ExplainConnect(err, natsconn.WithoutLogin(opts.URL), cfg.NATS.LoginAdvice(), advice)
 	}
 	return nc, nil
 }
 
-// connectJetStream is connect for the streams that the configuration describes. The caller closes the
-// connection: js.Conn().Close().
+// connectJetStream connects to the JetStream of the configuration. The caller closes the connection:
+// js.Conn().Close().
 func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStream, error) {
 	nc, err := connectPrivately(ctx, cfg)
 	if err != nil {
@@ -63,26 +64,27 @@ func connectJetStream(ctx context.Context, cfg config.Config) (jetstream.JetStre
 	return js, nil
 }
 
-// logNATSSource logs what the nats command's variables and contexts are used for, and which are
-// ignored: which server stores the events must not change unnoticed.
+// logNATSSource logs which variables and contexts of the nats command are used and which are ignored, because
+// they decide which server stores the events.
 func logNATSSource(logger *slog.Logger, n config.NATS) {
 	if len(n.Source.Used) > 0 {
-		logger.Info("NATS settings come from the nats command; no embedded server is started",
+		logger.Info("nats settings come from the nats command; no embedded server is started",
 			"from", strings.Join(n.Source.Used, ", "), "url", natsconn.WithoutLogin(n.URL))
 	}
 	if len(n.Source.Ignored) > 0 {
-		logger.Warn("variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)
+		logger.Warn("nats variables are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)
 	}
 }
 
-// reachable is where this machine connects to what listens on addr. Errors do not name the key.
+// reachable returns the address at which this machine connects to a listener on addr. Errors do not name the
+// key.
 func reachable(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", err
 	}
 	if port == "0" {
-		return "", errors.New("with port 0 serve picks one, which it prints")
+		return "", errors.New("with port 0 serve chooses a port, which it prints")
 	}
 	if ip, err := netip.ParseAddr(cmp.Or(host, "0.0.0.0")); err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -90,8 +92,8 @@ func reachable(addr string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// connectPrivately is connect for a command that reads. At the embedded server its answers come to inboxes of
-// a random prefix where the user may have those: users of producers may read all of _INBOX.
+// connectPrivately is connect for a command that reads. At the embedded server its replies use inboxes with a
+// random prefix if the user may have those: users for producers may read all of _INBOX.
 func connectPrivately(ctx context.Context, cfg config.Config) (*nats.Conn, error) {
 	if cfg.NATS.URL != "" || cfg.NATS.InboxPrefix != "" {
 		return connect(ctx, cfg)
@@ -99,21 +101,9 @@ func connectPrivately(ctx context.Context, cfg config.Config) (*nats.Conn, error
 	private := cfg
 	private.NATS.InboxPrefix = "_INBOX_" + rand.Text()
 	nc, err := connect(ctx, private)
-	if err != nil || inboxesPermitted(ctx, nc) {
+	if err != nil || natserr.InboxesPermitted(ctx, nc) {
 		return nc, err
 	}
 	nc.Close()
 	return connect(ctx, cfg)
-}
-
-func inboxesPermitted(ctx context.Context, nc *nats.Conn) bool {
-	ctx, cancel := context.WithTimeout(ctx, natsTimeout)
-	defer cancel()
-	nc.SetErrorHandler(nil) // the violation is no news
-	sub, err := nc.SubscribeSync(nc.NewInbox() + ".*")
-	if err != nil {
-		return false
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	return nc.FlushWithContext(ctx) == nil && !errors.Is(nc.LastError(), nats.ErrPermissionViolation)
 }

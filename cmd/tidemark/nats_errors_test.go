@@ -43,7 +43,7 @@ func TestConnect_Certificates_NameWhatToChange(t *testing.T) {
 		want   string
 	}{
 		"unknown authority":     {func(*tls.Config) {}, false, "127.0.0.1", "--nats.tls.ca or NATS_CA"},
-		"another name":          {func(*tls.Config) {}, true, "localhost", "a name that the certificate of the server has"},
+		"another name":          {func(*tls.Config) {}, true, "localhost", "a name in the certificate of the server"},
 		"no client certificate": {func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, true, "127.0.0.1", "NATS_CERT and NATS_KEY"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/term"
 )
 
-// passwordCost takes a tenth of a second or more at each login, and is what the nats command uses.
+// passwordCost is that of the nats command; a login takes a tenth of a second or more.
 const passwordCost = 11
 
-// maxPassword is what bcrypt can hash, in bytes.
+// maxPassword is the longest password that bcrypt can hash, in bytes.
 const maxPassword = 72
 
 func newNATSPassword() *cobra.Command {
@@ -25,9 +25,9 @@ func newNATSPassword() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "nats-password",
 		Short: "Hash a password for nats.embedded.users",
-		Long: `Hash a password with bcrypt, for nats.embedded.users or a nats-server configuration file. It is read
-from the terminal, or from the first line of the standard input. The hash goes to the standard output.
-With --generate the password is made, and goes to the standard error once.`,
+		Long: `Hash a password with bcrypt, for nats.embedded.users or a nats-server configuration file. The password is
+read from the terminal, or from the first line of standard input. The hash is printed to standard output.
+With --generate the command generates the password, and prints it to standard error.`,
 		Example: `  tidemark nats-password
   tidemark nats-password --generate
   printf %s "$PASSWORD" | tidemark nats-password`,
@@ -50,7 +50,7 @@ With --generate the password is made, and goes to the standard error once.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&generate, "generate", false, "make the password, and print it to the standard error")
+	cmd.Flags().BoolVar(&generate, "generate", false, "generate the password, and print it to standard error")
 	return cmd
 }
 
@@ -63,14 +63,14 @@ func choosePassword(generate bool, in io.Reader, prompt io.Writer) (string, erro
 	case err != nil:
 		return "", err
 	case password == "":
-		return "", errors.New("the password is empty; type one, or let --generate make one")
+		return "", errors.New("the password is empty; type one, or use --generate")
 	case len(password) > maxPassword:
 		return "", fmt.Errorf("the password has %d bytes, and bcrypt hashes at most %d; choose a shorter one", len(password), maxPassword)
 	}
 	return password, nil
 }
 
-// readPassword does not show what is typed at a terminal, and has it typed twice.
+// readPassword reads a password twice at a terminal, without showing it.
 func readPassword(in io.Reader, prompt io.Writer) (string, error) {
 	file, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {

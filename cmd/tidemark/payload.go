@@ -8,10 +8,10 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// maxPayload is the most that a nats-server takes, however it is configured.
+// maxPayload is the largest payload that nats-server can be configured for.
 const maxPayload = 64 << 20
 
-// payload is the data of an event: an argument, or else standard input.
+// payload returns the data of an event: an argument, or else standard input.
 func payload(ctx context.Context, stdin io.Reader, args []string) ([]byte, error) {
 	if len(args) == 1 && args[0] != "-" {
 		return []byte(args[0]), nil
@@ -21,7 +21,7 @@ func payload(ctx context.Context, stdin io.Reader, args []string) ([]byte, error
 		err  error
 	)
 	done := make(chan struct{})
-	go func() { // a read of a terminal or a pipe ends with the process alone
+	go func() { // nothing can end a read of a terminal or a pipe
 		defer close(done)
 		data, err = io.ReadAll(io.LimitReader(stdin, maxPayload+1))
 	}()

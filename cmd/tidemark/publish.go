@@ -14,6 +14,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/natserr"
 	"github.com/tidemark/tidemark/internal/publish"
 )
 
@@ -31,16 +32,15 @@ func newPublish() *cobra.Command {
 		Long: `Publish one event to NATS, and wait until it is stored. NATS is nats.url, or the server that a
 running "tidemark serve" embeds.
 
-With --user the event goes to the subject of that user, in place of SUBJECT; the configuration's
-feeds must have one subject with {user} as its only variable.
+With --user the event is published to the subject of that user instead of SUBJECT; the feeds of the
+configuration must have exactly one subject with {user} as its only variable.
 
-Without DATA, or with "-", the data is read from standard input, byte for byte: echo ends it
-with a newline, printf does not. With --id a repeat within the stream's duplicate window is not
-stored again, and the answer says so. --json prints {"stream","seq","position"}, and
-"duplicate":true for a repeat.
+Without DATA, or with "-", the data is read from standard input unchanged: echo adds a newline, printf
+does not. With --id a repetition within the duplicate window of the stream is not stored again, and is
+reported. --json prints {"stream","seq","position"}, and "duplicate":true for a repetition.
 
-An event that is stored in a stream of the configuration's feeds, and that none of them delivers, is a
-warning on standard error; the exit status stays 0. Other streams are not checked.`,
+If a stream of the configured feeds stores the event and no feed delivers it, a warning is printed to
+standard error; the exit status is still 0. Other streams are not checked.`,
 		Example: `  tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting
   tidemark publish --user alice.b@example.com 'hi'
   tidemark publish notifications.broadcast 'shipped' --id order-7-shipped --json
@@ -52,11 +52,11 @@ warning on standard error; the exit status stays 0. Other streams are not checke
 		}
 		return cobra.RangeArgs(1, 2)(cmd, args)
 	})
-	cmd.Flags().StringVar(&flags.user, "user", "", "publish to this `user`, in place of SUBJECT")
-	cmd.Flags().StringVar(&flags.event, "event", "", "the event's `type`")
-	cmd.Flags().StringVar(&flags.id, "id", "", "an `id` that makes a repeat a duplicate")
-	cmd.Flags().BoolVar(&flags.json, "json", false, "print the answer as JSON")
-	cmd.Flags().DurationVar(&flags.timeout, "timeout", natsTimeout, "give up after this `duration`")
+	cmd.Flags().StringVar(&flags.user, "user", "", "publish to this `user` instead of SUBJECT")
+	cmd.Flags().StringVar(&flags.event, "event", "", "`type` of the event")
+	cmd.Flags().StringVar(&flags.id, "id", "", "message `id`, for detecting duplicates")
+	cmd.Flags().BoolVar(&flags.json, "json", false, "print the result as JSON")
+	cmd.Flags().DurationVar(&flags.timeout, "timeout", natsTimeout, "stop waiting after this `duration`")
 	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
 		to, args, err := flags.subject(cmd, args, cfg)
 		if err != nil {
@@ -80,7 +80,7 @@ warning on standard error; the exit status stays 0. Other streams are not checke
 	}, "nats.")
 }
 
-// subject returns where to publish, and the arguments that are left.
+// subject returns the subject to publish to, and the remaining arguments.
 func (f publishFlags) subject(cmd *cobra.Command, args []string, cfg config.Config) (to string, rest []string, err error) {
 	if !cmd.Flags().Changed("user") {
 		return args[0], args[1:], nil
@@ -96,9 +96,9 @@ func (f publishFlags) check() error {
 	return nil
 }
 
-// publishEvent also returns a warning for an event that is stored and reaches no client.
+// publishEvent also returns a warning for a stored event that no feed delivers.
 func publishEvent(ctx context.Context, cfg config.Config, msg feed.Message, timeout time.Duration) (ack feed.Ack, warning string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("nothing came within %s", timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no response within %s", timeout))
 	defer cancel()
 	nc, err := connect(ctx, cfg)
 	if err != nil {
@@ -110,7 +110,7 @@ func publishEvent(ctx context.Context, cfg config.Config, msg feed.Message, time
 		return feed.Ack{}, "", err
 	}
 	defer publisher.Close()
-	err = permitted(ctx, nc, func(ctx context.Context) error {
+	err = natserr.Permitted(ctx, nc, func(ctx context.Context) error {
 		result := publisher.Publish(ctx, msg)[0]
 		ack = result.Ack
 		return result.Err
@@ -121,28 +121,28 @@ func publishEvent(ctx context.Context, cfg config.Config, msg feed.Message, time
 	return ack, undelivered(ctx, cfg, nc, msg.Subject, ack.Stream), nil
 }
 
-// explain is for a subject of a publish: that of the event, that of its answer, or that of the API that
-// has the epoch of its position. The last one is reported after the event was stored, and is not an error
-// of the publish.
-func (e permissionError) explain(subject string) error {
+// explainDenied is for a subject of a publish: that of the event, of its response, or of the API that has the
+// epoch of its position. NATS reports the last one after the event was stored, and it is not an error of the
+// publish.
+func explainDenied(subject string, e natserr.PermissionError) error {
 	stored := "the event may be stored or not"
 	if strings.Contains(e.Error(), "Publish to "+strconv.Quote(subject)) {
 		stored = "the event is not stored"
 	}
-	return fmt.Errorf("%s, as the NATS user lacks a permission: %w", stored, e.error)
+	return fmt.Errorf("%s, because the NATS user lacks a permission: %w", stored, e.Unwrap())
 }
 
-// explain says what to do about it.
+// explain completes an error with what to change.
 func explain(ctx context.Context, subject string, err error) error {
-	denied, isDenied := errors.AsType[permissionError](err)
+	denied, isDenied := errors.AsType[natserr.PermissionError](err)
 	switch {
 	case isDenied:
-		return denied.explain(subject)
+		return explainDenied(subject, denied)
 	case errors.Is(err, feed.ErrSubjectNotStored):
-		return fmt.Errorf("%w; `tidemark stream ls` shows what the streams take", err)
+		return fmt.Errorf("%w; `tidemark stream ls` shows the subjects of the streams", err)
 	case errors.Is(err, feed.ErrFull):
-		return fmt.Errorf("%w; the event is not stored: make room, or raise the limit (`tidemark stream ls` shows what the streams hold)", err)
-	case errors.Is(err, feed.ErrNotStored): // definite, and its text says so
+		return fmt.Errorf("%w; the event is not stored: make room, or raise the limit (`tidemark stream ls` shows the sizes of the streams)", err)
+	case errors.Is(err, feed.ErrNotStored): // its text says that the event is not stored
 		return err
 	case errors.Is(err, feed.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return fmt.Errorf("%w; the event may be stored or not: with --id it can be published again safely", err)

@@ -16,10 +16,10 @@ func newRoot() *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "tidemark",
 		Short: "Durable, replayable Server-Sent Events on NATS JetStream",
-		Long: `Tidemark delivers streams of NATS JetStream as Server-Sent Events. A client that comes back
-gets everything that it missed, in order and once.
+		Long: `Tidemark delivers streams of NATS JetStream as Server-Sent Events. A client that reconnects receives
+all events that it missed, in order and once.
 
-The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
+The exit status is 0 for success, 1 for a failure, 2 for wrong usage.`,
 		Example: `  tidemark serve --dev
   tidemark subscribe --user 42
   tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting`,
@@ -32,7 +32,7 @@ The exit status is 0 when all went well, 1 for a failure, 2 for wrong usage.`,
 	return root
 }
 
-// similarFlag names the flag that was probably meant, for the error of one that does not exist.
+// similarFlag completes the error of an unknown flag with a similar known one.
 func similarFlag(cmd *cobra.Command, err error) string {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok || unknown.GetSpecifiedShortnames() != "" {
@@ -43,8 +43,8 @@ func similarFlag(cmd *cobra.Command, err error) string {
 	return config.DidYouMean("--"+unknown.GetSpecifiedName(), known)
 }
 
-// group makes cmd a command that only has others. Left to itself cobra answers the name of
-// one that does not exist with the help, and success.
+// group makes cmd a command with subcommands only. Cobra's own answer to an unknown subcommand is the help,
+// and success.
 func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(commands...)
 	cmd.Args = cobra.ArbitraryArgs
@@ -61,7 +61,7 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// arguments makes wrong arguments wrong usage.
+// arguments makes the errors of check usage errors.
 func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -71,13 +71,13 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// configured gives a command the flags of the configuration, or those of it that have one
-// of these prefixes, and loads it.
+// configured adds the flags of the configuration to a command, or only those with one of the prefixes, and
+// loads the configuration for run.
 func configured(cmd *cobra.Command, run func(cmd *cobra.Command, args []string, cfg config.Config) error, prefixes ...string) *cobra.Command {
 	return configuredAs(config.Options{}, cmd, run, prefixes...)
 }
 
-// configuredAs is configured with options for the load, but for their flags.
+// configuredAs is configured with options for the load; it sets their flags.
 func configuredAs(opts config.Options, cmd *cobra.Command, run func(cmd *cobra.Command, args []string, cfg config.Config) error, prefixes ...string) *cobra.Command {
 	bindConfig(cmd, prefixes...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

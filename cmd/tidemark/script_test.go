@@ -91,21 +91,6 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain ünïcode 🌊\ttab":    "plain ünïcode 🌊\ttab",
-		"\x1b[2Jcleared":          `\x1b[2Jcleared`,
-		"bell\a and return\rover": `bell\a and return\rover`,
-		"turned \u202etxt.exe":    `turned \u202etxt.exe`,
-		"broken \xff byte":        `broken \ufffd byte`,
-		"next line\u0085 control": `next line\u0085 control`,
-	} {
-		if got := printable(in); got != want {
-			t.Errorf("%q is printed as %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestStatus(t *testing.T) {
 	for want, err := range map[int]error{0: nil, 1: fmt.Errorf("failed"), 2: usageError{fmt.Errorf("typed wrongly")}} {
 		if got := status(io.Discard, err); got != want {

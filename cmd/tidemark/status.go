@@ -22,35 +22,36 @@ import (
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/health"
 	"github.com/tidemark/tidemark/internal/microservice"
+	"github.com/tidemark/tidemark/internal/natserr"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
-// nodes are where status and top ask.
+// nodes are the nodes that status and top query.
 type nodes struct {
 	all  bool
 	wait time.Duration
 	url  string // of one node
 	own  bool   // the node of the configuration, on this machine
-	// auto is where an own node has its listener for operators unless another node was faster; empty
-	// where it is known.
+	// auto is the default admin address of the own node, which another node may use instead; empty if the
+	// address is configured.
 	auto string
 	cfg  config.Config
 }
 
-const whereNodesAre = `Without a URL it asks the node that the configuration describes, on this machine: at admin.addr, or
-where that is off, or auto and taken by another node, at http.addr, which tells less. --all asks
-all nodes through NATS (node.micro), and shows those that answer in time.`
+const whereNodesAre = `Without a URL it queries the node of the configuration, on this machine: at admin.addr, or at http.addr,
+which reports less, if admin.addr is off, or auto and in use by another node. --all queries all nodes
+through NATS (node.micro), and shows those that respond in time.`
 
 func (n *nodes) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&n.all, "all", false, "ask all nodes, through NATS")
-	cmd.Flags().DurationVar(&n.wait, "wait", 3*time.Second, "wait this `duration` for answers at most")
+	cmd.Flags().BoolVar(&n.all, "all", false, "query all nodes, through NATS")
+	cmd.Flags().DurationVar(&n.wait, "wait", 3*time.Second, "wait at most this `duration` for responses")
 	bindConfig(cmd, "http.addr", "http.tls.", "admin.addr", "nats.")
 }
 
-// prepare reads where to ask. The rest of the configuration is not looked at: the node may have
-// been started with flags.
+// prepare finds the nodes to query. It does not check other keys: the node may have been started with flags.
 func (n *nodes) prepare(flags *pflag.FlagSet, args []string) (err error) {
 	if n.all && len(args) > 0 {
-		return usageError{errors.New("--all asks through NATS; drop the URL")}
+		return usageError{errors.New("--all queries the nodes through NATS; remove the URL")}
 	}
 	if n.cfg, err = config.Load(config.Options{Flags: flags, Unchecked: true}); err != nil || n.all {
 		return err
@@ -61,7 +62,7 @@ func (n *nodes) prepare(flags *pflag.FlagSet, args []string) (err error) {
 	}
 	u, err := url.Parse(args[0])
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return usageError{fmt.Errorf("%q is no URL of a node, such as http://127.0.0.1:8080", args[0])}
+		return usageError{fmt.Errorf("%q is not the URL of a node; write one such as http://127.0.0.1:8080", args[0])}
 	}
 	n.url = strings.TrimSuffix(args[0], "/")
 	return nil
@@ -83,55 +84,56 @@ func (n *nodes) ownURL(flags *pflag.FlagSet) (string, error) {
 	return "http://" + addr, nil
 }
 
-// ask returns the nodes that answer, by name.
-func (n *nodes) ask(ctx context.Context, nc *nats.Conn) (found []health.Report, err error) {
+// query returns the nodes that respond, by name.
+func (n *nodes) query(ctx context.Context, nc *nats.Conn) (found []health.Report, err error) {
 	ctx, cancel := context.WithTimeout(ctx, n.wait)
 	defer cancel()
 	if n.all {
-		err = lacksPermission(permitted(ctx, nc, func(ctx context.Context) (err error) {
-			found, err = askNATS(ctx, nc)
+		err = natserr.LacksPermission(natserr.Permitted(ctx, nc, func(ctx context.Context) (err error) {
+			found, err = queryNATS(ctx, nc)
 			return err
 		}))
 	} else {
-		found, err = n.askHTTP(ctx)
+		found, err = n.queryHTTP(ctx)
 	}
 	slices.SortFunc(found, func(a, b health.Report) int { return strings.Compare(a.Node, b.Node) })
 	return found, err
 }
 
-// askHTTP takes what operators are told, and what everybody is where that is not served.
-func (n *nodes) askHTTP(ctx context.Context) ([]health.Report, error) {
+// queryHTTP reads /admin/status, or /readyz where that is not served.
+func (n *nodes) queryHTTP(ctx context.Context) ([]health.Report, error) {
 	client := n.client()
 	if n.auto != "" {
-		return n.askOwn(ctx, client)
+		return n.queryOwn(ctx, client)
 	}
 	for _, path := range []string{"/admin/status", "/readyz"} {
-		h, err := askOne(ctx, client, n.url+path)
+		h, err := queryNode(ctx, client, n.url+path)
 		if !errors.Is(err, errNoNode) {
 			return []health.Report{h}, err
 		}
 	}
-	return nil, fmt.Errorf("%s is no node of Tidemark: neither /admin/status nor /readyz answers as one", n.url)
+	return nil, fmt.Errorf("%s is not a Tidemark node: /admin/status and /readyz have other responses", n.url)
 }
 
-// askOwn looks who is asked before it believes an address that any node of this machine may have.
-func (n *nodes) askOwn(ctx context.Context, client *http.Client) ([]health.Report, error) {
-	who, err := askOne(ctx, client, n.url+"/readyz")
+// queryOwn compares the names of the nodes, because the default admin address may be that of another node of
+// this machine.
+func (n *nodes) queryOwn(ctx context.Context, client *http.Client) ([]health.Report, error) {
+	node, err := queryNode(ctx, client, n.url+"/readyz")
 	if errors.Is(err, errNoNode) {
-		return nil, fmt.Errorf("%s is no node of Tidemark: /readyz does not answer as one", n.url)
+		return nil, fmt.Errorf("%s is not a Tidemark node: /readyz has another response", n.url)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if full, err := askOne(ctx, client, n.auto+"/admin/status"); err == nil && full.Node == who.Node {
-		who = full
+	if full, err := queryNode(ctx, client, n.auto+"/admin/status"); err == nil && full.Node == node.Node {
+		node = full
 	}
-	return []health.Report{who}, nil
+	return []health.Report{node}, nil
 }
 
-var errNoNode = errors.New("this is no answer of a node")
+var errNoNode = errors.New("not a response of a node")
 
-func askOne(ctx context.Context, client *http.Client, url string) (h health.Report, err error) {
+func queryNode(ctx context.Context, client *http.Client, url string) (h health.Report, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return h, err
@@ -147,10 +149,10 @@ func askOne(ctx context.Context, client *http.Client, url string) (h health.Repo
 	return h, nil
 }
 
-// quiet is how long after an answer nobody else is waited for.
+// quiet is the wait for another response after each response.
 const quiet = 700 * time.Millisecond
 
-func askNATS(ctx context.Context, nc *nats.Conn) (found []health.Report, err error) {
+func queryNATS(ctx context.Context, nc *nats.Conn) (found []health.Report, err error) {
 	inbox, err := nc.SubscribeSync(nc.NewInbox())
 	if err != nil {
 		return nil, err
@@ -171,7 +173,7 @@ func askNATS(ctx context.Context, nc *nats.Conn) (found []health.Report, err err
 		case err != nil && len(found) > 0:
 			return found, nil
 		case err != nil:
-			return nil, errors.New("no node answers; they do with node.micro, and where NATS permits it")
+			return nil, errors.New("no node responds; nodes require node.micro and permissions of NATS")
 		case json.Unmarshal(m.Data, &h) == nil && h.Node != "":
 			found = append(found, h)
 		}
@@ -184,15 +186,15 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "status [URL]",
 		Short:   "Show a node, or all nodes; exit 1 unless all are ready",
-		Long:    "Show a node, or all nodes, as a table; exit 1 unless all that answer are ready.\n\n" + whereNodesAre,
+		Long:    "Show a node, or all nodes, as a table; exit 1 unless all that respond are ready.\n\n" + whereNodesAre,
 		Example: "  tidemark status\n  tidemark status http://127.0.0.1:8081\n  tidemark status --all --json",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the answers as a JSON array")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the responses as a JSON array")
 	n.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return n.with(cmd, args, func(nc *nats.Conn) error {
-			found, err := n.ask(cmd.Context(), nc)
+			found, err := n.query(cmd.Context(), nc)
 			if err != nil {
 				return err
 			}
@@ -209,7 +211,7 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-// with connects to NATS where that is asked.
+// with connects to NATS for --all.
 func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) error) error {
 	if err := n.prepare(cmd.Flags(), args); err != nil {
 		return err
@@ -228,14 +230,14 @@ func (n *nodes) with(cmd *cobra.Command, args []string, run func(nc *nats.Conn) 
 func unready(found []health.Report) error {
 	for _, h := range found {
 		if h.Status == "unavailable" {
-			return fmt.Errorf("%s is not ready: %s", printable(h.Node), printable(complaints(h)))
+			return fmt.Errorf("%s is not ready: %s", terminal.Escape(h.Node), terminal.Escape(failedChecks(h)))
 		}
 	}
 	return nil
 }
 
-// complaints are the checks that failed.
-func complaints(h health.Report) string {
+// failedChecks returns the checks that failed.
+func failedChecks(h health.Report) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(h.Checks)) {
 		if text := h.Checks[name]; text != "ok" {
@@ -266,12 +268,12 @@ func statusTable(out io.Writer, found []health.Report, now time.Time) error {
 			state = "draining"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n",
-			printable(h.Node), printable(version), uptime, printable(state), h.Streams, replays, printable(windowSpan(h)), lag, printable(cmp.Or(h.NATS, "-")))
+			terminal.Escape(h.Node), terminal.Escape(version), uptime, terminal.Escape(state), h.Streams, replays, terminal.Escape(windowSpan(h)), lag, terminal.Escape(cmp.Or(h.NATS, "-")))
 	}
 	return w.Flush()
 }
 
-// windowSpan is what the windows cover, by stream.
+// windowSpan returns the sequences of the windows, by stream.
 func windowSpan(h health.Report) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(h.Windows)) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/natserr"
 	"github.com/tidemark/tidemark/internal/streamdef"
 	"github.com/tidemark/tidemark/streams"
 )
@@ -19,20 +20,20 @@ import (
 func newStream() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "stream",
-		Short: "Look after the streams that the definitions describe",
-		Long: `Look after the streams that the definitions describe: those that come with Tidemark, and
-those of the directory streams.dir; streams.replicas takes the place of their num_replicas, and
-streams.max_bytes that of their max_bytes. "missing" is a stream that the server does not have,
-"unchanged" one that is as defined, "differs" one that is not.`,
+		Short: "Manage the streams of the definitions",
+		Long: `Manage the streams of the definitions: the built-in ones, and those of the directory streams.dir.
+streams.replicas replaces their num_replicas, and streams.max_bytes their max_bytes. The state of a
+stream is "missing" if the server does not have it, "unchanged" if it equals its definition, else
+"differs".`,
 	},
-		streamCommand("ls", "List the streams and what they hold", listStreams),
+		streamCommand("ls", "List the streams and their contents", listStreams),
 		streamCommand("check", "Compare the server's streams with their definitions; exit 1 if any differs", checkStreams),
-		streamCommand("apply", "Create what is missing and change what differs", applyStreams),
+		streamCommand("apply", "Create missing streams and change those that differ", applyStreams),
 		newStreamBackup(), newStreamRestore(),
 	)
 }
 
-// streamsTask is what a stream command works with.
+// streamsTask is the input and output of a stream command.
 type streamsTask struct {
 	ctx  context.Context
 	js   jetstream.JetStream
@@ -59,13 +60,13 @@ func streamCommand(name, short string, run func(streamsTask) error) *cobra.Comma
 			return err
 		}
 		defer js.Conn().Close()
-		return lacksPermission(permitted(cmd.Context(), js.Conn(), func(ctx context.Context) error {
+		return natserr.LacksPermission(natserr.Permitted(cmd.Context(), js.Conn(), func(ctx context.Context) error {
 			return run(streamsTask{ctx, js, defs, cmd.OutOrStdout(), asJSON})
 		}))
 	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
 }
 
-// streamRow is one stream as ls, check and apply tell it.
+// streamRow is one stream in the output of ls, check and apply.
 type streamRow struct {
 	Name        string                 `json:"name"`
 	State       streamdef.Action       `json:"state"`
@@ -133,9 +134,9 @@ func checkStreams(t streamsTask) error {
 	return nil
 }
 
-// applyStreams goes on after a failure, and tells what was done in any case.
+// applyStreams continues after a failure, and always prints the results.
 func applyStreams(t streamsTask) error {
-	rows := []streamRow{} // null would be no array
+	rows := []streamRow{} // JSON null is not an array
 	var failures []error
 	for _, def := range t.defs {
 		row, err := t.apply(def)
@@ -148,9 +149,9 @@ func applyStreams(t streamsTask) error {
 	return errors.Join(append(failures, t.print(rows))...)
 }
 
-// apply has a context of its own: a permission that is missing for one stream ends no work on the others.
+// apply has a context of its own, so that a missing permission for one stream does not affect the others.
 func (t streamsTask) apply(def streams.Definition) (row streamRow, err error) {
-	err = permitted(t.ctx, t.js.Conn(), func(ctx context.Context) error {
+	err = natserr.Permitted(t.ctx, t.js.Conn(), func(ctx context.Context) error {
 		t := t
 		t.ctx = ctx
 		out, err := streamdef.Provision(ctx, t.js, def.Config, true)
@@ -161,10 +162,10 @@ func (t streamsTask) apply(def streams.Definition) (row streamRow, err error) {
 		row.State, row.Differences = out.Action, out.Differences
 		return err
 	})
-	return row, lacksPermission(err)
+	return row, natserr.LacksPermission(err)
 }
 
-// print tells each stream's state, and the fields that differ.
+// print writes the state of each stream, and the fields that differ.
 func (t streamsTask) print(rows []streamRow) error {
 	if t.json {
 		return t.printJSON(rows, nil)

@@ -11,19 +11,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/natserr"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/streambackup"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func newStreamBackup() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "backup DIR [STREAM...]",
-		Short: "Back up streams to a directory, while publishers and clients continue",
-		Long: `Back up streams to new directories DIR/STREAM: those named, or all streams of the definitions
-and ` + revocation.Stream + `, as far as the server has them. Publishers and clients continue while the
-backup is made. A backup holds the events, the configuration of the stream, and no consumers. Its files are
-those of "nats stream backup".`,
+		Short: "Back up streams to a directory without stopping",
+		Long: `Back up streams to new directories DIR/STREAM: the named ones, or all existing streams of the definitions
+and ` + revocation.Stream + `. Publishers and clients continue during the backup. A backup contains the
+events and the configuration of the stream, and no consumers. Its files are those of "nats stream backup".`,
 		Example: `  tidemark stream backup /backup/$(date +%F)
   tidemark stream backup backup NOTIFICATIONS --nats.url nats://127.0.0.1:4222`,
 		Args: arguments(cobra.MinimumNArgs(1)),
@@ -41,10 +42,10 @@ those of "nats stream backup".`,
 				return err
 			}
 		}
-		sums := []streambackup.Summary{} // null would be no array
+		sums := []streambackup.Summary{} // JSON null is not an array
 		for _, name := range names {
 			var sum streambackup.Summary
-			err := permitted(cmd.Context(), js.Conn(), func(ctx context.Context) (err error) {
+			err := natserr.Permitted(cmd.Context(), js.Conn(), func(ctx context.Context) (err error) {
 				sum, err = streambackup.Backup(ctx, js, name, args[0])
 				return err
 			})
@@ -52,18 +53,18 @@ those of "nats stream backup".`,
 				continue
 			}
 			if err != nil {
-				return lacksPermission(err)
+				return natserr.LacksPermission(err)
 			}
 			sums = append(sums, sum)
 		}
 		if len(sums) == 0 {
-			return fmt.Errorf("the server has none of the streams of the definitions; name the streams, or check nats.url")
+			return fmt.Errorf("the server does not have the streams of the definitions; name the streams, or check nats.url")
 		}
 		return printSummaries(cmd.OutOrStdout(), sums, asJSON, "backed up to")
 	}, "nats.", "streams.dir")
 }
 
-// streamsToBackUp are those whose loss clients or operators would notice.
+// streamsToBackUp returns the streams with data of clients and operators.
 func streamsToBackUp(cfg config.Config) ([]string, error) {
 	defs, err := loadDefinitions(cfg)
 	if err != nil {
@@ -78,10 +79,10 @@ func streamsToBackUp(cfg config.Config) ([]string, error) {
 
 func printSummaries(out io.Writer, sums []streambackup.Summary, asJSON bool, verb string) error {
 	if asJSON {
-		return printJSON(out, sums)
+		return terminal.PrintJSON(out, sums)
 	}
 	for _, s := range sums {
-		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", printable(s.Stream), printable(verb), printable(filepath.Clean(s.Dir)), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
+		if _, err := fmt.Fprintf(out, "%s: %s %s: %d messages, sequences %d to %d\n", terminal.Escape(s.Stream), terminal.Escape(verb), terminal.Escape(filepath.Clean(s.Dir)), s.Messages, s.FirstSeq, s.LastSeq); err != nil {
 			return err
 		}
 	}

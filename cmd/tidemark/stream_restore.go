@@ -17,6 +17,7 @@ import (
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/streambackup"
 	"github.com/tidemark/tidemark/internal/streamdef"
+	"github.com/tidemark/tidemark/internal/terminal"
 	"github.com/tidemark/tidemark/streams"
 )
 
@@ -25,22 +26,23 @@ func newStreamRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore DIR",
 		Short: "Restore streams from a backup, with all nodes stopped",
-		Long: `Restore the streams of a backup: all that DIR holds, or the one that DIR is. Stop all nodes first: a
-node creates the streams that it misses, and an existing stream is not changed. Without nats.url the streams are
-written to the embedded server's directory (nats.embedded.dir), which no process may use at that time.
+		Long: `Restore the streams of a backup: one stream if DIR is its directory, or all within DIR. Stop all nodes
+first: a node creates missing streams, and restore does not change an existing stream. Without nats.url
+the streams are written to the directory of the embedded server (nats.embedded.dir), which no other process
+may use at that time.
 
-Events that were stored after the backup are lost, and their sequences are given again. Each restored stream
-therefore has a new epoch: every client that comes back receives tidemark.gap with the reason "epoch", and then all
-events of the stream that it may read. To move a store without that, move its directory instead.
+Events that were stored after the backup are lost, and new events reuse their sequences. Each restored stream
+therefore has a new epoch: every client that reconnects receives tidemark.gap with the reason "epoch", and then
+all events of the stream that it may read. To move a store without that, move its directory instead.
 
-A directory must have the name of the stream in it. Differences from the definition of the stream are printed. Streams
-that copy from other accounts or domains need --allow-external.`,
+The name of a directory must be that of its stream. Differences from the definition of the stream are printed.
+Streams that copy from other accounts or domains require --allow-external.`,
 		Example: `  tidemark stream restore /backup/2026-11-21
   tidemark stream restore backup/NOTIFICATIONS --nats.url nats://127.0.0.1:4222`,
 		Args: arguments(cobra.ExactArgs(1)),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&external, "allow-external", false, "restore streams that copy from other accounts or domains, too")
+	cmd.Flags().BoolVar(&external, "allow-external", false, "also restore streams that copy from other accounts or domains")
 	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
 		dirs, err := streambackup.Find(args[0])
 		if err != nil {
@@ -52,7 +54,7 @@ that copy from other accounts or domains need --allow-external.`,
 		}
 		change := restoreOptions(cfg, defs)
 		change.AllowExternal = external
-		// All of them, before the store is in use and anything is restored.
+		// Check all of them before the store is in use and anything is restored.
 		for _, dir := range dirs {
 			found, err := streambackup.Check(cmd.Context(), dir, change)
 			if err != nil {
@@ -77,14 +79,14 @@ that copy from other accounts or domains need --allow-external.`,
 	}, "nats.", "streams.dir", "streams.replicas", "streams.max_bytes")
 }
 
-// printDifferences names what a node would report of the stream: the backup's configuration is restored.
+// printDifferences prints differences that a node would report: the configuration of the backup is restored.
 func printDifferences(stderr io.Writer, found streambackup.Found, defs []streams.Definition) {
 	for _, def := range defs {
 		if def.Name != found.Config.Name {
 			continue
 		}
 		for _, diff := range streamdef.Compare(def.Config, found.Config) {
-			fmt.Fprintln(stderr, printable(fmt.Sprintf("tidemark: %s: the backup differs from the definition, and is restored as it is: %s", def.Name, diff)))
+			fmt.Fprintln(stderr, terminal.Escape(fmt.Sprintf("tidemark: %s: the backup differs from the definition, and is restored unchanged: %s", def.Name, diff)))
 		}
 	}
 }
@@ -100,7 +102,7 @@ func restoreOptions(cfg config.Config, defs []streams.Definition) streambackup.R
 		Own:   map[string][]string{revocation.Stream: {revocation.Subject}},
 	}
 	if cfg.NATS.URL == "" {
-		change.Replicas = 1 // the embedded server is alone, wherever the backup is from
+		change.Replicas = 1 // the embedded server is not a cluster
 	}
 	return change
 }
@@ -112,8 +114,8 @@ type restoreTarget struct {
 	close func()
 }
 
-// openRestoreTarget connects to nats.url, or starts the embedded server on its directory. The port of the
-// embedded server is a free one: publishers do not find it before the restore is complete.
+// openRestoreTarget connects to nats.url, or starts the embedded server on its directory. The embedded server
+// uses a free port, so that publishers do not reach it before the restore is complete.
 func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer) (restoreTarget, error) {
 	if cfg.NATS.URL != "" {
 		js, err := connectJetStream(ctx, cfg)
@@ -131,7 +133,7 @@ func openRestoreTarget(ctx context.Context, cfg config.Config, stderr io.Writer)
 		Addr: "127.0.0.1:0", Dir: cfg.NATS.Embedded.Dir, SyncInterval: time.Duration(cfg.NATS.Embedded.Sync), Logger: logger,
 	})
 	if err != nil {
-		return restoreTarget{}, fmt.Errorf("restore without nats.url needs the directory of the embedded server: %w", err)
+		return restoreTarget{}, fmt.Errorf("restore without nats.url requires the directory of the embedded server: %w", err)
 	}
 	nc, err := nats.Connect("", embedded.InProcess())
 	if err != nil {

@@ -16,19 +16,19 @@ func newSubject() *cobra.Command {
 	var vars []string
 	cmd := &cobra.Command{
 		Use:   "subject --user ID",
-		Short: "Print the subjects at which a user receives events",
-		Long: `Print the subjects at which a user receives events, one a line, for the feeds of the configuration.
-The user's id becomes one token: the characters . * > % and white space and control characters are
-percent-encoded, all others are copied. Producers that publish through NATS must do the same.
+		Short: "Print the subjects of a user's events",
+		Long: `Print the subjects of a user's events, one a line, for the feeds of the configuration. The id of the user
+becomes one token: the characters . * > %, white space and control characters are percent-encoded, all
+others are copied. Producers that publish through NATS must do the same.
 
-Subjects with further variables are printed when --var gives their values.`,
+Subjects with further variables require --var for each of them.`,
 		Example: `  tidemark subject --user alice.b@example.com
   nats pub "$(tidemark subject --user alice.b@example.com)" hi
   tidemark subject --user 42 --var city=paris`,
 		Args: arguments(cobra.NoArgs),
 	}
-	cmd.Flags().StringVar(&user, "user", "", "the user's `id`, as tokens and headers have it")
-	cmd.Flags().StringArrayVar(&vars, "var", nil, "a further variable as `name=value`; repeatable")
+	cmd.Flags().StringVar(&user, "user", "", "`id` of the user, as in tokens and headers")
+	cmd.Flags().StringArrayVar(&vars, "var", nil, "further variable as `name=value`; repeatable")
 	return configured(cmd, func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 		values, err := variables(user, vars)
 		if err != nil {
@@ -44,7 +44,7 @@ Subjects with further variables are printed when --var gives their values.`,
 			}
 		}
 		return nil
-	}, "feeds.") // which are set in the file alone: --config is the one flag
+	}, "feeds.") // feeds have no flags: this leaves --config
 }
 
 func variables(user string, pairs []string) (map[string]string, error) {
@@ -82,13 +82,13 @@ func subjectsOf(cfg config.Config, values map[string]string) (subjects []string,
 		}
 	}
 	if len(subjects) == 0 {
-		return nil, errors.New("no feed has a subject with {user} for which all variables are given (--var); see feeds in the configuration")
+		return nil, errors.New("no feed has a subject with {user} whose variables are all set; set them with --var, or check feeds in the configuration")
 	}
 	slices.Sort(subjects)
 	return slices.Compact(subjects), nil
 }
 
-// userSubject returns where `publish --user` publishes.
+// userSubject returns the subject of `publish --user`.
 func userSubject(cfg config.Config, user string) (string, error) {
 	if err := subject.CheckValue(user); err != nil {
 		return "", usageError{fmt.Errorf("--user %w", err)}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/tidemark/tidemark/internal/terminal"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/client"
 )
@@ -30,16 +31,16 @@ func newSubscribe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "subscribe [URL]",
 		Short: "Follow a feed in the terminal",
-		Long: `Follow a feed in the terminal: print its events, reconnect whatever happens, and keep the
-position in a file with --state, so that the next run goes on where this one stopped.
+		Long: `Follow a feed in the terminal: print its events and reconnect after every loss. --state stores the position
+in a file, so that the next run resumes there.
 
-Events go to standard output, as POSITION TYPE DATA with further lines of data indented; what
-could steer a terminal is escaped. What happens to the connection, and gaps, go to standard
-error. With --json each is an object on a line of standard output: "kind" is event, open, gap,
-close, control or disconnected, and events have "id", "event" (when they have a type) and "data".
-Data that is a JSON object or array stands as such, anything else as a string of its text.
+Events are printed to standard output, as POSITION TYPE DATA with further lines of data indented and
+control characters escaped. Gaps and the state of the connection are printed to standard error. --json
+prints all of them as one object a line to standard output: "kind" is event, open, gap, close, control or
+disconnected, and events have "id", "event" (if they have a type) and "data". Data that is a JSON object
+or array is printed unchanged, all other data as a string.
 
-The server's own refusal (4xx) ends it; anything else is tried again, less and less often.`,
+A response with a status of 4xx ends the command; all other failures are retried with backoff.`,
 		Example: `  tidemark subscribe --user 42
   tidemark subscribe --user 42 --from all --state position.txt
   tidemark subscribe https://example.com/events --header 'Authorization: Bearer ...' --json`,
@@ -49,16 +50,16 @@ The server's own refusal (4xx) ends it; anything else is tried again, less and l
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.user, "user", "", "listen as this `user`, where the server takes ?user= (on loopback)")
-	f.StringArrayVar(&flags.subjects, "subject", nil, "ask for one more `subject`; repeatable, wildcards as the feed allows")
-	f.BoolVar(&flags.only, "only", false, "leave out the feed's own subjects")
-	f.StringVar(&flags.from, "from", "", "where to begin without a position: new, all, last, a sequence, a time or a duration")
-	f.StringVar(&flags.lastID, "last-event-id", "", "begin after this `position`; one in --state beats it")
+	f.StringVar(&flags.user, "user", "", "subscribe as this `user`, for a server in development mode (?user=)")
+	f.StringArrayVar(&flags.subjects, "subject", nil, "request one more `subject`; repeatable, wildcards as the feed allows")
+	f.BoolVar(&flags.only, "only", false, "receive only the subjects of --subject")
+	f.StringVar(&flags.from, "from", "", "start without a position: new, all, last, a sequence, a time or a duration")
+	f.StringVar(&flags.lastID, "last-event-id", "", "resume after this `position`; one in --state overrides it")
 	f.StringArrayVar(&flags.headers, "header", nil, "send this `'Name: value'`; repeatable")
-	f.StringVar(&flags.state, "state", "", "keep the position in this `file`")
+	f.StringVar(&flags.state, "state", "", "store the position in this `file`")
 	f.BoolVar(&flags.json, "json", false, "print one JSON object a line")
-	f.UintVar(&flags.count, "count", 0, "stop after `N` events; 0 goes on for ever")
-	f.DurationVar(&flags.maxBackoff, "max-backoff", client.DefaultMaxBackoff, "the longest wait before a reconnect")
+	f.UintVar(&flags.count, "count", 0, "stop after `N` events; 0 is unlimited")
+	f.DurationVar(&flags.maxBackoff, "max-backoff", client.DefaultMaxBackoff, "longest wait before a reconnect")
 	return cmd
 }
 
@@ -79,22 +80,22 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	opts := client.Options{
 		URL: feedURL, From: flags.from, Header: header, State: state,
 		MinBackoff: min(flags.maxBackoff, client.DefaultMinBackoff), MaxBackoff: flags.maxBackoff,
-		OnDisconnect: p.disconnected,
+		OnDisconnect: p.Disconnected,
 	}
 	err = follow(cmd.Context(), opts, p, flags.count)
 	if errors.Is(err, context.Canceled) {
-		return nil // Ctrl-C is how one leaves
+		return nil // by Ctrl-C
 	}
 	return err
 }
 
-func follow(ctx context.Context, opts client.Options, p printer, count uint) error {
+func follow(ctx context.Context, opts client.Options, p terminal.EventPrinter, count uint) error {
 	seen := uint(0)
 	for ev, err := range client.Follow(ctx, opts) {
 		if err != nil {
 			return err
 		}
-		if err := p.event(ev); err != nil {
+		if err := p.Event(ev); err != nil {
 			return err
 		}
 		if ev.Kind != client.KindMessage {
@@ -103,15 +104,15 @@ func follow(ctx context.Context, opts client.Options, p printer, count uint) err
 		if seen++; seen != count {
 			continue
 		}
-		if ev.ID == "" { // of a server that names no positions
+		if ev.ID == "" { // of a server without positions
 			return nil
 		}
-		return opts.State.Save(ev.ID) // Follow saves an event when asked for the next
+		return opts.State.Save(ev.ID) // Follow saves an event only when it is asked for the next
 	}
 	return nil
 }
 
-// check finds what would fail on every connection, and so be tried for ever.
+// check rejects flags that would make every connection fail.
 func (f subscribeFlags) check() error {
 	if f.maxBackoff <= 0 {
 		return errors.New("--max-backoff must be above zero")
@@ -125,11 +126,11 @@ func (f subscribeFlags) check() error {
 // url adds the flags to the feed's query.
 func (f subscribeFlags) url(raw string) (string, error) {
 	u, err := url.Parse(raw)
-	if wrong, ok := errors.AsType[*url.Error](err); ok { // the one error that there is
+	if wrong, ok := errors.AsType[*url.Error](err); ok { // url.Parse has no other error
 		return "", usageError{&url.Error{Op: wrong.Op, URL: auth.Redact(wrong.URL), Err: wrong.Err}}
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", usageError{fmt.Errorf("%q is no feed: want http://host/path or https://host/path", auth.Redact(raw))}
+		return "", usageError{fmt.Errorf("%q is not the URL of a feed; write http://host/path or https://host/path", auth.Redact(raw))}
 	}
 	query := u.Query()
 	if f.user != "" {
@@ -151,14 +152,14 @@ func parseHeaders(lines []string) (http.Header, error) {
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, usageError{fmt.Errorf("--header %q: want 'Name: value'", line)}
+			return nil, usageError{fmt.Errorf("--header %q: write it as 'Name: value'", line)}
 		}
 		header.Add(name, value)
 	}
 	return header, nil
 }
 
-// keep is where the position goes: a file, or memory.
+// keep returns the store of the position: a file, or memory.
 func (f subscribeFlags) keep() client.State {
 	var kept client.State = &memory{}
 	if f.state != "" {
@@ -172,7 +173,7 @@ type memory struct{ position string }
 func (m *memory) Load() (string, error)      { return m.position, nil }
 func (m *memory) Save(position string) error { m.position = position; return nil }
 
-// startingAt gives a position to a state that has none.
+// startingAt has a position for an empty state.
 type startingAt struct {
 	client.State
 	position string
@@ -186,15 +187,9 @@ func (s startingAt) Load() (string, error) {
 	return kept, err
 }
 
-// printer prints what a feed gives.
-type printer interface {
-	event(client.Event) error
-	disconnected(err error, wait time.Duration)
-}
-
-func newPrinter(stdout, stderr io.Writer, asJSON bool) printer {
+func newPrinter(stdout, stderr io.Writer, asJSON bool) terminal.EventPrinter {
 	if asJSON {
-		return &jsonPrinter{w: stdout}
+		return terminal.NewJSONEventPrinter(stdout)
 	}
-	return &plainPrinter{out: stdout, err: stderr}
+	return terminal.NewEventPrinter(stdout, stderr)
 }

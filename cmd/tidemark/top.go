@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tidemark/tidemark/internal/health"
+	"github.com/tidemark/tidemark/internal/terminal"
 )
 
 func newTop() *cobra.Command {
@@ -23,19 +24,19 @@ func newTop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top [URL]",
 		Short: "Watch a node, or all nodes",
-		Long: `Watch a node, or all nodes, until q or Ctrl-C. Rates are differences between two looks. What is no
-terminal gets a table after the other.
+		Long: `Watch a node, or all nodes, until q or Ctrl-C. Rates are differences between two samples. If the output is
+not a terminal, one table is printed after the other.
 
 ` + whereNodesAre,
 		Example: "  tidemark top --all\n  tidemark top http://127.0.0.1:8081 --every 5s",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 	}
-	cmd.Flags().DurationVar(&every, "every", time.Second, "look once in this `duration`")
-	cmd.Flags().IntVarP(&count, "count", "n", 0, "end after this `number` of looks; 0 is never")
+	cmd.Flags().DurationVar(&every, "every", time.Second, "sample once in this `duration`")
+	cmd.Flags().IntVarP(&count, "count", "n", 0, "stop after this `number` of samples; 0 is unlimited")
 	n.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if every < 100*time.Millisecond {
-			return usageError{fmt.Errorf("--every: %s is too short; 100ms is the least", every)}
+			return usageError{fmt.Errorf("--every: %s is too short; it must be at least 100ms", every)}
 		}
 		return n.with(cmd, args, func(nc *nats.Conn) error {
 			ctx, cancel := context.WithCancel(cmd.Context())
@@ -51,24 +52,24 @@ terminal gets a table after the other.
 	return cmd
 }
 
-// watch blocks until ctx ends or there were count looks. A node that does not answer is told of,
-// and asked again.
+// watch blocks until ctx ends or count samples are shown. It shows the error of a node that does not respond,
+// and queries it again.
 func (n *nodes) watch(ctx context.Context, nc *nats.Conn, every time.Duration, count int, show func(text string) error) error {
-	var before look
+	var before sample
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for i := 1; ; i++ {
-		found, err := n.ask(ctx, nc)
+		found, err := n.query(ctx, nc)
 		if ctx.Err() != nil {
 			return nil
 		}
-		now := look{time.Now(), map[string]health.Report{}}
+		now := sample{time.Now(), map[string]health.Report{}}
 		for _, h := range found {
 			now.nodes[h.Node] = h
 		}
 		var text strings.Builder
 		if err != nil {
-			fmt.Fprintln(&text, printable(err.Error()))
+			fmt.Fprintln(&text, terminal.Escape(err.Error()))
 		} else if err := topTable(&text, found, before, now); err != nil {
 			return err
 		}
@@ -84,14 +85,14 @@ func (n *nodes) watch(ctx context.Context, nc *nats.Conn, every time.Duration, c
 	}
 }
 
-// look is what was seen at a time.
-type look struct {
+// sample has the nodes at a time.
+type sample struct {
 	at    time.Time
 	nodes map[string]health.Report
 }
 
-// rates are per second, since the look before; "-" where there was none, or another process.
-func (now look) rates(before look, node string) (events, bytes, connects string) {
+// rates are per second, since the previous sample; "-" without one, or for another process.
+func (now sample) rates(before sample, node string) (events, bytes, connects string) {
 	a, b := before.nodes[node].Detail, now.nodes[node].Detail
 	if a == nil || b == nil || !a.Started.Equal(b.Started) {
 		return "-", "-", "-"
@@ -101,7 +102,7 @@ func (now look) rates(before look, node string) (events, bytes, connects string)
 	return fmt.Sprintf("%.0f", rate(a.Events, b.Events)), fmt.Sprintf("%.1f", rate(a.Bytes, b.Bytes)/1024), fmt.Sprintf("%.0f", rate(a.Connects, b.Connects))
 }
 
-func topTable(out io.Writer, found []health.Report, before, now look) error {
+func topTable(out io.Writer, found []health.Report, before, now sample) error {
 	streams, replays := 0, 0
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tSTATE\tSTREAMS\tREPLAYS\tEVENTS/S\tKIB/S\tCONNECTS/S")
@@ -111,15 +112,15 @@ func topTable(out io.Writer, found []health.Report, before, now look) error {
 		if h.Checks["node"] == "draining" {
 			state = "draining"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", printable(h.Node), printable(state), h.Streams, h.Replays, events, bytes, connects)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", terminal.Escape(h.Node), terminal.Escape(state), h.Streams, h.Replays, events, bytes, connects)
 		streams, replays = streams+h.Streams, replays+h.Replays
 	}
 	fmt.Fprintf(w, "%d nodes\t\t%d\t%d\t\t\t\n", len(found), streams, replays)
 	return w.Flush()
 }
 
-// display writes to a terminal's other screen, and anywhere else as it comes. The terminal's
-// keys q and Ctrl-C call end; restore gives the screen back.
+// display writes to the alternate screen of a terminal, or to other outputs unchanged. The keys q and Ctrl-C
+// call end; restore shows the previous screen again.
 func display(out io.Writer, end func()) (show func(string) error, restore func(), err error) {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || !term.IsTerminal(int(os.Stdin.Fd())) {
@@ -130,7 +131,7 @@ func display(out io.Writer, end func()) (show func(string) error, restore func()
 	if err != nil {
 		return nil, nil, err
 	}
-	go keys(end) // it ends with the process: a read of a terminal cannot be called back
+	go keys(end) // it ends with the process: a read of a terminal cannot be canceled
 	_, _ = io.WriteString(out, "\x1b[?1049h\x1b[?25l")
 	restore = func() {
 		_, _ = io.WriteString(out, "\x1b[?25h\x1b[?1049l")
@@ -149,13 +150,13 @@ func keys(end func()) {
 	}
 }
 
-// draw asks for the size each time, so that a terminal may be resized.
+// draw reads the size each time, because a terminal may be resized.
 func draw(file *os.File, text string) error {
 	width, height, err := term.GetSize(int(file.Fd()))
 	if err != nil {
 		return err
 	}
-	if width == 0 || height == 0 { // a terminal that does not know
+	if width == 0 || height == 0 { // a terminal without a size
 		width, height = 80, 24
 	}
 	lines := strings.Split("tidemark top  "+time.Now().Format(time.TimeOnly)+"  q ends\n\n"+strings.TrimRight(text, "\n"), "\n")

@@ -20,8 +20,8 @@ import (
 // lookupTimeout bounds the lookup of a stream for a warning. The NATS user may lack its permission.
 const lookupTimeout = time.Second
 
-// undelivered returns a warning for an event that a stream of the configured feeds has stored and
-// that none of them delivers. It is empty for other streams, and where that is not known.
+// undelivered returns a warning for an event that a stream of the configured feeds has stored and that no feed
+// delivers. It is empty for other streams, and if the stream cannot be looked up.
 func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subj, stream string) string {
 	templates, read := deliveredOf(cfg, stream)
 	if !read || slices.ContainsFunc(templates, func(t subject.Template) bool { return t.Match(subj) }) {
@@ -51,12 +51,12 @@ func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subj, st
 	}
 	meant := ""
 	if refused.Suggestion != "" {
-		meant = fmt.Sprintf("; a value with dots is one token: publish to %q, or name the user with --user", refused.Suggestion)
+		meant = fmt.Sprintf("; a value with dots must be one token: publish to %q, or use --user", refused.Suggestion)
 	}
-	return fmt.Sprintf("the event is stored, and no feed of the configuration delivers %q to clients%s; feeds have %s", subj, meant, strings.Join(refused.Allowed, ", "))
+	return fmt.Sprintf("the event is stored, and no configured feed delivers %q to clients%s; feeds have %s", subj, meant, strings.Join(refused.Allowed, ", "))
 }
 
-// deliveredOf returns what the feeds of a stream deliver, and whether there are any.
+// deliveredOf returns the subjects that the feeds of a stream deliver, and whether it has feeds.
 func deliveredOf(cfg config.Config, stream string) (all []subject.Template, read bool) {
 	for name, f := range cfg.Feeds {
 		if f.Stream != stream {

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// What a build without git is told by `-ldflags "-X main.stampVersion=..."`, as the Dockerfile
-// does. A build from a checkout knows it by itself.
+// Set with `-ldflags "-X main.stampVersion=..."` by builds without git, such as that of the Dockerfile. The
+// build information of a checkout has them already.
 var stampVersion, stampCommit, stampDate string
 
-// build is what was built. Commit and date (RFC 3339, the commit's) can be empty.
+// build identifies a build. Commit and its date (RFC 3339) can be empty.
 type build struct{ version, commit, date string }
 
 func newVersion() *cobra.Command {
@@ -37,20 +37,20 @@ func thisBuild() build {
 	return buildOf(info, build{stampVersion, stampCommit, stampDate})
 }
 
-// buildOf prefers what the Go command saw to what the build was told. Without info (nil) and told
-// nothing, the version is "unknown".
-func buildOf(info *debug.BuildInfo, told build) build {
+// buildOf prefers the build information of the Go command to the stamp. Without both, the version is
+// "unknown".
+func buildOf(info *debug.BuildInfo, stamp build) build {
 	if info == nil {
-		told.version = cmp.Or(told.version, "unknown")
-		return told
+		stamp.version = cmp.Or(stamp.version, "unknown")
+		return stamp
 	}
 	set := map[string]string{}
 	for _, s := range info.Settings {
 		set[s.Key] = s.Value
 	}
-	b := build{commit: cmp.Or(set["vcs.revision"], told.commit), date: cmp.Or(set["vcs.time"], told.date)}
+	b := build{commit: cmp.Or(set["vcs.revision"], stamp.commit), date: cmp.Or(set["vcs.time"], stamp.date)}
 	if b.version = info.Main.Version; b.version == "" || b.version == "(devel)" {
-		b.version = cmp.Or(set["vcs.revision"], told.version, b.commit, "devel")
+		b.version = cmp.Or(set["vcs.revision"], stamp.version, b.commit, "devel")
 		if set["vcs.modified"] == "true" {
 			b.version += "+changes"
 		}

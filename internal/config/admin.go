@@ -5,18 +5,17 @@ import (
 	"net/netip"
 )
 
-// DefaultAdminAddr is where operators connect to a node with admin.addr auto. Not 9090, which is
-// Prometheus's own.
+// DefaultAdminAddr is the address of admin.addr auto. It is not 9090, which Prometheus uses.
 const DefaultAdminAddr = "127.0.0.1:8081"
 
-// AdminAuto and AdminOff are values of admin.addr beside addresses. An empty one is off, too.
+// AdminAuto and AdminOff are the values of admin.addr that are not addresses. An empty value is off, too.
 const (
 	AdminAuto = "auto"
 	AdminOff  = "off"
 )
 
-// Listen is the address of admin.addr, empty for none, and whether the node goes on without it
-// where it is taken. That holds for auto alone: who names an address relies on it.
+// Listen returns the address of admin.addr, empty for none, and whether the node continues without it where
+// it is in use. That applies to auto only: an operator relies on a configured address.
 func (a Admin) Listen() (addr string, optional bool) {
 	switch a.Addr {
 	case "", AdminOff:
@@ -37,12 +36,11 @@ func (a Admin) validate(httpAddr string, p *problems) {
 		return
 	}
 	if collide(addr, httpAddr) {
-		p.add("admin.addr", "%s and http.addr (%s) are one address; choose another port, which clients do not reach", addr, httpAddr)
+		p.add("admin.addr", "%s and http.addr (%s) are one address; choose another port, which clients cannot reach", addr, httpAddr)
 	}
 }
 
-// collide reports whether two addresses cannot be listened on at the same time, as far as that can
-// be told without looking names up.
+// collide reports whether one process cannot listen on both addresses, without resolving names.
 func collide(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/netaddr"
 )
 
-// OnLoopback reports whether http.addr can be reached from this machine alone.
+// OnLoopback reports whether only this machine can reach http.addr.
 func (c Config) OnLoopback() bool { return onLoopback(c.HTTP.Addr) }
 
 func onLoopback(listen string) bool {
@@ -22,13 +22,13 @@ func onLoopback(listen string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// PublishNeedsIdentity reports whether there is something that says who may publish.
+// PublishNeedsIdentity reports whether API keys or a claim authorize publishers.
 func (c Config) PublishNeedsIdentity() bool {
 	return c.Publish.Keys != "" || c.hasSource("jwt") && c.Auth.JWT.PublishClaim != ""
 }
 
-// PublishEnabled resolves publish.enabled. auto is off unless something says who may publish: a
-// loopback address does not, since a proxy on this machine may pass everybody on.
+// PublishEnabled resolves publish.enabled. auto is off unless API keys or a claim authorize publishers. A
+// loopback address is not enough, because a proxy on this machine may forward requests of any client.
 func (c Config) PublishEnabled() bool {
 	if c.Publish.Enabled == Auto {
 		return c.Dev || c.PublishNeedsIdentity()
@@ -36,7 +36,7 @@ func (c Config) PublishEnabled() bool {
 	return c.Publish.Enabled == On
 }
 
-// ConsoleEnabled resolves console.enabled. auto shows strangers nothing.
+// ConsoleEnabled resolves console.enabled. auto is for this machine only.
 func (c Config) ConsoleEnabled() bool {
 	if c.Console.Enabled == Auto {
 		return c.OnLoopback()
@@ -51,12 +51,11 @@ func (c Config) DocsEnabled() bool {
 
 func (c Config) hasSource(name string) bool { return slices.Contains(c.Auth.Identity, name) }
 
-// validateAuth keeps a node from being open by mistake.
+// validateAuth prevents nodes that are open by mistake.
 func (c Config) validateAuth(p *problems) {
 	for i, source := range c.Auth.Identity {
-		oneOf(p, "auth.identity", source, "jwt", "header", "dev", "anonymous")
 		if source == "anonymous" && i != len(c.Auth.Identity)-1 {
-			p.add("auth.identity", "anonymous takes everybody; what stands behind it is never asked")
+			p.add("auth.identity", "anonymous accepts every request, so the sources after it are never used; move it to the end")
 		}
 	}
 	c.validateReach(p)
@@ -68,39 +67,39 @@ func (c Config) validateAuth(p *problems) {
 	}
 }
 
-// validateStoreReach keeps an embedded NATS server without a login from being open by mistake:
-// a client of it reads and publishes everything, and ends any connection by a revocation. Whether a
-// file of nats.embedded.config has a login is seen when it is read.
+// validateStoreReach prevents an embedded NATS server that is open by mistake: without a login its clients
+// can read and publish everything, and close any connection by a revocation. The login of the file
+// nats.embedded.config is checked when the file is read.
 func (c Config) validateStoreReach(p *problems) {
 	e := c.NATS.Embedded
 	if c.NATS.URL != "" || c.Insecure || len(e.Users) > 0 || e.Config != "" || !isAddr(e.Addr) || onLoopback(e.Addr) {
 		return
 	}
-	p.add("nats.embedded.addr", "%s can be reached from other machines, and the embedded server has no login; set nats.embedded.users or nats.embedded.config, keep it on loopback, use a NATS server with users by nats.url, or start with --insecure", e.Addr)
+	p.add("nats.embedded.addr", "other machines can reach %s, and the embedded server has no login; set nats.embedded.users or nats.embedded.config, use an address on loopback, set nats.url to a NATS server with users, or start with --insecure", e.Addr)
 }
 
-// validateReach compares who can connect with who would be let in.
+// validateReach compares the machines that can connect with the authentication of clients.
 func (c Config) validateReach(p *problems) {
 	if _, _, err := net.SplitHostPort(c.HTTP.Addr); err != nil {
-		return // what is not an address is reported elsewhere
+		return // HTTP.validate reports it
 	}
 	if c.hasSource("dev") && !c.Dev {
-		p.add("auth.identity", "the source dev trusts ?user=, which is for trying things out; add --dev, or drop it")
+		p.add("auth.identity", "the source dev trusts ?user= and is for development; add --dev, or remove it")
 	}
 	if c.Dev && !c.OnLoopback() {
-		p.add("dev", "it trusts every program that reaches %s, which others can; use an http.addr on loopback, or drop dev and set auth.identity", c.HTTP.Addr)
+		p.add("dev", "it trusts every program that can reach %s, and other machines can; set http.addr to an address on loopback, or remove dev and set auth.identity", c.HTTP.Addr)
 	}
 	if c.Insecure {
 		return
 	}
 	if c.Publish.Enabled == On && !c.Dev && !c.PublishNeedsIdentity() {
-		p.add("publish.enabled", "everybody who reaches %s could publish: set publish.keys or auth.jwt.publish_claim, or start with --dev to try it on this machine, or with --insecure", c.HTTP.Addr)
+		p.add("publish.enabled", "every program that can reach %s could publish; set publish.keys or auth.jwt.publish_claim, or start with --dev for this machine only, or with --insecure", c.HTTP.Addr)
 	}
 	if c.OnLoopback() {
 		return
 	}
 	if len(c.Auth.Identity) == 0 {
-		p.add("auth.identity", "%s can be reached from other machines, and nothing says who is calling: set jwt or header (or anonymous, if everybody may read what needs no identity), or start with --insecure", c.HTTP.Addr)
+		p.add("auth.identity", "other machines can reach %s, and no source identifies clients; set jwt or header (or anonymous, to let every client read the subjects without variables), or start with --insecure", c.HTTP.Addr)
 	}
 }
 
@@ -113,26 +112,23 @@ func (j JWT) validate(p *problems, used bool) {
 	}
 	switch {
 	case used && given != 1:
-		p.add("auth.jwt", "%d places of keys are set; set one of secret_file, public_key_file, jwks_file and jwks_url", given)
+		p.add("auth.jwt", "%d sources of keys are set; set one of secret_file, public_key_file, jwks_file and jwks_url", given)
 	case !used && given > 0:
-		p.add("auth.identity", "auth.jwt has keys, and jwt is not among the sources; add it, or drop the keys")
+		p.add("auth.identity", "auth.jwt has keys, and jwt is not among the sources; add it, or remove the keys")
 	}
 	for _, pair := range j.Claims {
-		checkPair(p, "auth.jwt.claims", pair, "city=address.city")
+		checkAssignment(p, "auth.jwt.claims", pair, "city=address.city")
 	}
-	atLeastDuration(p, "auth.jwt.leeway", j.Leeway, 0)
-	atLeastDuration(p, "auth.jwt.max_lifetime", j.MaxLifetime, 0)
 }
 
-// validate checks auth.header.*. An empty list of gateways is an error where headers are used: no
-// address is a gateway until an operator says so, a proxy that only forwards addresses neither.
+// validate checks auth.header.*. The source header requires gateways: an operator must name them, and a proxy
+// that only forwards addresses is not one.
 func (h AuthHeader) validate(p *problems, used bool) {
-	oneOf(p, "auth.header.encoding", string(h.Encoding), string(EncodingNone), string(EncodingPercent))
 	for _, pair := range h.Vars {
-		checkPair(p, "auth.header.vars", pair, "city=X-City")
+		checkAssignment(p, "auth.header.vars", pair, "city=X-City")
 	}
 	if used && len(h.Trusted) == 0 {
-		p.add("auth.header.trusted", "it is empty, so that the headers would always be ignored; name the addresses of the gateway that sets them, such as 10.0.0.7 (http.trusted_proxies does not count here)")
+		p.add("auth.header.trusted", "it is empty, so the headers would always be ignored; name the addresses of the gateway that sets them, such as 10.0.0.7 (http.trusted_proxies does not apply here)")
 	}
 	if _, err := h.Gateways(); err != nil {
 		p.add("auth.header.trusted", "%v", err)
@@ -140,7 +136,7 @@ func (h AuthHeader) validate(p *problems, used bool) {
 	h.validateNames(p)
 }
 
-// validateNames refuses names that no header can have, and one header for two purposes.
+// validateNames rejects invalid names of headers, and one header for two purposes.
 func (h AuthHeader) validateNames(p *problems) {
 	vars := Pairs(h.Vars)
 	names := []struct{ key, name string }{{"auth.header.user", h.User}, {"auth.header.expires", h.Expires}}
@@ -150,28 +146,21 @@ func (h AuthHeader) validateNames(p *problems) {
 	for _, n := range names {
 		switch {
 		case n.name == "":
-		case !isHeaderName(n.name):
-			p.add(n.key, "%q is not the name of a header; write it like X-User", n.name)
+		case !isToken(n.name):
+			p.add(n.key, "%q is not a name of a header; write it like X-User", n.name)
 		case n.key != "auth.header.expires" && strings.EqualFold(n.name, h.Expires):
-			p.add("auth.header.expires", "%s has the end of the grant and a value of the identity (%s); use two headers", n.name, n.key)
+			p.add("auth.header.expires", "%s is set for the end of the grant and for a value of the identity (%s); use two headers", n.name, n.key)
 		}
 	}
 }
 
-// isHeaderName reports whether a name has the characters of an HTTP token (RFC 9110, section 5.6.2).
-func isHeaderName(name string) bool {
-	return name != "" && strings.IndexFunc(name, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	}) < 0
-}
-
-func checkPair(p *problems, key, pair, example string) {
+func checkAssignment(p *problems, key, pair, example string) {
 	if name, value, ok := strings.Cut(pair, "="); !ok || name == "" || value == "" {
-		p.add(key, "%q is no pair; write it like %s", pair, example)
+		p.add(key, "%q is not name=value; write it like %s", pair, example)
 	}
 }
 
-// Pairs reads a list of name=value.
+// Pairs parses a list of name=value.
 func Pairs(list []string) map[string]string {
 	m := make(map[string]string, len(list))
 	for _, pair := range list {
@@ -181,8 +170,8 @@ func Pairs(list []string) map[string]string {
 	return m
 }
 
-// Proxies reads http.trusted_proxies.
+// Proxies parses http.trusted_proxies.
 func (h HTTP) Proxies() ([]netip.Prefix, error) { return netaddr.ParsePrefixes(h.TrustedProxies...) }
 
-// Gateways reads auth.header.trusted.
+// Gateways parses auth.header.trusted.
 func (h AuthHeader) Gateways() ([]netip.Prefix, error) { return netaddr.ParsePrefixes(h.Trusted...) }

@@ -2,10 +2,10 @@ package config
 
 import (
 	"bytes"
-	"maps"
+	"errors"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,20 +59,9 @@ func TestNothingGivenIsTheDefault(t *testing.T) {
 	}
 }
 
-func TestReferenceEqualsTheDefaultsAndHasEveryKey(t *testing.T) {
-	if diff := cmp.Diff(Default(), load(t, Options{File: "../../config/tidemark.yaml"})); diff != "" {
+func TestReference_Loaded_EqualsDefaults(t *testing.T) {
+	if diff := cmp.Diff(Default(), load(t, Options{File: reference})); diff != "" {
 		t.Errorf("-default +tidemark.yaml:\n%s", diff)
-	}
-	tree, err := readYAML("../../config/tidemark.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	delete(tree, "feeds")
-	got := make(map[string]any)
-	flatten("", tree, got)
-	want := slices.Sorted(slices.Values(append(keyNames(), usersKey)))
-	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got))); diff != "" {
-		t.Errorf("-keys +tidemark.yaml:\n%s", diff)
 	}
 }
 
@@ -100,49 +89,80 @@ nats: {embedded: {sync: 2m}}
 	expect("g:3", 2*time.Second)
 }
 
-func TestEveryKeyByEveryWay(t *testing.T) {
-	values := map[string]string{
-		"http.addr": ":9", "dev": "false", "admin.addr": ":7", "http.tls.cert": "c", "http.tls.key": "k", "http.cors.origins": "https://a.example, https://b.example",
-		"http.cors.credentials": "true", "http.shutdown_timeout": "1m", "http.cors.headers": "X-A, X-B", "http.hosts": "a.example, *.b.example", "http.base_path": "/t", "http.drain_delay": "2s", "nats.url": "tls://n:4222", "nats.name": "n",
-		"nats.credentials": "f", "nats.nkey": "", "nats.user": "", "nats.password": "", "nats.token": "",
-		"nats.context": "", "nats.domain": "d", "nats.api_prefix": "", "nats.inbox_prefix": "i.x", "nats.tls.handshake_first": "true", "streams.max_bytes": "2MiB", "nats.tls.ca": "a", "nats.tls.cert": "c", "nats.tls.key": "k", "nats.embedded.addr": ":8", "nats.embedded.dir": "/d",
-		"nats.embedded.sync": "3m", "nats.embedded.config": "nats.conf", "nats.embedded.account": "", "streams.dir": "s", "streams.replicas": "3", "streams.apply": "true", "sse.retry": "3s", "sse.heartbeat": "4s",
-		"sse.write_timeout": "5s", "sse.retry_later": "1m", "limits.streams": "12", "limits.per_user": "13", "limits.per_address": "14", "limits.sockets": "20", "limits.sockets_per_address": "21", "limits.replays": "15", "limits.replay_bytes": "7MiB",
-		"limits.last_subjects": "20", "limits.last_waiting": "21", "limits.last_waiting_per_user": "22", "limits.last_waiting_per_address": "23",
-		"limits.connects_per_second": "16", "limits.connects_burst": "17", "limits.publishes_per_second": "18", "limits.publishes_burst": "19",
-		"sse.max_age": "6h", "sse.max_idle": "7m", "sse.drain_period": "8s", "window.events": "8", "window.bytes": "9KiB",
-		"http.trusted_proxies": "10.0.0.0/8, 192.0.2.1", "insecure": "true", "auth.identity": "jwt,anonymous",
-		"auth.jwt.secret_file": "", "auth.jwt.public_key_file": "k.pem", "auth.jwt.jwks_file": "", "auth.jwt.jwks_url": "", "auth.jwt.algorithms": "EdDSA",
-		"auth.jwt.issuer": "i", "auth.jwt.audience": "a,b", "auth.jwt.leeway": "1s", "auth.jwt.max_lifetime": "24h", "auth.jwt.cookie": "c", "auth.jwt.query": "true",
-		"auth.jwt.claims": "user=sub,city=address.city", "auth.jwt.widen_claim": "w", "auth.jwt.narrow_claim": "n", "auth.jwt.publish_claim": "p", "auth.jwt.presence_claim": "pr",
-		"node.name": "n1", "node.micro": "false", "presence.enabled": "true", "presence.bucket": "B", "presence.ttl": "9s", "presence.replicas": "3", "presence.events": "t.p",
-		"auth.header.user": "X-U", "auth.header.vars": "city=X-City", "auth.header.expires": "X-U-Expires", "auth.header.encoding": "percent", "auth.header.trusted": "10.0.0.7,10.1.0.0/16", "auth.tag_key": "tk", "publish.keys": "keys", "publish.enabled": "false", "publish.subjects": "stream", "publish.max_bytes": "10KiB", "publish.max_batch": "11", "console.enabled": "false", "docs.enabled": "false", "traces.endpoint": "http://c:4318/v1/traces", "traces.sample": "0.5", "traces.rate": "7", "log.level": "debug", "log.format": "json", "log.users": "hash", "log.users_key": "uk",
+// another returns a value of a key that is not its default, as text.
+func (k key) another(target any) string {
+	if len(k.values) > 0 {
+		return k.values[len(k.values)-1]
 	}
-	var environ, args, yaml []string
-	for _, k := range keys {
-		value, ok := values[k.name]
-		if !ok {
-			t.Fatalf("the test has no value for %s", k.name)
+	switch v := k.field(target).(type) {
+	case *bool:
+		return strconv.FormatBool(!*v)
+	case *int:
+		return strconv.Itoa(*v + 1)
+	case *time.Duration:
+		return (*v + time.Second).String()
+	case *Size:
+		return (*v + KiB).String()
+	case *Share:
+		return "0.5"
+	case *Sync, *DrainDelay:
+		return "3m"
+	case *Switch:
+		return "false"
+	case *[]string:
+		return "a=1,b=2"
+	}
+	return "x"
+}
+
+func TestEveryKey_ByFileVariableAndFlag_IsLoadedAndPrinted(t *testing.T) {
+	everyKey(t, configKeys, Default)
+}
+
+// everyKey sets each key of a struct by each of the sources.
+func everyKey[T any](t *testing.T, keys keySet, defaults func() T) {
+	t.Helper()
+	for _, k := range keys.scalars() {
+		value := func() *T { v := defaults(); return &v }
+		want := value()
+		other := k.another(want)
+		if err := assign(k.field(want), other); err != nil {
+			t.Fatalf("%s: %v", k.name, err)
 		}
-		if value == "" {
-			continue
+		if text(k.field(want)) == k.def {
+			t.Errorf("%s: %s is its default", k.name, other)
 		}
-		environ = append(environ, k.env()+"="+value)
-		args = append(args, "--"+k.name+"="+value)
-		yaml = append(yaml, k.name+": "+value)
-	}
-	byEnv := load(t, Options{Environ: environ})
-	for _, k := range keys {
-		want := strings.ReplaceAll(values[k.name], ", ", ",")
-		if got := text(k.field(&byEnv)); got != want {
-			t.Errorf("%s is %q, want %q", k.name, got, want)
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		keys.bindFlags(fs)
+		if secret := k.secret == tagValue; (fs.Lookup(k.name) == nil) != secret {
+			t.Errorf("%s: a flag for a secret, or none", k.name)
+		} else if !secret {
+			if err := fs.Parse([]string{"--" + k.name + "=" + other}); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if diff := cmp.Diff(byEnv, load(t, Options{Flags: flags(t, args...)})); diff != "" {
-		t.Errorf("-environment +flags:\n%s", diff)
-	}
-	if diff := cmp.Diff(byEnv, load(t, Options{File: file(t, strings.Join(yaml, "\n"))})); diff != "" {
-		t.Errorf("-environment +file:\n%s", diff)
+		var printed bytes.Buffer
+		if err := keys.print(&printed, want); err != nil {
+			t.Fatal(err)
+		}
+		for way, opts := range map[string]Options{
+			"variable": {Environ: []string{k.env() + "=" + other}},
+			"file":     {File: file(t, k.name+": "+other)},
+			"flag":     {Flags: fs},
+			"print":    {File: file(t, printed.String())},
+		} {
+			if k.secret == tagValue && (way == "flag" || way == "print") {
+				continue
+			}
+			got := value()
+			var p problems
+			if err := errors.Join(keys.load(got, opts, &p), p.err()); err != nil {
+				t.Errorf("%s by %s: %v", k.name, way, err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s by %s: -want +got:\n%s", k.name, way, diff)
+			}
+		}
 	}
 }
 

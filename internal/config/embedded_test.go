@@ -65,12 +65,12 @@ func TestEmbeddedUsers_CannotWork_NamesKeyAndHidesPassword(t *testing.T) {
 		"a slow hash":      {`[{name: a, password_hash: '` + strings.Replace(hash, "$04$", "$14$", 1) + `', publish: [b]}]`, "its cost 14 takes longer"},
 		"no hash":          {`[{name: a, publish: [b]}]`, "it is missing; make one with `tidemark nats-password`"},
 		"no name":          {`[{password_hash: '` + hash + `', publish: [b]}]`, "nats.embedded.users[0].name"},
-		"no subjects":      {`[{name: a, password_hash: '` + hash + `'}]`, `"a" may do nothing`},
+		"no subjects":      {`[{name: a, password_hash: '` + hash + `'}]`, `"a" has no permissions`},
 		"a bad subject":    {`[{name: a, password_hash: '` + hash + `', publish: ['a..b']}]`, `"a..b" is not a subject`},
 		"> in the middle":  {`[{name: a, password_hash: '` + hash + `', subscribe: ['a.>.b']}]`, `users[0].subscribe`},
-		"twice":            {`[{name: a, password_hash: '` + hash + `', publish: [b]}, {name: a, password_hash: '` + hash + `', publish: [b]}]`, `"a" is there twice`},
+		"twice":            {`[{name: a, password_hash: '` + hash + `', publish: [b]}, {name: a, password_hash: '` + hash + `', publish: [b]}]`, `"a" is used twice`},
 		"unknown field":    {`[{name: a, password: hunter2, publish: [b]}]`, "users[0].password (from "},
-		"not a list":       {`a:$2a$`, "it must be a list of users"},
+		"not a list":       {`a:$2a$`, "it must be a list of mappings with name"},
 		"not mappings":     {`['a:hunter2']`, "it must be a mapping with name"},
 	} {
 		_, err := Load(Options{File: file(t, "nats: {embedded: {users: "+c.users+"}}"), Environ: []string{}, Serve: true})
@@ -82,7 +82,7 @@ func TestEmbeddedUsers_CannotWork_NamesKeyAndHidesPassword(t *testing.T) {
 		}
 	}
 	_, err := Load(Options{Environ: []string{"TIDEMARK_NATS_EMBEDDED_USERS=a:b"}})
-	if err == nil || !strings.Contains(err.Error(), "in the file alone") {
+	if err == nil || !strings.Contains(err.Error(), "in the file only") {
 		t.Errorf("a variable: %v", err)
 	}
 }
@@ -100,7 +100,7 @@ func TestEmbeddedLogin_PerMode(t *testing.T) {
 		"account of a file":             {func(c *Config) { c.NATS.Embedded.Config, c.NATS.Embedded.Account = "f", "A" }, ""},
 		"account without a file":        {func(c *Config) { c.NATS.Embedded.Account = "A" }, "nats.embedded.account: "},
 		"account and login":             {func(c *Config) { c.NATS.Embedded.Config, c.NATS.Embedded.Account, c.NATS.User = "f", "A", "u" }, "nats.embedded.account: "},
-		"users, the node needs none":    {func(c *Config) { c.NATS.Embedded.Users, c.NATS.User = users, "u" }, "nats.user: the node needs no login"},
+		"users, the node needs none":    {func(c *Config) { c.NATS.Embedded.Users, c.NATS.User = users, "u" }, "nats.user: the embedded server requires no login"},
 		"users beyond loopback":         {func(c *Config) { c.NATS.Embedded.Addr, c.NATS.Embedded.Users = ":4222", users }, ""},
 		"a file beyond loopback":        {func(c *Config) { c.NATS.Embedded.Addr, c.NATS.Embedded.Config = ":4222", "f" }, ""}, // read later
 		"not looked at with a server":   {func(c *Config) { c.NATS.URL, c.NATS.Embedded.Users = "nats://n", []EmbeddedUser{{}} }, ""},

@@ -13,44 +13,27 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// fileValues is what a file sets: scalars by key, and feeds and users, nil when it has none.
-type fileValues struct {
-	values map[string]any
-	feeds  map[string]Feed
-	users  []EmbeddedUser // of nats.embedded
-}
-
-func readFile(name string, p *problems) (fileValues, error) {
+// readFile returns what a file sets, by key. A key without a value is not set.
+func (keys keySet) readFile(name string, p *problems) (map[string]any, error) {
 	if name == "" {
-		return fileValues{}, nil
+		return nil, nil
 	}
 	tree, err := readYAML(name)
 	if err != nil {
-		return fileValues{}, fmt.Errorf("the configuration file %s: %w", name, err)
+		return nil, fmt.Errorf("the configuration file %s: %w", name, err)
 	}
-	file := fileValues{values: make(map[string]any)}
-	if feeds := tree["feeds"]; feeds != nil {
-		p.from("feeds", name)
-		file.feeds = readFeeds(feeds, p)
-	}
-	delete(tree, "feeds")
-	flatten("", tree, file.values)
-	if users := file.values[usersKey]; users != nil {
-		p.from(usersKey, name)
-		file.users = readUsers(users, p)
-	}
-	delete(file.values, usersKey)
-	for _, key := range slices.Sorted(maps.Keys(file.values)) {
+	values := make(map[string]any)
+	keys.flatten("", tree, values)
+	for _, key := range slices.Sorted(maps.Keys(values)) {
 		p.from(key, name)
-		// A key with nothing behind it is not set.
-		if !checkKey(key, file.values[key], p) || file.values[key] == nil {
-			delete(file.values, key)
+		if !keys.checkKey(key, values[key], p) || values[key] == nil {
+			delete(values, key)
 		}
 	}
-	return file, nil
+	return values, nil
 }
 
-// readYAML also takes JSON, which is YAML. A key that stands twice is an error of the parser.
+// readYAML reads JSON too, which is YAML. The parser reports a repeated key as an error.
 func readYAML(name string) (map[string]any, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -70,7 +53,7 @@ func readYAML(name string) (map[string]any, error) {
 
 var yamlValues = regexp.MustCompile("(?s) ?(`.*`|anchor '[^']*')")
 
-// maskYAML leaves out the values that errors of the parser repeat, which may be secrets.
+// maskYAML removes values from errors of the parser, because they may be secrets.
 func maskYAML(text string) string {
 	return yamlValues.ReplaceAllStringFunc(text, func(value string) string {
 		if strings.Contains(value, "anchor") {
@@ -80,29 +63,31 @@ func maskYAML(text string) string {
 	})
 }
 
-// secretAbove returns the key of a secret that a key is below; empty if there is none.
-func secretAbove(key string) string {
+// secretAbove returns the secret that a key is below; empty if there is none.
+func (keys keySet) secretAbove(key string) string {
 	for _, k := range keys {
-		if k.secret && strings.HasPrefix(key, k.name+".") {
+		if k.secret == tagValue && strings.HasPrefix(key, k.name+".") {
 			return k.name
 		}
 	}
 	return ""
 }
 
-func flatten(prefix string, tree map[string]any, into map[string]any) {
+// flatten puts the values of a tree by key; a map or a list of structs is one value.
+func (keys keySet) flatten(prefix string, tree, into map[string]any) {
 	for name, value := range tree {
-		if sub, ok := value.(map[string]any); ok {
-			flatten(prefix+name+".", sub, into)
+		k, _ := keys.find(prefix + name)
+		if sub, ok := value.(map[string]any); ok && !k.fileOnly() {
+			keys.flatten(prefix+name+".", sub, into)
 			continue
 		}
 		into[prefix+name] = value
 	}
 }
 
-func checkKey(key string, value any, p *problems) (known bool) {
-	names := keyNames()
-	if secret := secretAbove(key); secret != "" { // what is below it may be the secret
+func (keys keySet) checkKey(key string, value any, p *problems) (known bool) {
+	names := keys.names()
+	if secret := keys.secretAbove(key); secret != "" { // the name below it may be the secret
 		p.from(secret, p.origin(key))
 		p.add(secret, "the value is not a string; write it in quotes")
 		return false
@@ -112,10 +97,10 @@ func checkKey(key string, value any, p *problems) (known bool) {
 		return true
 	case slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, key+".") }):
 		if value != nil {
-			p.add(key, "a value stands where a mapping of keys belongs")
+			p.add(key, "it must be a mapping of keys, not a value")
 		}
 	default:
-		p.add(key, "there is no such key%s", DidYouMean(key, append(names, "feeds", usersKey)))
+		p.add(key, "there is no such key%s", DidYouMean(key, names))
 	}
 	return false
 }

@@ -1,22 +1,30 @@
 package config
 
-import "github.com/spf13/pflag"
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+)
 
 // fileKey is the one flag and variable that is no key of the file: it names the file.
 const fileKey = "config"
 
-// BindFlags adds --config and a flag for every scalar key that is not a secret, such as
-// --http.addr. The values are checked by Load, so that all problems come together.
-func BindFlags(flags *pflag.FlagSet) {
-	flags.String(fileKey, "", "configuration `file` (YAML)")
-	defaults := Default()
-	for _, k := range keys {
-		if k.secret {
+// BindFlags adds --config and a flag for every key that is not a secret, such as --http.addr. Load
+// checks the values, so that all problems are reported together.
+func BindFlags(flags *pflag.FlagSet) { configKeys.bindFlags(flags) }
+
+func (keys keySet) bindFlags(flags *pflag.FlagSet) {
+	flags.String(fileKey, "", "load this configuration `file` (YAML)")
+	for _, k := range keys.scalars() {
+		if k.secret == tagValue {
 			continue
 		}
-		flags.String(k.name, text(k.field(&defaults)), k.usage)
-		if _, isBool := k.field(&defaults).(*bool); isBool {
+		flags.String(k.name, k.def, quotedUsage.Replace(k.usage))
+		if k.def == "true" || k.def == "false" {
 			flags.Lookup(k.name).NoOptDefVal = "true"
 		}
 	}
 }
+
+// quotedUsage writes <word> as pflag does. A struct tag cannot contain a back quote.
+var quotedUsage = strings.NewReplacer("<", "`", ">", "`")

@@ -7,21 +7,20 @@ import (
 	"github.com/spf13/viper"
 )
 
-// Options say where the configuration comes from. The zero value reads the process's
-// environment alone.
+// Options are the sources of the configuration. The zero value reads the environment of the process only.
 type Options struct {
 	// File is a YAML file. When empty, --config of Flags and then TIDEMARK_CONFIG name it;
 	// without any there is no file.
 	File string
-	// Flags are those of BindFlags, parsed; only flags that were given count.
+	// Flags are those of BindFlags, parsed; only flags that are set count.
 	Flags *pflag.FlagSet
 	// Environ is the environment as KEY=value; os.Environ() when nil.
 	Environ []string
-	// Serve is for the process that starts the embedded server: NATS_URL and its kin replace that
-	// only where nothing says that it is in use.
+	// Serve is for the process that starts the embedded server: NATS_URL and the like replace that server
+	// only where nothing shows that it is in use.
 	Serve bool
-	// Unchecked leaves out whether the values can work together (Validate), for who needs a few
-	// of them: how another process was started may differ in the rest.
+	// Unchecked skips Validate, for a program that uses only a few values: the flags of another process
+	// may differ in the rest.
 	Unchecked bool
 }
 
@@ -31,27 +30,12 @@ func Load(opts Options) (Config, error) {
 		opts.Environ = os.Environ()
 	}
 	var p problems
-	env := readEnv(opts.Environ, &p)
-	file, err := readFile(fileName(opts, env), &p)
-	if err != nil {
-		return Config{}, err
-	}
-	v, err := layers(opts.Flags, env, file.values, &p)
-	if err != nil {
-		return Config{}, err
-	}
 	cfg := Default()
-	for _, k := range keys {
-		if err := assign(k.field(&cfg), v.Get(k.name)); err != nil {
-			p.add(k.name, "%w", err)
-		}
+	if err := configKeys.load(&cfg, opts, &p); err != nil {
+		return Config{}, err
 	}
 	cfg.NATS.fromEnvironment(opts.Environ, opts.Serve, &p)
-	if file.feeds != nil {
-		cfg.Feeds = file.feeds
-	}
-	if len(file.users) > 0 {
-		cfg.NATS.Embedded.Users = file.users
+	if len(cfg.NATS.Embedded.Users) > 0 {
 		cfg.NATS.Source.UsersFile = p.origin(usersKey)
 	}
 	if !opts.Unchecked {
@@ -63,19 +47,44 @@ func Load(opts Options) (Config, error) {
 	return cfg, nil
 }
 
-// layers puts one source over the other, and notes where each key comes from.
-func layers(flags *pflag.FlagSet, env, file map[string]any, p *problems) (*viper.Viper, error) {
-	v := viper.New()
-	defaults := Default()
+// load sets the keys of target, which has the defaults, from the file, the environment and the flags. Its
+// error is that of the file; what is wrong with keys is added to p.
+func (keys keySet) load(target any, opts Options, p *problems) error {
+	env := keys.readEnv(opts.Environ, p)
+	file, err := keys.readFile(fileName(opts, env), p)
+	if err != nil {
+		return err
+	}
 	for _, k := range keys {
-		v.SetDefault(k.name, text(k.field(&defaults)))
+		if value, ok := file[k.name]; ok && k.fileOnly() {
+			k.readEntries(k.field(target), value, p)
+			delete(file, k.name)
+		}
+	}
+	v, err := keys.layers(opts.Flags, env, file, p)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys.scalars() {
+		if err := assign(k.field(target), v.Get(k.name)); err != nil {
+			p.add(k.name, "%w", err)
+		}
+	}
+	return nil
+}
+
+// layers puts one source over the other, and records the origin of each key.
+func (keys keySet) layers(flags *pflag.FlagSet, env, file map[string]any, p *problems) (*viper.Viper, error) {
+	v := viper.New()
+	for _, k := range keys.scalars() {
+		v.SetDefault(k.name, k.def)
 	}
 	for _, layer := range []map[string]any{file, env} {
 		if err := v.MergeConfigMap(layer); err != nil {
 			return nil, err
 		}
 	}
-	for _, k := range keys {
+	for _, k := range keys.scalars() {
 		if _, ok := env[k.name]; ok {
 			p.from(k.name, k.env())
 		}

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// SelectedContext as nats.context is the context that `nats context select` has chosen.
+// SelectedContext as nats.context is the context that `nats context select` has selected.
 const SelectedContext = "selected"
 
-// natsContext is what counts of a context file of the nats command.
+// natsContext has the fields of a context file of the nats command that Tidemark uses.
 type natsContext struct {
 	URL         string `json:"url"`
 	User        string `json:"user"`
@@ -32,7 +32,7 @@ type natsContext struct {
 	unsupported
 }
 
-// unsupported are the fields without which the connection would be another one.
+// unsupported are fields that change the connection and that Tidemark cannot apply.
 type unsupported struct {
 	NSC        string `json:"nsc"`
 	SocksProxy string `json:"socks_proxy"`
@@ -46,7 +46,7 @@ func (u unsupported) check() error {
 		{"nsc", u.NSC}, {"socks_proxy", u.SocksProxy}, {"user_jwt", u.UserJWT}, {"user_seed", u.UserSeed}, {"windows_cert_store", u.CertStore},
 	} {
 		if f.value != "" {
-			return fmt.Errorf("its field %s is not supported; set nats.url and a login in place of the context", f.name)
+			return fmt.Errorf("its field %s is not supported; set nats.url and a login instead of the context", f.name)
 		}
 	}
 	return nil
@@ -69,14 +69,14 @@ func readContext(name string, env variables) (NATS, error) {
 	file := filepath.Join(dir, "context", name+".json")
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return NATS{}, fmt.Errorf("there is no context %q in %s; `nats context ls` shows those there are", name, filepath.Dir(file))
+		return NATS{}, fmt.Errorf("there is no context %q in %s; `nats context ls` shows them", name, filepath.Dir(file))
 	}
 	if err != nil {
 		return NATS{}, fmt.Errorf("context %s: %w", name, err)
 	}
 	var c natsContext
 	if err := json.Unmarshal(text, &c); err != nil {
-		return NATS{}, fmt.Errorf("context %s: %s is not as the nats command writes it: %w", name, file, err)
+		return NATS{}, fmt.Errorf("context %s: %s does not have the format of the nats command: %w", name, file, err)
 	}
 	if err := c.check(); err != nil {
 		return NATS{}, fmt.Errorf("context %s: %w", name, err)
@@ -84,7 +84,7 @@ func readContext(name string, env variables) (NATS, error) {
 	return c.settings(env), nil
 }
 
-// defaultNATS is where the nats command connects to where a context names no server.
+// defaultNATS is the server of a context that names none, as for the nats command.
 const defaultNATS = "nats://127.0.0.1:4222"
 
 func (c natsContext) settings(env variables) NATS {
@@ -92,7 +92,7 @@ func (c natsContext) settings(env variables) NATS {
 		URL: c.URL, User: c.User, Password: c.Password, Token: c.Token,
 		Credentials: env.path(os.Expand(c.Creds, env.get)), NKey: env.path(c.NKey),
 		Domain: c.Domain, APIPrefix: c.APIPrefix, InboxPrefix: c.InboxPrefix,
-		TLS: NATSTLS{CA: env.path(c.CA), TLSPair: TLSPair{Cert: env.path(c.Cert), Key: env.path(c.Key)}, HandshakeFirst: c.TLSFirst},
+		TLS: NATSTLS{CA: env.path(c.CA), ClientCert: ClientCert{Cert: env.path(c.Cert), Key: env.path(c.Key)}, HandshakeFirst: c.TLSFirst},
 	}
 	if n.URL == "" {
 		n.URL = defaultNATS
@@ -109,14 +109,14 @@ func selectedContext(dir string) (string, error) {
 	return name, err
 }
 
-// natsDir is the directory of the nats command.
+// natsDir returns the directory of the nats command.
 func (v variables) natsDir() (string, error) {
 	if dir := v.get("XDG_CONFIG_HOME"); dir != "" {
 		return filepath.Join(dir, "nats"), nil
 	}
 	home := v.home()
 	if home == "" {
-		return "", errors.New("the contexts of the nats command are not found: neither XDG_CONFIG_HOME nor HOME is set")
+		return "", errors.New("the directory of the contexts of the nats command is unknown; set XDG_CONFIG_HOME or HOME")
 	}
 	return filepath.Join(home, ".config", "nats"), nil
 }
@@ -125,11 +125,11 @@ func (v variables) home() string {
 	if home := v.get("HOME"); home != "" {
 		return home
 	}
-	home, _ := os.UserHomeDir() // "" is handled as not known
+	home, _ := os.UserHomeDir() // callers handle "" as unknown
 	return home
 }
 
-// path is a file name in which ~ is the home directory.
+// path expands ~ at the beginning of a file name to the home directory.
 func (v variables) path(name string) string {
 	if rest, ok := strings.CutPrefix(name, "~"); ok && v.home() != "" {
 		return v.home() + rest

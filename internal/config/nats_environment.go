@@ -8,16 +8,16 @@ import (
 
 // NATSSource reports which settings of nats.* came from the nats command's variables and contexts.
 type NATSSource struct {
-	// Used names the variables, or the context, that were used.
+	// Used are the names of the variables, or the context, that were used.
 	Used []string
-	// Ignored names the variables that were set and not used, and Why.
+	// Ignored are the names of variables that were set and not used; Why is the reason.
 	Ignored []string
 	Why     string
 	// UsersFile is the file that sets nats.embedded.users.
 	UsersFile string
 }
 
-// variables are an environment as KEY=value. Of two of one name the later counts.
+// variables are an environment as KEY=value. The last one of a name applies.
 type variables []string
 
 func (v variables) get(name string) string {
@@ -29,7 +29,7 @@ func (v variables) get(name string) string {
 	return ""
 }
 
-// natsVariables are those of the nats command that say where NATS is and how to log in.
+// natsVariables are the variables of the nats command for the server and the login.
 var natsVariables = []string{
 	"NATS_URL", "NATS_CONTEXT", "NATS_CREDS", "NATS_NKEY", "NATS_USER", "NATS_PASSWORD", "NATS_CA", "NATS_CERT", "NATS_KEY",
 }
@@ -43,12 +43,11 @@ func (v variables) natsSet() (names []string) {
 	return names
 }
 
-// fromEnvironment completes nats.* from nats.context, else from the variables of the nats command.
-// These rank below every key of nats.* that is set: they neither replace a server nor give a login
-// to another server than theirs. serve has the embedded server by default, which they replace only
-// where nothing says that it is in use: no key of nats.embedded is set, and its store does not exist.
-// A login without a server is that of a command at the embedded server, but never of the node: that
-// of the node must not change with the environment of a shell.
+// fromEnvironment completes nats.* from nats.context, else from the variables of the nats command. Every key of
+// nats.* that is set overrides these: they neither replace a server nor add a login to another server. serve
+// has the embedded server by default, which they replace only where nothing shows that it is in use: no key
+// of nats.embedded is set, and its store does not exist. A login without a server is that of a command at the
+// embedded server, and never that of the node, which must not change with the environment of a shell.
 func (n *NATS) fromEnvironment(env variables, serve bool, p *problems) {
 	set := env.natsSet()
 	if n.Context != "" {
@@ -90,7 +89,7 @@ func (s *NATSSource) ignore(names []string, why string) {
 	}
 }
 
-// embeddedInUse returns why the embedded server counts as in use; empty where nothing says so.
+// embeddedInUse returns the reason to treat the embedded server as in use; empty if there is none.
 func (n *NATS) embeddedInUse() string {
 	d, e := Default().NATS.Embedded, n.Embedded
 	if e.Addr != d.Addr || e.Dir != d.Dir || e.Sync != d.Sync || e.Config != "" || e.Account != "" || len(e.Users) > 0 {
@@ -105,7 +104,7 @@ func (n *NATS) embeddedInUse() string {
 func (n *NATS) useContext(env variables, p *problems) {
 	for _, s := range n.connection() {
 		if s.value != "" {
-			p.add("nats.context", "%s is set too, and a context describes the server and the login; keep one of them (--%[1]s= unsets one that a file sets)", s.key)
+			p.add("nats.context", "%s is set too, and a context contains the server and the login; keep one of them (--%[1]s= unsets one that a file sets)", s.key)
 			return
 		}
 	}
@@ -116,18 +115,17 @@ func (n *NATS) useContext(env variables, p *problems) {
 	}
 	n.complete(theirs)
 	n.Source.Used = []string{"nats.context " + n.Context}
-	n.Context = "" // what is in force is in the other keys now
+	n.Context = "" // the other keys have its settings now
 }
 
-// natsSettings are those of the variables, and of the context that NATS_CONTEXT names where the
-// variables leave something open.
+// natsSettings returns the settings of the variables, completed from the context that NATS_CONTEXT names.
 func (v variables) natsSettings() (n NATS, err error) {
 	n = NATS{
 		URL: v.get("NATS_URL"), Credentials: v.path(v.get("NATS_CREDS")), NKey: v.path(v.get("NATS_NKEY")),
 		User: v.get("NATS_USER"), Password: v.get("NATS_PASSWORD"),
-		TLS: NATSTLS{CA: v.path(v.get("NATS_CA")), TLSPair: TLSPair{Cert: v.path(v.get("NATS_CERT")), Key: v.path(v.get("NATS_KEY"))}},
+		TLS: NATSTLS{CA: v.path(v.get("NATS_CA")), ClientCert: ClientCert{Cert: v.path(v.get("NATS_CERT")), Key: v.path(v.get("NATS_KEY"))}},
 	}
-	if n.Password == "" { // the nats command takes a user alone for a token
+	if n.Password == "" { // the nats command uses a user without a password as a token
 		n.User, n.Token = "", n.User
 	}
 	if name := v.get("NATS_CONTEXT"); name != "" {
@@ -140,14 +138,14 @@ func (v variables) natsSettings() (n NATS, err error) {
 	return n, nil
 }
 
-// complete takes from other what n does not set. A login is taken as a whole, and so is a
-// certificate with its key.
+// complete copies from other the settings that n does not have. It copies a login as a whole, and a certificate
+// with its key.
 func (n *NATS) complete(other NATS) {
 	if !n.HasLogin() {
 		n.Credentials, n.NKey, n.User, n.Password, n.Token = other.Credentials, other.NKey, other.User, other.Password, other.Token
 	}
-	if n.TLS.TLSPair == (TLSPair{}) {
-		n.TLS.TLSPair = other.TLS.TLSPair
+	if n.TLS.ClientCert == (ClientCert{}) {
+		n.TLS.ClientCert = other.TLS.ClientCert
 	}
 	if n.Domain == "" && n.APIPrefix == "" {
 		n.Domain, n.APIPrefix = other.Domain, other.APIPrefix
@@ -169,7 +167,7 @@ func (n *NATS) HasLogin() bool {
 
 type setting struct{ key, value string }
 
-// connection are the settings that a context has too.
+// connection returns the settings that a context has too.
 func (n *NATS) connection() []setting {
 	first := ""
 	if n.TLS.HandshakeFirst {
@@ -179,7 +177,7 @@ func (n *NATS) connection() []setting {
 		setting{"nats.url", n.URL}, setting{"nats.domain", n.Domain}, setting{"nats.api_prefix", n.APIPrefix}, setting{"nats.inbox_prefix", n.InboxPrefix}, setting{"nats.tls.handshake_first", first})
 }
 
-// remote are those of the settings that only a server of nats.url has.
+// remote returns the settings that apply to a server of nats.url only.
 func (n *NATS) remote() []setting {
 	return []setting{
 		{"nats.credentials", n.Credentials}, {"nats.nkey", n.NKey}, {"nats.user", n.User}, {"nats.password", n.Password},

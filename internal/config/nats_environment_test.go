@@ -110,7 +110,7 @@ func TestNATSContext_AllFields(t *testing.T) {
 	}`, "other": `{"user": "u", "password": "p", "jetstream_api_prefix": "JS.api"}`, "nkey": `{"url": "n", "nkey": "~/seed"}`, "token": `{"url": "n", "token": "t"}`})
 	want := NATS{
 		URL: "nats://p:4222", Name: "tidemark", Credentials: "/home/me/my.creds", Domain: "hub", InboxPrefix: "_IN",
-		TLS:      NATSTLS{CA: "/home/me/ca", TLSPair: TLSPair{Cert: "/home/me/c", Key: "/home/me/k"}, HandshakeFirst: true},
+		TLS:      NATSTLS{CA: "/home/me/ca", ClientCert: ClientCert{Cert: "/home/me/c", Key: "/home/me/k"}, HandshakeFirst: true},
 		Embedded: Default().NATS.Embedded,
 	}
 	for name, opts := range map[string]Options{
@@ -151,7 +151,7 @@ func TestNATSContext_CannotBeUsed_NamesRemedy(t *testing.T) {
 		"a path":      {[]string{"--nats.context=../ok"}, "is not the name of a context"},
 		"selected":    {[]string{"--nats.context=selected"}, "no context is selected"},
 		"unsupported": {[]string{"--nats.context=nsc"}, "its field nsc is not supported"},
-		"no JSON":     {[]string{"--nats.context=bad"}, "not as the nats command writes it"},
+		"no JSON":     {[]string{"--nats.context=bad"}, "not have the format of the nats command"},
 		"wrong url":   {[]string{"--nats.context=url"}, "nats.url"},
 		"url too":     {[]string{"--nats.context=ok", "--nats.url=nats://x"}, "nats.url is set too"},
 		"domain too":  {[]string{"--nats.context=ok", "--nats.domain=x"}, "nats.domain is set too"},

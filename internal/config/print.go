@@ -3,7 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
-	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -11,23 +11,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// redacted stands in the place of a secret that is set.
+// redacted replaces a secret that is set.
 const redacted = "REDACTED"
 
-// Print writes the configuration as YAML that Load reads, with secrets redacted: passwords, tokens
-// and hashes of passwords, also those within nats.url. Load refuses a hash that is redacted.
-func (c Config) Print(w io.Writer) error {
+// Print writes the configuration as YAML that Load reads, with secrets redacted: passwords, tokens and hashes
+// of passwords, also those within nats.url. Load rejects a redacted hash.
+func (c Config) Print(w io.Writer) error { return configKeys.print(w, &c) }
+
+func (keys keySet) print(w io.Writer, target any) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
-	for _, k := range keys {
-		put(root, strings.Split(k.name, "."), c.value(k))
-		// Where the reference has them: between the streams and what is said about them.
-		switch k.name {
-		case "streams.apply":
-			putFeeds(root, c.Feeds)
-		case "nats.embedded.account":
-			putUsers(root, c.NATS.Embedded.Users)
-		}
-	}
+	keys.put(root, nil, target)
 	enc := yaml.NewEncoder(w)
 	enc.SetIndent(2)
 	if err := enc.Encode(root); err != nil {
@@ -36,41 +29,75 @@ func (c Config) Print(w io.Writer) error {
 	return enc.Close()
 }
 
-func (c Config) value(k key) any {
-	switch v := k.field(&c).(type) {
+// put adds the values of target below the mappings of path.
+func (keys keySet) put(root *yaml.Node, path []string, target any) {
+	for _, k := range keys {
+		at := append(slices.Clone(path), strings.Split(k.name, ".")...)
+		if k.fileOnly() {
+			k.putEntries(root, at, reflect.ValueOf(k.field(target)).Elem())
+			continue
+		}
+		put(root, at, k.value(target))
+	}
+}
+
+func (k key) putEntries(root *yaml.Node, path []string, v reflect.Value) {
+	if v.Len() == 0 {
+		put(root, path, v.Interface())
+		return
+	}
+	if v.Kind() == reflect.Map {
+		for _, name := range sortedKeys(v) {
+			keySet(k.entries).put(root, append(slices.Clone(path), name), mapEntry(v, name))
+		}
+		return
+	}
+	list := make([]*yaml.Node, v.Len())
+	for i := range list {
+		list[i] = &yaml.Node{Kind: yaml.MappingNode}
+		keySet(k.entries).put(list[i], nil, v.Index(i).Addr().Interface())
+	}
+	put(root, path, list)
+}
+
+// value is what Print writes for a key.
+func (k key) value(target any) any {
+	switch v := k.field(target).(type) {
 	case *bool:
 		return *v
 	case *int:
 		return *v
 	case *[]string:
 		return *v
+	case *Share:
+		return float64(*v)
+	case *Size:
+		if *v < KiB {
+			return int64(*v)
+		}
 	}
-	s := text(k.field(&c))
-	if k.secret && s != "" {
+	s := text(k.field(target))
+	if k.secret == tagValue && s != "" {
 		return redacted
 	}
 	return redactURLs(s)
 }
 
-// text is a field's value as a file, variable or flag would say it.
+// text is a value as a variable or a flag writes it.
 func text(field any) string {
 	switch v := field.(type) {
-	case *string:
-		return *v
 	case *time.Duration:
 		return durationText(*v)
 	case *[]string:
 		return strings.Join(*v, ",")
-	case *bool:
-		return fmt.Sprint(*v)
-	case *int:
-		return fmt.Sprint(*v)
+	case fmt.Stringer:
+		return v.String()
 	}
-	return fmt.Sprint(field)
+	return fmt.Sprint(reflect.ValueOf(field).Elem().Interface())
 }
 
-// redactURLs redacts the logins of URLs by comma, whatever the key, and the values of their queries,
-// which may be tokens. Text that is not a URL stays as it is.
+// redactURLs redacts the logins and the query values of URLs, by comma, in the value of any key: both may be
+// secrets. It does not change other text.
 func redactURLs(urls string) string {
 	parts := strings.Split(urls, ",")
 	for i, part := range parts {
@@ -106,41 +133,18 @@ func redactURL(url string) string {
 	return url
 }
 
-func putFeeds(root *yaml.Node, feeds map[string]Feed) {
-	if len(feeds) == 0 {
-		put(root, []string{"feeds"}, map[string]any{})
-	}
-	for _, name := range slices.Sorted(maps.Keys(feeds)) {
-		f := feeds[name]
-		at := func(field string) []string { return []string{"feeds", name, field} }
-		put(root, at("paths"), f.Paths)
-		put(root, at("stream"), f.Stream)
-		put(root, at("subjects"), f.Subjects)
-		put(root, at("allow"), f.Allow)
-		put(root, at("replay"), string(f.Replay))
-	}
-}
-
-func putUsers(root *yaml.Node, users []EmbeddedUser) {
-	list := make([]map[string]any, len(users))
-	for i, u := range users {
-		list[i] = map[string]any{"name": u.Name, "password_hash": redacted, "publish": u.Publish, "subscribe": u.Subscribe}
-	}
-	put(root, strings.Split(usersKey, "."), list)
-}
-
-// put adds a value below the mappings of path, which it creates in order.
+// put adds a value below the mappings of path, and creates the missing ones.
 func put(node *yaml.Node, path []string, value any) {
 	if len(path) > 1 {
 		put(child(node, path[0]), path[1:], value)
 		return
 	}
-	if err := child(node, path[0]).Encode(value); err != nil { //nolint:gosec // a path has a name at least
-		panic(err) // only strings, numbers, booleans, and lists and mappings of them come here
+	if err := child(node, path[0]).Encode(value); err != nil {
+		panic(err) // only strings, numbers, booleans, and lists of them and of mappings
 	}
 }
 
-// child returns the value of a key; a mapping's content is its keys and values by turns.
+// child returns the value of a key. The content of a mapping is its keys and values in turn.
 func child(mapping *yaml.Node, key string) *yaml.Node {
 	for i := 0; i < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {

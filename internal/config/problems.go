@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// problems collects what is wrong, each with the key that must change and where it was set.
+// problems collects what is wrong, each with the key to change and its origin.
 type problems struct {
 	errs    []error
 	origins map[string]string // key to a file, a variable or a flag
@@ -20,13 +20,18 @@ func (p *problems) add(key, format string, args ...any) {
 	p.errs = append(p.errs, fmt.Errorf("%s: %w", key, fmt.Errorf(format, args...)))
 }
 
+// origin returns the origin of a key, or of what contains it: an entry of feeds has that of feeds.
 func (p *problems) origin(key string) string {
-	for _, section := range []string{"feeds", usersKey} {
-		if strings.HasPrefix(key, section) {
-			key = section
+	for {
+		if from := p.origins[key]; from != "" {
+			return from
 		}
+		end := strings.LastIndexAny(key, ".[")
+		if end < 0 {
+			return ""
+		}
+		key = key[:end]
 	}
-	return p.origins[key]
 }
 
 func (p *problems) from(key, origin string) {
@@ -38,7 +43,7 @@ func (p *problems) from(key, origin string) {
 
 func (p *problems) err() error { return errors.Join(p.errs...) }
 
-// DidYouMean ends a message about a name that is not known, when one that is lies near.
+// DidYouMean ends a message about an unknown name with a similar known one, if there is one.
 func DidYouMean(name string, known []string) string {
 	if len(known) == 0 {
 		return ""
@@ -50,7 +55,7 @@ func DidYouMean(name string, known []string) string {
 	return "; did you mean " + best + "?"
 }
 
-// distance is Levenshtein's: how many characters to insert, drop or change.
+// distance is the Levenshtein distance: the number of characters to insert, remove or change.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

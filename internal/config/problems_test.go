@@ -31,20 +31,20 @@ feeds:
 	got := strings.Split(err.Error(), "\n")
 	want := []string{
 		"TIDEMARK_HTTP_ADR: there is no such variable; did you mean TIDEMARK_HTTP_ADDR?",
-		"TIDEMARK_FEEDS_X_STREAM: there is no such variable; feeds are set in the file alone",
+		"TIDEMARK_FEEDS_X_STREAM: there is no such variable; feeds can be set in the file only",
 		"TIDEMARK_ZZZZZZ: there is no such variable",
 		"http.adr (from " + name + "): there is no such key; did you mean http.addr?",
-		"window (from " + name + "): a value stands where a mapping of keys belongs",
+		"window (from " + name + "): it must be a mapping of keys, not a value",
 		"sse.retry (from " + name + `): "soon" is not a duration`,
 		"sse.heartbeat (from " + name + `): "15" is not a duration; write a number and a unit`,
 		"sse.max_age (from " + name + `): "1day" is not a duration`,
 		`publish.max_batch (from --publish.max_batch): "many" is not a whole number`,
-		"http.addr (from " + name + `): "localhost" is not an address`,
-		"feeds.notifications.paths (from " + name + `): "events" must begin with /`,
-		"feeds.notifications.stream (from " + name + `): "NOTI*" cannot name a stream`,
-		"feeds.notifications.subjects (from " + name + "): it is missing",
 		"sse.max_idle (from TIDEMARK_SSE_MAX_IDLE): -1s is too short",
 		"log.level (from " + name + `): "loud" is not known; write one of trace, debug`,
+		"http.addr (from " + name + `): "localhost" is not an address`,
+		"feeds.notifications.paths (from " + name + `): "events" must begin with /`,
+		"feeds.notifications.stream (from " + name + `): "NOTI*" is not a name of a stream`,
+		"feeds.notifications.subjects (from " + name + "): it is missing",
 	}
 	for i := range max(len(got), len(want)) {
 		if i >= len(got) || i >= len(want) || !strings.HasPrefix(got[i], want[i]) {
@@ -95,7 +95,7 @@ func TestValidate(t *testing.T) {
 		"more replicas than NATS":   {func(c *Config) { c.Streams.Replicas = 6 }, "streams.replicas: "},
 		"retry without a pause":     {func(c *Config) { c.SSE.Retry = 0 }, "sse.retry: "},
 		"later without a pause":     {func(c *Config) { c.SSE.RetryLater = 0 }, "sse.retry_later: "},
-		"limit below zero":          {func(c *Config) { c.Limits.PerUser = -1 }, "limits.per_user: "},
+		"limit below zero":          {func(c *Config) { c.Limits.PerUser = -1 }, "limits.connections_per_user: "},
 		"proxies":                   {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/8", "192.0.2.7", "fd00::/8", "::1"} }, ""},
 		"proxy by name":             {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/8", "proxy.example"} }, "http.trusted_proxies: "},
 		"proxies of no width":       {func(c *Config) { c.HTTP.TrustedProxies = []string{"10.0.0.0/33"} }, "http.trusted_proxies: "},

@@ -6,46 +6,34 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tidemark/tidemark/internal/hostname"
+	"github.com/tidemark/tidemark/internal/presence"
 )
 
-// Validate reports every setting that cannot work, by key, without looking at files or
-// the network. What Load returns is valid.
+// Validate reports every setting that cannot work, by key, without access to files or the network. Load
+// returns valid configurations only.
 func (c Config) Validate() error {
 	var p problems
 	c.validate(&p, true)
 	return p.err()
 }
 
-// validate leaves out for a command, which starts no server, how the node logs in to the embedded one.
+// validate skips the login to the embedded server for a command, which starts no server.
 func (c Config) validate(p *problems, serve bool) {
+	configKeys.check(&c, p)
 	c.HTTP.validate(p)
 	c.Admin.validate(c.HTTP.Addr, p)
 	c.NATS.validate(p, serve)
 	validateFeeds(c.Feeds, p)
 	c.validateAuth(p)
 	c.Streams.validate(p)
-	c.SSE.validate(p)
 	c.Limits.validate(c.Publish.MaxBatch, p)
-	c.Sockets.validate(p)
-	atLeast(p, "window.events", c.Window.Events, 1)
-	atLeast(p, "window.bytes", c.Window.Bytes, 1)
-	oneOf(p, "publish.subjects", string(c.Publish.Subjects), string(PublishFeeds), string(PublishStream))
-	atLeast(p, "publish.max_bytes", c.Publish.MaxBytes, 1)
-	if c.Publish.MaxBytes > maxEvent {
-		p.add("publish.max_bytes", "%s is more than the %s that NATS can take", c.Publish.MaxBytes, maxEvent)
-	}
-	atLeast(p, "publish.max_batch", c.Publish.MaxBatch, 1)
 	c.Node.validate(p)
 	c.Presence.validate(p)
 	c.Traces.validate(p)
 	c.Log.validate(p)
 }
-
-// maxEvent is nats-server's upper bound for max_payload.
-const maxEvent = 64 * MiB
 
 func (h HTTP) validate(p *problems) {
 	checkAddr(p, "http.addr", h.Addr)
@@ -60,26 +48,26 @@ func (h HTTP) validate(p *problems) {
 			p.add("http.cors.headers", "%q is not the name of a header", name)
 		}
 	}
-	h.TLS.validate(p, "http.tls")
+	checkPair(p, "http.tls", h.TLS.Cert, h.TLS.Key)
 	for _, origin := range h.CORS.Origins {
 		checkOrigin(p, origin)
 	}
 	if h.CORS.Credentials && slices.Contains(h.CORS.Origins, "*") {
-		p.add("http.cors.credentials", "browsers refuse credentials with the origin *; list the origins")
+		p.add("http.cors.credentials", "browsers reject credentials with the origin *; list the origins")
 	}
-	atLeastDuration(p, "http.shutdown_timeout", h.ShutdownTimeout, 0)
 }
 
-func (t TLSPair) validate(p *problems, key string) {
+// checkPair reports a certificate without its key, and a key without its certificate.
+func checkPair(p *problems, section, cert, key string) {
 	switch {
-	case t.Cert != "" && t.Key == "":
-		p.add(key+".key", "it is missing; the certificate %s needs its key", t.Cert)
-	case t.Cert == "" && t.Key != "":
-		p.add(key+".cert", "it is missing; the key %s needs its certificate", t.Key)
+	case cert != "" && key == "":
+		p.add(section+".key", "it is missing; the certificate %s requires its key", cert)
+	case cert == "" && key != "":
+		p.add(section+".cert", "it is missing; the key %s requires its certificate", key)
 	}
 }
 
-// checkBasePath takes plain segments alone, so that clients, proxies and routes read them alike.
+// checkBasePath accepts plain segments only, which clients, proxies and routes interpret alike.
 func checkBasePath(p *problems, path string) {
 	if path == "" {
 		return
@@ -104,17 +92,17 @@ func checkOrigin(p *problems, origin string) {
 		return
 	}
 	if strings.Contains(origin, "*") {
-		p.add(key, "%q has a wildcard; list each origin, or * alone for any", origin)
+		p.add(key, "%q has a wildcard; list each origin, or only * for any", origin)
 		return
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin {
-		p.add(key, "%q is not an origin; write scheme, host and port alone, such as https://app.example.com", origin)
+		p.add(key, "%q is not an origin; write scheme, host and port only, such as https://app.example.com", origin)
 	}
 }
 
 func (n NATS) validate(p *problems, serve bool) {
-	n.TLS.validate(p, "nats.tls")
+	checkPair(p, "nats.tls", n.TLS.Cert, n.TLS.Key)
 	n.checkLogin(p)
 	n.checkJetStream(p)
 	if n.Context != "" {
@@ -132,18 +120,18 @@ func (n NATS) validate(p *problems, serve bool) {
 	}
 }
 
-// checkJetStream reports what would change the meaning of the subjects that these keys begin.
+// checkJetStream reports values that would change the meaning of the subjects that they prefix.
 func (n NATS) checkJetStream(p *problems) {
 	if n.Domain != "" && n.APIPrefix != "" {
 		p.add("nats.api_prefix", "nats.domain is set too; keep one of them")
 	}
 	if n.Domain != "" && !isSubjectToken(n.Domain) {
-		p.add("nats.domain", "%q is not the name of a JetStream domain, which has no dot, space or wildcard", n.Domain)
+		p.add("nats.domain", "%q is not a name of a JetStream domain; write it without dots, spaces and wildcards", n.Domain)
 	}
 	for _, s := range []setting{{"nats.api_prefix", strings.TrimSuffix(n.APIPrefix, ".")}, {"nats.inbox_prefix", n.InboxPrefix}} {
 		for token := range strings.SplitSeq(s.value, ".") {
 			if s.value != "" && !isSubjectToken(token) {
-				p.add(s.key, "%q is not the beginning of a subject, which is tokens with dots between them, without spaces and wildcards", s.value)
+				p.add(s.key, "%q is not a prefix of subjects; write tokens with dots between them, without spaces and wildcards", s.value)
 				break
 			}
 		}
@@ -154,7 +142,7 @@ func isSubjectToken(token string) bool {
 	return token != "" && !strings.ContainsAny(token, " \t\r\n.*>")
 }
 
-// checkLogin: with two ways given, which one counts would depend on the server.
+// checkLogin rejects several logins, because the server would decide which one applies.
 func (n NATS) checkLogin(p *problems) {
 	var given []string
 	for _, s := range []struct{ key, value string }{
@@ -165,14 +153,14 @@ func (n NATS) checkLogin(p *problems) {
 		}
 	}
 	if len(given) > 1 {
-		p.add(given[1], "%s is set too; keep one way to log in", given[0])
+		p.add(given[1], "%s is set too; keep one login", given[0])
 	}
 	if n.Password != "" && n.User == "" {
-		p.add("nats.user", "it is missing; nats.password needs it")
+		p.add("nats.user", "it is missing; nats.password requires it")
 	}
 }
 
-// checkServerURL does not repeat the URL: it may hold a password.
+// checkServerURL does not repeat the URL, which may contain a password.
 func checkServerURL(p *problems, s string) {
 	if !strings.Contains(s, "://") {
 		s = "nats://" + s
@@ -183,26 +171,62 @@ func checkServerURL(p *problems, s string) {
 	}
 }
 
-// maxReplicas is nats-server's.
-const maxReplicas = 5
-
 func (s Streams) validate(p *problems) {
-	if s.Replicas < 0 || s.Replicas > maxReplicas {
-		p.add("streams.replicas", "%d is no number of copies; it must be from 1 to %d, or 0 for what the definitions say", s.Replicas, maxReplicas)
-	}
-	if s.MaxBytes != 0 {
-		atLeast(p, "streams.max_bytes", s.MaxBytes, MiB)
+	if s.MaxBytes != 0 && s.MaxBytes < MiB {
+		p.add("streams.max_bytes", "%v is too little; it must be at least %v, or 0 for the definitions", s.MaxBytes, MiB)
 	}
 }
 
-func (s SSE) validate(p *problems) {
-	atLeastDuration(p, "sse.retry", s.Retry, 100*time.Millisecond)
-	atLeastDuration(p, "sse.retry_later", s.RetryLater, 100*time.Millisecond)
-	atLeastDuration(p, "sse.heartbeat", s.Heartbeat, time.Second)
-	atLeastDuration(p, "sse.write_timeout", s.WriteTimeout, time.Second)
-	atLeastDuration(p, "sse.max_age", s.MaxAge, 0)
-	atLeastDuration(p, "sse.max_idle", s.MaxIdle, 0)
-	atLeastDuration(p, "sse.drain_period", s.DrainPeriod, 0)
+func (l Limits) validate(maxBatch int, p *problems) {
+	if l.ConnectsPerSecond > 0 && l.ConnectsBurst < 1 {
+		p.add("limits.connects_burst", "%d is too little; it must be at least 1", l.ConnectsBurst)
+	}
+	if l.PublishesPerSecond > 0 && l.PublishesBurst < max(maxBatch, 1) {
+		p.add("limits.publishes_burst", "%d is less than the %d events of publish.max_batch; raise it, or lower publish.max_batch", l.PublishesBurst, max(maxBatch, 1))
+	}
+}
+
+func (n Node) validate(p *problems) {
+	if n.Name == "" {
+		return
+	}
+	if err := presence.CheckNode(n.Name); err != nil {
+		p.add("node.name", "%w", err)
+	}
+}
+
+func (pr Presence) validate(p *problems) {
+	if presence.CheckNode(pr.Bucket) != nil { // the same characters
+		p.add("presence.bucket", "%q is not a name of a bucket; write 1 to 64 of the characters a-z, A-Z, 0-9, _ and -", pr.Bucket)
+	}
+	if pr.Events == "" {
+		return
+	}
+	if err := presence.CheckPrefix(pr.Events); err != nil {
+		p.add("presence.events", "%w", err)
+	}
+	if !pr.Enabled {
+		p.add("presence.events", "it has no effect, because presence.enabled is false; set both, or remove this")
+	}
+}
+
+func (t Traces) validate(p *problems) {
+	if t.Endpoint == "" {
+		return
+	}
+	u, err := url.Parse(t.Endpoint)
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.Path == "", u.Path == "/":
+		p.add("traces.endpoint", "it is not the URL of a collector with its path; write one such as http://127.0.0.1:4318/v1/traces")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		p.add("traces.endpoint", "a user, a query or a fragment would not be sent; set a header in the variable OTEL_EXPORTER_OTLP_HEADERS")
+	}
+}
+
+func (l Log) validate(p *problems) {
+	if l.UsersKey != "" && l.Users != "hash" {
+		p.add("log.users_key", "it has no effect, because log.users is not hash; set both, or remove this")
+	}
 }
 
 func isAddr(addr string) bool {
@@ -216,23 +240,5 @@ func isAddr(addr string) bool {
 func checkAddr(p *problems, key, addr string) {
 	if !isAddr(addr) {
 		p.add(key, "%q is not an address; write host:port with a port from 0 to 65535, such as 127.0.0.1:8080", addr)
-	}
-}
-
-func atLeast[N int | Size](p *problems, key string, value, least N) {
-	if value < least {
-		p.add(key, "%v is too little; it must be at least %v", value, least)
-	}
-}
-
-func atLeastDuration(p *problems, key string, value, least time.Duration) {
-	if value < least {
-		p.add(key, "%s is too short; it must be at least %s", value, least)
-	}
-}
-
-func oneOf(p *problems, key, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		p.add(key, "%q is not known; write one of %s", value, strings.Join(allowed, ", "))
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// reserved paths are the service's own.
+// reserved paths belong to the service.
 var reserved = []string{"/", "/console", "/client.js", "/client.d.ts", "/publish", "/healthz", "/readyz", "/metrics", "/connections", "/api/events/send-message"}
 
 func validateFeeds(feeds map[string]Feed, p *problems) {
@@ -45,7 +45,7 @@ func (f Feed) validate(p *problems, key string) {
 	}
 	checkStream(p, key+".stream", f.Stream)
 	if len(f.Subjects) == 0 && len(f.Allow) == 0 {
-		p.add(key+".subjects", "it is missing, and so is allow: no connection could get anything")
+		p.add(key+".subjects", "it is missing, and allow too: no connection could receive an event")
 	}
 	for _, s := range f.Subjects {
 		checkSubject(p, key+".subjects", s)
@@ -55,18 +55,17 @@ func (f Feed) validate(p *problems, key string) {
 			p.add(key+".allow", "%w", err)
 		}
 	}
-	oneOf(p, key+".replay", string(f.Replay), string(ReplayAuto), string(ReplayConsumer))
 }
 
-// checkSubject keeps wildcards to allow: in what everybody gets, the * of
-// notifications.user.* would hand each user's events to all.
+// checkSubject permits wildcards in allow only. In the subjects of every connection, the * of
+// notifications.user.* would send the events of each user to all.
 func checkSubject(p *problems, key, s string) {
 	t, err := subject.ParseTemplate(s)
 	switch {
 	case err != nil:
 		p.add(key, "%w", err)
 	case t.HasWildcard():
-		p.add(key, "%q has a wildcard; write a variable such as {user} in its place, or move the subject to allow, where clients may ask for it", s)
+		p.add(key, "%q has a wildcard; write a variable such as {user} instead, or move the subject to allow, where clients may request it", s)
 	}
 }
 
@@ -82,7 +81,7 @@ func checkPath(p *problems, key, s string) {
 	case path.Clean(s) != s:
 		p.add(key, "%q must be written as %s", s, path.Clean(s))
 	case slices.Contains(reserved, s), strings.HasPrefix(s, "/connections/"), strings.HasPrefix(s, "/console/"), strings.HasPrefix(s, "/publish/"):
-		p.add(key, "%s is a path of the service itself; choose another", s)
+		p.add(key, "%s is a path of the service; choose another", s)
 	}
 }
 
@@ -94,6 +93,6 @@ func checkStream(p *problems, key, name string) {
 	case name == "":
 		p.add(key, "it is missing; name the stream, such as NOTIFICATIONS")
 	case strings.ContainsFunc(name, bad):
-		p.add(key, `%q cannot name a stream; leave out wildcards, spaces and . / \`, name)
+		p.add(key, `%q is not a name of a stream; write it without wildcards, spaces and . / \`, name)
 	}
 }

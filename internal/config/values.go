@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Size is a number of bytes, written as 1048576, 64KiB, 1MiB or 2GiB. KB and MB are
-// refused, as half of the world reads them as powers of ten.
+// Size is a number of bytes, written as 1048576, 64KiB, 1MiB or 2GiB. KB and MB are rejected, because they
+// are ambiguous: many people read them as powers of ten.
 type Size int64
 
 // Units of Size.
@@ -67,7 +68,7 @@ func (s *Share) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Sync is how long an acknowledged event may wait to be synced to the disk.
+// Sync is the longest time between the acknowledgment of an event and its sync to the disk.
 type Sync time.Duration
 
 // SyncAlways syncs every event before it is acknowledged.
@@ -97,12 +98,12 @@ func (s *Sync) UnmarshalText(text []byte) error {
 // DrainDelay is a duration, or DrainDelayAuto.
 type DrainDelay time.Duration
 
-// DrainDelayAuto is 5 s, and nothing for a process at a terminal, where no load balancer waits.
+// DrainDelayAuto is 5 s, and zero for a process at a terminal, which has no load balancer.
 const DrainDelayAuto DrainDelay = -1
 
 const defaultDrainDelay = 5 * time.Second
 
-// Duration is the delay of a process that has a terminal or has none.
+// Duration resolves the delay for a process with or without a terminal.
 func (d DrainDelay) Duration(terminal bool) time.Duration {
 	switch {
 	case d >= 0:
@@ -137,7 +138,7 @@ func (d *DrainDelay) UnmarshalText(text []byte) error {
 // Switch is true, false, or auto.
 type Switch string
 
-// Auto leaves the choice to what else is set.
+// Auto decides from other keys.
 const (
 	Auto Switch = "auto"
 	On   Switch = "true"
@@ -153,14 +154,12 @@ func (s *Switch) UnmarshalText(text []byte) error {
 		*s = v
 		return nil
 	}
-	return fmt.Errorf("%q is none of true, false and auto", text)
+	return fmt.Errorf("%q is not known; write true, false or auto", text)
 }
 
-// assign puts a value from YAML, the environment or a flag into a field.
+// assign sets a field from a value of YAML, or from text of the environment or a flag.
 func assign(field, value any) error {
 	switch f := field.(type) {
-	case *string:
-		return assignString(f, value)
 	case *bool:
 		return assignBool(f, value)
 	case *int:
@@ -175,6 +174,9 @@ func assign(field, value any) error {
 		}
 		return f.UnmarshalText(fmt.Append(nil, value))
 	}
+	if v := reflect.ValueOf(field).Elem(); v.Kind() == reflect.String {
+		return assignString(v, value)
+	}
 	return fmt.Errorf("fields of type %T cannot be set", field)
 }
 
@@ -186,14 +188,14 @@ func scalar(value any) bool {
 	return false
 }
 
-// assignString refuses numbers and booleans: YAML has changed them by now (0123, 1e3, yes). Its error does
-// not repeat the value, which may be a password.
-func assignString(f *string, value any) error {
+// assignString rejects numbers and booleans, because YAML has already converted them (0123, 1e3, yes). Its
+// error does not repeat the value, which may be a password.
+func assignString(v reflect.Value, value any) error {
 	s, ok := value.(string)
 	if !ok {
 		return errors.New("the value is not a string; write it in quotes")
 	}
-	*f = s
+	v.SetString(s)
 	return nil
 }
 
@@ -227,7 +229,7 @@ func assignDuration(f *time.Duration, value any) error {
 	return nil
 }
 
-// assignList takes a YAML list of strings, or text by comma as variables and flags give it.
+// assignList accepts a YAML list of strings, or text by comma as variables and flags have it.
 func assignList(f *[]string, value any) error {
 	list := []string{}
 	switch v := value.(type) {
@@ -254,7 +256,7 @@ func assignList(f *[]string, value any) error {
 	return nil
 }
 
-// durationText drops the zero units of Duration.String: 2m0s is 2m.
+// durationText removes the zero units of Duration.String: 2m0s becomes 2m.
 func durationText(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Warnings returns what is valid and has no effect as it is, each with the key to change: feeds with
-// variables that no identity has.
+// Warnings returns valid settings without effect, each with the key to change: feeds with variables that no
+// identity has.
 func (c Config) Warnings() (all []string) {
 	known := c.variables()
 	for _, name := range slices.Sorted(maps.Keys(c.Feeds)) {
@@ -35,7 +35,7 @@ func (c Config) Warnings() (all []string) {
 	return all
 }
 
-// variables are those that identities can have.
+// variables returns the variables that identities can have.
 func (c Config) variables() (all []string) {
 	if c.hasSource("jwt") {
 		all = slices.AppendSeq(all, maps.Keys(Pairs(c.Auth.JWT.Claims)))
@@ -43,7 +43,7 @@ func (c Config) variables() (all []string) {
 	if c.hasSource("header") {
 		all = slices.AppendSeq(all, maps.Keys(Pairs(c.Auth.Header.Vars)))
 	}
-	// Without sources that have users, {user} waits for them.
+	// Without a source, {user} is for a source that is added later.
 	if !c.hasSource("jwt") || c.hasSource("header") || c.hasSource("dev") {
 		all = append(all, "user")
 	}
@@ -51,7 +51,7 @@ func (c Config) variables() (all []string) {
 	return slices.Compact(all)
 }
 
-// fill names the keys that fill a variable.
+// fill names the keys that set a variable.
 func (c Config) fill(variable string, known []string) string {
 	var keys []string
 	if c.hasSource("jwt") {

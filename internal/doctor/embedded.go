@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-var errNoAddress = errors.New("where the embedded server listens is not known")
+var errNoAddress = errors.New("the address of the embedded server is unknown")
 
 // loginOfCommands names the variables that give a login to commands, and what it has to permit.
 const loginOfCommands = `NATS_USER and NATS_PASSWORD (or NATS_CREDS, NATS_NKEY) of a user in the account of the node that may publish [">"] and subscribe [">"]`

@@ -26,7 +26,7 @@ func (d *doctor) checkExposure() []Finding {
 	}
 	if d.proxied() && len(trusted) == 0 {
 		c.warn("http.trusted_proxies: name the proxy, and let it overwrite X-Forwarded-For (nginx: proxy_set_header X-Forwarded-For $remote_addr)",
-			"no proxy is trusted: limits.per_address and the log take all clients of a proxy for one")
+			"no proxy is trusted: limits.connections_per_address and the log take all clients of a proxy for one")
 	}
 	if slices.Contains(d.Config.Auth.Identity, "header") && len(trusted) == 0 {
 		c.problem("http.trusted_proxies: name the gateway", "auth.identity has header, and no gateway is trusted to send it")

@@ -26,13 +26,13 @@ func (d *doctor) checkOpenFiles() []Finding {
 		return c.found
 	}
 	own := d.Config
-	if n := own.Sockets.All; n > sockets {
+	if n := own.Limits.Sockets.All; n > sockets {
 		c.problem(fmt.Sprintf("lower limits.sockets to %d, or %s", sockets, raiseFiles), "limits.sockets is %d, and the limit %s, %d, allows %d", n, whose, limit, sockets)
 	}
-	if n := own.Limits.Streams; n > connections {
-		c.problem(fmt.Sprintf("lower limits.streams to %d, or %s", connections, raiseFiles), "limits.streams is %d, and the limit %s, %d, allows %d", n, whose, limit, connections)
+	if n := own.Limits.Connections; n > connections {
+		c.problem(fmt.Sprintf("lower limits.connections to %d, or %s", connections, raiseFiles), "limits.connections is %d, and the limit %s, %d, allows %d", n, whose, limit, connections)
 	}
-	if own.Limits.Streams == 0 && connections < fewConnections {
+	if own.Limits.Connections == 0 && connections < fewConnections {
 		c.warn(raiseFiles, "the limit %s, %d, allows %d sockets and %d connections", whose, limit, sockets, connections)
 	}
 	if c.fine() {

@@ -97,13 +97,13 @@ func TestStore_Directory_IsExamined(t *testing.T) {
 
 func TestOpenFiles_MoreThanTheLimit_NamesKeyAndLimit(t *testing.T) {
 	opts := settings(t, "nats://127.0.0.1:1")
-	opts.Config.Sockets.All, opts.Config.Limits.Streams = 1<<31, 1<<31
+	opts.Config.Limits.Sockets.All, opts.Config.Limits.Connections = 1<<31, 1<<31
 	report := doctor.Run(t.Context(), opts)
 	if strings.Contains(lines(report, "open files"), "no limit") {
 		t.Skip("there is no limit of open files here")
 	}
 	want(t, report, doctor.Problem, "open files", "limits.sockets", "LimitNOFILE")
-	want(t, report, doctor.Problem, "open files", "limits.streams", "LimitNOFILE")
+	want(t, report, doctor.Problem, "open files", "limits.connections", "LimitNOFILE")
 }
 
 func TestNode_OtherProgram_IsNamed(t *testing.T) {

@@ -84,7 +84,7 @@ func TestLimit_Replays_RejectsThoseThatReadTheStore(t *testing.T) {
 	again.want(t, "1-e1", "2-e1")
 }
 
-// A trusted proxy that names no client stands for all of its clients, which limits.streams bounds.
+// A trusted proxy that names no client stands for all of its clients, which limits.connections bounds.
 func TestLimitPerAddress_TrustedProxyWithoutForwardedFor_IsExempt(t *testing.T) {
 	r, a := forwarded(t, "", feedhttp.Limits{Connections: 3, PerAddress: 1})
 	for range 3 {

@@ -3,7 +3,7 @@ package metrics
 // What there is. docs/reference/metrics.md lists it, and a test compares the two.
 var (
 	connections          = define(gauge, "connections", "Open streams. live: level with the stream. replaying: catching up from the stored stream. slow: the client has taken nothing for a second that is ready for it, or reads too slowly to be level.", "feed", "state")
-	connectionsLimit     = define(gauge, "connections_limit", "The most streams that the node takes (limits.streams, or what open files allow); missing where there is no limit.")
+	connectionsLimit     = define(gauge, "connections_limit", "The most streams that the node takes (limits.connections, or what open files allow); missing where there is no limit.")
 	connects             = define(counter, "connects_total", "Streams that were let in.", "feed")
 	disconnects          = define(counter, "disconnects_total", "Streams that ended, of those that were let in. gone: the client left. timeout: it took no bytes for sse.write_timeout. closed: cut off at the end of the process. error: anything else. The others are the reasons of tidemark.close.", "feed", "reason")
 	refusals             = define(counter, "refusals_total", "Requests that were turned away, by the limit that they met (streams, per_user, per_address, replays, connect_rate, publish_rate; of from=last: last_subjects, last_waiting, last_waiting_per_user, last_waiting_per_address), or for another reason (draining; elsewhere: sent to another node by a proxy; host: a Host name that is not served).", "reason")

@@ -1,4 +1,4 @@
-package main
+package memlimit
 
 import (
 	"bytes"
@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
-
-	"github.com/tidemark/tidemark/internal/config"
 )
 
 // boundBy returns the memory limit that a control group with a limit leads to, and what was logged.
@@ -21,11 +19,11 @@ func boundBy(t *testing.T, group memlimit.Provider) (limit int64, logged string)
 	before := debug.SetMemoryLimit(math.MaxInt64)
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
 	var log bytes.Buffer
-	boundMemory(slog.New(slog.NewTextHandler(&log, nil)), group)
+	setFrom(slog.New(slog.NewTextHandler(&log, nil)), group)
 	return debug.SetMemoryLimit(-1), log.String()
 }
 
-func TestBoundMemory_ControlGroup(t *testing.T) {
+func TestSetFrom_ControlGroup(t *testing.T) {
 	if value, set := os.LookupEnv("GOMEMLIMIT"); set {
 		t.Setenv("GOMEMLIMIT", value) // restores it
 		os.Unsetenv("GOMEMLIMIT")
@@ -51,7 +49,7 @@ func TestBoundMemory_ControlGroup(t *testing.T) {
 	}
 }
 
-func TestBoundMemory_Environment_IsKept(t *testing.T) {
+func TestSetFrom_Environment_IsKept(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "123MiB")
 	got, log := boundBy(t, func() (uint64, error) { return 1_000_000_000, nil })
 	if got != math.MaxInt64 || !strings.Contains(log, "123MiB") {
@@ -59,28 +57,27 @@ func TestBoundMemory_Environment_IsKept(t *testing.T) {
 	}
 }
 
-func TestCheckBudgets_LimitBelowWhatIsNeeded_Warns(t *testing.T) {
+func TestCheck_LimitBelowBudget_Warns(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
-	cfg := config.Config{Feeds: map[string]config.Feed{"a": {Stream: "ONE"}, "b": {Stream: "ONE"}, "c": {Stream: "TWO"}}}
-	cfg.Window.Bytes, cfg.Limits.ReplayBytes = 30<<20, 40<<20 // 100 MiB with both windows
+	budget := Budget{Windows: 60 << 20, Replays: 40 << 20}
 	for _, c := range []struct {
-		url   string
-		limit int64
-		want  bool
+		embedded bool
+		limit    int64
+		want     bool
 	}{
-		{"", math.MaxInt64, false},
-		{"", 228 << 20, false},
-		{"", 228<<20 - 1, true},
-		{"nats://127.0.0.1:4222", 100 << 20, false},
-		{"nats://127.0.0.1:4222", 100<<20 - 1, true},
+		{true, math.MaxInt64, false},
+		{true, 228 << 20, false},
+		{true, 228<<20 - 1, true},
+		{false, 100 << 20, false},
+		{false, 100<<20 - 1, true},
 	} {
-		cfg.NATS.URL = c.url
+		budget.Embedded = c.embedded
 		debug.SetMemoryLimit(c.limit)
 		var log bytes.Buffer
-		checkBudgets(slog.New(slog.NewTextHandler(&log, nil)), cfg)
+		Check(slog.New(slog.NewTextHandler(&log, nil)), budget)
 		if warned := strings.Contains(log.String(), "lower window.bytes and limits.replay_bytes"); warned != c.want {
-			t.Errorf("with a limit of %d and nats.url %q it warns: %t, want %t: %s", c.limit, c.url, warned, c.want, log.String())
+			t.Errorf("with a limit of %d and an embedded server (%t) it warns: %t, want %t: %s", c.limit, c.embedded, warned, c.want, log.String())
 		}
 	}
 }
