@@ -30,7 +30,7 @@ type Drain struct {
 	Since    *time.Time `json:"since,omitempty"`
 	DelayMS  int64      `json:"delay_ms"`  // from draining to closing
 	PeriodMS int64      `json:"period_ms"` // over which the connections are closed, at most
-	Streams  int        `json:"streams"`   // connections that are still open
+	Streams  int        `json:"connections"`   // connections that are still open
 }
 
 func (a *API) getDrain(c echo.Context) error { return c.JSON(http.StatusOK, a.opts.Drain.Status()) }

@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// RefusedRequest is a request refused for its identity or for a limit.
+// RefusedRequest is a request rejected for its identity or for a limit.
 type RefusedRequest struct {
 	Request *http.Request
 	Remote  string // the client's address, as trusted proxies name it

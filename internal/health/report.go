@@ -13,11 +13,11 @@ type Report struct {
 	Status string            `json:"status"`
 	Checks map[string]string `json:"checks,omitempty"`
 	// Streams are the open connections, and Replays those of them that replay.
-	Streams int `json:"streams"`
+	Streams int `json:"connections"`
 	Replays int `json:"replays"`
 	// Refused counts rejected requests since the start, by reason; headers_ignored are the
 	// requests with identity headers of peers that are not trusted.
-	Refused map[string]uint64 `json:"refused,omitempty"`
+	Refused map[string]uint64 `json:"rejections,omitempty"`
 	// Windows are by stream.
 	Windows map[string]Window `json:"windows,omitempty"`
 	// Stored are the streams as their leaders have them, by name. A stream whose leader did not answer is
@@ -66,7 +66,7 @@ type Window struct {
 	// Resumes that the window could serve, and those that had to read the stream. HitRatio is
 	// the share of the former; where it is low, a larger window saves consumers.
 	FromWindow uint64  `json:"from_window"`
-	FromLog    uint64  `json:"from_log"`
+	FromLog    uint64  `json:"from_stream"`
 	HitRatio   float64 `json:"hit_ratio"`
 }
 

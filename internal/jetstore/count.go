@@ -20,7 +20,7 @@ const (
 	createFailures
 )
 
-var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer", "refused"}
+var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer", "rejected"}
 
 // String returns the label of the metric.
 func (f CreateFailure) String() string { return createFailureNames[f] }

@@ -314,7 +314,7 @@ func (p *puller) exceeded(text string) (delivery, error) {
 func (p *puller) refused(text string) error {
 	p.store.counts.refusals.Add(1)
 	if n, ok := p.store.refusalLog.allow(); ok {
-		p.store.opts.Logger.Warn("jetstream: pull request refused; retrying", "consumer", p.consumer, "status", text, "times", n)
+		p.store.opts.Logger.Warn("jetstream: pull request rejected; retrying", "consumer", p.consumer, "status", text, "times", n)
 	}
 	return fmt.Errorf("the pull request was refused: %s", text)
 }

@@ -99,8 +99,8 @@ func (f *Follower) apply(message []byte, at time.Time, from source) {
 		return
 	}
 	if total, ok := f.fullLog.allow(now, dropped); ok {
-		f.opts.Logger.Error("revocation: list full; the oldest are forgotten, and their tokens accepted until they expire",
-			"forgotten", total, "remembered", f.opts.Remembered.Status().Remembered, "remedy", "shorten the life of tokens, or revoke fewer")
+		f.opts.Logger.Error("revocation: list full; the oldest are evicted; their tokens are accepted until they expire",
+			"evicted", total, "revocations", f.opts.Remembered.Status().Remembered, "remedy", "shorten the life of tokens, or revoke fewer")
 	}
 }
 

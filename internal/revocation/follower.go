@@ -178,7 +178,7 @@ func (f *Follower) read(ctx context.Context, nc *nats.Conn, js jetstream.JetStre
 func (f *Follower) applyStored(ctx context.Context, store *jetstore.Store, state feed.State, cancel context.CancelCauseFunc) error {
 	read := func() {
 		if f.state.set(followed, "") {
-			f.opts.Logger.Info("revocation: stream read", "stream", Stream, "remembered", f.opts.Remembered.Status().Remembered)
+			f.opts.Logger.Info("revocation: stream read", "stream", Stream, "revocations", f.opts.Remembered.Status().Remembered)
 		}
 	}
 	if state.FirstSeq > state.LastSeq || state.LastSeq == 0 {

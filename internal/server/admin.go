@@ -46,7 +46,7 @@ func (s *Server) listenAdmin(addr string) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.sockets = engine.NewSockets(engine.SocketOptions{Max: adminSockets, Name: "admin.addr", Logger: s.opts.Logger.With("part", "admin")})
+	l.sockets = engine.NewSockets(engine.SocketOptions{Max: adminSockets, Name: "admin.addr", Logger: s.opts.Logger.With("component", "admin")})
 	return l, nil
 }
 
@@ -75,7 +75,7 @@ func (s *Server) newAdmin() *admin.API {
 // adminRoutes make the server of the listener of operators. Without one, /metrics is served with
 // the feeds where Options.Dev states that no proxy is in front, to programs of this machine.
 func (s *Server) adminRoutes(main *echo.Echo, api *admin.API) {
-	scrape := echo.WrapHandler(s.telemetry.metrics.Handler(s.opts.Logger.With("part", "metrics")))
+	scrape := echo.WrapHandler(s.telemetry.metrics.Handler(s.opts.Logger.With("component", "metrics")))
 	if s.admin == nil {
 		access := admin.LoopbackOnly("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others")
 		if !s.opts.Dev {
@@ -90,7 +90,7 @@ func (s *Server) adminRoutes(main *echo.Echo, api *admin.API) {
 	s.healthRoutes(e)
 	api.Routes(e)
 	s.admin.http = &http.Server{
-		Handler: httpguard.Hosts(s.AdminAddr(), s.opts.HTTP.Hosts, s.refusedHost, e), ErrorLog: logging.HTTPErrors(s.opts.Logger.With("part", "admin")),
+		Handler: httpguard.Hosts(s.AdminAddr(), s.opts.HTTP.Hosts, s.refusedHost, e), ErrorLog: logging.HTTPErrors(s.opts.Logger.With("component", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: httpserver.MaxHead, ConnState: s.admin.sockets.ConnState,
 	}

@@ -65,7 +65,7 @@ func (s *Server) openSockets() {
 	s.main.sockets = engine.NewSockets(engine.SocketOptions{
 		Max: limits.All, MaxPerAddress: limits.PerAddress,
 		Exempt: func(addr netip.Addr) bool { return auth.TrustsAddr(trusted, addr) },
-		Logger: s.opts.Logger.With("part", "http"),
+		Logger: s.opts.Logger.With("component", "http"),
 	})
 }
 

@@ -58,7 +58,7 @@ func (s *Server) announce(ctx context.Context) {
 		Status: func(ctx context.Context) any { return s.health.Full(ctx) },
 		Stats: func() any {
 			connections, replays := s.clients.admission.Counts()
-			return map[string]int{"streams": connections, "replays": replays}
+			return map[string]int{"connections": connections, "replays": replays}
 		},
 	}
 	for _, f := range s.opts.Feeds {

@@ -37,7 +37,7 @@ func (s *Server) recoverPanics() echo.MiddlewareFunc {
 
 // openHTTP makes the HTTP servers of both listeners.
 func (s *Server) openHTTP(context.Context) error {
-	origins, err := httpguard.NewOrigins(s.opts.HTTP.CORSOrigins, s.opts.Logger.With("part", "security"))
+	origins, err := httpguard.NewOrigins(s.opts.HTTP.CORSOrigins, s.opts.Logger.With("component", "security"))
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.opts.subjects(), Admission: s.clients.admission,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Refused: s.refusedRequests(seclog.Publish),
-		Logger:  s.opts.Logger.With("part", "publish"),
+		Logger:  s.opts.Logger.With("component", "publish"),
 	}
 	e.Any("/publish", echo.WrapHandler(guard(s.telemetry.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
 	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.telemetry.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))

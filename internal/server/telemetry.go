@@ -25,7 +25,7 @@ type telemetry struct {
 
 // openTelemetry comes first, so that parts that are released before it may end spans.
 func (s *Server) openTelemetry(context.Context) (err error) {
-	s.telemetry.security = seclog.New(s.opts.Logger.With("part", "security"))
+	s.telemetry.security = seclog.New(s.opts.Logger.With("component", "security"))
 	s.life.OnStop(s.telemetry.security.Close)
 	opts := s.opts.Traces
 	if opts.Endpoint == "" {
@@ -33,7 +33,7 @@ func (s *Server) openTelemetry(context.Context) (err error) {
 	}
 	if s.telemetry.traces, err = tracing.New(tracing.Options{
 		Endpoint: opts.Endpoint, Sample: opts.Sample, Rate: opts.Rate,
-		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Logger: s.opts.Logger.With("part", "traces"),
+		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Logger: s.opts.Logger.With("component", "traces"),
 	}); err != nil {
 		return fmt.Errorf("traces.endpoint: %w", err)
 	}

@@ -41,7 +41,7 @@ func (f *Feed) PublishHandler(opts PublishOptions) http.Handler {
 	}
 	o := feedhttp.PublishOptions{
 		Publisher: f.store.publisher, Identify: identify, Accept: f.store.accept, Templates: f.config.templates(),
-		Admission: f.admission, MaxBytes: opts.MaxBytes, MaxBatch: opts.MaxBatch, Logger: f.config.Logger.With("part", "publish"),
+		Admission: f.admission, MaxBytes: opts.MaxBytes, MaxBatch: opts.MaxBatch, Logger: f.config.Logger.With("component", "publish"),
 	}
 	events, body := feedhttp.NewPublish(o), feedhttp.NewPublishBody(o)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
