@@ -46,7 +46,7 @@ func (e engines) testTokens(t *testing.T) {
 		group.wantNumbers(name, numbersOf(me, last))
 		for _, tab := range group {
 			// An EventSource that finds an old token refused cannot say so, and another is asked for.
-			if asked := eval[string](tab, "reasons.filter(r => r !== 'refused').slice(0, 3).join()"); asked != "first,token-expired,token-expired" {
+			if asked := eval[string](tab, "reasons.filter(r => r !== 'rejected').slice(0, 3).join()"); asked != "first,token-expired,token-expired" {
 				t.Errorf("%s: %s asked for tokens because of %s", tab.engine, name, asked)
 			}
 		}

@@ -139,7 +139,7 @@ func authOptions(cfg config.Config, logger *slog.Logger) (server.AuthOptions, er
 			Cookie: j.Cookie, Query: j.Query, Claims: config.Pairs(j.Claims),
 			WidenClaim: j.WidenClaim, NarrowClaim: j.NarrowClaim, PublishClaim: j.PublishClaim,
 			PresenceClaim: j.PresenceClaim,
-			Logger:        logger.With("part", "auth"),
+			Logger:        logger.With("component", "auth"),
 		},
 		Header: auth.HeaderOptions{
 			User: h.User, Vars: config.Pairs(h.Vars), Expires: h.Expires,

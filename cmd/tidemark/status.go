@@ -248,7 +248,7 @@ func failedChecks(h server.Health) string {
 
 func statusTable(out io.Writer, found []server.Health, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tVERSION\tUPTIME\tSTATE\tSTREAMS\tREPLAYS\tWINDOW\tLAG\tNATS")
+	fmt.Fprintln(w, "NODE\tVERSION\tUPTIME\tSTATE\tCONNS\tREPLAYS\tWINDOW\tLAG\tNATS")
 	for _, h := range found {
 		version, uptime, lag, replays := "-", "-", "-", fmt.Sprint(h.Replays)
 		if d := h.Detail; d != nil {

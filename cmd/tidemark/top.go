@@ -105,7 +105,7 @@ func (now sample) rates(before sample, node string) (events, bytes, connects str
 func topTable(out io.Writer, found []server.Health, before, now sample) error {
 	streams, replays := 0, 0
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tSTATE\tSTREAMS\tREPLAYS\tEVENTS/S\tKIB/S\tCONNECTS/S")
+	fmt.Fprintln(w, "NODE\tSTATE\tCONNS\tREPLAYS\tEVENTS/S\tKIB/S\tCONNECTS/S")
 	for _, h := range found {
 		events, bytes, connects := now.rates(before, h.Node)
 		state := h.Status

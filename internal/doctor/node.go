@@ -32,7 +32,7 @@ type readiness struct {
 	Status  string            `json:"status"`
 	Node    string            `json:"node"`
 	Checks  map[string]string `json:"checks"`
-	Refused map[string]uint64 `json:"refused"`
+	Refused map[string]uint64 `json:"rejections"`
 	Version string            `json:"version"`
 }
 

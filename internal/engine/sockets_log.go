@@ -51,7 +51,7 @@ func (l socketLine) write(logger *slog.Logger) {
 	if l.limit == "" {
 		return
 	}
-	fields := []any{"limit", l.limit, "max", l.max, "open", l.open, "refused", l.refused, "idle_closed", l.idleClosed}
+	fields := []any{"limit", l.limit, "max", l.max, "open", l.open, "rejected", l.refused, "idle_closed", l.idleClosed}
 	if l.prefix.IsValid() {
 		fields = append(fields, "address", l.prefix.String())
 	}

@@ -337,7 +337,7 @@ func TestSockets_ManyRefused_LogsOneLine(t *testing.T) {
 		r.wantClosed(r.from("127.0.0.1"))
 	}
 	text := log.String()
-	for _, must := range []string{"limit=limits.sockets_per_address", "max=2", "open=2", "refused=1", "address=127.0.0.1/32", "http.trusted_proxies"} {
+	for _, must := range []string{"limit=limits.sockets_per_address", "max=2", "open=2", "rejected=1", "address=127.0.0.1/32", "http.trusted_proxies"} {
 		if !strings.Contains(text, must) {
 			t.Errorf("no %q in %s", must, text)
 		}

@@ -23,7 +23,7 @@ const (
 	refusals
 )
 
-var refusalNames = [refusals]string{"streams", "per_user", "per_address", "replays", "connect_rate", "publish_rate", "draining", "elsewhere",
+var refusalNames = [refusals]string{"connections", "connections_per_user", "connections_per_address", "replays", "connect_rate", "publish_rate", "draining", "other_node",
 	"last_waiting", "last_waiting_per_user", "last_waiting_per_address", "last_subjects", "host"}
 
 // String is the name that a metric has as its label.

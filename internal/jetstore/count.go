@@ -19,7 +19,7 @@ const (
 	createFailures
 )
 
-var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer", "refused"}
+var createFailureNames = [createFailures]string{"limit", "no_stream", "no_answer", "rejected"}
 
 // String is the name that a metric has as its label.
 func (f CreateFailure) String() string { return createFailureNames[f] }

@@ -79,7 +79,7 @@ func (p *puller) refused(text string) error {
 	l := p.log
 	l.counts.refusals.Add(1)
 	if n, ok := l.refusals.allow(); ok {
-		l.opts.Logger.Warn("pull request refused", "consumer", p.consumer, "status", text, "times", n)
+		l.opts.Logger.Warn("pull request rejected", "consumer", p.consumer, "status", text, "times", n)
 	}
 	return fmt.Errorf("the pull request was refused: %s", text)
 }

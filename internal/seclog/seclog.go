@@ -80,7 +80,7 @@ func (l *Log) Close() {
 }
 
 // Refused writes a line for a request that was refused, or counts it. It does not block.
-func (l *Log) Refused(e Event) { l.write("request refused", e) }
+func (l *Log) Refused(e Event) { l.write("request rejected", e) }
 
 // Ignored writes a line for a request of which a part was ignored, or counts it. It does not block.
 func (l *Log) Ignored(e Event) { l.write("identity header ignored", e) }

@@ -62,7 +62,7 @@ func (s *Server) AdminAddr() net.Addr {
 // adminRoutes are what operators ask. Without a listener of their own, /metrics is served with
 // the feeds where Options.Dev says that no proxy is in front, to this machine alone.
 func (s *Server) adminRoutes(main *echo.Echo) {
-	scrape := echo.WrapHandler(s.metrics.Handler(s.opts.Logger.With("part", "metrics")))
+	scrape := echo.WrapHandler(s.metrics.Handler(s.opts.Logger.With("component", "metrics")))
 	if s.adminListener == nil {
 		here := fromHere("/metrics is for this machine itself, as localhost; set admin.addr to serve it to others")
 		if !s.opts.Dev {
@@ -80,7 +80,7 @@ func (s *Server) adminRoutes(main *echo.Echo) {
 	s.operatorRoutes(e.Group("/admin", s.operatorsOnly))
 	s.pprofRoutes(e.Group("/debug/pprof", fromHere("profiles are for this machine itself, as localhost: forward the port"), sameOrigin, boundedProfile))
 	s.admin = &http.Server{
-		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("part", "admin")),
+		Handler: s.guardHosts(s.adminListener, e), ErrorLog: errorLog(s.opts.Logger.With("component", "admin")),
 		ReadHeaderTimeout: s.opts.HTTP.HeadTimeout, ReadTimeout: s.opts.HTTP.BodyTimeout, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: httpserver.MaxHead, ConnState: s.adminSockets.ConnState,
 	}

@@ -87,7 +87,7 @@ func (s *Server) microDenied(err error) bool {
 // load is what `nats micro stats` shows of a node besides.
 func (s *Server) load() any {
 	streams, replays := s.admit.Counts()
-	return map[string]int{"streams": streams, "replays": replays}
+	return map[string]int{"connections": streams, "replays": replays}
 }
 
 func (s *Server) tellStatus(r micro.Request) {

@@ -69,7 +69,7 @@ func TestMicro(t *testing.T) {
 		}
 	}
 	for _, text := range ask(t, a.nc, "$SRV.STATS.tidemark", 2) {
-		if !strings.Contains(string(text), `"streams":0`) {
+		if !strings.Contains(string(text), `"connections":0`) {
 			t.Errorf("%s", text)
 		}
 	}

@@ -48,7 +48,7 @@ type Drain struct {
 	Since    *time.Time `json:"since,omitempty"`
 	DelayMS  int64      `json:"delay_ms"`  // from draining to closing
 	PeriodMS int64      `json:"period_ms"` // over which the connections are closed, at most
-	Streams  int        `json:"streams"`   // connections that are still open
+	Streams  int        `json:"connections"`   // connections that are still open
 }
 
 func (s *Server) drainStatus() Drain {
@@ -111,7 +111,7 @@ func (s *Server) stopServing(atOnce bool, period, timeout time.Duration) {
 	}
 	s.drain.mu.Unlock()
 	streams, _ := s.admit.Counts()
-	s.opts.Logger.Info("draining", "streams", streams, "delay", left.Round(time.Millisecond).String(), "period", period.String(), "timeout", timeout.String())
+	s.opts.Logger.Info("draining", "connections", streams, "delay", left.Round(time.Millisecond).String(), "period", period.String(), "timeout", timeout.String())
 	time.Sleep(left)
 	s.drain.mu.Lock()
 	if s.drain.delay != nil {

@@ -21,11 +21,11 @@ type Health struct {
 	Status string            `json:"status"`
 	Checks map[string]string `json:"checks,omitempty"`
 	// Streams are the open ones; Replays are those of them that catch up from the log.
-	Streams int `json:"streams"`
+	Streams int `json:"connections"`
 	Replays int `json:"replays"`
 	// Refused counts since the start who was turned away, by reason; headers_ignored are the
 	// requests with identity headers of peers that are no trusted proxy.
-	Refused map[string]uint64 `json:"refused,omitempty"`
+	Refused map[string]uint64 `json:"rejections,omitempty"`
 	// Windows are by stream.
 	Windows map[string]Window `json:"windows,omitempty"`
 	// Stored are the streams as their leaders have them, by name. One that did not answer is
@@ -74,7 +74,7 @@ type Window struct {
 	// Resumes that the window could serve, and those that had to read the stream. HitRatio is
 	// the share of the former; where it is low, a larger window saves consumers.
 	FromWindow uint64  `json:"from_window"`
-	FromLog    uint64  `json:"from_log"`
+	FromLog    uint64  `json:"from_stream"`
 	HitRatio   float64 `json:"hit_ratio"`
 }
 

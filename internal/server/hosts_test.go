@@ -41,7 +41,7 @@ func TestHosts_NameNotServed_IsRefusedAtEveryRoute(t *testing.T) {
 			}
 		}
 	}
-	r.eventuallyScrape(map[string]float64{`refusals_total{reason="host"}`: float64(refused)})
+	r.eventuallyScrape(map[string]float64{`rejections_total{reason="host"}`: float64(refused)})
 }
 
 func TestBasePath_EveryRouteLiesBelow(t *testing.T) {

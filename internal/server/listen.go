@@ -53,7 +53,7 @@ func (s *Server) isStream(path string) bool {
 // newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).
 func newHTTPServer(opts HTTPOptions, cert *certificate, handler http.Handler, logger *slog.Logger) *http.Server {
 	srv := httpserver.New(handler, httpserver.Options{
-		HeadTimeout: opts.HeadTimeout, BodyTimeout: opts.BodyTimeout, ErrorLog: errorLog(logger.With("part", "http")),
+		HeadTimeout: opts.HeadTimeout, BodyTimeout: opts.BodyTimeout, ErrorLog: errorLog(logger.With("component", "http")),
 	})
 	if cert == nil {
 		return srv

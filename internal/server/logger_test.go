@@ -21,12 +21,12 @@ func TestLogger_FieldWithoutValue_IsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	var none error
-	logger.With("part", "nats").Warn("the connection is lost", "error", none, slog.Any("subject", nil), "times", 3)
+	logger.With("component", "nats").Warn("the connection is lost", "error", none, slog.Any("subject", nil), "times", 3)
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatal(err)
 	}
-	if _, there := line["error"]; there || line["times"] != 3.0 || line["part"] != "nats" || line["message"] != "the connection is lost" {
+	if _, there := line["error"]; there || line["times"] != 3.0 || line["component"] != "nats" || line["message"] != "the connection is lost" {
 		t.Errorf("%s", out.String())
 	}
 }

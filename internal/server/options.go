@@ -189,8 +189,8 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.NATS.Logger = cmp.Or(o.NATS.Logger, o.Logger.With("part", "nats"))
-	o.Embedded.Logger = cmp.Or(o.Embedded.Logger, o.Logger.With("part", "nats-server"))
+	o.NATS.Logger = cmp.Or(o.NATS.Logger, o.Logger.With("component", "nats"))
+	o.Embedded.Logger = cmp.Or(o.Embedded.Logger, o.Logger.With("component", "nats-server"))
 	return o
 }
 

@@ -54,6 +54,6 @@ func (s *Server) hintAtOrigin(r *http.Request) {
 	}
 	origin := r.Header.Get("Origin")
 	s.opts.Logger.Warn("a page of another origin may not read the answer; its browser hides it",
-		"part", "security", "origin", origin[:min(len(origin), 200)], "path", r.URL.Path, "remote", r.RemoteAddr,
+		"component", "security", "origin", origin[:min(len(origin), 200)], "path", r.URL.Path, "remote", r.RemoteAddr,
 		"omitted", s.origins.omitted.Swap(0), "remedy", "to allow it, add the origin to http.cors.origins")
 }

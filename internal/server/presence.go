@@ -32,7 +32,7 @@ func (s *Server) openPresence(context.Context) (err error) {
 	}
 	s.presence, err = presence.New(s.nats, s.js, presence.Options{
 		Node: s.opts.Node.Name, Bucket: o.Bucket, TTL: o.TTL, Replicas: o.Replicas, Interval: o.Interval, Events: o.Events,
-		Logger: s.opts.Logger.With("part", "presence"),
+		Logger: s.opts.Logger.With("component", "presence"),
 	})
 	if err != nil {
 		return fmt.Errorf("presence: %w", err)

@@ -173,7 +173,7 @@ func (s *Server) readRevocations(ctx context.Context) (err error) {
 func (s *Server) applyStored(ctx context.Context, log *jetstore.Store, state feed.State, cancel context.CancelCauseFunc) error {
 	read := func() {
 		if s.revocations.state.set(revocationsFollowed, "") {
-			s.opts.Logger.Info("stored revocations are read", "stream", RevocationStream, "remembered", s.revoked.Status().Remembered)
+			s.opts.Logger.Info("stored revocations are read", "stream", RevocationStream, "revocations", s.revoked.Status().Remembered)
 		}
 	}
 	if state.FirstSeq > state.LastSeq || state.LastSeq == 0 {

@@ -75,7 +75,7 @@ func (s *Server) applyRevocation(message []byte, at time.Time, source revocation
 	}
 	switch {
 	case n > 0 || source == notStored:
-		s.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "streams", n)
+		s.opts.Logger.Info("revoked", "user", rev.User, "token", rev.Token, "connections", n)
 	case source == stored:
 		s.opts.Logger.Info("revocation stored", "user", rev.User, "token", rev.Token)
 	}
@@ -83,8 +83,8 @@ func (s *Server) applyRevocation(message []byte, at time.Time, source revocation
 		return
 	}
 	if total, ok := s.revocations.fullLog.allow(now, dropped); ok {
-		s.opts.Logger.Error("revocation list full; oldest revocations forgotten, and their tokens accepted again until they expire: shorten the life of tokens, or revoke fewer",
-			"forgotten", total, "remembered", s.revoked.Status().Remembered)
+		s.opts.Logger.Error("revocation list full; oldest revocations evicted; their tokens are accepted again until they expire",
+			"evicted", total, "revocations", s.revoked.Status().Remembered)
 	}
 }
 

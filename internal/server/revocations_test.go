@@ -33,7 +33,7 @@ func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 	}
 	r.eventuallyScrape(map[string]float64{
 		`revocation_messages_total{result="invalid"}`: 100, `revocation_messages_total{result="applied"}`: 2,
-		`revocations`: 1, `revocations_forgotten_total`: 0,
+		`revocations`: 1, `revocations_evicted_total`: 0,
 	})
 	text := log.String()[before:]
 	if n := strings.Count(text, "invalid revocation message; ignored"); n != 1 {

@@ -112,7 +112,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 		Publisher: s.traces.Publisher(s.publish), Identify: s.publisher, Accept: s.delivery.Check, Templates: s.subjects(), Admission: s.admit,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		Refused: s.refusedRequests(seclog.Publish),
-		Logger:  s.opts.Logger.With("part", "publish"),
+		Logger:  s.opts.Logger.With("component", "publish"),
 	}
 	guard, err := s.crossOrigin()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // openSecurityLog starts the log of refused requests and of what operators do.
 func (s *Server) openSecurityLog() {
-	s.security = seclog.New(s.opts.Logger.With("part", "security"))
+	s.security = seclog.New(s.opts.Logger.With("component", "security"))
 	s.onClose(s.security.Close)
 }
 

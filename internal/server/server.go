@@ -140,7 +140,7 @@ func (s *Server) openTraces(context.Context) (err error) {
 	}
 	if s.traces, err = tracing.New(tracing.Options{
 		Endpoint: opts.Endpoint, Sample: opts.Sample, Rate: opts.Rate,
-		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Logger: s.opts.Logger.With("part", "traces"),
+		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Logger: s.opts.Logger.With("component", "traces"),
 	}); err != nil {
 		return fmt.Errorf("traces.endpoint: %w", err)
 	}

@@ -25,9 +25,9 @@ func (s *Server) openSockets() {
 	s.sockets = engine.NewSockets(engine.SocketOptions{
 		Max: limits.All, MaxPerAddress: limits.PerAddress,
 		Exempt: func(addr netip.Addr) bool { return auth.TrustsAddr(trusted, addr) },
-		Logger: s.opts.Logger.With("part", "http"),
+		Logger: s.opts.Logger.With("component", "http"),
 	})
-	s.adminSockets = engine.NewSockets(engine.SocketOptions{Max: adminSockets, Name: "admin.addr", Logger: s.opts.Logger.With("part", "admin")})
+	s.adminSockets = engine.NewSockets(engine.SocketOptions{Max: adminSockets, Name: "admin.addr", Logger: s.opts.Logger.With("component", "admin")})
 }
 
 // streamLimits returns the limits with their defaults, which follow from the limit of open files.

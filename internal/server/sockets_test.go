@@ -86,7 +86,7 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	}
 	r.eventuallyScrape(map[string]float64{
 		`sockets{state="busy"}`: 7, `sockets{state="idle"}`: 0, `sockets_limit`: 12,
-		`sockets_refused_total{limit="sockets"}`: 0, `sockets_refused_total{limit="sockets_per_address"}`: 2, `idle_sockets_closed_total`: 21,
+		`sockets_rejected_total{limit="sockets"}`: 0, `sockets_rejected_total{limit="sockets_per_address"}`: 2, `idle_sockets_closed_total`: 21,
 	})
 	if text := log.String(); !strings.Contains(text, "socket limit reached") || !strings.Contains(text, "limits.sockets_per_address") || !strings.Contains(text, "127.0.0.2") {
 		t.Errorf("the log: %s", text)
@@ -124,6 +124,6 @@ func TestStreams_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	}
 	s.get("127.0.0.3", "/events")
 	r.eventuallyScrape(map[string]float64{
-		`connects_total{feed="notifications"}`: 4, `refusals_total{reason="per_address"}`: 7, `refusals_total{reason="streams"}`: 0,
+		`connects_total{feed="notifications"}`: 4, `rejections_total{reason="connections_per_address"}`: 7, `rejections_total{reason="connections"}`: 0,
 	})
 }

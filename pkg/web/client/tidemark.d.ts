@@ -113,10 +113,10 @@ export interface Options {
 
 /**
  * Why another token is wanted: undefined for the first; `token-expired` and `revoked` as the
- * server ended the stream; `refused` after a 401, where one that is refused again is an error, and
+ * server ended the stream; `rejected` after a 401, where one that is refused again is an error, and
  * whenever an EventSource got no stream, as it cannot tell a 401 from a node that is down.
  */
-export type TokenReason = undefined | 'token-expired' | 'revoked' | 'refused';
+export type TokenReason = undefined | 'token-expired' | 'revoked' | 'rejected';
 
 /** What localStorage, sessionStorage and React Native's AsyncStorage have. */
 export interface PositionStorage {

@@ -434,14 +434,14 @@ export function connect(address, options = {}) {
       if (error.slept) continue;
       if (end.expired || error.status === 401 && typeof token === 'function' && !renewed) {
         bearer = '';
-        reason = end.expired || 'refused';
+        reason = end.expired || 'rejected';
         renewed = reason !== 'token-expired';
         if (!end.expired) continue;
       } else if (error.unanswered && typeof token === 'function') {
         // EventSource does not tell a 401 from a node that is down; the token may have expired
         // while nobody was connected.
         bearer = '';
-        reason = 'refused';
+        reason = 'rejected';
       } else if (error.final) {
         stop(error);
         break;
@@ -549,7 +549,7 @@ export function connect(address, options = {}) {
         if (error.status === 401) {
           if (refused || typeof token !== 'function') throw error;
           bearer = '';
-          reason = refused = 'refused';
+          reason = refused = 'rejected';
           continue;
         }
         setState('waiting', { error, delay: pause = backoff(pause, error.asked) });

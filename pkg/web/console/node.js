@@ -31,7 +31,7 @@ function stream(name, stored, window) {
     part.append(Object.assign(document.createElement('h3'), { textContent: name }), document.createElement('dl'));
     $('node-streams').append(part);
   }
-  const all = window ? window.from_window + window.from_log : 0;
+  const all = window ? window.from_window + window.from_stream : 0;
   facts(part.querySelector('dl'), [
     ...(stored ? [['Stored', range(stored.first, stored.last)], ['Epoch', stored.epoch], ['Consumers', whole(stored.consumers)]] : []),
     ...(window ? [
@@ -46,10 +46,10 @@ function show(health) {
   const words = { ok: 'Ready', degraded: 'Degraded', unavailable: 'Unavailable' };
   $('node-status').dataset.status = health.status;
   $('node-status').textContent = (words[health.status] || health.status) + (wrong.length ? ': ' + wrong.join('; ') : '');
-  const refused = Object.values(health.refused || {}).reduce((a, b) => a + b, 0);
+  const refused = Object.values(health.rejections || {}).reduce((a, b) => a + b, 0);
   facts($('node-facts'), [
     ['Name', health.node], ['NATS', ((health.checks || {}).nats === 'ok' ? 'connected' : 'lost') + (health.nats ? ', ' + health.nats : '')],
-    ['Connections', whole(health.streams)], ['Catching up', whole(health.replays)], ['Refused', whole(refused)],
+    ['Connections', whole(health.connections)], ['Catching up', whole(health.replays)], ['Rejected', whole(refused)],
   ]);
   const names = new Set([...Object.keys(health.stored || {}), ...Object.keys(health.windows || {})]);
   for (const name of [...names].sort()) stream(name, (health.stored || {})[name], (health.windows || {})[name]);

@@ -50,7 +50,7 @@ test('a callback gives another token, once for each refusal', async t => {
   const asked = [];
   const { data, until } = follow(t, url, { identity: 'me', token: async reason => asked.push(reason) && `t${asked.length}` });
   await until(seen => seen.data.length === 2);
-  assert.deepEqual([data, asked, tokens(requests)], [['1', '2'], [undefined, 'refused', 'refused'], ['Bearer t1', 'Bearer t2', 'Bearer t2', 'Bearer t3']]);
+  assert.deepEqual([data, asked, tokens(requests)], [['1', '2'], [undefined, 'rejected', 'rejected'], ['Bearer t1', 'Bearer t2', 'Bearer t2', 'Bearer t3']]);
 });
 
 test('a new token that is refused is the end', async t => {

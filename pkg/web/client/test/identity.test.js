@@ -78,7 +78,7 @@ test('a token that is refused for the tag is renewed', async t => {
     const { url, requests } = await serve(t, { identity }, stream(open('A'), event(1))), reasons = [];
     const { until, live } = follow(t, url, { shared, token: async reason => { reasons.push(reason); return reason ? 'new' : 'old'; } });
     await until(seen => seen.data.length === 1);
-    assert.deepEqual([reasons, requests.length], [[undefined, 'refused'], 1], `shared: ${shared}`);
+    assert.deepEqual([reasons, requests.length], [[undefined, 'rejected'], 1], `shared: ${shared}`);
     await live.close();
   }
 });
