@@ -31,7 +31,7 @@ func examples(t *testing.T, page, section, language string) (blocks []string) {
 	return blocks
 }
 
-// Every example of the embedded server is one that `tidemark config check` accepts.
+// `tidemark config check` accepts every example of the embedded server.
 func TestDeployment_EmbeddedExamples_AreAccepted(t *testing.T) {
 	const page, section = "../../docs/operate/nats.md", "With the embedded NATS server"
 	dir := t.TempDir()

@@ -186,7 +186,7 @@ func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
 	}
 }
 
-// awaitLog blocks until the log says it.
+// awaitLog blocks until the log contains a text.
 func awaitLog(t *testing.T, log *testkit.Log, want string) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {

@@ -171,7 +171,7 @@ func difference(a, b server.Options) (fields []string) {
 	return fields
 }
 
-// leaves calls visit for each field that is no struct, and returns their names.
+// leaves calls visit for each field that is not a struct, and returns their names.
 func leaves(prefix string, v reflect.Value, visit func(name string, v any)) (names []string) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)

@@ -142,7 +142,7 @@ func explain(ctx context.Context, subject string, err error) error {
 		return fmt.Errorf("%w; `tidemark stream ls` shows the subjects of the streams", err)
 	case errors.Is(err, feed.ErrFull):
 		return fmt.Errorf("%w; the event is not stored: make room, or raise the limit (`tidemark stream ls` shows the sizes of the streams)", err)
-	case errors.Is(err, feed.ErrNotStored): // its text says that the event is not stored
+	case errors.Is(err, feed.ErrNotStored): // its text has the outcome
 		return err
 	case errors.Is(err, feed.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return fmt.Errorf("%w; the event may be stored or not: with --id it can be published again safely", err)

@@ -54,7 +54,7 @@ A response with a status of 4xx ends the command; all other failures are retried
 	f.StringArrayVar(&flags.subjects, "subject", nil, "request one more `subject`; repeatable, wildcards as the feed allows")
 	f.BoolVar(&flags.only, "only", false, "receive only the subjects of --subject")
 	f.StringVar(&flags.from, "from", "", "start without a position: new, all, last, a sequence, a time or a duration")
-	f.StringVar(&flags.lastID, "last-event-id", "", "resume after this `position`; one in --state overrides it")
+	f.StringVar(&flags.lastID, "last-event-id", "", "resume after this `position`, unless --state has a position")
 	f.StringArrayVar(&flags.headers, "header", nil, "send this `'Name: value'`; repeatable")
 	f.StringVar(&flags.state, "state", "", "store the position in this `file`")
 	f.BoolVar(&flags.json, "json", false, "print one JSON object a line")
@@ -107,7 +107,7 @@ func follow(ctx context.Context, opts client.Options, p terminal.EventPrinter, c
 		if ev.ID == "" { // of a server without positions
 			return nil
 		}
-		return opts.State.Save(ev.ID) // Follow saves an event only when it is asked for the next
+		return opts.State.Save(ev.ID) // Follow saves an event only with the next call
 	}
 	return nil
 }

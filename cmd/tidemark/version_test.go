@@ -40,7 +40,7 @@ func TestBuildOf(t *testing.T) {
 	}
 }
 
-// The linker says nothing of a variable that it does not find: an image would have no version.
+// The linker does not report a variable that it does not find: an image would have no version.
 func TestImageIsStamped(t *testing.T) {
 	raw, err := os.ReadFile("../../Dockerfile")
 	if err != nil {

@@ -14,8 +14,8 @@ const (
 	AdminOff  = "off"
 )
 
-// Listen returns the address of admin.addr, empty for none, and whether the node continues without it where
-// it is in use. That applies to auto only: an operator relies on a configured address.
+// Listen returns the address of admin.addr, empty for none. If optional, the node continues without it where it
+// is in use. That applies to auto only: an operator relies on a configured address.
 func (a Admin) Listen() (addr string, optional bool) {
 	switch a.Addr {
 	case "", AdminOff:

@@ -17,7 +17,7 @@ func TestAdminAddr(t *testing.T) {
 	}
 }
 
-// What YAML takes off for is the word, not a truth.
+// In YAML 1.1 off is a boolean; here it is a word.
 func TestAdminOffInAFile(t *testing.T) {
 	for _, content := range []string{"admin: {addr: off}", `admin: {addr: ""}`} {
 		cfg := load(t, Options{File: file(t, content)})

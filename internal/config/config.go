@@ -1,4 +1,4 @@
-// Package config is the configuration of a node: one struct whose tags say everything about its keys.
+// Package config is the configuration of a node: one struct with its keys, defaults and checks in tags.
 //
 // A key such as http.addr is a path in the YAML file, the variable TIDEMARK_HTTP_ADDR and the flag
 // --http.addr. Flags override variables, which override the file, which overrides the defaults. Feeds and
@@ -25,7 +25,7 @@
 //	TIDEMARK_UPDATE=1 go test ./internal/config
 //
 // writes. Flags, variables, the file, the checks of the tags, Print and the files with secrets follow from
-// the tags. What involves several keys, or the form of a string, is code in the validate method of the section.
+// the tags. Checks of several keys, or of the form of a string, are code in the validate method of the section.
 package config
 
 import "time"
@@ -39,7 +39,7 @@ type Config struct {
 	// publishing and presence need no key, for programs of this machine only. Do not use it behind a
 	// proxy: requests of a proxy that adds no header look like those of this machine.
 	Dev bool `key:"dev" usage:"development mode for this machine: ?user= names the user, publishing needs no key"`
-	// Permits configurations that let everybody read or publish beyond loopback.
+	// Permits configurations with access without authentication beyond loopback.
 	Insecure bool    `key:"insecure" usage:"permit access without authentication beyond loopback"`
 	Auth     Auth    `key:"auth"`
 	Streams  Streams `key:"streams"`
@@ -121,7 +121,7 @@ type Admin struct {
 	Addr string `key:"addr" default:"auto" usage:"serve operators at <host:port>; auto, or off"`
 }
 
-// NATS is nats.*: the server that stores the streams.
+// NATS is nats.*: the NATS server of the streams.
 type NATS struct {
 	// URLs of the server or cluster that stores the streams, such as
 	// nats://a.example.com:4222,nats://b.example.com:4222. When empty, the node runs an embedded server,
@@ -173,8 +173,8 @@ type ClientCert struct {
 
 // Embedded is nats.embedded.*: the NATS server inside the node, used when there is no nats.url.
 type Embedded struct {
-	// Address for NATS clients. When empty, that of nats.embedded.config, and 127.0.0.1:4222 for what the
-	// file leaves open. Without users and config there is no login: every client can read and publish
+	// Address for NATS clients. When empty, that of nats.embedded.config, or else 127.0.0.1:4222. Without
+	// users and config there is no login: every client can read and publish
 	// everything, so an address beyond loopback requires --insecure.
 	Addr string `key:"addr" usage:"embedded server: accept NATS clients at <host:port>; empty is that of nats.embedded.config, else 127.0.0.1:4222"`
 	// Directory of the streams.
@@ -219,7 +219,7 @@ type Auth struct {
 	Identity []string   `key:"identity" values:"jwt,header,dev,anonymous" usage:"authenticate with these <sources> in order, by comma: jwt, header, dev, anonymous"`
 	JWT      JWT        `key:"jwt"`
 	Header   AuthHeader `key:"header"`
-	// File with the key of the opaque tags by which clients tell accounts apart (GET /identity): at least
+	// File with the key of the opaque tags by which clients distinguish accounts (GET /identity): at least
 	// 16 bytes, the same on all nodes. When empty, the nodes share a key in the metadata of the stream
 	// TIDEMARK_REVOCATIONS. A different key makes clients discard their stored positions.
 	TagKey string `key:"tag_key" secret:"file" usage:"<file> with the key of account tags"`
@@ -283,7 +283,7 @@ type AuthHeader struct {
 	Trusted []string `key:"trusted" usage:"trust identity headers of these gateways: <addresses> or CIDRs, by comma"`
 }
 
-// HeaderEncoding is auth.header.encoding: the encoding that a gateway uses for values.
+// HeaderEncoding is auth.header.encoding: the encoding of values in headers.
 type HeaderEncoding string
 
 // EncodingNone uses values unchanged; EncodingPercent decodes %2E and the like.
@@ -322,7 +322,7 @@ type Feed struct {
 	Replay Replay `key:"replay" default:"auto" values:"auto,consumer"`
 }
 
-// Replay is the way to serve a connection that is behind.
+// Replay is feeds.NAME.replay: the source of events for a connection behind the end of the stream.
 type Replay string
 
 // ReplayAuto serves from the window what it still holds; ReplayConsumer always creates a consumer.
@@ -365,7 +365,7 @@ type Limits struct {
 	ReplayBytes Size `key:"replay_bytes" default:"32MiB" min:"1MiB" usage:"most <bytes> that all replays together request or hold"`
 }
 
-// AdmissionLimits are the limits that reject connections and publishers. It converts to feedhttp.Limits.
+// AdmissionLimits are the limits of connections and publishers. It converts to feedhttp.Limits.
 type AdmissionLimits struct {
 	// Connections of all clients. 0 is what the limit of open files allows, less a reserve.
 	Connections int `key:"connections" min:"0" usage:"greatest <number> of connections; 0 is what open files allow"`
@@ -403,9 +403,9 @@ type AdmissionLimits struct {
 
 // SocketLimits is limits.sockets and limits.sockets_per_address. It converts to server.SocketLimits.
 type SocketLimits struct {
-	// Sockets at http.addr, with a connection or without. 0 is what the limit of open files allows, less a
-	// reserve. Beyond it a new socket replaces one that is idle between requests; if there is none, the new
-	// one is closed.
+	// Sockets at http.addr, with a connection or without. 0 is the limit of open files, less a reserve. Beyond it
+	// a new socket replaces a socket that is idle between requests; without an idle socket, the new socket is
+	// closed.
 	All int `key:"sockets" min:"0" usage:"greatest <number> of sockets; 0 is what open files allow"`
 	// Sockets of one IP address (IPv6: of one /64). 0 is half of all, or 14,000 where half is less and that
 	// leaves a quarter for others. Addresses of http.trusted_proxies are exempt.
@@ -436,7 +436,7 @@ type Publish struct {
 	MaxBatch int `key:"max_batch" default:"1000" min:"1" usage:"greatest <number> of events in one request"`
 }
 
-// PublishSubjects is publish.subjects: which subjects are accepted over HTTP.
+// PublishSubjects is publish.subjects: the subjects of events over HTTP.
 type PublishSubjects string
 
 // PublishFeeds accepts the subjects that a feed can deliver; PublishStream accepts all subjects of the

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// readFile returns what a file sets, by key. A key without a value is not set.
+// readFile returns the settings of a file, by key. A key without a value is not set.
 func (keys keySet) readFile(name string, p *problems) (map[string]any, error) {
 	if name == "" {
 		return nil, nil

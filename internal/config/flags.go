@@ -6,10 +6,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// fileKey is the one flag and variable that is no key of the file: it names the file.
+// fileKey is the name of the flag and the variable for the file itself.
 const fileKey = "config"
 
-// BindFlags adds --config and a flag for every key that is not a secret, such as --http.addr. Load
+// BindFlags adds --config and a flag for every key except secrets, such as --http.addr. Load
 // checks the values, so that all problems are reported together.
 func BindFlags(flags *pflag.FlagSet) { configKeys.bindFlags(flags) }
 

@@ -24,7 +24,7 @@ type Options struct {
 	Unchecked bool
 }
 
-// Load returns the configuration, or every problem that it has as one joined error.
+// Load returns the configuration, or all of its problems as one joined error.
 func Load(opts Options) (Config, error) {
 	if opts.Environ == nil {
 		opts.Environ = os.Environ()
@@ -48,7 +48,7 @@ func Load(opts Options) (Config, error) {
 }
 
 // load sets the keys of target, which has the defaults, from the file, the environment and the flags. Its
-// error is that of the file; what is wrong with keys is added to p.
+// error is that of the file; problems of keys are added to p.
 func (keys keySet) load(target any, opts Options, p *problems) error {
 	env := keys.readEnv(opts.Environ, p)
 	file, err := keys.readFile(fileName(opts, env), p)

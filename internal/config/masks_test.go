@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Errors name the key and the file, and do not repeat what may be a secret.
+// Errors name the key and the file, and do not repeat a possible secret.
 func TestLoad_SecretOfWrongType_ErrorDoesNotRepeatIt(t *testing.T) {
 	for name, c := range map[string]struct{ yaml, want string }{
 		"list for a token":         {"nats: {url: n, token: [S3CRET]}", "nats.token (from "},

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// SelectedContext as nats.context is the context that `nats context select` has selected.
+// SelectedContext as nats.context is the context selected by `nats context select`.
 const SelectedContext = "selected"
 
 // natsContext has the fields of a context file of the nats command that Tidemark uses.

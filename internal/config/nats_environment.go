@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// NATSSource reports which settings of nats.* came from the nats command's variables and contexts.
+// NATSSource is the use of variables and contexts of the nats command for nats.*.
 type NATSSource struct {
 	// Used are the names of the variables, or the context, that were used.
 	Used []string

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// LoginAdvice names the login that a server rejected and its origin, with what to change.
+// LoginAdvice names the rejected login, its origin and the remedy.
 func (n *NATS) LoginAdvice() string {
 	from := func(key string, variables ...string) string {
 		for _, v := range variables {

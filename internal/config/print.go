@@ -14,8 +14,8 @@ import (
 // redacted replaces a secret that is set.
 const redacted = "REDACTED"
 
-// Print writes the configuration as YAML that Load reads, with secrets redacted: passwords, tokens and hashes
-// of passwords, also those within nats.url. Load rejects a redacted hash.
+// Print writes the configuration as YAML for Load, with redacted secrets. Secrets are passwords, tokens and
+// hashes of passwords, also those within nats.url. Load rejects a redacted hash.
 func (c Config) Print(w io.Writer) error { return configKeys.print(w, &c) }
 
 func (keys keySet) print(w io.Writer, target any) error {
@@ -60,7 +60,7 @@ func (k key) putEntries(root *yaml.Node, path []string, v reflect.Value) {
 	put(root, path, list)
 }
 
-// value is what Print writes for a key.
+// value returns the output of Print for a key.
 func (k key) value(target any) any {
 	switch v := k.field(target).(type) {
 	case *bool:

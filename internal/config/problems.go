@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// problems collects what is wrong, each with the key to change and its origin.
+// problems collects errors, each with the key to change and its origin.
 type problems struct {
 	errs    []error
 	origins map[string]string // key to a file, a variable or a flag
@@ -20,7 +20,7 @@ func (p *problems) add(key, format string, args ...any) {
 	p.errs = append(p.errs, fmt.Errorf("%s: %w", key, fmt.Errorf(format, args...)))
 }
 
-// origin returns the origin of a key, or of what contains it: an entry of feeds has that of feeds.
+// origin returns the origin of a key, or of the key that contains it: an entry of feeds has that of feeds.
 func (p *problems) origin(key string) string {
 	for {
 		if from := p.origins[key]; from != "" {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A message names the key, where it was set, and what to write instead.
+// A message names the key, its origin and the remedy.
 func TestEveryProblemIsReported(t *testing.T) {
 	name := file(t, `
 http:

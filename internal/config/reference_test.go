@@ -293,7 +293,7 @@ type extended struct {
 		// Answer to everything, at most 100.
 		Answer int `key:"answer" default:"42" min:"1" max:"100" usage:"give this <number> as the answer"`
 		// Modes of the answer.
-		Modes []string `key:"modes" default:"red" values:"red,green"`
+		Modes  []string `key:"modes" default:"red" values:"red,green"`
 		Pin    string   `key:"pin" secret:"value"`
 		Cipher string   `key:"cipher" secret:"file" reload:"file" usage:"cipher <file>"`
 	} `key:"extra"`

@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// SecretFiles returns the configured files that hold secrets, by key.
+// SecretFiles returns the configured files with secrets, by key.
 func (c Config) SecretFiles() map[string]string {
 	files := make(map[string]string)
 	for _, k := range configKeys.scalars() {

@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/presence"
 )
 
-// Validate reports every setting that cannot work, by key, without access to files or the network. Load
+// Validate reports all invalid settings, by key, without access to files or the network. Load
 // returns valid configurations only.
 func (c Config) Validate() error {
 	var p problems

@@ -36,7 +36,7 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// UnmarshalText reads what String writes.
+// UnmarshalText parses the output of String.
 func (s *Size) UnmarshalText(text []byte) error {
 	digits, unit := string(text), Size(1)
 	for _, u := range sizeUnits {
@@ -58,7 +58,7 @@ type Share float64
 
 func (s Share) String() string { return strconv.FormatFloat(float64(s), 'g', -1, 64) }
 
-// UnmarshalText reads what String writes.
+// UnmarshalText parses the output of String.
 func (s *Share) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || !(n >= 0 && n <= 1) {
@@ -98,7 +98,7 @@ func (s *Sync) UnmarshalText(text []byte) error {
 // DrainDelay is a duration, or DrainDelayAuto.
 type DrainDelay time.Duration
 
-// DrainDelayAuto is 5 s, and zero for a process at a terminal, which has no load balancer.
+// DrainDelayAuto is 5 s, and zero at a terminal, where there is no load balancer.
 const DrainDelayAuto DrainDelay = -1
 
 const defaultDrainDelay = 5 * time.Second

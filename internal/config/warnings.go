@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Warnings returns valid settings without effect, each with the key to change: feeds with variables that no
-// identity has.
+// Warnings returns valid settings without effect, each with the key to change. These are variables of feeds
+// that no identity has.
 func (c Config) Warnings() (all []string) {
 	known := c.variables()
 	for _, name := range slices.Sorted(maps.Keys(c.Feeds)) {

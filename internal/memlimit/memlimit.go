@@ -1,5 +1,5 @@
 // Package memlimit adapts the garbage collector of the process to its control group, and compares its memory
-// limit with what a configuration uses.
+// limit with the budget of a configuration.
 package memlimit
 
 import (
@@ -28,8 +28,8 @@ func SetGCPercent() {
 // the Go runtime does not count: memory-mapped files, and sockets in the kernel.
 const heapShare = 0.9
 
-// SetFromControlGroup sets the memory limit of the Go runtime from the control group (v1 or v2) of the
-// process, unless GOMEMLIMIT is set or there is no limit. Without it the heap would grow beyond what the
+// SetFromControlGroup sets the memory limit of the Go runtime from the control group. It does nothing if
+// GOMEMLIMIT is set or the group (v1 or v2) has no limit. Without it the heap would grow beyond what the
 // kernel allows, and the kernel would end the process.
 func SetFromControlGroup(logger *slog.Logger) { setFrom(logger, memlimit.FromCgroup) }
 
@@ -57,11 +57,11 @@ func setFrom(logger *slog.Logger, group memlimit.Provider) {
 // embeddedMemory is the memory of a node with an embedded NATS server besides its windows and replays. Measured
 // with 320 MiB of events of 64 KiB: the kernel ended nodes in a group of 160 MiB, with the default windows and
 // also with 24 MiB of windows and replays, and did not end one with the default 96 MiB in a group of 256 MiB at
-// 8 MiB/s. At about 100 MiB/s it ended that one too, and one of 384 MiB: the store of NATS keeps what it has just
-// written in memory.
+// 8 MiB/s. At about 100 MiB/s it ended that one too, and one of 384 MiB: the store of NATS keeps recent
+// writes in memory.
 const embeddedMemory = 128 << 20
 
-// Budget is the memory that a configuration uses, in bytes.
+// Budget is the memory of a configuration, in bytes.
 type Budget struct {
 	Windows, Replays int64
 	Embedded         bool // with the embedded NATS server

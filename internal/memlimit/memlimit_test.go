@@ -13,7 +13,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// boundBy returns the memory limit that a control group with a limit leads to, and what was logged.
+// boundBy returns the memory limit for the limit of a control group, and the log.
 func boundBy(t *testing.T, group memlimit.Provider) (limit int64, logged string) {
 	t.Helper()
 	before := debug.SetMemoryLimit(math.MaxInt64)

@@ -13,11 +13,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ExplainConnect completes an error of connecting to url with what to change: login where the server rejects
-// the login, advice where it does not answer.
+// ExplainConnect completes an error of connecting to url with a remedy. That is login if the server rejects the
+// login, and advice if it does not respond.
 func ExplainConnect(err error, url, login, advice string) error {
 	switch {
-	case errors.Is(err, nats.ErrNoServers): // which says no more than the rest of the line
+	case errors.Is(err, nats.ErrNoServers): // its text adds nothing to the line
 		return fmt.Errorf("NATS is not reached at %s: %s", url, advice)
 	case errors.Is(err, nats.ErrAuthorization):
 		return fmt.Errorf("NATS rejects the login at %s: %w; %s", url, err, login)
@@ -44,14 +44,14 @@ func tlsAdvice(err error) string {
 	return ""
 }
 
-// PermissionError is the error of a subject that the user may not use.
+// PermissionError is a missing permission for a subject.
 type PermissionError struct{ error }
 
 // Unwrap returns the error of NATS.
 func (e PermissionError) Unwrap() error { return e.error }
 
-// Permitted calls run with a context that ends when NATS reports a missing permission, and returns that as a
-// [PermissionError]. NATS reports it apart from the request, which would wait for its response. It replaces
+// Permitted calls run and returns a missing permission as a [PermissionError]. The context of run ends when NATS
+// reports one. NATS reports it apart from the request, which would wait for its response. It replaces
 // the error handler of the connection.
 func Permitted(ctx context.Context, nc *nats.Conn, run func(context.Context) error) error {
 	ctx, refuse := context.WithCancelCause(ctx)

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// Escape returns text without characters that could control a terminal.
+// Escape returns text without control characters for terminals.
 func Escape(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, controls) {
 		return s
