@@ -169,7 +169,7 @@ var (
 	relativeClause = regexp.MustCompile(`\b(?:which|who|whose|whom)\b|\bthat\b`)
 	// conjunction matches uses of "that" which begin no relative clause.
 	conjunction = regexp.MustCompile(`\b(?:so|such|sure|note|report|reports|reported|mean|means|ensure|ensures|require|requires|indicate|indicates|check|checks|` +
-		`verify|verifies|show|shows|guarantee|guarantees|prove|proves|assert|asserts|confirm|confirms|state|states|after|before|like|than|of|to|from|in|for|with|by|on|at|is|and) that\b|` +
+		`verify|verifies|show|shows|guarantee|guarantees|prove|proves|assert|asserts|confirm|confirms|state|states|after|before|like|than|of|to|from|in|for|with|by|on|at|is|and|if|when|while|whether|because|until) that\b|` +
 		`\bthat (?:case|time|order|moment|way|much|many|long|point|range|value|position)\b`)
 )
 
