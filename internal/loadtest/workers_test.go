@@ -150,7 +150,7 @@ func TestWorkersFail(t *testing.T) {
 		"another program": {[]string{"sh", "-c", "echo hello; sleep 60"}, d.URL, `^worker [12] of 2 \(pid \d+\): .*what it wrote is no answer`},
 		"an early end":    {[]string{"sh", "-c", "echo out of luck >&2; exit 3"}, d.URL, `^worker [12] of 2 \(pid \d+\): it ended \(exit status 3\): out of luck`},
 		"nobody listens":  {nil, "http://127.0.0.1:1/", `^worker [12] of 2 \(pid \d+\): cannot connect`},
-		"a strange URL":   {nil, "nonsense", `^worker [12] of 2 \(pid \d+\): .*want http://host`},
+		"a strange URL":   {nil, "nonsense", `^worker [12] of 2 \(pid \d+\): .*use http://host`},
 		"too few files":   {[]string{"sh", "-c", "ulimit -n 30; exec " + os.Args[0]}, d.URL + "/sub/all", `^worker [12] of 2 \(pid \d+\): .*too many open files.*ulimit -n`},
 	} {
 		t.Run(name, func(t *testing.T) {
