@@ -54,7 +54,7 @@ func ExampleSubscribe() {
 	defer publisher.Close()
 
 	events := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
-		Feed: news, Stream: "NEWS", Identify: auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify,
+		Feed: news, Stream: "NEWS", Identify: auth.Header(auth.HeaderOptions{Trusted: auth.AnyAddress()}).Identify,
 		Selection: feedhttp.Selection{
 			Defaults: []feed.Template{template("news.all"), template("news.user.{user}")},
 			Allow:    []feed.Template{template("news.topic.>")},

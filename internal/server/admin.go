@@ -101,7 +101,7 @@ func (s *Server) pprofRoutes(g *echo.Group) {
 func fromHere(why string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			if auth.FromThisMachine(c.Request()) {
+			if auth.FromLoopback(c.Request()) {
 				return next(c)
 			}
 			feedhttp.WriteProblem(c.Response(), feedhttp.Problem{Status: http.StatusForbidden, Detail: why})

@@ -28,7 +28,7 @@ func (s *Server) openIdentity(context.Context) error {
 		}
 		readers = []auth.Source{users, auth.Anonymous()}
 	}
-	s.reader = s.revoked.Guard(auth.Required(readers...))
+	s.reader = s.revoked.RejectRevoked(auth.Required(readers...))
 	if err := s.openPublishers(); err != nil {
 		return err
 	}
@@ -91,10 +91,10 @@ func (s *Server) openPublishers() error {
 		sources = append(sources, s.tokens.Identify)
 	}
 	if len(sources) == 0 && s.opts.Publish.LocalOnly {
-		sources = append(sources, auth.ThisMachine())
+		sources = append(sources, auth.LoopbackOnly())
 	}
 	if len(sources) > 0 {
-		s.publisher = s.revoked.Guard(auth.Required(sources...))
+		s.publisher = s.revoked.RejectRevoked(auth.Required(sources...))
 	}
 	return nil
 }

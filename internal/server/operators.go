@@ -30,7 +30,7 @@ func (s *Server) operatorRoutes(g *echo.Group) {
 // openOperators makes the source for those who operate the node from elsewhere.
 func (s *Server) openOperators() {
 	if s.keys != nil {
-		s.operator = s.revoked.Guard(auth.Required(s.keys.Identify))
+		s.operator = s.revoked.RejectRevoked(auth.Required(s.keys.Identify))
 	}
 }
 
@@ -55,7 +55,7 @@ func (s *Server) operatorsOnly(next echo.HandlerFunc) echo.HandlerFunc {
 
 // mayOperate returns who operates: a program of this machine, with the zero identity, or an API key.
 func (s *Server) mayOperate(r *http.Request) (auth.Identity, error) {
-	if auth.FromThisMachine(r) {
+	if auth.FromLoopback(r) {
 		return auth.Identity{}, nil
 	}
 	denied := &auth.Error{Status: http.StatusForbidden, Detail: "/admin is for this machine itself, as localhost, and for API keys with " + auth.AdminRight + " (publish.keys)"}

@@ -86,7 +86,7 @@ func (s streamSource) Position() string {
 // this machine have the right, else the answer says what to set.
 func (s *Server) withoutKeys(what, set string) auth.Source {
 	if s.opts.Dev {
-		return auth.ThisMachine()
+		return auth.LoopbackOnly()
 	}
 	return func(*http.Request) (auth.Identity, error) {
 		return auth.Identity{}, &auth.Error{Status: http.StatusForbidden, Detail: what + " needs " + set + "; --dev lets programs of this machine try it"}
@@ -106,5 +106,5 @@ func (s *Server) openWatchers() {
 	if len(sources) == 0 {
 		sources = append(sources, s.withoutKeys("presence", "an API key with "+auth.PresenceRight+" in publish.keys, or auth.jwt.presence_claim"))
 	}
-	s.watcher = s.revoked.Guard(auth.Required(sources...))
+	s.watcher = s.revoked.RejectRevoked(auth.Required(sources...))
 }
