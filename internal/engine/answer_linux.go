@@ -13,33 +13,33 @@ import (
 
 // answer is the ResponseWriter of a first request. The engine takes the connection over from
 // it; anything else is collected, written whole, and ends the connection.
-type answer struct {
-	arrival *arrival
+type firstResponse struct {
+	pending *pendingConn
 	header  http.Header
 	status  int
 	body    bytes.Buffer
-	taken   bool
+	hijacked   bool
 }
 
 // Header implements http.ResponseWriter.
-func (w *answer) Header() http.Header { return w.header }
+func (w *firstResponse) Header() http.Header { return w.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (w *answer) WriteHeader(status int) {
+func (w *firstResponse) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
 }
 
 // Write implements http.ResponseWriter.
-func (w *answer) Write(b []byte) (int, error) {
+func (w *firstResponse) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.body.Write(b)
 }
 
 // Hijack implements http.Hijacker for the engine alone.
-func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.taken || w.status != 0 {
+func (w *firstResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.hijacked || w.status != 0 {
 		return nil, nil, errors.New("the response has begun")
 	}
 	return socket{w: w}, nil, nil
@@ -48,21 +48,21 @@ func (w *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // socket says that a connection is the engine's already. It is no net.Conn but in name.
 type socket struct {
 	net.Conn
-	w *answer
+	w *firstResponse
 }
 
 // refusalTimeout bounds the writing of an answer that is no stream.
-const refusalTimeout = 10 * time.Second
+const responseTimeout = 10 * time.Second
 
 // end writes what the handler answered, unless the connection was taken over. A panic aborts
 // the response, as it does in net/http; to tell of it is the handler's part.
-func (w *answer) end(r *http.Request) {
+func (w *firstResponse) finish(r *http.Request) {
 	broken := recover()
-	if w.taken {
+	if w.hijacked {
 		return
 	}
-	defer w.arrival.owner.release() // once it is closed
-	file := os.NewFile(uintptr(w.arrival.fd), "connection")
+	defer w.pending.owner.release() // once it is closed
+	file := os.NewFile(uintptr(w.pending.fd), "connection")
 	c, err := net.FileConn(file)
 	_ = file.Close()
 	if err != nil {
@@ -78,6 +78,6 @@ func (w *answer) end(r *http.Request) {
 		StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Header: w.header, Request: r,
 		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Close: true,
 	}
-	_ = c.SetDeadline(time.Now().Add(refusalTimeout))
+	_ = c.SetDeadline(time.Now().Add(responseTimeout))
 	_ = resp.Write(c) // a client that has gone needs no answer
 }

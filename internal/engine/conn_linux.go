@@ -17,53 +17,53 @@ type conn struct {
 	owner      *socketOwner // that counts the socket
 	fd         int32
 	generation uint32
-	queued     atomic.Uint32 // whether it waits in the loop's queue for a turn
+	queueState     atomic.Uint32 // whether it waits in the loop's queue for a turn
 
-	known   bool // to epoll, by another generation
+	registered   bool // to epoll, by another generation
 	watched bool
 	blocked bool // the socket takes no more until epoll says so
 	stalled bool // and its source was notified
-	last    bool // the stream ends behind rest, with why
+	ending    bool // the stream ends behind rest, with why
 	closed  bool
-	unread  int32 // what the peer had not acknowledged when it was looked at last
+	unacked  int32 // what the peer had not acknowledged when it was looked at last
 	head    []byte
-	rest    []byte // of what was sent, to go first
-	why     error
+	unsent    []byte // of what was sent, to go first
+	endErr     error
 	timeout int64 // nanoseconds
-	due     int64 // nanoseconds since clockBase; 0 for never
-	inHeap  int64 // where it stands in the heap; 0 for nowhere
+	deadline     int64 // nanoseconds since clockBase; 0 for never
+	heapDeadline  int64 // where it stands in the heap; 0 for nowhere
 	written int64
-	wrote   time.Time // when nothing was left to write
+	drainedAt   time.Time // when nothing was left to write
 }
 
 // What conn.queued says.
 const (
-	idle    uint32 = iota
-	queued         // its source is to be asked
-	greeted        // it is queued, or about to be, but its source was asked already
+	notQueued    uint32 = iota
+	turnQueued         // its source is to be asked
+	openingWritten        // it is queued, or about to be, but its source was asked already
 )
 
 // Wake implements Waker.
 func (c *conn) Wake() {
-	if c.queued.Swap(queued) == idle {
+	if c.queueState.Swap(turnQueued) == notQueued {
 		c.loop.add(c)
 	}
 }
 
 // greet sends what the source begins with, before the loop has the connection: who answers the
 // request has all of it at hand. What becomes of that, the first turn sees to.
-func (c *conn) greet() {
+func (c *conn) writeOpening() {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	if c.serve(buf, len(c.loop.engine.loops), time.Now()) {
-		c.queued.Store(queued)
+	if c.writeSource(buf, len(c.loop.engine.loops), time.Now()) {
+		c.queueState.Store(turnQueued)
 	}
 }
 
 // turn sends what the source has, unless greet has just done so. One that has more comes again behind
 // the others.
 func (c *conn) turn(now time.Time) {
-	before := c.queued.Swap(idle) // before the source is looked at: what it gets from now on wakes again
+	before := c.queueState.Swap(notQueued) // before the source is looked at: what it gets from now on wakes again
 	if c.closed || c.blocked {
 		return
 	}
@@ -71,14 +71,14 @@ func (c *conn) turn(now time.Time) {
 		return
 	}
 	more := false
-	if before != greeted && len(c.rest) == 0 && !c.last {
-		more = c.serve(&c.loop.buf, c.loop.lane, now)
+	if before != openingWritten && len(c.unsent) == 0 && !c.ending {
+		more = c.writeSource(&c.loop.buf, c.loop.lane, now)
 	}
 	switch {
-	case len(c.rest) > 0:
+	case len(c.unsent) > 0:
 		c.block()
-	case c.last:
-		c.close(c.why)
+	case c.ending:
+		c.close(c.endErr)
 	case more:
 		c.Wake()
 	default:
@@ -87,30 +87,30 @@ func (c *conn) turn(now time.Time) {
 }
 
 // serve sends what the source has, by way of buf, and reports whether there may be more already.
-func (c *conn) serve(buf *[]byte, lane int, now time.Time) (more bool) {
+func (c *conn) writeSource(buf *[]byte, lane int, now time.Time) (more bool) {
 	at := len(c.head) + chunkHead
-	out, next, err := ask(c.src, slices.Grow((*buf)[:0], at)[:at], Turn{Room: room, Now: now, Written: c.wrote, Lane: lane})
-	if cap(out) <= 2*room {
+	out, next, err := callAppend(c.src, slices.Grow((*buf)[:0], at)[:at], WriteTurn{Room: writeSize, Now: now, Written: c.drainedAt, Lane: lane})
+	if cap(out) <= 2*writeSize {
 		*buf = out[:0]
 	}
-	c.due = 0
+	c.deadline = 0
 	if !next.IsZero() {
-		c.due = dueNanos(next, now)
+		c.deadline = deadlineNanos(next, now)
 	}
-	c.last, c.why = err != nil, err
+	c.ending, c.endErr = err != nil, err
 	if len(out) > at {
 		c.send(chunk(out, c.head, at), now)
 	}
 	// A source that is due already waits behind the others, too: in the heap it would keep the
 	// loop from all else.
-	return len(out)-at >= room || c.due != 0 && c.due <= nanos(now)
+	return len(out)-at >= writeSize || c.deadline != 0 && c.deadline <= nanos(now)
 }
 
 func (c *conn) watch() bool {
 	c.watched = true
 	c.loop.conns[c.fd] = c
 	op := unix.EPOLL_CTL_ADD
-	if c.known {
+	if c.registered {
 		op = unix.EPOLL_CTL_MOD // which tells of an end that has come meanwhile, too
 	}
 	if err := c.loop.engine.watch(op, c.fd, c.generation, 0); err != nil {
@@ -140,16 +140,16 @@ func (c *conn) send(b []byte, now time.Time) {
 	c.written += int64(n)
 	switch {
 	case err != nil:
-		c.last, c.why = true, gone(err)
+		c.ending, c.endErr = true, disconnectErr(err)
 	case n < len(b):
-		c.rest = bytes.Clone(b[n:])
+		c.unsent = bytes.Clone(b[n:])
 	default:
-		c.wrote = now
+		c.drainedAt = now
 	}
 }
 
 // gone says what a failed write tells of the client.
-func gone(err error) error {
+func disconnectErr(err error) error {
 	if err == unix.EPIPE || err == unix.ECONNRESET {
 		return ErrGone
 	}
@@ -160,8 +160,8 @@ func gone(err error) error {
 // told at once.
 func (c *conn) block() {
 	c.blocked = true
-	c.unread = c.unacknowledged()
-	c.due = c.blockedDue(time.Now())
+	c.unacked = c.unacknowledged()
+	c.deadline = c.blockedDeadline(time.Now())
 	c.loop.schedule(c)
 	if err := c.loop.engine.watch(unix.EPOLL_CTL_MOD, c.fd, c.generation, unix.EPOLLOUT); err != nil {
 		c.close(err)
@@ -169,7 +169,7 @@ func (c *conn) block() {
 }
 
 // blockedDue is when a socket that accepts no more since now is looked at.
-func (c *conn) blockedDue(now time.Time) int64 {
+func (c *conn) blockedDeadline(now time.Time) int64 {
 	if c.holder() != nil {
 		return nanos(now) + int64(stallAfter)
 	}
@@ -186,7 +186,7 @@ func (c *conn) holder() Holder {
 }
 
 // happened takes a word of epoll.
-func (c *conn) happened(events uint32) {
+func (c *conn) handleReadiness(events uint32) {
 	switch {
 	case events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0:
 		c.close(ErrGone)
@@ -197,21 +197,21 @@ func (c *conn) happened(events uint32) {
 
 // resume sends the rest. The source gets a turn once nothing is left of it.
 func (c *conn) resume() {
-	n, err := send(c.fd, c.rest)
+	n, err := send(c.fd, c.unsent)
 	c.written += int64(n)
 	if err != nil {
-		c.close(gone(err))
+		c.close(disconnectErr(err))
 		return
 	}
-	if n < len(c.rest) {
-		c.rest = c.rest[n:]
-		c.unread = c.unacknowledged()
-		c.due = c.blockedDue(time.Now()) // later than before: the heap finds out
+	if n < len(c.unsent) {
+		c.unsent = c.unsent[n:]
+		c.unacked = c.unacknowledged()
+		c.deadline = c.blockedDeadline(time.Now()) // later than before: the heap finds out
 		return
 	}
-	c.rest, c.blocked, c.stalled, c.wrote = nil, false, false, time.Now()
-	if c.last {
-		c.close(c.why)
+	c.unsent, c.blocked, c.stalled, c.drainedAt = nil, false, false, time.Now()
+	if c.ending {
+		c.close(c.endErr)
 		return
 	}
 	c.Wake()
@@ -228,17 +228,17 @@ func (c *conn) expired(now time.Time) {
 	if holder := c.holder(); holder != nil {
 		c.stalled = true
 		holder.Stalled()
-		c.due = nanos(now) + c.timeout - int64(stallAfter)
+		c.deadline = nanos(now) + c.timeout - int64(stallAfter)
 		c.loop.schedule(c)
 		return
 	}
 	left := c.unacknowledged()
-	if left >= c.unread {
+	if left >= c.unacked {
 		c.close(ErrTimeout)
 		return
 	}
-	c.unread = left
-	c.due = nanos(now) + c.timeout
+	c.unacked = left
+	c.deadline = nanos(now) + c.timeout
 	c.loop.schedule(c)
 }
 
@@ -254,14 +254,14 @@ func (c *conn) close(err error) {
 		return
 	}
 	c.closed = true
-	if c.last {
+	if c.ending {
 		c.discard()
 	}
 	delete(c.loop.conns, c.fd)
 	closeSocket(c.fd) // epoll forgets it, too
 	c.owner.release()
 	src := c.src
-	c.src, c.rest, c.head = nil, nil, nil
+	c.src, c.unsent, c.head = nil, nil, nil
 	src.Ended(err, c.written)
 }
 

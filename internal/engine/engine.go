@@ -18,7 +18,7 @@ type Source interface {
 	// is left until w is woken or due is reached; the zero time is never. With an error the
 	// stream is ended behind what was appended. What was appended before has been taken by the
 	// kernel.
-	Append(dst []byte, turn Turn) (out []byte, due time.Time, err error)
+	Append(dst []byte, turn WriteTurn) (out []byte, due time.Time, err error)
 	// Ended comes last, and once, when the stream has ended: with the error of Append,
 	// ErrGone, ErrTimeout, ErrClosed, or what the system said. written are the bytes that the
 	// kernel took, transfer coding included where the engine writes it itself.
@@ -26,7 +26,7 @@ type Source interface {
 }
 
 // Turn is what a source is to know of its connection when it is asked.
-type Turn struct {
+type WriteTurn struct {
 	Room    int // append about so many bytes, unless one frame is larger
 	Now     time.Time
 	Written time.Time // when the kernel had taken what was appended last; zero before anything was
@@ -49,7 +49,7 @@ var (
 
 // ask calls a source. One that panics ends its own stream, as a handler under net/http does, and
 // not those of all others.
-func ask(src Source, dst []byte, turn Turn) (out []byte, due time.Time, err error) {
+func callAppend(src Source, dst []byte, turn WriteTurn) (out []byte, due time.Time, err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			out, err = dst, fmt.Errorf("panic: %v\n%s", broken, debug.Stack())
@@ -68,14 +68,14 @@ func (o Options) timeout() time.Duration { return cmp.Or(o.WriteTimeout, 30*time
 
 // room is how much a source is asked for at a time, and so what a connection that takes no
 // more can leave in memory, beside one frame.
-const room = 64 << 10
+const writeSize = 64 << 10
 
 // Front says what an engine answers itself of what comes to a listener.
-type Front struct {
+type ListenerOptions struct {
 	// Handler answers requests that are streams. It calls Engine.Serve, or refuses.
 	Handler http.Handler
 	// Stream tells by its path whether a GET is one.
-	Stream func(path string) bool
+	IsSubscribe func(path string) bool
 	// SendBuffer is how many bytes the kernel may hold for one client; its own rule when zero.
 	SendBuffer int
 	// Sockets counts the sockets of the listener and bounds them; nil does neither. Its ConnState must
@@ -94,9 +94,9 @@ type Front struct {
 //
 // The context of a request ends when Serve returns.
 func (e *Engine) Serve(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
-	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.takeOver(w, r, src, opts) {
+	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.hijack(w, r, src, opts) {
 		return
 	}
-	serveHere(w, r, src, opts)
+	serveBlocking(w, r, src, opts)
 	panic(http.ErrAbortHandler)
 }

@@ -42,7 +42,7 @@ type broadcast struct {
 func (l *listener) Start(w engine.Waker) { l.w = w }
 func (l *listener) Ended(error, int64)   {}
 
-func (l *listener) Append(dst []byte, _ engine.Turn) ([]byte, time.Time, error) {
+func (l *listener) Append(dst []byte, _ engine.WriteTurn) ([]byte, time.Time, error) {
 	if n := l.to.there.Load(); l.sent < n {
 		l.sent = n
 		dst = append(dst, l.to.frame...)

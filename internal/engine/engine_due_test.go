@@ -30,7 +30,7 @@ func newAlarm(t testing.TB, plan ...time.Duration) *alarm {
 	return a
 }
 
-func (a *alarm) ring(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (a *alarm) ring(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	if a.due.IsZero() || turn.Now.Before(a.due) {
 		a.early++
 	}
@@ -154,7 +154,7 @@ func TestDueOfThousands(t *testing.T) {
 func TestDueInThePast(t *testing.T) {
 	oneLoop(t)
 	var served atomic.Bool
-	late := newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	late := newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		if !served.Swap(true) {
 			dst = append(dst, "0\n"...)
 		}
@@ -187,7 +187,7 @@ func TestClockIsSet(t *testing.T) {
 		for _, hours := range []int{-5, 5} {
 			a := newAlarm(t, 50*time.Millisecond, 50*time.Millisecond, 0)
 			plain := a.next
-			a.next = func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+			a.next = func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 				dst, due, err := plain(dst, turn)
 				if !due.IsZero() {
 					due = testkit.ShiftWallClock(due, -time.Duration(hours)*time.Hour)

@@ -122,7 +122,7 @@ func TestPeerTakesNothing(t *testing.T) {
 		src := endless(t)
 		var asked time.Time
 		more := src.next
-		src.next = func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+		src.next = func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 			asked = turn.Now
 			return more(dst, turn)
 		}

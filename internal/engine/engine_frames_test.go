@@ -130,7 +130,7 @@ func TestPartialWrites(t *testing.T) {
 		appended := 0
 		var last time.Time
 		contents := rand.NewChaCha8([32]byte{2})
-		src := newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+		src := newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 			if appended > 0 && turn.Written.Before(last) {
 				t.Errorf("asked at %v, when the last was asked for at %v and written at %v", turn.Now, last, turn.Written)
 			}
@@ -182,7 +182,7 @@ func TestErrorFromAppend(t *testing.T) {
 		for _, size := range []int{0, 1, 5 << 10, 2 << 20} {
 			farewell := bytes.Repeat([]byte("good bye\n"), size/9+1)[:size]
 			asked := make(chan struct{}, 1)
-			src := newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+			src := newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 				if turn.Written.IsZero() {
 					return append(dst, "hello\n"...), turn.Now, nil
 				}

@@ -20,12 +20,12 @@ type Engine struct {
 	poll    syscall.RawConn
 	epollFD int
 	loops   []*loop
-	next    atomic.Uint32 // generation of the next connection
+	nextGeneration    atomic.Uint32 // generation of the next connection
 	done    chan struct{} // closed by Close
-	heads   heads
-	idle    chan *arrival  // to goroutines that wait for one
+	headerCache   headerCache
+	idleWorkers    chan *pendingConn  // to goroutines that wait for one
 	running sync.WaitGroup // the loops, and what they started
-	hearing sync.WaitGroup // listen
+	polling sync.WaitGroup // listen
 
 	mu     sync.RWMutex // held for reading while a connection is added
 	closed bool
@@ -40,7 +40,7 @@ func New() (*Engine, error) {
 	}
 	// Go's own poller waits for this epoll, so that no thread is blocked in it.
 	_ = unix.SetNonblock(fd, true)
-	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{}), idle: make(chan *arrival)}
+	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{}), idleWorkers: make(chan *pendingConn)}
 	if e.poll, err = e.epoll.SyscallConn(); err != nil {
 		_ = e.epoll.Close()
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -50,7 +50,7 @@ func New() (*Engine, error) {
 		e.loops = append(e.loops, l)
 		e.running.Go(l.run)
 	}
-	e.hearing.Go(e.listen)
+	e.polling.Go(e.pollLoop)
 	return e, nil
 }
 
@@ -67,14 +67,14 @@ func (e *Engine) Close() {
 	if !again {
 		_ = e.epoll.Close() // which the loops use to their end
 	}
-	e.hearing.Wait()
+	e.polling.Wait()
 }
 
 // takeOver makes a connection the engine's own; false says that net/http keeps it.
-func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, opts Options) bool {
+func (e *Engine) hijack(w http.ResponseWriter, r *http.Request, src Source, opts Options) bool {
 	taken, added := e.add(w, src, opts)
 	if taken != nil && !added {
-		serveTaken(taken, w.Header(), r, src, opts)
+		serveHijacked(taken, w.Header(), r, src, opts)
 	}
 	return taken != nil
 }
@@ -95,18 +95,18 @@ func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net
 		return taken, false
 	}
 	c := &conn{
-		loop: e.loops[int(own.fd)%len(e.loops)], src: src, fd: own.fd, owner: own.owner, generation: e.next.Add(1),
-		known: own.watched, timeout: int64(opts.timeout()), head: e.heads.of(w.Header()),
+		loop: e.loops[int(own.fd)%len(e.loops)], src: src, fd: own.fd, owner: own.owner, generation: e.nextGeneration.Add(1),
+		registered: own.watched, timeout: int64(opts.timeout()), head: e.headerCache.get(w.Header()),
 	}
-	c.queued.Store(greeted) // nobody else queues it before it is added
+	c.queueState.Store(openingWritten) // nobody else queues it before it is added
 	src.Start(c)
-	c.greet()
+	c.writeOpening()
 	c.loop.add(c)
 	return taken, true
 }
 
 // takenSocket is a socket that the engine has alone.
-type takenSocket struct {
+type hijackedSocket struct {
 	fd      int32
 	owner   *socketOwner // that counts it
 	watched bool         // epoll knows it already
@@ -114,16 +114,16 @@ type takenSocket struct {
 
 // descriptor returns the socket of a connection. Of one that was taken from net/http nothing else
 // is left open.
-func descriptor(taken net.Conn) (takenSocket, error) {
+func descriptor(taken net.Conn) (hijackedSocket, error) {
 	if own, ok := taken.(socket); ok {
-		own.w.taken = true
-		return takenSocket{fd: own.w.arrival.fd, owner: own.w.arrival.owner, watched: own.w.arrival.watched}, nil
+		own.w.hijacked = true
+		return hijackedSocket{fd: own.w.pending.fd, owner: own.w.pending.owner, watched: own.w.pending.watched}, nil
 	}
 	fd, err := duplicate(taken)
 	if err != nil {
-		return takenSocket{}, err
+		return hijackedSocket{}, err
 	}
-	own := takenSocket{fd: int32(fd)}
+	own := hijackedSocket{fd: int32(fd)}
 	if c, ok := taken.(*httpConn); ok {
 		own.owner = c.detach()
 	}
@@ -155,7 +155,7 @@ func duplicate(c net.Conn) (fd int, err error) {
 }
 
 // listen hands what epoll tells to the loops, until the epoll is closed.
-func (e *Engine) listen() {
+func (e *Engine) pollLoop() {
 	events := make([]unix.EpollEvent, 512)
 	for {
 		var n int
@@ -167,7 +167,7 @@ func (e *Engine) listen() {
 			return
 		}
 		for _, ev := range events[:n] {
-			e.loops[int(ev.Fd)%len(e.loops)].tell(happening{ev.Fd, uint32(ev.Pad), ev.Events})
+			e.loops[int(ev.Fd)%len(e.loops)].addReadiness(readiness{ev.Fd, uint32(ev.Pad), ev.Events})
 		}
 	}
 }

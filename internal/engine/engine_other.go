@@ -16,9 +16,9 @@ func New() (*Engine, error) { return &Engine{}, nil }
 // Close ends what the engine writes; here that is nothing.
 func (e *Engine) Close() {}
 
-func (e *Engine) takeOver(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
+func (e *Engine) hijack(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
 
 // Listen returns a listener of the same connections, with front.Sockets and front.SendBuffer.
-func (e *Engine) Listen(l net.Listener, front Front) (net.Listener, error) {
+func (e *Engine) WrapListener(l net.Listener, front ListenerOptions) (net.Listener, error) {
 	return front.Sockets.Listen(l, front.SendBuffer), nil
 }

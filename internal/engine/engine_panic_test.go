@@ -13,7 +13,7 @@ import (
 func TestPanic(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		healthy := newNumbers(t)
-		broken := newScript(t, func([]byte, engine.Turn) ([]byte, time.Time, error) { panic("out of order") })
+		broken := newScript(t, func([]byte, engine.WriteTurn) ([]byte, time.Time, error) { panic("out of order") })
 		s := newServing(t, setup{proto: proto}, func(r *http.Request) engine.Source {
 			if r.URL.Path == "/broken" {
 				return broken

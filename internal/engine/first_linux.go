@@ -21,8 +21,8 @@ const maxHead = 16 << 10
 
 // arrival is a connection whose first request is awaited. Where that was not there at once, its
 // loop has it until it is, then the goroutine that answers.
-type arrival struct {
-	front      *frontListener
+type pendingConn struct {
+	listener      *engineListener
 	owner      *socketOwner // that counts it; the holder of the socket releases it once
 	from       netip.AddrPort
 	fd         int32
@@ -34,29 +34,29 @@ type arrival struct {
 }
 
 // receive lets epoll tell when the rest of a first request comes, or has come meanwhile.
-func (l *loop) receive(arrived []*arrival) {
+func (l *loop) watchPending(arrived []*pendingConn) {
 	for _, a := range arrived {
-		l.arrivals[a.fd] = a
+		l.pending[a.fd] = a
 		if l.engine.watch(unix.EPOLL_CTL_ADD, a.fd, a.generation, unix.EPOLLIN) != nil {
-			l.dismiss(a)
+			l.closePending(a)
 		}
 	}
 }
 
 // dismiss closes a connection that never asked.
-func (l *loop) dismiss(a *arrival) {
-	delete(l.arrivals, a.fd)
+func (l *loop) closePending(a *pendingConn) {
+	delete(l.pending, a.fd)
 	a.close()
 }
 
 // close ends the connection without a response.
-func (a *arrival) close() {
+func (a *pendingConn) close() {
 	closeSocket(a.fd)
 	a.owner.release()
 }
 
 // arrived takes what has come of a first request, and reports whether its peer has gone.
-func arrived(fd int32, buf []byte) (n int, gone bool) {
+func readAvailable(fd int32, buf []byte) (n int, gone bool) {
 	n, errno := read(fd, buf)
 	if errno == unix.EAGAIN || errno == unix.EINTR {
 		return 0, false
@@ -65,48 +65,48 @@ func arrived(fd int32, buf []byte) (n int, gone bool) {
 }
 
 // read takes what has come of a first request.
-func (l *loop) read(a *arrival) {
+func (l *loop) readHead(a *pendingConn) {
 	buf := l.buf[:maxHead]
-	n, gone := arrived(a.fd, buf)
+	n, gone := readAvailable(a.fd, buf)
 	if gone {
-		l.dismiss(a)
+		l.closePending(a)
 		return
 	}
 	a.head = append(a.head, buf[:n]...)
-	verdict := a.judge()
+	verdict := a.classify()
 	if verdict == incomplete {
 		return // epoll tells of more
 	}
-	delete(l.arrivals, a.fd)
+	delete(l.pending, a.fd)
 	a.complete = verdict == complete
-	l.engine.employ(a)
+	l.engine.startWorker(a)
 }
 
 // idleWorker is how long a goroutine that answers first requests waits for another one.
-const idleWorker = time.Second
+const idleWorkerTimeout = time.Second
 
 // employ gives an arrival to a goroutine, since a handler may block. One that has answered
 // before has grown its stack already, which is a tenth of what a connect costs.
-func (e *Engine) employ(a *arrival) {
+func (e *Engine) startWorker(a *pendingConn) {
 	select {
-	case e.idle <- a:
+	case e.idleWorkers <- a:
 	default:
-		e.running.Go(func() { e.work(a) })
+		e.running.Go(func() { e.workerLoop(a) })
 	}
 }
 
-func (e *Engine) work(a *arrival) {
-	enough := time.NewTimer(idleWorker)
+func (e *Engine) workerLoop(a *pendingConn) {
+	enough := time.NewTimer(idleWorkerTimeout)
 	defer enough.Stop()
 	for {
 		if a.complete {
-			a.answer(e)
+			a.serve(e)
 		} else {
-			a.handOver(e)
+			a.passToServer(e)
 		}
-		enough.Reset(idleWorker)
+		enough.Reset(idleWorkerTimeout)
 		select {
-		case a = <-e.idle:
+		case a = <-e.idleWorkers:
 		case <-enough.C:
 			return
 		case <-e.done:
@@ -116,51 +116,51 @@ func (e *Engine) work(a *arrival) {
 }
 
 // hurryEvery is how often the loop looks for arrivals that have taken too long.
-const hurryEvery = time.Second
+const headCheckInterval = time.Second
 
 // hurry gives up on them.
-func (l *loop) hurry(now time.Time) {
-	if now.Sub(l.hurried) < hurryEvery {
+func (l *loop) expireHeads(now time.Time) {
+	if now.Sub(l.headsChecked) < headCheckInterval {
 		return
 	}
-	l.hurried = now
-	for _, a := range l.arrivals {
-		if now.Sub(a.since) > a.front.front.HeadTimeout {
-			l.dismiss(a)
+	l.headsChecked = now
+	for _, a := range l.pending {
+		if now.Sub(a.since) > a.listener.opts.HeadTimeout {
+			l.closePending(a)
 		}
 	}
 }
 
-type verdict int
+type headKind int
 
 const (
-	incomplete verdict = iota
+	incomplete headKind = iota
 	complete
-	notMine
+	passThrough
 )
 
 // judge says whether the engine answers: a GET of a stream by HTTP/1.1, complete.
-func (a *arrival) judge() verdict {
+func (a *pendingConn) classify() headKind {
 	line, _, whole := bytes.Cut(a.head, []byte("\n"))
 	switch {
-	case whole && !a.wanted(line):
-		return notMine
+	case whole && !a.isSubscribe(line):
+		return passThrough
 	case bytes.HasSuffix(a.head, []byte("\r\n\r\n")) && bytes.Count(a.head, []byte("\r\n\r\n")) == 1:
 		return complete
 	case len(a.head) >= maxHead, !startsLike(a.head, "GET /"):
-		return notMine
+		return passThrough
 	case bytes.Contains(a.head, []byte("\n\r\n")), bytes.Contains(a.head, []byte("\n\n")):
-		return notMine // more than a head, or its lines end otherwise
+		return passThrough // more than a head, or its lines end otherwise
 	}
 	return incomplete
 }
 
 // wanted reads the request line.
-func (a *arrival) wanted(line []byte) bool {
+func (a *pendingConn) isSubscribe(line []byte) bool {
 	target, isGet := bytes.CutPrefix(line, []byte("GET "))
 	target, isHTTP11 := bytes.CutSuffix(target, []byte(" HTTP/1.1\r"))
 	path, _, _ := bytes.Cut(target, []byte("?"))
-	return isGet && isHTTP11 && a.front.front.Stream(string(path))
+	return isGet && isHTTP11 && a.listener.opts.IsSubscribe(string(path))
 }
 
 // startsLike reports whether b may become something that starts with prefix.
@@ -170,28 +170,28 @@ func startsLike(b []byte, prefix string) bool {
 }
 
 // handOver gives the connection to the server, as if nothing had been read of it.
-func (a *arrival) handOver(e *Engine) {
+func (a *pendingConn) passToServer(e *Engine) {
 	if a.watched {
 		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
 	}
-	a.front.give(a.fd, a.owner, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
+	a.listener.passConn(a.fd, a.owner, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
 }
 
 // reader is what it takes to parse a head.
-type reader struct {
+type headReader struct {
 	head  bytes.Reader
 	lines *bufio.Reader
 }
 
-var readers = sync.Pool{New: func() any { return &reader{lines: bufio.NewReaderSize(nil, 1<<10)} }}
+var headReaders = sync.Pool{New: func() any { return &headReader{lines: bufio.NewReaderSize(nil, 1<<10)} }}
 
 // request parses the head. It returns nil for what the server should judge: what cannot be
 // parsed, and what asks for more than an answer.
-func (a *arrival) request() *http.Request {
-	from := readers.Get().(*reader)
+func (a *pendingConn) request() *http.Request {
+	from := headReaders.Get().(*headReader)
 	defer func() {
 		from.head.Reset(nil)
-		readers.Put(from)
+		headReaders.Put(from)
 	}()
 	from.head.Reset(a.head)
 	from.lines.Reset(&from.head)
@@ -201,8 +201,8 @@ func (a *arrival) request() *http.Request {
 		return nil
 	}
 	r.RemoteAddr = a.from.String()
-	if a.front.local != nil {
-		return r.WithContext(a.front.local)
+	if a.listener.local != nil {
+		return r.WithContext(a.listener.local)
 	}
 	local, err := localAddress(a.fd)
 	if err != nil {
@@ -231,13 +231,13 @@ func validHeader(header http.Header) bool {
 }
 
 // answer lets the handler answer the request. What it does not take over is a refusal.
-func (a *arrival) answer(e *Engine) {
+func (a *pendingConn) serve(e *Engine) {
 	r := a.request()
 	if r == nil {
-		a.handOver(e)
+		a.passToServer(e)
 		return
 	}
-	w := &answer{arrival: a, header: http.Header{}}
-	defer w.end(r)
-	a.front.front.Handler.ServeHTTP(w, r)
+	w := &firstResponse{pending: a, header: http.Header{}}
+	defer w.finish(r)
+	a.listener.opts.Handler.ServeHTTP(w, r)
 }

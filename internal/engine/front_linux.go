@@ -24,7 +24,7 @@ import (
 //
 // l must be a TCP listener in the clear; of any other all connections are the server's. Closing the
 // listener closes l.
-func (e *Engine) Listen(l net.Listener, front Front) (net.Listener, error) {
+func (e *Engine) WrapListener(l net.Listener, front ListenerOptions) (net.Listener, error) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
 		return front.Sockets.Listen(l, front.SendBuffer), nil
@@ -41,18 +41,18 @@ func (e *Engine) Listen(l net.Listener, front Front) (net.Listener, error) {
 		_ = file.Close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	if err := inherit(raw, front.SendBuffer); err != nil {
+	if err := setInherited(raw, front.SendBuffer); err != nil {
 		_ = file.Close()
 		return nil, err
 	}
-	f := &frontListener{
-		Listener: l, engine: e, front: front, file: file,
-		conns: make(chan net.Conn), failed: make(chan error), closed: make(chan struct{}),
+	f := &engineListener{
+		Listener: l, engine: e, opts: front, file: file,
+		conns: make(chan net.Conn), errs: make(chan error), closed: make(chan struct{}),
 	}
 	if addr := l.Addr().(*net.TCPAddr); !addr.IP.IsUnspecified() {
 		f.local = localContext(addr)
 	}
-	f.accept(raw)
+	f.startAcceptor(raw)
 	return f, nil
 }
 
@@ -67,7 +67,7 @@ const deferAccept = 1
 
 // inherit sets on the listening socket what accepted ones have then, too, without a system
 // call for each: what package net sets by itself, and the send buffer.
-func inherit(raw syscall.RawConn, sendBuffer int) error {
+func setInherited(raw syscall.RawConn, sendBuffer int) error {
 	type option struct{ level, name, value int }
 	options := []option{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
@@ -92,27 +92,27 @@ func inherit(raw syscall.RawConn, sendBuffer int) error {
 }
 
 // frontListener gives the server what is not the engine's.
-type frontListener struct {
+type engineListener struct {
 	net.Listener
 	engine *Engine
-	front  Front
+	opts  ListenerOptions
 	file   *os.File
 	local  context.Context // of every request; nil where each has another local address
 
 	waiting atomic.Int32 // goroutines that accept, or are about to
 
 	conns  chan net.Conn
-	failed chan error
+	errs chan error
 	once   sync.Once
 	closed chan struct{}
 }
 
 // Accept implements net.Listener.
-func (f *frontListener) Accept() (net.Conn, error) {
+func (f *engineListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-f.conns:
 		return c, nil
-	case err := <-f.failed:
+	case err := <-f.errs:
 		return nil, err
 	case <-f.closed:
 		return nil, net.ErrClosed
@@ -120,7 +120,7 @@ func (f *frontListener) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener. It blocks until nothing more is accepted.
-func (f *frontListener) Close() (err error) {
+func (f *engineListener) Close() (err error) {
 	f.once.Do(func() {
 		close(f.closed)
 		err = f.Listener.Close()
@@ -140,33 +140,33 @@ const (
 // is one goroutine's work, and no other has to be woken. A handler may block: there is always one
 // more that accepts.
 type acceptor struct {
-	front *frontListener
+	listener *engineListener
 	buf   [firstRead]byte
 
 	fd     int32
 	from   netip.AddrPort
-	failed unix.Errno
+	errno unix.Errno
 }
 
 // run ends when the listener is closed, or enough others do the same.
 func (a *acceptor) run(raw syscall.RawConn) {
-	f := a.front
-	try := a.try // once: a method value is an allocation
+	f := a.listener
+	try := a.acceptOnce // once: a method value is an allocation
 	for raw.Read(try) == nil {
-		if a.failed != 0 {
-			if a.failed != unix.ECONNABORTED && a.failed != unix.EINTR {
-				if noDescriptors(a.failed) {
-					f.front.Sockets.closeIdle()
+		if a.errno != 0 {
+			if a.errno != unix.ECONNABORTED && a.errno != unix.EINTR {
+				if noDescriptors(a.errno) {
+					f.opts.Sockets.closeIdle()
 				}
-				f.fail(os.NewSyscallError("accept4", a.failed)) // nobody takes its place meanwhile: they would fail, too
+				f.reportError(os.NewSyscallError("accept4", a.errno)) // nobody takes its place meanwhile: they would fail, too
 			}
 			continue
 		}
 		if f.waiting.Add(-1) == 0 {
-			f.accept(raw)
+			f.startAcceptor(raw)
 		}
-		if owner, ok := f.front.Sockets.acquire(a.from.Addr()); ok {
-			f.engine.take(&arrival{front: f, owner: owner, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
+		if owner, ok := f.opts.Sockets.acquire(a.from.Addr()); ok {
+			f.engine.serveAccepted(&pendingConn{listener: f, owner: owner, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
 		} else {
 			closeSocket(a.fd)
 		}
@@ -177,42 +177,42 @@ func (a *acceptor) run(raw syscall.RawConn) {
 	}
 }
 
-func (a *acceptor) try(listener uintptr) bool {
-	a.fd, a.from, a.failed = accept(int(listener))
-	return a.failed != unix.EAGAIN
+func (a *acceptor) acceptOnce(listener uintptr) bool {
+	a.fd, a.from, a.errno = accept(int(listener))
+	return a.errno != unix.EAGAIN
 }
 
 // accept adds a goroutine to those that take connections.
-func (f *frontListener) accept(raw syscall.RawConn) {
+func (f *engineListener) startAcceptor(raw syscall.RawConn) {
 	f.waiting.Add(1)
-	go (&acceptor{front: f}).run(raw)
+	go (&acceptor{listener: f}).run(raw)
 }
 
 // acceptPause is how long a listener waits that the machine gives no descriptor.
 const acceptPause = 50 * time.Millisecond
 
 // fail lets the server tell of an error; it takes one of a system call for temporary.
-func (f *frontListener) fail(err error) {
+func (f *engineListener) reportError(err error) {
 	select {
-	case f.failed <- &net.OpError{Op: "accept", Net: "tcp", Addr: f.Addr(), Err: err}:
+	case f.errs <- &net.OpError{Op: "accept", Net: "tcp", Addr: f.Addr(), Err: err}:
 		time.Sleep(acceptPause)
 	case <-f.closed:
 	}
 }
 
 // give hands a connection to the server, with the bytes that were read of it.
-func (f *frontListener) give(fd int32, owner *socketOwner, read []byte) {
+func (f *engineListener) passConn(fd int32, owner *socketOwner, read []byte) {
 	file := os.NewFile(uintptr(fd), "connection")
 	inner, err := net.FileConn(file) // which has a descriptor of its own
 	// More than once: accept4 takes a descriptor also where no connection waits, and another
 	// acceptor that does so may use the one that has just become free.
-	for noDescriptors(err) && f.front.Sockets.closeIdle() {
+	for noDescriptors(err) && f.opts.Sockets.closeIdle() {
 		inner, err = net.FileConn(file)
 	}
 	_ = file.Close()
 	if err != nil {
 		owner.release()
-		f.fail(err)
+		f.reportError(err)
 		return
 	}
 	c := &httpConn{Conn: inner, read: read, owner: owner}
@@ -227,32 +227,32 @@ func (f *frontListener) give(fd int32, owner *socketOwner, read []byte) {
 
 // take reads the first request of a connection, and answers it if it is there. It blocks for as
 // long as the handler does, or the server does not accept.
-func (e *Engine) take(a *arrival, buf []byte) {
-	if !e.begin() {
+func (e *Engine) serveAccepted(a *pendingConn, buf []byte) {
+	if !e.trackRunning() {
 		a.close()
 		return
 	}
 	defer e.running.Done()
-	n, gone := arrived(a.fd, buf)
+	n, gone := readAvailable(a.fd, buf)
 	if gone {
 		a.close()
 		return
 	}
 	a.head = buf[:n]
-	switch a.judge() {
+	switch a.classify() {
 	case complete:
-		a.answer(e)
-	case notMine:
-		a.handOver(e)
+		a.serve(e)
+	case passThrough:
+		a.passToServer(e)
 	case incomplete:
 		a.head = bytes.Clone(a.head)
-		a.generation, a.watched = e.next.Add(1), true
-		e.loops[int(a.fd)%len(e.loops)].arrive(a)
+		a.generation, a.watched = e.nextGeneration.Add(1), true
+		e.loops[int(a.fd)%len(e.loops)].addPending(a)
 	}
 }
 
 // begin keeps Close waiting until running.Done is called; false says that it was called before.
-func (e *Engine) begin() bool {
+func (e *Engine) trackRunning() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if !e.closed {

@@ -28,7 +28,7 @@ type greeter struct {
 func (g *greeter) Start(engine.Waker)       {}
 func (g *greeter) Ended(err error, _ int64) { g.ended <- err }
 
-func (g *greeter) Append(dst []byte, _ engine.Turn) ([]byte, time.Time, error) {
+func (g *greeter) Append(dst []byte, _ engine.WriteTurn) ([]byte, time.Time, error) {
 	if g.said {
 		return dst, time.Time{}, nil
 	}
@@ -59,9 +59,9 @@ func newFrontRig(t *testing.T, listen string) *frontRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := e.Listen(inner, engine.Front{
+	l, err := e.WrapListener(inner, engine.ListenerOptions{
 		Handler: r.handler("front"), HeadTimeout: headTimeout, SendBuffer: socketBuffers,
-		Stream: func(path string) bool { return strings.HasPrefix(path, "/stream") },
+		IsSubscribe: func(path string) bool { return strings.HasPrefix(path, "/stream") },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -358,7 +358,7 @@ func TestFrontCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	inner, _ := net.Listen("tcp", "127.0.0.1:0")
-	l, err := e.Listen(inner, engine.Front{Stream: func(string) bool { return false }})
+	l, err := e.WrapListener(inner, engine.ListenerOptions{IsSubscribe: func(string) bool { return false }})
 	if err != nil {
 		t.Fatal(err)
 	}

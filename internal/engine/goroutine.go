@@ -10,11 +10,11 @@ import (
 )
 
 // buffers are used while something is written; an idle connection holds none.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, room); return &b }}
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, writeSize); return &b }}
 
 // serveHere writes a stream on the calling goroutine until it ends.
-func serveHere(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
-	h := &here{stream: Open(w, opts), src: src, wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), stall: newStallTimer(src)}
+func serveBlocking(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
+	h := &blockingConn{stream: Open(w, opts), src: src, wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), stall: newStallTimer(src)}
 	defer h.timer.Stop()
 	src.Start(h)
 	for {
@@ -29,8 +29,8 @@ func serveHere(w http.ResponseWriter, r *http.Request, src Source, opts Options)
 	}
 }
 
-type here struct {
-	stream *Stream
+type blockingConn struct {
+	stream *Response
 	src    Source
 	wake   chan struct{}
 	timer  *time.Timer
@@ -40,7 +40,7 @@ type here struct {
 }
 
 // Wake implements Waker.
-func (h *here) Wake() {
+func (h *blockingConn) Wake() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -48,11 +48,11 @@ func (h *here) Wake() {
 }
 
 // turn writes once what the source has, and reports whether it may have more.
-func (h *here) turn(r *http.Request) (more bool, due time.Time, err error) {
+func (h *blockingConn) turn(r *http.Request) (more bool, due time.Time, err error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	out, due, err := ask(h.src, (*buf)[:0], Turn{Room: room, Now: time.Now(), Written: h.written})
-	if cap(out) <= 2*room {
+	out, due, err := callAppend(h.src, (*buf)[:0], WriteTurn{Room: writeSize, Now: time.Now(), Written: h.written})
+	if cap(out) <= 2*writeSize {
 		*buf = out[:0]
 	}
 	if len(out) == 0 {
@@ -62,14 +62,14 @@ func (h *here) turn(r *http.Request) (more bool, due time.Time, err error) {
 	failed := h.stream.Write(out)
 	h.stall.end()
 	if failed != nil && err == nil {
-		err = h.why(r, failed)
+		err = h.disconnectErr(r, failed)
 	}
 	h.written = time.Now()
-	return len(out) >= room, due, err
+	return len(out) >= writeSize, due, err
 }
 
 // why says what a failed write tells of the client.
-func (h *here) why(r *http.Request, err error) error {
+func (h *blockingConn) disconnectErr(r *http.Request, err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return ErrTimeout
@@ -79,7 +79,7 @@ func (h *here) why(r *http.Request, err error) error {
 	return err
 }
 
-func (h *here) wait(r *http.Request, due time.Time) error {
+func (h *blockingConn) wait(r *http.Request, due time.Time) error {
 	var expired <-chan time.Time
 	if !due.IsZero() {
 		h.timer.Reset(time.Until(due))

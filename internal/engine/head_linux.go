@@ -10,9 +10,9 @@ import (
 
 // heads keeps the head of a response that was made last: most streams of a server, and all of a
 // storm, begin with the same within the same second.
-type heads struct{ last atomic.Pointer[madeHead] }
+type headerCache struct{ last atomic.Pointer[cachedHead] }
 
-type madeHead struct {
+type cachedHead struct {
 	header http.Header
 	second int64 // of its Date
 	bytes  []byte
@@ -20,11 +20,11 @@ type madeHead struct {
 
 // of returns the head of a response with these headers, whose body is chunked. It is shared, and
 // must not be changed.
-func (h *heads) of(header http.Header) []byte {
+func (h *headerCache) get(header http.Header) []byte {
 	now := time.Now()
 	last := h.last.Load()
 	if last == nil || last.second != now.Unix() || !maps.EqualFunc(last.header, header, slices.Equal) {
-		last = &madeHead{header.Clone(), now.Unix(), head(header, now)}
+		last = &cachedHead{header.Clone(), now.Unix(), head(header, now)}
 		h.last.Store(last)
 	}
 	return last.bytes

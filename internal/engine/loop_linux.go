@@ -14,23 +14,23 @@ type loop struct {
 	wakeup chan struct{} // holds a token when one of the lists below has something
 	timer  *time.Timer
 	conns  map[int32]*conn
-	due    dues
+	deadlines    deadlineHeap
 	buf    []byte
 
-	arrivals map[int32]*arrival
-	hurried  time.Time
+	pending map[int32]*pendingConn
+	headsChecked  time.Time
 
 	mu       sync.Mutex
 	queue    []*conn
-	happened []happening
-	arrived  []*arrival
-	spare    []*conn // what queue was before
-	told     []happening
+	ready []readiness
+	newPending  []*pendingConn
+	spareQueue    []*conn // what queue was before
+	spareReady     []readiness
 }
 
 // happening is a word of epoll. The generation tells a connection from an earlier one that had
 // the same descriptor.
-type happening struct {
+type readiness struct {
 	fd         int32
 	generation uint32
 	events     uint32
@@ -39,15 +39,15 @@ type happening struct {
 func newLoop(e *Engine) *loop {
 	return &loop{
 		engine: e, lane: len(e.loops), wakeup: make(chan struct{}, 1),
-		timer: time.NewTimer(time.Hour), buf: make([]byte, 0, room+4<<10),
-		conns: map[int32]*conn{}, arrivals: map[int32]*arrival{},
+		timer: time.NewTimer(time.Hour), buf: make([]byte, 0, writeSize+4<<10),
+		conns: map[int32]*conn{}, pending: map[int32]*pendingConn{},
 	}
 }
 
 // add queues a connection for a turn. It is queued in its own eyes already.
 func (l *loop) add(c *conn)       { post(l, &l.queue, c) }
-func (l *loop) tell(h happening)  { post(l, &l.happened, h) }
-func (l *loop) arrive(a *arrival) { post(l, &l.arrived, a) }
+func (l *loop) addReadiness(h readiness)  { post(l, &l.ready, h) }
+func (l *loop) addPending(a *pendingConn) { post(l, &l.newPending, a) }
 
 // post appends to one of the loop's lists, and wakes the loop if nothing waited before.
 func post[T any](l *loop, list *[]T, x T) {
@@ -61,7 +61,7 @@ func post[T any](l *loop, list *[]T, x T) {
 }
 
 // idleLocked reports that nothing waits, and so that nobody has signalled.
-func (l *loop) idleLocked() bool { return len(l.queue)+len(l.happened)+len(l.arrived) == 0 }
+func (l *loop) idleLocked() bool { return len(l.queue)+len(l.ready)+len(l.newPending) == 0 }
 
 func (l *loop) signal() {
 	select {
@@ -86,19 +86,19 @@ func (l *loop) run() {
 // round gives each connection that has something a turn.
 func (l *loop) round() {
 	l.mu.Lock()
-	queue, happened, arrived := l.queue, l.happened, l.arrived
-	l.queue, l.happened, l.arrived = l.spare[:0], l.told[:0], nil
+	queue, happened, arrived := l.queue, l.ready, l.newPending
+	l.queue, l.ready, l.newPending = l.spareQueue[:0], l.spareReady[:0], nil
 	l.mu.Unlock()
-	l.receive(arrived)
+	l.watchPending(arrived)
 	for _, h := range happened {
-		l.heed(h)
+		l.dispatch(h)
 	}
 	slices.SortFunc(queue, byDescriptor)
 	for _, c := range queue {
 		c.turn(time.Now())
 	}
 	clear(queue)
-	l.spare, l.told = queue, happened
+	l.spareQueue, l.spareReady = queue, happened
 	l.expire(time.Now())
 }
 
@@ -107,37 +107,37 @@ func (l *loop) round() {
 func byDescriptor(a, b *conn) int { return int(a.fd - b.fd) }
 
 // heed passes a word of epoll on to whom it is about.
-func (l *loop) heed(h happening) {
+func (l *loop) dispatch(h readiness) {
 	if c := l.conns[h.fd]; c != nil && c.generation == h.generation {
-		c.happened(h.events)
-	} else if a := l.arrivals[h.fd]; a != nil && a.generation == h.generation {
-		l.read(a)
+		c.handleReadiness(h.events)
+	} else if a := l.pending[h.fd]; a != nil && a.generation == h.generation {
+		l.readHead(a)
 	}
 }
 
 // expire gives a turn to the connections whose time has come, and sets the timer for the next.
 func (l *loop) expire(now time.Time) {
 	at := nanos(now)
-	for len(l.due) > 0 && l.due[0].at <= at {
-		d := heap.Pop(&l.due).(due)
+	for len(l.deadlines) > 0 && l.deadlines[0].at <= at {
+		d := heap.Pop(&l.deadlines).(deadline)
 		c := d.conn
-		if c.closed || d.at != c.inHeap {
+		if c.closed || d.at != c.heapDeadline {
 			continue // it was put off, or brought forward
 		}
-		c.inHeap = 0
-		if c.due > at {
+		c.heapDeadline = 0
+		if c.deadline > at {
 			l.schedule(c)
-		} else if c.due != 0 {
+		} else if c.deadline != 0 {
 			c.expired(now)
 		}
 	}
 	next := time.Hour
-	if len(l.due) > 0 {
-		next = time.Duration(l.due[0].at - at)
+	if len(l.deadlines) > 0 {
+		next = time.Duration(l.deadlines[0].at - at)
 	}
-	if len(l.arrivals) > 0 {
-		l.hurry(now)
-		next = min(next, hurryEvery)
+	if len(l.pending) > 0 {
+		l.expireHeads(now)
+		next = min(next, headCheckInterval)
 	}
 	l.timer.Reset(next)
 }
@@ -145,25 +145,25 @@ func (l *loop) expire(now time.Time) {
 // schedule makes sure that a connection is looked at when it is due. One that is put off stays
 // where it is in the heap: with each write a heartbeat is put off.
 func (l *loop) schedule(c *conn) {
-	if c.due == 0 || c.inHeap != 0 && c.inHeap <= c.due {
+	if c.deadline == 0 || c.heapDeadline != 0 && c.heapDeadline <= c.deadline {
 		return
 	}
-	c.inHeap = c.due
-	heap.Push(&l.due, due{c.due, c})
+	c.heapDeadline = c.deadline
+	heap.Push(&l.deadlines, deadline{c.deadline, c})
 }
 
 // end closes what is left. Whoever is added now is told, too: the engine adds no more.
 func (l *loop) end() {
 	l.timer.Stop()
 	l.mu.Lock()
-	queue, arrived := l.queue, l.arrived
-	l.queue, l.arrived = nil, nil
+	queue, arrived := l.queue, l.newPending
+	l.queue, l.newPending = nil, nil
 	l.mu.Unlock()
 	for _, a := range arrived {
-		l.dismiss(a)
+		l.closePending(a)
 	}
-	for _, a := range l.arrivals {
-		l.dismiss(a)
+	for _, a := range l.pending {
+		l.closePending(a)
 	}
 	for _, c := range queue {
 		c.close(ErrClosed)
@@ -183,26 +183,26 @@ func nanos(t time.Time) int64 { return max(1, int64(t.Sub(clockBase))) }
 // dueNanos counts a time that a source returned at now. One without a monotonic reading is
 // converted with the clocks of now, not with those of clockBase: the wall clock may have been set
 // in between.
-func dueNanos(due, now time.Time) int64 { return max(1, nanos(now)+int64(due.Sub(now))) }
+func deadlineNanos(due, now time.Time) int64 { return max(1, nanos(now)+int64(due.Sub(now))) }
 
 // due is when a connection is to be looked at, in nanoseconds since clockBase.
-type due struct {
+type deadline struct {
 	at   int64
 	conn *conn
 }
 
 // dues implements heap.Interface, the earliest first.
-type dues []due
+type deadlineHeap []deadline
 
-func (d dues) Len() int           { return len(d) }
-func (d dues) Less(i, j int) bool { return d[i].at < d[j].at }
-func (d dues) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *dues) Push(x any)        { *d = append(*d, x.(due)) }
+func (d deadlineHeap) Len() int           { return len(d) }
+func (d deadlineHeap) Less(i, j int) bool { return d[i].at < d[j].at }
+func (d deadlineHeap) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *deadlineHeap) Push(x any)        { *d = append(*d, x.(deadline)) }
 
-func (d *dues) Pop() any {
+func (d *deadlineHeap) Pop() any {
 	last := len(*d) - 1
 	x := (*d)[last]
-	(*d)[last] = due{}
+	(*d)[last] = deadline{}
 	*d = (*d)[:last]
 	return x
 }

@@ -51,8 +51,8 @@ func newSocketRig(t *testing.T, listener string, opts engine.SocketOptions) *soc
 	srv.Config.Protocols.SetUnencryptedHTTP2(true)
 	srv.Config.Protocols.SetHTTP2(true)
 	if listener == "engine" {
-		l, err := r.engine.Listen(srv.Listener, engine.Front{
-			Handler: handler, Sockets: r.sockets, HeadTimeout: headTimeout, Stream: func(path string) bool { return path == "/stream" },
+		l, err := r.engine.WrapListener(srv.Listener, engine.ListenerOptions{
+			Handler: handler, Sockets: r.sockets, HeadTimeout: headTimeout, IsSubscribe: func(path string) bool { return path == "/stream" },
 		})
 		if err != nil {
 			t.Fatal(err)

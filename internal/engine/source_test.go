@@ -49,7 +49,7 @@ var errOver = errors.New("the source has nothing more")
 // contract.
 type script struct {
 	t    testing.TB
-	next func(dst []byte, turn engine.Turn) ([]byte, time.Time, error)
+	next func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error)
 
 	started chan struct{}
 	waker   engine.Waker
@@ -66,7 +66,7 @@ type ending struct {
 	at      time.Time
 }
 
-func newScript(t testing.TB, next func(dst []byte, turn engine.Turn) ([]byte, time.Time, error)) *script {
+func newScript(t testing.TB, next func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error)) *script {
 	return &script{t: t, next: next, started: make(chan struct{}), ended: make(chan ending, 1)}
 }
 
@@ -89,7 +89,7 @@ func (s *script) Start(w engine.Waker) {
 }
 
 // Append implements engine.Source.
-func (s *script) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (s *script) Append(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	defer s.enter()()
 	s.calls.Add(1)
 	if s.over.Load() {
@@ -130,7 +130,7 @@ func (s *script) end(t testing.TB) ending {
 
 // frames is a source of frames that ends with an error behind the last.
 func frames(t testing.TB, all [][]byte, end error) *script {
-	return newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	return newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		for start := len(dst); len(all) > 0 && len(dst)-start < turn.Room; all = all[1:] {
 			dst = append(dst, all[0]...)
 		}
@@ -144,7 +144,7 @@ func frames(t testing.TB, all [][]byte, end error) *script {
 // endless is a source that always has more.
 func endless(t testing.TB) *script {
 	frame := []byte(strings.Repeat("x", 10<<10))
-	return newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	return newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		for start := len(dst); len(dst)-start < turn.Room; {
 			dst = append(dst, frame...)
 		}
@@ -178,7 +178,7 @@ func newNumbers(t testing.TB) *numbers {
 	return n
 }
 
-func (n *numbers) send(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (n *numbers) send(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for start := len(dst); len(n.left) > 0 && len(dst)-start < turn.Room; n.left = n.left[1:] {

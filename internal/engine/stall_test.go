@@ -21,7 +21,7 @@ type holder struct {
 func newHolder(t testing.TB) *holder {
 	h := &holder{stalled: make(chan struct{}, 10), resumed: make(chan struct{})}
 	frame := bytes.Repeat([]byte("x"), 10<<10)
-	h.script = newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	h.script = newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		if h.stalls.Swap(0) > 0 {
 			select {
 			case <-h.resumed:

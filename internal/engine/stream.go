@@ -30,7 +30,7 @@ import (
 const pieceSize = 16 << 10
 
 // Stream writes one client's events. It is not safe for concurrent use.
-type Stream struct {
+type Response struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
@@ -39,21 +39,21 @@ type Stream struct {
 
 // Open starts the response with status 200 and the headers that are set on w. The headers
 // reach the client with the first Write.
-func Open(w http.ResponseWriter, opts Options) *Stream {
+func Open(w http.ResponseWriter, opts Options) *Response {
 	w.WriteHeader(http.StatusOK)
-	return &Stream{
+	return &Response{
 		w: w, control: http.NewResponseController(w),
 		timeout: opts.timeout(),
 	}
 }
 
 // Written is how many bytes the stream has taken, before any transfer coding.
-func (s *Stream) Written() int64 { return s.written }
+func (s *Response) Written() int64 { return s.written }
 
 var pieces = sync.Pool{New: func() any { b := make([]byte, 0, pieceSize); return &b }}
 
 // Write sends whole frames and flushes them. After an error the stream is of no more use.
-func (s *Stream) Write(frames ...[]byte) error {
+func (s *Response) Write(frames ...[]byte) error {
 	buf := pieces.Get().(*[]byte)
 	defer pieces.Put(buf)
 	piece := (*buf)[:0]
@@ -81,7 +81,7 @@ func (s *Stream) Write(frames ...[]byte) error {
 	return s.control.SetWriteDeadline(time.Time{})
 }
 
-func (s *Stream) send(piece []byte) error {
+func (s *Response) send(piece []byte) error {
 	if len(piece) == 0 {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (s *Stream) send(piece []byte) error {
 	return err
 }
 
-func (s *Stream) flush() error {
+func (s *Response) flush() error {
 	if err := s.extend(); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *Stream) flush() error {
 }
 
 // extend sets the deadline ahead of each write: one that has passed cannot be extended.
-func (s *Stream) extend() error {
+func (s *Response) extend() error {
 	if err := s.control.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return fmt.Errorf("this server's responses take no write deadline: %w", err)
 	}
@@ -110,4 +110,4 @@ func (s *Stream) extend() error {
 
 // Abort ends the response without its last chunk. It must be called on the handler's own
 // goroutine, and does not return.
-func (s *Stream) Abort() { panic(http.ErrAbortHandler) }
+func (s *Response) Abort() { panic(http.ErrAbortHandler) }

@@ -55,7 +55,7 @@ type setup struct {
 	buffer int               // of the sockets; socketBuffers when zero
 }
 
-func newPair(t *testing.T, with setup, handler func(context.Context, *engine.Stream) error) *pair {
+func newPair(t *testing.T, with setup, handler func(context.Context, *engine.Response) error) *pair {
 	p := &pair{result: make(chan error, 1)}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Kept", "yes")
@@ -189,8 +189,8 @@ func TestFrames(t *testing.T) {
 			frames = append(frames, bytes.Repeat([]byte{byte('a' + i)}, size))
 		}
 		want := bytes.Join(frames, nil)
-		var stream *engine.Stream
-		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Stream) error {
+		var stream *engine.Response
+		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Response) error {
 			stream = s
 			for range 2 {
 				if err := s.Write(frames...); err != nil {
@@ -220,7 +220,7 @@ func TestFrames(t *testing.T) {
 func TestEachWriteIsFlushed(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		heard := make(chan struct{})
-		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Stream) error {
+		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Response) error {
 			for range 3 {
 				if err := s.Write([]byte("tick\n")); err != nil {
 					return err
@@ -244,7 +244,7 @@ func TestEachWriteIsFlushed(t *testing.T) {
 func TestSilence(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const timeout = time.Second // which a write must keep on a busy machine, too
-		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, func(ctx context.Context, s *engine.Stream) error {
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, func(ctx context.Context, s *engine.Response) error {
 			err := s.Write([]byte("before\n"))
 			select {
 			case <-time.After(3 * timeout):
@@ -261,8 +261,8 @@ func TestSilence(t *testing.T) {
 }
 
 // writeForEver writes until a write fails, with the time that the last one took.
-func writeForEver(took *time.Duration) func(context.Context, *engine.Stream) error {
-	return func(_ context.Context, s *engine.Stream) error {
+func writeForEver(took *time.Duration) func(context.Context, *engine.Response) error {
+	return func(_ context.Context, s *engine.Response) error {
 		frame := []byte(strings.Repeat("x", 10<<10))
 		for {
 			start := time.Now()
@@ -300,7 +300,7 @@ func TestFrozenPeer(t *testing.T) {
 		p := newPair(t, setup{
 			proto: proto, opts: engine.Options{WriteTimeout: timeout},
 			http2: &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout},
-		}, func(ctx context.Context, s *engine.Stream) error {
+		}, func(ctx context.Context, s *engine.Response) error {
 			if err := s.Write([]byte("the line stands\n")); err != nil {
 				return err
 			}
@@ -322,7 +322,7 @@ func TestFrozenPeer(t *testing.T) {
 func TestSlowClient(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const timeout, total = 2 * time.Second, 2 << 20
-		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}, window: 64 << 10}, func(_ context.Context, s *engine.Stream) error {
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}, window: 64 << 10}, func(_ context.Context, s *engine.Response) error {
 			return s.Write(make([]byte, total))
 		})
 		body, start := p.get(t).Body, time.Now()

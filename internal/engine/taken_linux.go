@@ -12,14 +12,14 @@ import (
 
 // serveTaken writes a stream on the calling goroutine to a connection that net/http has given
 // up, but that cannot be had as a descriptor: a listener wraps it, or there is none left.
-func serveTaken(c net.Conn, h http.Header, r *http.Request, src Source, opts Options) {
+func serveHijacked(c net.Conn, h http.Header, r *http.Request, src Source, opts Options) {
 	ctx, gone := context.WithCancel(r.Context())
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer gone()
 		_, _ = io.Copy(io.Discard, c)
 	})
-	serveHere(&chunked{Conn: c, header: h, head: head(h, time.Now())}, r.WithContext(ctx), src, opts)
+	serveBlocking(&chunked{Conn: c, header: h, head: head(h, time.Now())}, r.WithContext(ctx), src, opts)
 	_ = c.Close() // which ends the reading, too
 	reading.Wait()
 }

@@ -13,7 +13,7 @@ const firstBeat = time.Second
 
 // appendBeatLocked appends a heartbeat when one is due: the position where it has moved, so
 // that a quiet client does not fall out of retention, else a comment.
-func (s *session) appendBeatLocked(dst []byte, turn engine.Turn) ([]byte, error) {
+func (s *session) appendBeatLocked(dst []byte, turn engine.WriteTurn) ([]byte, error) {
 	if idle := s.handler.opts.MaxIdle; idle > 0 && turn.Now.Sub(s.event) >= idle {
 		return dst, errIdle
 	}
@@ -49,7 +49,7 @@ func (s *session) positionLocked() (at feed.Position, moved bool) {
 }
 
 // dueLocked is when Append has something to do though nothing happens.
-func (s *session) dueLocked(turn engine.Turn, writing bool) time.Time {
+func (s *session) dueLocked(turn engine.WriteTurn, writing bool) time.Time {
 	written := turn.Written
 	if writing {
 		written = turn.Now

@@ -10,17 +10,17 @@ import (
 
 // expiring returns a session whose token expires 5 s after now on the wall clock, and the last turn
 // at which something was written, just before.
-func expiring(heartbeat time.Duration) (s *session, last engine.Turn) {
+func expiring(heartbeat time.Duration) (s *session, last engine.WriteTurn) {
 	h := NewSubscribe(SubscribeOptions{Heartbeat: heartbeat, MaxIdle: time.Hour})
 	now := time.Now()
 	s = &session{handler: h, start: now, event: now}
 	s.expireAt(now.Round(0).Add(5 * time.Second))
-	return s, engine.Turn{Now: now, Written: now}
+	return s, engine.WriteTurn{Now: now, Written: now}
 }
 
 // at returns the turn that comes after some time, at a wall clock that was set in between.
-func at(last engine.Turn, after, step time.Duration) engine.Turn {
-	return engine.Turn{Now: testkit.ShiftWallClock(last.Now.Add(after), step), Written: last.Written}
+func at(last engine.WriteTurn, after, step time.Duration) engine.WriteTurn {
+	return engine.WriteTurn{Now: testkit.ShiftWallClock(last.Now.Add(after), step), Written: last.Written}
 }
 
 func TestExpiry_WallClockSetBack_SleepsUntilTheHeartbeat(t *testing.T) {
@@ -62,7 +62,7 @@ func TestExpiry_BeforeTheHeartbeat_EndsWhenTheTokenExpires(t *testing.T) {
 	if late := due.Sub(last.Now) - 5*time.Second; late < 0 || late > 2*time.Millisecond {
 		t.Errorf("due %v after the turn, want 5s", due.Sub(last.Now))
 	}
-	if err := s.overLocked(engine.Turn{Now: due, Written: last.Written}); err != errExpired {
+	if err := s.overLocked(engine.WriteTurn{Now: due, Written: last.Written}); err != errExpired {
 		t.Errorf("at the time that was due: %v", err)
 	}
 }

@@ -164,7 +164,7 @@ func (s *session) fetch(ctx context.Context) error {
 }
 
 // Append implements engine.Source.
-func (s *session) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (s *session) Append(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stalled = false
@@ -184,7 +184,7 @@ func (s *session) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error
 }
 
 // overLocked returns why the stream is over.
-func (s *session) overLocked(turn engine.Turn) error {
+func (s *session) overLocked(turn engine.WriteTurn) error {
 	if s.fresh && !turn.Written.Before(s.event) {
 		// A client may take longer over a write than it may be idle.
 		s.event, s.fresh = turn.Written, false
@@ -196,7 +196,7 @@ func (s *session) overLocked(turn engine.Turn) error {
 }
 
 // appendNewLocked appends the opening, and events while there is room.
-func (s *session) appendNewLocked(dst []byte, limit int, turn engine.Turn) ([]byte, error) {
+func (s *session) appendNewLocked(dst []byte, limit int, turn engine.WriteTurn) ([]byte, error) {
 	if s.sub == nil {
 		return dst, nil
 	}
@@ -230,7 +230,7 @@ func (s *session) appendNewLocked(dst []byte, limit int, turn engine.Turn) ([]by
 	return dst, nil
 }
 
-func (s *session) roomLocked(turn engine.Turn) int {
+func (s *session) roomLocked(turn engine.WriteTurn) int {
 	if s.behind {
 		return min(turn.Room, replayRoom)
 	}
@@ -254,7 +254,7 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 	return !d.Empty(), nil
 }
 
-func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.Turn) []byte {
+func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.WriteTurn) []byte {
 	if g := s.left.Gap; g != nil {
 		dst = s.gap(s.beginLocked(dst), g)
 		s.sent, s.left.Gap = g.Continues, nil

@@ -123,7 +123,7 @@ func (c *counts) gap(g *feed.Gap) {
 	}
 }
 
-func (c *counts) wrote(turn engine.Turn, bytes int) {
+func (c *counts) wrote(turn engine.WriteTurn, bytes int) {
 	if bytes > 0 {
 		c.lanes[turn.Lane%len(c.lanes)].bytes.Add(uint64(bytes))
 	}
@@ -131,7 +131,7 @@ func (c *counts) wrote(turn engine.Turn, bytes int) {
 
 // frames counts what a turn delivers to a client that connected at a time. Frames that waited
 // for the same turn mostly waited about as long, and are counted together.
-func (c *counts) frames(turn engine.Turn, since time.Time, frames []*feed.Frame) {
+func (c *counts) frames(turn engine.WriteTurn, since time.Time, frames []*feed.Frame) {
 	now, start := turn.Now.UnixNano(), since.UnixNano()
 	missed := uint64(0)
 	delay := c.delay.Lane(turn.Lane)

@@ -54,7 +54,7 @@ func BenchmarkTurn(b *testing.B) {
 	buf := make([]byte, 0, 64<<10)
 	turn := func() {
 		for _, s := range sessions {
-			if _, _, err := s.Append(buf, engine.Turn{Room: 64 << 10, Now: time.Now()}); err != nil {
+			if _, _, err := s.Append(buf, engine.WriteTurn{Room: 64 << 10, Now: time.Now()}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -77,7 +77,7 @@ func BenchmarkStatus(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			h, _, _, sessions := benchSessions(b, n)
 			for _, s := range sessions {
-				_, _, _ = s.Append(nil, engine.Turn{Room: 64 << 10, Now: time.Now()})
+				_, _, _ = s.Append(nil, engine.WriteTurn{Room: 64 << 10, Now: time.Now()})
 			}
 			for b.Loop() {
 				if s := h.Status(); s.Live != n {

@@ -30,8 +30,8 @@ func (s *Server) front() error {
 		s.listener = s.sockets.Listen(s.listener, httpserver.SendBuffer)
 		return nil
 	}
-	l, err := s.engine.Listen(s.listener, engine.Front{
-		Handler: s.http.Handler, Stream: s.isFeedURL, Sockets: s.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+	l, err := s.engine.WrapListener(s.listener, engine.ListenerOptions{
+		Handler: s.http.Handler, IsSubscribe: s.isFeedURL, Sockets: s.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
 	})
 	if err != nil {
 		return err
