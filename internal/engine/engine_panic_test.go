@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// TestPanic: a source that panics ends its own stream, and is told why; others go on.
+// A panic of a source ends its own connection with the panic as the error. Others stay open.
 func TestPanic(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		healthy := newNumbers(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// holder is an endless source that counts how often it was notified of a stall.
+// holder is an endless source that counts the calls of Stalled.
 type holder struct {
 	*script
 	stalls  atomic.Int64 // since the last Append
@@ -72,7 +72,7 @@ func TestStalled_SocketAcceptsNothing_NotifiesOnce(t *testing.T) {
 	})
 }
 
-// TestStalled_WriteTimeout_StillEndsTheStream: the notification does not put off the end.
+// The notification does not postpone the write timeout.
 func TestStalled_WriteTimeout_StillEndsTheStream(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		h := newHolder(t)

@@ -15,25 +15,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxHead bounds the head of a first request that the engine reads. A longer one is the
-// server's to judge.
+// maxHead is the size of the longest request head that the engine parses. Longer heads are passed to the
+// server.
 const maxHead = 16 << 10
 
-// arrival is a connection whose first request is awaited. Where that was not there at once, its
-// loop has it until it is, then the goroutine that answers.
+// pendingConn is a connection whose first request is not complete. The acceptor reads it first. If the
+// request is not complete by then, a loop waits for the rest and passes it to a worker goroutine.
 type pendingConn struct {
-	listener      *engineListener
-	owner      *socketOwner // that counts it; the holder of the socket releases it once
+	listener   *engineListener
+	owner      *socketOwner // counts it; the owner of the socket releases it once
 	from       netip.AddrPort
 	fd         int32
 	generation uint32
 	since      time.Time
 	head       []byte
-	complete   bool // the engine answers it
-	watched    bool // epoll knows it
+	complete   bool // the engine answers the request
+	watched    bool // registered with epoll
 }
 
-// receive lets epoll tell when the rest of a first request comes, or has come meanwhile.
+// watchPending registers connections with epoll for the rest of their first request.
 func (l *loop) watchPending(arrived []*pendingConn) {
 	for _, a := range arrived {
 		l.pending[a.fd] = a
@@ -43,7 +43,7 @@ func (l *loop) watchPending(arrived []*pendingConn) {
 	}
 }
 
-// dismiss closes a connection that never asked.
+// closePending closes a connection without a complete request.
 func (l *loop) closePending(a *pendingConn) {
 	delete(l.pending, a.fd)
 	a.close()
@@ -55,7 +55,8 @@ func (a *pendingConn) close() {
 	a.owner.release()
 }
 
-// arrived takes what has come of a first request, and reports whether its peer has gone.
+// readAvailable reads the available bytes of a first request. It reports whether the peer has
+// disconnected.
 func readAvailable(fd int32, buf []byte) (n int, gone bool) {
 	n, errno := read(fd, buf)
 	if errno == unix.EAGAIN || errno == unix.EINTR {
@@ -64,7 +65,7 @@ func readAvailable(fd int32, buf []byte) (n int, gone bool) {
 	return n, errno != 0 || n == 0
 }
 
-// read takes what has come of a first request.
+// readHead reads the available bytes of a first request. A complete request goes to a worker.
 func (l *loop) readHead(a *pendingConn) {
 	buf := l.buf[:maxHead]
 	n, gone := readAvailable(a.fd, buf)
@@ -75,18 +76,18 @@ func (l *loop) readHead(a *pendingConn) {
 	a.head = append(a.head, buf[:n]...)
 	verdict := a.classify()
 	if verdict == incomplete {
-		return // epoll tells of more
+		return // epoll reports further bytes
 	}
 	delete(l.pending, a.fd)
 	a.complete = verdict == complete
 	l.engine.startWorker(a)
 }
 
-// idleWorker is how long a goroutine that answers first requests waits for another one.
+// idleWorkerTimeout is the time after which a worker goroutine without a request ends.
 const idleWorkerTimeout = time.Second
 
-// employ gives an arrival to a goroutine, since a handler may block. One that has answered
-// before has grown its stack already, which is a tenth of what a connect costs.
+// startWorker passes a connection to a worker goroutine, because a handler may block. It prefers an idle
+// worker: its stack has already grown, and growing it takes a tenth of the time of a connect.
 func (e *Engine) startWorker(a *pendingConn) {
 	select {
 	case e.idleWorkers <- a:
@@ -115,10 +116,10 @@ func (e *Engine) workerLoop(a *pendingConn) {
 	}
 }
 
-// hurryEvery is how often the loop looks for arrivals that have taken too long.
+// headCheckInterval is the interval between checks of HeadTimeout.
 const headCheckInterval = time.Second
 
-// hurry gives up on them.
+// expireHeads closes the pending connections that exceed HeadTimeout.
 func (l *loop) expireHeads(now time.Time) {
 	if now.Sub(l.headsChecked) < headCheckInterval {
 		return
@@ -139,7 +140,7 @@ const (
 	passThrough
 )
 
-// judge says whether the engine answers: a GET of a stream by HTTP/1.1, complete.
+// classify reports whether the engine answers the request: a complete HTTP/1.1 subscribe request.
 func (a *pendingConn) classify() headKind {
 	line, _, whole := bytes.Cut(a.head, []byte("\n"))
 	switch {
@@ -150,12 +151,12 @@ func (a *pendingConn) classify() headKind {
 	case len(a.head) >= maxHead, !startsLike(a.head, "GET /"):
 		return passThrough
 	case bytes.Contains(a.head, []byte("\n\r\n")), bytes.Contains(a.head, []byte("\n\n")):
-		return passThrough // more than a head, or its lines end otherwise
+		return passThrough // more than a head, or other line ends
 	}
 	return incomplete
 }
 
-// wanted reads the request line.
+// isSubscribe reports whether the request line is that of a subscribe request.
 func (a *pendingConn) isSubscribe(line []byte) bool {
 	target, isGet := bytes.CutPrefix(line, []byte("GET "))
 	target, isHTTP11 := bytes.CutSuffix(target, []byte(" HTTP/1.1\r"))
@@ -169,15 +170,15 @@ func startsLike(b []byte, prefix string) bool {
 	return string(b[:n]) == prefix[:n]
 }
 
-// handOver gives the connection to the server, as if nothing had been read of it.
+// passToServer passes the connection to the http.Server, together with the bytes read from it.
 func (a *pendingConn) passToServer(e *Engine) {
 	if a.watched {
 		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
 	}
-	a.listener.passConn(a.fd, a.owner, bytes.Clone(a.head)) // which may lie in an acceptor's buffer
+	a.listener.passConn(a.fd, a.owner, bytes.Clone(a.head)) // a copy, because the head may be in an acceptor's buffer
 }
 
-// reader is what it takes to parse a head.
+// headReader contains the readers for parsing a head.
 type headReader struct {
 	head  bytes.Reader
 	lines *bufio.Reader
@@ -185,8 +186,8 @@ type headReader struct {
 
 var headReaders = sync.Pool{New: func() any { return &headReader{lines: bufio.NewReaderSize(nil, 1<<10)} }}
 
-// request parses the head. It returns nil for what the server should judge: what cannot be
-// parsed, and what asks for more than an answer.
+// request parses the head. It returns nil for requests that the http.Server must answer: invalid ones,
+// and those with a body, an upgrade or Expect.
 func (a *pendingConn) request() *http.Request {
 	from := headReaders.Get().(*headReader)
 	defer func() {
@@ -211,16 +212,17 @@ func (a *pendingConn) request() *http.Request {
 	return r.WithContext(localContext(net.TCPAddrFromAddrPort(local)))
 }
 
-// plainHost reports whether a host is made of what hosts are. The server refuses most others,
-// which http.ReadRequest does not look at.
+// plainHost reports whether a host contains only valid characters. The http.Server rejects most others;
+// http.ReadRequest does not check them.
 func plainHost(host string) bool {
 	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~:[]%", r)
 	})
 }
 
-// validHeader holds names and values to what the server of net/http accepts. http.ReadRequest keeps
-// a name with a space before the colon, under which a proxy may have passed on what it should strip.
+// validHeader reports whether the http.Server would accept all names and values. http.ReadRequest accepts
+// a name with a space before the colon. With such a name, a client could get a header past a proxy that
+// should remove it.
 func validHeader(header http.Header) bool {
 	for name, values := range header {
 		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
@@ -230,7 +232,7 @@ func validHeader(header http.Header) bool {
 	return true
 }
 
-// answer lets the handler answer the request. What it does not take over is a refusal.
+// serve calls the handler. The handler calls Engine.Serve, or its response is buffered.
 func (a *pendingConn) serve(e *Engine) {
 	r := a.request()
 	if r == nil {

@@ -17,22 +17,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen returns a listener for an http.Server. The engine reads the first request of each
-// connection of l; where that is a stream, Front.Handler answers it and the server never sees
-// the connection, which saves more than half of what a connect costs. Any other connection,
-// and whatever is unusual about a request, is the server's, with all its bytes.
+// WrapListener returns a listener for an http.Server, and answers subscribe requests itself.
 //
-// l must be a TCP listener in the clear; of any other all connections are the server's. Closing the
-// listener closes l.
-func (e *Engine) WrapListener(l net.Listener, front ListenerOptions) (net.Listener, error) {
+// The engine reads the first request of each connection of l. If it is a subscribe request,
+// opts.Handler answers it, and the server does not see the connection. This saves more than half of the
+// time of a connect. All other connections are passed to the server, with all their bytes, and so are
+// unusual requests.
+//
+// This applies to TCP listeners without TLS. Connections of other listeners are all passed to the server.
+// Closing the returned listener closes l.
+func (e *Engine) WrapListener(l net.Listener, opts ListenerOptions) (net.Listener, error) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
-		return front.Sockets.Listen(l, front.SendBuffer), nil
+		return opts.Sockets.Listen(l, opts.SendBuffer), nil
 	}
-	if front.HeadTimeout == 0 {
-		front.HeadTimeout = 10 * time.Second
+	if opts.HeadTimeout == 0 {
+		opts.HeadTimeout = 10 * time.Second
 	}
-	file, err := tcp.File() // a second descriptor of the same socket
+	file, err := tcp.File() // a duplicate of the descriptor
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -41,12 +43,12 @@ func (e *Engine) WrapListener(l net.Listener, front ListenerOptions) (net.Listen
 		_ = file.Close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	if err := setInherited(raw, front.SendBuffer); err != nil {
+	if err := setInherited(raw, opts.SendBuffer); err != nil {
 		_ = file.Close()
 		return nil, err
 	}
 	f := &engineListener{
-		Listener: l, engine: e, opts: front, file: file,
+		Listener: l, engine: e, opts: opts, file: file,
 		conns: make(chan net.Conn), errs: make(chan error), closed: make(chan struct{}),
 	}
 	if addr := l.Addr().(*net.TCPAddr); !addr.IP.IsUnspecified() {
@@ -60,13 +62,13 @@ func localContext(addr net.Addr) context.Context {
 	return context.WithValue(context.Background(), http.LocalAddrContextKey, addr)
 }
 
-// deferAccept is how long the kernel keeps a connection to itself that has not asked for anything
-// yet, in seconds: whoever accepts one finds the request there, and need not ask epoll for it. One
-// that stays silent longer is handed over with the next packet of its handshake.
+// deferAccept is the time for which the kernel delays the accept of a connection without a request, in
+// seconds. The acceptor then finds the request and does not need epoll. A connection without a request is
+// accepted after that time, with the next packet of its handshake.
 const deferAccept = 1
 
-// inherit sets on the listening socket what accepted ones have then, too, without a system
-// call for each: what package net sets by itself, and the send buffer.
+// setInherited sets options on the listening socket that accepted sockets inherit. This saves system calls
+// for each connection. The options are those set by package net, and the send buffer.
 func setInherited(raw syscall.RawConn, sendBuffer int) error {
 	type option struct{ level, name, value int }
 	options := []option{
@@ -81,7 +83,7 @@ func setInherited(raw syscall.RawConn, sendBuffer int) error {
 	}
 	var failed error
 	err := raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept) // where it cannot be, all works without
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferAccept) // optional
 		for _, o := range options {
 			if failed == nil {
 				failed = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), o.level, o.name, o.value))
@@ -91,18 +93,18 @@ func setInherited(raw syscall.RawConn, sendBuffer int) error {
 	return errors.Join(err, failed)
 }
 
-// frontListener gives the server what is not the engine's.
+// engineListener returns the connections for the http.Server from Accept.
 type engineListener struct {
 	net.Listener
 	engine *Engine
-	opts  ListenerOptions
+	opts   ListenerOptions
 	file   *os.File
-	local  context.Context // of every request; nil where each has another local address
+	local  context.Context // of every request; nil if the local address differs by connection
 
-	waiting atomic.Int32 // goroutines that accept, or are about to
+	waiting atomic.Int32 // goroutines in accept, or about to call it
 
 	conns  chan net.Conn
-	errs chan error
+	errs   chan error
 	once   sync.Once
 	closed chan struct{}
 }
@@ -124,41 +126,41 @@ func (f *engineListener) Close() (err error) {
 	f.once.Do(func() {
 		close(f.closed)
 		err = f.Listener.Close()
-		_ = f.file.Close() // waits for whoever is about to accept
+		_ = f.file.Close() // waits for running accepts
 	})
 	return err
 }
 
-// spareAcceptors is how many goroutines at most wait to accept, and firstRead how much of a request
-// each reads at once. One that is longer is its loop's to read.
+// spareAcceptors is the maximum number of goroutines waiting in accept. firstRead is the size of an
+// acceptor's buffer, in bytes. A loop reads the rest of a longer request.
 const (
 	spareAcceptors = 64
 	firstRead      = 4 << 10
 )
 
-// acceptor is a goroutine that takes connections, and answers those that have asked. So a connect
-// is one goroutine's work, and no other has to be woken. A handler may block: there is always one
-// more that accepts.
+// acceptor is a goroutine that accepts connections and answers complete requests. A connect is therefore
+// handled by one goroutine, without waking another. As a handler may block, another goroutine is always
+// waiting in accept.
 type acceptor struct {
 	listener *engineListener
-	buf   [firstRead]byte
+	buf      [firstRead]byte
 
-	fd     int32
-	from   netip.AddrPort
+	fd    int32
+	from  netip.AddrPort
 	errno unix.Errno
 }
 
-// run ends when the listener is closed, or enough others do the same.
+// run accepts connections until the listener is closed or there are enough other acceptors.
 func (a *acceptor) run(raw syscall.RawConn) {
 	f := a.listener
-	try := a.acceptOnce // once: a method value is an allocation
+	try := a.acceptOnce // outside of the loop, because a method value allocates
 	for raw.Read(try) == nil {
 		if a.errno != 0 {
 			if a.errno != unix.ECONNABORTED && a.errno != unix.EINTR {
 				if noDescriptors(a.errno) {
 					f.opts.Sockets.closeIdle()
 				}
-				f.reportError(os.NewSyscallError("accept4", a.errno)) // nobody takes its place meanwhile: they would fail, too
+				f.reportError(os.NewSyscallError("accept4", a.errno)) // no other acceptor is started, as it would fail too
 			}
 			continue
 		}
@@ -182,16 +184,17 @@ func (a *acceptor) acceptOnce(listener uintptr) bool {
 	return a.errno != unix.EAGAIN
 }
 
-// accept adds a goroutine to those that take connections.
+// startAcceptor starts another acceptor.
 func (f *engineListener) startAcceptor(raw syscall.RawConn) {
 	f.waiting.Add(1)
 	go (&acceptor{listener: f}).run(raw)
 }
 
-// acceptPause is how long a listener waits that the machine gives no descriptor.
+// acceptPause is the pause after a failed accept, for example without free descriptors.
 const acceptPause = 50 * time.Millisecond
 
-// fail lets the server tell of an error; it takes one of a system call for temporary.
+// reportError returns an error from Accept, where the http.Server logs it. The server treats errors of
+// system calls as temporary.
 func (f *engineListener) reportError(err error) {
 	select {
 	case f.errs <- &net.OpError{Op: "accept", Net: "tcp", Addr: f.Addr(), Err: err}:
@@ -200,12 +203,12 @@ func (f *engineListener) reportError(err error) {
 	}
 }
 
-// give hands a connection to the server, with the bytes that were read of it.
+// passConn passes a connection to the http.Server, together with the bytes read from it.
 func (f *engineListener) passConn(fd int32, owner *socketOwner, read []byte) {
 	file := os.NewFile(uintptr(fd), "connection")
-	inner, err := net.FileConn(file) // which has a descriptor of its own
-	// More than once: accept4 takes a descriptor also where no connection waits, and another
-	// acceptor that does so may use the one that has just become free.
+	inner, err := net.FileConn(file) // duplicates the descriptor
+	// Repeated, because accept4 allocates a descriptor even if no connection is waiting, and another
+	// acceptor may take the descriptor that has just become free.
 	for noDescriptors(err) && f.opts.Sockets.closeIdle() {
 		inner, err = net.FileConn(file)
 	}
@@ -225,8 +228,8 @@ func (f *engineListener) passConn(fd int32, owner *socketOwner, read []byte) {
 	}
 }
 
-// take reads the first request of a connection, and answers it if it is there. It blocks for as
-// long as the handler does, or the server does not accept.
+// serveAccepted reads the first request of a connection, and answers it if it is complete. It blocks
+// while the handler runs, or until the http.Server accepts the connection.
 func (e *Engine) serveAccepted(a *pendingConn, buf []byte) {
 	if !e.trackRunning() {
 		a.close()
@@ -251,7 +254,7 @@ func (e *Engine) serveAccepted(a *pendingConn, buf []byte) {
 	}
 }
 
-// begin keeps Close waiting until running.Done is called; false says that it was called before.
+// trackRunning makes Close wait for a call of running.Done. It returns false after Close.
 func (e *Engine) trackRunning() bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// buffers are used while something is written; an idle connection holds none.
+// buffers provides write buffers. An idle connection uses none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, writeSize); return &b }}
 
-// serveHere writes a stream on the calling goroutine until it ends.
+// serveBlocking writes the frames of a source on the calling goroutine until the connection ends.
 func serveBlocking(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
 	h := &blockingConn{stream: Open(w, opts), src: src, wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), stall: newStallTimer(src)}
 	defer h.timer.Stop()
@@ -47,7 +47,7 @@ func (h *blockingConn) Wake() {
 	}
 }
 
-// turn writes once what the source has, and reports whether it may have more.
+// turn calls Append once and writes the frames. It reports whether the source may have more.
 func (h *blockingConn) turn(r *http.Request) (more bool, due time.Time, err error) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -68,7 +68,7 @@ func (h *blockingConn) turn(r *http.Request) (more bool, due time.Time, err erro
 	return len(out) >= writeSize, due, err
 }
 
-// why says what a failed write tells of the client.
+// disconnectErr converts the error of a failed write.
 func (h *blockingConn) disconnectErr(r *http.Request, err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// answer is the ResponseWriter of a first request. The engine takes the connection over from
-// it; anything else is collected, written whole, and ends the connection.
+// firstResponse is the ResponseWriter of a first request. The engine hijacks the connection from it. Any
+// other response is buffered, written at the end of the handler, and ends the connection.
 type firstResponse struct {
-	pending *pendingConn
-	header  http.Header
-	status  int
-	body    bytes.Buffer
-	hijacked   bool
+	pending  *pendingConn
+	header   http.Header
+	status   int
+	body     bytes.Buffer
+	hijacked bool
 }
 
 // Header implements http.ResponseWriter.
@@ -37,7 +37,7 @@ func (w *firstResponse) Write(b []byte) (int, error) {
 	return w.body.Write(b)
 }
 
-// Hijack implements http.Hijacker for the engine alone.
+// Hijack implements http.Hijacker for the engine only.
 func (w *firstResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.hijacked || w.status != 0 {
 		return nil, nil, errors.New("the response has begun")
@@ -45,17 +45,17 @@ func (w *firstResponse) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return socket{w: w}, nil, nil
 }
 
-// socket says that a connection is the engine's already. It is no net.Conn but in name.
+// socket marks a connection that the engine already owns. Its net.Conn is nil.
 type socket struct {
 	net.Conn
 	w *firstResponse
 }
 
-// refusalTimeout bounds the writing of an answer that is no stream.
+// responseTimeout limits the writing of a buffered response.
 const responseTimeout = 10 * time.Second
 
-// end writes what the handler answered, unless the connection was taken over. A panic aborts
-// the response, as it does in net/http; to tell of it is the handler's part.
+// finish writes the buffered response, unless the connection was hijacked. After a panic it closes the
+// connection, as net/http does. The handler has to log the panic.
 func (w *firstResponse) finish(r *http.Request) {
 	broken := recover()
 	if w.hijacked {
@@ -79,5 +79,5 @@ func (w *firstResponse) finish(r *http.Request) {
 		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Close: true,
 	}
 	_ = c.SetDeadline(time.Now().Add(responseTimeout))
-	_ = resp.Write(c) // a client that has gone needs no answer
+	_ = resp.Write(c) // fails if the client has disconnected
 }
