@@ -13,13 +13,13 @@ import (
 
 const (
 	// healPause is between looks at the store.
-	healPause = time.Second
+	healthInterval = time.Second
 	// healRoom is what must fit into the store before the server is started anew, in bytes:
 	// several of the largest messages.
-	healRoom = 8 << 20
+	requiredSpace = 8 << 20
 )
 
-var errEnded = errors.New("it has ended")
+var errStopped = errors.New("it has ended")
 
 // Err says why messages cannot be stored; nil while they can be.
 func (s *Server) Err() error {
@@ -31,15 +31,15 @@ func (s *Server) Err() error {
 	case !s.srv.JetStreamEnabled():
 		return errors.New("the embedded nats-server has switched JetStream off; its log says why")
 	}
-	if err := s.log.writeError(); err != nil {
+	if err := s.log.storeError(); err != nil {
 		return fmt.Errorf("nothing can be stored in %s until there is room: %w", s.opts.Dir, err)
 	}
 	return nil
 }
 
 // heal starts the server anew when its store failed and can be written again, until ctx ends.
-func (s *Server) heal(ctx context.Context) {
-	look := time.NewTicker(healPause)
+func (s *Server) restartLoop(ctx context.Context) {
+	look := time.NewTicker(healthInterval)
 	defer look.Stop()
 	for {
 		select {
@@ -48,20 +48,20 @@ func (s *Server) heal(ctx context.Context) {
 		case <-look.C:
 		}
 		err := s.Err()
-		if err == nil || !hasRoom(s.opts.Dir) {
+		if err == nil || !hasSpace(s.opts.Dir) {
 			continue
 		}
-		s.log.to.Warn("the embedded nats-server is started anew, as its store can be written again", "after", err)
-		s.end()
-		s.startAnew(ctx)
+		s.log.out.Warn("the embedded nats-server is started anew, as its store can be written again", "after", err)
+		s.shutdown()
+		s.restart(ctx)
 	}
 }
 
 // end stops the server if there is one.
-func (s *Server) end() {
+func (s *Server) shutdown() {
 	s.mu.Lock()
 	srv := s.srv
-	s.srv, s.err = nil, errEnded
+	s.srv, s.err = nil, errStopped
 	s.mu.Unlock()
 	if srv != nil {
 		srv.Shutdown()
@@ -70,7 +70,7 @@ func (s *Server) end() {
 }
 
 // startAnew leaves no server where that fails, so that it is tried again.
-func (s *Server) startAnew(ctx context.Context) {
+func (s *Server) restart(ctx context.Context) {
 	log := newLogger(s.opts.Logger)
 	var srv *server.Server
 	so, err := s.current()
@@ -80,7 +80,7 @@ func (s *Server) startAnew(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err = err; err != nil {
-		s.log.to.Error("the embedded nats-server does not start; it is tried again", "error", err)
+		s.log.out.Error("the embedded nats-server does not start; it is tried again", "error", err)
 		return
 	}
 	s.srv, s.log = srv, log
@@ -95,7 +95,7 @@ func (s *Server) current() (*resolved, error) {
 }
 
 // hasRoom tries whether healRoom bytes can be written to the disk of dir.
-func hasRoom(dir string) bool {
+func hasSpace(dir string) bool {
 	f, err := os.CreateTemp(dir, ".room-*")
 	if err != nil {
 		return false
@@ -103,7 +103,7 @@ func hasRoom(dir string) bool {
 	defer os.Remove(filepath.Clean(f.Name()))
 	defer f.Close()
 	block := make([]byte, 1<<20)
-	for range healRoom / len(block) {
+	for range requiredSpace / len(block) {
 		if _, err := f.Write(block); err != nil {
 			return false
 		}

@@ -37,16 +37,16 @@ func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 	}
 	defer node.Close()
 	srv.stopped() // the test starts it itself
-	srv.healing.Wait()
+	srv.restarting.Wait()
 	for i, broken := range []string{"accounts {", "server_name: open"} {
-		srv.end()
+		srv.shutdown()
 		write(broken)
-		srv.startAnew(t.Context())
+		srv.restart(t.Context())
 		if err := srv.Err(); err == nil || !strings.Contains(err.Error(), "nats.embedded.config") {
 			t.Errorf("%s: %v", broken, err)
 		}
 		write(right)
-		srv.startAnew(t.Context())
+		srv.restart(t.Context())
 		if err := srv.Err(); err != nil {
 			t.Fatal(err)
 		}

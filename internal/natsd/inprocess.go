@@ -13,11 +13,11 @@ import (
 type inProcessConn struct {
 	net.Conn
 	answered atomic.Bool // a read came after the first write
-	wrote    atomic.Bool
+	loginSent    atomic.Bool
 
 	login   chan []byte   // what is written before the answer
-	ended   chan struct{} // closed when nothing more comes to login
-	end     sync.Once     // closes ended
+	loginEnded   chan struct{} // closed when nothing more comes to login
+	endOnce     sync.Once     // closes ended
 	written chan struct{} // closed when all of login is written, or cannot be
 }
 
@@ -25,7 +25,7 @@ type inProcessConn struct {
 const maxLogin = 16
 
 func newInProcessConn(pipe net.Conn) *inProcessConn {
-	c := &inProcessConn{Conn: pipe, login: make(chan []byte, maxLogin), ended: make(chan struct{}), written: make(chan struct{})}
+	c := &inProcessConn{Conn: pipe, login: make(chan []byte, maxLogin), loginEnded: make(chan struct{}), written: make(chan struct{})}
 	go c.writeLogin() // ends with the answer or the connection
 	return c
 }
@@ -38,7 +38,7 @@ func (c *inProcessConn) writeLogin() {
 			if _, err := c.Conn.Write(b); err != nil {
 				return // the pipe is closed, which later writes report
 			}
-		case <-c.ended:
+		case <-c.loginEnded:
 			if len(c.login) == 0 {
 				return
 			}
@@ -49,7 +49,7 @@ func (c *inProcessConn) writeLogin() {
 // Write is called by one goroutine at a time, as nats.go does.
 func (c *inProcessConn) Write(b []byte) (int, error) {
 	if !c.answered.Load() {
-		c.wrote.Store(true)
+		c.loginSent.Store(true)
 		select {
 		case c.login <- bytes.Clone(b):
 			return len(b), nil
@@ -63,7 +63,7 @@ func (c *inProcessConn) Write(b []byte) (int, error) {
 
 func (c *inProcessConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if c.wrote.Load() {
+	if c.loginSent.Load() {
 		c.answered.Store(true)
 	}
 	return n, err
@@ -75,4 +75,4 @@ func (c *inProcessConn) Close() error {
 	return err
 }
 
-func (c *inProcessConn) endLogin() { c.end.Do(func() { close(c.ended) }) }
+func (c *inProcessConn) endLogin() { c.endOnce.Do(func() { close(c.loginEnded) }) }

@@ -15,25 +15,25 @@ import (
 // logger hands the server's messages to slog, and keeps what the server calls fatal:
 // that JetStream did not start, say, is told to the logger and nobody else.
 type logger struct {
-	to *slog.Logger
+	out *slog.Logger
 
 	mu     sync.Mutex
 	fatals []error
-	write  error // the first that the store met
+	storeErr  error // the first that the store met
 
 	connErrors *rate.Limiter
-	unwritten  int // errors of connections since the last one that was written
+	suppressed  int // errors of connections since the last one that was written
 }
 
 func newLogger(to *slog.Logger) *logger {
 	if to == nil {
 		to = slog.New(slog.DiscardHandler)
 	}
-	return &logger{to: to, connErrors: rate.NewLimiter(rate.Every(connErrorInterval), connErrorBurst)}
+	return &logger{out: to, connErrors: rate.NewLimiter(rate.Every(connErrorInterval), connErrorBurst)}
 }
 
-func (l *logger) Noticef(format string, v ...any) { l.to.Debug(message(format, v)) }
-func (l *logger) Warnf(format string, v ...any)   { l.to.Warn(message(format, v)) }
+func (l *logger) Noticef(format string, v ...any) { l.out.Debug(message(format, v)) }
+func (l *logger) Warnf(format string, v ...any)   { l.out.Warn(message(format, v)) }
 
 // Errorf notes what the server says nowhere else: that a stream's file could not be written,
 // upon which the stream takes nothing more until a restart (nats-server 2.15.2).
@@ -43,14 +43,14 @@ func (l *logger) Errorf(format string, v ...any) {
 		l.warnOfConnection(text)
 		return
 	}
-	l.to.Error(text)
+	l.out.Error(text)
 	if !strings.Contains(text, "ritical write error") {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.write == nil {
-		l.write = errors.New(text)
+	if l.storeErr == nil {
+		l.storeErr = errors.New(text)
 	}
 }
 
@@ -68,24 +68,24 @@ const (
 func (l *logger) warnOfConnection(text string) {
 	l.mu.Lock()
 	if !l.connErrors.Allow() {
-		l.unwritten++
+		l.suppressed++
 		l.mu.Unlock()
 		return
 	}
-	unwritten := l.unwritten
-	l.unwritten = 0
+	unwritten := l.suppressed
+	l.suppressed = 0
 	l.mu.Unlock()
 	if unwritten > 0 {
-		l.to.Warn(text, "similar_not_logged", unwritten)
+		l.out.Warn(text, "similar_not_logged", unwritten)
 		return
 	}
-	l.to.Warn(text)
+	l.out.Warn(text)
 }
 
-func (l *logger) writeError() error {
+func (l *logger) storeError() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.write
+	return l.storeErr
 }
 
 // The server is never asked for these two: they would tell of every connection and message.

@@ -45,7 +45,7 @@ type Server struct {
 	log     *logger
 	stop    sync.Once
 	stopped context.CancelFunc
-	healing sync.WaitGroup
+	restarting sync.WaitGroup
 
 	mu  sync.Mutex
 	srv *server.Server // nil while it is started anew
@@ -77,8 +77,8 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	s := &Server{opts: opts, dir: dir, log: newLogger(opts.Logger), login: so.login, users: opts.Users, needsLogin: serverSecret(so), lateAccounts: operatorMode(so.Options) || so.AuthCallout != nil, inboxes: privateInboxes()}
 	random := so.Port == server.RANDOM_PORT
-	opts.logOverrides(so, s.log.to)
-	opts.logReach(so, s.log.to)
+	opts.logOverrides(so, s.log.out)
+	opts.logExposure(so, s.log.out)
 	if s.srv, err = run(ctx, so.Options, s.log); err != nil {
 		dir.release()
 		return nil, err
@@ -88,7 +88,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 		s.opts.Addr = net.JoinHostPort(so.Host, strconv.Itoa(bound.Port)) // also after it was started anew
 	}
 	ctx, s.stopped = context.WithCancel(context.WithoutCancel(ctx))
-	s.healing.Go(func() { s.heal(ctx) })
+	s.restarting.Go(func() { s.restartLoop(ctx) })
 	return s, nil
 }
 
@@ -195,8 +195,8 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 func (s *Server) Stop() {
 	s.stop.Do(func() {
 		s.stopped()
-		s.healing.Wait()
-		s.end()
+		s.restarting.Wait()
+		s.shutdown()
 		s.dir.release()
 	})
 }

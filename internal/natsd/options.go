@@ -125,7 +125,7 @@ func (o Options) resolve(login *nodeLogin) (*resolved, error) {
 	if err := o.addLogins(so); err != nil {
 		return nil, err
 	}
-	if err := o.checkReach(so); err != nil {
+	if err := o.checkExposure(so); err != nil {
 		return nil, err
 	}
 	return so, nil

@@ -34,7 +34,7 @@ func (l listener) exposed() bool {
 func (l listener) addr() string { return net.JoinHostPort(l.host, strconv.Itoa(max(l.port, 0))) }
 
 // guarded reports whether a client needs a secret or a certificate.
-func (l listener) guarded() bool {
+func (l listener) protected() bool {
 	return l.login || l.tls != nil && l.tls.ClientAuth == tls.RequireAndVerifyClientCert
 }
 
@@ -71,12 +71,12 @@ func onlySystemAccount(so *resolved) bool {
 
 // checkReach refuses listeners of a file that other machines reach without a login. Without a file
 // the address is the caller's decision.
-func (o Options) checkReach(so *resolved) error {
+func (o Options) checkExposure(so *resolved) error {
 	if o.Insecure || o.ConfigFile == "" {
 		return nil
 	}
 	for _, l := range listeners(so) {
-		if !l.exposed() || l.guarded() {
+		if !l.exposed() || l.protected() {
 			continue
 		}
 		key := "nats.embedded.config"
@@ -90,7 +90,7 @@ func (o Options) checkReach(so *resolved) error {
 }
 
 // logReach warns of what other machines can read, which is not refused.
-func (o Options) logReach(so *resolved, log *slog.Logger) {
+func (o Options) logExposure(so *resolved, log *slog.Logger) {
 	for _, l := range listeners(so) {
 		if l.exposed() && l.login && l.tls == nil && l.name != "cluster" && l.name != "gateway" && !operatorMode(so.Options) {
 			log.Warn("passwords can be read on the network: the embedded server has a login and no TLS; add tls to nats.embedded.config", "listener", l.name, "addr", l.addr())

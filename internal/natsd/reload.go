@@ -37,7 +37,7 @@ func (s *Server) Reload() error {
 		return fmt.Errorf("nats.embedded.config: %s; restart to change it", withoutValues(err))
 	}
 	s.opts, s.needsLogin = opts, serverSecret(so)
-	s.opts.logOverrides(so, s.log.to)
+	s.opts.logOverrides(so, s.log.out)
 	return nil
 }
 

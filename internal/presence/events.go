@@ -80,13 +80,13 @@ func (e *events) run(ctx context.Context) {
 		case ev := <-e.queue:
 			e.publish(ev)
 		case <-ctx.Done():
-			e.publishRest()
+			e.publishQueued()
 			return
 		}
 	}
 }
 
-func (e *events) publishRest() {
+func (e *events) publishQueued() {
 	for {
 		select {
 		case ev := <-e.queue:

@@ -24,7 +24,7 @@ type Page struct {
 	Next string
 }
 
-func (q Query) wants(c Connection) bool {
+func (q Query) matches(c Connection) bool {
 	return (q.User == "" || c.User == q.User) && (q.Feed == "" || c.Feed == q.Feed)
 }
 

@@ -30,7 +30,7 @@ func (p *Presence) read(ctx context.Context, filter string, each func(key string
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is closed
 	prefix := "$KV." + p.opts.Bucket + "."
-	ask := lastRequest{Filters: []string{prefix + filter}, MaxBytes: readBytes}
+	ask := batchGet{Filters: []string{prefix + filter}, MaxBytes: readBytes}
 	for more := true; more; {
 		text, err := json.Marshal(ask)
 		if err == nil {
@@ -39,7 +39,7 @@ func (p *Presence) read(ctx context.Context, filter string, each func(key string
 		if err != nil {
 			return unavailable(err)
 		}
-		if more, err = ask.answers(ctx, sub, prefix, each); err != nil {
+		if more, err = ask.receive(ctx, sub, prefix, each); err != nil {
 			return err
 		}
 	}
@@ -58,7 +58,7 @@ func (p *Presence) api() string {
 }
 
 // lastRequest is a batch of direct gets, as JetStream has it.
-type lastRequest struct {
+type batchGet struct {
 	Filters  []string `json:"multi_last"`
 	MaxBytes int      `json:"max_bytes"`
 	// To go on where an answer was full, at the state of then.
@@ -67,7 +67,7 @@ type lastRequest struct {
 }
 
 // answers takes what comes for one request, and prepares the next.
-func (r *lastRequest) answers(ctx context.Context, sub *nats.Subscription, prefix string, each func(string, []byte) error) (more bool, err error) {
+func (r *batchGet) receive(ctx context.Context, sub *nats.Subscription, prefix string, each func(string, []byte) error) (more bool, err error) {
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
@@ -75,7 +75,7 @@ func (r *lastRequest) answers(ctx context.Context, sub *nats.Subscription, prefi
 		}
 		switch status := m.Header.Get("Status"); {
 		case status == "204":
-			return r.next(m.Header)
+			return r.advance(m.Header)
 		case status == "404":
 			return false, nil
 		case status == "503":
@@ -91,7 +91,7 @@ func (r *lastRequest) answers(ctx context.Context, sub *nats.Subscription, prefi
 	}
 }
 
-func (r *lastRequest) next(end nats.Header) (more bool, err error) {
+func (r *batchGet) advance(end nats.Header) (more bool, err error) {
 	var pending, last uint64
 	_, err = fmt.Sscan(end.Get("Nats-Num-Pending")+" "+end.Get("Nats-Last-Sequence")+" "+end.Get("Nats-UpTo-Sequence"), &pending, &last, &r.UpTo)
 	if err != nil {
@@ -110,7 +110,7 @@ func (p *Presence) Nodes(ctx context.Context) ([]Node, error) {
 	err := p.read(ctx, nodeKey("*"), func(key string, value []byte) error {
 		var n Node
 		if err := json.Unmarshal(value, &n); err != nil {
-			p.odd(key, err)
+			p.logInvalid(key, err)
 			return nil
 		}
 		n.Name, _, _ = strings.Cut(key, ".")
@@ -123,7 +123,7 @@ func (p *Presence) Nodes(ctx context.Context) ([]Node, error) {
 
 // odd tells of a value that no node of ours has written. The others are told all the same:
 // nobody shall hide them by one bad value.
-func (p *Presence) odd(key string, err error) {
+func (p *Presence) logInvalid(key string, err error) {
 	p.opts.Logger.Warn("a value in the bucket of presence cannot be read; it is left out", "key", key, "error", err)
 }
 
@@ -138,10 +138,10 @@ func (p *Presence) readShard(ctx context.Context, q Query, shard int) ([]Connect
 		from, _, _ := strings.Cut(key, ".")
 		list, err := decode(from, value)
 		if err != nil {
-			p.odd(key, err)
+			p.logInvalid(key, err)
 		}
 		for _, c := range list {
-			if q.wants(c) {
+			if q.matches(c) {
 				all = append(all, c)
 			}
 		}

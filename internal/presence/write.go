@@ -24,13 +24,13 @@ type writer struct {
 	bucket     *bucket // nil until it is found
 	stale      bool    // it must be looked for again
 	written    [Shards]written
-	node       time.Time // when this node's own value was written; zero for never
-	counted    int       // what it said
-	last       uint64    // revision
-	begun      int       // how often nothing was taken for written
+	nodeWritten       time.Time // when this node's own value was written; zero for never
+	writtenCount    int       // what it said
+	lastRevision       uint64    // revision
+	generation      int       // how often nothing was taken for written
 	reconnects uint64
-	swept      bool // what an earlier node of this name has left is known
-	told       string
+	staleFound      bool // what an earlier node of this name has left is known
+	lastError       string
 }
 
 // written is what the bucket has of a shard.
@@ -41,10 +41,10 @@ type written struct {
 
 // write keeps the bucket up to date until ctx ends.
 func (p *Presence) write(ctx context.Context) {
-	defer p.leave()
+	defer p.removeOwn()
 	for {
 		bytes, err := p.round(ctx)
-		p.tell(ctx, err)
+		p.reportError(ctx, err)
 		pause := max(p.opts.Interval, time.Duration(bytes)*time.Second/time.Duration(p.opts.BytesPerSecond))
 		select {
 		case <-ctx.Done():
@@ -56,32 +56,32 @@ func (p *Presence) write(ctx context.Context) {
 
 // round writes what has changed, and what would be too old before long.
 func (p *Presence) round(ctx context.Context) (bytes int, err error) {
-	if err := p.ready(ctx); err != nil {
+	if err := p.ensureBucket(ctx); err != nil {
 		return 0, err
 	}
 	for i := range p.shards {
 		n, err := p.writeShard(ctx, i)
 		bytes += n
 		if err != nil {
-			return bytes, p.lost(err)
+			return bytes, p.markStale(err)
 		}
 	}
 	n, err := p.writeNode(ctx)
 	if err != nil {
-		return bytes, p.lost(err)
+		return bytes, p.markStale(err)
 	}
 	return bytes + n, nil
 }
 
 // lost makes the next round look for the bucket again.
-func (p *Presence) lost(err error) error {
+func (p *Presence) markStale(err error) error {
 	p.writer.stale = true
 	return err
 }
 
 // ready finds the bucket at first, after an error, and after each loss of the connection: a
 // server that was restarted has a bucket in memory no longer.
-func (p *Presence) ready(ctx context.Context) error {
+func (p *Presence) ensureBucket(ctx context.Context) error {
 	w := &p.writer
 	if n := p.nc.Stats().Reconnects; n != w.reconnects {
 		w.reconnects, w.stale = n, true
@@ -95,22 +95,22 @@ func (p *Presence) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !w.swept {
-		if err := p.sweep(ctx); err != nil {
+	if !w.staleFound {
+		if err := p.findStale(ctx); err != nil {
 			return err
 		}
-		w.swept = true
+		w.staleFound = true
 	}
 	w.bucket, w.stale = found, false
 	w.limit = min(partBytes, max(int(p.nc.MaxPayload())-(4<<10), 1<<10))
-	p.rewrite()
+	p.invalidate()
 	return nil
 }
 
 // rewrite takes nothing for written.
-func (p *Presence) rewrite() {
-	p.writer.begun++
-	p.writer.node = time.Time{}
+func (p *Presence) invalidate() {
+	p.writer.generation++
+	p.writer.nodeWritten = time.Time{}
 	for i := range p.writer.written {
 		p.writer.written[i].at = time.Time{}
 	}
@@ -118,7 +118,7 @@ func (p *Presence) rewrite() {
 
 // sweep finds what an earlier node of the same name has left: it is overwritten, or purged
 // like what this one wrote.
-func (p *Presence) sweep(ctx context.Context) error {
+func (p *Presence) findStale(ctx context.Context) error {
 	return p.read(ctx, p.opts.Node+".*.*", func(key string, _ []byte) error {
 		parts := strings.Split(key, ".")
 		shard, err := strconv.Atoi(parts[1])
@@ -132,13 +132,13 @@ func (p *Presence) sweep(ctx context.Context) error {
 
 func (p *Presence) writeShard(ctx context.Context, i int) (bytes int, err error) {
 	w, have := &p.writer, &p.writer.written[i]
-	list, due := p.take(i)
+	list, due := p.snapshotShard(i)
 	if !due {
 		return 0, nil
 	}
 	defer clear(list)
 	have.at = time.Time{} // until all of it is there
-	before, begun := have.parts, w.begun
+	before, begun := have.parts, w.generation
 	parts, err := w.parts(list, func(part int, value []byte) error {
 		have.parts = max(have.parts, part+1)
 		bytes += len(value)
@@ -151,7 +151,7 @@ func (p *Presence) writeShard(ctx context.Context, i int) (bytes int, err error)
 		return bytes, err
 	}
 	have.parts = parts
-	if begun == w.begun { // else a part of it may be in a bucket that is no more
+	if begun == w.generation { // else a part of it may be in a bucket that is no more
 		have.at = time.Now()
 	}
 	return bytes, nil
@@ -159,7 +159,7 @@ func (p *Presence) writeShard(ctx context.Context, i int) (bytes int, err error)
 
 // take copies what a shard holds, if it is to be written: looking at a connection may take a
 // moment, and nobody who comes or goes shall wait for it.
-func (p *Presence) take(i int) (list []Source, due bool) {
+func (p *Presence) snapshotShard(i int) (list []Source, due bool) {
 	s, have := &p.shards[i], p.writer.written[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +173,7 @@ func (p *Presence) take(i int) (list []Source, due bool) {
 
 func (p *Presence) writeNode(ctx context.Context) (int, error) {
 	w, n := &p.writer, int(p.count.Load())
-	if n == w.counted && !w.node.IsZero() && time.Since(w.node) < w.bucket.refresh {
+	if n == w.writtenCount && !w.nodeWritten.IsZero() && time.Since(w.nodeWritten) < w.bucket.refresh {
 		return 0, nil
 	}
 	text, err := json.Marshal(Node{Name: p.opts.Node, Connections: n, Started: p.started.UTC().Truncate(time.Millisecond)})
@@ -183,7 +183,7 @@ func (p *Presence) writeNode(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.node, w.counted = time.Now(), n
+	w.nodeWritten, w.writtenCount = time.Now(), n
 	return len(text), nil
 }
 
@@ -196,10 +196,10 @@ func (p *Presence) put(ctx context.Context, key string, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", key, err)
 	}
-	if revision < p.writer.last {
-		p.rewrite()
+	if revision < p.writer.lastRevision {
+		p.invalidate()
 	}
-	p.writer.last = revision
+	p.writer.lastRevision = revision
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.status.Writes++
@@ -218,7 +218,7 @@ func (p *Presence) purge(ctx context.Context, key string) error {
 
 // leave takes away what this node has written. What it cannot take away vanishes with the
 // bucket's lifetime.
-func (p *Presence) leave() {
+func (p *Presence) removeOwn() {
 	w := &p.writer
 	if w.bucket == nil || !p.nc.IsConnected() {
 		return
@@ -237,7 +237,7 @@ func (p *Presence) leave() {
 }
 
 // tell logs an error once, not each second of a long outage.
-func (p *Presence) tell(ctx context.Context, err error) {
+func (p *Presence) reportError(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -249,11 +249,11 @@ func (p *Presence) tell(ctx context.Context, err error) {
 	p.status.Error = text
 	p.mu.Unlock()
 	switch w := &p.writer; {
-	case err != nil && w.told == "":
+	case err != nil && w.lastError == "":
 		p.opts.Logger.Warn("who is connected here cannot be told to the others", "error", err)
-		w.told = text
-	case err == nil && w.told != "":
+		w.lastError = text
+	case err == nil && w.lastError != "":
 		p.opts.Logger.Info("who is connected here is told to the others again")
-		w.told = ""
+		w.lastError = ""
 	}
 }
