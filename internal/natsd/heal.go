@@ -12,32 +12,32 @@ import (
 )
 
 const (
-	// healPause is between looks at the store.
+	// healthInterval is the interval between checks of the store.
 	healthInterval = time.Second
-	// healRoom is what must fit into the store before the server is started anew, in bytes:
-	// several of the largest messages.
+	// requiredSpace is the free space required for a restart of the server, in bytes: enough for several
+	// of the largest messages.
 	requiredSpace = 8 << 20
 )
 
-var errStopped = errors.New("it has ended")
+var errStopped = errors.New("it was stopped")
 
-// Err says why messages cannot be stored; nil while they can be.
+// Err returns the reason if messages cannot be stored, or nil.
 func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.srv == nil:
-		return fmt.Errorf("the embedded nats-server is being started anew: %w", s.err)
+		return fmt.Errorf("the embedded nats-server is restarting: %w", s.err)
 	case !s.srv.JetStreamEnabled():
-		return errors.New("the embedded nats-server has switched JetStream off; its log says why")
+		return errors.New("the embedded nats-server has disabled JetStream; see its log for the reason")
 	}
 	if err := s.log.storeError(); err != nil {
-		return fmt.Errorf("nothing can be stored in %s until there is room: %w", s.opts.Dir, err)
+		return fmt.Errorf("messages cannot be stored in %s; free disk space: %w", s.opts.Dir, err)
 	}
 	return nil
 }
 
-// heal starts the server anew when its store failed and can be written again, until ctx ends.
+// restartLoop restarts the server when its store has failed and is writable again, until ctx ends.
 func (s *Server) restartLoop(ctx context.Context) {
 	look := time.NewTicker(healthInterval)
 	defer look.Stop()
@@ -51,13 +51,13 @@ func (s *Server) restartLoop(ctx context.Context) {
 		if err == nil || !hasSpace(s.opts.Dir) {
 			continue
 		}
-		s.log.out.Warn("the embedded nats-server is started anew, as its store can be written again", "after", err)
+		s.log.out.Warn("embedded nats-server restarts; its store is writable again", "after", err)
 		s.shutdown()
 		s.restart(ctx)
 	}
 }
 
-// end stops the server if there is one.
+// shutdown stops the server if it is running.
 func (s *Server) shutdown() {
 	s.mu.Lock()
 	srv := s.srv
@@ -69,24 +69,24 @@ func (s *Server) shutdown() {
 	}
 }
 
-// startAnew leaves no server where that fails, so that it is tried again.
+// restart starts the server. If that fails, there is no server until the next attempt.
 func (s *Server) restart(ctx context.Context) {
 	log := newLogger(s.opts.Logger)
 	var srv *server.Server
 	so, err := s.current()
-	if err == nil { // the file was right before, but may have changed
+	if err == nil { // the file may have changed
 		srv, err = run(ctx, so.Options, log)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err = err; err != nil {
-		s.log.out.Error("the embedded nats-server does not start; it is tried again", "error", err)
+		s.log.out.Error("embedded nats-server start failed; retrying", "error", err)
 		return
 	}
 	s.srv, s.log = srv, log
 }
 
-// current resolves the options as they are now.
+// current resolves the current options.
 func (s *Server) current() (*resolved, error) {
 	s.mu.Lock()
 	opts, login := s.opts, s.login
@@ -94,7 +94,7 @@ func (s *Server) current() (*resolved, error) {
 	return resolveAgain(opts, login)
 }
 
-// hasRoom tries whether healRoom bytes can be written to the disk of dir.
+// hasSpace reports whether requiredSpace bytes can be written to the disk of dir.
 func hasSpace(dir string) bool {
 	f, err := os.CreateTemp(dir, ".room-*")
 	if err != nil {
