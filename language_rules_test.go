@@ -52,7 +52,7 @@ var languageRules = []languageRule{
 	},
 	{
 		name: "indefinite subject", remedy: "repeat the noun",
-		found:  regexp.MustCompile(clauseStart + `([Oo]ne (?:that|who|whose|which|is|was|has|had|without|with|may|can|must|in|at|from|for|to)|[Nn]one|Someone|Everyone|Anyone)\b`),
+		found:  regexp.MustCompile(clauseStart + `([Oo]ne (?:that|who|whose|which|is|was|has|had|without|with|may|can|must|in|at|from|for|to)|[Nn]one (?:is|are|was|has|can|may|must|will|that|comes?|needs?)|Someone|Everyone|Anyone)\b`),
 		except: regexp.MustCompile(`\b[Oo]ne (?:for|in|to|at|from) (?:each|every|one|\d+)\b`),
 	},
 	{
@@ -170,7 +170,7 @@ var (
 	// conjunction matches uses of "that" which begin no relative clause.
 	conjunction = regexp.MustCompile(`\b(?:so|such|sure|note|report|reports|reported|mean|means|ensure|ensures|require|requires|indicate|indicates|check|checks|` +
 		`verify|verifies|show|shows|guarantee|guarantees|prove|proves|assert|asserts|confirm|confirms|state|states|after|before|like|than|of|to|from|in|for|with|by|on|at|is|and|if|when|while|whether|because|until) that\b|` +
-		`\bthat (?:case|time|order|moment|way|much|many|long|point|range|value|position)\b`)
+		`\bthat (?:of|for|case|time|order|moment|way|much|many|long|point|range|value|position)\b`)
 )
 
 // checkDoc applies the form of doc comments: the first sentence begins with the name, has at most maxDocWords

@@ -9,7 +9,7 @@ import (
 
 const document = "../../docs/METRICS.md"
 
-// table is what docs/METRICS.md lists. `TIDEMARK_UPDATE=1 go test ./internal/metrics` writes it.
+// table is the table in docs/METRICS.md. `TIDEMARK_UPDATE=1 go test ./internal/metrics` writes it.
 func table() string {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | |\n|---|---|---|---|\n")

@@ -154,8 +154,8 @@ func (s *Server) NeedsLogin() bool {
 	return s.needsLogin
 }
 
-// LateAccounts reports whether accounts and users are not in the configuration, but come from an operator's
-// resolver or an auth callout. They may become available after the start.
+// LateAccounts reports whether accounts and users may become available after the start. This is the case
+// if they come from an operator's resolver or an auth callout instead of the configuration.
 func (s *Server) LateAccounts() bool { return s.lateAccounts }
 
 // ClientURL returns the URL for NATS clients of the same machine, such as nats://127.0.0.1:4222.

@@ -72,7 +72,7 @@ func (o Options) Check() error {
 }
 
 // ClientAddr returns the address for clients of the same machine, according to Addr and ConfigFile.
-// Port 0 means that only the running server knows the port.
+// Port 0 means that the port is selected at the start.
 func (o Options) ClientAddr() (string, error) {
 	if o.Addr != "" {
 		return o.Addr, nil

@@ -41,7 +41,7 @@ func (p *Presence) openBucket(ctx context.Context) (*bucket, error) {
 
 func (p *Presence) createBucket(ctx context.Context) (jetstream.KeyValue, error) {
 	kv, err := p.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: p.opts.Bucket, Description: "Tidemark: who is connected", TTL: p.opts.TTL, Replicas: p.opts.Replicas,
+		Bucket: p.opts.Bucket, Description: "Tidemark: presence of connections", TTL: p.opts.TTL, Replicas: p.opts.Replicas,
 		Storage: jetstream.MemoryStorage,
 	})
 	if err == nil {

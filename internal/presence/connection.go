@@ -26,8 +26,8 @@ type Node struct {
 	Started     time.Time `json:"started"`
 }
 
-// Who contains the constant properties of a connection.
-type Who struct {
+// ConnInfo contains the constant properties of a connection.
+type ConnInfo struct {
 	ID                 uint64 // unique on the node
 	User, Feed, Remote string
 	Since              time.Time
@@ -36,8 +36,8 @@ type Who struct {
 // Source is an open connection of this node. Values must be comparable. A pointer needs no additional
 // memory.
 type Source interface {
-	// Who is called from Connected and Disconnected, and must not block.
-	Who() Who
+	// Info is called from Connected and Disconnected, and must not block.
+	Info() ConnInfo
 	// Position is called by the writer without a lock. It returns "" before the first position.
 	Position() string
 }
@@ -49,7 +49,7 @@ const Shards = 64
 // shardOf returns the shard of a connection. All connections of a user are in the same shard, so that a
 // lookup reads one shard of each node. Anonymous connections are never looked up, and are distributed
 // over all shards.
-func shardOf(w Who) int {
+func shardOf(w ConnInfo) int {
 	if w.User == "" {
 		return int(w.ID % Shards)
 	}

@@ -63,7 +63,7 @@ func (e *encoder) parts(list []Source, put func(part int, value []byte) error) (
 }
 
 func stored(c Source) Connection {
-	w := c.Who()
+	w := c.Info()
 	return Connection{
 		ID: number(w.ID), User: w.User, Feed: w.Feed, Remote: w.Remote,
 		Since: w.Since.UTC().Truncate(time.Millisecond), Position: c.Position(),

@@ -58,7 +58,7 @@ func newEvents(nc *nats.Conn, opts Options) *events {
 	return &events{nc: nc, node: opts.Node, prefix: opts.Events, queue: make(chan Event, opts.EventQueue)}
 }
 
-func (e *events) add(ev Event, who Who) {
+func (e *events) add(ev Event, who ConnInfo) {
 	if e == nil {
 		return
 	}

@@ -82,7 +82,7 @@ func CheckPrefix(prefix string) error {
 
 // Connected adds a connection. It does not block.
 func (p *Presence) Connected(c Source) {
-	who := c.Who()
+	who := c.Info()
 	s := &p.shards[shardOf(who)]
 	s.mu.Lock()
 	if s.open == nil {
@@ -96,7 +96,7 @@ func (p *Presence) Connected(c Source) {
 
 // Disconnected removes a connection. It does not block.
 func (p *Presence) Disconnected(c Source, reason string) {
-	who := c.Who()
+	who := c.Info()
 	s := &p.shards[shardOf(who)]
 	s.mu.Lock()
 	delete(s.open, c)

@@ -22,14 +22,14 @@ const (
 type writer struct {
 	encoder
 	bucket       *bucket // nil until it is found
-	stale        bool    // it must be looked for again
+	stale        bool    // it must be opened again
 	written      [Shards]written
-	nodeWritten  time.Time // when this node's own value was written; zero for never
-	writtenCount int       // what it said
+	nodeWritten  time.Time // when the node entry was written; zero for never
+	writtenCount int       // in the node entry
 	lastRevision uint64    // revision
-	generation   int       // how often nothing was taken for written
+	generation   int       // number of calls of invalidate
 	reconnects   uint64
-	staleFound   bool // what an earlier node of this name has left is known
+	staleFound   bool // findStale has succeeded
 	lastError    string
 }
 

@@ -5,25 +5,24 @@ import (
 	"time"
 )
 
-// open are the deliveries that are not at their end. Those that take too long are ended: a client
-// that has gone, or that does not read, would keep its event open for ever. Options.Rate bounds how
-// many there are.
-type open struct {
+// open contains the deliveries that have not ended. It ends those that exceed a timeout, because a client
+// that disconnects or does not read would keep its event open. Options.Rate limits their number.
+type openDeliveries struct {
 	wait time.Duration
 	stop chan struct{}
 	ends sync.WaitGroup
 
 	mu     sync.Mutex
-	events map[*event]time.Time // since when; nil once closed
+	events map[*event]time.Time // start times; nil once closed
 }
 
-func newOpen(wait time.Duration) *open {
-	o := &open{wait: wait, stop: make(chan struct{}), events: map[*event]time.Time{}}
+func newOpen(wait time.Duration) *openDeliveries {
+	o := &openDeliveries{wait: wait, stop: make(chan struct{}), events: map[*event]time.Time{}}
 	o.ends.Go(o.run)
 	return o
 }
 
-func (o *open) run() {
+func (o *openDeliveries) run() {
 	look := time.NewTicker(max(o.wait/5, time.Millisecond))
 	defer look.Stop()
 	for {
@@ -36,7 +35,7 @@ func (o *open) run() {
 	}
 }
 
-func (o *open) add(e *event, since time.Time) (ok bool) {
+func (o *openDeliveries) add(e *event, since time.Time) (ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.events == nil {
@@ -46,13 +45,13 @@ func (o *open) add(e *event, since time.Time) (ok bool) {
 	return true
 }
 
-func (o *open) remove(e *event) {
+func (o *openDeliveries) remove(e *event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.events, e)
 }
 
-func (o *open) endBefore(before time.Time) {
+func (o *openDeliveries) endBefore(before time.Time) {
 	o.mu.Lock()
 	var late []*event
 	for e, since := range o.events {
@@ -66,8 +65,8 @@ func (o *open) endBefore(before time.Time) {
 	}
 }
 
-// close ends all that are left, and waits for the goroutine.
-func (o *open) close() {
+// close ends all deliveries, and waits for the goroutine.
+func (o *openDeliveries) close() {
 	close(o.stop)
 	o.ends.Wait()
 	o.endBefore(time.Now())

@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// A server that is started again after a full disk has the same address and logins, and reads its file
-// once that is right.
+// After a restart because of a full disk the server has the same address and logins. It retries until its
+// file is valid.
 func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 	const right = `authorization { users: [ {user: a, password: p} ] }`
 	file := filepath.Join(t.TempDir(), "nats.conf")
@@ -36,7 +36,7 @@ func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer node.Close()
-	srv.stopped() // the test starts it itself
+	srv.stopped() // the test restarts the server itself
 	srv.restarting.Wait()
 	for i, broken := range []string{"accounts {", "server_name: open"} {
 		srv.shutdown()
