@@ -109,10 +109,10 @@ var layers = map[string]struct {
 	"internal/engine":              {ours: []string{"pkg/sse", "internal/netaddr"}, others: []string{"golang.org/x/sys", "golang.org/x/net"}},
 	"internal/feed":                {ours: []string{"pkg/sse", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http"}},
 	"internal/feed/feedtest":       {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
-	"pkg/auth":                     {ours: []string{"internal/netaddr", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
+	"pkg/auth":                     {ours: []string{"internal/netaddr", "internal/subject"}, others: []string{"any"}},
 	"internal/jetstore":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/feedhttp":            {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject"}, others: []string{"any"}},
-	"internal/presence":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
+	"internal/presence":            {ours: []string{"internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/subject":             {},
 	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore"}, others: []string{"any"}, never: []string{"net/http"}},
@@ -128,7 +128,7 @@ var layers = map[string]struct {
 	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen"}, others: []string{"any"}},
 	"internal/testopen":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}},
 	"streams":                      {others: []string{"github.com/nats-io/nats.go"}},
-	"internal/config":              {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/hostname", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
+	"internal/config":              {ours: []string{"internal/hostname", "internal/netaddr", "internal/presence", "internal/subject"}, others: []string{"any"}},
 	"internal/feed/feedtest/model": {ours: []string{"pkg/sse", "internal/feed", "internal/feed/feedtest", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io/nats-server/v2/server/gsl"}, never: []string{"net/http", "github.com/nats-io/nats.go"}},
 }
 

@@ -147,7 +147,7 @@ if (options.token) options.token = async reason => {
 };
 if (options.fetch !== null) options.fetch = (...args) => { fetches++; return fetch(...args); };
 // The browser's own EventSource with the same handlers, and with what some engine or other needs
-// (docs/CLIENTS.md): the page keeps the position, which EventSource forgets with the page; makes
+// (docs/reference/clients.md): the page keeps the position, which EventSource forgets with the page; makes
 // another where it has given up; and another where it is silent for longer than heartbeats are.
 function native(feed, o) {
   const live = { position: sessionStorage.getItem('position'), revived: 0, deaf: 0, get state() { return ['connecting', 'open', 'closed'][live.source.readyState]; } };

@@ -13,7 +13,7 @@
 //   - SIGTERM ends `serve` with status 0 after each client was told to come back; what it
 //     stored is served after the next start.
 //   - The EventSource of Chromium, Firefox and WebKitGTK has each event once, over cuts and deaths
-//     of the service, with what docs/CLIENTS.md says that a page must add; large, multi-line and
+//     of the service, with what docs/reference/clients.md says that a page must add; large, multi-line and
 //     non-ASCII data arrive exact; ten streams to one host live over HTTP/2 through nginx. Client
 //     libraries of others for Node and Go resume, too.
 //   - Three nodes behind nginx over three NATS servers (internal/testcluster): whichever of them is killed,

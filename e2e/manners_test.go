@@ -35,7 +35,7 @@ var answers = []answer{
 	answerClean2, answerReset2,
 }
 
-// finals are the answers at which an engine's EventSource gives up for good: docs/CLIENTS.md has
+// finals are the answers at which an engine's EventSource gives up for good: docs/reference/clients.md has
 // them in a table. What is no answer with a status is none to give up at, as WHATWG HTML has it.
 var finals = map[string][]answer{
 	chromiumEngine: {answer503, answer502, answer204},
@@ -78,7 +78,7 @@ func (e engines) testManners(t *testing.T) {
 			}
 		}
 		if !slices.Equal(gaveUp, finals[page.engine]) {
-			t.Errorf("%s gave up at %q; docs/CLIENTS.md says at %q", page.engine, gaveUp, finals[page.engine])
+			t.Errorf("%s gave up at %q; docs/reference/clients.md says at %q", page.engine, gaveUp, finals[page.engine])
 		}
 	}
 }

@@ -19,7 +19,7 @@ func TestDocumentedNginx(t *testing.T) {
 			t.Skipf("%s was not found", command)
 		}
 	}
-	lines := blockLines(t, "../docs/DEPLOYMENT.md", "<!-- not run: TestDocumentedNginx of e2e types it where nginx is installed -->")
+	lines := blockLines(t, "../docs/guides/proxies.md", "<!-- not run: TestDocumentedNginx of e2e types it where nginx is installed -->")
 	if len(lines) == 0 {
 		t.Fatal("the page has no such block")
 	}

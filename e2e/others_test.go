@@ -11,7 +11,7 @@ import (
 )
 
 // TestOtherClients has client libraries of others follow a feed through everything that they can
-// notice, all at the same time. docs/CLIENTS.md says what each needs for it.
+// notice, all at the same time. docs/reference/clients.md says what each needs for it.
 func TestOtherClients(t *testing.T) {
 	t.Parallel()
 	const total, kills = 560, 2

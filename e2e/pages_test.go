@@ -50,7 +50,7 @@ func TestDocumentedPages(t *testing.T) {
 	p := newProducer(t, s)
 	for name, page := range map[string]documentedPage{
 		"README, EventSource": {
-			"../README.md", "In a page:", "js", "notifications.broadcast", "greeting", `{"text":"hi"}`,
+			"../README.md", "**Receive** in a page:", "js", "notifications.broadcast", "greeting", `{"text":"hi"}`,
 			`calls.some(c => c[0] === 'log' && /^\d+-/.test(c[1]) && c[2].text === 'hi')`,
 		},
 		"README, client library": {
@@ -60,6 +60,18 @@ func TestDocumentedPages(t *testing.T) {
 		"README, client library, as the user of the token": {
 			"../README.md", "## In a page", "js", "notifications.user.42", "private", "for 42",
 			`calls.some(c => c[0] === 'handle' && c[1] === 'private' && c[2] === 'for 42')`,
+		},
+		"guide, notifications": {
+			"../docs/guides/notifications.md", "## Show them in a page", "html", "notifications.broadcast", "order", "shipped",
+			`document.querySelector('#orders li').textContent === 'shipped'`,
+		},
+		"guide, dashboards": {
+			"../docs/guides/dashboards.md", "## Show them in a page", "html", "notifications.topic.sensors.kitchen", "reading", `{"celsius":21.5}`,
+			`document.querySelector('#celsius').textContent === '21.5'`,
+		},
+		"guide, mobile webviews": {
+			"../docs/guides/mobile-webviews.md", "## Use the library", "html", "notifications.broadcast", "chat", "hello",
+			`document.querySelector('#messages li').textContent === 'hello' && document.body.dataset.live === 'open'`,
 		},
 		"client, plain JS": {
 			"../pkg/web/client/README.md", "## Plain JS", "html", "notifications.user.42", "greeting", `{"text":"hi"}`,

@@ -135,17 +135,17 @@ func copyFile(from, to string) error {
 	return out.Close()
 }
 
-// typeDocumented types a block of docs/DEPLOYMENT.md, with replacements as for strings.NewReplacer.
+// typeDocumented types a block of docs/operate/systemd.md, with replacements as for strings.NewReplacer.
 func (m *systemdMachine) typeDocumented(name string, replace ...string) string {
 	m.t.Helper()
-	page, err := os.ReadFile("../docs/DEPLOYMENT.md")
+	page, err := os.ReadFile("../docs/operate/systemd.md")
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	_, block, found := strings.Cut(string(page), "<!-- not run: TestSystemd of e2e types it: "+name+" -->\n```sh\n")
 	block, _, closed := strings.Cut(block, "\n```\n")
 	if !found || !closed {
-		m.t.Fatalf("docs/DEPLOYMENT.md has no block %q", name)
+		m.t.Fatalf("docs/operate/systemd.md has no block %q", name)
 	}
 	return m.run("cd " + filepath.Join(m.dir, "checkout") + "\n" + strings.NewReplacer(replace...).Replace(block))
 }

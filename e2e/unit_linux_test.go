@@ -66,7 +66,7 @@ type unitService struct {
 	last               int // the number of the last event
 }
 
-// TestSystemd types the steps of docs/DEPLOYMENT.md, with the unit as it is, under a client that stays.
+// TestSystemd types the steps of docs/operate/systemd.md, with the unit as it is, under a client that stays.
 func TestSystemd(t *testing.T) {
 	t.Parallel()
 	u := newUnitService(t)
@@ -256,7 +256,7 @@ func testUnitRestore(t *testing.T, u *unitService) {
 // just written or read in memory, so that what a node needs grows with the rate.
 const memoryRate = 8 << 20
 
-// testUnitMemory: the limit of memory that docs/DEPLOYMENT.md names suffices for more bytes of events than that.
+// testUnitMemory: the limit of memory that docs/operate/systemd.md names suffices for more bytes of events than that.
 func testUnitMemory(t *testing.T, u *unitService) {
 	const limit = 256 << 20
 	u.dropIn("memory", fmt.Sprint("MemoryMax=", limit))

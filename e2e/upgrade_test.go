@@ -13,7 +13,7 @@ import (
 )
 
 // TestUpgrade_UnderClients_LosesNothing replaces the command of a node with an embedded NATS server by
-// another version and goes back, on the same directory, while events are published. docs/DEPLOYMENT.md has the
+// another version and goes back, on the same directory, while events are published. docs/operate/systemd.md has the
 // steps for systemd; here the process is ended and started directly.
 func TestUpgrade_UnderClients_LosesNothing(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,7 @@ func examples(t *testing.T, page, section, language string) (blocks []string) {
 
 // Every example of the embedded server is one that `tidemark config check` accepts.
 func TestDeployment_EmbeddedExamples_AreAccepted(t *testing.T) {
-	const page, section = "../../docs/DEPLOYMENT.md", "With the embedded NATS server"
+	const page, section = "../../docs/operate/nats.md", "With the embedded NATS server"
 	dir := t.TempDir()
 	writeCertificate(t, filepath.Join(dir, "nats.pem"), filepath.Join(dir, "nats.key"))
 	confs, yamls := examples(t, page, section, "conf"), examples(t, page, section, "yaml")

@@ -15,10 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/tracing"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/streams"
@@ -273,10 +273,10 @@ func feedOptions(cfg config.Config) ([]server.FeedOptions, error) {
 	return feeds, nil
 }
 
-func templates(feedName, key string, texts []string) ([]feed.Template, error) {
-	parsed := make([]feed.Template, len(texts))
+func templates(feedName, key string, texts []string) ([]subject.Template, error) {
+	parsed := make([]subject.Template, len(texts))
 	for i, text := range texts {
-		t, err := feed.ParseTemplate(text)
+		t, err := subject.ParseTemplate(text)
 		if err != nil {
 			return nil, fmt.Errorf("feeds.%s.%s: %w", feedName, key, err)
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tidemark/tidemark/internal/config"
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -94,7 +93,7 @@ func userSubject(cfg config.Config, user string) (string, error) {
 	if err := subject.CheckValue(user); err != nil {
 		return "", usageError{fmt.Errorf("--user %w", err)}
 	}
-	var all []feed.Template
+	var all []subject.Template
 	for name, f := range cfg.Feeds {
 		parsed, err := templates(name, "subjects", f.Subjects)
 		if err != nil {
@@ -102,7 +101,7 @@ func userSubject(cfg config.Config, user string) (string, error) {
 		}
 		all = append(all, parsed...)
 	}
-	t, err := feed.UserTemplate(all)
+	t, err := subject.UserTemplate(all)
 	if err != nil {
 		return "", fmt.Errorf("--user: %w", err)
 	}

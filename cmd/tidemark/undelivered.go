@@ -13,8 +13,8 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/delivery"
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // lookupTimeout bounds the lookup of a stream for a warning. The NATS user may lack its permission.
@@ -22,9 +22,9 @@ const lookupTimeout = time.Second
 
 // undelivered returns a warning for an event that a stream of the configured feeds has stored and
 // that none of them delivers. It is empty for other streams, and where that is not known.
-func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subject, stream string) string {
+func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subj, stream string) string {
 	templates, read := deliveredOf(cfg, stream)
-	if !read || slices.ContainsFunc(templates, func(t feed.Template) bool { return t.Match(subject) }) {
+	if !read || slices.ContainsFunc(templates, func(t subject.Template) bool { return t.Match(subj) }) {
 		return ""
 	}
 	js, err := jetstore.NewJetStream(nc, cfg.NATS.Domain, cfg.NATS.APIPrefix)
@@ -32,7 +32,7 @@ func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subject,
 		return ""
 	}
 	rules := delivery.New(delivery.Options{
-		Templates:   map[string][]feed.Template{stream: templates},
+		Templates:   map[string][]subject.Template{stream: templates},
 		AllSubjects: slices.Contains(cfg.Auth.Identity, "jwt") && cfg.Auth.JWT.WidenClaim != "",
 		Lookup: func(ctx context.Context, name string) (jetstream.StreamConfig, error) {
 			ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
@@ -45,7 +45,7 @@ func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subject,
 		},
 	})
 	rules.Refresh(ctx)
-	refused, ok := errors.AsType[*delivery.Error](rules.Check(ctx, subject))
+	refused, ok := errors.AsType[*delivery.Error](rules.Check(ctx, subj))
 	if !ok {
 		return ""
 	}
@@ -53,11 +53,11 @@ func undelivered(ctx context.Context, cfg config.Config, nc *nats.Conn, subject,
 	if refused.Suggestion != "" {
 		meant = fmt.Sprintf("; a value with dots is one token: publish to %q, or name the user with --user", refused.Suggestion)
 	}
-	return fmt.Sprintf("the event is stored, and no feed of the configuration delivers %q to clients%s; feeds have %s", subject, meant, strings.Join(refused.Allowed, ", "))
+	return fmt.Sprintf("the event is stored, and no feed of the configuration delivers %q to clients%s; feeds have %s", subj, meant, strings.Join(refused.Allowed, ", "))
 }
 
 // deliveredOf returns what the feeds of a stream deliver, and whether there are any.
-func deliveredOf(cfg config.Config, stream string) (all []feed.Template, read bool) {
+func deliveredOf(cfg config.Config, stream string) (all []subject.Template, read bool) {
 	for name, f := range cfg.Feeds {
 		if f.Stream != stream {
 			continue
@@ -68,6 +68,6 @@ func deliveredOf(cfg config.Config, stream string) (all []feed.Template, read bo
 		}
 		all, read = append(all, parsed...), true
 	}
-	slices.SortFunc(all, func(a, b feed.Template) int { return strings.Compare(a.String(), b.String()) }) // feeds have no order
+	slices.SortFunc(all, func(a, b subject.Template) int { return strings.Compare(a.String(), b.String()) }) // feeds have no order
 	return all, read
 }

@@ -166,7 +166,7 @@ func (p *project) testScale(t *testing.T, c *counting) {
 	}
 }
 
-// testReplace runs the commands of docs/DEPLOYMENT.md.
+// testReplace runs the commands of docs/guides/scaling-out.md.
 func (p *project) testReplace(t *testing.T, c *counting) {
 	old := p.containers("tidemark")
 	p.buildImage("next")

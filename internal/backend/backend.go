@@ -19,6 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // lookupTimeout limits the lookup of one stream. A publisher may wait for it.
@@ -58,7 +59,7 @@ type Stream struct {
 	// Option is the name used in errors, for example a configuration key.
 	Option string
 	// Templates contains the subjects that connections receive or may request.
-	Templates []feed.Template
+	Templates []subject.Template
 	// Trace is as in jetstore.Options.
 	Trace func(jetstore.Traced) *feed.Trace
 }
@@ -68,9 +69,9 @@ type Backend struct {
 	JetStream jetstream.JetStream
 	Delivery  *delivery.Rules
 	Publisher *jetstore.Publisher
-	Budget    *feed.ReplayBudget       // of all feeds together
-	Logs      map[string]*jetstore.Log // by stream
-	Feeds     map[string]*feed.Feed    // by stream
+	Budget    *feed.ReplayBudget         // of all feeds together
+	Logs      map[string]*jetstore.Store // by stream
+	Feeds     map[string]*feed.Feed      // by stream
 	main      *nats.Conn
 }
 
@@ -83,7 +84,7 @@ func Open(opts Options) (*Backend, error) {
 	}
 	b := &Backend{
 		main: opts.Main, Budget: feed.NewReplayBudget(opts.ReplayBytes),
-		Logs: make(map[string]*jetstore.Log), Feeds: make(map[string]*feed.Feed),
+		Logs: make(map[string]*jetstore.Store), Feeds: make(map[string]*feed.Feed),
 	}
 	if err := b.open(opts); err != nil {
 		b.Close()
@@ -96,7 +97,7 @@ func (b *Backend) open(opts Options) (err error) {
 	if b.JetStream, err = jetstore.NewJetStream(opts.Main, opts.Domain, opts.APIPrefix); err != nil {
 		return err
 	}
-	templates := make(map[string][]feed.Template)
+	templates := make(map[string][]subject.Template)
 	var names []string
 	for _, s := range opts.Streams {
 		templates[s.Name] = s.Templates
@@ -158,7 +159,7 @@ func (b *Backend) lookUp(ctx context.Context, name string) (jetstream.StreamConf
 }
 
 // Close closes the streams and the publisher. The feeds must have ended. It blocks for at most about five
-// seconds per stream; see [jetstore.Log.Close].
+// seconds per stream; see [jetstore.Store.Close].
 func (b *Backend) Close() {
 	for _, log := range b.Logs {
 		log.Close()

@@ -9,9 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const document = "../../docs/CONFIGURATION.md"
+const document = "../../docs/reference/configuration.md"
 
-// tables is what docs/CONFIGURATION.md lists, from the keys and the annotated reference.
+// tables is what docs/reference/configuration.md lists, from the keys and the annotated reference.
 // `TIDEMARK_UPDATE=1 go test ./internal/config` writes it.
 func tables(t *testing.T) string {
 	t.Helper()

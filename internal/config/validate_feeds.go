@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // reserved paths are the service's own.
@@ -51,7 +51,7 @@ func (f Feed) validate(p *problems, key string) {
 		checkSubject(p, key+".subjects", s)
 	}
 	for _, s := range f.Allow {
-		if _, err := feed.ParseTemplate(s); err != nil {
+		if _, err := subject.ParseTemplate(s); err != nil {
 			p.add(key+".allow", "%w", err)
 		}
 	}
@@ -61,7 +61,7 @@ func (f Feed) validate(p *problems, key string) {
 // checkSubject keeps wildcards to allow: in what everybody gets, the * of
 // notifications.user.* would hand each user's events to all.
 func checkSubject(p *problems, key, s string) {
-	t, err := feed.ParseTemplate(s)
+	t, err := subject.ParseTemplate(s)
 	switch {
 	case err != nil:
 		p.add(key, "%w", err)

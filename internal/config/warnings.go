@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Warnings returns what is valid and has no effect as it is, each with the key to change: feeds with
@@ -20,7 +20,7 @@ func (c Config) Warnings() (all []string) {
 			templates []string
 		}{{"subjects", f.Subjects}, {"allow", f.Allow}} {
 			for _, text := range part.templates {
-				t, err := feed.ParseTemplate(text)
+				t, err := subject.ParseTemplate(text)
 				if err != nil {
 					continue // validation reports it
 				}

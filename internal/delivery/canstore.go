@@ -8,14 +8,14 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // CanStore reports whether an event of a stream can have a subject of a template. It is also true if that
 // is unknown: the subjects of a mirror or source without a filter depend on another stream.
-func CanStore(stream jetstream.StreamConfig, t feed.Template) bool {
+func CanStore(stream jetstream.StreamConfig, t subject.Template) bool {
 	filter := t.Filter()
-	return slices.ContainsFunc(StoredFilters(stream), func(f string) bool { return feed.Overlap(f, filter) })
+	return slices.ContainsFunc(StoredFilters(stream), func(f string) bool { return subject.Overlap(f, filter) })
 }
 
 // StoredFilters returns filters for all subjects of a stream's events, after its subject transforms.
@@ -43,17 +43,17 @@ func StoredFilters(stream jetstream.StreamConfig) (filters []string) {
 	if t := stream.SubjectTransform; t != nil {
 		filters = transformed(*t, filters)
 	}
-	return feed.MergeFilters(filters)
+	return subject.MergeFilters(filters)
 }
 
 // transformed applies a transform to filters. A filter that the transform matches only in part is also
 // kept.
 func transformed(t jetstream.SubjectTransformConfig, filters []string) (all []string) {
 	for _, f := range filters {
-		if t.Source == "" || feed.Overlap(t.Source, f) {
+		if t.Source == "" || subject.Overlap(t.Source, f) {
 			all = append(all, destination(t))
 		}
-		if t.Source != "" && !feed.Subset(f, t.Source) {
+		if t.Source != "" && !subject.Subset(f, t.Source) {
 			all = append(all, f)
 		}
 	}

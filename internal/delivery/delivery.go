@@ -19,13 +19,13 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Options configures New.
 type Options struct {
 	// Templates contains the subjects and allow of the feeds, by stream.
-	Templates map[string][]feed.Template
+	Templates map[string][]subject.Template
 	// AllSubjects accepts every subject of the streams. It is set if the operator configures it, or if
 	// tokens may grant subjects beyond those of the feeds.
 	AllSubjects bool
@@ -158,6 +158,6 @@ func (r *Rules) check(subject string) *Error {
 	return refused
 }
 
-func matches(templates []feed.Template, subject string) bool {
-	return slices.ContainsFunc(templates, func(t feed.Template) bool { return t.Match(subject) })
+func matches(templates []subject.Template, subj string) bool {
+	return slices.ContainsFunc(templates, func(t subject.Template) bool { return t.Match(subj) })
 }

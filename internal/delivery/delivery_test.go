@@ -11,14 +11,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/delivery"
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
-func templates(t testing.TB, texts ...string) (all []feed.Template) {
+func templates(t testing.TB, texts ...string) (all []subject.Template) {
 	t.Helper()
 	for _, text := range texts {
-		tmpl, err := feed.ParseTemplate(text)
+		tmpl, err := subject.ParseTemplate(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func noLookup(context.Context, string) (jetstream.StreamConfig, error) {
 
 func rules(t testing.TB, all bool, texts ...string) *delivery.Rules {
 	return delivery.New(delivery.Options{
-		Templates: map[string][]feed.Template{"N": templates(t, texts...)}, AllSubjects: all,
+		Templates: map[string][]subject.Template{"N": templates(t, texts...)}, AllSubjects: all,
 		Definitions: []jetstream.StreamConfig{{Name: "N", Subjects: []string{"n.>"}}, {Name: "OTHER", Subjects: []string{"o.>"}}}, Lookup: noLookup,
 	})
 }
@@ -167,7 +167,7 @@ func TestCheck_Transforms_AsTheServerAppliesThem(t *testing.T) {
 			awaitStored(t, js, c.stream, c.stored)
 		}
 		accepts := func(text string) *delivery.Error {
-			r := delivery.New(delivery.Options{Templates: map[string][]feed.Template{c.stream: templates(t, text)}, Lookup: lookup(js)})
+			r := delivery.New(delivery.Options{Templates: map[string][]subject.Template{c.stream: templates(t, text)}, Lookup: lookup(js)})
 			r.Refresh(t.Context())
 			return refusal(t, r, c.publish)
 		}
@@ -210,7 +210,7 @@ func TestCheck_StreamChanged_LooksUpBeforeRefusing(t *testing.T) {
 	lookups := 0
 	find := lookup(js)
 	opts := delivery.Options{
-		Templates: map[string][]feed.Template{"N": templates(t, "n.user.{user}")}, LookupEvery: time.Nanosecond,
+		Templates: map[string][]subject.Template{"N": templates(t, "n.user.{user}")}, LookupEvery: time.Nanosecond,
 		Lookup: func(ctx context.Context, name string) (jetstream.StreamConfig, error) {
 			lookups++
 			return find(ctx, name)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // maxListed is the maximum number of subjects in an error.
@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 
 // add adds the templates of a stream, and looks for a suggestion: the same subject with the dots of a
 // value encoded.
-func (e *Error) add(templates []feed.Template) {
+func (e *Error) add(templates []subject.Template) {
 	for _, t := range templates {
 		if !slices.Contains(e.Allowed, t.String()) {
 			e.Allowed = append(e.Allowed, t.String())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // The route of a subject is compared with the stream in which nats-server stores it.
@@ -42,7 +43,7 @@ func TestRoutes_Stream_IsTheOneThatStores(t *testing.T) {
 		{"FAR", "plain.a", []feed.Route{{Stream: "X", Reader: "FAR", Sourced: true}, {Stream: "Y", Reader: "FAR", Sourced: true}}},
 		{"CHAIN", "other.a", []feed.Route{{Stream: "", Reader: "CHAIN", Sourced: true}}},
 	} {
-		r := delivery.New(delivery.Options{Templates: map[string][]feed.Template{c.reader: templates(t, "plain.>", "other.>", "own.>")}, Lookup: lookup(js)})
+		r := delivery.New(delivery.Options{Templates: map[string][]subject.Template{c.reader: templates(t, "plain.>", "other.>", "own.>")}, Lookup: lookup(js)})
 		r.Refresh(t.Context())
 		routes := r.Routes(t.Context(), c.subject)
 		if !slices.Equal(routes, c.want) {
@@ -63,7 +64,7 @@ func TestRoutes_StreamUnknownOrOutdated_LooksUp(t *testing.T) {
 	missing := errors.New("no such stream")
 	err := missing
 	r := delivery.New(delivery.Options{
-		Templates: map[string][]feed.Template{"N": templates(t, "n.>")}, LookupEvery: time.Nanosecond,
+		Templates: map[string][]subject.Template{"N": templates(t, "n.>")}, LookupEvery: time.Nanosecond,
 		Lookup: func(_ context.Context, name string) (jetstream.StreamConfig, error) {
 			if lookups++; name != "N" {
 				return jetstream.StreamConfig{}, missing

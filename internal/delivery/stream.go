@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // stream determines the subjects under which a stream stores messages.
@@ -81,23 +81,23 @@ func (s stream) stored(subject string) iter.Seq[string] {
 }
 
 // captures reports whether the stream itself stores messages with a subject.
-func (s stream) captures(subject string) bool {
-	return slices.ContainsFunc(s.subjects, func(f string) bool { return feed.Matches(f, subject) })
+func (s stream) captures(subj string) bool {
+	return slices.ContainsFunc(s.subjects, func(f string) bool { return subject.Matches(f, subj) })
 }
 
 // mayCapture reports whether the origin may store messages with a subject.
-func (o origin) mayCapture(subject string) bool {
-	return o.subjects == nil || slices.ContainsFunc(o.subjects, func(f string) bool { return feed.Matches(f, subject) })
+func (o origin) mayCapture(subj string) bool {
+	return o.subjects == nil || slices.ContainsFunc(o.subjects, func(f string) bool { return subject.Matches(f, subj) })
 }
 
 // copied returns the subject of a message in the copy. Transforms of an origin also filter.
-func (o origin) copied(subject string) (string, bool) {
+func (o origin) copied(subj string) (string, bool) {
 	for _, t := range o.transforms {
-		if to, err := t.Match(subject); err == nil {
+		if to, err := t.Match(subj); err == nil {
 			return to, true
 		}
 	}
-	return subject, len(o.transforms) == 0 && (o.filter == "" || feed.Matches(o.filter, subject))
+	return subj, len(o.transforms) == 0 && (o.filter == "" || subject.Matches(o.filter, subj))
 }
 
 // apply applies the first matching transform. Without a match it returns the subject unchanged.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // testEvent is the event stored by Options.Publish, with its own subject.
@@ -35,12 +35,12 @@ func (d *doctor) newEvent(nc *nats.Conn, path string) *testEvent {
 	}
 	f := d.Config.Feeds[name]
 	for _, template := range f.Allow {
-		subject, ok := plainSubject(template)
-		if !ok || strings.Contains(template, "{") || !slices.Contains(strings.Split(subject, "."), probeToken) {
+		subj, ok := plainSubject(template)
+		if !ok || strings.Contains(template, "{") || !slices.Contains(strings.Split(subj, "."), probeToken) {
 			continue
 		}
-		if feed.CheckSubject(subject) == nil {
-			return &testEvent{nc: nc, stream: f.Stream, subject: subject, mark: probeToken + "-" + rand.Text()}
+		if subject.Check(subj) == nil {
+			return &testEvent{nc: nc, stream: f.Stream, subject: subj, mark: probeToken + "-" + rand.Text()}
 		}
 	}
 	return nil

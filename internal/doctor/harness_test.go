@@ -14,10 +14,10 @@ import (
 
 	"github.com/tidemark/tidemark/internal/config"
 	"github.com/tidemark/tidemark/internal/doctor"
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/testkit"
 	"github.com/tidemark/tidemark/streams"
 )
@@ -86,7 +86,7 @@ func createStream(t testing.TB, js jetstream.JetStream, cfg jetstream.StreamConf
 // startNode runs a node with the feed of the default configuration, and returns its URL.
 func startNode(t testing.TB, change func(*server.Options)) string {
 	t.Helper()
-	var subjects, allow []feed.Template
+	var subjects, allow []subject.Template
 	for _, text := range config.Default().Feeds["notifications"].Subjects {
 		subjects = append(subjects, template(t, text))
 	}
@@ -126,9 +126,9 @@ func startNode(t testing.TB, change func(*server.Options)) string {
 	return base
 }
 
-func template(t testing.TB, text string) feed.Template {
+func template(t testing.TB, text string) subject.Template {
 	t.Helper()
-	tmpl, err := feed.ParseTemplate(text)
+	tmpl, err := subject.ParseTemplate(text)
 	if err != nil {
 		t.Fatal(err)
 	}

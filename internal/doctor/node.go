@@ -71,7 +71,7 @@ func (d *doctor) readChecks(c *check, state readiness) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(state.Checks)) {
 		if text := state.Checks[name]; text != "ok" {
-			report("see the runbook in docs/OPERATIONS.md", "%s is %s: %s: %s", state.Node, state.Status, name, text)
+			report("see the runbook in docs/operate/runbook.md", "%s is %s: %s: %s", state.Node, state.Status, name, text)
 		}
 	}
 	if n := state.Refused["headers_ignored"]; n > 0 {

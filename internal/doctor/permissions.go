@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // probeToken is a token for nonexistent streams and subjects.
@@ -23,7 +23,7 @@ var expectNowhere = nats.Header{nats.ExpectedStreamHdr: {probeToken}}
 type operation struct {
 	subscribe bool   // otherwise publish
 	subject   string // the tested subject
-	permit    string // the permission in the form of docs/SECURITY.md
+	permit    string // the permission in the form of docs/operate/nats-permissions.md
 	without   string // the consequence of the missing permission
 	vital     bool   // the node or a configured function does not work without it
 	header    nats.Header
@@ -133,8 +133,8 @@ func plainSubject(template string) (string, bool) {
 			tokens[i] = probeToken
 		}
 	}
-	subject := strings.Join(tokens, ".")
-	return subject, feed.CheckSubject(subject) == nil
+	subj := strings.Join(tokens, ".")
+	return subj, subject.Check(subj) == nil
 }
 
 // permissions checks the node's permissions. They are known if the node uses the login of these checks.
@@ -181,7 +181,7 @@ func (d *doctor) checkPermissions(ctx context.Context, nc *nats.Conn, all []oper
 }
 
 func permit(kind, subject string) string {
-	return fmt.Sprintf("permit the node's user to %s %q (docs/SECURITY.md has the list)", kind, subject)
+	return fmt.Sprintf("permit the node's user to %s %q (docs/operate/nats-permissions.md has the list)", kind, subject)
 }
 
 func (op operation) kind() string {

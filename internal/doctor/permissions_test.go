@@ -18,16 +18,16 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// documentedServer reads the configuration of docs/SECURITY.md; all passwords are "secret".
+// documentedServer reads the configuration of docs/operate/nats-permissions.md; all passwords are "secret".
 func documentedServer(t *testing.T) *natsserver.Options {
 	t.Helper()
-	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "SECURITY.md"))
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", "nats-permissions.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	block := regexp.MustCompile("(?ms)^```conf\n(.*?)^```$").FindSubmatch(doc)
 	if block == nil {
-		t.Fatal("docs/SECURITY.md has no configuration")
+		t.Fatal("docs/operate/nats-permissions.md has no configuration")
 	}
 	for _, name := range regexp.MustCompile(`\$(\w+_PASSWORD)`).FindAllSubmatch(block[1], -1) {
 		t.Setenv(string(name[1]), "secret")
@@ -92,7 +92,7 @@ func state(t *testing.T, addr string) (all []string) {
 	return all
 }
 
-// TestPermissions_DocumentedUsers_AllPermittedAndNothingLeft runs as each user of docs/SECURITY.md.
+// TestPermissions_DocumentedUsers_AllPermittedAndNothingLeft runs as each user of docs/operate/nats-permissions.md.
 func TestPermissions_DocumentedUsers_AllPermittedAndNothingLeft(t *testing.T) {
 	for _, user := range []string{"tidemark", "tidemark-provision", "tidemark-read", "tidemark-presence"} {
 		t.Run(user, func(t *testing.T) {

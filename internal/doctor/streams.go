@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // checkStream checks the stream of a feed in the state of its leader.
@@ -127,7 +127,7 @@ func (d *doctor) checkSubjects(c *check, cfg jetstream.StreamConfig) {
 			continue
 		}
 		for _, text := range slices.Concat(f.Subjects, f.Allow) {
-			if !slices.ContainsFunc(cfg.Subjects, func(s string) bool { return feed.Subset(asFilter(text), s) }) {
+			if !slices.ContainsFunc(cfg.Subjects, func(s string) bool { return subject.Subset(asFilter(text), s) }) {
 				c.problem("feeds."+name+", or subjects of the stream", "the stream does not take %s of the feed %s; it takes %s", text, name, strings.Join(cfg.Subjects, ", "))
 			}
 		}

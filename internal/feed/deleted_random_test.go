@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // followLimit is how long after its deletion an event may still be sent.
@@ -68,7 +69,7 @@ func runHistory(t *testing.T, seed uint64) {
 	log.SetLimits(limits)
 	h.limits = limits
 	opts := feed.Options{WindowEvents: 5 + random.IntN(60), MaxPending: 1 + random.IntN(10), NoPreload: random.IntN(3) == 0}
-	h.rig = &rig{MemLog: log}
+	h.rig = &rig{MemStore: log}
 	for range random.IntN(40) {
 		h.change()
 	}
@@ -221,8 +222,8 @@ func (h *history) compare(c *reader, has map[uint64]bool) {
 	if !slices.IsSorted(c.seqs) || len(c.received) != len(c.seqs) {
 		h.t.Errorf("a client of %s received %v", c.filter, c.log)
 	}
-	for seq, subject := range h.stored {
-		if seq <= c.from || c.received[seq] || !feed.Matches(c.filter, subject) {
+	for seq, subj := range h.stored {
+		if seq <= c.from || c.received[seq] || !subject.Matches(c.filter, subj) {
 			continue
 		}
 		if has[seq] && h.limits.MaxPerSubject < 2 { // else see window.supersede

@@ -16,7 +16,7 @@ var ErrClosed = errors.New("the feed has stopped")
 
 // Feed is one stream on one node: its tail, its window and its subscriptions.
 type Feed struct {
-	log  Log
+	log  Store
 	opts Options
 
 	ready   chan struct{} // closed once the stream was reached and the window is filled
@@ -67,7 +67,7 @@ type Feed struct {
 }
 
 // New returns a feed of the stream behind log. It does nothing until Run.
-func New(log Log, opts Options) *Feed {
+func New(log Store, opts Options) *Feed {
 	opts = opts.withDefaults()
 	f := &Feed{
 		log: log, opts: opts,

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server/gsl"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // filterSet is the filters of one subscription, prepared for reading the window.
@@ -46,8 +48,8 @@ func wild(filters []string) bool {
 }
 
 // matchesAny treats no filters as all subjects, as JetStream does.
-func matchesAny(filters []string, subject string) bool {
-	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return Matches(f, subject) })
+func matchesAny(filters []string, name string) bool {
+	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return subject.Matches(f, name) })
 }
 
 func hasWildcard(filter string) bool { return strings.ContainsAny(filter, "*>") }

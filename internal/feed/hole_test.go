@@ -243,8 +243,8 @@ func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 // A leader that does not answer is an outage: deletions cannot be followed.
 func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &silentLog{MemLog: feedtest.NewMemLog()}
-		r := newRigOn(t, log, log.MemLog, feed.Options{})
+		log := &silentLog{MemStore: feedtest.NewMemLog()}
+		r := newRigOn(t, log, log.MemStore, feed.Options{})
 		<-r.feed.Ready()
 		answer := make(chan struct{})
 		log.silent.Store(&answer)
@@ -263,7 +263,7 @@ func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 
 // silentLog is a log whose leader does not answer for a while, though events are read from a replica.
 type silentLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	silent atomic.Pointer[chan struct{}]
 }
 
@@ -275,7 +275,7 @@ func (l *silentLog) State(ctx context.Context) (feed.State, error) {
 			return feed.State{}, context.Cause(ctx)
 		}
 	}
-	return l.MemLog.State(ctx)
+	return l.MemStore.State(ctx)
 }
 
 // Events that wait for a client when the tail is moved behind a loss are sent before its gap, unless

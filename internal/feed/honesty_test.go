@@ -343,7 +343,7 @@ func TestSubscribeWaitsForTheLog(t *testing.T) {
 
 // brittleLog fails once, as a log does whose leader goes away between two requests.
 type brittleLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	failures atomic.Int32
 }
 
@@ -351,14 +351,14 @@ func (l *brittleLog) HasHoles(ctx context.Context, from, to uint64) (bool, error
 	if l.failures.Add(-1) >= 0 {
 		return false, errors.New("no leader")
 	}
-	return l.MemLog.HasHoles(ctx, from, to)
+	return l.MemStore.HasHoles(ctx, from, to)
 }
 
 // TestLogFailsDuringAReplay: nobody's subscription ends for it.
 func TestLogFailsDuringAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &brittleLog{MemLog: feedtest.NewMemLog()}
-		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2})
+		log := &brittleLog{MemStore: feedtest.NewMemLog()}
+		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(9, "n.a")
 		synctest.Wait() // else they may wait for the client already
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")

@@ -82,9 +82,9 @@ func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
 // A stretch in which deletions were announced already is announced again when there are more.
 func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &brittleReader{MemLog: feedtest.NewMemLog()}
+		log := &brittleReader{MemStore: feedtest.NewMemLog()}
 		log.ReadBatch = 2
-		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 4}) // the window does not help
+		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 4}) // the window does not help
 		r.publish(40, "n.a")
 		r.Delete(35)
 		synctest.Wait()
@@ -99,7 +99,7 @@ func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 
 // brittleReader is a log of which a replay fails once.
 type brittleReader struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	broken func()
 }
 
@@ -109,7 +109,7 @@ type brittleReplay struct {
 }
 
 func (l *brittleReader) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
-	r, err := l.MemLog.Read(ctx, opts)
+	r, err := l.MemStore.Read(ctx, opts)
 	return &brittleReplay{r, l}, err
 }
 
@@ -166,7 +166,7 @@ func (c *client) toTheEndOfTheReplay(t *testing.T, r *rig) {
 
 // swapLog lets a stream be created again between the end of a batch and the question for deletions.
 type swapLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	swap func()
 }
 
@@ -175,15 +175,15 @@ func (l *swapLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 		l.swap()
 		l.swap = nil
 	}
-	return l.MemLog.HasHoles(ctx, from, to)
+	return l.MemStore.HasHoles(ctx, from, to)
 }
 
 // That another incarnation has no deletions says nothing about the one that was read.
 func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &swapLog{MemLog: feedtest.NewMemLog()}
+		log := &swapLog{MemStore: feedtest.NewMemLog()}
 		log.ReadBatch = 6
-		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2})
+		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
 		synctest.Wait()
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
@@ -198,9 +198,9 @@ func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(
 // what lay before it, too.
 func TestReplay_HoleTrimmedBeforeDeletionsAreLookedFor_Announced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &swapLog{MemLog: feedtest.NewMemLog()}
+		log := &swapLog{MemStore: feedtest.NewMemLog()}
 		log.ReadBatch = 6
-		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2})
+		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
 		synctest.Wait()
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
@@ -228,8 +228,8 @@ func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
 // A replay that cannot be opened behind a gap loses the replay, not the gap.
 func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &refusingLog{MemLog: feedtest.NewMemLog()}
-		r := newRigOn(t, log, log.MemLog, feed.Options{WindowEvents: 2, MaxPending: 1})
+		log := &refusingLog{MemStore: feedtest.NewMemLog()}
+		r := newRigOn(t, log, log.MemStore, feed.Options{WindowEvents: 2, MaxPending: 1})
 		r.publish(3, "n.a")
 		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 		c.drain(t, r)
@@ -244,7 +244,7 @@ func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
 
 // refusingLog refuses to open as many replays as it is set to.
 type refusingLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	refuse int
 }
 
@@ -253,7 +253,7 @@ func (l *refusingLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Rea
 		l.refuse--
 		return nil, io.ErrNoProgress
 	}
-	return l.MemLog.Read(ctx, opts)
+	return l.MemStore.Read(ctx, opts)
 }
 
 // The newest events are deleted before the tail reads them: the feed is ready, and level, without
@@ -286,12 +286,12 @@ func TestTail_NewestEventsDeletedBeforeTheyAreRead_IsLevel(t *testing.T) {
 
 // stepLog lets its newest event be deleted after the feed has asked where the stream ends.
 type stepLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	once bool
 }
 
 func (l *stepLog) State(ctx context.Context) (feed.State, error) {
-	state, err := l.MemLog.State(ctx)
+	state, err := l.MemStore.State(ctx)
 	if !l.once {
 		l.once = true
 		l.Delete(state.LastSeq)
@@ -301,11 +301,11 @@ func (l *stepLog) State(ctx context.Context) (feed.State, error) {
 
 func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &stepLog{MemLog: feedtest.NewMemLog()}
+		log := &stepLog{MemStore: feedtest.NewMemLog()}
 		for range 5 {
 			log.Publish("n.a", "", nil)
 		}
-		r := newRigOn(t, log, log.MemLog, feed.Options{})
+		r := newRigOn(t, log, log.MemStore, feed.Options{})
 		synctest.Wait()
 		select {
 		case <-r.feed.Ready():
@@ -318,8 +318,8 @@ func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 // The first batch of the latest events cannot be read: they are read by another replay.
 func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &brittleReader{MemLog: feedtest.NewMemLog()}
-		r := newRigOn(t, l, l.MemLog, feed.Options{})
+		l := &brittleReader{MemStore: feedtest.NewMemLog()}
+		r := newRigOn(t, l, l.MemStore, feed.Options{})
 		r.publish(3, "n.a")
 		r.publish(2, "n.b")
 		synctest.Wait()

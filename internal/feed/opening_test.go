@@ -17,13 +17,13 @@ import (
 
 // lateLog is a log whose tail learns of a loss only when it is released.
 type lateLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	release chan struct{}
 }
 
 func (l *lateLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
-		for ev, err := range l.MemLog.Follow(ctx, opts) {
+		for ev, err := range l.MemStore.Follow(ctx, opts) {
 			if err != nil {
 				select {
 				case <-l.release:
@@ -48,7 +48,7 @@ func TestSubscribe_TailInTheIncarnationBefore_ResumesInThePresentOne(t *testing.
 		for _, always := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				l := &lateLog{feedtest.NewMemLog(), make(chan struct{})}
-				r := newRigOn(t, l, l.MemLog, feed.Options{WindowEvents: 2})
+				r := newRigOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
 				r.fromLog = always
 				r.publish(3, "n.a")
 				<-r.feed.Ready()
@@ -69,7 +69,7 @@ func TestSubscribe_TailInTheIncarnationBefore_ResumesInThePresentOne(t *testing.
 
 // hookLog runs something before a question to the log, once.
 type hookLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	mu    sync.Mutex
 	hooks map[string]func()
 }
@@ -92,19 +92,19 @@ func (l *hookLog) set(at string, hook func()) {
 
 func (l *hookLog) State(ctx context.Context) (feed.State, error) {
 	l.run("before state")
-	state, err := l.MemLog.State(ctx)
+	state, err := l.MemStore.State(ctx)
 	l.run("after state")
 	return state, err
 }
 
 func (l *hookLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	l.run("before time")
-	return l.MemLog.SeqAt(ctx, t)
+	return l.MemStore.SeqAt(ctx, t)
 }
 
 func (l *hookLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	l.run("before read")
-	r, err := l.MemLog.Read(ctx, opts)
+	r, err := l.MemStore.Read(ctx, opts)
 	return &hookReader{r, l}, err
 }
 
@@ -127,8 +127,8 @@ func hookRig(t *testing.T, at string, hook func(r *rig)) *rig {
 }
 
 func hookRigUnarmed(t *testing.T) (*rig, *hookLog) {
-	l := &hookLog{MemLog: feedtest.NewMemLog()}
-	r := newRigOn(t, l, l.MemLog, feed.Options{WindowEvents: 2})
+	l := &hookLog{MemStore: feedtest.NewMemLog()}
+	r := newRigOn(t, l, l.MemStore, feed.Options{WindowEvents: 2})
 	r.publish(10, "n.a")
 	<-r.feed.Ready()
 	synctest.Wait()

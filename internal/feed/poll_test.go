@@ -140,7 +140,7 @@ func TestTrySubscribeBeforeAndAfter(t *testing.T) {
 	if sub, err := r.feed.TrySubscribe(feed.SubscribeOptions{}); sub != nil || err != nil {
 		t.Errorf("before the feed is ready: %v, %v", sub, err)
 	}
-	stopped := feed.New(r.MemLog, feed.Options{})
+	stopped := feed.New(r.MemStore, feed.Options{})
 	ended, end := context.WithCancel(context.Background())
 	end()
 	_ = stopped.Run(ended)

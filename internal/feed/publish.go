@@ -97,7 +97,7 @@ func (e *InvalidError) Is(target error) bool { return target == ErrNotStored }
 
 // Validate reports the first field that cannot be published, as an *InvalidError.
 func (m Message) Validate() error {
-	if err := CheckSubject(m.Subject); err != nil {
+	if err := subject.Check(m.Subject); err != nil {
 		_, misspelt := errors.AsType[*subject.SpellingError](err)
 		return &InvalidError{Field: "subject", Reason: err.Error(), Misspelt: misspelt}
 	}
@@ -112,7 +112,7 @@ func (m Message) Validate() error {
 	if err := CheckType(m.Type); err != nil {
 		return &InvalidError{Field: "event", Reason: err.Error()}
 	}
-	if len(m.ID) > MaxIDLen || !printable(m.ID) || strings.TrimSpace(m.ID) != m.ID {
+	if len(m.ID) > MaxIDLen || !subject.Printable(m.ID) || strings.TrimSpace(m.ID) != m.ID {
 		// NATS cuts outer spaces off headers, so that two ids would be one.
 		return &InvalidError{Field: "id", Reason: fmt.Sprintf("must be at most %d bytes without control characters or outer spaces", MaxIDLen)}
 	}
@@ -133,7 +133,7 @@ func checkHeader(header map[string]string) error {
 			return &InvalidError{Field: name, Reason: "a header has a name of letters, digits, '-' and '_'"}
 		case strings.HasPrefix(lower, "nats-") || slices.Contains(ownHeaders, lower):
 			return &InvalidError{Field: name, Reason: "is reserved; NATS or Tidemark gives this header a meaning"}
-		case !printable(value) || strings.TrimSpace(value) != value:
+		case !subject.Printable(value) || strings.TrimSpace(value) != value:
 			// NATS cuts outer spaces off headers.
 			return &InvalidError{Field: name, Reason: "must be UTF-8 without control characters or outer spaces"}
 		}
@@ -150,7 +150,7 @@ func CheckType(t string) error {
 		return fmt.Errorf("%q is reserved: EventSource gives it a meaning of its own", t)
 	case strings.HasPrefix(t, ControlPrefix):
 		return fmt.Errorf("the prefix %q is reserved for control events", ControlPrefix)
-	case len(t) > MaxTypeLen || !printable(t) || strings.TrimSpace(t) != t:
+	case len(t) > MaxTypeLen || !subject.Printable(t) || strings.TrimSpace(t) != t:
 		return fmt.Errorf("must be at most %d bytes of UTF-8 without control characters or outer spaces", MaxTypeLen)
 	}
 	return nil

@@ -73,8 +73,8 @@ func (r *rig) stored(t *testing.T, first uint64) (seqs []uint64) {
 }
 
 func TestReset_RecreatedAfterALossBeforeThePoll_AnnouncesTheEpoch(t *testing.T) {
-	for name, recreate := range map[string]func(*feedtest.MemLog){
-		"another epoch": (*feedtest.MemLog).Recreate, "the same epoch": (*feedtest.MemLog).RecreateAlike,
+	for name, recreate := range map[string]func(*feedtest.MemStore){
+		"another epoch": (*feedtest.MemStore).Recreate, "the same epoch": (*feedtest.MemStore).RecreateAlike,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestReset_RecreatedAfterALossBeforeThePoll_AnnouncesTheEpoch(t *testing.T) 
 				live := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 				live.drain(t, r)
 				r.hole()
-				recreate(r.MemLog)
+				recreate(r.MemStore)
 				r.publish(20, "n.a")
 				synctest.Wait()
 				live.drain(t, r)
@@ -142,7 +142,7 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 
 // rewindLog passes on what a store reports that finds out of a loss after the stream has passed the tail.
 type rewindLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	rewound chan struct{}
 }
 
@@ -158,7 +158,7 @@ func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Se
 			case <-ctx.Done():
 			}
 		}()
-		for ev, err := range l.MemLog.Follow(ctx, opts) {
+		for ev, err := range l.MemStore.Follow(ctx, opts) {
 			if errors.Is(err, context.Canceled) {
 				if state, err := l.State(context.Background()); err == nil {
 					yield(feed.Event{}, &feed.LossError{Reason: feed.Possible, From: next, State: state, Again: true})
@@ -176,7 +176,7 @@ func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Se
 func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &rewindLog{feedtest.NewMemLog(), make(chan struct{}, 1)}
-		r := newRigOn(t, l, l.MemLog, feed.Options{})
+		r := newRigOn(t, l, l.MemStore, feed.Options{})
 		r.publish(10, "n.a")
 		<-r.feed.Ready()
 		live := r.subscribe(t, feed.Resume("10-e1"), "n.a")

@@ -15,7 +15,7 @@ import (
 
 // goneLog answers State with an error as often as it is set to.
 type goneLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	err  error
 	left atomic.Int32
 }
@@ -24,7 +24,7 @@ func (l *goneLog) State(ctx context.Context) (feed.State, error) {
 	if l.left.Add(-1) >= 0 {
 		return feed.State{}, l.err
 	}
-	return l.MemLog.State(ctx)
+	return l.MemStore.State(ctx)
 }
 
 // Nothing that the log answers between a hole and the next look at the stream ends the feed.
@@ -32,8 +32,8 @@ func TestRun_StateFailsAtAHole_ContinuesBehindTheHole(t *testing.T) {
 	for name, err := range map[string]error{"stream deleted": feed.ErrNoStream, "any error": errors.New("no leader")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &goneLog{MemLog: feedtest.NewMemLog(), err: err}
-				r := newRigOn(t, log, log.MemLog, feed.Options{})
+				log := &goneLog{MemStore: feedtest.NewMemLog(), err: err}
+				r := newRigOn(t, log, log.MemStore, feed.Options{})
 				r.publish(1, "n.a")
 				c := r.subscribe(t, feed.Resume("1-e1"), "n.a")
 				c.drain(t, r)
@@ -56,7 +56,7 @@ func TestRun_StateFailsAtAHole_ContinuesBehindTheHole(t *testing.T) {
 
 // failingLog fails at following, or ends without an error, as often as it is set to.
 type failingLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	err      error
 	failures atomic.Int32
 }
@@ -64,7 +64,7 @@ type failingLog struct {
 func (l *failingLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
 		if l.failures.Add(-1) < 0 {
-			l.MemLog.Follow(ctx, opts)(yield)
+			l.MemStore.Follow(ctx, opts)(yield)
 		} else if l.err != nil {
 			yield(feed.Event{}, l.err)
 		}
@@ -77,10 +77,10 @@ func TestRun_FollowFails_RestartsTheTail(t *testing.T) {
 	for name, err := range map[string]error{"error": errors.New("out of memory"), "no error": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &failingLog{MemLog: feedtest.NewMemLog(), err: err}
+				log := &failingLog{MemStore: feedtest.NewMemLog(), err: err}
 				const failures = 9
 				log.failures.Store(failures)
-				r := newRigOn(t, log, log.MemLog, feed.Options{})
+				r := newRigOn(t, log, log.MemStore, feed.Options{})
 				<-r.feed.Ready()
 				c := r.subscribe(t, feed.Start{}, "n.a")
 				r.publish(3, "n.a")
@@ -102,7 +102,7 @@ func TestRun_FollowFails_RestartsTheTail(t *testing.T) {
 
 func TestRun_ContextEnds_DuringTheRestartPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &failingLog{MemLog: feedtest.NewMemLog(), err: errors.New("broken")}
+		log := &failingLog{MemStore: feedtest.NewMemLog(), err: errors.New("broken")}
 		log.failures.Store(1 << 30)
 		f := feed.New(log, feed.Options{})
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -16,7 +16,7 @@ import (
 
 // rig is a running feed over a log in memory.
 type rig struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	feed    *feed.Feed
 	ctx     context.Context
 	fromLog bool
@@ -27,7 +27,7 @@ var fromLog = feed.Options{MaxPending: 127}
 
 // newRig starts a feed over log; nil for an empty one. Within a synctest bubble everything
 // has ended when the test ends.
-func newRig(t *testing.T, log *feedtest.MemLog, opts feed.Options) *rig {
+func newRig(t *testing.T, log *feedtest.MemStore, opts feed.Options) *rig {
 	t.Helper()
 	if log == nil {
 		log = feedtest.NewMemLog()
@@ -36,10 +36,10 @@ func newRig(t *testing.T, log *feedtest.MemLog, opts feed.Options) *rig {
 }
 
 // newRigOn starts a feed that reads behind, which keeps its events in log.
-func newRigOn(t *testing.T, behind feed.Log, log *feedtest.MemLog, opts feed.Options) *rig {
+func newRigOn(t *testing.T, behind feed.Store, log *feedtest.MemStore, opts feed.Options) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{MemLog: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
+	r := &rig{MemStore: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
 	t.Cleanup(func() {
@@ -156,7 +156,7 @@ func texts(seqs []uint64) (out []string) {
 }
 
 // newRigLogDown is a log with one event that is out of reach.
-func newRigLogDown() *feedtest.MemLog {
+func newRigLogDown() *feedtest.MemStore {
 	log := feedtest.NewMemLog()
 	log.Publish("n.a", "", nil)
 	log.SetDown(errors.New("not up yet"))

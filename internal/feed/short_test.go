@@ -11,12 +11,12 @@ import (
 
 // shortLog is a replicated log whose leader is some looks behind its replicas.
 type shortLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	behind atomic.Int64
 }
 
 func (l *shortLog) State(ctx context.Context) (feed.State, error) {
-	s, err := l.MemLog.State(ctx)
+	s, err := l.MemStore.State(ctx)
 	s.Replicated = true
 	if l.behind.Add(-1) >= 0 {
 		s.LastSeq--
@@ -27,7 +27,7 @@ func (l *shortLog) State(ctx context.Context) (feed.State, error) {
 // TestLeaderBehindItsReplicas: a position that a replica has given is no position from the
 // future because the leader is a moment late; one that never was still is.
 func TestLeaderBehindItsReplicas(t *testing.T) {
-	log := &shortLog{MemLog: feedtest.NewMemLog()}
+	log := &shortLog{MemStore: feedtest.NewMemLog()}
 	for range 3 {
 		log.Publish("n.all", "", []byte("x"))
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // SubscribeOptions say what a subscription gets, and from where.
@@ -88,11 +90,11 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 // subscription returns one at the present, not in the index yet.
 func (f *Feed) subscription(opts SubscribeOptions) (*Subscription, error) {
 	for _, filter := range opts.Filters {
-		if err := CheckFilter(filter); err != nil {
+		if err := subject.CheckFilter(filter); err != nil {
 			return nil, err
 		}
 	}
-	s := &Subscription{feed: f, filters: MergeFilters(opts.Filters)}
+	s := &Subscription{feed: f, filters: subject.MergeFilters(opts.Filters)}
 	s.replay.always = opts.ReplayFromLog
 	f.mu.Lock()
 	defer f.mu.Unlock()

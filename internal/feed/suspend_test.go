@@ -27,12 +27,12 @@ func from(text string) feed.Start {
 
 // requestLog is a log that records the requests of its readers.
 type requestLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	requests []int
 }
 
 func (l *requestLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
-	r, err := l.MemLog.Read(ctx, opts)
+	r, err := l.MemStore.Read(ctx, opts)
 	return &requestReader{r, l}, err
 }
 
@@ -48,7 +48,7 @@ func (r *requestReader) Request(bytes int) bool {
 
 // stored is a stream of n events of size bytes.
 func stored(n, size int) *requestLog {
-	l := &requestLog{MemLog: feedtest.NewMemLog()}
+	l := &requestLog{MemStore: feedtest.NewMemLog()}
 	l.ReadBatch = 1 << 20
 	for range n {
 		l.Publish("n.a", "", []byte(strings.Repeat("x", size)))
@@ -59,7 +59,7 @@ func stored(n, size int) *requestLog {
 // behindFeed starts a feed whose replays read l, with a budget.
 func behindFeed(t *testing.T, l *requestLog, budget *feed.ReplayBudget) *rig {
 	t.Helper()
-	r := newRigOn(t, l, l.MemLog, feed.Options{NoPreload: true, WindowEvents: 1, Replays: budget})
+	r := newRigOn(t, l, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 1, Replays: budget})
 	<-r.feed.Ready()
 	return r
 }
@@ -176,13 +176,13 @@ func TestSuspend_AtAnyEvent_NothingIsLostOrRepeated(t *testing.T) {
 
 func TestSuspend_LastOfEachSubject_ContinuesWithThese(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &requestLog{MemLog: feedtest.NewMemLog()}
+		l := &requestLog{MemStore: feedtest.NewMemLog()}
 		for range 3 {
 			for _, subject := range []string{"n.a", "n.b", "n.c", "n.d", "n.e"} {
 				l.Publish(subject, "", []byte("x"))
 			}
 		}
-		r := newRigOn(t, l, l.MemLog, feed.Options{})
+		r := newRigOn(t, l, l.MemStore, feed.Options{})
 		<-r.feed.Ready()
 		c := r.subscribe(t, from("last"))
 		d, err := c.sub.Next(r.ctx)
@@ -275,7 +275,7 @@ func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
 			const clients, before, after = 12, 60, 20
 			sizes := rand.New(rand.NewPCG(seed, 0))
 			budget := feed.NewReplayBudget(512 * kib)
-			l := &requestLog{MemLog: feedtest.NewMemLog()}
+			l := &requestLog{MemStore: feedtest.NewMemLog()}
 			l.ReadBatch = 8
 			publish := func() {
 				size := sizes.IntN(2000)
@@ -287,7 +287,7 @@ func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
 			for range before {
 				publish()
 			}
-			r := newRigOn(t, l.MemLog, l.MemLog, feed.Options{NoPreload: true, WindowEvents: 5, MaxPending: 4, Replays: budget})
+			r := newRigOn(t, l.MemStore, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 5, MaxPending: 4, Replays: budget})
 			<-r.feed.Ready()
 			var reading sync.WaitGroup
 			for i := range clients {

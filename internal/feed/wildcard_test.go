@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // wokenBy counts the calls of Wake.
@@ -25,22 +26,22 @@ func (w wokenBy) Wake() {
 func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
 	log := feedtest.NewMemLog()
 	const before, after = 6000, 3000
-	subject := func(i int) string { return fmt.Sprintf("n.%d.x%d", i%3, i%11) }
+	subj := func(i int) string { return fmt.Sprintf("n.%d.x%d", i%3, i%11) }
 	for i := 1; i <= before; i++ {
-		log.Publish(subject(i), "", nil)
+		log.Publish(subj(i), "", nil)
 	}
 	r := newRig(t, log, feed.Options{})
 	filters := []string{"n.1.*", "n.*.x4", "m.>", "o.*.x"}
 	var want []uint64
 	for i := 1; i <= before+after; i++ {
-		if slices.ContainsFunc(filters, func(f string) bool { return feed.Matches(f, subject(i)) }) {
+		if slices.ContainsFunc(filters, func(f string) bool { return subject.Matches(f, subj(i)) }) {
 			want = append(want, uint64(i))
 		}
 	}
 	var publishing, reading sync.WaitGroup
 	publishing.Go(func() {
 		for i := before + 1; i <= before+after; i++ {
-			r.Publish(subject(i), "", nil)
+			r.Publish(subj(i), "", nil)
 		}
 	})
 	for range 8 {

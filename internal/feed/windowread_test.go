@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // randomWindow holds events on a few subjects of up to three tokens.
@@ -41,13 +43,13 @@ func randomFilters(r *rand.Rand, tokens string) []string {
 		}
 		filters = append(filters, f)
 	}
-	return MergeFilters(filters)
+	return subject.MergeFilters(filters)
 }
 
 // matching is what the window must give, found the slow way.
 func matching(frames []*Frame, seq uint64, filters []string) (seqs []uint64) {
 	for _, f := range frames {
-		if f.Seq > seq && (len(filters) == 0 || slices.ContainsFunc(filters, func(filter string) bool { return Matches(filter, f.Subject) })) {
+		if f.Seq > seq && (len(filters) == 0 || slices.ContainsFunc(filters, func(filter string) bool { return subject.Matches(filter, f.Subject) })) {
 			seqs = append(seqs, f.Seq)
 		}
 	}

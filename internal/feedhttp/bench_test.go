@@ -34,7 +34,7 @@ func BenchmarkStream(b *testing.B) {
 			}
 			b.SetBytes(int64(len("data: \nid: 12345-e1\n\n") + len(payload)))
 			b.ResetTimer()
-			publishAll(r.MemLog, events, payload)
+			publishAll(r.MemStore, events, payload)
 			work.Wait()
 			b.StopTimer()
 			b.ReportMetric(float64(received.Load())/b.Elapsed().Seconds(), "deliveries/s")
@@ -42,7 +42,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-func publishAll(log *feedtest.MemLog, n int, payload []byte) {
+func publishAll(log *feedtest.MemStore, n int, payload []byte) {
 	for range n {
 		log.Publish("n.all", "", payload)
 	}

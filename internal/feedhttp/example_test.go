@@ -20,6 +20,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/sse"
 )
@@ -56,8 +57,8 @@ func ExampleSubscribe() {
 	events := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: news, Stream: "NEWS", Identify: auth.Header(auth.HeaderOptions{Trusted: auth.AnyAddress()}).Identify,
 		Selection: feedhttp.Selection{
-			Defaults: []feed.Template{template("news.all"), template("news.user.{user}")},
-			Allow:    []feed.Template{template("news.topic.>")},
+			Defaults: []subject.Template{template("news.all"), template("news.user.{user}")},
+			Allow:    []subject.Template{template("news.topic.>")},
 		},
 	})
 	mux := http.NewServeMux()
@@ -145,8 +146,8 @@ func startNATS(ctx context.Context) (nc *nats.Conn, stop func()) {
 	}
 }
 
-func template(text string) feed.Template {
-	t, err := feed.ParseTemplate(text)
+func template(text string) subject.Template {
+	t, err := subject.ParseTemplate(text)
 	check(err)
 	return t
 }

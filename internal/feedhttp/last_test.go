@@ -15,7 +15,7 @@ import (
 )
 
 // logOfTopics has one event on each of n subjects.
-func logOfTopics(n int) *feedtest.MemLog {
+func logOfTopics(n int) *feedtest.MemStore {
 	log := feedtest.NewMemLog()
 	log.ReadBatch = 1000
 	for i := range n {
@@ -24,7 +24,7 @@ func logOfTopics(n int) *feedtest.MemLog {
 	return log
 }
 
-func lastRig(t *testing.T, log *feedtest.MemLog, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
+func lastRig(t *testing.T, log *feedtest.MemStore, limits feedhttp.Limits) (*rig, *feedhttp.Admission) {
 	t.Helper()
 	a := feedhttp.NewAdmission(limits)
 	return newRig(t, setup{log: log, opts: feedhttp.SubscribeOptions{Admission: a, RetryLater: time.Minute, Heartbeat: beat}}), a

@@ -14,7 +14,7 @@ import (
 )
 
 // newLogDown is a log with two events that is out of reach.
-func newLogDown() *feedtest.MemLog {
+func newLogDown() *feedtest.MemStore {
 	log := feedtest.NewMemLog()
 	log.Publish("n.all", "", []byte("x"))
 	log.Publish("n.all", "", []byte("x"))
@@ -75,7 +75,7 @@ func TestOutage(t *testing.T) {
 
 // strayLog is a log whose stream is away for a while: it answers, but with an error.
 type strayLog struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	away atomic.Bool
 }
 
@@ -83,16 +83,16 @@ func (l *strayLog) State(ctx context.Context) (feed.State, error) {
 	if l.away.Load() {
 		return feed.State{}, feed.ErrNoStream
 	}
-	return l.MemLog.State(ctx)
+	return l.MemStore.State(ctx)
 }
 
 // TestStreamAway: a client that comes while the stream does not exist waits for it on the
 // connection that it has. EventSource would take another answer for the last word.
 func TestStreamAway(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		log := &strayLog{MemLog: feedtest.NewMemLog()}
+		log := &strayLog{MemStore: feedtest.NewMemLog()}
 		r := newRig(t, setup{
-			proto: proto, log: log.MemLog, behind: log,
+			proto: proto, log: log.MemStore, behind: log,
 			opts: feedhttp.SubscribeOptions{Heartbeat: beat, ReplayFromLog: true},
 		})
 		r.publish(3, "n.all")

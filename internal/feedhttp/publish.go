@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -26,8 +27,8 @@ type PublishOptions struct {
 	// publisher receives the text with 422. Nil accepts every subject that some stream captures.
 	Accept func(ctx context.Context, subject string) error
 	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
-	// only variable; see feed.UserTemplate.
-	Templates []feed.Template
+	// only variable; see subject.UserTemplate.
+	Templates []subject.Template
 	// MaxBytes bounds a request's body; 1 MiB when zero.
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.

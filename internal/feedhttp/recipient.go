@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // recipient is a user's id in the JSON of a request: a string or an integer, as issuers of
@@ -65,7 +65,7 @@ func (p *publisher) subjectOf(req PublishRequest) (string, error) {
 }
 
 func (p *publisher) userSubject(user string) (string, error) {
-	template, err := feed.UserTemplate(p.opts.Templates)
+	template, err := subject.UserTemplate(p.opts.Templates)
 	if err != nil {
 		return "", &fieldError{field: "user", reason: err.Error(), status: http.StatusUnprocessableEntity}
 	}
@@ -121,17 +121,17 @@ func (p *publisher) deliverable(ctx context.Context, subject string) error {
 
 // subjectHint ends the reason why a subject is not valid: how to publish to a value that cannot be
 // a token as it is.
-func (p *publisher) subjectHint(subject string) string {
-	if strings.HasSuffix(subject, ".*") || strings.HasSuffix(subject, ".>") { // a wildcard is meant
+func (p *publisher) subjectHint(subj string) string {
+	if strings.HasSuffix(subj, ".*") || strings.HasSuffix(subj, ".>") { // a wildcard is meant
 		return ""
 	}
 	for _, t := range p.opts.Templates {
-		if encoded, ok := t.EncodeLast(subject); ok {
+		if encoded, ok := t.EncodeLast(subj); ok {
 			return fmt.Sprintf("; a value is one encoded token: write %q, or send \"user\" in place of \"subject\"", encoded)
 		}
 	}
-	user, err := feed.UserTemplate(p.opts.Templates)
-	if err == nil && feed.Matches(user.Filter(), subject) {
+	user, err := subject.UserTemplate(p.opts.Templates)
+	if err == nil && subject.Matches(user.Filter(), subj) {
 		return `; or send "user" in place of "subject", which needs no encoding`
 	}
 	return ""

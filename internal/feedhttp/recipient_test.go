@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 func TestPublish_User_BecomesOneToken(t *testing.T) {
@@ -33,7 +34,7 @@ func TestPublish_User_BecomesOneToken(t *testing.T) {
 func TestPublish_UserWrong_Refused(t *testing.T) {
 	one := templates(t, "n.all", "n.user.{user}")
 	for _, c := range []struct {
-		templates []feed.Template
+		templates []subject.Template
 		body      string
 		status    int
 		field     string

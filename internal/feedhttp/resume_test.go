@@ -29,7 +29,7 @@ type traffic struct {
 
 // run publishes everything and returns when it is stored. The last event of every user
 // follows all others.
-func (tr *traffic) run(log *feedtest.MemLog) {
+func (tr *traffic) run(log *feedtest.MemStore) {
 	tr.want = make([][]uint64, tr.users)
 	var left atomic.Int64
 	left.Store(int64(tr.total))
@@ -50,7 +50,7 @@ func (tr *traffic) run(log *feedtest.MemLog) {
 	}
 }
 
-func (tr *traffic) publish(log *feedtest.MemLog, user int) {
+func (tr *traffic) publish(log *feedtest.MemStore, user int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	seq := log.Publish(fmt.Sprintf("n.user.%d", user), "", []byte("a frame\nof two lines"))
@@ -148,7 +148,7 @@ func cutAnywhere(t *testing.T, r *rig) {
 	published := make(chan struct{})
 	go func() {
 		defer close(published)
-		tr.run(r.MemLog)
+		tr.run(r.MemStore)
 	}()
 	var work sync.WaitGroup
 	var lives atomic.Int64
@@ -240,7 +240,7 @@ func everyIDResumes(t *testing.T, r *rig) {
 			}
 		})
 	}
-	tr.run(r.MemLog)
+	tr.run(r.MemStore)
 	close(ended)
 	work.Wait()
 	positions := 0

@@ -15,14 +15,15 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // setup says how a rig differs from the usual one.
 type setup struct {
 	proto  string // http1 (the usual: the engine's own), goroutine (HTTP/1.1 without), h2 or h2c
-	log    *feedtest.MemLog
-	behind feed.Log // what the feed reads instead of log
+	log    *feedtest.MemStore
+	behind feed.Store // what the feed reads instead of log
 	feed   feed.Options
 	opts   feedhttp.SubscribeOptions
 	server func(*http.Server)
@@ -44,7 +45,7 @@ func eachProtocol(t *testing.T, test func(t *testing.T, proto string)) {
 
 // rig is a running feed behind a handler behind a server, and a client of it.
 type rig struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	feed    *feed.Feed
 	handler *feedhttp.Subscribe
 	server  *httptest.Server
@@ -59,12 +60,12 @@ const patience = 2 * time.Minute
 
 func newRig(t testing.TB, s setup) *rig {
 	t.Helper()
-	r := &rig{MemLog: s.log}
-	if r.MemLog == nil {
-		r.MemLog = feedtest.NewMemLog()
+	r := &rig{MemStore: s.log}
+	if r.MemStore == nil {
+		r.MemStore = feedtest.NewMemLog()
 	}
 	if s.behind == nil {
-		s.behind = r.MemLog
+		s.behind = r.MemStore
 	}
 	r.ctx, r.stop = context.WithTimeout(context.Background(), patience)
 	r.feed = feed.New(s.behind, s.feed)
@@ -133,10 +134,10 @@ func selection(t testing.TB) feedhttp.Selection {
 	}
 }
 
-func templates(t testing.TB, texts ...string) (all []feed.Template) {
+func templates(t testing.TB, texts ...string) (all []subject.Template) {
 	t.Helper()
 	for _, text := range texts {
-		tmpl, err := feed.ParseTemplate(text)
+		tmpl, err := subject.ParseTemplate(text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -19,9 +19,9 @@ const MaxSubjects = 64
 type Selection struct {
 	// Defaults go to every connection. One whose variable the identity does not fill is
 	// left out.
-	Defaults []feed.Template
+	Defaults []subject.Template
 	// Allow is what clients may ask for beyond the defaults with ?subject=.
-	Allow []feed.Template
+	Allow []subject.Template
 	// Identify tells a client for which no subject is left how it is identified, such as "send a
 	// token". Empty for a general text.
 	Identify string
@@ -44,7 +44,7 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 		defaults = nil
 	}
 	// What the token narrows the grant to holds for everything, also what it widens it to.
-	filters := feed.MergeFilters(id.Restrict(append(defaults, asked...)))
+	filters := subject.MergeFilters(id.Restrict(append(defaults, asked...)))
 	if len(filters) == 0 {
 		if id.Narrow != nil {
 			return nil, &auth.Error{Status: http.StatusForbidden, Detail: "the token leaves none of the subjects of this connection; ask with ?subject= for some that it grants"}
@@ -54,7 +54,7 @@ func (s Selection) Filters(id auth.Identity, asked []string, only bool) ([]strin
 	return filters, nil
 }
 
-func expand(templates []feed.Template, id auth.Identity) (filters []string, missing []string, err error) {
+func expand(templates []subject.Template, id auth.Identity) (filters []string, missing []string, err error) {
 	filters = make([]string, 0, len(templates))
 	for _, t := range templates {
 		filter, ok, err := t.Expand(id.Vars)
@@ -88,12 +88,12 @@ func (s Selection) check(id auth.Identity, asked, defaults []string) error {
 	return nil
 }
 
-func check(subject string, allowed []string) error {
-	if err := feed.CheckFilter(subject); err != nil {
+func check(subj string, allowed []string) error {
+	if err := subject.CheckFilter(subj); err != nil {
 		return badRequest("?subject=: %v", err)
 	}
-	if !slices.ContainsFunc(allowed, func(outer string) bool { return feed.Subset(subject, outer) }) {
-		return &auth.Error{Status: http.StatusForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subject)}
+	if !slices.ContainsFunc(allowed, func(outer string) bool { return subject.Subset(subj, outer) }) {
+		return &auth.Error{Status: http.StatusForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subj)}
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -198,7 +198,7 @@ func FuzzSelection(f *testing.F) {
 	})
 }
 
-// asToken encodes a value by the rule of docs/CONCEPTS.md, rather than by what is tested.
+// asToken encodes a value by the rule of docs/concepts/user-ids.md, rather than by what is tested.
 func asToken(value string) string {
 	var out strings.Builder
 	for _, r := range value {
@@ -215,7 +215,7 @@ func asToken(value string) string {
 
 // within checks by tokens of its own rather than by what it tests.
 func within(t *testing.T, filter string, allowed []string) {
-	if err := feed.CheckFilter(filter); err != nil {
+	if err := subject.CheckFilter(filter); err != nil {
 		t.Fatalf("%q is no filter: %v", filter, err)
 	}
 	for _, outer := range allowed {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // SendMessage stores POST requests of the form {"userId","eventType","message","data"}, for
@@ -16,13 +17,13 @@ import (
 // not reach everybody.
 type SendMessage struct {
 	publisher
-	user      feed.Template
+	user      subject.Template
 	broadcast string
 }
 
 // NewSendMessage returns a handler that publishes to user, a template with the variable
 // {user}, or to the subject broadcast.
-func NewSendMessage(opts PublishOptions, user feed.Template, broadcast string) *SendMessage {
+func NewSendMessage(opts PublishOptions, user subject.Template, broadcast string) *SendMessage {
 	return &SendMessage{publisher{opts.withDefaults()}, user, broadcast}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // turns counts the wakes of sessions, in place of an engine.
@@ -19,7 +20,7 @@ type turns chan struct{}
 
 func (t turns) Wake() { t <- struct{}{} }
 
-func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemLog, wakes turns, sessions []*session) {
+func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemStore, wakes turns, sessions []*session) {
 	log = feedtest.NewMemLog()
 	f := feed.New(log, feed.Options{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -27,11 +28,11 @@ func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemLog, wak
 	tail.Go(func() { _ = f.Run(ctx) })
 	b.Cleanup(func() { cancel(); tail.Wait() })
 	<-f.Ready()
-	t, err := feed.ParseTemplate("n.all")
+	t, err := subject.ParseTemplate("n.all")
 	if err != nil {
 		b.Fatal(err)
 	}
-	h = NewSubscribe(SubscribeOptions{Feed: f, Stream: "NEWS", Selection: Selection{Defaults: []feed.Template{t}}})
+	h = NewSubscribe(SubscribeOptions{Feed: f, Stream: "NEWS", Selection: Selection{Defaults: []subject.Template{t}}})
 	wakes = make(turns, 4*n)
 	for range n {
 		s, err := h.newSession(httptest.NewRequest(http.MethodGet, "/", nil))

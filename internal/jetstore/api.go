@@ -115,7 +115,7 @@ func permanent(err error) bool {
 }
 
 // retry calls try until it succeeds, fails for good, or ctx ends.
-func (l *Log) retry(ctx context.Context, try func() error) error {
+func (l *Store) retry(ctx context.Context, try func() error) error {
 	for attempt := 0; ; attempt++ {
 		changed := l.link.changed()
 		if err := l.link.err(); err != nil {
@@ -136,7 +136,7 @@ func (l *Log) retry(ctx context.Context, try func() error) error {
 }
 
 // logRetry leaves out requests that fail as there is no connection, of which [Connect] logs.
-func (l *Log) logRetry(err error) {
+func (l *Store) logRetry(err error) {
 	if NotConnected(err) {
 		return
 	}

@@ -15,7 +15,7 @@ import (
 
 const benchEvents = 100_000
 
-func benchStand(b *testing.B) (*stand, *jetstore.Log) {
+func benchStand(b *testing.B) (*stand, *jetstore.Store) {
 	b.Helper()
 	s := newStand(b)
 	s.publishMany(benchEvents, "notifications.user.42")
@@ -39,7 +39,7 @@ func BenchmarkReplay(b *testing.B) {
 	reportEvents(b, total)
 }
 
-func replay(tb testing.TB, l *jetstore.Log, ctx context.Context, opts feed.ReadOptions) (n int) {
+func replay(tb testing.TB, l *jetstore.Store, ctx context.Context, opts feed.ReadOptions) (n int) {
 	tb.Helper()
 	r, err := l.Read(ctx, opts)
 	if err != nil {

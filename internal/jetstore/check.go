@@ -2,9 +2,9 @@ package jetstore
 
 import "context"
 
-// Count implements feed.Log. It is what a consumer has to deliver that would begin at from, which
+// Count implements feed.Store. It is what a consumer has to deliver that would begin at from, which
 // the server knows without reading the messages.
-func (l *Log) Count(ctx context.Context, from uint64) (uint64, error) {
+func (l *Store) Count(ctx context.Context, from uint64) (uint64, error) {
 	cfg := l.consumerConfig(nil)
 	cfg.HeadersOnly = true
 	p, err := l.newPuller("check", l.replays, 0, cfg)

@@ -13,7 +13,7 @@ import (
 func TestConformance(t *testing.T) {
 	for _, storage := range []jetstream.StorageType{jetstream.FileStorage, jetstream.MemoryStorage} {
 		t.Run(storage.String(), func(t *testing.T) {
-			feedtest.TestLog(t, func(t *testing.T) feedtest.Harness { return harness(t, storage) })
+			feedtest.TestStore(t, func(t *testing.T) feedtest.Harness { return harness(t, storage) })
 		})
 	}
 }
@@ -22,7 +22,7 @@ func harness(t *testing.T, storage jetstream.StorageType) feedtest.Harness {
 	s := newStand(t)
 	s.reset(jetstream.StreamConfig{Storage: storage})
 	return feedtest.Harness{
-		Log: s.open(jetstore.Options{}),
+		Store: s.open(jetstore.Options{}),
 		Publish: func(subject, typ string, data []byte) uint64 {
 			header := nats.Header{}
 			if typ != "" {

@@ -9,7 +9,7 @@ import (
 
 // consumerConfig is what tail and replays share: the server keeps nothing of the consumer
 // on disk, on one replica, and waits for no acknowledgement.
-func (l *Log) consumerConfig(filters []string) jetstream.ConsumerConfig {
+func (l *Store) consumerConfig(filters []string) jetstream.ConsumerConfig {
 	cfg := jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		AckPolicy:         jetstream.AckNonePolicy,
@@ -27,7 +27,7 @@ func (l *Log) consumerConfig(filters []string) jetstream.ConsumerConfig {
 
 // refused explains why the server does not make a consumer, where the reason is the kind of
 // stream: the server's own words name an option that the caller cannot see.
-func (l *Log) refused(ctx context.Context, cause error) error {
+func (l *Store) refused(ctx context.Context, cause error) error {
 	info, err := l.info(ctx)
 	if err != nil {
 		return cause

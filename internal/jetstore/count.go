@@ -60,7 +60,7 @@ func (c *counts) create(err error) {
 }
 
 // Status does not block.
-func (l *Log) Status() Status {
+func (l *Store) Status() Status {
 	c := &l.counts
 	s := Status{
 		Consumers: int(c.consumers.Load()), Waiting: int(c.waiting.Load()),

@@ -61,7 +61,7 @@ func (c *counter) take(ev feed.Event) {
 }
 
 // follow counts events until last has come; during is called after each.
-func (c *counter) follow(ctx context.Context, l *jetstore.Log, opts feed.FollowOptions, last int, during func(n int)) {
+func (c *counter) follow(ctx context.Context, l *jetstore.Store, opts feed.FollowOptions, last int, during func(n int)) {
 	c.t.Helper()
 	for ev, err := range l.Follow(ctx, opts) {
 		if err != nil {

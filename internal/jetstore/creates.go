@@ -14,12 +14,12 @@ import (
 // creates makes consumers. Those of replays queue for a slot; the tail does not, since all
 // live clients wait for it.
 type creates struct {
-	log   *Log
+	log   *Store
 	slots chan struct{} // the runtime serves blocked senders in their order: the queue is fair
 	group group
 }
 
-func newCreates(l *Log) *creates {
+func newCreates(l *Store) *creates {
 	return &creates{log: l, slots: make(chan struct{}, l.opts.MaxCreates)}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // runReady starts a feed, and returns it once it is ready.
-func (s *stand) runReady(l *jetstore.Log, opts feed.Options) *feed.Feed {
+func (s *stand) runReady(l *jetstore.Store, opts feed.Options) *feed.Feed {
 	s.t.Helper()
 	f := s.run(l, opts)
 	select {

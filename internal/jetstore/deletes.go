@@ -12,7 +12,7 @@ const maxDeletes = 16
 // deletes removes consumers in the background. Its workers come with the work and go when
 // there is none.
 type deletes struct {
-	log   *Log
+	log   *Store
 	group group
 
 	mu      sync.Mutex
@@ -20,7 +20,7 @@ type deletes struct {
 	workers int
 }
 
-func newDeletes(l *Log) *deletes { return &deletes{log: l} }
+func newDeletes(l *Store) *deletes { return &deletes{log: l} }
 
 // close waits until the queue is empty.
 func (d *deletes) close() { d.group.close() }

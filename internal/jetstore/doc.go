@@ -1,4 +1,4 @@
-// Package jetstore keeps feed.Log and feed.Publisher in NATS JetStream.
+// Package jetstore keeps feed.Store and feed.Publisher in NATS JetStream.
 //
 // # Guarantees
 //

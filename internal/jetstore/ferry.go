@@ -96,7 +96,7 @@ func (f *follower) ferryBatch(ctx context.Context) (events []feed.Event, err err
 }
 
 // stored is a message that was asked for as an event.
-func (l *Log) stored(msg storedMsg) feed.Event {
+func (l *Store) stored(msg storedMsg) feed.Event {
 	header, err := nats.DecodeHeadersMsg(msg.Header)
 	if err != nil {
 		header = nil // no headers, or none that can be read

@@ -10,10 +10,10 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Follow implements feed.Log. It runs on the caller's goroutine, and reads ahead by
+// Follow implements feed.Store. It runs on the caller's goroutine, and reads ahead by
 // Options.FollowBatch and FollowBytes at most. When ctx ends, so does the sequence, without
 // an error. A stream that does not exist is waited for; Contact hears of it.
-func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
+func (l *Store) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
 		p, err := l.newPuller("tail", carrier{l.nc, l.link}, l.opts.FollowBatch, l.consumerConfig(nil))
 		if err != nil {
@@ -34,7 +34,7 @@ func (l *Log) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[fee
 
 // follower is one Follow under way.
 type follower struct {
-	log  *Log
+	log  *Store
 	opts feed.FollowOptions
 	pull *puller
 

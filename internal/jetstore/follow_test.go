@@ -17,7 +17,7 @@ import (
 
 // followToLoss follows from 1 and returns the loss that ends it. at runs in the middle of
 // the given event, while the tail cannot see what it does.
-func (s *stand) followToLoss(l *jetstore.Log, event uint64, at func()) *feed.LossError {
+func (s *stand) followToLoss(l *jetstore.Store, event uint64, at func()) *feed.LossError {
 	s.t.Helper()
 	ctx := s.ctx()
 	for ev, err := range l.Follow(ctx, feed.FollowOptions{From: 1, Epoch: s.epoch(l), Born: s.state(l).Born}) {

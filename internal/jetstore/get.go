@@ -24,7 +24,7 @@ type storedMsg struct {
 
 // get asks the stream's leader for a message, which direct gets do not: a replica that lags
 // may answer them.
-func (l *Log) get(ctx context.Context, query msgQuery) (msg storedMsg, found bool, err error) {
+func (l *Store) get(ctx context.Context, query msgQuery) (msg storedMsg, found bool, err error) {
 	err = l.retry(ctx, func() (err error) {
 		msg, found, err = l.getOnce(ctx, query)
 		return err
@@ -32,7 +32,7 @@ func (l *Log) get(ctx context.Context, query msgQuery) (msg storedMsg, found boo
 	return msg, found, err
 }
 
-func (l *Log) getOnce(ctx context.Context, query msgQuery) (msg storedMsg, found bool, err error) {
+func (l *Store) getOnce(ctx context.Context, query msgQuery) (msg storedMsg, found bool, err error) {
 	var resp struct {
 		failure
 		Message storedMsg `json:"message"`

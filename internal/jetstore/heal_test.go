@@ -179,7 +179,7 @@ func TestPoisonPill(t *testing.T) {
 }
 
 // read returns the sequences of a whole replay, and the state at its end.
-func (s *stand) read(l *jetstore.Log, opts feed.ReadOptions) (seqs []uint64, end feed.State) {
+func (s *stand) read(l *jetstore.Store, opts feed.ReadOptions) (seqs []uint64, end feed.State) {
 	s.t.Helper()
 	r, err := l.Read(s.ctx(), opts)
 	if err != nil {

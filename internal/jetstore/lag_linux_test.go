@@ -32,7 +32,7 @@ func newLagRig(t *testing.T, by time.Duration) *lagRig {
 }
 
 // connected opens the stream, and publishes, through the node whose links are all fast.
-func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Log, *jetstore.Publisher) {
+func (r *lagRig) connected(opts jetstore.Options) (*jetstore.Store, *jetstore.Publisher) {
 	r.t.Helper()
 	nc := connectTo(r.t, jetstore.ConnectOptions{URL: r.nodes[r.meta].url})
 	p, err := jetstore.NewPublisher(nc, jetstore.PublisherOptions{})

@@ -111,7 +111,7 @@ func (c *consumerLimits) clamp(cfg jetstream.ConsumerConfig) jetstream.ConsumerC
 
 // within makes creates stay within the stream's consumer_limits, also where they became lower
 // since the stream's leader was asked last.
-func (l *Log) within(create createFunc) createFunc {
+func (l *Store) within(create createFunc) createFunc {
 	return func(ctx context.Context, cfg jetstream.ConsumerConfig) (created, error) {
 		cfg = l.limits.clamp(cfg)
 		made, err := create(ctx, cfg)

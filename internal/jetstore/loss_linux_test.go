@@ -79,7 +79,7 @@ func (r *lossRig) publish(ctx context.Context, p *jetstore.Publisher) {
 	}
 }
 
-func (r *lossRig) follow(ctx context.Context, log *jetstore.Log) {
+func (r *lossRig) follow(ctx context.Context, log *jetstore.Store) {
 	c := counter{t: r.t, next: 1}
 	for ev, err := range log.Follow(ctx, feed.FollowOptions{From: 1}) {
 		if err != nil {

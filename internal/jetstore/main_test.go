@@ -187,12 +187,12 @@ func (s *stand) deleteMsg(seq uint64) {
 	}
 }
 
-func (s *stand) open(opts jetstore.Options) *jetstore.Log {
+func (s *stand) open(opts jetstore.Options) *jetstore.Store {
 	s.t.Helper()
 	return s.openOn(s.nc, opts)
 }
 
-func (s *stand) openOn(nc *nats.Conn, opts jetstore.Options) *jetstore.Log {
+func (s *stand) openOn(nc *nats.Conn, opts jetstore.Options) *jetstore.Store {
 	s.t.Helper()
 	opts.Stream = streamName
 	l, err := jetstore.Open(nc, opts)
@@ -234,12 +234,12 @@ func (s *stand) publishMany(n int, subject string) {
 	}
 }
 
-func (s *stand) epoch(l *jetstore.Log) string {
+func (s *stand) epoch(l *jetstore.Store) string {
 	s.t.Helper()
 	return s.state(l).Epoch
 }
 
-func (s *stand) state(l *jetstore.Log) feed.State {
+func (s *stand) state(l *jetstore.Store) feed.State {
 	s.t.Helper()
 	state, err := l.State(s.ctx())
 	if err != nil {

@@ -87,7 +87,7 @@ func expires(stored time.Time, header nats.Header) time.Time {
 	return stored.Add(lifetime.Truncate(time.Second))
 }
 
-func (l *Log) event(msg *nats.Msg, m metadata) feed.Event {
+func (l *Store) event(msg *nats.Msg, m metadata) feed.Event {
 	return feed.Event{
 		Seq:     m.seq,
 		Subject: msg.Subject,
@@ -99,7 +99,7 @@ func (l *Log) event(msg *nats.Msg, m metadata) feed.Event {
 
 // eventType drops a type that no client may be given. Any NATS client can publish one, and
 // the event is worth more than its name.
-func (l *Log) eventType(msg *nats.Msg) string {
+func (l *Store) eventType(msg *nats.Msg) string {
 	if len(msg.Header) == 0 {
 		return ""
 	}

@@ -38,7 +38,7 @@ type modelStore struct {
 	*stand
 	cfg     jetstream.StreamConfig
 	opts    jetstore.Options
-	admin   *jetstore.Log
+	admin   *jetstore.Store
 	nodes   []*modelNode
 	disk    bool   // backups are copies of the disk
 	copied  string // where the latest is
@@ -47,7 +47,7 @@ type modelStore struct {
 
 type modelNode struct {
 	nc   *nats.Conn
-	log  *jetstore.Log
+	log  *jetstore.Store
 	line *line
 }
 
@@ -73,7 +73,7 @@ func newModelStore(t testing.TB, p model.Profile) *modelStore {
 
 func oneOf[T any](rng *rand.Rand, choices ...T) T { return choices[rng.IntN(len(choices))] }
 
-func (s *modelStore) Log(int) feed.Log {
+func (s *modelStore) Log(int) feed.Store {
 	n := &modelNode{line: &line{}}
 	var err error
 	n.nc, err = nats.Connect(s.srv.ClientURL(), nats.SetCustomDialer(n.line), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),

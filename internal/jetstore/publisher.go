@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // PublisherOptions say how messages are published. The zero value works.
@@ -281,11 +282,11 @@ func unreached(subject string, why error) error {
 
 // expected returns why the stream that Options.Expected names does not take the subject; nil
 // where there is no such stream, or where it exists and has other subjects.
-func (p *Publisher) expected(ctx context.Context, subject string) error {
+func (p *Publisher) expected(ctx context.Context, subj string) error {
 	if p.opts.Expected == nil {
 		return nil
 	}
-	stream := p.opts.Expected(subject)
+	stream := p.opts.Expected(subj)
 	if stream == "" {
 		return nil
 	}
@@ -296,7 +297,7 @@ func (p *Publisher) expected(ctx context.Context, subject string) error {
 		return fmt.Errorf("stream %s is missing, and will be created", stream)
 	case err != nil:
 		return err
-	case slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return feed.Matches(f, subject) }):
+	case slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return subject.Matches(f, subj) }):
 		return fmt.Errorf("stream %s was created at this moment", stream)
 	}
 	return nil

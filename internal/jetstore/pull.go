@@ -30,7 +30,7 @@ const pullExpires = 10 * time.Second
 // are told by it. Deliveries carry the subject that they were published to instead, but
 // name their consumer in the reply subject.
 type puller struct {
-	log    *Log
+	log    *Store
 	conn   carrier
 	config jetstream.ConsumerConfig // without name and start
 	name   string                   // of consumers, without number
@@ -56,7 +56,7 @@ type puller struct {
 }
 
 // newPuller subscribes an inbox on a connection. At most room deliveries are asked for at once.
-func (l *Log) newPuller(kind string, conn carrier, room int, config jetstream.ConsumerConfig) (*puller, error) {
+func (l *Store) newPuller(kind string, conn carrier, room int, config jetstream.ConsumerConfig) (*puller, error) {
 	inbox := conn.nc.NewInbox()
 	p := &puller{
 		log: l, conn: conn, inbox: inbox, config: config,

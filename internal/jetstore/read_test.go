@@ -289,7 +289,7 @@ func TestAbortsLeaveNothing(t *testing.T) {
 	s.await("no consumer is left", func() bool { return len(s.consumers("tidemark-")) == 0 })
 }
 
-func abort(t *testing.T, l *jetstore.Log, base context.Context, n int) {
+func abort(t *testing.T, l *jetstore.Store, base context.Context, n int) {
 	ctx, cancel := context.WithTimeout(base, rand.N(300*time.Millisecond))
 	defer cancel()
 	r, err := l.Read(ctx, feed.ReadOptions{From: 1, To: 200})

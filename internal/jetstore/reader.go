@@ -11,9 +11,9 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Read implements feed.Log. It returns when the replay's consumer is there, which may take
+// Read implements feed.Store. It returns when the replay's consumer is there, which may take
 // its turn behind Options.MaxCreates others unless only headers are read.
-func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+func (l *Store) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	if opts.From == 0 {
 		return nil, errors.New("jetstore: sequences begin at 1")
 	}
@@ -38,7 +38,7 @@ func (l *Log) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, err
 	return r, nil
 }
 
-func replayConfig(l *Log, opts feed.ReadOptions) jetstream.ConsumerConfig {
+func replayConfig(l *Store, opts feed.ReadOptions) jetstream.ConsumerConfig {
 	cfg := l.consumerConfig(opts.Filters)
 	cfg.HeadersOnly = opts.HeadersOnly
 	if opts.LastPerSubject {
@@ -52,7 +52,7 @@ func replayConfig(l *Log, opts feed.ReadOptions) jetstream.ConsumerConfig {
 
 // reader is one replay.
 type reader struct {
-	log     *Log
+	log     *Store
 	opts    feed.ReadOptions
 	pull    *puller // nil when there is nothing to read
 	pending uint64

@@ -154,7 +154,7 @@ func TestFollow_ConsumersNeverDeliver_ReportsOutage(t *testing.T) {
 
 // expectOutage follows until Contact reports a loss that is wanted, and requires that contact is
 // not reported again in the next ten attempts.
-func (s *stand) expectOutage(l *jetstore.Log, opts feed.FollowOptions, wanted func(error) bool) {
+func (s *stand) expectOutage(l *jetstore.Store, opts feed.FollowOptions, wanted func(error) bool) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.ctx())
 	defer cancel()

@@ -9,7 +9,7 @@ import (
 // replays at once have small batches. A few requests are under way at a time, and each caller gets the
 // answer to one that was sent after its call: what it has read by then is older than the answer.
 type infoCalls struct {
-	log   *Log
+	log   *Store
 	group group // the requests under way
 
 	mu      sync.Mutex

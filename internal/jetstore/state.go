@@ -111,7 +111,7 @@ func epoch(created time.Time, metadata map[string]string) string {
 }
 
 // info asks the stream's leader once.
-func (l *Log) info(ctx context.Context) (*streamInfo, error) {
+func (l *Store) info(ctx context.Context) (*streamInfo, error) {
 	var resp streamInfo
 	err := l.request(ctx, "STREAM.INFO."+l.opts.Stream, nil, &resp)
 	if err == nil {
@@ -120,8 +120,8 @@ func (l *Log) info(ctx context.Context) (*streamInfo, error) {
 	return &resp, err
 }
 
-// State implements feed.Log. It wraps feed.ErrNoStream when there is no such stream.
-func (l *Log) State(ctx context.Context) (feed.State, error) {
+// State implements feed.Store. It wraps feed.ErrNoStream when there is no such stream.
+func (l *Store) State(ctx context.Context) (feed.State, error) {
 	var info *streamInfo
 	err := l.retry(ctx, func() (err error) {
 		info, err = l.infos.info(ctx)
@@ -133,9 +133,9 @@ func (l *Log) State(ctx context.Context) (feed.State, error) {
 	return info.state(), nil
 }
 
-// SeqAt implements feed.Log. The leader is asked, not a replica. The end of the stream is
+// SeqAt implements feed.Store. The leader is asked, not a replica. The end of the stream is
 // taken first: what is published in between is then at or after the answer.
-func (l *Log) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
+func (l *Store) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	state, err := l.State(ctx)
 	if err != nil {
 		return 0, err
@@ -147,10 +147,10 @@ func (l *Log) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	return msg.Seq, nil
 }
 
-// HasHoles implements feed.Log. It answers true when the stream has more deleted messages
+// HasHoles implements feed.Store. It answers true when the stream has more deleted messages
 // than Options.MaxDeleted, without looking where they are. Each answer of the leader is judged
 // by itself: between two, retention may take a deleted message at the front with all before it.
-func (l *Log) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+func (l *Store) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	state, err := l.State(ctx)
 	switch {
 	case err != nil || from > to:
@@ -170,7 +170,7 @@ func (l *Log) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	return holes, err
 }
 
-func (l *Log) holes(ctx context.Context, from, to uint64) (bool, error) {
+func (l *Store) holes(ctx context.Context, from, to uint64) (bool, error) {
 	var resp streamInfo
 	req := struct {
 		DeletedDetails bool `json:"deleted_details"`
@@ -187,7 +187,7 @@ func (l *Log) holes(ctx context.Context, from, to uint64) (bool, error) {
 }
 
 // checkMirror tells the operator of a mirror whose positions are good for nothing elsewhere.
-func (l *Log) checkMirror(info *streamInfo) {
+func (l *Store) checkMirror(info *streamInfo) {
 	if info.Config.Mirror == nil || info.sharesEpoch() {
 		return
 	}

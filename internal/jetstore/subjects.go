@@ -9,9 +9,9 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// CountSubjects implements feed.Log. It waits for its turn in Options.Scans, once for each filter
+// CountSubjects implements feed.Store. It waits for its turn in Options.Scans, once for each filter
 // with wildcards.
-func (l *Log) CountSubjects(ctx context.Context, filters []string, limit int) (n int, err error) {
+func (l *Store) CountSubjects(ctx context.Context, filters []string, limit int) (n int, err error) {
 	var wild []string
 	for _, filter := range filters {
 		if strings.ContainsAny(filter, "*>") {
@@ -43,7 +43,7 @@ func (l *Log) CountSubjects(ctx context.Context, filters []string, limit int) (n
 }
 
 // subjects returns how many subjects the whole stream has, which the server knows.
-func (l *Log) subjects(ctx context.Context) (n int, err error) {
+func (l *Store) subjects(ctx context.Context) (n int, err error) {
 	err = l.retry(ctx, func() error {
 		info, err := l.info(ctx)
 		n = info.State.Subjects
@@ -53,7 +53,7 @@ func (l *Log) subjects(ctx context.Context) (n int, err error) {
 }
 
 // countSubjects counts the subjects that match one filter, out of all.
-func (l *Log) countSubjects(ctx context.Context, filter string, all int) (n int, err error) {
+func (l *Store) countSubjects(ctx context.Context, filter string, all int) (n int, err error) {
 	if filter == ">" {
 		return all, nil
 	}
@@ -65,7 +65,7 @@ func (l *Log) countSubjects(ctx context.Context, filter string, all int) (n int,
 }
 
 // countOnce keeps its place in the queue until the server has answered, also when ctx ends before.
-func (l *Log) countOnce(ctx context.Context, filter string, all int) (int, error) {
+func (l *Store) countOnce(ctx context.Context, filter string, all int) (int, error) {
 	release, err := l.opts.Scans.acquire(ctx, all)
 	if err != nil {
 		return 0, err
@@ -99,7 +99,7 @@ type subjectsQuery struct {
 }
 
 // scan is the API for a request that goes through a number of subjects.
-func (l *Log) scan(subjects int) api {
+func (l *Store) scan(subjects int) api {
 	a := l.api
 	a.timeout += time.Duration(subjects) * scanMargin
 	return a

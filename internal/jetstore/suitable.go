@@ -38,7 +38,7 @@ func (f *follower) checkSuitable(ctx context.Context) error {
 	return checkRetention(f.log.opts.Stream, info.Config.Retention)
 }
 
-func (l *Log) checkSchedules(info *streamInfo) {
+func (l *Store) checkSchedules(info *streamInfo) {
 	if info.Config.Schedules {
 		l.opts.Logger.Warn(ScheduleAdvice, "field", "allow_msg_schedules")
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // run starts a feed over a log, which ends with the test.
-func (s *stand) run(log feed.Log, opts feed.Options) *feed.Feed {
+func (s *stand) run(log feed.Store, opts feed.Options) *feed.Feed {
 	s.t.Helper()
 	f := feed.New(log, opts)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -84,7 +84,7 @@ func TestFollow_DeletedBeforeTheEnd_ReportsNoEnd(t *testing.T) {
 // goneLog deletes the stream when its state is asked for the next time after it was armed, and
 // creates another one later.
 type goneLog struct {
-	*jetstore.Log
+	*jetstore.Store
 	mu   sync.Mutex
 	gone func()
 }
@@ -97,14 +97,14 @@ func (l *goneLog) State(ctx context.Context) (feed.State, error) {
 	if gone != nil {
 		gone()
 	}
-	return l.Log.State(ctx)
+	return l.Store.State(ctx)
 }
 
 // The stream is deleted at the moment when the tail meets a deleted message: the feed goes on in the
 // stream that is created afterwards.
 func TestFeed_StreamDeletedAtAHole_FollowsTheNextStream(t *testing.T) {
 	s := newStand(t)
-	l := &goneLog{Log: s.open(jetstore.Options{FollowBatch: 1})}
+	l := &goneLog{Store: s.open(jetstore.Options{FollowBatch: 1})}
 	s.publishMany(3, "notifications.a")
 	f := s.run(l, feed.Options{})
 	<-f.Ready()

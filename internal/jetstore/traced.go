@@ -24,7 +24,7 @@ type Traced struct {
 }
 
 // trace gives an event that the tail has read a trace, where it has a traceparent that is sampled.
-func (l *Log) trace(ev *feed.Event, header nats.Header) {
+func (l *Store) trace(ev *feed.Event, header nats.Header) {
 	if l.opts.Trace == nil || len(header) == 0 {
 		return
 	}

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-const document = "../../docs/METRICS.md"
+const document = "../../docs/reference/metrics.md"
 
-// table is the table in docs/METRICS.md. `TIDEMARK_UPDATE=1 go test ./internal/metrics` writes it.
+// table is the table in docs/reference/metrics.md. `TIDEMARK_UPDATE=1 go test ./internal/metrics` writes it.
 func table() string {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | |\n|---|---|---|---|\n")

@@ -70,7 +70,7 @@ type Feed struct {
 type Stream struct {
 	Name         string
 	Feed         *feed.Feed
-	Log          *jetstore.Log
+	Log          *jetstore.Store
 	WindowEvents int // the limits of its window
 	WindowBytes  int
 }

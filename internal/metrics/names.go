@@ -1,6 +1,6 @@
 package metrics
 
-// The metrics. docs/METRICS.md lists them; a test compares the two.
+// The metrics. docs/reference/metrics.md lists them; a test compares the two.
 var (
 	connections          = define(gauge, "connections", "Open connections. live: caught up. replaying: reading stored events. slow: events have been ready for a second and the client has accepted none, or the client reads too slowly to catch up.", "feed", "state")
 	connectionsLimit     = define(gauge, "connections_limit", "Maximum number of connections of the node (limits.streams, or derived from the open files limit); missing without a limit.")

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Presence writes the connections of one node, and lists those of all nodes. Create it with New. Its
@@ -74,7 +74,7 @@ func CheckPrefix(prefix string) error {
 	if len(prefix) > maxPrefix {
 		return fmt.Errorf("a prefix of %d bytes is too long; use at most %d bytes, the rest is for the user", len(prefix), maxPrefix)
 	}
-	if err := feed.CheckFilter(prefix); err != nil || strings.ContainsAny(prefix, "*>") {
+	if err := subject.CheckFilter(prefix); err != nil || strings.ContainsAny(prefix, "*>") {
 		return fmt.Errorf("%q is not a valid prefix of subjects; write plain tokens joined by dots, such as tidemark.presence", prefix)
 	}
 	return nil

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/tidemark/tidemark/internal/backend"
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // openBackend opens the streams that feeds name, each once.
@@ -42,7 +42,7 @@ func (s *Server) tokensWiden() bool {
 }
 
 // subjects are the templates of what connections get, of all feeds.
-func (s *Server) subjects() (all []feed.Template) {
+func (s *Server) subjects() (all []subject.Template) {
 	for _, f := range s.opts.Feeds {
 		all = append(all, f.Subjects...)
 	}

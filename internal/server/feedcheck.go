@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tidemark/tidemark/internal/delivery"
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 const (
@@ -28,7 +28,7 @@ type FeedProblem struct {
 
 // Undeliverable reports the subjects of a feed that no event of its stream can have.
 func (f FeedOptions) Undeliverable(stream jetstream.StreamConfig) (all []FeedProblem) {
-	check := func(key string, templates []feed.Template) {
+	check := func(key string, templates []subject.Template) {
 		for _, t := range templates {
 			if !delivery.CanStore(stream, t) {
 				all = append(all, FeedProblem{"feeds." + f.Name + "." + key, fmt.Sprintf(

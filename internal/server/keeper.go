@@ -14,6 +14,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // A node creates a stream again that goes away at run time, such as one in memory whose NATS
@@ -129,7 +130,7 @@ func (all keptStreams) expected(subject string) string {
 
 // takes reports whether the stream takes the subject and is created where it is missing. What a
 // mirror's origin takes is not known here.
-func (k *keptStream) takes(subject string) bool {
+func (k *keptStream) takes(subj string) bool {
 	k.mu.Lock()
 	created := k.pending || k.owned
 	k.mu.Unlock()
@@ -137,7 +138,7 @@ func (k *keptStream) takes(subject string) bool {
 	if len(subjects) == 0 && len(k.want.Sources) == 0 {
 		subjects = []string{k.want.Name} // as JetStream has it
 	}
-	return created && (k.want.Mirror != nil || slices.ContainsFunc(subjects, func(f string) bool { return feed.Matches(f, subject) }))
+	return created && (k.want.Mirror != nil || slices.ContainsFunc(subjects, func(f string) bool { return subject.Matches(f, subj) }))
 }
 
 // err reports streams that went away and are not created again yet.

@@ -122,7 +122,7 @@ var (
 
 // TestDashboardAndAlertsAskForWhatThereIs: a metric that is renamed would leave them empty.
 func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
-	listed := metricName.FindAllString(string(readFile(t, "../../docs/METRICS.md")), -1)
+	listed := metricName.FindAllString(string(readFile(t, "../../docs/reference/metrics.md")), -1)
 	for _, file := range []string{dashboardFile, rulesFile, prometheusDir + "tidemark.rules_test.yml"} {
 		names := metricName.FindAllString(string(readFile(t, file)), -1)
 		if len(names) < 10 {
@@ -130,7 +130,7 @@ func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 		}
 		for _, name := range names {
 			if !slices.Contains(listed, ofHistory.ReplaceAllString(name, "")) {
-				t.Errorf("%s asks for %s, which docs/METRICS.md does not list", file, name)
+				t.Errorf("%s asks for %s, which docs/reference/metrics.md does not list", file, name)
 			}
 		}
 	}
@@ -138,7 +138,7 @@ func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 
 // TestAlertsHaveRunbooks: each names a section, which is there as soon as the document is.
 func TestAlertsHaveRunbooks(t *testing.T) {
-	const document = "docs/OPERATIONS.md"
+	const document = "docs/operate/runbook.md"
 	runbook, err := os.ReadFile("../../" + document)
 	if err != nil {
 		t.Logf("%s is not there: the sections are not looked for", document)

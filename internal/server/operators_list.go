@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // OwnConnection is a stream of this node.
@@ -210,7 +211,7 @@ func tailOf(ctx context.Context, f *feed.Feed) Tail {
 	return t
 }
 
-func texts(templates []feed.Template) []string {
+func texts(templates []subject.Template) []string {
 	out := make([]string, len(templates))
 	for i, t := range templates {
 		out[i] = t.String()

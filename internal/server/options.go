@@ -8,10 +8,10 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsd"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -119,7 +119,7 @@ type FeedOptions struct {
 	Name            string
 	Paths           []string
 	Stream          string
-	Subjects, Allow []feed.Template
+	Subjects, Allow []subject.Template
 	ReplayFromLog   bool // an ephemeral consumer for every resume
 }
 

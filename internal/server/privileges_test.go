@@ -19,11 +19,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// The users of the configuration in docs/SECURITY.md.
+// The users of the configuration in docs/operate/nats-permissions.md.
 const (
 	userFull      = "tidemark"
 	userProvision = "tidemark-provision"
@@ -33,7 +33,7 @@ const (
 	userOperator  = "operator"
 )
 
-// guarded is a NATS server that runs the configuration of docs/SECURITY.md.
+// guarded is a NATS server that runs the configuration of docs/operate/nats-permissions.md.
 type guarded struct {
 	t         *testing.T
 	addr, dir string
@@ -53,16 +53,16 @@ func startGuarded(t *testing.T, change func(user string, p *natsserver.Permissio
 	return g
 }
 
-// documented writes the one configuration in docs/SECURITY.md to a file.
+// documented writes the one configuration in docs/operate/nats-permissions.md to a file.
 func documented(t *testing.T) (file string) {
 	t.Helper()
-	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "SECURITY.md"))
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", "nats-permissions.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?ms)^```conf\n(.*?)^```$").FindAllSubmatch(doc, -1)
 	if len(blocks) != 1 {
-		t.Fatalf("docs/SECURITY.md has %d blocks of configuration, want one", len(blocks))
+		t.Fatalf("docs/operate/nats-permissions.md has %d blocks of configuration, want one", len(blocks))
 	}
 	for _, name := range regexp.MustCompile(`\$(\w+_PASSWORD)`).FindAllSubmatch(blocks[0][1], -1) {
 		t.Setenv(string(name[1]), "secret")
@@ -485,7 +485,7 @@ func minimal(t *testing.T, user, dropped string) {
 	}
 	r.eventually("a violation", func() bool { return len(g.seen()) > 0 })
 	for _, v := range g.seen() {
-		if subject := quoted.FindStringSubmatch(v); subject == nil || !feed.Subset(subject[1], dropped) {
+		if subj := quoted.FindStringSubmatch(v); subj == nil || !subject.Subset(subj[1], dropped) {
 			t.Errorf("another violation: %s", v)
 		}
 	}
@@ -510,7 +510,7 @@ func (g *guarded) permissions(user string) *natsserver.Permissions {
 			return u.Permissions
 		}
 	}
-	g.t.Fatalf("docs/SECURITY.md has no user %s", user)
+	g.t.Fatalf("docs/operate/nats-permissions.md has no user %s", user)
 	return nil
 }
 

@@ -170,7 +170,7 @@ func (s *Server) readRevocations(ctx context.Context) (err error) {
 }
 
 // applyStored reads the stream from its beginning, and goes on with what is stored later.
-func (s *Server) applyStored(ctx context.Context, log *jetstore.Log, state feed.State, cancel context.CancelCauseFunc) error {
+func (s *Server) applyStored(ctx context.Context, log *jetstore.Store, state feed.State, cancel context.CancelCauseFunc) error {
 	read := func() {
 		if s.revocations.state.set(revocationsFollowed, "") {
 			s.opts.Logger.Info("stored revocations are read", "stream", RevocationStream, "remembered", s.revoked.Status().Remembered)

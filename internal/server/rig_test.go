@@ -20,6 +20,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
@@ -43,10 +44,10 @@ func testStream() jetstream.StreamConfig {
 	}
 }
 
-func templates(t testing.TB, texts ...string) (out []feed.Template) {
+func templates(t testing.TB, texts ...string) (out []subject.Template) {
 	t.Helper()
 	for _, text := range texts {
-		tmpl, err := feed.ParseTemplate(text)
+		tmpl, err := subject.ParseTemplate(text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,10 +10,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/seclog"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
@@ -104,7 +104,7 @@ func (s *Server) publishRoutes(e *echo.Echo) error {
 	if !s.opts.Publish.Enabled {
 		return nil
 	}
-	user, err := feed.ParseTemplate(UserSubject)
+	user, err := subject.ParseTemplate(UserSubject)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ type Server struct {
 	publish     *jetstore.Publisher
 	feeds       map[string]*feed.Feed // by stream
 	delivery    *delivery.Rules
-	logs        map[string]*jetstore.Log
+	logs        map[string]*jetstore.Store
 	streams     []*feedhttp.Subscribe // by their place among Options.Feeds
 	metrics     *metrics.Metrics
 	presence    *presence.Presence // nil without
@@ -81,7 +81,7 @@ type Server struct {
 // New builds a node and binds its addresses. It blocks until an embedded NATS server is
 // ready; a remote one is not waited for. Call Run, which also cleans up.
 func New(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetstore.Log{}, readers: make(chan struct{}, maxReaders)}
+	s := &Server{opts: opts.withDefaults(), started: time.Now(), feeds: map[string]*feed.Feed{}, logs: map[string]*jetstore.Store{}, readers: make(chan struct{}, maxReaders)}
 	s.kept = newKeptStreams(s.opts.Streams)
 	s.announced = announcement{denied: make(chan error, 1), end: make(chan struct{}), ended: make(chan struct{})}
 	s.opts.NATS.Denied = func(err error) bool { return s.microDenied(err) || s.revocations.state.denied(err) }

@@ -15,17 +15,16 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-const document = "../../docs/CONCEPTS.md"
+const document = "../../docs/concepts/user-ids.md"
 
-// documented returns the line of code in docs/CONCEPTS.md for a language.
+// documented returns the line of code in docs/concepts/user-ids.md for a language.
 func documented(t *testing.T, language string) string {
 	t.Helper()
 	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(text), "## User ids in subjects")
-	_, code, found := strings.Cut(section, "```"+language+"\n")
+	_, code, found := strings.Cut(string(text), "```"+language+"\n")
 	code, _, ended := strings.Cut(code, "\n```")
 	if !found || !ended || strings.Contains(code, "\n") {
 		t.Fatalf("%s has no line of %s", document, language)

@@ -54,7 +54,7 @@ func TestEncode_NotAValue_Refused(t *testing.T) {
 	}
 }
 
-func TestCheckToken_OtherSpelling_NamesTheRightOne(t *testing.T) {
+func TestCheckSpelling_OtherSpelling_NamesTheRightOne(t *testing.T) {
 	for token, want := range map[string]string{
 		"alice%40example%2Ecom": "alice@example%2Ecom",
 		"alice%2eb":             "alice%2Eb",
@@ -69,18 +69,18 @@ func TestCheckToken_OtherSpelling_NamesTheRightOne(t *testing.T) {
 		"a.b":                   "a%2Eb",
 		"%25%":                  "%25%25",
 	} {
-		err := subject.CheckToken(token)
+		err := subject.CheckSpelling(token)
 		spelling, ok := errors.AsType[*subject.SpellingError](err)
 		if !ok || spelling.Want != want || !strings.Contains(err.Error(), want) {
-			t.Errorf("CheckToken(%q): %v; want the spelling %q", token, err, want)
+			t.Errorf("CheckSpelling(%q): %v; want the spelling %q", token, err, want)
 		}
-		if subject.CheckToken(want) != nil {
+		if subject.CheckSpelling(want) != nil {
 			t.Errorf("the spelling %q is refused, too", want)
 		}
 	}
 	for _, token := range []string{"42", "%20", "a%2Eb", "%EF%BB%BF", "@=,/"} {
-		if err := subject.CheckToken(token); err != nil {
-			t.Errorf("CheckToken(%q): %v", token, err)
+		if err := subject.CheckSpelling(token); err != nil {
+			t.Errorf("CheckSpelling(%q): %v", token, err)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		spelling, ok := errors.AsType[*subject.SpellingError](err)
-		if ok && (spelling.Want == token || subject.CheckToken(spelling.Want) != nil) {
+		if ok && (spelling.Want == token || subject.CheckSpelling(spelling.Want) != nil) {
 			t.Errorf("%q: the spelling %q is refused, too", token, spelling.Want)
 		}
 	})
@@ -171,7 +171,7 @@ func TestSpellingError_TwoValuesPossible_NamesBothSpellings(t *testing.T) {
 		"100%":      "write 100%25 (",
 		"a b":       "write a%20b (",
 	} {
-		if err := subject.CheckToken(token); err == nil || !strings.Contains(err.Error(), want) {
+		if err := subject.CheckSpelling(token); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %s", token, err, want)
 		}
 	}

@@ -23,14 +23,14 @@ func (e *SpellingError) Error() string {
 	return fmt.Sprintf("is not the canonical spelling of a value; write %s (only . * > %% white space and controls are encoded, in upper-case hexadecimal)", write)
 }
 
-// CheckToken returns an error if a token is not the encoding of a value. The error is a *SpellingError if the correct
+// CheckSpelling returns an error if a token is not the encoding of a value. The error is a *SpellingError if the correct
 // spelling is known. A token without '%' and without an encoded character is always correct.
-func CheckToken(token string) error {
+func CheckSpelling(token string) error {
 	_, err := decode(token)
 	return err
 }
 
-// Decode returns the value of a token. Its errors are those of CheckToken and CheckValue.
+// Decode returns the value of a token. Its errors are those of CheckSpelling and CheckValue.
 func Decode(token string) (string, error) {
 	value, err := decode(token)
 	if err != nil {

@@ -11,7 +11,7 @@
 //   - An encoded value is one token of a subject without a wildcard: a value can never widen
 //     a filter or reach another subject.
 //   - Two different values have different tokens, and [Decode] returns the value of a token.
-//   - A value has one token. Decode and [CheckToken] refuse every other spelling, such as %2e
+//   - A value has one token. Decode and [CheckSpelling] refuse every other spelling, such as %2e
 //     or %40, because a subject of that spelling would reach no client.
 //
 // # The encoding

@@ -6,4 +6,4 @@ import "github.com/tidemark/tidemark/internal/feed"
 
 // Feed opens a feed over a store. opts is a tidemark.Options, and the result a *tidemark.Feed. Package
 // tidemark sets it in its initialization.
-var Feed func(store feed.Log, publisher feed.Publisher, opts any) (any, error)
+var Feed func(store feed.Store, publisher feed.Publisher, opts any) (any, error)

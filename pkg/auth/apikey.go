@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // PresenceRight is an entry among the filters of an API key. It grants access to the presence API.
@@ -118,7 +118,7 @@ func (k *APIKeys) matchKey(key string) (found *apiKey) {
 }
 
 func checkKeyLine(name string, filters []string) error {
-	if err := feed.CheckToken(name); err != nil {
+	if err := subject.CheckToken(name); err != nil {
 		return fmt.Errorf("the name %w", err)
 	}
 	if len(name) > maxTokenID {
@@ -134,7 +134,7 @@ func checkKeyLine(name string, filters []string) error {
 		if strings.HasPrefix(f, "+") && !isRight(f) {
 			return fmt.Errorf("subject %d begins with +, which is reserved for the rights %s and %s", i+1, PresenceRight, AdminRight)
 		}
-		if err := feed.CheckFilter(f); err != nil {
+		if err := subject.CheckFilter(f); err != nil {
 			return fmt.Errorf("subject %d is not a subject pattern; write tokens joined by dots, * for one token and > at the end for the rest", i+1)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -65,7 +65,7 @@ func checkIdentity(t *testing.T, name string, source auth.Source, r *http.Reques
 		checkToken(t, name, variable, value)
 	}
 	for _, f := range slices.Concat(id.Widen, id.Narrow, id.Publish) {
-		if err := feed.CheckFilter(f); err != nil {
+		if err := subject.CheckFilter(f); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -124,13 +124,13 @@ func TestRequired(t *testing.T) {
 // checkToken checks that a value becomes one token, and that the token decodes to the same value.
 func checkToken(t *testing.T, name, variable, value string) {
 	t.Helper()
-	tmpl, err := feed.ParseTemplate("a.{v}.b")
+	tmpl, err := subject.ParseTemplate("a.{v}.b")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, ok, err := tmpl.Expand(map[string]string{"v": value})
 	tokens := strings.Split(got, ".")
-	if err != nil || !ok || len(tokens) != 3 || feed.CheckSubject(got) != nil {
+	if err != nil || !ok || len(tokens) != 3 || subject.Check(got) != nil {
 		t.Errorf("%s: {%s} %q becomes %q, %v", name, variable, value, got, err)
 		return
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 const (
@@ -225,7 +225,7 @@ func patterns(all map[string]any, path string) ([]string, error) {
 	filters := make([]string, len(list))
 	for i, v := range list {
 		filters[i], _ = v.(string)
-		if feed.CheckFilter(filters[i]) != nil || strings.ContainsRune(filters[i], utf8.RuneError) { // the error of CheckFilter contains the pattern
+		if subject.CheckFilter(filters[i]) != nil || strings.ContainsRune(filters[i], utf8.RuneError) { // the error of CheckFilter contains the pattern
 			return nil, invalidToken("entry %d of the token's claim %s is not a subject pattern; write tokens joined by dots, * for one token and > at the end for the rest", i+1, path)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
@@ -58,8 +57,8 @@ func (id Identity) User() string { return id.Vars["user"] }
 
 // MayPublish reports whether the identity may publish to a subject. The server may have further
 // limits.
-func (id Identity) MayPublish(subject string) bool {
-	return slices.ContainsFunc(id.Publish, func(f string) bool { return feed.Matches(f, subject) })
+func (id Identity) MayPublish(name string) bool {
+	return slices.ContainsFunc(id.Publish, func(f string) bool { return subject.Matches(f, name) })
 }
 
 // Restrict returns the intersection of filters and Narrow.
@@ -122,6 +121,6 @@ func setVar(vars map[string]string, name, value, where string) error {
 
 // checkVariable returns an error if the name cannot be used as a variable of a template.
 func checkVariable(name string) error {
-	_, err := feed.ParseTemplate("{" + name + "}")
+	_, err := subject.ParseTemplate("{" + name + "}")
 	return err
 }

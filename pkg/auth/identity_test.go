@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -58,18 +58,18 @@ func TestRestrict(t *testing.T) {
 // For all short filters, the result is compared with the matches of single subjects.
 func TestRestrictIsExact(t *testing.T) {
 	filters, subjects := words("a", "b", "*", ">"), words("a", "b", "c")
-	filters = slices.DeleteFunc(filters, func(f string) bool { return feed.CheckFilter(f) != nil })
+	filters = slices.DeleteFunc(filters, func(f string) bool { return subject.CheckFilter(f) != nil })
 	for _, f := range filters {
 		for _, n := range filters {
 			left := auth.Identity{Narrow: []string{n}}.Restrict([]string{f})
 			for _, got := range left {
-				if err := feed.CheckFilter(got); err != nil {
+				if err := subject.CheckFilter(got); err != nil {
 					t.Fatalf("%s within %s: %v", f, n, err)
 				}
 			}
 			for _, s := range subjects {
-				want := feed.Matches(f, s) && feed.Matches(n, s)
-				if got := slices.ContainsFunc(left, func(l string) bool { return feed.Matches(l, s) }); got != want {
+				want := subject.Matches(f, s) && subject.Matches(n, s)
+				if got := slices.ContainsFunc(left, func(l string) bool { return subject.Matches(l, s) }); got != want {
 					t.Fatalf("%s within %s is %q: %s matches: %t", f, n, left, s, got)
 				}
 			}

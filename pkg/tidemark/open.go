@@ -14,6 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/testopen"
 )
 
@@ -94,7 +95,7 @@ func (c config) lookUp(ctx context.Context, js jetstream.JetStream) error {
 // checkSubjects reports subjects that no event of a stream can have.
 func (c config) checkSubjects(stream jetstream.StreamConfig) error {
 	var errs []error
-	check := func(name string, templates []feed.Template) {
+	check := func(name string, templates []subject.Template) {
 		for i, t := range templates {
 			if !delivery.CanStore(stream, t) {
 				errs = append(errs, fmt.Errorf("%s[%d]: no event of stream %s has a subject like %q; its subjects are %s", name, i, stream.Name, t, strings.Join(delivery.StoredFilters(stream), ", ")))
@@ -108,14 +109,14 @@ func (c config) checkSubjects(stream jetstream.StreamConfig) error {
 
 // Package tidemarktest opens feeds of streams in memory.
 func init() {
-	testopen.Feed = func(log feed.Log, publisher feed.Publisher, opts any) (any, error) {
+	testopen.Feed = func(log feed.Store, publisher feed.Publisher, opts any) (any, error) {
 		c, err := opts.(Options).resolve()
 		if err != nil {
 			return nil, fmt.Errorf("tidemark: %w", err)
 		}
 		stream := jetstream.StreamConfig{Name: c.Stream, Subjects: []string{">"}}
 		rules := delivery.New(delivery.Options{
-			Templates:   map[string][]feed.Template{c.Stream: c.templates()},
+			Templates:   map[string][]subject.Template{c.Stream: c.templates()},
 			Definitions: []jetstream.StreamConfig{stream},
 			Lookup:      func(context.Context, string) (jetstream.StreamConfig, error) { return stream, nil },
 		})

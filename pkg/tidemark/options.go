@@ -11,10 +11,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -135,8 +135,8 @@ func (c config) limits() feedhttp.Limits {
 }
 
 // templates are all that connections can receive.
-func (c config) templates() []feed.Template {
-	return append(append([]feed.Template{}, c.selection.Defaults...), c.selection.Allow...)
+func (c config) templates() []subject.Template {
+	return append(append([]subject.Template{}, c.selection.Defaults...), c.selection.Allow...)
 }
 
 // resolve checks options and fills in defaults. The error names every problem.
@@ -152,7 +152,7 @@ func (o Options) resolve() (config, error) {
 	for _, list := range []struct {
 		name  string
 		texts []string
-		to    *[]feed.Template
+		to    *[]subject.Template
 	}{{"Options.Subjects", o.Subjects, &c.selection.Defaults}, {"Options.Allow", o.Allow, &c.selection.Allow}} {
 		for i, text := range list.texts {
 			t, err := o.template(text)
@@ -172,8 +172,8 @@ func (o Options) resolve() (config, error) {
 	return c, errors.Join(errs...)
 }
 
-func (o Options) template(text string) (feed.Template, error) {
-	t, err := feed.ParseTemplate(text)
+func (o Options) template(text string) (subject.Template, error) {
+	t, err := subject.ParseTemplate(text)
 	if err != nil {
 		return t, err
 	}

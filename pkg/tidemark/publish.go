@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/delivery"
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Errors of Publish, by [errors.Is].
@@ -117,7 +118,7 @@ func (f *Feed) userSubject(m Message) (string, error) {
 	if m.Subject != "" {
 		return "", errors.New("user: set Subject or User, not both")
 	}
-	t, err := feed.UserTemplate(f.config.selection.Defaults)
+	t, err := subject.UserTemplate(f.config.selection.Defaults)
 	if err != nil {
 		return "", fmt.Errorf("user: %w", err)
 	}

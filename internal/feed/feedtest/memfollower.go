@@ -8,8 +8,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Follow implements feed.Log.
-func (l *MemLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
+// Follow implements feed.Store.
+func (l *MemStore) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
 		f := &memFollower{log: l, opts: opts, next: opts.From, ends: -1}
 		for {
@@ -39,10 +39,10 @@ func (l *MemLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[
 
 // memFollower is one Follow under way.
 type memFollower struct {
-	log  *MemLog
+	log  *MemStore
 	opts feed.FollowOptions
 	next uint64
-	ends int // how many of MemLog.floors were seen; -1 before the first look
+	ends int // how many of MemStore.floors were seen; -1 before the first look
 }
 
 // poll returns what is stored from next on, or how the sequences up to the end were lost.
@@ -112,13 +112,13 @@ func (f *memFollower) keptLocked() uint64 {
 }
 
 // replacedLocked reports that another event has the place of one that was read.
-func (l *MemLog) replacedLocked(read feed.Mark) bool {
+func (l *MemStore) replacedLocked(read feed.Mark) bool {
 	return slices.ContainsFunc(l.events, func(ev feed.Event) bool {
 		return ev.Seq == read.Seq && !ev.Time.Equal(read.Time)
 	})
 }
 
-func (l *MemLog) reachTold(ctx context.Context, opts feed.FollowOptions) error {
+func (l *MemStore) reachTold(ctx context.Context, opts feed.FollowOptions) error {
 	tell := opts.Contact
 	if tell == nil {
 		tell = func(error) {}

@@ -6,10 +6,11 @@ import (
 	"slices"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Read implements feed.Log.
-func (l *MemLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+// Read implements feed.Store.
+func (l *MemStore) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	if err := l.reachStream(ctx); err != nil {
 		return nil, err
 	}
@@ -27,7 +28,7 @@ func (l *MemLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, 
 	return r, nil
 }
 
-func (l *MemLog) latestLocked(opts feed.ReadOptions) map[uint64]bool {
+func (l *MemStore) latestLocked(opts feed.ReadOptions) map[uint64]bool {
 	latest := map[string]uint64{}
 	for _, ev := range l.events {
 		if ev.Seq <= opts.To {
@@ -42,12 +43,12 @@ func (l *MemLog) latestLocked(opts feed.ReadOptions) map[uint64]bool {
 }
 
 type memReader struct {
-	log     *MemLog
+	log     *MemStore
 	opts    feed.ReadOptions
 	next    uint64
 	only    map[uint64]bool
 	pending uint64
-	failed  int  // MemLog.failed when it was opened
+	failed  int  // MemStore.failed when it was opened
 	bytes   int  // of a batch; 0 for any number
 	alone   bool // the next event is larger
 	closed  bool
@@ -55,7 +56,7 @@ type memReader struct {
 
 func (r *memReader) wants(ev feed.Event) bool {
 	return ev.Seq >= r.next && ev.Seq <= r.opts.To && (r.only == nil || r.only[ev.Seq]) &&
-		(len(r.opts.Filters) == 0 || slices.ContainsFunc(r.opts.Filters, func(f string) bool { return feed.Matches(f, ev.Subject) }))
+		(len(r.opts.Filters) == 0 || slices.ContainsFunc(r.opts.Filters, func(f string) bool { return subject.Matches(f, ev.Subject) }))
 }
 
 func (r *memReader) Pending() uint64 { return r.pending }

@@ -16,15 +16,15 @@ import (
 // Harness is a Log under test, with an empty stream that takes `notifications.>`, and hands
 // on that stream. Each function returns when the change is in force.
 type Harness struct {
-	Log      feed.Log
+	Store    feed.Store
 	Publish  func(subject, typ string, data []byte) (seq uint64)
 	Trim     func(first uint64) // forget what lies before first
 	Delete   func(seq uint64)   // from the inside
 	Recreate func()             // delete the stream, and make it anew
 }
 
-// TestLog holds a Log to the contract of feed.Log. Each case gets a harness of its own.
-func TestLog(t *testing.T, open func(t *testing.T) Harness) {
+// TestLog holds a Log to the contract of feed.Store. Each case gets a harness of its own.
+func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, Harness)
@@ -67,7 +67,7 @@ func (h Harness) publish(n int, subject string) {
 
 func (h Harness) state(t *testing.T) feed.State {
 	t.Helper()
-	s, err := h.Log.State(testContext(t))
+	s, err := h.Store.State(testContext(t))
 	if err != nil {
 		t.Fatalf("state: %v", err)
 	}
@@ -110,7 +110,7 @@ func testSeqAt(t *testing.T, h Harness) {
 	time.Sleep(20 * time.Millisecond)
 	h.publish(2, "notifications.a")
 	for at, want := range map[time.Time]uint64{before: 1, middle: 3, time.Now().Add(time.Hour): 5} {
-		if got, err := h.Log.SeqAt(ctx, at); got != want || err != nil {
+		if got, err := h.Store.SeqAt(ctx, at); got != want || err != nil {
 			t.Errorf("SeqAt(%v) = %d, %v; want %d", at, got, err, want)
 		}
 	}
@@ -124,7 +124,7 @@ func testHoles(t *testing.T, h Harness) {
 		from, to uint64
 		want     bool
 	}{{3, 8, true}, {5, 5, true}, {6, 8, false}, {3, 4, false}, {1, 4, true}, {1, 2, true}} {
-		if got, err := h.Log.HasHoles(testContext(t), c.from, c.to); got != c.want || err != nil {
+		if got, err := h.Store.HasHoles(testContext(t), c.from, c.to); got != c.want || err != nil {
 			t.Errorf("HasHoles(%d, %d) = %v, %v; want %v", c.from, c.to, got, err, c.want)
 		}
 	}
@@ -135,7 +135,7 @@ func testCount(t *testing.T, h Harness) {
 	h.Trim(3)
 	h.Delete(5)
 	for from, want := range map[uint64]uint64{1: 5, 3: 5, 4: 4, 5: 3, 6: 3, 8: 1, 9: 0} {
-		if got, err := h.Log.Count(testContext(t), from); got != want || err != nil {
+		if got, err := h.Store.Count(testContext(t), from); got != want || err != nil {
 			t.Errorf("Count(%d) = %d, %v; want %d", from, got, err, want)
 		}
 	}
@@ -145,7 +145,7 @@ func testReadHeaders(t *testing.T, h Harness) {
 	h.publish(700, "notifications.a")
 	h.Delete(699)
 	ctx := testContext(t)
-	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 5, To: 700, HeadersOnly: true})
+	r, err := h.Store.Read(ctx, feed.ReadOptions{From: 5, To: 700, HeadersOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func testReadHeaders(t *testing.T, h Harness) {
 func (h Harness) read(t *testing.T, opts feed.ReadOptions) (seqs []uint64, pending uint64, end feed.State) {
 	t.Helper()
 	ctx := testContext(t)
-	r, err := h.Log.Read(ctx, opts)
+	r, err := h.Store.Read(ctx, opts)
 	if err != nil {
 		t.Fatalf("Read(%+v): %v", opts, err)
 	}
@@ -248,7 +248,7 @@ func testReadRequested(t *testing.T, h Harness) {
 		h.Publish("notifications.a", "", make([]byte, size))
 	}
 	ctx := testContext(t)
-	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: uint64(len(sizes))})
+	r, err := h.Store.Read(ctx, feed.ReadOptions{From: 1, To: uint64(len(sizes))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,12 +309,12 @@ func testCountSubjects(t *testing.T, h Harness) {
 	}{
 		{[]string{"notifications.c.*"}, 2, 2}, {[]string{"notifications.>"}, 0, 4}, {nil, 0, 4}, {[]string{"notifications.*"}, 2, 2},
 	} {
-		n, err := h.Log.CountSubjects(testContext(t), c.filters, c.limit)
+		n, err := h.Store.CountSubjects(testContext(t), c.filters, c.limit)
 		if err != nil || n < c.want || c.limit > 0 && n > c.limit {
 			t.Errorf("%q up to %d: %d subjects, %v; want %d", c.filters, c.limit, n, err, c.want)
 		}
 	}
-	if n, err := h.Log.CountSubjects(testContext(t), []string{"notifications.*", "notifications.c.*"}, 3); err != nil || n <= 3 {
+	if n, err := h.Store.CountSubjects(testContext(t), []string{"notifications.*", "notifications.c.*"}, 3); err != nil || n <= 3 {
 		t.Errorf("beyond the limit of 3: %d, %v", n, err)
 	}
 }
@@ -322,7 +322,7 @@ func testCountSubjects(t *testing.T, h Harness) {
 func testReadTrimmed(t *testing.T, h Harness) {
 	ctx := testContext(t)
 	h.publish(10, "notifications.a")
-	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 10})
+	r, err := h.Store.Read(ctx, feed.ReadOptions{From: 1, To: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func testReadConcurrently(t *testing.T, h Harness) {
 func testReadContext(t *testing.T, h Harness) {
 	h.publish(3, "notifications.a")
 	ctx, cancel := context.WithCancel(testContext(t))
-	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 3})
+	r, err := h.Store.Read(ctx, feed.ReadOptions{From: 1, To: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +373,7 @@ func testReadContext(t *testing.T, h Harness) {
 	if err == nil {
 		t.Error("Next goes on after its context has ended")
 	}
-	if _, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 3}); err == nil {
+	if _, err := h.Store.Read(ctx, feed.ReadOptions{From: 1, To: 3}); err == nil {
 		t.Error("Read under an ended context")
 	}
 }
@@ -395,7 +395,7 @@ func testFields(t *testing.T, h Harness) {
 			t.Errorf("%s: stored at %v", where, ev.Time)
 		}
 	}
-	for ev, err := range h.Log.Follow(ctx, feed.FollowOptions{From: 1, Epoch: h.state(t).Epoch}) {
+	for ev, err := range h.Store.Follow(ctx, feed.FollowOptions{From: 1, Epoch: h.state(t).Epoch}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -403,7 +403,7 @@ func testFields(t *testing.T, h Harness) {
 			break
 		}
 	}
-	r, err := h.Log.Read(ctx, feed.ReadOptions{From: 1, To: 2})
+	r, err := h.Store.Read(ctx, feed.ReadOptions{From: 1, To: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func testFollow(t *testing.T, h Harness) {
 	contact := false
 	opts := feed.FollowOptions{From: 11, Epoch: h.state(t).Epoch, Contact: func(err error) { contact = contact || err == nil }}
 	var got []uint64
-	for ev, err := range h.Log.Follow(testContext(t), opts) {
+	for ev, err := range h.Store.Follow(testContext(t), opts) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func testFollow(t *testing.T, h Harness) {
 
 // followToEnd returns what ended Follow, and what came before.
 func (h Harness) followToEnd(ctx context.Context, opts feed.FollowOptions) (got []uint64, err error) {
-	for ev, err := range h.Log.Follow(ctx, opts) {
+	for ev, err := range h.Store.Follow(ctx, opts) {
 		if err != nil {
 			return got, err
 		}
@@ -78,7 +78,7 @@ func testFollowRecreation(t *testing.T, h Harness) {
 	ctx := testContext(t)
 	opts := feed.FollowOptions{From: 1, Epoch: h.state(t).Epoch}
 	n := 0
-	for ev, err := range h.Log.Follow(ctx, opts) {
+	for ev, err := range h.Store.Follow(ctx, opts) {
 		if loss, ok := errors.AsType[*feed.LossError](err); ok {
 			if loss.Reason != feed.NewEpoch || loss.State.Epoch == opts.Epoch {
 				t.Errorf("ended with %v", loss)
@@ -106,7 +106,7 @@ func testFollowDeletedEnd(t *testing.T, h Harness) {
 	h.Delete(5)
 	h.Delete(6)
 	var got []uint64
-	for ev, err := range h.Log.Follow(testContext(t), feed.FollowOptions{From: 3, Epoch: h.state(t).Epoch}) {
+	for ev, err := range h.Store.Follow(testContext(t), feed.FollowOptions{From: 3, Epoch: h.state(t).Epoch}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ import (
 // Feed is a feed of a stream in memory. The embedded Feed is what the program under test takes.
 type Feed struct {
 	*tidemark.Feed
-	log    *feedtest.MemLog
+	log    *feedtest.MemStore
 	memory memory
 }
 

@@ -12,7 +12,7 @@ import (
 
 // publisher stores messages in memory. It knows every ID of the present stream.
 type publisher struct {
-	log    *feedtest.MemLog
+	log    *feedtest.MemStore
 	stream string
 
 	mu    sync.Mutex

@@ -1,5 +1,5 @@
 // Package model plays random histories of a stream, its nodes and its clients, and checks what
-// clients receive against the promises of package feed and of docs/RESUME.md. Every [Store]
+// clients receive against the promises of package feed and of docs/reference/gap-protocol.md. Every [Store]
 // passes the same model: the in-memory log in the tests of internal/feed, JetStream in those of
 // internal/jetstore.
 //
@@ -24,7 +24,7 @@
 //     gap, nor by the position that a heartbeat would name.
 //   - Honesty: an event that was removed before it was delivered is announced by a gap on the same
 //     connection, before anything after it. A gap answers for everything that was removed before
-//     it, because the client reads the state again then (docs/RESUME.md).
+//     it, because the client reads the state again then (docs/reference/gap-protocol.md).
 //   - No false alarm: `trimmed`, `future`, `epoch`, `malformed` and `possible` each need a cause:
 //     retention passed the position, the stream ended before it, the incarnation changed, the
 //     position cannot be read, something behind the position was deleted.

@@ -67,38 +67,38 @@ func (g *gates) openAll() {
 }
 
 // gatedLog is a log whose calls pass gates. Methods that it does not know pass freely.
-type gatedLog struct {
-	feed.Log
+type gatedStore struct {
+	feed.Store
 	gates *gates
 	// followed is the last event that the present Follow has yielded. What came before it, the
 	// log cannot compare with what is stored.
 	followed atomic.Uint64
 }
 
-func (l *gatedLog) State(ctx context.Context) (feed.State, error) {
+func (l *gatedStore) State(ctx context.Context) (feed.State, error) {
 	l.gates.wait(ctx, "state")
-	state, err := l.Log.State(ctx)
+	state, err := l.Store.State(ctx)
 	l.gates.wait(ctx, "state answer")
 	return state, err
 }
 
-func (l *gatedLog) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
+func (l *gatedStore) HasHoles(ctx context.Context, from, to uint64) (bool, error) {
 	l.gates.wait(ctx, "holes")
-	holes, err := l.Log.HasHoles(ctx, from, to)
+	holes, err := l.Store.HasHoles(ctx, from, to)
 	l.gates.wait(ctx, "holes answer")
 	return holes, err
 }
 
-func (l *gatedLog) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
+func (l *gatedStore) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	l.gates.wait(ctx, "sequence at a time")
-	seq, err := l.Log.SeqAt(ctx, t)
+	seq, err := l.Store.SeqAt(ctx, t)
 	l.gates.wait(ctx, "sequence at a time answer")
 	return seq, err
 }
 
-func (l *gatedLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+func (l *gatedStore) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	l.gates.wait(ctx, "read")
-	r, err := l.Log.Read(ctx, opts)
+	r, err := l.Store.Read(ctx, opts)
 	l.gates.wait(ctx, "read answer")
 	if err != nil {
 		return nil, err
@@ -106,10 +106,10 @@ func (l *gatedLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader
 	return &gatedReader{r, l.gates}, nil
 }
 
-func (l *gatedLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
+func (l *gatedStore) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
 		l.followed.Store(0)
-		for ev, err := range l.Log.Follow(ctx, opts) {
+		for ev, err := range l.Store.Follow(ctx, opts) {
 			if next := l.followed.Load() + 1; err != nil || ev.Deleted || next > 1 && ev.Seq != next {
 				l.followed.Store(0) // the feed is about to follow from somewhere else
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// InMemory is the model on [feedtest.MemLog], in synctest bubbles: a history takes no time of
+// InMemory is the model on [feedtest.MemStore], in synctest bubbles: a history takes no time of
 // its own, and plays the same each time.
 func InMemory(command string, histories int) Kind {
 	return Kind{
@@ -25,27 +25,27 @@ func InMemory(command string, histories int) Kind {
 			if p.Mirror {
 				log.SetCopy(feed.CopyLevel)
 			}
-			return &memStore{MemLog: log}
+			return &memStore{MemStore: log}
 		},
 	}
 }
 
-// memStore is a MemLog as a Store. All its nodes are cut off together.
+// memStore is a MemStore as a Store. All its nodes are cut off together.
 type memStore struct {
-	*feedtest.MemLog
+	*feedtest.MemStore
 	backup feedtest.Backup
 	cut    map[int]bool
 }
 
-func (s *memStore) Log(int) feed.Log { return s.MemLog }
+func (s *memStore) Log(int) feed.Store { return s.MemStore }
 
 func (s *memStore) Publish(subject string, data []byte) uint64 {
-	return s.MemLog.Publish(subject, "", data)
+	return s.MemStore.Publish(subject, "", data)
 }
 
-func (s *memStore) BackUp()   { s.backup = s.MemLog.BackUp() }
-func (s *memStore) Restore()  { s.MemLog.Restore(s.backup, true) }
-func (s *memStore) RollBack() { s.MemLog.Restore(s.backup, false) }
+func (s *memStore) BackUp()   { s.backup = s.MemStore.BackUp() }
+func (s *memStore) Restore()  { s.MemStore.Restore(s.backup, true) }
+func (s *memStore) RollBack() { s.MemStore.Restore(s.backup, false) }
 
 func (s *memStore) SetReachable(node int, reachable bool) {
 	if s.cut == nil {

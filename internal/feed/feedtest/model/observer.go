@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/subject"
 )
 
 // Observer checks what one connection receives. It is given everything in the order in which
@@ -55,8 +56,8 @@ func (o *Observer) bad(format string, args ...any) { o.report(fmt.Sprintf(format
 
 func (o *Observer) matches(subject string) bool { return matchesAny(o.filters, subject) }
 
-func matchesAny(filters []string, subject string) bool {
-	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return feed.Matches(f, subject) })
+func matchesAny(filters []string, subj string) bool {
+	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return subject.Matches(f, subj) })
 }
 
 // unseen reports that an event of the place's line is not accounted for.

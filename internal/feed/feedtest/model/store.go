@@ -12,7 +12,7 @@ import (
 // not possible. The stream can be changed while its nodes cannot reach it.
 type Store interface {
 	// Log returns the stream as one node of the model reads it. It is called once for each.
-	Log(node int) feed.Log
+	Log(node int) feed.Store
 	// Epoch is that of the stream as it is now.
 	Epoch() string
 

@@ -43,7 +43,7 @@ type queued struct {
 type node struct {
 	w    *world
 	id   int
-	log  *gatedLog
+	log  *gatedStore
 	feed *feed.Feed
 	down bool
 
@@ -109,7 +109,7 @@ func (w *world) remember(at place) {
 }
 
 func (w *world) startNode(i int) {
-	n := &node{w: w, id: i, log: &gatedLog{Log: w.store.Log(i), gates: w.gates}, ended: make(chan error, 1)}
+	n := &node{w: w, id: i, log: &gatedStore{Store: w.store.Log(i), gates: w.gates}, ended: make(chan error, 1)}
 	n.feed = feed.New(n.log, w.p.Feed)
 	var ctx context.Context
 	ctx, n.stop = context.WithCancel(context.Background())
