@@ -72,7 +72,7 @@ func (o observer) Disconnected(s feedhttp.Stream, reason string) {
 // streamSource is as small as a pointer: 100,000 of them need no memory of their own.
 type streamSource struct{ feedhttp.Stream }
 
-func (s streamSource) Info() presence.ConnInfo { return presence.ConnInfo(s.Stream.Who()) }
+func (s streamSource) Info() presence.ConnInfo { return presence.ConnInfo(s.Who()) }
 
 func (s streamSource) Position() string {
 	at := s.Stream.Position()

@@ -10,8 +10,7 @@ import (
 )
 
 // Build builds tidemark, and nats-server in the version of go.mod, below dir. The sources are the checkout
-// of the working directory. It blocks while the go command runs: seconds, or one to two minutes for the
-// first build.
+// of the working directory. It blocks for some seconds, or up to two minutes for the first build.
 func Build(ctx context.Context, dir string) (Binaries, error) {
 	root, err := Root()
 	if err != nil {

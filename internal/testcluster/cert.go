@@ -17,7 +17,7 @@ import (
 )
 
 // certificate returns the files of a self-signed certificate for this machine. It reuses existing files,
-// so that a browser recognizes an accepted certificate. The certificate is for tests and valid for a year.
+// so that a browser recognises an accepted certificate. The certificate is for tests and valid for a year.
 func certificate(dir string) (cert, key string, err error) {
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	if _, err := os.Stat(key); !errors.Is(err, fs.ErrNotExist) {

@@ -100,7 +100,7 @@ func (o JWTOptions) withDefaults() JWTOptions {
 
 func (o JWTOptions) check() error {
 	if o.Leeway > maxLeeway {
-		return fmt.Errorf("a leeway of %v is more than %v; synchronize the clocks instead", o.Leeway, maxLeeway)
+		return fmt.Errorf("a leeway of %v is more than %v; synchronise the clocks instead", o.Leeway, maxLeeway)
 	}
 	if o.MaxLifetime < 0 {
 		return fmt.Errorf("a maximum lifetime of %v is negative; use 0 for no limit", o.MaxLifetime)

@@ -99,7 +99,7 @@ func (e *ResponseError) explain(mediaType string, body io.Reader) {
 }
 
 // retryAfter parses the form in seconds. It ignores the form with a date, which would require
-// synchronized clocks.
+// synchronised clocks.
 func retryAfter(h http.Header) time.Duration {
 	secs, err := strconv.ParseUint(h.Get("Retry-After"), 10, 31)
 	if err != nil {
