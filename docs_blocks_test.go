@@ -48,9 +48,8 @@ var (
 	notRunMark = regexp.MustCompile(`^<!-- not run: .+ -->$`)
 )
 
-// TestBlocks_OfCodeAndConfiguration_AreTestedOrSayWhyNot: what readers copy into a proxy, a page or a
-// producer is loaded, quoted from a file that is run, or run by the named test. Blocks without a language,
-// and JSON, are what programs answer.
+// A block that readers copy into a proxy, a page or a producer is loaded by a test, quoted from a tested
+// file, or run by the named test. Blocks without a language, and JSON, show the output of programs.
 func TestBlocks_OfCodeAndConfiguration_AreTestedOrSayWhyNot(t *testing.T) {
 	for _, page := range documents(t) {
 		for _, b := range blocks(t, page) {
@@ -97,7 +96,7 @@ func (b block) checkConfig(t *testing.T) (problem string) {
 
 var lineComment = regexp.MustCompile(`\s+# .*$`)
 
-// checkQuoted wants each line in the file, in this order. Indentation and comments may differ.
+// checkQuoted checks that the file contains each line, in this order. Indentation and comments may differ.
 func (b block) checkQuoted(t *testing.T, file string) (problem string) {
 	t.Helper()
 	left := strings.Split(read(t, file), "\n")

@@ -28,11 +28,12 @@ func read(t *testing.T, name string) string {
 	return string(raw)
 }
 
-// What a block of commands may have above it: <!-- tour --> and <!-- run --> are typed by e2e
+// runOrNot matches the mark above a block of commands. e2e runs blocks with <!-- tour --> and <!-- run -->
 // (TestTour, TestDocumentsRun).
 var runOrNot = regexp.MustCompile(`^<!-- (run|tour|not run: .+) -->$`)
 
-// Commands that nobody runs go stale: each block is run by a test, or says why it is not.
+// Each block of commands is run by a test, or contains the reason for not running it. Otherwise blocks
+// become outdated.
 func TestCommandsAreRunOrSayWhyNot(t *testing.T) {
 	for _, name := range documents(t) {
 		lines := strings.Split(read(t, name), "\n")

@@ -59,7 +59,7 @@ func TestPaths_NamedInTheRepository_Exist(t *testing.T) {
 	}
 }
 
-// pathExists reports whether a path exists at the root, or beside the file that names it.
+// pathExists reports whether a path exists in the root, or in the directory of the file that contains it.
 func pathExists(from, p string) bool {
 	for _, dir := range []string{".", filepath.Dir(from)} {
 		for _, try := range []string{p, strings.TrimSuffix(p, path.Ext(p))} { // config.Reload, a name in a package

@@ -158,8 +158,8 @@ func (e engines) testDeadSocket(t *testing.T) {
 	p.publish(15, 28)
 	group.wantNumbers("after its socket died", numbersOf(me, 28))
 	for _, tab := range group {
-		// More than once if the machine is so slow that a heartbeat is late.
-		tab.await("waits.length > 0 && waits.every(w => w.includes('nothing for too long'))")
+		// More than once where the machine is so slow that a heartbeat is late.
+		tab.await("waits.length > 0 && waits.every(w => w.includes('idle timeout'))")
 	}
 }
 

@@ -15,20 +15,20 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// serverMetadata begins the metadata keys that a server adds by itself.
+// serverMetadata is the prefix of metadata keys added by a server.
 const serverMetadata = "_nats."
 
-// configKeys are the keys of a stream configuration. encoding/json alone would also take
-// them in other capitals, which the nats command would not.
+// configKeys are the keys of a stream configuration. encoding/json would also accept other capitalization,
+// which the nats command rejects.
 var configKeys = jsonKeys(reflect.TypeFor[jetstream.StreamConfig]())
 
-// reportKeys are what `nats stream info --json` says beside the configuration.
+// reportKeys are the other keys in the output of `nats stream info --json`.
 var reportKeys = []string{
 	"alternates", "cluster", "config", "created", "domain", "limit", "mirror", "offset",
 	"sources", "state", "total", "ts", "type",
 }
 
-// Parse reads one definition; source names it in errors, each of which also names the key.
+// Parse parses one definition. Errors contain the source and the key.
 func Parse(source string, data []byte) (Definition, error) {
 	cfg, err := parse(data)
 	if err != nil {
@@ -67,7 +67,7 @@ func parse(data []byte) (jetstream.StreamConfig, error) {
 	return decode(top)
 }
 
-// decode takes key by key: encoding/json names no key for most of what it refuses.
+// decode decodes key by key, because most errors of encoding/json do not contain the key.
 func decode(keys map[string]json.RawMessage) (jetstream.StreamConfig, error) {
 	var cfg jetstream.StreamConfig
 	errs := unjoin(unknown(keys, configKeys))
@@ -120,7 +120,7 @@ func kind(t reflect.Type) string {
 	return "a whole number within the range of " + t.Kind().String()
 }
 
-// object reads data as exactly one JSON object.
+// object parses data as exactly one JSON object.
 func object(data []byte) (map[string]json.RawMessage, error) {
 	var keys map[string]json.RawMessage
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -146,7 +146,7 @@ func unknown(keys map[string]json.RawMessage, known []string) error {
 	return errors.Join(errs...)
 }
 
-// checkName keeps to what a server accepts, since the name becomes part of API subjects.
+// checkName accepts the names that a server accepts, because a name becomes part of API subjects.
 func checkName(name string) error {
 	bad := func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`.*>/\`, r)

@@ -1,21 +1,26 @@
-// Package streams holds stream definitions as files: the built-in ones beside this source,
-// and those of a directory that an operator keeps.
+// Package streams reads stream definitions from files: the built-in ones in this directory, and those of
+// an operator's directory.
 //
-// A file is what `nats stream info --json` prints, or the bare configuration that `nats
-// stream add --config` takes. It must say the stream's name; what it leaves out has the
-// server's default. Anything unknown in it is an error, so that a misspelt limit does not
-// become an unlimited stream.
+// Use [LoadDir] and [Merge] to combine both:
+//
+//	defs, err := streams.Builtin()
+//	own, err := streams.LoadDir("streams.d")
+//	defs = streams.Merge(defs, own)
+//
+// A file contains the output of `nats stream info --json`, or a configuration for `nats stream add
+// --config`. The name of the stream is required; omitted keys have the server's default. Unknown keys are
+// errors, because a misspelt limit would result in an unlimited stream.
 //
 // # The built-in NOTIFICATIONS
 //
-// It forbids to delete and to purge (deny_delete, deny_purge), and removes an event from its
-// middle only when its publisher gave it a lifetime (Nats-TTL, allow_msg_ttl). That is what makes Tidemark's word to a returning client exact: whatever
-// is missing is missing at the front, and the stream's first sequence alone shows it. With
-// holes in the middle all that can be said is that an event was *possibly* lost.
-// A server never lifts these two again. To empty the stream all the same, lower its max_age
-// or max_bytes for a while: that trims at the front, as retention does. Who must be able to
-// erase single events puts a file of the same name without them into a directory before
-// the first start.
+// The stream forbids deleting and purging messages (deny_delete, deny_purge). It removes an event from its
+// middle only if the publisher set a lifetime (Nats-TTL, allow_msg_ttl). Tidemark can therefore report gaps
+// exactly: events are missing only before the stream's first sequence. If messages could be deleted from
+// the middle, Tidemark could only report a *possible* gap.
+//
+// A server does not permit a later change of these two settings. To empty the stream, lower its max_age or
+// max_bytes for a while, which removes the oldest events as retention does. If single events must be
+// erasable, put a file of the same name without these settings into the directory before the first start.
 //
 // Its max_consumers is positive because 0 and -1 mean the server's default, which is 1000
 // since nats-server 2.15.
@@ -35,7 +40,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Definition is one stream as a file describes it.
+// Definition is one stream, as defined in a file.
 type Definition struct {
 	Name   string // the stream's name, equal to Config.Name
 	Source string // the file, for messages: a path, or "built-in NAME.json"
@@ -45,13 +50,13 @@ type Definition struct {
 //go:embed *.json
 var builtin embed.FS
 
-// Builtin returns the definitions that come with Tidemark, sorted by name.
+// Builtin returns the built-in definitions of Tidemark, sorted by name.
 func Builtin() ([]Definition, error) {
 	return load(builtin, func(name string) string { return "built-in " + name })
 }
 
-// LoadDir reads every *.json of a directory, not of those below it, sorted by stream name.
-// All files that cannot be used are reported at once.
+// LoadDir reads every *.json file of a directory, without subdirectories, sorted by stream name. It
+// reports the errors of all files together.
 func LoadDir(dir string) ([]Definition, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -92,8 +97,8 @@ func readFile(fsys fs.FS, name, source string) (Definition, error) {
 	return Parse(source, data)
 }
 
-// Merge returns base with the definitions of over in the place of those of the same name
-// and beside the others, sorted by name.
+// Merge adds the definitions of over to base, sorted by name. A definition of over replaces one of base
+// with the same name.
 func Merge(base, over []Definition) []Definition {
 	byName := make(map[string]Definition, len(base)+len(over))
 	for _, def := range slices.Concat(base, over) {

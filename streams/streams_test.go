@@ -57,7 +57,7 @@ func TestBuiltinComesBackEqualFromAServer(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", def.Source, err)
 		}
-		// As `nats stream info --json` would give it: with state, and the server's metadata.
+		// The form of `nats stream info --json`: with state, and the server's metadata.
 		report, err := json.Marshal(stream.CachedInfo())
 		if err != nil {
 			t.Fatal(err)

@@ -38,7 +38,7 @@ func (a *API) operatorsOnly(next echo.HandlerFunc) echo.HandlerFunc {
 
 // authorizeAdmin returns the identity of an operator: zero for a program of this machine, or that of an API key.
 func (a *API) authorizeAdmin(r *http.Request) (auth.Identity, error) {
-	if auth.FromThisMachine(r) {
+	if auth.FromLoopback(r) {
 		return auth.Identity{}, nil
 	}
 	denied := &auth.Error{Status: http.StatusForbidden, Detail: "/admin is for this machine itself, as localhost, and for API keys with " + auth.AdminRight + " (publish.keys)"}
@@ -66,7 +66,7 @@ func (a *API) authorizePresence(r *http.Request) (auth.Identity, error) {
 func LoopbackOnly(detail string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			if auth.FromThisMachine(c.Request()) {
+			if auth.FromLoopback(c.Request()) {
 				return next(c)
 			}
 			return refuse(c, &auth.Error{Status: http.StatusForbidden, Detail: detail})

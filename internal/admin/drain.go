@@ -28,9 +28,9 @@ type Drain struct {
 	Closing  bool       `json:"closing"`  // the delay has passed: open connections are closed, too
 	Stopping bool       `json:"stopping"` // the process ends once the connections have
 	Since    *time.Time `json:"since,omitempty"`
-	DelayMS  int64      `json:"delay_ms"`  // from draining to closing
-	PeriodMS int64      `json:"period_ms"` // over which the connections are closed, at most
-	Streams  int        `json:"connections"`   // connections that are still open
+	DelayMS  int64      `json:"delay_ms"`    // from draining to closing
+	PeriodMS int64      `json:"period_ms"`   // over which the connections are closed, at most
+	Streams  int        `json:"connections"` // connections that are still open
 }
 
 func (a *API) getDrain(c echo.Context) error { return c.JSON(http.StatusOK, a.opts.Drain.Status()) }

@@ -1,7 +1,7 @@
-// Package backend opens the parts that a node and an embedding program have behind their HTTP handlers: the
-// streams, the feeds over them, the publisher, and the rules of what can be published.
+// Package backend opens the common parts of a node and an embedding program: the streams, their feeds, the
+// publisher, and the rules for publishing.
 //
-// The caller makes the connections to NATS and closes them after the Backend, and runs each feed
+// The caller creates the connections to NATS, and closes them after the Backend. It runs each feed
 // ([feed.Feed.Run]) until it closes the Backend. Open does not wait for NATS or for a stream.
 package backend
 
@@ -24,49 +24,49 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// lookupTimeout bounds the lookup of one stream, for which a publisher may wait.
+// lookupTimeout limits the lookup of one stream. A publisher may wait for it.
 const lookupTimeout = 2 * time.Second
 
-// Options configure Open. Main and Streams are needed.
+// Options configures Open. Main and Streams are required.
 type Options struct {
-	// Main carries publishes and requests, Tails what the tails read, Replays what replays read. Tails
-	// and Replays may be nil, for Main. The server disconnects a connection that has more than 64 MB
-	// waiting, and sends what waits in order: on connections of their own, replays neither delay live
-	// events and acknowledgements nor take them along.
+	// Main is the connection for publishes and requests, Tails the one for tails, and Replays the one for
+	// replays. Tails and Replays may be nil to use Main. The server sends the messages of a connection in
+	// order, and disconnects a connection with more than 64 MB of unsent messages. With separate
+	// connections, replays cannot delay live events and acknowledgements, or disconnect them.
 	Main, Tails, Replays *nats.Conn
 	// Domain and APIPrefix are as in jetstore.Options.
 	Domain, APIPrefix string
-	// Streams are the streams to read. Several feeds of one stream have one entry.
+	// Streams contains the streams to read. Feeds of the same stream share one entry.
 	Streams []Stream
-	// Definitions are used for streams until they have been looked up.
+	// Definitions contains the configurations of streams until they have been looked up.
 	Definitions []jetstream.StreamConfig
 	// Expected is as in publish.Options.
 	Expected func(subject string) (stream string)
-	// AllSubjects accepts every subject of the streams for publishing, and logs none of those that no
-	// feed delivers.
+	// AllSubjects accepts every subject of the streams for publishing, and disables the messages about
+	// undeliverable subjects.
 	AllSubjects bool
-	// Widened says that identities may grant subjects beyond the templates: every subject of a stream
-	// can be delivered then.
+	// Widened means that identities may grant subjects beyond the templates. Then every subject of a
+	// stream can be delivered.
 	Widened bool
 	// WindowEvents and WindowBytes are as in feed.Options.
 	WindowEvents, WindowBytes int
-	// ReplayBytes is the size of the feeds' common feed.ReplayBudget; its default when zero.
+	// ReplayBytes is the size of the common feed.ReplayBudget; its default if zero.
 	ReplayBytes int
 	Logger      *slog.Logger // nil discards
 }
 
-// Stream is one stream and what its feeds deliver of it.
+// Stream is a stream with the subjects of its feeds.
 type Stream struct {
 	Name string
-	// Option is what errors name, such as a configuration key.
+	// Option is the name used in errors, for example a configuration key.
 	Option string
-	// Templates are all subjects that connections receive or may ask for.
+	// Templates contains the subjects that connections receive or may request.
 	Templates []subject.Template
 	// Trace is as in jetstore.Options.
 	Trace func(jetstore.Traced) *feed.Trace
 }
 
-// Backend is what Open has opened. Its fields are not changed after Open.
+// Backend contains the opened parts. Its fields do not change after Open.
 type Backend struct {
 	JetStream jetstream.JetStream
 	Delivery  *delivery.Rules
@@ -77,7 +77,7 @@ type Backend struct {
 	main      *nats.Conn
 }
 
-// Open opens the streams. It does not block. Errors are those of the options.
+// Open opens the streams. It does not block. It returns an error for invalid options.
 func Open(opts Options) (*Backend, error) {
 	opts.Tails = cmp.Or(opts.Tails, opts.Main)
 	opts.Replays = cmp.Or(opts.Replays, opts.Tails)
@@ -124,11 +124,11 @@ func (b *Backend) open(opts Options) (err error) {
 	return nil
 }
 
-// openStream gives a stream one tail and window.
+// openStream opens a stream with its tail and window.
 func (b *Backend) openStream(opts Options, s Stream, scans *jetstore.ScanQueue) error {
 	log, err := jetstore.Open(opts.Tails, jetstore.Options{
 		Stream: s.Name, Domain: opts.Domain, APIPrefix: opts.APIPrefix,
-		Replays: opts.Replays, Scans: scans, Trace: s.Trace, Logger: opts.Logger, // it names the stream itself
+		Replays: opts.Replays, Scans: scans, Trace: s.Trace, Logger: opts.Logger, // the store adds the name of the stream
 	})
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (b *Backend) openStream(opts Options, s Stream, scans *jetstore.ScanQueue) 
 	return nil
 }
 
-// lookUp returns a stream as the server has it.
+// lookUp returns the configuration of a stream on the server.
 func (b *Backend) lookUp(ctx context.Context, name string) (jetstream.StreamConfig, error) {
 	if !b.main.IsConnected() {
 		return jetstream.StreamConfig{}, errors.New("no connection to NATS")
@@ -160,8 +160,8 @@ func (b *Backend) lookUp(ctx context.Context, name string) (jetstream.StreamConf
 	return stream.CachedInfo().Config, nil
 }
 
-// Close closes the streams, whose feeds must have ended, and the publisher. It blocks for some five
-// seconds at most for each stream; see [jetstore.Store.Close].
+// Close closes the streams and the publisher. The feeds must have ended. It blocks for at most about five
+// seconds per stream; see [jetstore.Store.Close].
 func (b *Backend) Close() {
 	for _, log := range b.Logs {
 		log.Close()

@@ -11,15 +11,14 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// CanStore reports whether some event of a stream can have a subject of a template. It is true where
-// that is not known: the subjects of a mirror or a source without a filter depend on another stream.
+// CanStore reports whether an event of a stream can have a subject of a template. It is also true if that
+// is unknown: the subjects of a mirror or source without a filter depend on another stream.
 func CanStore(stream jetstream.StreamConfig, t subject.Template) bool {
 	filter := t.Filter()
 	return slices.ContainsFunc(StoredFilters(stream), func(f string) bool { return subject.Overlap(f, filter) })
 }
 
-// StoredFilters returns filters for all subjects of the events of a stream. They are those after the
-// stream's subject transforms.
+// StoredFilters returns filters for all subjects of a stream's events, after its subject transforms.
 func StoredFilters(stream jetstream.StreamConfig) (filters []string) {
 	filters = slices.Clone(stream.Subjects)
 	origins := stream.Sources
@@ -39,7 +38,7 @@ func StoredFilters(stream jetstream.StreamConfig) (filters []string) {
 		}
 	}
 	if len(filters) == 0 {
-		filters = []string{stream.Name} // as the server has it
+		filters = []string{stream.Name} // as the server does
 	}
 	if t := stream.SubjectTransform; t != nil {
 		filters = transformed(*t, filters)
@@ -47,8 +46,8 @@ func StoredFilters(stream jetstream.StreamConfig) (filters []string) {
 	return subject.MergeFilters(filters)
 }
 
-// transformed returns the filters behind a transform. A filter that it does not match as a whole
-// stays, too.
+// transformed applies a transform to filters. A filter that the transform matches only in part is also
+// kept.
 func transformed(t jetstream.SubjectTransformConfig, filters []string) (all []string) {
 	for _, f := range filters {
 		if t.Source == "" || subject.Overlap(t.Source, f) {
@@ -61,16 +60,16 @@ func transformed(t jetstream.SubjectTransformConfig, filters []string) (all []st
 	return all
 }
 
-// destination returns the filter of the subjects of a transform.
+// destination returns the filter of a transform's results.
 func destination(t jetstream.SubjectTransformConfig) string {
-	if t.Destination == "" { // a filter alone
+	if t.Destination == "" { // a transform that only filters
 		return cmp.Or(t.Source, ">")
 	}
 	var tokens []string
 	for tok := range strings.SplitSeq(placeholder.ReplaceAllStringFunc(t.Destination, withoutDots), ".") {
 		function := strings.ToLower(tok)
 		switch {
-		case strings.Contains(function, "split"), strings.Contains(function, "slice"): // makes several tokens
+		case strings.Contains(function, "split"), strings.Contains(function, "slice"): // result in several tokens
 			return strings.Join(append(tokens, ">"), ".")
 		case strings.HasPrefix(tok, "{{"), strings.HasPrefix(tok, "$"):
 			tok = "*"
@@ -80,7 +79,7 @@ func destination(t jetstream.SubjectTransformConfig) string {
 	return strings.Join(tokens, ".")
 }
 
-// placeholder is a function of a transform. Its arguments may have dots, such as {{split(1,.)}}.
+// placeholder matches a function of a transform. Its arguments may contain dots, such as {{split(1,.)}}.
 var placeholder = regexp.MustCompile(`\{\{.*?\}\}`)
 
 func withoutDots(s string) string { return strings.ReplaceAll(s, ".", "") }

@@ -1,12 +1,12 @@
 // Package delivery decides which subjects can reach a client of a feed.
 //
-// JetStream acknowledges every message whose subject a stream captures. A feed may not be able to
-// deliver it: after the subject transforms of the stream, the subject must match one of the feed's
-// subjects, or of those that clients may request, with any canonically encoded values in the place of
-// variables. Without a check a publisher would lose its messages silently.
+// Use it before a publish. JetStream acknowledges every message with a subject of a stream, but a feed
+// delivers only some of them. Without this check, publishers would lose messages silently. A feed delivers
+// a message if its subject, after the subject transforms of the stream, matches the feed's subjects or
+// allow, with canonically encoded values for the variables.
 //
-// [Rules.Check] decides for a subject before it is published, [Rules.Stored] for a stored subject.
-// [Rules.Routes] names the streams that may store it.
+// [Rules.Check] checks a subject before it is published, and [Rules.Stored] checks the subject of a stored
+// message. [Rules.Routes] returns the streams for a subject.
 package delivery
 
 import (
@@ -22,34 +22,35 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Options configure New.
+// Options configures New.
 type Options struct {
-	// Templates are the subjects and allow of the feeds, by the stream that they read.
+	// Templates contains the subjects and allow of the feeds, by stream.
 	Templates map[string][]subject.Template
-	// AllSubjects accepts every subject of the streams: because it is configured, or
-	// because tokens may grant subjects beyond those of the feeds.
+	// AllSubjects accepts every subject of the streams. It is set if the operator configures it, or if
+	// tokens may grant subjects beyond those of the feeds.
 	AllSubjects bool
-	// Definitions are used for streams until Lookup has found them.
+	// Definitions contains the configurations of streams until Lookup has found them.
 	Definitions []jetstream.StreamConfig
-	// Lookup returns a stream as the server has it, also the origin of a stream of Templates. It is
-	// called by Refresh, by Routes, and by Check before a subject is refused, at most once in LookupEvery.
+	// Lookup returns the configuration of a stream on the server. It is also called for streams copied by
+	// a stream of Templates. Refresh, Routes, and Check before it rejects a subject call it, at most once
+	// in LookupEvery.
 	Lookup func(ctx context.Context, stream string) (jetstream.StreamConfig, error)
-	// LookupEvery is 2 s when zero.
+	// LookupEvery is the minimum interval between lookups; 2 s if zero.
 	LookupEvery time.Duration
 }
 
-// Rules decide for a set of feeds. All methods are safe for concurrent use.
+// Rules decides for a set of feeds. It is safe for concurrent use.
 type Rules struct {
 	opts  Options
 	names []string // of the streams, sorted
 
-	streams atomic.Pointer[map[string]stream] // replaced whole; streams that are not known are missing
+	streams atomic.Pointer[map[string]stream] // replaced as a whole; unknown streams are missing
 
-	outdated atomic.Bool // a stream did not store a message for which Routes named it
+	outdated atomic.Bool // a stream did not store a message as expected by Routes
 
-	mu     sync.Mutex // one refresh at a time
+	mu     sync.Mutex // held during a refresh
 	looked time.Time
-	failed map[string]time.Time // when an origin could not be looked up
+	failed map[string]time.Time // time of the last failed lookup of an origin
 }
 
 // New returns the rules for feeds. It does not call Lookup.
@@ -70,22 +71,22 @@ func New(opts Options) *Rules {
 	return r
 }
 
-// Stored returns a function for feed.Options.Deliverable. It reports whether the events of a stream under
-// a subject can be delivered, and never blocks.
+// Stored returns a function for feed.Options.Deliverable. The function reports whether a stored subject of
+// a stream can be delivered. It does not block.
 func (r *Rules) Stored(stream string) func(subject string) bool {
 	templates := r.opts.Templates[stream]
 	return func(subject string) bool { return matches(templates, subject) }
 }
 
-// Refresh looks up all streams. A stream that cannot be looked up stays as it was known. It
-// blocks as Lookup does.
+// Refresh looks up all streams. A stream whose lookup fails keeps its known configuration. Refresh blocks
+// as Lookup does.
 func (r *Rules) Refresh(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.refreshLocked(ctx)
 }
 
-// refreshLocked may be called with mu held alone.
+// refreshLocked requires only mu.
 func (r *Rules) refreshLocked(ctx context.Context) {
 	r.looked = time.Now()
 	r.outdated.Store(false)
@@ -101,7 +102,7 @@ func (r *Rules) refreshLocked(ctx context.Context) {
 	r.streams.Store(&known)
 }
 
-// refreshIfOld reports whether the streams were looked up.
+// refreshIfOld reports whether it has looked up the streams.
 func (r *Rules) refreshIfOld(ctx context.Context) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,9 +113,10 @@ func (r *Rules) refreshIfOld(ctx context.Context) bool {
 	return true
 }
 
-// Check returns an *Error where no client would receive an event of a subject. While
-// a stream is not known, and without any feeds, it accepts: JetStream answers then. It blocks on a lookup only before
-// it refuses: the stream may have been changed.
+// Check returns an *Error if a published subject would reach no client, and nil otherwise.
+//
+// It accepts all subjects without feeds, and while a stream is unknown: then JetStream decides. It blocks
+// on a lookup only before it rejects a subject, because the stream may have changed.
 func (r *Rules) Check(ctx context.Context, subject string) error {
 	if len(r.names) == 0 {
 		return nil

@@ -27,7 +27,7 @@ func templates(t testing.TB, texts ...string) (all []subject.Template) {
 	return all
 }
 
-// refusal returns the error of Check, nil for none.
+// refusal returns the error of Check, or nil.
 func refusal(t testing.TB, r *delivery.Rules, subject string) *delivery.Error {
 	t.Helper()
 	err := r.Check(t.Context(), subject)
@@ -82,7 +82,7 @@ func TestCheck_ValueWithDots_SuggestsTheEncoding(t *testing.T) {
 		"n.user.alice.b@example.com": "n.user.alice%2Eb@example%2Ecom",
 		"n.user.first.last":          "n.user.first%2Elast",
 		"n.room.1.first.last":        "n.room.1.first%2Elast",
-		"n.user.a%2Eb.c":             "", // what of it is encoded cannot be known
+		"n.user.a%2Eb.c":             "", // it is not known which part is encoded
 		"n.users.a.b":                "",
 		"n.all.x":                    "",
 	} {
@@ -93,7 +93,7 @@ func TestCheck_ValueWithDots_SuggestsTheEncoding(t *testing.T) {
 	}
 }
 
-// startNATS runs a server with the streams of a list, and returns a client of it.
+// startNATS runs a server with the given streams, and returns a client.
 func startNATS(t *testing.T, streams ...jetstream.StreamConfig) jetstream.JetStream {
 	t.Helper()
 	srv, err := natsd.Start(t.Context(), natsd.Options{Addr: "127.0.0.1:0", Dir: t.TempDir(), SyncInterval: time.Minute})
@@ -132,7 +132,7 @@ func transform(from, to string) jetstream.SubjectTransformConfig {
 	return jetstream.SubjectTransformConfig{Source: from, Destination: to}
 }
 
-// What Check takes for the stored subject is compared with where nats-server stores a message.
+// The stored subject according to Check is compared with the subject stored by nats-server.
 func TestCheck_Transforms_AsTheServerAppliesThem(t *testing.T) {
 	own := transform("orders.*", "n.user.{{wildcard(1)}}")
 	down := transform(">", "copy.>")
@@ -146,7 +146,7 @@ func TestCheck_Transforms_AsTheServerAppliesThem(t *testing.T) {
 	)
 	for _, c := range []struct {
 		stream, publish string
-		stored          string // empty for a message that the stream does not get
+		stored          string // empty for a message that the stream does not store
 	}{
 		{"PLAIN", "plain.a", "plain.a"},
 		{"OWN", "orders.7", "n.user.7"},
@@ -203,8 +203,7 @@ func awaitStored(t *testing.T, js jetstream.JetStream, stream, subject string) {
 	}
 }
 
-// A stream that was changed after the start is looked up before a subject is refused, and not at
-// every refusal.
+// A changed stream is looked up before a subject is rejected, but not at every rejection.
 func TestCheck_StreamChanged_LooksUpBeforeRefusing(t *testing.T) {
 	config := jetstream.StreamConfig{Name: "N", Subjects: []string{"n.>"}}
 	js := startNATS(t, config)

@@ -8,17 +8,17 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// maxListed bounds the subjects that an error names.
+// maxListed is the maximum number of subjects in an error.
 const maxListed = 12
 
-// Error reports a subject outside of all feeds.
+// Error reports an undeliverable subject.
 type Error struct {
 	Subject string
-	// Stored is the subject after the transforms of the stream; empty when no stream of a feed captures it.
+	// Stored is the subject under which the stream stores it; empty if no stream of a feed captures it.
 	Stored string
-	// Allowed are the templates or subjects that it does not match.
+	// Allowed contains the templates or subjects, none of which matches.
 	Allowed []string
-	// Suggestion is the subject that was probably meant; empty for none.
+	// Suggestion is the probable subject; empty if there is none.
 	Suggestion string
 }
 
@@ -41,12 +41,12 @@ func (e *Error) Error() string {
 	if more := len(e.Allowed) - len(listed); more > 0 {
 		fmt.Fprintf(&text, " and %d more", more)
 	}
-	text.WriteString(" (publish.subjects configures the accepted subjects)")
+	text.WriteString(" (publish.subjects lists the accepted ones)")
 	return text.String()
 }
 
-// add lists the templates of a stream, and looks for the subject that was probably meant: a value may have dots that were
-// not encoded.
+// add adds the templates of a stream, and looks for a suggestion: the same subject with the dots of a
+// value encoded.
 func (e *Error) add(templates []subject.Template) {
 	for _, t := range templates {
 		if !slices.Contains(e.Allowed, t.String()) {

@@ -11,20 +11,22 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// failedFor is how long an origin is not looked up after a failure. A lookup that NATS does not
-// permit takes all of its time.
+// failedFor is the time for which a failed lookup of an origin is not repeated. A lookup without
+// permission takes its whole timeout.
 const failedFor = time.Minute
 
-// maxChain bounds the mirrors of mirrors that are followed.
+// maxChain is the maximum number of mirrors in a chain to follow.
 const maxChain = 4
 
-// Routes returns the ways of a message from a subject to a feed. Any of their streams may
-// store it; another stream must not, since no feed reads it. A stream that captures the subject
-// itself is the only one. No routes are returned where the subject reaches no client, see Check.
+// Routes returns the routes of a message with a subject to a feed.
 //
-// A stream that is not known has the subject captured by a stream of its name. Routes looks the
-// streams up before it returns no route or such a one, and after Outdated, at most once in
-// LookupEvery; it blocks as Lookup does.
+// The message may be stored in the stream of any route, but not in another stream, because no feed reads
+// that. If a stream of a feed captures the subject itself, it is the only route. There are no routes if
+// the subject reaches no client; see Check.
+//
+// An unknown stream is treated as the stream that captures the subject. Routes looks up the streams before
+// it returns no route or such a route, and after Outdated, at most once in LookupEvery. It blocks as
+// Lookup does.
 func (r *Rules) Routes(ctx context.Context, subject string) []feed.Route {
 	routes, unknown := r.routes(subject)
 	if (len(routes) == 0 || r.outdated.Load()) && r.refreshIfOld(ctx) {
@@ -36,8 +38,8 @@ func (r *Rules) Routes(ctx context.Context, subject string) []feed.Route {
 	return routes
 }
 
-// Outdated makes the next call of Routes look the streams up. Call it when a stream did not store a message
-// for which Routes named it. It does not block.
+// Outdated makes the next call of Routes look up the streams. Call it if a stream did not store a message
+// as expected by Routes. It does not block.
 func (r *Rules) Outdated() { r.outdated.Store(true) }
 
 func (r *Rules) routes(subject string) (routes []feed.Route, unknown string) {
@@ -65,13 +67,13 @@ func (r *Rules) routes(subject string) (routes []feed.Route, unknown string) {
 	return routes, unknown
 }
 
-// delivers reports whether a feed delivers the events of a stream under a subject.
+// delivers reports whether a feed delivers a stored subject of a stream.
 func (r *Rules) delivers(stream, stored string) bool {
 	return r.opts.AllSubjects || matches(r.opts.Templates[stream], stored)
 }
 
-// follow finds the streams that capture the messages of a stream's origins: an origin of this
-// account may be a mirror itself. A stream with sources alone is not followed.
+// follow finds the streams that capture the messages of a stream's origins, because an origin of this
+// account may be a mirror itself. It does not decide for an origin with sources.
 func (r *Rules) follow(ctx context.Context, s stream) stream {
 	for i := range s.origins {
 		o := &s.origins[i]
@@ -95,7 +97,7 @@ func (r *Rules) follow(ctx context.Context, s stream) stream {
 
 var errFailedBefore = errors.New("the last lookup failed")
 
-// lookUpOrigin may be called with mu held alone.
+// lookUpOrigin requires only mu.
 func (r *Rules) lookUpOrigin(ctx context.Context, name string) (jetstream.StreamConfig, error) {
 	if at, ok := r.failed[name]; ok && time.Since(at) < failedFor {
 		return jetstream.StreamConfig{}, errFailedBefore

@@ -58,7 +58,7 @@ func TestRoutes_Stream_IsTheOneThatStores(t *testing.T) {
 	}
 }
 
-// A stream that does not exist yet, or that was changed, is looked up.
+// A missing or changed stream is looked up.
 func TestRoutes_StreamUnknownOrOutdated_LooksUp(t *testing.T) {
 	config, lookups := jetstream.StreamConfig{Name: "N"}, 0
 	missing := errors.New("no such stream")

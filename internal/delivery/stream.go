@@ -10,26 +10,26 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// stream has the parts of a configuration that decide under which subject a stream stores a message.
+// stream determines the subjects under which a stream stores messages.
 type stream struct {
-	subjects  []string // that it captures itself
-	origins   []origin // streams that it copies from
+	subjects  []string // captured by the stream itself
+	origins   []origin // copied streams
 	transform []transform
 }
 
-// origin is a stream that a mirror or a stream with sources copies. Its subjects may not be known:
-// it may be in another account.
+// origin is a stream copied by a mirror or a source. Its subjects may be unknown, because it may be in
+// another account.
 type origin struct {
-	stream     string   // that captures the messages; empty when not known
-	mirror     bool     // which keeps the sequences of its origin
-	last       bool     // the origin of stream itself cannot be looked up, or there is none
-	subjects   []string // that stream captures; nil when not known
+	stream     string   // captures the messages; empty if unknown
+	mirror     bool     // keeps the sequences of its origin
+	last       bool     // the origins of stream are unknown, or it has none
+	subjects   []string // captured by stream; nil if unknown
 	filter     string   // empty copies everything
 	transforms []transform
 }
 
-// transform is one subject transform, as nats-server applies it. Its API is not covered by
-// nats-server's version; this file is all that would change.
+// transform is a subject transform of nats-server. Its Go API may change between versions of nats-server.
+// Only this file depends on it.
 type transform interface {
 	Match(subject string) (string, error)
 }
@@ -50,12 +50,12 @@ func newStream(c jetstream.StreamConfig) stream {
 		})
 	}
 	if len(c.Subjects) == 0 && len(origins) == 0 {
-		s.subjects = []string{c.Name} // as the server has it
+		s.subjects = []string{c.Name} // as the server does
 	}
 	return s
 }
 
-// newTransforms leaves out what the server would refuse.
+// newTransforms omits transforms that the server would reject.
 func newTransforms(configs ...jetstream.SubjectTransformConfig) (all []transform) {
 	for _, c := range configs {
 		if t, err := server.NewSubjectTransform(c.Source, c.Destination); err == nil && t != nil {
@@ -65,8 +65,8 @@ func newTransforms(configs ...jetstream.SubjectTransformConfig) (all []transform
 	return all
 }
 
-// stored yields the subjects under which a message to subject may be stored. It yields
-// nothing when the stream does not store the message.
+// stored yields the subjects under which a message with a subject may be stored. It yields none if the
+// stream does not store the message.
 func (s stream) stored(subject string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if s.captures(subject) && !yield(apply(s.transform, subject)) {
@@ -80,17 +80,17 @@ func (s stream) stored(subject string) iter.Seq[string] {
 	}
 }
 
-// captures reports whether the stream itself stores messages to a subject.
+// captures reports whether the stream itself stores messages with a subject.
 func (s stream) captures(subj string) bool {
 	return slices.ContainsFunc(s.subjects, func(f string) bool { return subject.Matches(f, subj) })
 }
 
-// mayCapture reports whether the origin may store messages to a subject.
+// mayCapture reports whether the origin may store messages with a subject.
 func (o origin) mayCapture(subj string) bool {
 	return o.subjects == nil || slices.ContainsFunc(o.subjects, func(f string) bool { return subject.Matches(f, subj) })
 }
 
-// copied returns the subject of a message in the copy. Transforms of an origin are filters, too.
+// copied returns the subject of a message in the copy. Transforms of an origin also filter.
 func (o origin) copied(subj string) (string, bool) {
 	for _, t := range o.transforms {
 		if to, err := t.Match(subj); err == nil {
@@ -100,7 +100,7 @@ func (o origin) copied(subj string) (string, bool) {
 	return subj, len(o.transforms) == 0 && (o.filter == "" || subject.Matches(o.filter, subj))
 }
 
-// apply uses the first transform that matches. A subject that none matches stays as it is.
+// apply applies the first matching transform. Without a match it returns the subject unchanged.
 func apply(transforms []transform, subject string) string {
 	for _, t := range transforms {
 		if to, err := t.Match(subject); err == nil {

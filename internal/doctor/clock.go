@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// noticeable is an offset of clocks that shows in the times of events, and in the age of tokens.
+// noticeable is the smallest offset of clocks that affects the times of events and the age of tokens.
 const noticeable = time.Second
 
-// checkClock compares this clock with that of the server that answered fastest.
+// checkClock compares this clock with the clock of the server with the fastest response.
 func (d *doctor) checkClock(answers []streamAnswer) []Finding {
 	c := &check{name: "clock"}
 	answers = slices.DeleteFunc(answers, func(a streamAnswer) bool { return a.info == nil || a.info.TimeStamp.IsZero() })
@@ -21,7 +21,7 @@ func (d *doctor) checkClock(answers []streamAnswer) []Finding {
 	return c.found
 }
 
-// compareClock reports an offset that is known up to within.
+// compareClock reports an offset with the accuracy within.
 func (d *doctor) compareClock(c *check, other string, offset, within time.Duration) {
 	least := max(offset.Abs()-within, 0)
 	direction := "ahead of"

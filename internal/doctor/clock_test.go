@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// TestCompareClock_Offset_CountsBeyondWhatIsKnown: an answer that took long proves little.
+// A slow response has a low accuracy.
 func TestCompareClock_Offset_CountsBeyondWhatIsKnown(t *testing.T) {
 	for name, c := range map[string]struct {
 		offset, within time.Duration

@@ -16,7 +16,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// startCluster runs three NATS servers, and returns what stops each.
+// startCluster runs three NATS servers, and returns functions to stop them.
 func startCluster(t *testing.T) (urls []string, stops []func()) {
 	t.Helper()
 	ports, err := testkit.FreePorts(3)
@@ -47,14 +47,14 @@ func startCluster(t *testing.T) (urls []string, stops []func()) {
 	return urls, stops
 }
 
-// TestCluster_Replicas_AreCompared: one replica in a cluster of three, then three of which one is lost.
+// One replica in a cluster of three servers, and then three replicas after the loss of a server.
 func TestCluster_Replicas_AreCompared(t *testing.T) {
 	urls, stops := startCluster(t)
 	_, js := jetStream(t, strings.Join(urls[:2], ","))
 	attempt := func(what string, try func(ctx context.Context) error) {
 		t.Helper()
 		testkit.Eventually(t, waitTimeout, what, func() bool {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // a cluster without a leader is silent
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // a cluster without a leader does not respond
 			defer cancel()
 			return try(ctx) == nil
 		})
@@ -68,7 +68,8 @@ func TestCluster_Replicas_AreCompared(t *testing.T) {
 	want(t, report, doctor.OK, "nats", "cluster events")
 	want(t, report, doctor.Warning, "stream NOTIFICATIONS", "one replica", "streams.replicas: 3")
 
-	// A stream of its own: nats-server leaves goroutines behind where one is scaled up and then shut down.
+	// A separate stream, because nats-server leaves goroutines behind if a stream is scaled up and then
+	// shut down.
 	cfg.Name, cfg.Subjects, cfg.Replicas = "REPLICATED", []string{"replicated.>"}, 3
 	attempt("the cluster takes a stream with three replicas", func(ctx context.Context) error {
 		_, err := js.CreateStream(ctx, cfg)
@@ -87,7 +88,7 @@ func TestCluster_Replicas_AreCompared(t *testing.T) {
 	testkit.Eventually(t, waitTimeout, "the lost replica is named", has(doctor.Problem, "the replica at n2 is offline"))
 }
 
-// TestCluster_None_ReplicasCannotBe: three replicas with a single server.
+// Three replicas with a single server.
 func TestCluster_None_ReplicasCannotBe(t *testing.T) {
 	opts := settings(t, startNATS(t))
 	opts.Streams = []jetstream.StreamConfig{builtin(t)}

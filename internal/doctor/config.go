@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// checkConfig reports every problem of the configuration, and of the files that it names.
+// checkConfig reports every problem of the configuration and its files.
 func (d *doctor) checkConfig(ctx context.Context) []Finding {
 	c := &check{name: "configuration"}
 	for _, err := range split(d.ConfigErr) {
@@ -36,12 +36,12 @@ func (d *doctor) checkConfig(ctx context.Context) []Finding {
 	return c.found
 }
 
-// split returns the errors of errors.Join, also of those within it.
+// split returns the errors of errors.Join, including nested ones.
 func split(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) // a wrapped list is one message
+	joined, ok := err.(interface{ Unwrap() []error }) // a wrapped list counts as one message
 	if !ok {
 		return []error{err}
 	}
@@ -61,7 +61,7 @@ func (d *doctor) checkSecrets(c *check) {
 	}
 }
 
-// certificateDays is how long before its end a certificate should have been renewed.
+// certificateDays is the number of days before the end of a certificate from which a warning is reported.
 const certificateDays = 14
 
 func (d *doctor) checkCertificate(c *check, now time.Time) {
@@ -83,7 +83,7 @@ func (d *doctor) checkCertificate(c *check, now time.Time) {
 	}
 }
 
-// keysTimeout bounds the request for the issuer's keys.
+// keysTimeout limits the request for the issuer's keys.
 const keysTimeout = 5 * time.Second
 
 func (d *doctor) checkKeys(ctx context.Context, c *check) {

@@ -2,7 +2,7 @@
 
 package doctor
 
-// Not known here: serve reports it when it starts.
+// Unknown on this system; serve reports an error at its start.
 func freeBytes(string) (free uint64, known bool) { return 0, false }
 
 func writable(string) error { return nil }

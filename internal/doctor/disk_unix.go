@@ -4,7 +4,7 @@ package doctor
 
 import "golang.org/x/sys/unix"
 
-// freeBytes is what this user may still write to the file system of a directory.
+// freeBytes returns the free space for this user on the file system of a directory.
 func freeBytes(dir string) (free uint64, known bool) {
 	var stat unix.Statfs_t
 	if unix.Statfs(dir, &stat) != nil || stat.Bsize <= 0 {

@@ -1,14 +1,16 @@
-// Package doctor examines a node's configuration and what surrounds it: files, limits, the NATS
-// server, its streams, and the way from a client through a proxy. It reports each finding as ok,
-// warning, problem or skipped, with what to change.
+// Package doctor checks the configuration of a node and its environment: files, limits, the NATS server
+// and its streams, and the path from a client through a proxy.
+//
+// It reports each finding as ok, warning, problem or skipped, with the remedy.
 //
 //	report := doctor.Run(ctx, doctor.Options{Config: cfg, Usable: true, Timeout: 40 * time.Second})
 //
 // Guarantees:
-//   - Run returns when Options.Timeout has passed, or somewhat earlier.
-//   - Nothing is left behind: no stream, consumer, event or file. Permissions are tried with requests
-//     that JetStream refuses for their content. Options.Publish alone stores an event.
-//   - It works beside a node that runs on the same configuration, and without one.
 //
-// A NATS server logs each operation that it does not permit.
+//   - Run returns within Options.Timeout.
+//   - No leftovers: no stream, consumer, event or file. Permissions are tested with requests that
+//     JetStream rejects because of their content. Only Options.Publish stores an event.
+//   - Run works with and without a running node of the same configuration.
+//
+// A NATS server logs each operation without permission.
 package doctor

@@ -13,64 +13,64 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// Options say what to examine.
+// Options configures Run.
 type Options struct {
 	Config config.Config
-	// ConfigErr is what is wrong with the configuration, joined; each error is one problem.
+	// ConfigErr contains the errors of the configuration, joined; each is reported as one problem.
 	ConfigErr error
-	// Usable reports that Config has the values that were configured, also where some of them cannot
-	// work. Without it all checks but those of the public URL are skipped.
+	// Usable means that Config has the configured values, although some may be invalid. Without it, all
+	// checks except those of the public URL are skipped.
 	Usable bool
 
-	NATS    natsconn.Options         // without a URL where the embedded server is used
+	NATS    natsconn.Options         // without a URL if the embedded server is used
 	Streams []jetstream.StreamConfig // definitions
-	JWT     *auth.JWTOptions         // nil where auth.identity has no jwt
+	JWT     *auth.JWTOptions         // nil if auth.identity does not contain jwt
 	Version string
 
-	// NodeURL and AdminURL are where this machine reaches a node of this configuration; empty where that
-	// is not known.
+	// NodeURL and AdminURL are the URLs of a node of this configuration on this machine; empty if unknown.
 	NodeURL, AdminURL string
-	// Embedded describes the embedded server where NATS has no URL.
+	// Embedded describes the embedded server if NATS has no URL.
 	Embedded EmbeddedOptions
 
-	// Names of the server that permissions are for.
+	// Names used by the server in subjects, for the checks of permissions.
 	RevocationStream, RevokeSubject, StatusSubject string
 
-	// URL is the public URL of a feed; empty skips the checks of proxies. Header is sent with the
-	// request, such as Authorization, and Origin stands for a page's.
+	// URL is the public URL of a feed; if it is empty, proxies are not checked. Header is sent with the
+	// request, for example Authorization. Origin is the origin of a page.
 	URL    string
 	Header http.Header
 	Origin string
-	// CAFile (PEM) is trusted for URL besides the system's authorities.
+	// CAFile (PEM) is trusted for URL in addition to the system's authorities.
 	CAFile string
-	// Publish stores one event, which expires, and measures how long it takes through URL.
+	// Publish stores one event with a lifetime, and measures its delay through URL.
 	Publish bool
 
-	Timeout time.Duration // of everything; 40 s when zero
-	// Waiting, if set, receives a text before a check that takes long. Run calls it from one goroutine.
+	Timeout time.Duration // of all checks; 40 s if zero
+	// Waiting, if set, receives a text before a slow check. Run calls it from one goroutine.
 	Waiting func(text string)
 }
 
-// EmbeddedOptions say how a client of this machine reaches the embedded server of a node.
+// EmbeddedOptions describes how a client of this machine connects to the embedded server of a node.
 type EmbeddedOptions struct {
-	URL string // empty where Err is set
-	Err error  // why the address is not known
-	// NATS has the login of commands, which is not that of the node where OwnLogin is set. Its URL is
-	// not used.
+	URL string // empty if Err is set
+	Err error  // the reason for an unknown address
+	// NATS contains the login of commands. If OwnLogin is set, it differs from the node's login. Its URL
+	// is ignored.
 	NATS     natsconn.Options
-	OwnLogin bool // the node logs in through memory, with a key that no other program has
+	OwnLogin bool // the node logs in in memory, with a key of its process
 }
 
-// DefaultTimeout leaves room for two heartbeats of the default configuration.
+// DefaultTimeout is long enough for two heartbeats of the default configuration.
 const DefaultTimeout = 40 * time.Second
 
-// doctor is one examination.
+// doctor is the state of one run.
 type doctor struct {
 	Options
-	node node // what answers at NodeURL
+	node node // the node that answers at NodeURL
 }
 
-// Run examines everything, for Options.Timeout at most. Checks that wait for others run side by side.
+// Run runs all checks, for at most Options.Timeout. Checks that wait for network responses run
+// concurrently.
 func Run(ctx context.Context, opts Options) Report {
 	if opts.Timeout <= 0 {
 		opts.Timeout = DefaultTimeout
@@ -88,7 +88,7 @@ func Run(ctx context.Context, opts Options) Report {
 	return newReport(append(found, d.checkOutside(ctx)...))
 }
 
-// checkOutside asks NATS and the public URL at the same time: heartbeats take a while.
+// checkOutside checks NATS and the public URL concurrently, because waiting for heartbeats takes time.
 func (d *doctor) checkOutside(ctx context.Context) []Finding {
 	nc, found := d.checkServers(ctx)
 	if nc != nil {

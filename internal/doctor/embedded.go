@@ -10,17 +10,17 @@ import (
 
 var errNoAddress = errors.New("the address of the embedded server is unknown")
 
-// loginOfCommands names the variables that give a login to commands, and what it has to permit.
+// loginOfCommands describes the variables for the login of commands, and its required permissions.
 const loginOfCommands = `NATS_USER and NATS_PASSWORD (or NATS_CREDS, NATS_NKEY) of a user in the account of the node that may publish [">"] and subscribe [">"]`
 
 // embedded reports whether the node has its streams in the embedded server.
 func (d *doctor) embedded() bool { return d.NATS.URL == "" }
 
-// borrowed reports whether the connection of these checks has another login than the node.
+// borrowed reports whether these checks use another login than the node.
 func (d *doctor) borrowed() bool { return d.embedded() && d.Embedded.OwnLogin }
 
-// refusedByEmbedded reports a connection that the embedded server refuses. The node reaches that server
-// through memory, without TLS: only a login that is set for the node can keep it from working.
+// refusedByEmbedded reports a connection that the embedded server rejects. The node connects in memory,
+// without TLS, so only a login configured for the node can prevent its connection.
 func (d *doctor) refusedByEmbedded(c *check, shown string, err error) {
 	_, unreadable := errors.AsType[*os.PathError](err)
 	login := d.Embedded.NATS
@@ -37,15 +37,15 @@ func (d *doctor) refusedByEmbedded(c *check, shown string, err error) {
 	}
 }
 
-// refusesLogin reports whether err is the server's answer to the login.
+// refusesLogin reports whether err is the server's rejection of the login.
 func refusesLogin(err error) bool {
 	text := strings.ToLower(err.Error())
 	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) ||
 		strings.Contains(text, "authorization violation") || strings.Contains(text, "authentication")
 }
 
-// unreadable reports a stream that the login of these checks cannot read, while the node's login is
-// another one.
+// unreadable reports a stream that the login of these checks cannot read, while the node has another
+// login.
 func unreadable(c *check, err error) {
 	c.skip("the login of this command cannot read the stream: %v; the node has its own login. Set %s", err, loginOfCommands)
 }

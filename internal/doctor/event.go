@@ -13,21 +13,21 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// testEvent is what Options.Publish stores, under a subject of its own.
+// testEvent is the event stored by Options.Publish, with its own subject.
 type testEvent struct {
 	nc              *nats.Conn
 	stream, subject string
 	mark            string // its data
 }
 
-// eventTTL is how long the stream keeps the event where it allows that (allow_msg_ttl).
+// eventTTL is the lifetime of the event, if the stream permits lifetimes (allow_msg_ttl).
 const eventTTL = "1m"
 
-// late is how long an event may take. Buffers that are emptied now and then hold it for seconds.
+// late is the longest accepted delay of an event. A buffer that is flushed at intervals delays it by
+// seconds.
 const late = 2 * time.Second
 
-// newEvent chooses a subject that a connection may ask for. It returns nil where nothing is to be
-// published.
+// newEvent selects a subject that a connection may request. It returns nil if no event is published.
 func (d *doctor) newEvent(nc *nats.Conn, path string) *testEvent {
 	name, known := d.feedOf(path)
 	if !d.Publish || nc == nil || !known {
@@ -46,7 +46,7 @@ func (d *doctor) newEvent(nc *nats.Conn, path string) *testEvent {
 	return nil
 }
 
-// awaitEvent reports whether the connection can still be watched.
+// awaitEvent reports whether the connection can still be used.
 func (v *visit) awaitEvent(ctx context.Context, parts <-chan arrival, event *testEvent) bool {
 	if err := v.publish(ctx, event); err != nil {
 		v.warn("the permission to publish (see permissions), or leave out --publish", "no event could be published: %v", err)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxPage is how much of a page is read to quote it, and maxExcerpt how many characters are quoted.
+// maxPage is the number of bytes read for a quote, and maxExcerpt the maximum number of quoted characters.
 const (
 	maxPage    = 16 << 10
 	maxExcerpt = 160
@@ -13,8 +13,8 @@ const (
 
 var title = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
 
-// excerpt quotes a response: the title of a page, else the first line that has text. It is bounded, has
-// no line break, and escapes no other control character: a Report is data, and its printer does that.
+// excerpt quotes a response: the title of a page, or else the first line with text. The result has a
+// limited length and no line break. Other control characters are escaped by the printer of the Report.
 func excerpt(body string) string {
 	text := ""
 	if found := title.FindStringSubmatch(body); found != nil {
@@ -29,7 +29,7 @@ func excerpt(body string) string {
 	return shorten(text)
 }
 
-// shorten puts text into one line of bounded length.
+// shorten puts text into one line of limited length.
 func shorten(text string) string {
 	runes := []rune(strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " "))
 	if len(runes) > maxExcerpt {

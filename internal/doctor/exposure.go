@@ -8,16 +8,16 @@ import (
 	"github.com/tidemark/tidemark/internal/hostname"
 )
 
-// broad is the shortest prefix of trusted proxies that is not suspicious: 10.0.0.0/8, and an IPv6
-// network of that kind.
+// broad is the length of the shortest prefix of trusted proxies without a warning: 10.0.0.0/8, and a
+// comparable IPv6 network.
 const broad = 8
 
-// checkExposure compares what trusts others with how the node is reached.
+// checkExposure compares the trust settings with the reachability of the node.
 func (d *doctor) checkExposure() []Finding {
 	c := &check{name: "proxies and hosts"}
 	trusted, err := d.Config.HTTP.Proxies()
 	if err != nil {
-		return nil // checkConfig has it
+		return nil // reported by checkConfig
 	}
 	for _, prefix := range trusted {
 		if prefix.Bits() < broad {
@@ -38,7 +38,7 @@ func (d *doctor) checkExposure() []Finding {
 	return c.found
 }
 
-// proxied reports that the public URL is not an address of the node itself.
+// proxied reports whether the public URL is another address than the node's.
 func (d *doctor) proxied() bool {
 	u, err := url.Parse(d.URL)
 	own, ownErr := url.Parse(d.NodeURL)
@@ -49,13 +49,13 @@ func (d *doctor) proxied() bool {
 	return !direct
 }
 
-// checkHosts covers proxies that pass the host of the request on, as nginx with $http_host does.
+// checkHosts covers proxies that pass on the host of the request, as nginx with $http_host does.
 func (d *doctor) checkHosts(c *check) {
 	u, err := url.Parse(d.URL)
 	if d.URL == "" || err != nil {
 		return
 	}
-	bound := &net.TCPAddr{} // of all interfaces
+	bound := &net.TCPAddr{} // all interfaces
 	if d.Config.OnLoopback() {
 		bound.IP = net.IPv4(127, 0, 0, 1)
 	}

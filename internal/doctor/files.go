@@ -6,14 +6,14 @@ import (
 	"github.com/tidemark/tidemark/internal/filelimit"
 )
 
-// fewConnections is what a node should serve at least: below it the limit of open files is a mistake
-// rather than a choice.
+// fewConnections is the smallest plausible number of connections. A lower number means that the limit of
+// open files is a mistake.
 const fewConnections = 1000
 
 const raiseFiles = "raise the limit: LimitNOFILE= of the systemd unit, ulimits.nofile in Compose, ulimit -n of a shell"
 
-// checkOpenFiles compares the limit of open files with the sockets and connections that are configured.
-// That of a running node counts; doctor's own may be another one.
+// checkOpenFiles compares the limit of open files with the configured sockets and connections. It uses the
+// limit of a running node, which may differ from doctor's own.
 func (d *doctor) checkOpenFiles() []Finding {
 	c := &check{name: "open files"}
 	limit, whose := filelimit.Current(), "of this shell"

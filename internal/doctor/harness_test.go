@@ -36,7 +36,7 @@ func builtin(t testing.TB) jetstream.StreamConfig {
 	return defs[0].Config
 }
 
-// settings are those of the default configuration for a NATS server, with a node that does not run.
+// settings returns the default configuration for a NATS server, with a node that is not running.
 func settings(t testing.TB, url string) doctor.Options {
 	t.Helper()
 	addr, err := testkit.FreeAddr()
@@ -137,7 +137,7 @@ func template(t testing.TB, text string) subject.Template {
 	return tmpl
 }
 
-// lines are the findings of checks whose name begins with a prefix, as one text.
+// lines returns the findings of checks with a name prefix as one text.
 func lines(r doctor.Report, prefix string) string {
 	var text strings.Builder
 	for _, f := range r.Findings {
@@ -148,7 +148,7 @@ func lines(r doctor.Report, prefix string) string {
 	return text.String()
 }
 
-// want fails unless one finding has a status and all parts, in its detail or in what to change.
+// want fails unless a finding has the status and all texts, in its detail or its remedy.
 func want(t testing.TB, r doctor.Report, status doctor.Status, checkName string, parts ...string) {
 	t.Helper()
 	for _, f := range r.Findings {
@@ -166,7 +166,7 @@ func want(t testing.TB, r doctor.Report, status doctor.Status, checkName string,
 	t.Errorf("no %s of %q has %q:\n%s", status, checkName, parts, lines(r, ""))
 }
 
-// wantNone fails where a check has a warning or a problem.
+// wantNone fails if a check has a warning or a problem.
 func wantNone(t testing.TB, r doctor.Report, checkNames ...string) {
 	t.Helper()
 	for _, f := range r.Findings {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// checkHeaders examines what proxies change.
+// checkHeaders checks the headers that proxies change.
 func (v *visit) checkHeaders() {
 	h := v.resp.Header
 	cache := strings.ToLower(strings.Join(h.Values("Cache-Control"), ","))
@@ -43,7 +43,7 @@ func (v *visit) checkProtocol() {
 	}
 }
 
-// origin is the page that the request pretends to come from; empty where no other origin may read.
+// origin returns the Origin of the request; empty if no other origin may read.
 func (v *visit) origin() string {
 	if v.Origin != "" {
 		return v.Origin
@@ -77,8 +77,8 @@ func (v *visit) checkCORS() {
 	}
 }
 
-// checkDate compares clocks by the Date of the response, which is in whole seconds and may be that of
-// the proxy.
+// checkDate compares clocks by the Date of the response. It has whole seconds, and may be the time of the
+// proxy.
 func (v *visit) checkDate() {
 	date, err := http.ParseTime(v.resp.Header.Get("Date"))
 	if err != nil || !v.Usable {

@@ -15,23 +15,23 @@ import (
 	"github.com/tidemark/tidemark/internal/jsapi"
 )
 
-// infoTimeout bounds the request for one stream, which a missing permission or leader leaves unanswered.
+// infoTimeout limits the request for one stream. Without a permission or a leader there is no response.
 const infoTimeout = 3 * time.Second
 
-// streamAnswer is STREAM.INFO with the time of the answer.
+// streamAnswer is a response of STREAM.INFO with its time.
 type streamAnswer struct {
 	name   string
-	info   *jetstream.StreamInfo // nil where err is set
+	info   *jetstream.StreamInfo // nil if err is set
 	err    error
-	offset time.Duration // of the server's clock against this one
-	within time.Duration // half of the time that the request took
+	offset time.Duration // of the server's clock relative to this clock
+	within time.Duration // half of the duration of the request
 }
 
-// checkJetStream examines permissions, streams and the clock over one connection.
+// checkJetStream checks permissions, streams and the clock with one connection.
 func (d *doctor) checkJetStream(ctx context.Context, nc *nats.Conn) []Finding {
 	api, err := jsapi.Prefix(d.Config.NATS.Domain, d.Config.NATS.APIPrefix)
 	if err != nil {
-		return nil // checkConfig has it
+		return nil // reported by checkConfig
 	}
 	answers := d.lookUp(ctx, nc, api)
 	found := d.permissions(ctx, nc, d.operations(api, func(stream string) bool { return !errors.Is(answers[stream].err, jetstream.ErrStreamNotFound) }))
@@ -42,7 +42,7 @@ func (d *doctor) checkJetStream(ctx context.Context, nc *nats.Conn) []Finding {
 	return append(found, d.checkClock(slices.Collect(maps.Values(answers)))...)
 }
 
-// lookUp requests all streams of this configuration at the same time.
+// lookUp requests all streams of this configuration concurrently.
 func (d *doctor) lookUp(ctx context.Context, nc *nats.Conn, api string) map[string]streamAnswer {
 	names := append(d.feedStreams(), d.RevocationStream)
 	if d.Config.Presence.Enabled {
@@ -89,7 +89,7 @@ func lookUpOne(ctx context.Context, nc *nats.Conn, api, name string) streamAnswe
 	return a
 }
 
-// feedStreams are the streams of the feeds, each once and by name.
+// feedStreams returns the streams of the feeds, each once, sorted by name.
 func (d *doctor) feedStreams() []string {
 	var names []string
 	for _, f := range d.Config.Feeds {
@@ -99,7 +99,7 @@ func (d *doctor) feedStreams() []string {
 	return slices.Compact(names)
 }
 
-// definition returns that of a stream, if the configuration has one.
+// definition returns the definition of a stream in the configuration, or nil.
 func (d *doctor) definition(stream string) (jetstream.StreamConfig, bool) {
 	i := slices.IndexFunc(d.Streams, func(c jetstream.StreamConfig) bool { return c.Name == stream })
 	if i < 0 {

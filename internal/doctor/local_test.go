@@ -39,7 +39,7 @@ func TestConfig_Files_AreExamined(t *testing.T) {
 	if err := os.WriteFile(keys, []byte("nonsense\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(keys, 0o644); err != nil { // whatever the umask
+	if err := os.Chmod(keys, 0o644); err != nil { // independent of the umask
 		t.Fatal(err)
 	}
 	opts.Config.Publish.Keys = keys
@@ -57,7 +57,7 @@ func TestConfig_Files_AreExamined(t *testing.T) {
 
 func TestConfig_IssuerIsAway_NamesItsURL(t *testing.T) {
 	opts := settings(t, "nats://127.0.0.1:1")
-	opts.JWT = &auth.JWTOptions{JWKSURL: opts.NodeURL + "/jwks.json"} // where nothing listens
+	opts.JWT = &auth.JWTOptions{JWKSURL: opts.NodeURL + "/jwks.json"} // no server listens there
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "keys of tokens", "auth.jwt.jwks_url")
 	opts.JWT = &auth.JWTOptions{SecretFile: filepath.Join(t.TempDir(), "nowhere")}
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "nowhere", "auth.jwt")
@@ -114,7 +114,7 @@ func TestNode_OtherProgram_IsNamed(t *testing.T) {
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "node", "not a node", "http.addr")
 }
 
-// TestNode_EmbeddedServer_IsExaminedBesideTheNode: its store is locked, and its NATS port is open.
+// With a running node, its store is locked, and its NATS port is open.
 func TestNode_EmbeddedServer_IsExaminedBesideTheNode(t *testing.T) {
 	dir := t.TempDir()
 	opts := settings(t, "")
@@ -137,11 +137,11 @@ func TestNode_EmbeddedServer_IsExaminedBesideTheNode(t *testing.T) {
 
 	opts.Config.NATS.Embedded.Dir = t.TempDir()
 	want(t, doctor.Run(t.Context(), opts), doctor.Warning, "store", "does not use")
-	opts.AdminURL = base // which serves clients
+	opts.AdminURL = base // an address for clients
 	want(t, doctor.Run(t.Context(), opts), doctor.Warning, "node", "admin.addr")
 }
 
-// TestNode_OperatorsListener_HasLimitAndVersion reads what only that listener tells.
+// Only the admin listener provides these values.
 func TestNode_OperatorsListener_HasLimitAndVersion(t *testing.T) {
 	natsURL := startNATS(t)
 	opts := settings(t, natsURL)
@@ -167,7 +167,7 @@ func TestExposure_TooMuchTrust_NamesKeys(t *testing.T) {
 	want(t, report, doctor.Problem, "public url", "DNS")
 }
 
-// TestRun_NothingAnswers_EndsInTime: servers that accept and are silent.
+// The servers accept connections and do not answer.
 func TestRun_NothingAnswers_EndsInTime(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(silent.Close)

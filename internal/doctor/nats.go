@@ -19,11 +19,10 @@ import (
 	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
-// connectTimeout bounds the attempt to reach one server.
+// connectTimeout limits the connect to one server.
 const connectTimeout = 4 * time.Second
 
-// checkServers connects to each server that is configured, and returns the first connection. The
-// caller closes it.
+// checkServers connects to each configured server, and returns the first connection. The caller closes it.
 func (d *doctor) checkServers(ctx context.Context) (*nats.Conn, []Finding) {
 	c := &check{name: "nats"}
 	if !d.Usable {
@@ -58,10 +57,10 @@ func (d *doctor) checkServers(ctx context.Context) (*nats.Conn, []Finding) {
 	return first, c.found
 }
 
-// attempt is what came of one server's URL.
+// attempt is the result of a connect to one server's URL.
 type attempt struct {
 	check *check
-	nc    *nats.Conn // nil where it was not reached
+	nc    *nats.Conn // nil if the connect failed
 }
 
 func (d *doctor) connectAll(ctx context.Context, urls []string) []attempt {
@@ -106,14 +105,14 @@ func (d *doctor) connectOne(ctx context.Context, c *check, server string) *nats.
 	return nc
 }
 
-// dial finds why a server is not reached, of which nats.go says only that none was.
+// dial returns the reason of a failed connect. nats.go reports only that no server was reached.
 func dial(ctx context.Context, server string) error {
 	if !strings.Contains(server, "://") {
 		server = "nats://" + server
 	}
 	u, err := url.Parse(server)
 	if err != nil {
-		return errors.New("the URL cannot be read") // which may hold a password
+		return errors.New("the URL cannot be read") // the error may contain a password
 	}
 	port := u.Port()
 	if port == "" {
@@ -129,7 +128,7 @@ func dial(ctx context.Context, server string) error {
 	return conn.Close()
 }
 
-// connectAdvice names the keys for the reason that a server which is reached gives.
+// connectAdvice returns the configuration keys for the reason of a rejected connection.
 func connectAdvice(err error) string {
 	text := strings.ToLower(err.Error())
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
@@ -150,7 +149,7 @@ func connectAdvice(err error) string {
 		return "nats.url: use a host name of the server's certificate"
 	case invalid || has("certificate has expired"):
 		return "renew the server's certificate, and compare the clocks"
-	case has("certificate required", "bad certificate", "closed by remote after tls handshake"): // with TLS 1.3 the refusal comes late
+	case has("certificate required", "bad certificate", "closed by remote after tls handshake"): // with TLS 1.3 the rejection arrives after the handshake
 		return "nats.tls.cert and nats.tls.key: the server requires a client certificate that it trusts"
 	case has("first record does not look like a tls handshake"):
 		return "nats.tls.handshake_first: the server does not start with TLS"
@@ -168,7 +167,7 @@ func connectAdvice(err error) string {
 	return "nats.url and the other keys of nats"
 }
 
-// fileMissing returns the error of a file in err, or one that it does not hold.
+// fileMissing returns the error about a file in err, or a general error.
 func fileMissing(err error) error {
 	if path, ok := errors.AsType[*os.PathError](err); ok {
 		return path

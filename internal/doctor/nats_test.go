@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestServers_CannotConnect_NamesKeys connects wrongly to real servers.
+// The test connects to real servers with wrong settings.
 func TestServers_CannotConnect_NamesKeys(t *testing.T) {
 	plain := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT}
 	login := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, Username: "alice", Password: "secret"}
@@ -65,7 +65,7 @@ func TestServers_CannotConnect_NamesKeys(t *testing.T) {
 	}
 }
 
-// TestServers_OneOfSeveral_IsNamed: a node would use the other one, and not say so.
+// A node would use the other server without a message.
 func TestServers_OneOfSeveral_IsNamed(t *testing.T) {
 	nobody, err := testkit.FreeAddr()
 	if err != nil {

@@ -17,17 +17,17 @@ import (
 	"time"
 )
 
-// node is a node that runs on this machine with this configuration.
+// node is a running node of this configuration on this machine.
 type node struct {
 	running bool
 	name    string
-	files   uint64 // its limit of open files; 0 where not known
+	files   uint64 // its limit of open files; 0 if unknown
 }
 
-// nodeTimeout bounds each request to the node, which itself takes two seconds for /readyz.
+// nodeTimeout limits each request to the node. /readyz takes up to two seconds.
 const nodeTimeout = 4 * time.Second
 
-// readiness is the part of /readyz and /admin/status that matters here.
+// readiness contains the required fields of /readyz and /admin/status.
 type readiness struct {
 	Status  string            `json:"status"`
 	Node    string            `json:"node"`
@@ -36,7 +36,7 @@ type readiness struct {
 	Version string            `json:"version"`
 }
 
-// checkNode asks a node at http.addr how it is.
+// checkNode requests the status of a node at http.addr.
 func (d *doctor) checkNode(ctx context.Context) []Finding {
 	c := &check{name: "node"}
 	if d.NodeURL == "" {
@@ -79,7 +79,7 @@ func (d *doctor) readChecks(c *check, state readiness) {
 	}
 }
 
-// askAdmin reads what operators alone see. The address of auto may be another node's.
+// askAdmin requests the data for operators. An address of auto may belong to another node.
 func (d *doctor) askAdmin(ctx context.Context, c *check, state readiness) {
 	if d.AdminURL == "" {
 		return
@@ -95,10 +95,10 @@ func (d *doctor) askAdmin(ctx context.Context, c *check, state readiness) {
 	d.node.files = maxFiles(ctx, d.AdminURL+"/metrics")
 }
 
-var errNoNode = errors.New("this is no answer of a node")
+var errNoNode = errors.New("the response is not from a node")
 
-// own reaches this machine alone. A node's certificate is for other names than the address at which
-// its own machine asks; nothing secret is sent.
+// own sends requests to this machine only. The certificate of a node is for other names than the loopback
+// address. No secrets are sent.
 var own = &http.Client{
 	Timeout: nodeTimeout,
 	Transport: &http.Transport{
@@ -127,7 +127,7 @@ func askNode(ctx context.Context, url string) (r readiness, err error) {
 	return r, nil
 }
 
-// maxFiles reads process_max_fds, which Prometheus's client has where the system tells it.
+// maxFiles reads process_max_fds, which Prometheus's client provides on some systems.
 func maxFiles(ctx context.Context, url string) uint64 {
 	resp, err := get(ctx, url)
 	if err != nil {

@@ -13,19 +13,19 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// probeToken stands in subjects for what does not exist.
+// probeToken is a token for nonexistent streams and subjects.
 const probeToken = "tidemark-doctor"
 
-// expectNowhere makes every stream refuse the message, so that none stores it.
+// expectNowhere makes every stream reject the message, so that none stores it.
 var expectNowhere = nats.Header{nats.ExpectedStreamHdr: {probeToken}}
 
-// operation is something that a node does in NATS and that needs a permission.
+// operation is a NATS operation of a node that requires a permission.
 type operation struct {
-	subscribe bool   // else publish
-	subject   string // that is tried
-	permit    string // the permission, as docs/operate/nats-permissions.md has it
-	without   string // what does not work without it
-	vital     bool   // nothing works without it, or what is configured does not
+	subscribe bool   // otherwise publish
+	subject   string // the tested subject
+	permit    string // the permission in the form of docs/operate/nats-permissions.md
+	without   string // the consequence of the missing permission
+	vital     bool   // the node or a configured function does not work without it
 	header    nats.Header
 	body      string
 }
@@ -34,8 +34,8 @@ func publishing(permit, subject, without string, vital bool) operation {
 	return operation{subject: subject, permit: permit, without: without, vital: vital}
 }
 
-// operations are those of this configuration. exists reports which streams are there: those that are
-// missing have to be created.
+// operations returns the operations of this configuration. exists reports whether a stream exists; missing
+// streams have to be created.
 func (d *doctor) operations(api string, exists func(stream string) bool) []operation {
 	var all []operation
 	for _, stream := range d.feedStreams() {
@@ -62,7 +62,7 @@ func (d *doctor) operations(api string, exists func(stream string) bool) []opera
 	return all
 }
 
-// readOperations have empty or odd bodies where a body would create something.
+// readOperations use empty or invalid bodies for requests that would create something.
 func (d *doctor) readOperations(api, stream string) []operation {
 	get := publishing(api+"STREAM.MSG.GET."+stream, api+"STREAM.MSG.GET."+stream, "connections that resume or start at a time wait for ever", true)
 	get.body = `{"seq":1}`
@@ -91,7 +91,7 @@ func (d *doctor) revocationOperations(api string, exists func(string) bool) []op
 	return all
 }
 
-// publishOperations try one subject for each template of the feeds, which no stream stores.
+// publishOperations test one subject for each template of the feeds. No stream stores the message.
 func (d *doctor) publishOperations(api string) []operation {
 	all := []operation{publishing(api+"STREAM.NAMES", api+"STREAM.NAMES", "a subject that no stream stores is answered with 503 after a wait, not with 422", false)}
 	for _, f := range d.Config.Feeds {
@@ -125,7 +125,7 @@ func (d *doctor) presenceOperations(api string, exists func(string) bool) []oper
 	return all
 }
 
-// plainSubject puts the probe's token in place of variables and wildcards.
+// plainSubject replaces variables and wildcards by the probe's token.
 func plainSubject(template string) (string, bool) {
 	tokens := strings.Split(template, ".")
 	for i, tok := range tokens {
@@ -137,7 +137,7 @@ func plainSubject(template string) (string, bool) {
 	return subj, subject.Check(subj) == nil
 }
 
-// permissions examines those of the node, which are known where it shares the login of these checks.
+// permissions checks the node's permissions. They are known if the node uses the login of these checks.
 func (d *doctor) permissions(ctx context.Context, nc *nats.Conn, all []operation) []Finding {
 	if d.borrowed() {
 		c := &check{name: "permissions"}
@@ -147,7 +147,8 @@ func (d *doctor) permissions(ctx context.Context, nc *nats.Conn, all []operation
 	return d.checkPermissions(ctx, nc, all)
 }
 
-// checkPermissions tries each operation once, one after the other: a violation names its subject alone.
+// checkPermissions tests the operations one after the other, because a violation contains only its
+// subject.
 func (d *doctor) checkPermissions(ctx context.Context, nc *nats.Conn, all []operation) []Finding {
 	c := &check{name: "permissions"}
 	inbox := nc.NewInbox()
@@ -190,7 +191,7 @@ func (op operation) kind() string {
 	return "publish"
 }
 
-// try returns a permission violation, another error, or nil. It waits for no answer.
+// try returns a permission violation, another error, or nil. It does not wait for a response.
 func (op operation) try(ctx context.Context, nc *nats.Conn, inbox string) error {
 	if op.subscribe {
 		sub, err := nc.SubscribeSync(op.subject)
@@ -207,11 +208,11 @@ func (op operation) try(ctx context.Context, nc *nats.Conn, inbox string) error 
 	return violation(ctx, nc, op.subject)
 }
 
-// probeTimeout bounds one operation.
+// probeTimeout limits one operation.
 const probeTimeout = 2 * time.Second
 
-// violation waits until the server has processed what was sent, and returns its violation of subject:
-// a server sends it before the answer to the ping.
+// violation waits until the server has processed the sent message, and returns its violation of the
+// subject. A server sends a violation before the response to a ping.
 func violation(ctx context.Context, nc *nats.Conn, subject string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

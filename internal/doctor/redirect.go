@@ -6,11 +6,12 @@ import (
 	"net/url"
 )
 
-// maxRedirects bounds redirects within one host; browsers follow about as many.
+// maxRedirects is the maximum number of redirects within one host; browsers have similar limits.
 const maxRedirects = 10
 
-// sameHost follows redirects within the host that was named, and returns other ones as the response.
-// Options.Header may hold a login of any name, and net/http removes only some headers for another host.
+// sameHost follows redirects within the host of the URL, and returns other redirects as the response.
+// Options.Header may contain a login under any name, and net/http removes only some headers for another
+// host.
 func sameHost(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if req.URL.Host != first.Host || first.Scheme == "https" && req.URL.Scheme != "https" {
@@ -19,11 +20,11 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return errors.New("it redirects within its host without end")
 	}
-	req.Header.Del("Referer") // with the query of the URL, which may hold a token
+	req.Header.Del("Referer") // contains the query of the URL, which may contain a token
 	return nil
 }
 
-// withoutQuery leaves out the query and the user of a URL, which may hold a login.
+// withoutQuery removes the query and the user of a URL, which may contain a login.
 func withoutQuery(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

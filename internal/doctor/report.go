@@ -5,12 +5,12 @@ import "fmt"
 // Status is the result of a check.
 type Status string
 
-// The results, from the best to the worst but for Skipped, which says nothing.
+// The statuses, from the best to the worst, except Skipped.
 const (
 	OK      Status = "ok"
-	Warning Status = "warning" // it works, and something should be different
+	Warning Status = "warning" // it works, but should be changed
 	Problem Status = "problem" // something does not work
-	Skipped Status = "skipped" // it could not be examined, or does not apply
+	Skipped Status = "skipped" // not checked, or not applicable
 )
 
 // Finding is one result of a check.
@@ -18,14 +18,14 @@ type Finding struct {
 	Check  string `json:"check"`
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
-	// Change says what to change: a key of the configuration, a directive of the proxy, a permission.
-	// It is empty where nothing is wrong.
+	// Change is the remedy: a key of the configuration, a directive of the proxy, or a permission. It is
+	// empty for an ok finding.
 	Change string `json:"change,omitempty"`
 }
 
-// Report is all that Run found.
+// Report contains the findings of Run.
 type Report struct {
-	// Status is the worst of all findings; ok where there is none worse.
+	// Status is the worst status of all findings.
 	Status   Status    `json:"status"`
 	Findings []Finding `json:"findings"`
 }
@@ -56,9 +56,9 @@ func (c *check) add(status Status, change, format string, args ...any) {
 func (c *check) ok(format string, args ...any)   { c.add(OK, "", format, args...) }
 func (c *check) skip(format string, args ...any) { c.add(Skipped, "", format, args...) }
 
-// warn and problem take what to change first.
+// warn and problem have the remedy as their first argument.
 func (c *check) warn(change, format string, args ...any)    { c.add(Warning, change, format, args...) }
 func (c *check) problem(change, format string, args ...any) { c.add(Problem, change, format, args...) }
 
-// fine reports whether nothing is wrong so far.
+// fine reports whether there is no problem so far.
 func (c *check) fine() bool { return newReport(c.found).Status == OK }

@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/internal/natsd"
 )
 
-// checkStore examines the directory of the embedded server: whether it can be written, who uses it,
-// and the room on its disk.
+// checkStore checks the directory of the embedded server: its permissions, its user, and the free space on
+// its disk.
 func (d *doctor) checkStore(ctx context.Context) []Finding {
 	c := &check{name: "store"}
 	dir := d.Config.NATS.Embedded.Dir
@@ -23,7 +23,7 @@ func (d *doctor) checkStore(ctx context.Context) []Finding {
 		return c.found
 	}
 	if dir == "" {
-		return nil // checkConfig has it
+		return nil // reported by checkConfig
 	}
 	info, err := os.Stat(dir)
 	exists := err == nil
@@ -49,7 +49,7 @@ func (d *doctor) checkStore(ctx context.Context) []Finding {
 	return c.found
 }
 
-// checkUse tells a node of this configuration from another process in its directory.
+// checkUse distinguishes a node of this configuration from another process that uses the directory.
 func (d *doctor) checkUse(c *check, dir string) {
 	used, err := natsd.InUse(dir)
 	switch {
@@ -62,7 +62,7 @@ func (d *doctor) checkUse(c *check, dir string) {
 	}
 }
 
-// existing is the directory itself, or the nearest parent that is there.
+// existing returns the directory itself, or its nearest existing parent.
 func existing(dir string) string {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -76,7 +76,7 @@ func existing(dir string) string {
 	}
 }
 
-// leastFree is what the embedded server needs to go on storing, in bytes.
+// leastFree is the minimum free space for the embedded server, in bytes.
 const leastFree = 64 << 20
 
 const moreRoom = "make room, or set streams.max_bytes to less"
@@ -107,7 +107,7 @@ func (d *doctor) checkRoom(ctx context.Context, c *check, on string, exists bool
 	c.ok("%s has %s, its disk has %s left, and the streams may take %s", on, size(used), size(free), size(largest))
 }
 
-// reserved is the max_bytes of all streams on disk.
+// reserved returns the sum of max_bytes of all streams on disk.
 func (d *doctor) reserved() (sum uint64) {
 	for _, def := range d.Streams {
 		if def.Storage == jetstream.FileStorage && def.MaxBytes > 0 {
@@ -117,14 +117,14 @@ func (d *doctor) reserved() (sum uint64) {
 	return sum
 }
 
-// usedBytes sums the files below a directory, as far as they can be read before ctx ends.
+// usedBytes sums up the files below a directory, as far as they can be read before ctx ends.
 func usedBytes(ctx context.Context, dir string) (sum uint64) {
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil || entry.IsDir() {
-			return nil //nolint:nilerr // what cannot be read does not count
+			return nil //nolint:nilerr // unreadable files are not counted
 		}
 		if info, err := entry.Info(); err == nil && info.Size() > 0 {
 			sum += uint64(info.Size()) //nolint:gosec // it is above zero

@@ -14,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// checkStream examines the stream of a feed as its leader has it.
+// checkStream checks the stream of a feed in the state of its leader.
 func (d *doctor) checkStream(nc *nats.Conn, a streamAnswer) []Finding {
 	c := &check{name: "stream " + a.name}
 	if a.info == nil {
@@ -65,8 +65,8 @@ func (d *doctor) checkDefinition(c *check, have jetstream.StreamConfig) {
 	}
 }
 
-// almostFull is the part of max_bytes or max_msgs from which a stream that refuses new events is
-// reported.
+// almostFull is the share of max_bytes or max_msgs from which a warning is reported for a stream that
+// rejects new events.
 const almostFull = 0.9
 
 func (d *doctor) checkRetention(c *check, info *jetstream.StreamInfo) {
@@ -91,7 +91,7 @@ func (d *doctor) checkRetention(c *check, info *jetstream.StreamInfo) {
 	}
 }
 
-// shortWindow is a duplicate window within which publishers do not retry in time.
+// shortWindow is a duplicate window that is too short for the retries of publishers.
 const shortWindow = 30 * time.Second
 
 func (d *doctor) checkPublishing(c *check, info *jetstream.StreamInfo) {
@@ -116,8 +116,8 @@ func (d *doctor) checkPublishing(c *check, info *jetstream.StreamInfo) {
 	}
 }
 
-// checkSubjects finds subjects of feeds that nothing stores. What a mirror or a source brings is
-// not known here.
+// checkSubjects finds subjects of feeds that the stream does not store. The subjects from mirrors and
+// sources are unknown.
 func (d *doctor) checkSubjects(c *check, cfg jetstream.StreamConfig) {
 	if cfg.Mirror != nil || len(cfg.Sources) > 0 || cfg.SubjectTransform != nil {
 		return
@@ -134,7 +134,7 @@ func (d *doctor) checkSubjects(c *check, cfg jetstream.StreamConfig) {
 	}
 }
 
-// asFilter puts a wildcard in place of each variable.
+// asFilter replaces each variable by a wildcard.
 func asFilter(template string) string {
 	tokens := strings.Split(template, ".")
 	for i, tok := range tokens {
@@ -145,7 +145,7 @@ func asFilter(template string) string {
 	return strings.Join(tokens, ".")
 }
 
-// fewConsumers is what many resumes at once need beyond the window.
+// fewConsumers is the minimum number of consumers for many simultaneous resumes beyond the window.
 const fewConsumers = 1000
 
 func checkConsumers(c *check, info *jetstream.StreamInfo) {
@@ -182,7 +182,7 @@ func checkReplicas(c *check, nc *nats.Conn, info *jetstream.StreamInfo) {
 	}
 }
 
-// checkCopies examines what the stream mirrors and sources.
+// checkCopies checks the mirrors and sources of the stream.
 func checkCopies(c *check, info *jetstream.StreamInfo) {
 	if info.Mirror != nil {
 		checkCopy(c, "mirrors", info.Mirror)
@@ -195,7 +195,7 @@ func checkCopies(c *check, info *jetstream.StreamInfo) {
 	}
 }
 
-// silent is how long an origin may not have been heard; servers send heartbeats each second.
+// silent is the longest accepted time without a heartbeat of an origin; servers send one each second.
 const silent = 30 * time.Second
 
 func checkCopy(c *check, verb string, source *jetstream.StreamSourceInfo) {
@@ -210,7 +210,7 @@ func checkCopy(c *check, verb string, source *jetstream.StreamSourceInfo) {
 	}
 }
 
-// checkRevocations examines the stream of revocations, which a node creates.
+// checkRevocations checks the stream of revocations, which a node creates.
 func (d *doctor) checkRevocations(a streamAnswer) []Finding {
 	c := &check{name: "stream " + a.name}
 	keep := d.Config.Auth.JWT.MaxLifetime

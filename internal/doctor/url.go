@@ -18,11 +18,11 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// promptly is how long an answer, and then its first event, may take. A node needs milliseconds; the
-// rest is for distance and load.
+// promptly is the longest accepted time for a response, and then for its first event. A node needs
+// milliseconds; the rest is for distance and load.
 const promptly = 6 * time.Second
 
-// What to change where a proxy holds events back.
+// The remedies for a proxy that delays events.
 const (
 	bufferingOff = "turn buffering off for the feed's paths: nginx proxy_buffering off, proxy_http_version 1.1 (and no proxy_ignore_headers X-Accel-Buffering), " +
 		"Caddy flush_interval -1, Apache flushpackets=on; no caching or transforming CDN in front"
@@ -30,7 +30,7 @@ const (
 	readTimeout = "a read timeout of more than two heartbeats (sse.heartbeat): nginx proxy_read_timeout 45s"
 )
 
-// checkURL opens a feed through its public URL as a browser does, and watches how its bytes arrive.
+// checkURL opens a feed through its public URL like a browser, and measures when its bytes arrive.
 func (d *doctor) checkURL(ctx context.Context, nc *nats.Conn) []Finding {
 	c := &check{name: "public url"}
 	if d.URL == "" {
@@ -56,7 +56,7 @@ func (d *doctor) checkURL(ctx context.Context, nc *nats.Conn) []Finding {
 	return append(c.found, v.clock...)
 }
 
-// authorities are nil for those of the system alone.
+// authorities returns nil for the authorities of the system only.
 func (d *doctor) authorities() (*x509.CertPool, error) {
 	if d.CAFile == "" {
 		return nil, nil
@@ -103,7 +103,7 @@ func (v *visit) request(ctx context.Context, method string) (*http.Request, erro
 	return req, nil
 }
 
-// open reports whether a stream of events was opened.
+// open reports whether an event stream was opened.
 func (v *visit) open(ctx context.Context, cancel context.CancelFunc) bool {
 	req, err := v.request(ctx, http.MethodGet)
 	if err != nil {
@@ -145,8 +145,8 @@ func (v *visit) open(ctx context.Context, cancel context.CancelFunc) bool {
 	return true
 }
 
-// unanswered distinguishes a proxy that waits for the end of the response from one that answers
-// nothing: HEAD ends at once.
+// unanswered distinguishes a proxy that waits for the end of the response from a proxy without a response:
+// a HEAD request ends immediately.
 func (v *visit) unanswered(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, promptly)
 	defer cancel()
@@ -167,7 +167,7 @@ func (v *visit) unanswered(ctx context.Context) {
 	v.problem(bufferingOff, "the proxy holds the stream back: no byte within %s, while HEAD, which has no body, is answered at once", promptly)
 }
 
-// withoutURL leaves out the URL, whose query may hold a token.
+// withoutURL removes the URL, whose query may contain a token.
 func withoutURL(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
@@ -190,7 +190,7 @@ func requestAdvice(err error) string {
 	return "--url, the name's address (DNS), firewalls, and whether the proxy runs"
 }
 
-// answersMean says what to change for statuses of nodes and proxies.
+// answersMean contains the remedies for statuses of nodes and proxies.
 var answersMean = map[int]string{
 	http.StatusUnauthorized:       "pass a login to doctor: --header 'Authorization: Bearer ...' or --header 'Cookie: ...' (auth.identity)",
 	http.StatusForbidden:          "pass another login with --header, or a --url without ?user=",
@@ -202,7 +202,7 @@ var answersMean = map[int]string{
 	http.StatusGatewayTimeout:     "the proxy's upstream: it must be http.addr of a node that runs",
 }
 
-// accepted reports whether the answer is a stream of events.
+// accepted reports whether the response is an event stream.
 func (v *visit) accepted() bool {
 	status, typ := v.resp.StatusCode, v.resp.Header.Get("Content-Type")
 	if to, err := v.resp.Location(); err == nil && status >= 300 && status < 400 {
@@ -217,7 +217,7 @@ func (v *visit) accepted() bool {
 		text, _ := io.ReadAll(io.LimitReader(v.resp.Body, maxPage))
 		report := v.problem
 		if status == http.StatusUnauthorized || status == http.StatusForbidden {
-			report = v.warn // the way is there
+			report = v.warn // the connection itself works
 		}
 		report(change, "the URL is answered with %s, so that no stream could be watched: %s", v.resp.Status, excerpt(string(text)))
 		return false
@@ -229,7 +229,7 @@ func (v *visit) accepted() bool {
 	return true
 }
 
-// firstPath is /events where a feed has it, else any path of a feed.
+// firstPath returns /events if a feed has it, or else the path of any feed.
 func (d *doctor) firstPath() string {
 	first := "/"
 	for _, f := range d.Config.Feeds {
@@ -243,7 +243,7 @@ func (d *doctor) firstPath() string {
 	return first
 }
 
-// feedOf is the feed that a URL's path belongs to.
+// feedOf returns the feed for a URL's path.
 func (d *doctor) feedOf(path string) (name string, known bool) {
 	path = strings.TrimPrefix(path, d.Config.HTTP.BasePath)
 	for name, f := range d.Config.Feeds {
@@ -254,7 +254,7 @@ func (d *doctor) feedOf(path string) (name string, known bool) {
 	return "", false
 }
 
-// target is the URL to open, with the subject of the event that is published.
+// target returns the URL to open, with the subject of the published event.
 func (d *doctor) target(nc *nats.Conn) (string, *testEvent) {
 	u, err := url.Parse(d.URL)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 
 const corsOrigin = "https://app.example.com"
 
-// public is a node with a NATS server of its own, for proxies in front of it.
+// public is a node with its own NATS server, for proxies.
 type public struct {
 	node *url.URL
 	nats string
@@ -53,7 +53,7 @@ func (p public) settings(t *testing.T, public string) doctor.Options {
 	return opts
 }
 
-// proxy passes requests on, and lets handle change how.
+// proxy passes on requests; handle changes them.
 func (p public) proxy(t *testing.T, change func(*httputil.ReverseProxy), wrap func(http.Handler) http.Handler) *httptest.Server {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true}
@@ -84,7 +84,7 @@ func header(change func(http.Header)) func(*httputil.ReverseProxy) {
 func TestURL_ProxyThatPassesOn_IsOK(t *testing.T) {
 	t.Parallel()
 	p := startPublic(t, nil)
-	opts := p.settings(t, p.proxy(t, nil, nil).URL) // without a path: that of the feed
+	opts := p.settings(t, p.proxy(t, nil, nil).URL) // without a path, which means the path of the feed
 	opts.Publish = true
 	report := doctor.Run(t.Context(), opts)
 	want(t, report, doctor.OK, "public url", "first event")
@@ -95,7 +95,7 @@ func TestURL_ProxyThatPassesOn_IsOK(t *testing.T) {
 	wantNone(t, report, "public url", "node", "clock", "stream", "permissions")
 }
 
-// TestURL_BadProxy_NamesDirective has one defect of a proxy at a time, in front of one node.
+// The test puts a proxy with one defect at a time before one node.
 func TestURL_BadProxy_NamesDirective(t *testing.T) {
 	t.Parallel()
 	p := startPublic(t, nil)
@@ -131,7 +131,7 @@ func TestURL_BadProxy_NamesDirective(t *testing.T) {
 	}
 }
 
-// buffering collects the response until it ends, with its head or after it.
+// buffering delays the response until its end, with or without its head.
 func buffering(head bool) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +145,7 @@ func buffering(head bool) func(http.Handler) http.Handler {
 	}
 }
 
-// holdingWriter writes nothing of the body that its kin would flush.
+// holdingWriter omits the flushed parts of the body.
 type holdingWriter struct {
 	http.ResponseWriter
 	head  bool
@@ -178,7 +178,7 @@ func holdingLater(next http.Handler) http.Handler {
 	})
 }
 
-// endingAfter is a read timeout.
+// endingAfter simulates a read timeout.
 func endingAfter(d time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,7 +204,7 @@ func (w *timedWriter) Write(b []byte) (int, error) {
 
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// compressing flushes each part, so that a client sees it at once.
+// compressing flushes each part, so that a client receives it immediately.
 func compressing(p *httputil.ReverseProxy) {
 	p.ModifyResponse = func(r *http.Response) error {
 		r.Header.Set("Content-Encoding", "gzip")
@@ -287,13 +287,13 @@ func redirecting(next http.Handler) http.Handler {
 	})
 }
 
-// TestURL_TLS_NamesCertificateAndProtocol: an unknown certificate, and HTTP/1.1 alone.
+// An unknown certificate, and HTTP/1.1 only.
 func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	p := startPublic(t, nil)
 	secure, ca := certificates(t)
 	srv := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(p.node))
 	srv.TLS = &tls.Config{Certificates: secure.Certificates, MinVersion: tls.VersionTLS12}
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // refused certificates are what is tested
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // the test causes rejected certificates
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	opts := p.settings(t, srv.URL+"/events")
@@ -305,7 +305,7 @@ func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	want(t, doctor.Run(t.Context(), opts), doctor.Warning, "public url", "HTTP/1.1", "http2 on")
 }
 
-// TestURL_HTTP2_IsOK: the proxy as it should be.
+// A correct proxy.
 func TestURL_HTTP2_IsOK(t *testing.T) {
 	p := startPublic(t, nil)
 	secure, ca := certificates(t)
@@ -324,7 +324,7 @@ func TestURL_HTTP2_IsOK(t *testing.T) {
 	wantNone(t, report, "public url")
 }
 
-// TestURL_Closed_SaysWhy: limits of the node.
+// Limits of the node.
 func TestURL_Closed_SaysWhy(t *testing.T) {
 	p := startPublic(t, func(o *server.Options) { o.Limits.Connections = 1 })
 	resp, err := http.Get(p.node.String() + "/events")

@@ -18,7 +18,7 @@ type arrival struct {
 	err  error
 }
 
-// arrivals reads the response until it ends or its context does.
+// arrivals reads the response until it ends or its context ends.
 func (v *visit) arrivals(ctx context.Context) <-chan arrival {
 	parts := make(chan arrival)
 	go func() {
@@ -50,8 +50,7 @@ func decoded(resp *http.Response) (io.Reader, error) {
 	return resp.Body, nil
 }
 
-// watch waits for the opening event, for an event of its own where it may publish one, and for the
-// heartbeat.
+// watch waits for the opening event, for its own event if it may publish one, and for the heartbeat.
 func (v *visit) watch(ctx context.Context, event *testEvent) {
 	ctx, cancel := context.WithCancel(ctx)
 	parts := v.arrivals(ctx)
@@ -83,18 +82,18 @@ func (v *visit) watch(ctx context.Context, event *testEvent) {
 	v.awaitHeartbeat(ctx, parts)
 }
 
-// maxCollected bounds what is kept of a response while text is awaited: a response that is not of a node
-// may send any amount.
+// maxCollected limits the stored part of a response while waiting for text. A response of another server
+// may be of any size.
 const maxCollected = 64 << 10
 
-// collected is the end of what arrived.
+// collected is the last part of the received text.
 type collected struct {
-	marks []string // that are awaited; without any the first byte is
-	text  []byte   // up to twice maxCollected, so that it is moved seldom
+	marks []string // the awaited texts; without any, the first byte is awaited
+	text  []byte   // at most twice maxCollected, to move it rarely
 }
 
-// add reports whether one of the marks has arrived. Each byte is searched once, with the overlap that a mark
-// across two parts needs.
+// add reports whether one of the marks has arrived. It searches each byte once, plus the overlap for a
+// mark across two parts.
 func (c *collected) add(part string) bool {
 	overlap := 0
 	for _, mark := range c.marks {
@@ -111,8 +110,8 @@ func (c *collected) add(part string) bool {
 	return found
 }
 
-// await collects text until it has one of the marks, for some time at most. It returns the end
-// of the text, of 64 to 128 KiB.
+// await collects text until it contains one of the marks, with a time limit. It returns the last 64 to 128
+// KiB of the text.
 func await(ctx context.Context, parts <-chan arrival, most time.Duration, marks ...string) (text string, ended bool, err error) {
 	timer := time.NewTimer(most)
 	defer timer.Stop()
@@ -134,7 +133,7 @@ func await(ctx context.Context, parts <-chan arrival, most time.Duration, marks 
 	}
 }
 
-// awaitHeartbeat waits for what a node sends on a connection without events.
+// awaitHeartbeat waits for a heartbeat on a connection without events.
 func (v *visit) awaitHeartbeat(ctx context.Context, parts <-chan arrival) {
 	heartbeat := v.Config.SSE.Heartbeat
 	if !v.Usable {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sent returns parts as a response has them, and then its end.
+// sent returns the parts of a response, and then its end.
 func sent(t *testing.T, parts ...string) <-chan arrival {
 	t.Helper()
 	out := make(chan arrival)

@@ -10,60 +10,62 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// conn is a connection that was taken over. All but queued belongs to its loop.
+// conn is a connection hijacked from net/http or accepted by the engine. Its loop owns all fields except
+// queueState.
 type conn struct {
 	loop       *loop
 	src        Source
-	owner      *socketOwner // that counts the socket
+	owner      *socketOwner // counts the socket
 	fd         int32
 	generation uint32
-	queued     atomic.Uint32 // whether it waits in the loop's queue for a turn
+	queueState atomic.Uint32 // see the constants below
 
-	known   bool // to epoll, by another generation
-	watched bool
-	blocked bool // the socket takes no more until epoll says so
-	stalled bool // and its source was notified
-	last    bool // the stream ends behind rest, with why
-	closed  bool
-	unread  int32 // what the peer had not acknowledged when it was looked at last
-	head    []byte
-	rest    []byte // of what was sent, to go first
-	why     error
-	timeout int64 // nanoseconds
-	due     int64 // nanoseconds since clockBase; 0 for never
-	inHeap  int64 // where it stands in the heap; 0 for nowhere
-	written int64
-	wrote   time.Time // when nothing was left to write
+	registered   bool // with epoll, by the pending connection's generation
+	watched      bool
+	blocked      bool // the socket accepts no bytes until epoll reports EPOLLOUT
+	stalled      bool // the source was notified of the current block
+	ending       bool // the connection ends with endErr after unsent
+	closed       bool
+	unacked      int32 // unacknowledged bytes at the last check
+	head         []byte
+	unsent       []byte // the bytes that the socket has not accepted
+	endErr       error
+	timeout      int64 // nanoseconds
+	deadline     int64 // nanoseconds since clockBase; 0 for none
+	heapDeadline int64 // its entry in the heap; 0 for none
+	written      int64
+	drainedAt    time.Time // when all bytes had been accepted
 }
 
-// What conn.queued says.
+// The values of conn.queueState.
 const (
-	idle    uint32 = iota
-	queued         // its source is to be asked
-	greeted        // it is queued, or about to be, but its source was asked already
+	notQueued      uint32 = iota
+	turnQueued            // queued; the turn calls the source
+	openingWritten        // queued or about to be, but writeOpening has called the source already
 )
 
-// Wake implements Waker.
+// Wake implements Waker. It queues the connection unless it is queued already.
 func (c *conn) Wake() {
-	if c.queued.Swap(queued) == idle {
+	if c.queueState.Swap(turnQueued) == notQueued {
 		c.loop.add(c)
 	}
 }
 
-// greet sends what the source begins with, before the loop has the connection: who answers the
-// request has all of it at hand. What becomes of that, the first turn sees to.
-func (c *conn) greet() {
+// writeOpening writes the first frames of the source, before the connection is added to its loop. The
+// calling goroutine has the request and its data in the CPU caches. The first turn handles errors and
+// leftovers.
+func (c *conn) writeOpening() {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	if c.serve(buf, len(c.loop.engine.loops), time.Now()) {
-		c.queued.Store(queued)
+	if c.writeSource(buf, len(c.loop.engine.loops), time.Now()) {
+		c.queueState.Store(turnQueued)
 	}
 }
 
-// turn sends what the source has, unless greet has just done so. One that has more comes again behind
-// the others.
+// turn writes frames of the source, unless writeOpening has just done so. If the source has more, the
+// connection is queued again behind the others.
 func (c *conn) turn(now time.Time) {
-	before := c.queued.Swap(idle) // before the source is looked at: what it gets from now on wakes again
+	before := c.queueState.Swap(notQueued) // before the source is called, so that later events wake the connection again
 	if c.closed || c.blocked {
 		return
 	}
@@ -71,14 +73,14 @@ func (c *conn) turn(now time.Time) {
 		return
 	}
 	more := false
-	if before != greeted && len(c.rest) == 0 && !c.last {
-		more = c.serve(&c.loop.buf, c.loop.lane, now)
+	if before != openingWritten && len(c.unsent) == 0 && !c.ending {
+		more = c.writeSource(&c.loop.buf, c.loop.lane, now)
 	}
 	switch {
-	case len(c.rest) > 0:
+	case len(c.unsent) > 0:
 		c.block()
-	case c.last:
-		c.close(c.why)
+	case c.ending:
+		c.close(c.endErr)
 	case more:
 		c.Wake()
 	default:
@@ -86,32 +88,33 @@ func (c *conn) turn(now time.Time) {
 	}
 }
 
-// serve sends what the source has, by way of buf, and reports whether there may be more already.
-func (c *conn) serve(buf *[]byte, lane int, now time.Time) (more bool) {
+// writeSource calls the source with buf, and writes the frames. It reports whether the source may have
+// more.
+func (c *conn) writeSource(buf *[]byte, lane int, now time.Time) (more bool) {
 	at := len(c.head) + chunkHead
-	out, next, err := ask(c.src, slices.Grow((*buf)[:0], at)[:at], Turn{Room: room, Now: now, Written: c.wrote, Lane: lane})
-	if cap(out) <= 2*room {
+	out, next, err := callAppend(c.src, slices.Grow((*buf)[:0], at)[:at], WriteTurn{Room: writeSize, Now: now, Written: c.drainedAt, Lane: lane})
+	if cap(out) <= 2*writeSize {
 		*buf = out[:0]
 	}
-	c.due = 0
+	c.deadline = 0
 	if !next.IsZero() {
-		c.due = dueNanos(next, now)
+		c.deadline = deadlineNanos(next, now)
 	}
-	c.last, c.why = err != nil, err
+	c.ending, c.endErr = err != nil, err
 	if len(out) > at {
 		c.send(chunk(out, c.head, at), now)
 	}
-	// A source that is due already waits behind the others, too: in the heap it would keep the
-	// loop from all else.
-	return len(out)-at >= room || c.due != 0 && c.due <= nanos(now)
+	// A deadline that has passed also queues the connection behind the others. In the heap it would keep
+	// the loop busy.
+	return len(out)-at >= writeSize || c.deadline != 0 && c.deadline <= nanos(now)
 }
 
 func (c *conn) watch() bool {
 	c.watched = true
 	c.loop.conns[c.fd] = c
 	op := unix.EPOLL_CTL_ADD
-	if c.known {
-		op = unix.EPOLL_CTL_MOD // which tells of an end that has come meanwhile, too
+	if c.registered {
+		op = unix.EPOLL_CTL_MOD // also reports a disconnect that has happened before
 	}
 	if err := c.loop.engine.watch(op, c.fd, c.generation, 0); err != nil {
 		c.close(err)
@@ -120,10 +123,11 @@ func (c *conn) watch() bool {
 	return true
 }
 
-// chunkHead is the most that the head of a chunk takes: eight digits and CRLF.
+// chunkHead is the maximum size of a chunk's head: eight digits and CRLF.
 const chunkHead = 10
 
-// chunk makes out[at:] one chunk behind the response's head, both of which fit before it.
+// chunk encodes out[at:] as one chunk, and puts the response's head before it. out[:at] has space for
+// both heads.
 func chunk(out, head []byte, at int) []byte {
 	var size [chunkHead]byte
 	line := append(strconv.AppendInt(size[:0], int64(len(out)-at), 16), "\r\n"...)
@@ -133,50 +137,51 @@ func chunk(out, head []byte, at int) []byte {
 	return out[at:]
 }
 
-// send writes b, and keeps what the socket does not take. Where it fails, the stream is over.
+// send writes b, and stores the bytes that the socket does not accept. After an error the connection
+// ends.
 func (c *conn) send(b []byte, now time.Time) {
 	c.head = nil
 	n, err := send(c.fd, b)
 	c.written += int64(n)
 	switch {
 	case err != nil:
-		c.last, c.why = true, gone(err)
+		c.ending, c.endErr = true, disconnectErr(err)
 	case n < len(b):
-		c.rest = bytes.Clone(b[n:])
+		c.unsent = bytes.Clone(b[n:])
 	default:
-		c.wrote = now
+		c.drainedAt = now
 	}
 }
 
-// gone says what a failed write tells of the client.
-func gone(err error) error {
+// disconnectErr converts the error of a failed write.
+func disconnectErr(err error) error {
 	if err == unix.EPIPE || err == unix.ECONNRESET {
 		return ErrGone
 	}
 	return err
 }
 
-// block waits until the socket takes bytes again. What came of that before epoll was asked is
-// told at once.
+// block registers the socket with epoll until it accepts bytes again. Epoll also reports a change before
+// the registration.
 func (c *conn) block() {
 	c.blocked = true
-	c.unread = c.unacknowledged()
-	c.due = c.blockedDue(time.Now())
+	c.unacked = c.unacknowledged()
+	c.deadline = c.blockedDeadline(time.Now())
 	c.loop.schedule(c)
 	if err := c.loop.engine.watch(unix.EPOLL_CTL_MOD, c.fd, c.generation, unix.EPOLLOUT); err != nil {
 		c.close(err)
 	}
 }
 
-// blockedDue is when a socket that accepts no more since now is looked at.
-func (c *conn) blockedDue(now time.Time) int64 {
+// blockedDeadline returns the next check of a socket that has stopped accepting bytes now.
+func (c *conn) blockedDeadline(now time.Time) int64 {
 	if c.holder() != nil {
 		return nanos(now) + int64(stallAfter)
 	}
 	return nanos(now) + c.timeout
 }
 
-// holder returns the source if it is to be notified of a stall.
+// holder returns the source if it must be notified of a stall, or nil.
 func (c *conn) holder() Holder {
 	if c.stalled || c.timeout <= int64(stallAfter) {
 		return nil
@@ -185,8 +190,8 @@ func (c *conn) holder() Holder {
 	return holder
 }
 
-// happened takes a word of epoll.
-func (c *conn) happened(events uint32) {
+// handleReadiness handles an epoll event.
+func (c *conn) handleReadiness(events uint32) {
 	switch {
 	case events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0:
 		c.close(ErrGone)
@@ -195,31 +200,33 @@ func (c *conn) happened(events uint32) {
 	}
 }
 
-// resume sends the rest. The source gets a turn once nothing is left of it.
+// resume writes the unsent bytes. Once all are written, it queues the connection for a turn.
 func (c *conn) resume() {
-	n, err := send(c.fd, c.rest)
+	n, err := send(c.fd, c.unsent)
 	c.written += int64(n)
 	if err != nil {
-		c.close(gone(err))
+		c.close(disconnectErr(err))
 		return
 	}
-	if n < len(c.rest) {
-		c.rest = c.rest[n:]
-		c.unread = c.unacknowledged()
-		c.due = c.blockedDue(time.Now()) // later than before: the heap finds out
+	if n < len(c.unsent) {
+		c.unsent = c.unsent[n:]
+		c.unacked = c.unacknowledged()
+		c.deadline = c.blockedDeadline(time.Now()) // later than the entry in the heap; expire reschedules it
 		return
 	}
-	c.rest, c.blocked, c.stalled, c.wrote = nil, false, false, time.Now()
-	if c.last {
-		c.close(c.why)
+	c.unsent, c.blocked, c.stalled, c.drainedAt = nil, false, false, time.Now()
+	if c.ending {
+		c.close(c.endErr)
 		return
 	}
 	c.Wake()
 }
 
-// expired is called when the connection is due. One that is blocked has taken nothing off the
-// loop since; it may still take bytes out of the kernel's buffer, a third of which must drain
-// before epoll tells.
+// expired is called when the deadline has passed.
+//
+// A blocked connection has accepted no bytes from the loop since then. The client may still have read
+// bytes from the kernel's buffer: epoll reports progress only when a third of the buffer is free. So the
+// write timeout applies to the number of unacknowledged bytes.
 func (c *conn) expired(now time.Time) {
 	if !c.blocked {
 		c.turn(now)
@@ -228,45 +235,45 @@ func (c *conn) expired(now time.Time) {
 	if holder := c.holder(); holder != nil {
 		c.stalled = true
 		holder.Stalled()
-		c.due = nanos(now) + c.timeout - int64(stallAfter)
+		c.deadline = nanos(now) + c.timeout - int64(stallAfter)
 		c.loop.schedule(c)
 		return
 	}
 	left := c.unacknowledged()
-	if left >= c.unread {
+	if left >= c.unacked {
 		c.close(ErrTimeout)
 		return
 	}
-	c.unread = left
-	c.due = nanos(now) + c.timeout
+	c.unacked = left
+	c.deadline = nanos(now) + c.timeout
 	c.loop.schedule(c)
 }
 
-// unacknowledged is how many bytes the kernel holds for the peer.
+// unacknowledged returns the number of bytes in the kernel's send buffer.
 func (c *conn) unacknowledged() int32 {
 	n, _ := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ)
 	return int32(n)
 }
 
-// close ends the connection without a last chunk, and tells the source.
+// close closes the connection without a last chunk, and calls Ended of the source.
 func (c *conn) close(err error) {
 	if c.closed {
 		return
 	}
 	c.closed = true
-	if c.last {
+	if c.ending {
 		c.discard()
 	}
 	delete(c.loop.conns, c.fd)
-	closeSocket(c.fd) // epoll forgets it, too
+	closeSocket(c.fd) // also removes it from epoll
 	c.owner.release()
 	src := c.src
-	c.src, c.rest, c.head = nil, nil, nil
+	c.src, c.unsent, c.head = nil, nil, nil
 	src.Ended(err, c.written)
 }
 
-// discard takes what the peer has sent, all that a socket's buffer can be. A socket that is
-// closed with bytes unread is reset, and what its peer has not taken yet is lost.
+// discard reads the bytes sent by the peer, up to the size of a socket's buffer. Closing a socket with
+// unread bytes resets it, and the peer loses the bytes that it has not read.
 func (c *conn) discard() {
 	for range 128 {
 		n, _, err := unix.Recvfrom(int(c.fd), c.loop.buf[:cap(c.loop.buf)], unix.MSG_DONTWAIT|unix.MSG_TRUNC)

@@ -14,7 +14,7 @@ func TestDueNanos_WallClockSet_DueAfterTheSameDuration(t *testing.T) {
 		now := testkit.ShiftWallClock(time.Now(), step)
 		for _, in := range []time.Duration{time.Millisecond, 5 * time.Second, 24 * time.Hour} {
 			for name, due := range map[string]time.Time{"monotonic": now.Add(in), "wall": now.Round(0).Add(in)} {
-				if got := time.Duration(dueNanos(due, now) - nanos(now)); got != in {
+				if got := time.Duration(deadlineNanos(due, now) - nanos(now)); got != in {
 					t.Errorf("wall clock set by %v, %s time in %v: due in %v", step, name, in, got)
 				}
 			}

@@ -9,47 +9,47 @@ import (
 	"time"
 )
 
-// Source is what one connection sends. Its methods are called by one goroutine at a time and
-// must not block.
+// Source provides the frames of one connection. The engine calls its methods from one goroutine at a
+// time. They must not block.
 type Source interface {
-	// Start comes first, and once. Whenever there may be something to send, w is to be woken.
+	// Start is called first, and once. The source calls w.Wake whenever it may have frames to send.
 	Start(w Waker)
-	// Append appends whole frames to dst and returns it. Less than turn.Room says that nothing
-	// is left until w is woken or due is reached; the zero time is never. With an error the
-	// stream is ended behind what was appended. What was appended before has been taken by the
-	// kernel.
-	Append(dst []byte, turn Turn) (out []byte, due time.Time, err error)
-	// Ended comes last, and once, when the stream has ended: with the error of Append,
-	// ErrGone, ErrTimeout, ErrClosed, or what the system said. written are the bytes that the
-	// kernel took, transfer coding included where the engine writes it itself.
+	// Append appends whole frames to dst and returns it.
+	//
+	// If it appends less than turn.Room bytes, the engine calls it again only after w.Wake, or at the
+	// time due; the zero time means no deadline. With an error the engine writes the appended frames and
+	// closes the connection. A call of Append means that the kernel has accepted all earlier frames.
+	Append(dst []byte, turn WriteTurn) (out []byte, due time.Time, err error)
+	// Ended is called last, and once, when the connection has ended. err is the error of Append, ErrGone,
+	// ErrTimeout, ErrClosed, or a system error. written is the number of bytes accepted by the kernel. It
+	// includes the transfer coding if the engine writes that itself.
 	Ended(err error, written int64)
 }
 
-// Turn is what a source is to know of its connection when it is asked.
-type Turn struct {
-	Room    int // append about so many bytes, unless one frame is larger
+// WriteTurn describes the state of the connection for a call of Source.Append.
+type WriteTurn struct {
+	Room    int // the number of bytes to append; one larger frame is allowed
 	Now     time.Time
-	Written time.Time // when the kernel had taken what was appended last; zero before anything was
-	// Lane tells apart those who ask at the same time, so that what a source counts can be
-	// counted without waiting for each other. It is that of the engine's loop, and one more
-	// for all first turns; 0 elsewhere.
+	Written time.Time // when the kernel had accepted all bytes; zero before the first write
+	// Lane identifies the calling goroutine, so that sources can update counters without contention. It
+	// is the index of the engine's loop, and one more for all first turns. Without a loop it is 0.
 	Lane int
 }
 
-// Waker makes the engine call Append soon. Wake may be called by any goroutine, at any time,
-// and returns at once.
+// Waker requests a call of Source.Append. Wake may be called from any goroutine at any time, and does
+// not block.
 type Waker interface{ Wake() }
 
-// Why a stream ends other than by its source.
+// Reasons for the end of a connection, passed to Source.Ended.
 var (
-	ErrGone    = errors.New("the client has gone")
-	ErrTimeout = errors.New("the client took no bytes for the write timeout")
+	ErrGone    = errors.New("the client disconnected")
+	ErrTimeout = errors.New("write timeout: the client accepted no bytes")
 	ErrClosed  = errors.New("the engine is closed")
 )
 
-// ask calls a source. One that panics ends its own stream, as a handler under net/http does, and
-// not those of all others.
-func ask(src Source, dst []byte, turn Turn) (out []byte, due time.Time, err error) {
+// callAppend calls Append of a source. A panic ends the connection of this source only, as a panic of a
+// handler does in net/http.
+func callAppend(src Source, dst []byte, turn WriteTurn) (out []byte, due time.Time, err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			out, err = dst, fmt.Errorf("panic: %v\n%s", broken, debug.Stack())
@@ -58,45 +58,46 @@ func ask(src Source, dst []byte, turn Turn) (out []byte, due time.Time, err erro
 	return src.Append(dst, turn)
 }
 
-// Options configure a response. The zero value works.
+// Options configures a response. The zero value is usable.
 type Options struct {
-	// WriteTimeout is how long a client may take no bytes at all; 30 s when zero.
+	// WriteTimeout is the longest time in which a client accepts no bytes; 30 s if zero.
 	WriteTimeout time.Duration
 }
 
 func (o Options) timeout() time.Duration { return cmp.Or(o.WriteTimeout, 30*time.Second) }
 
-// room is how much a source is asked for at a time, and so what a connection that takes no
-// more can leave in memory, beside one frame.
-const room = 64 << 10
+// writeSize is the number of bytes requested from a source at a time. A blocked connection keeps at most
+// that much in memory, plus one frame.
+const writeSize = 64 << 10
 
-// Front says what an engine answers itself of what comes to a listener.
-type Front struct {
-	// Handler answers requests that are streams. It calls Engine.Serve, or refuses.
+// ListenerOptions configures a listener of [Engine.WrapListener].
+type ListenerOptions struct {
+	// Handler answers subscribe requests. It calls Engine.Serve, or rejects the request.
 	Handler http.Handler
-	// Stream tells by its path whether a GET is one.
-	Stream func(path string) bool
-	// SendBuffer is how many bytes the kernel may hold for one client; its own rule when zero.
+	// IsSubscribe reports whether a GET of a path is a subscribe request.
+	IsSubscribe func(path string) bool
+	// SendBuffer is the size of the kernel's send buffer of a socket, in bytes; zero means the system's
+	// default.
 	SendBuffer int
-	// Sockets counts the sockets of the listener and bounds them; nil does neither. Its ConnState must
-	// be the hook of the http.Server.
+	// Sockets counts and limits the sockets of the listener; nil means no limits. Set its method ConnState
+	// as the hook of the http.Server.
 	Sockets *Sockets
-	// HeadTimeout bounds the wait for the first request of a connection; 10 s when zero.
+	// HeadTimeout limits the wait for the first request of a connection; 10 s if zero.
 	HeadTimeout time.Duration
 }
 
-// Serve answers a request with status 200, the headers that are set on w, and what src sends.
+// Serve answers a request with status 200, the headers set on w, and the frames of src.
 //
-// A connection of plain HTTP/1.1 is taken over on Linux: Serve returns at once, and from then
-// on the connection costs no goroutine. Any other, and any without an engine, is written by
-// the calling goroutine: Serve returns when the stream has ended, by a panic with
-// http.ErrAbortHandler, because every stream is ended by an abort.
+// On Linux, Serve hijacks an HTTP/1.1 connection without TLS and returns immediately. From then on the
+// connection uses no goroutine. In all other cases, and for a nil Engine, the calling goroutine writes
+// the frames. Then Serve does not return: at the end of the connection it panics with
+// http.ErrAbortHandler, because every response ends with an abort.
 //
-// The context of a request ends when Serve returns.
+// The context of the request ends with the call of Serve.
 func (e *Engine) Serve(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
-	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.takeOver(w, r, src, opts) {
+	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.hijack(w, r, src, opts) {
 		return
 	}
-	serveHere(w, r, src, opts)
+	serveBlocking(w, r, src, opts)
 	panic(http.ErrAbortHandler)
 }

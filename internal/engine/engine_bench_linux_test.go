@@ -16,33 +16,33 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// audience is many clients of one server, which cost no goroutine and hardly any memory:
-// descriptors whose bytes are thrown away.
+// audience is many clients of a server. They use no goroutines and hardly any memory: they are
+// descriptors, and their bytes are discarded.
 type audience struct {
 	serving
 	sources []*listener
 	clients []int
 }
 
-// listener is a source that sends what all are sent.
+// listener is a source of the broadcast frames.
 type listener struct {
 	to   *broadcast
 	sent int64
 	w    engine.Waker
 }
 
-// broadcast counts what there is to send, and waits until all have sent it.
+// broadcast counts the frames to send, and waits until all sources have sent them.
 type broadcast struct {
 	frame []byte
 	there atomic.Int64
-	left  atomic.Int64 // to send the last
+	left  atomic.Int64 // sources that have not sent the last frame
 	all   chan struct{}
 }
 
 func (l *listener) Start(w engine.Waker) { l.w = w }
 func (l *listener) Ended(error, int64)   {}
 
-func (l *listener) Append(dst []byte, _ engine.Turn) ([]byte, time.Time, error) {
+func (l *listener) Append(dst []byte, _ engine.WriteTurn) ([]byte, time.Time, error) {
 	if n := l.to.there.Load(); l.sent < n {
 		l.sent = n
 		dst = append(dst, l.to.frame...)
@@ -53,7 +53,7 @@ func (l *listener) Append(dst []byte, _ engine.Turn) ([]byte, time.Time, error) 
 	return dst, time.Time{}, nil
 }
 
-// send returns when all sources have appended.
+// send returns when all sources have appended the frames.
 func (a *audience) send(to *broadcast) {
 	to.left.Store(int64(len(a.sources)))
 	to.there.Add(1)
@@ -89,7 +89,7 @@ func newAudience(b *testing.B, proto string, clients int, to *broadcast) *audien
 	return a
 }
 
-// started says when a source was.
+// started returns when a source has started.
 type started struct {
 	*listener
 	there chan<- struct{}
@@ -100,7 +100,7 @@ func (s started) Start(w engine.Waker) {
 	s.there <- struct{}{}
 }
 
-// connect leaves nothing of package net behind.
+// connect dials without objects of package net.
 func (a *audience) connect(b *testing.B) int {
 	c, err := net.Dial("tcp", a.server.Listener.Addr().String())
 	if err != nil {
@@ -122,22 +122,22 @@ func (a *audience) connect(b *testing.B) int {
 	return fd
 }
 
-// drain throws away what has arrived, which the kernel does not even copy.
+// drain discards the received bytes, without a copy by the kernel.
 func (a *audience) drain(buf []byte) {
 	for _, fd := range a.clients {
 		_, _, _ = unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
 	}
 }
 
-// BenchmarkDeliver sends an event of 150 bytes to all connections. The clients' side costs a
-// system call in 64 deliveries.
+// BenchmarkDeliver sends an event of 150 bytes to all connections. The clients need one system call per 64
+// deliveries.
 func BenchmarkDeliver(b *testing.B) {
 	for _, proto := range []string{"http1", "goroutine"} {
 		for _, clients := range []int{100, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", proto, clients), func(b *testing.B) {
 				to := &broadcast{frame: make([]byte, 150), all: make(chan struct{}, 1)}
 				a := newAudience(b, proto, clients, to)
-				a.send(to) // the head, too
+				a.send(to) // including the head
 				buf := make([]byte, 64<<10)
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
@@ -158,8 +158,8 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// BenchmarkIdle is what a connection holds in memory between events: heap and stacks. What
-// the kernel holds is not in it, nor are the clients.
+// BenchmarkIdle measures the memory of a connection between events: heap and stacks, without the kernel's
+// memory and the clients.
 func BenchmarkIdle(b *testing.B) {
 	const clients = 2000
 	for _, proto := range []string{"http1", "goroutine"} {
@@ -185,7 +185,7 @@ func BenchmarkIdle(b *testing.B) {
 
 func inUse() (heap, stacks int64) {
 	runtime.GC()
-	runtime.GC() // what pools held
+	runtime.GC() // also clears the pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapInuse), int64(m.StackInuse)

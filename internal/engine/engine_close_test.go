@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// TestClose tells every source, once, whatever its connection is at: idle, with bytes that its
-// peer does not take, or just added.
+// TestClose checks that Ended of every source is called once, in every state: idle, blocked, or just
+// added.
 func TestClose(t *testing.T) {
 	for range 10 {
 		const idle, blocked, arriving = 20, 5, 40
@@ -47,13 +47,13 @@ func TestClose(t *testing.T) {
 		s.engine.Close()
 		arrivals.Wait()
 		for _, c := range conns {
-			_, _ = c.Read(make([]byte, 1)) // it was answered, or closed
+			_, _ = c.Read(make([]byte, 1)) // returns after the response or the close
 			_ = c.Close()
 		}
 		closed := 0
 		mu.Lock()
 		for _, src := range all {
-			// Those that came too late for the engine live until their client goes.
+			// Connections accepted after the close of the engine live until their client disconnects.
 			switch end := src.end(t); end.err {
 			case engine.ErrClosed:
 				closed++
@@ -69,7 +69,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestCloseDuringTurns: the end comes between two turns, and is told as what it is.
+// Close between two turns results in ErrClosed.
 func TestCloseDuringTurns(t *testing.T) {
 	for range 20 {
 		var all [5]*script
@@ -96,7 +96,7 @@ func TestCloseDuringTurns(t *testing.T) {
 				}
 			default:
 				if src.calls.Load() == 0 {
-					continue // the handler came too late for the engine
+					continue // the engine was closed before the handler ran
 				}
 				t.Error("closed, and a source was not told")
 			}
@@ -107,7 +107,7 @@ func TestCloseDuringTurns(t *testing.T) {
 	}
 }
 
-// TestServeAfterClose: whoever comes then is answered by its own goroutine.
+// After Close, a connection is served by the goroutine of its handler.
 func TestServeAfterClose(t *testing.T) {
 	src := newNumbers(t)
 	s := serveOne(t, setup{proto: "http1"}, src)
@@ -125,9 +125,9 @@ func TestServeAfterClose(t *testing.T) {
 	}
 }
 
-// TestManyComeAndGo: descriptors are used again at once, by streams that know nothing of what
-// epoll still tells of the one before. Each ends as it should, and those that stay, stay.
-func TestManyComeAndGo(t *testing.T) {
+// Descriptors are reused immediately, while epoll still reports events of the previous connection. Each
+// connection ends with its own error, and the others stay open.
+func TestDescriptors_ReusedAtOnce_EventsNotMixedUp(t *testing.T) {
 	const staying, workers, each = 20, 8, 250
 	var sources sync.Map
 	s := newServing(t, setup{proto: "http1"}, func(r *http.Request) engine.Source {

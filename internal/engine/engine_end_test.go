@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// leavings are the ways in which a peer goes.
+// leavings lists the ways in which a peer disconnects.
 var leavings = map[string]func(*net.TCPConn){
 	"close": func(c *net.TCPConn) { _ = c.Close() },
 	"reset": func(c *net.TCPConn) {
@@ -21,7 +21,7 @@ var leavings = map[string]func(*net.TCPConn){
 	"half": func(c *net.TCPConn) { _ = c.CloseWrite() },
 }
 
-// TestPeerGone: its source is told at once, though nothing is written, and never asked again.
+// After a disconnect the source is notified without a write, and not called again.
 func TestPeerGone(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		for way, leave := range leavings {
@@ -33,13 +33,13 @@ func TestPeerGone(t *testing.T) {
 				t.Errorf("%s: %v", way, end.err)
 			}
 			for i := range 10 {
-				src.put(i) // which the script would complain of
+				src.put(i) // script fails the test if Append is called
 			}
 		}
 	})
 }
 
-// TestPeerGoneWhileBlocked: the end is seen through a socket that takes nothing.
+// A disconnect is detected while the socket is blocked.
 func TestPeerGoneWhileBlocked(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		for way, leave := range leavings {
@@ -49,7 +49,7 @@ func TestPeerGoneWhileBlocked(t *testing.T) {
 			standing(src)
 			leave(c)
 			if proto == "goroutine" && way == "half" {
-				_ = c.Close() // net/http sees the half only when it has written
+				_ = c.Close() // net/http detects the half close only at a write
 			}
 			if end := src.end(t); end.err != engine.ErrGone {
 				t.Errorf("%s: %v", way, end.err)
@@ -58,7 +58,7 @@ func TestPeerGoneWhileBlocked(t *testing.T) {
 	})
 }
 
-// TestDescriptors: a stream costs one, which is given back with its end.
+// A connection uses one descriptor, and releases it at its end.
 func TestDescriptors(t *testing.T) {
 	if _, err := descriptors(); err != nil {
 		t.Skip(err)
@@ -79,7 +79,7 @@ func TestDescriptors(t *testing.T) {
 				rawLines(t, c).want(0)
 				conns = append(conns, c)
 			}
-			awaitDescriptors(t, before+2*streams) // each has a client's side here
+			awaitDescriptors(t, before+2*streams) // the clients of the test use the same number
 			for i, c := range conns {
 				src := <-left
 				if i%2 == 0 {
@@ -107,7 +107,7 @@ func descriptors() (int, error) {
 func awaitDescriptors(t *testing.T, want int) {
 	t.Helper()
 	var n int
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(waitTimeout); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if n, _ = descriptors(); n == want {
 			return
 		}
@@ -115,14 +115,14 @@ func awaitDescriptors(t *testing.T, want int) {
 	t.Errorf("%d descriptors are open, not %d", n, want)
 }
 
-// TestPeerTakesNothing: it is given the whole timeout.
+// A peer that accepts no bytes is disconnected after the whole timeout.
 func TestPeerTakesNothing(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		const timeout = 100 * time.Millisecond
 		src := endless(t)
 		var asked time.Time
 		more := src.next
-		src.next = func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+		src.next = func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 			asked = turn.Now
 			return more(dst, turn)
 		}
@@ -139,7 +139,7 @@ func TestPeerTakesNothing(t *testing.T) {
 	})
 }
 
-// TestClientReadsNoBody: over every protocol its source is told why.
+// With every protocol, a client that does not read the body results in ErrTimeout.
 func TestClientReadsNoBody(t *testing.T) {
 	eachServe(t, func(t *testing.T, proto string) {
 		src := endless(t)
@@ -151,7 +151,7 @@ func TestClientReadsNoBody(t *testing.T) {
 	})
 }
 
-// TestClientCloses: over every protocol its source is told.
+// With every protocol, a disconnect results in ErrGone.
 func TestClientCloses(t *testing.T) {
 	eachServe(t, func(t *testing.T, proto string) {
 		src := newNumbers(t)
@@ -164,8 +164,8 @@ func TestClientCloses(t *testing.T) {
 	})
 }
 
-// TestPeerTakesLittle: less than a third of the kernel's buffer in a timeout, below which
-// epoll does not tell that the socket takes more. It is not cut off.
+// A peer that reads less than a third of the kernel's buffer per timeout is not disconnected. In this case
+// epoll does not report that the socket accepts bytes.
 func TestPeerTakesLittle(t *testing.T) {
 	t.Parallel()
 	const timeout, timeouts, pause = time.Second, 4, 20 * time.Millisecond

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// framesOfAllSizes have random contents, so that no mix-up goes unseen.
+// framesOfAllSizes returns frames with random contents, so that a wrong order is detected.
 func framesOfAllSizes() (all [][]byte) {
 	r := rand.NewChaCha8([32]byte{1})
 	for _, size := range []int{
@@ -27,7 +27,7 @@ func framesOfAllSizes() (all [][]byte) {
 	return all
 }
 
-// TestServeFrames of all sizes arrive whole and in order, under the headers that were set.
+// Frames of all sizes arrive whole and in order, after the headers of the handler.
 func TestServeFrames(t *testing.T) {
 	eachServe(t, func(t *testing.T, proto string) {
 		all := framesOfAllSizes()
@@ -53,7 +53,7 @@ func TestServeFrames(t *testing.T) {
 	})
 }
 
-// TestServeRawBytes: what a peer without any library gets.
+// The bytes that a peer without an HTTP library receives.
 func TestServeRawBytes(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		all := framesOfAllSizes()
@@ -77,8 +77,8 @@ func TestServeRawBytes(t *testing.T) {
 	})
 }
 
-// TestServeOwnDate: a header of the handler's own takes the place of the usual one, as with
-// net/http, and what would contradict the chunks is left out.
+// As in net/http, a Date header of the handler replaces the default. Headers that contradict the chunks
+// are omitted.
 func TestServeOwnDate(t *testing.T) {
 	e := newEngine(t)
 	src := frames(t, [][]byte{[]byte("x")}, errOver)
@@ -102,7 +102,7 @@ func TestServeOwnDate(t *testing.T) {
 	}
 }
 
-// TestServeHTTP10: what cannot be chunked is written by net/http.
+// A response without chunks is written by net/http.
 func TestServeHTTP10(t *testing.T) {
 	src := frames(t, [][]byte{[]byte("all of it")}, errOver)
 	raw, err := io.ReadAll(serveOne(t, setup{proto: "http1"}, src).raw(t, "GET / HTTP/1.0\r\n\r\n"))
@@ -117,11 +117,11 @@ func TestServeHTTP10(t *testing.T) {
 	}
 }
 
-// kernels hold at most so much of a connection with small buffers, on both sides together.
+// The number of bytes that the kernels on both sides buffer at most for a connection with small buffers.
 const kernels = 512 << 10
 
-// TestPartialWrites: a peer with small buffers takes a few bytes at a time. Every byte comes
-// once, and the source is asked for more only once everything before has been taken.
+// A peer with small buffers reads a few bytes at a time. Every byte arrives once, and Append is called
+// again only after the peer has accepted all earlier bytes.
 func TestPartialWrites(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		const frame, total = 700 << 10, 4
@@ -130,7 +130,7 @@ func TestPartialWrites(t *testing.T) {
 		appended := 0
 		var last time.Time
 		contents := rand.NewChaCha8([32]byte{2})
-		src := newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+		src := newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 			if appended > 0 && turn.Written.Before(last) {
 				t.Errorf("asked at %v, when the last was asked for at %v and written at %v", turn.Now, last, turn.Written)
 			}
@@ -175,14 +175,13 @@ func readOddly(t *testing.T, from io.Reader, taken *atomic.Int64) (all []byte) {
 	}
 }
 
-// TestErrorFromAppend: what was appended along with it goes first, also to a peer that takes
-// it much later than the source has said it.
+// The frames appended together with an error are written first, also to a peer that reads them much later.
 func TestErrorFromAppend(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		for _, size := range []int{0, 1, 5 << 10, 2 << 20} {
 			farewell := bytes.Repeat([]byte("good bye\n"), size/9+1)[:size]
 			asked := make(chan struct{}, 1)
-			src := newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+			src := newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 				if turn.Written.IsZero() {
 					return append(dst, "hello\n"...), turn.Now, nil
 				}

@@ -13,48 +13,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Engine writes to the connections that it took over. A few loops share them; one epoll tells
-// of peers that have gone, and of sockets that take bytes again.
+// Engine writes the frames of many connections without a goroutine for each.
+//
+// A few loops share the connections. One epoll reports disconnects and sockets that accept bytes again.
 type Engine struct {
-	epoll   *os.File
-	poll    syscall.RawConn
-	epollFD int
-	loops   []*loop
-	next    atomic.Uint32 // generation of the next connection
-	done    chan struct{} // closed by Close
-	heads   heads
-	idle    chan *arrival  // to goroutines that wait for one
-	running sync.WaitGroup // the loops, and what they started
-	hearing sync.WaitGroup // listen
+	epoll          *os.File
+	poll           syscall.RawConn
+	epollFD        int
+	loops          []*loop
+	nextGeneration atomic.Uint32 // generation of the next connection
+	done           chan struct{} // closed by Close
+	headerCache    headerCache
+	idleWorkers    chan *pendingConn // to idle worker goroutines
+	running        sync.WaitGroup    // the loops and the goroutines started by them
+	polling        sync.WaitGroup    // listen
 
 	mu     sync.RWMutex // held for reading while a connection is added
 	closed bool
 }
 
-// New starts an engine. The caller closes it. An error says that the process has no more open
-// files.
+// New starts an engine. The caller must close it. It fails if the process cannot open more files.
 func New() (*Engine, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	// Go's own poller waits for this epoll, so that no thread is blocked in it.
+	// The Go runtime's poller waits for this epoll, so that it blocks no thread.
 	_ = unix.SetNonblock(fd, true)
-	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{}), idle: make(chan *arrival)}
+	e := &Engine{epoll: os.NewFile(uintptr(fd), "epoll"), epollFD: fd, done: make(chan struct{}), idleWorkers: make(chan *pendingConn)}
 	if e.poll, err = e.epoll.SyscallConn(); err != nil {
 		_ = e.epoll.Close()
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	for range max(1, runtime.GOMAXPROCS(0)/2) { // the other half is for those who read, match, store and listen
+	for range max(1, runtime.GOMAXPROCS(0)/2) { // the other half is for reading, matching, publishing and accepting
 		l := newLoop(e)
 		e.loops = append(e.loops, l)
 		e.running.Go(l.run)
 	}
-	e.hearing.Go(e.listen)
+	e.polling.Go(e.pollLoop)
 	return e, nil
 }
 
-// Close ends all connections as they are, and blocks until their sources have been told.
+// Close closes all connections. It blocks until Ended of all sources has returned.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	again := e.closed
@@ -65,21 +65,21 @@ func (e *Engine) Close() {
 	}
 	e.running.Wait()
 	if !again {
-		_ = e.epoll.Close() // which the loops use to their end
+		_ = e.epoll.Close() // after the end of the loops, which use it
 	}
-	e.hearing.Wait()
+	e.polling.Wait()
 }
 
-// takeOver makes a connection the engine's own; false says that net/http keeps it.
-func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, opts Options) bool {
+// hijack takes a connection from net/http. It returns false if net/http keeps the connection.
+func (e *Engine) hijack(w http.ResponseWriter, r *http.Request, src Source, opts Options) bool {
 	taken, added := e.add(w, src, opts)
 	if taken != nil && !added {
-		serveTaken(taken, w.Header(), r, src, opts)
+		serveHijacked(taken, w.Header(), r, src, opts)
 	}
 	return taken != nil
 }
 
-// add takes a connection from net/http, if it can, and adds it to a loop, if it can.
+// add hijacks a connection if possible, and adds it to a loop if possible.
 func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net.Conn, added bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -95,35 +95,35 @@ func (e *Engine) add(w http.ResponseWriter, src Source, opts Options) (taken net
 		return taken, false
 	}
 	c := &conn{
-		loop: e.loops[int(own.fd)%len(e.loops)], src: src, fd: own.fd, owner: own.owner, generation: e.next.Add(1),
-		known: own.watched, timeout: int64(opts.timeout()), head: e.heads.of(w.Header()),
+		loop: e.loops[int(own.fd)%len(e.loops)], src: src, fd: own.fd, owner: own.owner, generation: e.nextGeneration.Add(1),
+		registered: own.watched, timeout: int64(opts.timeout()), head: e.headerCache.get(w.Header()),
 	}
-	c.queued.Store(greeted) // nobody else queues it before it is added
+	c.queueState.Store(openingWritten) // no other goroutine queues it before it is added
 	src.Start(c)
-	c.greet()
+	c.writeOpening()
 	c.loop.add(c)
 	return taken, true
 }
 
-// takenSocket is a socket that the engine has alone.
-type takenSocket struct {
+// hijackedSocket is a socket owned by the engine.
+type hijackedSocket struct {
 	fd      int32
-	owner   *socketOwner // that counts it
-	watched bool         // epoll knows it already
+	owner   *socketOwner // counts it
+	watched bool         // registered with epoll
 }
 
-// descriptor returns the socket of a connection. Of one that was taken from net/http nothing else
-// is left open.
-func descriptor(taken net.Conn) (takenSocket, error) {
+// descriptor returns the socket of a connection. For a connection hijacked from net/http it closes all
+// other descriptors.
+func descriptor(taken net.Conn) (hijackedSocket, error) {
 	if own, ok := taken.(socket); ok {
-		own.w.taken = true
-		return takenSocket{fd: own.w.arrival.fd, owner: own.w.arrival.owner, watched: own.w.arrival.watched}, nil
+		own.w.hijacked = true
+		return hijackedSocket{fd: own.w.pending.fd, owner: own.w.pending.owner, watched: own.w.pending.watched}, nil
 	}
 	fd, err := duplicate(taken)
 	if err != nil {
-		return takenSocket{}, err
+		return hijackedSocket{}, err
 	}
-	own := takenSocket{fd: int32(fd)}
+	own := hijackedSocket{fd: int32(fd)}
 	if c, ok := taken.(*httpConn); ok {
 		own.owner = c.detach()
 	}
@@ -131,15 +131,15 @@ func descriptor(taken net.Conn) (takenSocket, error) {
 	return own, nil
 }
 
-// duplicate takes the socket out of the hands of package net, whose bookkeeping costs more
-// than all of ours.
+// duplicate returns a second descriptor of the socket, without the bookkeeping of package net, which
+// costs more than the engine's.
 func duplicate(c net.Conn) (fd int, err error) {
 	if own, ok := c.(*httpConn); ok {
 		c = own.Conn
 	}
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
-		return 0, fmt.Errorf("a connection of type %T cannot be taken over", c)
+		return 0, fmt.Errorf("a connection of type %T cannot be hijacked", c)
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
@@ -154,8 +154,8 @@ func duplicate(c net.Conn) (fd int, err error) {
 	return fd, failed
 }
 
-// listen hands what epoll tells to the loops, until the epoll is closed.
-func (e *Engine) listen() {
+// pollLoop passes epoll events to the loops until the epoll is closed.
+func (e *Engine) pollLoop() {
 	events := make([]unix.EpollEvent, 512)
 	for {
 		var n int
@@ -167,12 +167,12 @@ func (e *Engine) listen() {
 			return
 		}
 		for _, ev := range events[:n] {
-			e.loops[int(ev.Fd)%len(e.loops)].tell(happening{ev.Fd, uint32(ev.Pad), ev.Events})
+			e.loops[int(ev.Fd)%len(e.loops)].addReadiness(readiness{ev.Fd, uint32(ev.Pad), ev.Events})
 		}
 	}
 }
 
-// watch asks epoll for the end of a connection, and for what else is wanted.
+// watch registers a socket with epoll for disconnects and the events want.
 func (e *Engine) watch(op int, fd int32, generation uint32, want uint32) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET | want, Fd: fd, Pad: int32(generation)}
 	return epollCtl(e.epollFD, op, fd, &ev)

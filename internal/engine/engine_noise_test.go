@@ -11,8 +11,8 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// TestNoise: what a client sends behind its request does no harm, be it another request.
-func TestNoise(t *testing.T) {
+// Bytes sent by the client after its request have no effect, even another request.
+func TestServe_BytesAfterTheRequest_Ignored(t *testing.T) {
 	for name, noise := range map[string]string{
 		"request": request, "line": "junk\r\n\r\n", "much": strings.Repeat("junk", 100<<10),
 	} {
@@ -46,9 +46,9 @@ func TestNoise(t *testing.T) {
 	}
 }
 
-// TestFarewellInNoise: the kernel resets a connection that is closed with bytes unread, and
-// with that throws away what the peer has not taken.
-func TestFarewellInNoise(t *testing.T) {
+// The kernel resets a socket that is closed with unread bytes. The peer would lose the bytes that it has
+// not read.
+func TestClose_UnreadBytes_LastFramesArrive(t *testing.T) {
 	t.Parallel()
 	farewell := strings.Repeat("good bye\n", 30<<10)
 	src := frames(t, [][]byte{[]byte(farewell)}, errOver)
@@ -66,8 +66,8 @@ func TestFarewellInNoise(t *testing.T) {
 	}
 }
 
-// TestPeerGoneInNoise: behind bytes that nobody reads, the end of a client is seen.
-func TestPeerGoneInNoise(t *testing.T) {
+// A disconnect is detected after unread bytes.
+func TestDisconnect_AfterUnreadBytes_Detected(t *testing.T) {
 	t.Parallel()
 	src := newNumbers(t)
 	c := serveOne(t, setup{proto: "http1"}, src).raw(t, request+request+"junk")

@@ -7,18 +7,18 @@ import (
 	"net/http"
 )
 
-// Engine takes connections over on Linux; elsewhere each is written by its own goroutine.
+// Engine does nothing on this system. Each connection is written by its own goroutine.
 type Engine struct{}
 
-// New returns an engine. The caller closes it.
+// New returns an engine. The caller must close it.
 func New() (*Engine, error) { return &Engine{}, nil }
 
-// Close ends what the engine writes; here that is nothing.
+// Close does nothing on this system.
 func (e *Engine) Close() {}
 
-func (e *Engine) takeOver(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
+func (e *Engine) hijack(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
 
-// Listen returns a listener of the same connections, with front.Sockets and front.SendBuffer.
-func (e *Engine) Listen(l net.Listener, front Front) (net.Listener, error) {
-	return front.Sockets.Listen(l, front.SendBuffer), nil
+// WrapListener returns a listener of the same connections, with the limits of opts.Sockets.
+func (e *Engine) WrapListener(l net.Listener, opts ListenerOptions) (net.Listener, error) {
+	return opts.Sockets.Listen(l, opts.SendBuffer), nil
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// TestPanic: a source that panics ends its own stream, and is told why; others go on.
+// A panic of a source ends its own connection with the panic as the error. Others stay open.
 func TestPanic(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		healthy := newNumbers(t)
-		broken := newScript(t, func([]byte, engine.Turn) ([]byte, time.Time, error) { panic("out of order") })
+		broken := newScript(t, func([]byte, engine.WriteTurn) ([]byte, time.Time, error) { panic("out of order") })
 		s := newServing(t, setup{proto: proto}, func(r *http.Request) engine.Source {
 			if r.URL.Path == "/broken" {
 				return broken

@@ -10,13 +10,13 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// oneLoop lets an engine have a single loop. The test must not run beside others.
+// oneLoop makes an engine use a single loop. The test must not run in parallel with others.
 func oneLoop(t *testing.T) {
 	before := runtime.GOMAXPROCS(1)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
-// TestWakes by many goroutines: whatever is put before a wake is delivered, once.
+// With many waking goroutines, each value put before a wake is delivered once.
 func TestWakes(t *testing.T) {
 	eachServe(t, func(t *testing.T, proto string) {
 		const wakers, each = 8, 2000
@@ -43,7 +43,7 @@ func TestWakes(t *testing.T) {
 	})
 }
 
-// TestNoWakeIsLost: here none follows that would make up for it. Others wake for nothing.
+// No wake is lost if no later wake follows. Other goroutines wake without a reason.
 func TestNoWakeIsLost(t *testing.T) {
 	eachServe(t, func(t *testing.T, proto string) {
 		const rounds = 3000
@@ -74,7 +74,7 @@ func TestNoWakeIsLost(t *testing.T) {
 	})
 }
 
-// TestWakeOfBlocked: what was put while a peer took nothing comes once it does.
+// Values put while a peer was blocked are delivered once it accepts bytes.
 func TestWakeOfBlocked(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		const total = 300_000
@@ -90,12 +90,12 @@ func TestWakeOfBlocked(t *testing.T) {
 		for i := range total {
 			in.want(i)
 		}
-		src.put(total) // and it is as before
+		src.put(total) // the connection works as before
 		in.want(total)
 	})
 }
 
-// TestFairness: on the same loop as sources that always have more, another gets its turns.
+// A source gets its turns on the same loop as sources that always have more frames.
 func TestFairness(t *testing.T) {
 	oneLoop(t)
 	var busy []*script

@@ -11,8 +11,8 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// wrapped is a listener whose connections are not package net's own, as those of netutil's
-// LimitListener, of the PROXY protocol, or of a meter.
+// wrapped is a listener with its own connection type, as in netutil.LimitListener or implementations of
+// the PROXY protocol.
 type wrapped struct{ net.Listener }
 
 func (w wrapped) Accept() (net.Conn, error) {
@@ -20,7 +20,7 @@ func (w wrapped) Accept() (net.Conn, error) {
 	return struct{ net.Conn }{c}, err
 }
 
-// TestWrappedConnection: its bytes must go through what wraps it.
+// The bytes of a wrapped connection pass through the wrapper.
 func TestWrappedConnection(t *testing.T) {
 	for way, end := range map[string]error{"server": errOver, "client": engine.ErrGone, "timeout": engine.ErrTimeout} {
 		t.Run(way, func(t *testing.T) {

@@ -7,30 +7,38 @@ import (
 	"time"
 )
 
-// loop owns a part of the connections. One goroutine runs it; others add, wake and tell.
+// loop owns a part of the connections. One goroutine runs it. Other goroutines only append to the lists
+// below mu.
+//
+// Each round of the loop:
+//
+//  1. registers new pending connections with epoll,
+//  2. dispatches the events of epoll,
+//  3. gives each queued connection a turn: ask its source for frames and write them,
+//  4. handles the deadlines that have passed.
 type loop struct {
-	engine *Engine
-	lane   int           // its place among the loops
-	wakeup chan struct{} // holds a token when one of the lists below has something
-	timer  *time.Timer
-	conns  map[int32]*conn
-	due    dues
-	buf    []byte
+	engine    *Engine
+	lane      int           // its index among the loops
+	wakeup    chan struct{} // contains a token if one of the lists below is not empty
+	timer     *time.Timer
+	conns     map[int32]*conn
+	deadlines deadlineHeap
+	buf       []byte
 
-	arrivals map[int32]*arrival
-	hurried  time.Time
+	pending      map[int32]*pendingConn
+	headsChecked time.Time
 
-	mu       sync.Mutex
-	queue    []*conn
-	happened []happening
-	arrived  []*arrival
-	spare    []*conn // what queue was before
-	told     []happening
+	mu         sync.Mutex
+	queue      []*conn
+	ready      []readiness
+	newPending []*pendingConn
+	spareQueue []*conn // the previous array of queue, for reuse
+	spareReady []readiness
 }
 
-// happening is a word of epoll. The generation tells a connection from an earlier one that had
-// the same descriptor.
-type happening struct {
+// readiness is an event of epoll. The generation distinguishes a connection from an earlier connection
+// with the same descriptor.
+type readiness struct {
 	fd         int32
 	generation uint32
 	events     uint32
@@ -39,17 +47,17 @@ type happening struct {
 func newLoop(e *Engine) *loop {
 	return &loop{
 		engine: e, lane: len(e.loops), wakeup: make(chan struct{}, 1),
-		timer: time.NewTimer(time.Hour), buf: make([]byte, 0, room+4<<10),
-		conns: map[int32]*conn{}, arrivals: map[int32]*arrival{},
+		timer: time.NewTimer(time.Hour), buf: make([]byte, 0, writeSize+4<<10),
+		conns: map[int32]*conn{}, pending: map[int32]*pendingConn{},
 	}
 }
 
-// add queues a connection for a turn. It is queued in its own eyes already.
-func (l *loop) add(c *conn)       { post(l, &l.queue, c) }
-func (l *loop) tell(h happening)  { post(l, &l.happened, h) }
-func (l *loop) arrive(a *arrival) { post(l, &l.arrived, a) }
+// add queues a connection for a turn. The caller has set its queueState.
+func (l *loop) add(c *conn)               { post(l, &l.queue, c) }
+func (l *loop) addReadiness(h readiness)  { post(l, &l.ready, h) }
+func (l *loop) addPending(a *pendingConn) { post(l, &l.newPending, a) }
 
-// post appends to one of the loop's lists, and wakes the loop if nothing waited before.
+// post appends to one of the loop's lists. It signals the loop if all lists were empty.
 func post[T any](l *loop, list *[]T, x T) {
 	l.mu.Lock()
 	idle := l.idleLocked()
@@ -60,8 +68,8 @@ func post[T any](l *loop, list *[]T, x T) {
 	}
 }
 
-// idleLocked reports that nothing waits, and so that nobody has signalled.
-func (l *loop) idleLocked() bool { return len(l.queue)+len(l.happened)+len(l.arrived) == 0 }
+// idleLocked reports whether all lists are empty. Then the loop has not been signalled.
+func (l *loop) idleLocked() bool { return len(l.queue)+len(l.ready)+len(l.newPending) == 0 }
 
 func (l *loop) signal() {
 	select {
@@ -83,87 +91,89 @@ func (l *loop) run() {
 	}
 }
 
-// round gives each connection that has something a turn.
+// round handles the entries of all lists.
 func (l *loop) round() {
 	l.mu.Lock()
-	queue, happened, arrived := l.queue, l.happened, l.arrived
-	l.queue, l.happened, l.arrived = l.spare[:0], l.told[:0], nil
+	queue, happened, arrived := l.queue, l.ready, l.newPending
+	l.queue, l.ready, l.newPending = l.spareQueue[:0], l.spareReady[:0], nil
 	l.mu.Unlock()
-	l.receive(arrived)
+	l.watchPending(arrived)
 	for _, h := range happened {
-		l.heed(h)
+		l.dispatch(h)
 	}
 	slices.SortFunc(queue, byDescriptor)
 	for _, c := range queue {
 		c.turn(time.Now())
 	}
 	clear(queue)
-	l.spare, l.told = queue, happened
+	l.spareQueue, l.spareReady = queue, happened
 	l.expire(time.Now())
 }
 
-// byDescriptor is about the order in which connections lie in memory, the kernel's part of them
-// too: a broadcast that walks through them costs a tenth less than one that jumps about.
+// byDescriptor approximates the order of connections in memory, including the kernel's structures. A
+// broadcast in this order takes a tenth less time than in random order.
 func byDescriptor(a, b *conn) int { return int(a.fd - b.fd) }
 
-// heed passes a word of epoll on to whom it is about.
-func (l *loop) heed(h happening) {
+// dispatch routes an epoll event to its connection.
+func (l *loop) dispatch(h readiness) {
 	if c := l.conns[h.fd]; c != nil && c.generation == h.generation {
-		c.happened(h.events)
-	} else if a := l.arrivals[h.fd]; a != nil && a.generation == h.generation {
-		l.read(a)
+		c.handleReadiness(h.events)
+	} else if a := l.pending[h.fd]; a != nil && a.generation == h.generation {
+		l.readHead(a)
 	}
 }
 
-// expire gives a turn to the connections whose time has come, and sets the timer for the next.
+// expire handles the connections whose deadline has passed, and sets the timer for the next deadline.
 func (l *loop) expire(now time.Time) {
 	at := nanos(now)
-	for len(l.due) > 0 && l.due[0].at <= at {
-		d := heap.Pop(&l.due).(due)
+	for len(l.deadlines) > 0 && l.deadlines[0].at <= at {
+		d := heap.Pop(&l.deadlines).(deadline)
 		c := d.conn
-		if c.closed || d.at != c.inHeap {
-			continue // it was put off, or brought forward
+		if c.closed || d.at != c.heapDeadline {
+			continue // an outdated entry: the deadline has moved
 		}
-		c.inHeap = 0
-		if c.due > at {
+		c.heapDeadline = 0
+		if c.deadline > at {
 			l.schedule(c)
-		} else if c.due != 0 {
+		} else if c.deadline != 0 {
 			c.expired(now)
 		}
 	}
 	next := time.Hour
-	if len(l.due) > 0 {
-		next = time.Duration(l.due[0].at - at)
+	if len(l.deadlines) > 0 {
+		next = time.Duration(l.deadlines[0].at - at)
 	}
-	if len(l.arrivals) > 0 {
-		l.hurry(now)
-		next = min(next, hurryEvery)
+	if len(l.pending) > 0 {
+		l.expireHeads(now)
+		next = min(next, headCheckInterval)
 	}
 	l.timer.Reset(next)
 }
 
-// schedule makes sure that a connection is looked at when it is due. One that is put off stays
-// where it is in the heap: with each write a heartbeat is put off.
+// schedule adds the connection's deadline to the heap. If the heap has an earlier deadline of the
+// connection, it is kept, and expire schedules the connection again: every write postpones the heartbeat,
+// and moving the heap entry each time would be expensive.
 func (l *loop) schedule(c *conn) {
-	if c.due == 0 || c.inHeap != 0 && c.inHeap <= c.due {
+	if c.deadline == 0 || c.heapDeadline != 0 && c.heapDeadline <= c.deadline {
 		return
 	}
-	c.inHeap = c.due
-	heap.Push(&l.due, due{c.due, c})
+	c.heapDeadline = c.deadline
+	heap.Push(&l.deadlines, deadline{c.deadline, c})
 }
 
-// end closes what is left. Whoever is added now is told, too: the engine adds no more.
+// end closes all connections of the loop, including those still in the lists. The engine adds no more
+// at this point.
 func (l *loop) end() {
 	l.timer.Stop()
 	l.mu.Lock()
-	queue, arrived := l.queue, l.arrived
-	l.queue, l.arrived = nil, nil
+	queue, arrived := l.queue, l.newPending
+	l.queue, l.newPending = nil, nil
 	l.mu.Unlock()
 	for _, a := range arrived {
-		l.dismiss(a)
+		l.closePending(a)
 	}
-	for _, a := range l.arrivals {
-		l.dismiss(a)
+	for _, a := range l.pending {
+		l.closePending(a)
 	}
 	for _, c := range queue {
 		c.close(ErrClosed)
@@ -173,36 +183,37 @@ func (l *loop) end() {
 	}
 }
 
-// clockBase is what due times are counted from, by the monotonic clock: setting the wall clock
-// neither delays a heartbeat nor ends a stream.
+// clockBase is the origin of deadlines. They use the monotonic clock, so that a change of the wall clock
+// neither delays a heartbeat nor closes a connection.
 var clockBase = time.Now()
 
-// nanos counts a time with a monotonic reading, as time.Now returns it. It is never 0.
+// nanos returns the nanoseconds from clockBase to t, and at least 1. t must have a monotonic reading, as
+// the result of time.Now has.
 func nanos(t time.Time) int64 { return max(1, int64(t.Sub(clockBase))) }
 
-// dueNanos counts a time that a source returned at now. One without a monotonic reading is
-// converted with the clocks of now, not with those of clockBase: the wall clock may have been set
-// in between.
-func dueNanos(due, now time.Time) int64 { return max(1, nanos(now)+int64(due.Sub(now))) }
+// deadlineNanos returns the nanoseconds from clockBase to a time returned by a source at now. A time without a
+// monotonic reading is converted with the clocks of now, because the wall clock may have been set since
+// clockBase.
+func deadlineNanos(due, now time.Time) int64 { return max(1, nanos(now)+int64(due.Sub(now))) }
 
-// due is when a connection is to be looked at, in nanoseconds since clockBase.
-type due struct {
+// deadline is the time of a check of a connection, in nanoseconds since clockBase.
+type deadline struct {
 	at   int64
 	conn *conn
 }
 
-// dues implements heap.Interface, the earliest first.
-type dues []due
+// deadlineHeap implements heap.Interface, the earliest deadline first.
+type deadlineHeap []deadline
 
-func (d dues) Len() int           { return len(d) }
-func (d dues) Less(i, j int) bool { return d[i].at < d[j].at }
-func (d dues) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *dues) Push(x any)        { *d = append(*d, x.(due)) }
+func (d deadlineHeap) Len() int           { return len(d) }
+func (d deadlineHeap) Less(i, j int) bool { return d[i].at < d[j].at }
+func (d deadlineHeap) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
+func (d *deadlineHeap) Push(x any)        { *d = append(*d, x.(deadline)) }
 
-func (d *dues) Pop() any {
+func (d *deadlineHeap) Pop() any {
 	last := len(*d) - 1
 	x := (*d)[last]
-	(*d)[last] = due{}
+	(*d)[last] = deadline{}
 	*d = (*d)[:last]
 	return x
 }

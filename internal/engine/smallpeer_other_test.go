@@ -4,5 +4,5 @@ package engine_test
 
 import "net"
 
-// smallPeer is as small as the system has it.
+// smallPeer dials with a small buffer, as far as the system supports it.
 func smallPeer() *net.Dialer { return new(net.Dialer) }

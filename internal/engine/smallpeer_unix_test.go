@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// smallPeer dials with a small buffer, and segments as on a real line: those of the loopback
-// are so large that a small buffer waits for timers.
+// smallPeer dials with a small buffer and the segment size of a real network. The segments of the loopback
+// interface are so large that a small buffer waits for timers.
 func smallPeer() *net.Dialer {
 	return &net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {

@@ -13,64 +13,61 @@ import (
 	"github.com/tidemark/tidemark/internal/netaddr"
 )
 
-// SocketOptions bound the sockets of listeners that share a [Sockets]. The zero value bounds
-// nothing.
+// SocketOptions configures the limits of a [Sockets]. The zero value has no limits.
 type SocketOptions struct {
-	// Max is the most sockets at a time; no bound when zero.
+	// Max is the maximum number of open sockets; zero means no limit.
 	Max int
-	// MaxPerAddress is the most sockets of one IPv4 address, or of one /64 of IPv6; no bound when
-	// zero.
+	// MaxPerAddress is the maximum number of sockets of one IPv4 address, or of one IPv6 /64; zero means
+	// no limit.
 	MaxPerAddress int
-	// Exempt reports whether MaxPerAddress does not apply to an address, such as that of a proxy
-	// that stands for many clients; nil exempts none.
+	// Exempt reports whether an address is exempt from MaxPerAddress, for example the address of a proxy
+	// with many clients; nil exempts none.
 	Exempt func(netip.Addr) bool
-	// Name is what log lines call Max and, with _per_address behind it, MaxPerAddress;
-	// limits.sockets when empty.
+	// Name is the name of Max in log messages; limits.sockets if empty. The name of MaxPerAddress has the
+	// suffix _per_address.
 	Name string
-	// Logger receives at most one line in ten seconds about sockets that were closed or refused;
-	// nil discards.
+	// Logger receives at most one message in ten seconds about closed and rejected sockets; nil discards.
 	Logger *slog.Logger
 }
 
-// Sockets counts the open sockets of a program's listeners and enforces limits on them where they
-// are accepted.
+// Sockets counts the open sockets of a program's listeners and limits them when they are accepted.
 //
-// A socket that would exceed a limit takes the place of an idle one, which is closed: the one that
-// has been idle longest, of the same address where the address has reached its limit. Where none is
-// idle the new socket is closed without a response. A socket is idle while it is kept alive between
-// requests ([http.StateIdle]); sockets that wait for their first request are not, as HeadTimeout
-// and ReadHeaderTimeout bound them.
+// If a new socket exceeds a limit, the socket that has been idle longest is closed. If the limit is that of
+// an address, only sockets of that address are considered. If no socket is idle, the new socket is closed
+// without a response. A socket is idle while it is kept alive between requests ([http.StateIdle]). A socket
+// before its first request is not idle: HeadTimeout and ReadHeaderTimeout limit that time.
 //
-// Use one for the engine's listeners (Front.Sockets) and those of net/http (Listen), and set
-// ConnState as the hook of each [http.Server]. A nil Sockets bounds nothing. Safe for concurrent use.
+// Use one Sockets for the engine's listeners (ListenerOptions.Sockets) and those of net/http (Listen), and
+// set ConnState as the hook of each [http.Server]. A nil Sockets has no limits. Sockets is safe for
+// concurrent use.
 type Sockets struct {
 	opts SocketOptions
 
 	mu     sync.Mutex
-	shared *socketOwner // of all sockets that no limit per address applies to
+	shared *socketOwner // of all sockets without a limit per address
 	owners map[netip.Prefix]*socketOwner
 	open   int
 	idle   idleList
-	counts SocketStatus // but Open and Idle
+	counts SocketStatus // without Open and Idle
 	log    socketLog
 }
 
-// SocketStatus is what a Sockets has counted.
+// SocketStatus contains the counts of a Sockets.
 type SocketStatus struct {
 	Open, Idle                 int    // now
-	Refused, RefusedPerAddress uint64 // closed when they were accepted, by the limit that was reached
-	IdleClosed                 uint64 // idle ones that were closed to make room for new ones
+	Refused, RefusedPerAddress uint64 // closed when they were accepted, by the exceeded limit
+	IdleClosed                 uint64 // idle sockets closed in favour of new ones
 }
 
 // socketOwner counts the sockets of one address. It is removed with its last socket.
 type socketOwner struct {
 	sockets *Sockets
-	prefix  netip.Prefix // not valid for the shared one
+	prefix  netip.Prefix // invalid for the shared owner
 	open    int
 	idle    idleList
 }
 
-// NewSockets returns a Sockets without any open ones.
+// NewSockets returns a Sockets without open sockets.
 func NewSockets(opts SocketOptions) *Sockets {
 	opts.Name = cmp.Or(opts.Name, "limits.sockets")
 	if opts.Logger == nil {
@@ -81,10 +78,10 @@ func NewSockets(opts SocketOptions) *Sockets {
 	return s
 }
 
-// Options returns what NewSockets was given.
+// Options returns the options passed to NewSockets.
 func (s *Sockets) Options() SocketOptions { return s.opts }
 
-// Status returns the counts of this moment.
+// Status returns the current counts.
 func (s *Sockets) Status() SocketStatus {
 	if s == nil {
 		return SocketStatus{}
@@ -96,15 +93,15 @@ func (s *Sockets) Status() SocketStatus {
 	return status
 }
 
-// acquire counts a socket of an address, and closes an idle one for it where a limit is reached.
-// It returns nil, false where the new socket must be closed. The caller releases the owner once.
+// acquire counts a new socket of an address. If a limit is reached, it closes an idle socket. It returns
+// nil, false if the new socket must be closed. The caller releases the owner once.
 func (s *Sockets) acquire(addr netip.Addr) (owner *socketOwner, ok bool) {
 	if s == nil {
 		return nil, true
 	}
 	owner, evicted, line := s.admit(addr)
 	if evicted != nil {
-		_ = evicted.Conn.Close() // released already
+		_ = evicted.Conn.Close() // its owner is already released
 	}
 	line.write(s.opts.Logger)
 	return owner, owner != nil
@@ -128,7 +125,7 @@ func (s *Sockets) admit(addr netip.Addr) (owner *socketOwner, evicted *httpConn,
 			return nil, nil, s.refuseLocked(owner, perAddress)
 		}
 		line = s.log.noteLocked(s.lineLocked(owner, perAddress), time.Now())
-		if owner.open == 0 && limited { // the evicted socket was its last
+		if owner.open == 0 && limited { // the evicted socket was the owner's last
 			owner = s.ownerLocked(owner.prefix)
 		}
 	}
@@ -147,7 +144,7 @@ func (s *Sockets) ownerLocked(prefix netip.Prefix) *socketOwner {
 	return owner
 }
 
-// refuseLocked counts a socket that is closed. An owner without sockets goes, too.
+// refuseLocked counts a rejected socket. It removes the owner if that has no sockets.
 func (s *Sockets) refuseLocked(owner *socketOwner, perAddress bool) socketLine {
 	if perAddress {
 		s.counts.RefusedPerAddress++
@@ -159,7 +156,7 @@ func (s *Sockets) refuseLocked(owner *socketOwner, perAddress bool) socketLine {
 	return s.log.noteLocked(line, time.Now())
 }
 
-// evictLocked takes the socket that has been idle longest out of the count; nil where none is.
+// evictLocked releases the socket that has been idle longest, and returns it, or nil if none is idle.
 func (s *Sockets) evictLocked(from *idleList) *httpConn {
 	c := from.first
 	if c == nil {
@@ -170,8 +167,8 @@ func (s *Sockets) evictLocked(from *idleList) *httpConn {
 	return c
 }
 
-// closeIdle closes the socket that has been idle longest, because the process has no descriptor
-// left though no limit is reached. It returns false if no socket is idle.
+// closeIdle closes the socket that has been idle longest, because the process has no free descriptor. It
+// returns false if no socket is idle.
 func (s *Sockets) closeIdle() bool {
 	if s == nil {
 		return false
@@ -185,7 +182,7 @@ func (s *Sockets) closeIdle() bool {
 	return c != nil
 }
 
-// release takes a socket of the owner out of the count. It is called once for each acquire.
+// release decrements the counts. It is called once for each successful acquire.
 func (o *socketOwner) release() {
 	if o == nil {
 		return
@@ -201,15 +198,15 @@ func (o *socketOwner) releaseLocked() {
 	o.sockets.removeLocked(o)
 }
 
-// removeLocked forgets an owner without sockets.
+// removeLocked removes an owner without sockets.
 func (s *Sockets) removeLocked(o *socketOwner) {
 	if o.open == 0 && o != s.shared {
 		delete(s.owners, o.prefix)
 	}
 }
 
-// Listen returns a listener whose sockets are counted and bounded, for an [http.Server]. sendBuffer
-// is how many bytes the kernel may hold for one client; its own rule when zero.
+// Listen returns a listener with counted and limited sockets, for an [http.Server]. sendBuffer is the size
+// of the kernel's send buffer of a socket, in bytes; zero means the system's default.
 func (s *Sockets) Listen(l net.Listener, sendBuffer int) net.Listener {
 	return &socketListener{l, s, sendBuffer}
 }
@@ -228,10 +225,10 @@ func (l *socketListener) Accept() (net.Conn, error) {
 			if noDescriptors(err) {
 				l.sockets.closeIdle()
 			}
-			return nil, err // which http.Server tries again
+			return nil, err // http.Server retries
 		}
 		if tcp, ok := c.(*net.TCPConn); ok && l.sendBuffer > 0 {
-			_ = tcp.SetWriteBuffer(l.sendBuffer) // without it slow clients cost more, no more
+			_ = tcp.SetWriteBuffer(l.sendBuffer) // an error only means more memory for slow clients
 		}
 		if owner, ok := l.sockets.acquire(addrOf(c)); ok {
 			return &httpConn{Conn: c, owner: owner}, nil
@@ -240,13 +237,13 @@ func (l *socketListener) Accept() (net.Conn, error) {
 	}
 }
 
-// noDescriptors reports whether an accept failed because the process or the machine has no more
-// open files.
+// noDescriptors reports whether an accept failed because the process or the machine has too many open
+// files.
 func noDescriptors(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// addrOf returns the peer's address, which is not valid where it has none.
+// addrOf returns the peer's address. It is invalid if the peer has none.
 func addrOf(c net.Conn) netip.Addr {
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return tcp.AddrPort().Addr()

@@ -16,8 +16,8 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// Without a limit, or with one that is too high, idle sockets make room where the process has no
-// descriptor left. The server is a process of its own, for the sake of its limit.
+// If there is no limit, or the limit is too high, idle sockets are closed when the process has no free
+// descriptors. The server is a separate process because of its limit.
 func TestSockets_NoDescriptorLeft_ClosesIdle(t *testing.T) {
 	for _, listener := range []string{"engine", "net/http"} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestSocketsOfFewFiles$", "-test.v")
@@ -27,16 +27,16 @@ func TestSockets_NoDescriptorLeft_ClosesIdle(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		r := &socketRig{t: t}
+		r := &socketHarness{t: t}
 		for said := bufio.NewScanner(stdout); r.addr == "" && said.Scan(); {
 			if addr, ok := strings.CutPrefix(said.Text(), "addr "); ok {
 				r.addr = addr
 			}
 		}
 		for range 80 {
-			r.want(r.from("127.0.0.1"), "/", "page") // and is left idle
+			r.want(r.from("127.0.0.1"), "/", "page") // leaves an idle socket
 		}
-		_ = stdin.Close() // ends it
+		_ = stdin.Close() // ends the server
 		_, _ = io.Copy(io.Discard, stdout)
 		_ = cmd.Wait()
 	}
@@ -48,7 +48,7 @@ func TestSocketsOfFewFiles(t *testing.T) {
 	if listener == "" {
 		t.Skip("run by TestSockets_NoDescriptorLeft_ClosesIdle")
 	}
-	r := newSocketRig(t, listener, engine.SocketOptions{})
+	r := newSocketHarness(t, listener, engine.SocketOptions{})
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 60, Max: 60}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,11 +6,11 @@ import (
 	"net/http"
 )
 
-// httpConn is a socket that an http.Server has.
+// httpConn is a socket passed to an http.Server.
 type httpConn struct {
 	net.Conn
-	read  []byte       // what the engine has read of it, for the server to read first
-	owner *socketOwner // nil where sockets are not counted
+	read  []byte       // bytes already read by the engine; the server reads them first
+	owner *socketOwner // nil if sockets are not counted
 
 	// Under Sockets.mu.
 	released bool
@@ -37,8 +37,8 @@ func (c *httpConn) Close() error {
 	return err
 }
 
-// CloseWrite lets the server finish an answer to a request that it did not read to its end:
-// without it the close resets the connection, and the client may lose the answer.
+// CloseWrite closes the sending side. The http.Server uses it after a response to a request with an unread
+// rest. Without it the close would reset the socket, and the client might lose the response.
 func (c *httpConn) CloseWrite() error {
 	if inner, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return inner.CloseWrite()
@@ -46,7 +46,7 @@ func (c *httpConn) CloseWrite() error {
 	return nil
 }
 
-// detach makes the caller responsible for releasing the owner; nil where it was released.
+// detach makes the caller responsible for releasing the owner. It returns nil if the owner is released.
 func (c *httpConn) detach() *socketOwner {
 	if c.owner == nil {
 		return nil
@@ -68,7 +68,7 @@ func (c *httpConn) releaseLocked() {
 	c.owner.releaseLocked()
 }
 
-// ConnState is a hook for http.Server.ConnState that finds out which sockets are idle.
+// ConnState is a hook for http.Server.ConnState. It records the idle sockets.
 func (s *Sockets) ConnState(c net.Conn, state http.ConnState) {
 	if s == nil {
 		return
@@ -99,14 +99,14 @@ func (c *httpConn) setIdleLocked(yes bool) {
 	}
 }
 
-// The two lists of idle sockets that a socket is in.
+// The lists of idle sockets. A socket is in both.
 const (
 	allIdle   = iota // of all addresses
 	ownerIdle        // of its own address
 )
 
-// idleList is a list of sockets, the longest idle first. Its links are in the sockets: a
-// request on a kept connection moves it twice, and allocates nothing.
+// idleList is a list of idle sockets, the longest idle first. The links are in the sockets, because each
+// request on a kept-alive socket changes the list twice and must not allocate.
 type idleList struct {
 	links       int // allIdle or ownerIdle
 	first, last *httpConn

@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// TestSockets_RandomUse_CountsWhatIsOpen opens, closes, detaches and idles sockets at random, and
-// compares the counts and the lists with what there is.
+// The test opens, closes, detaches and idles sockets at random, and compares the counts and the lists with
+// a model.
 func TestSockets_RandomUse_CountsWhatIsOpen(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := NewSockets(SocketOptions{Max: 12, MaxPerAddress: 5})
-	open := map[*httpConn]bool{} // and whether it is idle
+	open := map[*httpConn]bool{} // the value is true for idle sockets
 	for range 20_000 {
 		var any *httpConn
 		for any = range open {
@@ -28,7 +28,7 @@ func TestSockets_RandomUse_CountsWhatIsOpen(t *testing.T) {
 				open[&httpConn{Conn: inner, owner: owner}] = false
 			}
 			for c := range open {
-				if c.released { // it was idle, and made room
+				if c.released { // it was idle and has been evicted
 					if !open[c] {
 						t.Fatalf("seed %d: a socket that was not idle was closed", seed)
 					}

@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// socketLogEvery is how often a reached limit is logged at most.
+// socketLogEvery is the minimum interval between messages about reached limits.
 const socketLogEvery = 10 * time.Second
 
-// socketLog thins out the lines about reached limits.
+// socketLog limits the rate of messages about reached limits.
 type socketLog struct {
 	next   time.Time
-	before SocketStatus // what the line before has counted
+	before SocketStatus // the counts of the previous message
 }
 
-// socketLine is a line about a limit that a socket has met; not written where it has no limit.
+// socketLine is a message about a reached limit. It is not written if limit is empty.
 type socketLine struct {
 	limit      string
 	max        int
 	open       int
 	prefix     netip.Prefix
-	refused    uint64 // since the line before
+	refused    uint64 // since the previous message
 	idleClosed uint64
 	counts     SocketStatus
 }
 
-// lineLocked describes the limit that a socket of the owner has met.
+// lineLocked describes the limit reached by a socket of the owner.
 func (s *Sockets) lineLocked(owner *socketOwner, perAddress bool) socketLine {
 	line := socketLine{limit: s.opts.Name, max: s.opts.Max, open: s.open, prefix: owner.prefix, counts: s.counts}
 	if perAddress {
@@ -35,7 +35,8 @@ func (s *Sockets) lineLocked(owner *socketOwner, perAddress bool) socketLine {
 	return line
 }
 
-// noteLocked returns the line where one is due, with what happened since the one before.
+// noteLocked returns the message with the counts since the previous one, or an empty message within
+// socketLogEvery.
 func (l *socketLog) noteLocked(line socketLine, now time.Time) socketLine {
 	if now.Before(l.next) {
 		return socketLine{}
@@ -55,5 +56,5 @@ func (l socketLine) write(logger *slog.Logger) {
 	if l.prefix.IsValid() {
 		fields = append(fields, "address", l.prefix.String())
 	}
-	logger.Warn("socket limit reached; idle sockets are closed, and new ones where none is idle: raise the limit, or name a proxy that has the address in http.trusted_proxies", fields...)
+	logger.Warn("socket limit reached; closing idle sockets, or new ones if none is idle: raise the limit, or list the proxy with this address in http.trusted_proxies", fields...)
 }

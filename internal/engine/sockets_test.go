@@ -21,8 +21,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// socketRig is a server whose sockets are bounded, by one of the listeners that there are.
-type socketRig struct {
+// socketHarness is a server with limited sockets, with one kind of listener.
+type socketHarness struct {
 	t       *testing.T
 	engine  *engine.Engine
 	sockets *engine.Sockets
@@ -31,18 +31,18 @@ type socketRig struct {
 	ended   chan error
 }
 
-// eachListener runs a test over the engine's listener and those of net/http.
-func eachListener(t *testing.T, test func(t *testing.T, newRig func(engine.SocketOptions) *socketRig)) {
+// eachListener runs a test with the engine's listener and those of net/http.
+func eachListener(t *testing.T, test func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness)) {
 	for _, listener := range []string{"engine", "net/http", "TLS"} {
 		t.Run(listener, func(t *testing.T) {
-			test(t, func(opts engine.SocketOptions) *socketRig { return newSocketRig(t, listener, opts) })
+			test(t, func(opts engine.SocketOptions) *socketHarness { return newSocketHarness(t, listener, opts) })
 		})
 	}
 }
 
-func newSocketRig(t *testing.T, listener string, opts engine.SocketOptions) *socketRig {
+func newSocketHarness(t *testing.T, listener string, opts engine.SocketOptions) *socketHarness {
 	t.Helper()
-	r := &socketRig{t: t, engine: newEngine(t), sockets: engine.NewSockets(opts), secure: listener == "TLS", ended: make(chan error, 100)}
+	r := &socketHarness{t: t, engine: newEngine(t), sockets: engine.NewSockets(opts), secure: listener == "TLS", ended: make(chan error, 100)}
 	handler := http.HandlerFunc(r.serve)
 	srv := httptest.NewUnstartedServer(handler)
 	srv.Config.ConnState = r.sockets.ConnState
@@ -51,8 +51,8 @@ func newSocketRig(t *testing.T, listener string, opts engine.SocketOptions) *soc
 	srv.Config.Protocols.SetUnencryptedHTTP2(true)
 	srv.Config.Protocols.SetHTTP2(true)
 	if listener == "engine" {
-		l, err := r.engine.Listen(srv.Listener, engine.Front{
-			Handler: handler, Sockets: r.sockets, HeadTimeout: headTimeout, Stream: func(path string) bool { return path == "/stream" },
+		l, err := r.engine.WrapListener(srv.Listener, engine.ListenerOptions{
+			Handler: handler, Sockets: r.sockets, HeadTimeout: headTimeout, IsSubscribe: func(path string) bool { return path == "/stream" },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -68,7 +68,7 @@ func newSocketRig(t *testing.T, listener string, opts engine.SocketOptions) *soc
 	}
 	r.addr = srv.Listener.Addr().String()
 	t.Cleanup(func() {
-		r.engine.Close() // which ends the streams
+		r.engine.Close() // closes the connections
 		srv.CloseClientConnections()
 		srv.Close()
 		r.eventually("all sockets are released", func(s engine.SocketStatus) bool { return s.Open == 0 && s.Idle == 0 })
@@ -76,8 +76,8 @@ func newSocketRig(t *testing.T, listener string, opts engine.SocketOptions) *soc
 	return r
 }
 
-// serve streams at /stream, refuses at /refuse, and answers others with a page.
-func (r *socketRig) serve(w http.ResponseWriter, req *http.Request) {
+// serve sends an event stream at /stream, rejects at /refuse, and answers other requests with a page.
+func (r *socketHarness) serve(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case req.URL.Query().Has("refuse"):
 		http.Error(w, "no", http.StatusForbidden)
@@ -90,8 +90,8 @@ func (r *socketRig) serve(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// from dials from an address of this machine.
-func (r *socketRig) from(ip string) net.Conn {
+// from dials from a local address.
+func (r *socketHarness) from(ip string) net.Conn {
 	r.t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
 	c, err := d.Dial("tcp", r.addr)
@@ -99,16 +99,16 @@ func (r *socketRig) from(ip string) net.Conn {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	if r.secure {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
 	return c
 }
 
-// get sends a request and returns the body as far as it says who answered, or the error of a socket
-// that was closed.
-func (r *socketRig) get(c net.Conn, path string) (string, error) {
+// get sends a request. It returns the part of the body that names the engine or the server, or the error
+// of a closed socket.
+func (r *socketHarness) get(c net.Conn, path string) (string, error) {
 	r.t.Helper()
 	if _, err := io.WriteString(c, get(path)); err != nil {
 		return "", err
@@ -124,27 +124,27 @@ func (r *socketRig) get(c net.Conn, path string) (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-func (r *socketRig) want(c net.Conn, path, text string) {
+func (r *socketHarness) want(c net.Conn, path, text string) {
 	r.t.Helper()
 	if got, err := r.get(c, path); got != text || err != nil {
 		r.t.Fatalf("%s: %q, %v; want %q", path, got, err, text)
 	}
 }
 
-func (r *socketRig) wantClosed(c net.Conn) {
+func (r *socketHarness) wantClosed(c net.Conn) {
 	r.t.Helper()
 	if got, err := r.get(c, "/stream"); err == nil {
 		r.t.Fatalf("got %q on a socket that must be closed", got)
 	}
 }
 
-func (r *socketRig) eventually(what string, holds func(engine.SocketStatus) bool) {
+func (r *socketHarness) eventually(what string, holds func(engine.SocketStatus) bool) {
 	r.t.Helper()
-	testkit.Eventually(r.t, patience, what, func() bool { return holds(r.sockets.Status()) })
+	testkit.Eventually(r.t, waitTimeout, what, func() bool { return holds(r.sockets.Status()) })
 }
 
 func TestSockets_AddressAtItsLimit_RefusesItAndServesOthers(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
 		r := newRig(engine.SocketOptions{Max: 4, MaxPerAddress: 2})
 		for range 2 {
 			r.want(r.from("127.0.0.1"), "/stream", "hello")
@@ -161,7 +161,7 @@ func TestSockets_AddressAtItsLimit_RefusesItAndServesOthers(t *testing.T) {
 }
 
 func TestSockets_AllTaken_RefusesUntilOneIsClosed(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
 		r := newRig(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
 		first := r.from("127.0.0.1")
 		r.want(first, "/stream", "hello")
@@ -176,8 +176,8 @@ func TestSockets_AllTaken_RefusesUntilOneIsClosed(t *testing.T) {
 	})
 }
 
-// page leaves a socket idle behind a request.
-func (r *socketRig) page(ip string) net.Conn {
+// page leaves an idle socket after a request.
+func (r *socketHarness) page(ip string) net.Conn {
 	r.t.Helper()
 	idle := r.sockets.Status().Idle
 	c := r.from(ip)
@@ -187,10 +187,10 @@ func (r *socketRig) page(ip string) net.Conn {
 }
 
 func TestSockets_AllTaken_ClosesTheLongestIdle(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
 		r := newRig(engine.SocketOptions{Max: 3, MaxPerAddress: 3})
 		again, oldest, newest := r.page("127.0.0.1"), r.page("127.0.0.2"), r.page("127.0.0.3")
-		r.want(again, "/", "page") // which makes it the one that is idle for the shortest time
+		r.want(again, "/", "page") // now it has been idle for the shortest time
 		r.eventually("it is idle again", func(s engine.SocketStatus) bool { return s.Idle == 3 })
 		r.want(r.from("127.0.0.4"), "/stream", "hello")
 		r.wantClosed(oldest)
@@ -203,14 +203,14 @@ func TestSockets_AllTaken_ClosesTheLongestIdle(t *testing.T) {
 }
 
 func TestSockets_AddressAtItsLimit_ClosesItsOwnIdle(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
 		r := newRig(engine.SocketOptions{Max: 10, MaxPerAddress: 2})
-		other := r.page("127.0.0.2") // idle for longer
+		other := r.page("127.0.0.2") // idle for a longer time
 		mine := r.page("127.0.0.1")
 		r.want(r.from("127.0.0.1"), "/stream", "hello")
 		r.want(r.from("127.0.0.1"), "/stream", "hello")
 		r.wantClosed(mine)
-		r.wantClosed(r.from("127.0.0.1")) // none is idle any more
+		r.wantClosed(r.from("127.0.0.1")) // no socket is idle
 		r.want(other, "/", "page")
 		if s := r.sockets.Status(); s.Open != 3 || s.IdleClosed != 1 || s.RefusedPerAddress != 1 {
 			t.Errorf("%+v", s)
@@ -219,7 +219,7 @@ func TestSockets_AddressAtItsLimit_ClosesItsOwnIdle(t *testing.T) {
 }
 
 func TestSockets_ExemptAddress_HasTheLimitOfAllAlone(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
 		proxy := netip.MustParseAddr("127.0.0.9")
 		r := newRig(engine.SocketOptions{Max: 4, MaxPerAddress: 1, Exempt: func(a netip.Addr) bool { return a == proxy }})
 		for range 3 {
@@ -233,10 +233,10 @@ func TestSockets_ExemptAddress_HasTheLimitOfAllAlone(t *testing.T) {
 	})
 }
 
-// HTTP/2 connections without a request are idle like those of HTTP/1.1, and one with a request is
-// not, whatever else it has.
+// HTTP/2 connections without a request are idle, as with HTTP/1.1. Connections with a request are not
+// idle.
 func TestSockets_HTTP2_ClosesOneWithoutRequests(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
 		r := newRig(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
 		client := func() (*http.Client, func()) {
 			tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
@@ -254,9 +254,9 @@ func TestSockets_HTTP2_ClosesOneWithoutRequests(t *testing.T) {
 		defer stream.Body.Close()
 		quiet, closeQuiet := client()
 		defer closeQuiet()
-		for range 2 { // the first leaves the socket idle; the other must find it closed, and open another
+		for range 2 { // the first request leaves an idle socket; the second client finds it closed and opens another
 			var resp *http.Response
-			testkit.Eventually(t, patience, "a page, on a new socket once the client has found the old one closed", func() (ok bool) {
+			testkit.Eventually(t, waitTimeout, "a page, on a new socket once the client has found the old one closed", func() (ok bool) {
 				resp, err = quiet.Get(scheme + r.addr + "/")
 				return err == nil
 			})
@@ -280,9 +280,9 @@ func TestSockets_HTTP2_ClosesOneWithoutRequests(t *testing.T) {
 	})
 }
 
-// Whatever becomes of a socket, it is counted until it is closed, and once.
+// A socket is counted once, until it is closed, in every case.
 func TestSockets_EveryEnd_IsCountedOnce(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketRig) {
+	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
 		r := newRig(engine.SocketOptions{Max: 1000, MaxPerAddress: 1000})
 		for name, use := range map[string]func(c net.Conn){
 			"nothing sent":       func(net.Conn) {},
@@ -303,7 +303,7 @@ func TestSockets_EveryEnd_IsCountedOnce(t *testing.T) {
 			r.eventually(name+": released", func(s engine.SocketStatus) bool { return s.Open == 0 && s.Idle == 0 })
 		}
 		var clients sync.WaitGroup
-		for range 50 { // all at once, most of them closed early
+		for range 50 { // all at the same time; most are closed early
 			clients.Go(func() {
 				c := r.from("127.0.0.1")
 				_, _ = io.WriteString(c, get("/stream"))
@@ -318,7 +318,7 @@ func TestSockets_EveryEnd_IsCountedOnce(t *testing.T) {
 	})
 }
 
-func (r *socketRig) wantClosedPath(c net.Conn, path string) {
+func (r *socketHarness) wantClosedPath(c net.Conn, path string) {
 	r.t.Helper()
 	if got, err := r.get(c, path); err == nil {
 		r.t.Errorf("%s: %q", path, got)
@@ -327,7 +327,7 @@ func (r *socketRig) wantClosedPath(c net.Conn, path string) {
 
 func TestSockets_ManyRefused_LogsOneLine(t *testing.T) {
 	var log testkit.Log
-	r := newSocketRig(t, "net/http", engine.SocketOptions{
+	r := newSocketHarness(t, "net/http", engine.SocketOptions{
 		Max: 10, MaxPerAddress: 2, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	for range 2 {

@@ -19,13 +19,13 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// eachServe runs a test over every way that Serve has: http1 is the engine's own, goroutine is
-// HTTP/1.1 without an engine.
+// eachServe runs a test over every implementation of Serve: http1 is the engine, goroutine is HTTP/1.1
+// without an engine.
 func eachServe(t *testing.T, test func(t *testing.T, proto string)) {
 	eachOf(t, []string{"http1", "goroutine", "h2", "h2c"}, test)
 }
 
-// eachHTTP1 is eachServe where the test looks at the socket itself.
+// eachHTTP1 is eachServe for tests that use the socket itself.
 func eachHTTP1(t *testing.T, test func(t *testing.T, proto string)) {
 	eachOf(t, []string{"http1", "goroutine"}, test)
 }
@@ -39,17 +39,16 @@ func eachOf(t *testing.T, protocols []string, test func(t *testing.T, proto stri
 	}
 }
 
-// patience bounds every wait, so that what never comes fails instead of hanging.
-const patience = time.Minute
+// waitTimeout limits every wait, so that a missing event fails the test.
+const waitTimeout = time.Minute
 
-// errOver is a source's own end.
+// errOver is the error of a source.
 var errOver = errors.New("the source has nothing more")
 
-// script is a source whose Append a test writes. It holds the engine to its side of the
-// contract.
+// script is a source with an Append function of the test. It checks the guarantees of the engine.
 type script struct {
 	t    testing.TB
-	next func(dst []byte, turn engine.Turn) ([]byte, time.Time, error)
+	next func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error)
 
 	started chan struct{}
 	waker   engine.Waker
@@ -59,14 +58,14 @@ type script struct {
 	ended   chan ending
 }
 
-// ending is what Ended was told, and when.
+// ending records the call of Ended.
 type ending struct {
 	err     error
 	written int64
 	at      time.Time
 }
 
-func newScript(t testing.TB, next func(dst []byte, turn engine.Turn) ([]byte, time.Time, error)) *script {
+func newScript(t testing.TB, next func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error)) *script {
 	return &script{t: t, next: next, started: make(chan struct{}), ended: make(chan ending, 1)}
 }
 
@@ -89,14 +88,14 @@ func (s *script) Start(w engine.Waker) {
 }
 
 // Append implements engine.Source.
-func (s *script) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (s *script) Append(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	defer s.enter()()
 	s.calls.Add(1)
 	if s.over.Load() {
-		s.t.Error("a source was asked after its end")
+		s.t.Error("Append was called after Ended")
 	}
 	if s.waker == nil {
-		s.t.Error("a source was asked before its start")
+		s.t.Error("Append was called before Start")
 	}
 	return s.next(dst, turn)
 }
@@ -116,21 +115,21 @@ func (s *script) wake() {
 	s.waker.Wake()
 }
 
-// end waits for the end.
+// end waits for the call of Ended.
 func (s *script) end(t testing.TB) ending {
 	t.Helper()
 	select {
 	case e := <-s.ended:
 		return e
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Fatal("the source was not ended")
 		return ending{}
 	}
 }
 
-// frames is a source of frames that ends with an error behind the last.
+// frames is a source of frames. It returns an error with the last frame.
 func frames(t testing.TB, all [][]byte, end error) *script {
-	return newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	return newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		for start := len(dst); len(all) > 0 && len(dst)-start < turn.Room; all = all[1:] {
 			dst = append(dst, all[0]...)
 		}
@@ -141,10 +140,10 @@ func frames(t testing.TB, all [][]byte, end error) *script {
 	})
 }
 
-// endless is a source that always has more.
+// endless is a source that always has more frames.
 func endless(t testing.TB) *script {
 	frame := []byte(strings.Repeat("x", 10<<10))
-	return newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	return newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		for start := len(dst); len(dst)-start < turn.Room; {
 			dst = append(dst, frame...)
 		}
@@ -152,8 +151,8 @@ func endless(t testing.TB) *script {
 	})
 }
 
-// standing waits until a source was not asked for a while: its peer takes no more. That it was
-// only slow does no harm.
+// standing waits until Append has not been called for a while, because the peer is blocked. A peer that is
+// only slow does not affect the test.
 func standing(src *script) {
 	last := int64(-1)
 	for same := 0; same < 15; time.Sleep(20 * time.Millisecond) {
@@ -164,7 +163,7 @@ func standing(src *script) {
 	}
 }
 
-// numbers is a source of what is put into it, a line each, behind a first line with 0.
+// numbers is a source of numbers, one per line, after a first line with 0.
 type numbers struct {
 	*script
 	mu   sync.Mutex
@@ -178,7 +177,7 @@ func newNumbers(t testing.TB) *numbers {
 	return n
 }
 
-func (n *numbers) send(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (n *numbers) send(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for start := len(dst); len(n.left) > 0 && len(dst)-start < turn.Room; n.left = n.left[1:] {
@@ -204,7 +203,7 @@ func (n *numbers) finish(err error) {
 	n.wake()
 }
 
-// serving is a server that hands each request's source to Serve.
+// serving is a server that passes the source of each request to Serve.
 type serving struct {
 	pair
 	engine *engine.Engine // nil unless the protocol is http1
@@ -227,7 +226,7 @@ func (s *serving) serve(t testing.TB, with setup, handler http.HandlerFunc) {
 	s.server = httptest.NewUnstartedServer(handler)
 	s.start(with)
 	var cancel context.CancelFunc
-	s.ctx, cancel = context.WithTimeout(context.Background(), patience)
+	s.ctx, cancel = context.WithTimeout(context.Background(), waitTimeout)
 	t.Cleanup(func() {
 		cancel()
 		s.thaw()
@@ -236,7 +235,7 @@ func (s *serving) serve(t testing.TB, with setup, handler http.HandlerFunc) {
 	})
 }
 
-// serveOne is a server for one request.
+// serveOne returns a server for one request.
 func serveOne(t testing.TB, with setup, src engine.Source) *serving {
 	t.Helper()
 	return newServing(t, with, func(*http.Request) engine.Source { return src })
@@ -254,7 +253,7 @@ func newEngine(t testing.TB) *engine.Engine {
 
 const request = "GET / HTTP/1.1\r\nHost: tidemark\r\n\r\n"
 
-// raw dials, and sends a request as it is.
+// raw dials and sends a request unchanged.
 func (s *serving) raw(t testing.TB, request string) *net.TCPConn {
 	t.Helper()
 	return s.rawBy(t, new(net.Dialer), request)
@@ -267,14 +266,14 @@ func (s *serving) rawBy(t testing.TB, d *net.Dialer, request string) *net.TCPCon
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}
 	return c.(*net.TCPConn)
 }
 
-// lines reads a response's body by lines.
+// lines reads the body of a response line by line.
 type lines struct {
 	t testing.TB
 	*bufio.Scanner
@@ -292,7 +291,7 @@ func rawLines(t testing.TB, c net.Conn) lines {
 	return bodyLines(t, resp.Body)
 }
 
-// number reads the next; the test fails where there is none.
+// number reads the next number. The test fails if there is none.
 func (l lines) number() int {
 	l.t.Helper()
 	if !l.Scan() {
@@ -312,8 +311,7 @@ func (l lines) want(n int) {
 	}
 }
 
-// dechunk takes a raw response apart by hand: what is left behind the last whole chunk is
-// returned, too.
+// dechunk decodes a raw response. It also returns the bytes after the last complete chunk.
 func dechunk(t testing.TB, raw []byte) (head http.Header, body, rest []byte) {
 	t.Helper()
 	i := bytes.Index(raw, []byte("\r\n\r\n"))

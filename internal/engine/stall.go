@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// stallAfter is how long a socket accepts no more before its source is notified.
+// stallAfter is the time without progress of a socket after which its source is notified.
 const stallAfter = time.Second
 
-// Holder is a Source that holds memory for what its client is yet to read, and can give it back.
+// Holder is a Source with memory for unread events. It can release the memory while its client is slow.
 type Holder interface {
 	Source
-	// Stalled reports that bytes of the last Append wait for a socket that has accepted none for a
-	// second. It is called once between two calls of Append, by one goroutine at a time with the
-	// other methods, and must not block. A WriteTimeout of a second or less ends the stream instead.
+	// Stalled is called if the socket has accepted none of the waiting bytes for a second.
+	//
+	// It is called at most once between two calls of Append, never concurrently with the other methods,
+	// and must not block. With a WriteTimeout of a second or less the connection ends instead.
 	Stalled()
 }
 
-// stallTimer calls Stalled for a goroutine that is blocked in a write. It has no timer of its own until
-// the first write of a Holder.
+// stallTimer calls Stalled while a goroutine is blocked in a write. It creates its timer with the first
+// write of a Holder.
 type stallTimer struct {
-	src Holder // nil for a source that is not one
+	src Holder // nil for other sources
 
 	mu      sync.Mutex
 	writing bool
@@ -32,7 +33,7 @@ func newStallTimer(src Source) *stallTimer {
 	return &stallTimer{src: holder}
 }
 
-// begin comes before a write, and end after it. end waits for a call of Stalled that is under way.
+// begin is called before a write, and end after it. end waits for a running call of Stalled.
 func (t *stallTimer) begin() {
 	if t.src == nil {
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// holder is an endless source that counts how often it was notified of a stall.
+// holder is an endless source that counts the calls of Stalled.
 type holder struct {
 	*script
 	stalls  atomic.Int64 // since the last Append
@@ -21,7 +21,7 @@ type holder struct {
 func newHolder(t testing.TB) *holder {
 	h := &holder{stalled: make(chan struct{}, 10), resumed: make(chan struct{})}
 	frame := bytes.Repeat([]byte("x"), 10<<10)
-	h.script = newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	h.script = newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		if h.stalls.Swap(0) > 0 {
 			select {
 			case <-h.resumed:
@@ -72,7 +72,7 @@ func TestStalled_SocketAcceptsNothing_NotifiesOnce(t *testing.T) {
 	})
 }
 
-// TestStalled_WriteTimeout_StillEndsTheStream: the notification does not put off the end.
+// The notification does not postpone the write timeout.
 func TestStalled_WriteTimeout_StillEndsTheStream(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		h := newHolder(t)

@@ -8,12 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls of a connection. None of them waits, as sockets are not blocking, so the Go
-// runtime is not told of them: it would look for other work for the processor each time, which
-// costs a tenth of the call. Package unix has none that it is not told of, and its accept4 asks
-// the socket for its protocol, too, which is a system call more.
+// The system calls of a connection. Sockets are non-blocking, so the calls use RawSyscall, which does not
+// notify the Go scheduler. The notification takes a tenth of the time of a call. Package unix always
+// notifies the scheduler, and its accept4 makes another system call for the protocol of the socket.
 
-// accept takes a connection from a listening socket.
+// accept accepts a connection of a listening socket.
 func accept(listener int) (fd int32, from netip.AddrPort, err unix.Errno) {
 	var raw [unix.SizeofSockaddrInet6]byte
 	size := uint32(len(raw))
@@ -25,7 +24,7 @@ func accept(listener int) (fd int32, from netip.AddrPort, err unix.Errno) {
 	return int32(n), address(raw), 0
 }
 
-// localAddress is this machine's end of a connection.
+// localAddress returns the local address of a socket.
 func localAddress(fd int32) (netip.AddrPort, error) {
 	var raw [unix.SizeofSockaddrInet6]byte
 	size := uint32(len(raw))
@@ -35,7 +34,7 @@ func localAddress(fd int32) (netip.AddrPort, error) {
 	return address(raw), nil
 }
 
-// address reads a sockaddr_in or sockaddr_in6, without its zone.
+// address converts a sockaddr_in or sockaddr_in6, without its zone.
 func address(raw [unix.SizeofSockaddrInet6]byte) netip.AddrPort {
 	port := binary.BigEndian.Uint16(raw[2:])
 	switch binary.NativeEndian.Uint16(raw[:]) {
@@ -47,7 +46,7 @@ func address(raw [unix.SizeofSockaddrInet6]byte) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// read takes what has come. EAGAIN says that nothing has.
+// read reads the available bytes. It returns EAGAIN if there are none.
 func read(fd int32, b []byte) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))) //nolint:gosec // G103: see above
 	if errno != 0 {
@@ -56,7 +55,7 @@ func read(fd int32, b []byte) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// send writes what the socket takes now.
+// send writes as many bytes as the socket accepts without blocking.
 func send(fd int32, b []byte) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), //nolint:gosec // G103: see above
@@ -73,7 +72,7 @@ func send(fd int32, b []byte) (int, error) {
 	}
 }
 
-// epollCtl asks an epoll for words about a descriptor.
+// epollCtl changes the registration of a descriptor with epoll.
 func epollCtl(epoll, op int, fd int32, ev *unix.EpollEvent) error {
 	if _, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(ev)), 0, 0); errno != 0 { //nolint:gosec // G103: see above
 		return errno
@@ -81,7 +80,7 @@ func epollCtl(epoll, op int, fd int32, ev *unix.EpollEvent) error {
 	return nil
 }
 
-// closeSocket ends a connection. What is unsent is the kernel's to send.
+// closeSocket closes a socket. The kernel still sends the buffered bytes.
 func closeSocket(fd int32) {
 	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }

@@ -10,17 +10,17 @@ import (
 
 // expiring returns a session whose token expires 5 s after now on the wall clock, and the last turn
 // at which something was written, just before.
-func expiring(heartbeat time.Duration) (s *session, last engine.Turn) {
+func expiring(heartbeat time.Duration) (s *session, last engine.WriteTurn) {
 	h := NewSubscribe(SubscribeOptions{Heartbeat: heartbeat, MaxIdle: time.Hour})
 	now := time.Now()
 	s = &session{handler: h, start: now, idle: idleClock{since: now}}
 	s.deadlines.expireAt(now.Round(0).Add(5 * time.Second))
-	return s, engine.Turn{Now: now, Written: now}
+	return s, engine.WriteTurn{Now: now, Written: now}
 }
 
 // at returns the turn that comes after some time, at a wall clock that was set in between.
-func at(last engine.Turn, after, step time.Duration) engine.Turn {
-	return engine.Turn{Now: testkit.ShiftWallClock(last.Now.Add(after), step), Written: last.Written}
+func at(last engine.WriteTurn, after, step time.Duration) engine.WriteTurn {
+	return engine.WriteTurn{Now: testkit.ShiftWallClock(last.Now.Add(after), step), Written: last.Written}
 }
 
 func TestExpiry_WallClockSetBack_SleepsUntilTheHeartbeat(t *testing.T) {

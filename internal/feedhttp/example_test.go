@@ -58,7 +58,7 @@ func ExampleSubscribe() {
 	defer publisher.Close()
 
 	events := feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
-		Feed: news, Stream: "NEWS", Identify: auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify,
+		Feed: news, Stream: "NEWS", Identify: auth.Header(auth.HeaderOptions{Trusted: auth.AnyAddress()}).Identify,
 		Selection: feedhttp.Selection{
 			Defaults: []subject.Template{template("news.all"), template("news.user.{user}")},
 			Allow:    []subject.Template{template("news.topic.>")},

@@ -119,7 +119,7 @@ func withDefaults(t testing.TB, o feedhttp.SubscribeOptions) feedhttp.SubscribeO
 		o.Selection = selection(t)
 	}
 	if o.Identify == nil {
-		o.Identify = auth.First(auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify, auth.Dev("user"))
+		o.Identify = auth.First(auth.Header(auth.HeaderOptions{Trusted: auth.AnyAddress()}).Identify, auth.Dev("user"))
 	}
 	if o.Heartbeat == 0 {
 		o.Heartbeat = time.Hour // shorter in the tests of heartbeats

@@ -110,7 +110,7 @@ func (s *session) gauge(since time.Time) gauge {
 }
 
 // counts are the counters of a handler. Each loop of the engine counts its deliveries in counters of its
-// own (engine.Turn.Lane).
+// own (engine.WriteTurn.Lane).
 type counts struct {
 	connects    atomic.Uint64
 	disconnects [len(EndReasons)]atomic.Uint64
@@ -141,7 +141,7 @@ func (c *counts) gap(g *feed.Gap) {
 	}
 }
 
-func (c *counts) wrote(turn engine.Turn, bytes int) {
+func (c *counts) wrote(turn engine.WriteTurn, bytes int) {
 	if bytes > 0 {
 		c.lanes[turn.Lane%len(c.lanes)].bytes.Add(uint64(bytes))
 	}
@@ -149,7 +149,7 @@ func (c *counts) wrote(turn engine.Turn, bytes int) {
 
 // frames counts the events that a turn delivers to a client that connected at a time. Events of one turn
 // mostly waited about as long, and are counted together.
-func (c *counts) frames(turn engine.Turn, since time.Time, frames []*feed.Frame) {
+func (c *counts) frames(turn engine.WriteTurn, since time.Time, frames []*feed.Frame) {
 	now, start := turn.Now.UnixNano(), since.UnixNano()
 	missed := uint64(0)
 	delay := c.delay.Lane(turn.Lane)

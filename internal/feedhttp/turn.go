@@ -13,7 +13,7 @@ import (
 const replayRoom = 16 << 10
 
 // Append implements engine.Source.
-func (s *session) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (s *session) Append(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.read != nil {
@@ -40,7 +40,7 @@ func (s *session) Append(dst []byte, turn engine.Turn) ([]byte, time.Time, error
 }
 
 // appendEventsLocked appends tidemark.open, and events while there is room.
-func (s *session) appendEventsLocked(dst []byte, turn engine.Turn) ([]byte, error) {
+func (s *session) appendEventsLocked(dst []byte, turn engine.WriteTurn) ([]byte, error) {
 	room := turn.Room
 	if s.replay != nil {
 		room = min(room, replayRoom)
@@ -86,7 +86,7 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 	return !d.Empty(), nil
 }
 
-func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.Turn) []byte {
+func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.WriteTurn) []byte {
 	if g := s.left.Gap; g != nil {
 		dst = s.controls.gap(dst, g)
 		s.sent.position, s.left.Gap = g.Continues, nil
@@ -142,7 +142,7 @@ const firstHeartbeat = time.Second
 
 // appendHeartbeatLocked appends a heartbeat when one is due: the position where it has moved, so
 // that the position of a client without events does not expire, else a comment.
-func (s *session) appendHeartbeatLocked(dst []byte, turn engine.Turn) ([]byte, error) {
+func (s *session) appendHeartbeatLocked(dst []byte, turn engine.WriteTurn) ([]byte, error) {
 	if idle := s.handler.opts.MaxIdle; idle > 0 && turn.Now.Sub(s.idle.since) >= idle {
 		return dst, errIdle
 	}
@@ -174,7 +174,7 @@ func (h *Subscribe) heartbeatAt(start, written time.Time) time.Time {
 }
 
 // nextTurnLocked returns when Append has something to do though nothing happens.
-func (s *session) nextTurnLocked(turn engine.Turn, writing bool) time.Time {
+func (s *session) nextTurnLocked(turn engine.WriteTurn, writing bool) time.Time {
 	written := turn.Written
 	if writing {
 		written = turn.Now

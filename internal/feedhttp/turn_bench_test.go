@@ -55,7 +55,7 @@ func BenchmarkTurn(b *testing.B) {
 	buf := make([]byte, 0, 64<<10)
 	turn := func() {
 		for _, s := range sessions {
-			if _, _, err := s.Append(buf, engine.Turn{Room: 64 << 10, Now: time.Now()}); err != nil {
+			if _, _, err := s.Append(buf, engine.WriteTurn{Room: 64 << 10, Now: time.Now()}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -78,7 +78,7 @@ func BenchmarkStatus(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			h, _, _, sessions := benchSessions(b, n)
 			for _, s := range sessions {
-				_, _, _ = s.Append(nil, engine.Turn{Room: 64 << 10, Now: time.Now()})
+				_, _, _ = s.Append(nil, engine.WriteTurn{Room: 64 << 10, Now: time.Now()})
 			}
 			for b.Loop() {
 				if s := h.Status(); s.Live != n {
@@ -103,7 +103,7 @@ func BenchmarkConnect(b *testing.B) {
 		}
 		h.register(s, func() {}, nil)
 		s.Start(noWaker{})
-		if _, _, err := s.Append(buf, engine.Turn{Room: 64 << 10, Now: time.Now()}); err != nil {
+		if _, _, err := s.Append(buf, engine.WriteTurn{Room: 64 << 10, Now: time.Now()}); err != nil {
 			b.Fatal(err)
 		}
 		s.Ended(engine.ErrGone, 0)

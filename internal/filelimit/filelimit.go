@@ -1,18 +1,18 @@
-// Package filelimit derives how many sockets and connections a process may serve from its limit of
-// open files. The server enforces the numbers, and tidemark doctor explains them.
+// Package filelimit derives the limits of sockets and connections from the limit of open files of a
+// process. The server enforces them, and tidemark doctor explains them.
 package filelimit
 
 import "math"
 
-// Files that are left for what is no socket of a client, such as the store, NATS, certificates and
-// operators, and beside these for clients that only receive that they should come back later.
+// Reserved open files: for files other than client sockets, such as the store, NATS, certificates and
+// operators, and additionally for clients that are rejected with the request to retry later.
 const (
 	reservedFiles   = 256
 	reservedSockets = 256
 )
 
-// Sockets is how many sockets of clients there may be under a limit of open files; 0 for any
-// number. Beyond it new connections would wait in the kernel without an answer.
+// Sockets returns the maximum number of client sockets for a limit of open files; 0 means no limit.
+// Without it, further sockets would wait in the kernel without an answer.
 func Sockets(files uint64) int {
 	if files == 0 || files > math.MaxInt32 {
 		return 0
@@ -20,7 +20,7 @@ func Sockets(files uint64) int {
 	return int(max(files/4*3, files-min(files, reservedFiles)))
 }
 
-// Streams is how many streams there may be among them.
+// Streams returns the maximum number of connections.
 func Streams(files uint64) int {
 	if files == 0 || files > math.MaxInt32 {
 		return 0
@@ -28,16 +28,16 @@ func Streams(files uint64) int {
 	return int(max(files/2, files-min(files, reservedFiles+reservedSockets)))
 }
 
-// Ten thousand clients behind one address are served by default, also when they reconnect before
-// all of their old sockets are gone. They have some sockets beyond their streams: for other requests, and to receive that
-// the address has all the streams that it may have.
+// By default, ten thousand clients behind one address are served, also if they reconnect before all of
+// their old sockets are closed. They may have more sockets than connections: for other requests, and for
+// the response that the address has reached its limit.
 const (
 	ManyStreams = 13_000
 	ManySockets = 14_000
 )
 
-// PerAddress is how many of all one address may have by default: half, so that it cannot shut
-// out the others, but where a quarter is left for them at least many. 0 is any number.
+// PerAddress returns the default limit of one address. It is half of all, so that an address cannot
+// exclude the others, or many if that leaves a quarter to the others. 0 means no limit.
 func PerAddress(all, many int) int {
 	half := (all + 1) / 2
 	if all/4*3 >= many {

@@ -4,7 +4,7 @@ import "testing"
 
 func TestLimitsForOpenFiles(t *testing.T) {
 	for files, want := range map[uint64]struct{ sockets, streams int }{
-		0: {0, 0}, 1 << 62: {0, 0}, // not known, or no limit
+		0: {0, 0}, 1 << 62: {0, 0}, // unknown, or no limit
 		256: {192, 128}, 1024: {768, 512}, 20_000: {19_744, 19_488},
 	} {
 		if got := Sockets(files); got != want.sockets {

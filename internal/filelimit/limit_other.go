@@ -2,5 +2,5 @@
 
 package filelimit
 
-// Current is not known here.
+// Current returns 0: the limit is unknown on this system.
 func Current() uint64 { return 0 }

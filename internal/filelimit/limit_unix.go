@@ -4,8 +4,8 @@ package filelimit
 
 import "golang.org/x/sys/unix"
 
-// Current is how many files this process may open; 0 when that is not known. Go has raised
-// the soft limit to the hard one.
+// Current returns the limit of open files of this process, or 0 if it is unknown. Go has raised the soft
+// limit to the hard one.
 func Current() uint64 {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {

@@ -1,8 +1,10 @@
-// Package histogram counts durations in buckets, cheaply enough for each delivery of each
-// connection. It knows no metrics library: its buckets are those of a native histogram of
-// Prometheus (schema 3, eight to a doubling), so that whoever exports one has nothing to convert.
+// Package histogram counts durations in buckets, with little cost per observation.
 //
-// Quantiles are exact to a bucket: within 9 %. A Histogram takes 32 KiB.
+// Use it for a measurement per delivery and connection. It does not depend on a metrics library. The
+// buckets are those of a native Prometheus histogram (schema 3, eight per doubling), so that they can be
+// exported without a conversion.
+//
+// The error of a quantile is at most one bucket, 9 %. A Histogram uses 32 KiB.
 package histogram
 
 import (
@@ -14,20 +16,20 @@ import (
 )
 
 const (
-	// Schema is Prometheus's name for the width of the buckets: each bound is 2^(2^-Schema)
-	// times the one before.
+	// Schema is Prometheus's name for the width of the buckets: each limit is 2^(2^-Schema) times the
+	// previous one.
 	Schema = 3
-	// Floor is about a microsecond, in seconds: what is shorter is counted as zero. What is
-	// longer than 17 minutes is counted as that.
+	// Floor is about a microsecond, in seconds. Shorter durations count as zero, and durations over 17
+	// minutes as 17 minutes.
 	Floor = 1.0 / (1 << 20)
 
 	perDoubling = 1 << Schema
-	first       = -20 * perDoubling // the index of Floor's bucket, as Prometheus counts
+	first       = -20 * perDoubling // the index of Floor's bucket in Prometheus's numbering
 	buckets     = 30 * perDoubling
 	lanes       = 16
 )
 
-// upper are the bounds of the buckets in nanoseconds, which they include. The last has none.
+// upper contains the inclusive upper limits of the buckets in nanoseconds. The last bucket has no limit.
 var upper = func() (u [1 + buckets]int64) {
 	for i := range u {
 		u[i] = int64(math.Exp2(float64(i+first)/perDoubling) * 1e9)
@@ -36,8 +38,8 @@ var upper = func() (u [1 + buckets]int64) {
 	return u
 }()
 
-// start is the first bucket that a duration can be in, by the length of its number and the
-// three bits after the first.
+// start contains the first possible bucket of a duration, by the length of its number and the three bits
+// after the first.
 var start = func() (s [64][8]uint8) {
 	for length := 4; length < 64; length++ {
 		for bits := range 8 {
@@ -49,34 +51,34 @@ var start = func() (s [64][8]uint8) {
 	return s
 }()
 
-// Histogram is safe for concurrent use, and its zero value is ready. Who observes often does it
-// in a lane of its own, so that processors do not wait for each other.
+// Histogram counts durations. Its zero value is ready to use, and it is safe for concurrent use.
+// Goroutines with many observations should use different lanes, to avoid contention.
 type Histogram struct{ lanes [lanes]lane }
 
 type lane struct {
 	nanos atomic.Int64
-	// zero first, then those beyond Floor
+	// durations up to Floor first, then longer ones
 	counts [1 + buckets]atomic.Uint64
 }
 
-// Observe counts a duration; one below zero is zero. Any lane will do.
+// Observe counts a duration. A negative duration counts as zero.
 func (h *Histogram) Observe(lane int, d time.Duration) {
 	h.Lane(lane).Add(Bucket(d), 1, d)
 }
 
-// Lane returns one of the lanes, for who observes many durations at a time.
+// Lane returns a lane for a goroutine with many observations. Any index is valid.
 func (h *Histogram) Lane(i int) *Lane { return (*Lane)(&h.lanes[i&(lanes-1)]) }
 
 // Lane is a part of a Histogram.
 type Lane lane
 
-// Add counts n durations of one bucket that are sum together.
+// Add counts n durations of one bucket with the given sum.
 func (l *Lane) Add(bucket int, n uint64, sum time.Duration) {
 	l.counts[bucket].Add(n)
 	l.nanos.Add(max(0, int64(sum)))
 }
 
-// Bucket is where a duration is counted, for Lane.Add.
+// Bucket returns the bucket of a duration, for Lane.Add.
 func Bucket(d time.Duration) int {
 	if int64(d) <= upper[0] {
 		return 0
@@ -89,23 +91,23 @@ func Bucket(d time.Duration) int {
 	return i
 }
 
-// Within reports whether a duration is counted in a bucket, for less than Bucket costs: what
-// waited together mostly is.
+// Within reports whether a duration belongs to a bucket. It is cheaper than Bucket. Events that waited
+// together are mostly in the same bucket.
 func Within(bucket int, d time.Duration) bool {
 	return int64(d) <= upper[bucket] && (bucket == 0 || int64(d) > upper[bucket-1])
 }
 
-// Snapshot is what was counted up to a moment.
+// Snapshot contains the counts at a point in time.
 type Snapshot struct {
 	Count uint64
 	Sum   float64 // seconds
-	Zero  uint64  // of the durations up to Floor
-	// Buckets holds those that are not empty. Index i counts durations from 2^((i-1)/8) seconds,
-	// that excluded, to 2^(i/8).
+	Zero  uint64  // number of durations up to Floor
+	// Buckets contains the buckets with counts. Index i counts durations from 2^((i-1)/8) seconds
+	// (exclusive) to 2^(i/8) seconds (inclusive).
 	Buckets map[int]uint64
 }
 
-// Snapshot adds the lanes up. Durations that are observed meanwhile may be missing.
+// Snapshot adds up the lanes. Concurrent observations may be missing.
 func (h *Histogram) Snapshot() Snapshot {
 	s := Snapshot{Buckets: map[int]uint64{}}
 	for i := range h.lanes {
@@ -124,7 +126,7 @@ func (h *Histogram) Snapshot() Snapshot {
 	return s
 }
 
-// UpTo is how many of the durations were 2^exp seconds at most.
+// UpTo returns the number of durations of at most 2^exp seconds.
 func (s Snapshot) UpTo(exp int) uint64 {
 	n := s.Zero
 	for i, count := range s.Buckets {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestBucketHoldsItsDurations compares the index with Prometheus's definition of its bounds.
+// The index is compared with Prometheus's definition of the limits.
 func TestBucketHoldsItsDurations(t *testing.T) {
 	for d := time.Microsecond; d < 1000*time.Second; d += d/7 + 1 {
 		i := float64(Bucket(d) + first)
@@ -24,7 +24,7 @@ func TestBucketHoldsItsDurations(t *testing.T) {
 }
 
 func TestBoundsAreIncluded(t *testing.T) {
-	for exp := -8; exp <= 9; exp++ { // whole numbers of nanoseconds
+	for exp := -8; exp <= 9; exp++ { // limits that are whole nanoseconds
 		d := time.Duration(math.Exp2(float64(exp)) * 1e9)
 		if got := Bucket(d) + first; got != exp*perDoubling {
 			t.Errorf("%v is in bucket %d, want %d", d, got, exp*perDoubling)

@@ -1,6 +1,7 @@
-// Package hostname decides which Host names of HTTP requests a listener serves. A page whose
-// name was rebound to the address of a service (DNS rebinding) sends its own name, and is refused
-// by it.
+// Package hostname decides which Host names of HTTP requests a listener serves.
+//
+// Use it against DNS rebinding: a page whose name was changed to the address of a service sends its own
+// name as Host, and the service rejects the request.
 package hostname
 
 import (
@@ -11,23 +12,23 @@ import (
 	"strings"
 )
 
-// Allowed are the host names that one listener serves. The zero value serves every name. Safe
-// for concurrent use; it does not change.
+// Allowed contains the host names of one listener. The zero value allows every name. It does not change
+// after New, and is safe for concurrent use.
 type Allowed struct {
 	loopback bool // the listener is on a loopback address
 	names    map[string]bool
 	domains  []string // ".example.com" for *.example.com
 }
 
-// New returns the names that a listener bound to an address serves: those that are given, which
-// [Check] accepts, and always
+// New returns the names for a listener bound to an address. [Check] must accept each name. The listener
+// always allows:
 //
 //   - localhost and the names below it, which resolvers do not look up (RFC 6761, 6.3);
-//   - IP literals, which cannot be rebound: beyond loopback all, for probes and scrapes, and at a
-//     loopback listener those of loopback;
-//   - an empty Host, which HTTP/1.0 allows and no browser sends.
+//   - IP literals, which cannot be rebound: all if the listener is reachable from other machines, for
+//     probes and scrapes, and those of loopback otherwise;
+//   - an empty Host, which HTTP/1.0 permits and browsers do not send.
 //
-// Without names a listener beyond loopback serves every name.
+// Without names, a listener that is reachable from other machines allows every name.
 func New(bound net.Addr, names []string) *Allowed {
 	a := &Allowed{names: make(map[string]bool, len(names))}
 	if tcp, ok := bound.(*net.TCPAddr); ok {
@@ -44,8 +45,8 @@ func New(bound net.Addr, names []string) *Allowed {
 	return a
 }
 
-// Check returns an error unless a name is a host name without a port, or *. and a domain for all
-// names below it.
+// Check returns an error for an invalid name. Valid are a host name without a port, and *. with a domain
+// for all names below it.
 func Check(name string) error {
 	domain, wild := strings.CutPrefix(name, "*.")
 	if _, err := netip.ParseAddr(domain); err == nil {
@@ -63,7 +64,7 @@ func Check(name string) error {
 // Loopback reports whether the listener is on a loopback address.
 func (a *Allowed) Loopback() bool { return a.loopback }
 
-// Allows reports whether the listener serves a Host, with or without a port.
+// Allows reports whether the listener allows a Host, with or without a port.
 func (a *Allowed) Allows(host string) bool {
 	if host == "" {
 		return true
@@ -83,7 +84,7 @@ func (a *Allowed) Allows(host string) bool {
 	return !a.loopback && len(a.names) == 0 && len(a.domains) == 0
 }
 
-// withoutPort cuts off a port, and the brackets of an IPv6 address.
+// withoutPort removes a port and the brackets of an IPv6 address.
 func withoutPort(host string) string {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		name, _, _ := strings.Cut(inner, "]")

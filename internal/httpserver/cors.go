@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// CORSHeaders are the request headers that pages of other origins may send. sentry-trace, baggage and
-// X-Requested-With are added by monitoring and request libraries to every request of a page.
+// CORSHeaders contains the permitted request headers for pages of other origins. Monitoring and request
+// libraries add sentry-trace, baggage and X-Requested-With to every request of a page.
 var CORSHeaders = []string{"Last-Event-ID", "Content-Type", "Authorization", "Cache-Control", "Idempotency-Key", "Event-Type", "Nats-TTL", "traceparent", "tracestate", "sentry-trace", "baggage", "X-Requested-With"}
 
-// CheckCORS reports origins that no browser sends, or that must not be combined with credentials.
+// CheckCORS returns an error for invalid origins. "*" must not be combined with credentials.
 func CheckCORS(origins []string, credentials bool) error {
 	for _, origin := range origins {
 		if origin == "*" {
@@ -29,8 +29,8 @@ func CheckCORS(origins []string, credentials bool) error {
 	return nil
 }
 
-// CORS lets pages of the origins read what next answers to GET and HEAD. Origins and credentials are
-// those that CheckCORS accepts; without origins next is returned as it is.
+// CORS permits pages of the origins to read the responses of next to GET and HEAD. CheckCORS must accept
+// origins and credentials. Without origins, CORS returns next.
 func CORS(next http.Handler, origins []string, credentials bool) http.Handler {
 	if len(origins) == 0 {
 		return next

@@ -10,18 +10,18 @@ import (
 	"github.com/tidemark/tidemark/internal/histogram"
 )
 
-// started is about when counting began.
+// started is the approximate start of all counters.
 var started = time.Now()
 
-// both is a native histogram with classic buckets beside it; the library's constant ones have
-// either.
-type both struct {
+// both is a histogram with native and classic buckets. The library's constant histograms support only one
+// form.
+type dualHistogram struct {
 	prometheus.Metric
 	snapshot histogram.Snapshot
 }
 
 // Write implements prometheus.Metric.
-func (b both) Write(out *dto.Metric) error {
+func (b dualHistogram) Write(out *dto.Metric) error {
 	if err := b.Metric.Write(out); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// collector asks a node at each scrape.
+// collector reads the state of a node at each scrape.
 type collector struct{ node Node }
 
 // Describe implements prometheus.Collector.
@@ -147,7 +147,7 @@ func (c *collector) stream(to sink, s Stream) {
 	for reason, n := range status.Losses {
 		send(to, tailResets, n, s.Name, string(reason))
 	}
-	c.end(to, s)
+	c.tailLag(to, s)
 }
 
 func (c *collector) window(to sink, s Stream, status feed.Status) {
@@ -188,16 +188,16 @@ func (c *collector) replays(to sink, s Stream, status feed.ReplayStatus) {
 	send(to, pullRefusals, log.PullRefusals, s.Name)
 }
 
-// askTimeout bounds the question to a stream's leader.
-const askTimeout = time.Second
+// askTimeout limits the request to a stream's leader.
+const stateTimeout = time.Second
 
-// end tells how far the tail is. The tail is looked at after the leader has answered, so that
-// what is stored meanwhile is no lag.
-func (c *collector) end(to sink, s Stream) {
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+// end sends the lag of the tail. It reads the position of the tail after the leader's answer, so that events
+// stored in between do not count as lag.
+func (c *collector) tailLag(to sink, s Stream) {
+	ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
 	defer cancel()
 	var state feed.State
-	err := s.Feed.Status().Lost // a stream that is out of reach is not waited for
+	err := s.Feed.Status().Lost // do not wait for an unreachable stream
 	if err == nil {
 		state, err = s.Feed.State(ctx)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/tidemark/tidemark/internal/histogram"
 )
 
-// prefix begins the names of all metrics but those of the process and of the Go runtime.
+// prefix is the prefix of all metrics, except those of the process and of the Go runtime.
 const prefix = "tidemark_"
 
 // kind is the type of a metric, by Prometheus's name.
@@ -18,8 +18,8 @@ const (
 	hist    kind = "histogram"
 )
 
-// definition is one metric. Labels have few values: feeds and streams are configured, all
-// others are listed in the code. Users, subjects and addresses are never among them.
+// definition defines a metric. Labels have few values: feeds and streams from the configuration, and
+// constants of the code. Users, subjects and addresses are never used as labels.
 type definition struct {
 	name   string // without prefix
 	kind   kind
@@ -28,7 +28,7 @@ type definition struct {
 	desc   *prometheus.Desc
 }
 
-// all are the definitions, in the order in which they were made.
+// all contains the definitions in the order of the source.
 var all []*definition
 
 func define(kind kind, name, help string, labels ...string) *definition {
@@ -40,10 +40,10 @@ func define(kind kind, name, help string, labels ...string) *definition {
 	return d
 }
 
-// sink takes the values of one scrape.
+// sink receives the values of one scrape.
 type sink chan<- prometheus.Metric
 
-// number is what a gauge or a counter may be given.
+// number is a value of a gauge or a counter.
 type number interface {
 	~int | ~int64 | ~uint64 | ~float64
 }
@@ -64,21 +64,22 @@ func sendBool(to sink, d *definition, is bool, labels ...string) {
 	send(to, d, value, labels...)
 }
 
-// Classic buckets end at 2^lowest to 2^highest seconds, 1 ms to 64 s, where native ones end, too.
+// The upper limits of classic buckets are 2^lowest to 2^highest seconds, 1 ms to 64 s. They are also limits
+// of native buckets.
 const lowest, highest = -10, 6
 
-// sendHistogram gives a histogram both its forms. A scrape by protobuf gets native buckets,
-// within 9 % of the truth; one by text, and a Prometheus that takes no native ones, gets the
-// classic ones, within a factor of two.
+// sendHistogram sends a histogram in both forms. A scrape with protobuf receives native buckets, with an
+// error of at most 9 %. A text scrape, or a Prometheus without native histograms, uses the classic buckets,
+// with an error of at most a factor of two.
 func sendHistogram(to sink, d *definition, s histogram.Snapshot, labels ...string) {
 	counts := make(map[int]int64, len(s.Buckets))
 	for i, n := range s.Buckets {
-		counts[i] = int64(n) //nolint:gosec // a count of what happened
+		counts[i] = int64(n) //nolint:gosec // a count, far below the limit
 	}
 	native, err := prometheus.NewConstNativeHistogram(d.desc, s.Count, s.Sum, counts, nil, s.Zero, histogram.Schema, histogram.Floor, started, labels...)
 	if err != nil {
 		to <- prometheus.NewInvalidMetric(d.desc, err)
 		return
 	}
-	to <- both{native, s}
+	to <- dualHistogram{native, s}
 }

@@ -9,7 +9,7 @@ import (
 
 const document = "../../docs/reference/metrics.md"
 
-// table is what docs/reference/metrics.md lists. `TIDEMARK_UPDATE=1 go test ./internal/metrics` writes it.
+// table is the table in docs/reference/metrics.md. `TIDEMARK_UPDATE=1 go test ./internal/metrics` writes it.
 func table() string {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | |\n|---|---|---|---|\n")

@@ -1,8 +1,14 @@
-// Package metrics shows a node to Prometheus. Nothing is counted here: the rooms of the node
-// count for themselves, without knowing of metrics, and are asked at each scrape.
+// Package metrics exports the metrics of a node to Prometheus.
 //
-// A scrape asks the leader of each stream for its end, for a second at most, and looks at each
-// connection once: 20,000 of them take a few milliseconds.
+// Use it to serve /metrics:
+//
+//	m := metrics.New(node)
+//	mux.Handle("/metrics", m.Handler(logger))
+//
+// The package does not count itself, except for HTTP requests: the packages of the node have their own
+// counters, and a scrape reads them. A scrape requests the last sequence of each stream from its leader, for
+// at most one second. It reads the state of each connection, which takes a few milliseconds for 20,000
+// connections.
 package metrics
 
 import (
@@ -23,7 +29,7 @@ import (
 	"github.com/tidemark/tidemark/internal/tracing"
 )
 
-// Node is what is shown. All of it must be set, but for what says otherwise.
+// Node contains the parts of a node to export. All fields are required, unless their comment permits nil.
 type Node struct {
 	Feeds     []Feed
 	Streams   []Stream
@@ -32,51 +38,51 @@ type Node struct {
 	Sockets   *engine.Sockets
 	NATS      []NATSConn
 	Replays   *feed.ReplayBudget
-	Store     func() error  // why the embedded server stores nothing; nil without one
-	Untrusted func() uint64 // requests whose identity headers were not believed; nil without any
+	Store     func() error  // the error of the embedded server's store; nil without an embedded server
+	Untrusted func() uint64 // requests with ignored identity headers; nil without auth.identity header
 	Draining  func() bool
-	// Revocations are what came on the subject of revocations.
+	// Revocations returns the counts of revocations.
 	Revocations func() Revocations
-	// Recreations are how often each stream, by its name, was created again at run time.
+	// Recreations returns, by stream, how many times the node has created it again.
 	Recreations func() map[string]uint64
-	Traces      func() tracing.Status // nil without any
+	Traces      func() tracing.Status // nil without traces
 	Version     string                // of this program
 }
 
-// Revocations are those that the node remembers or has forgotten before their time, and the messages.
+// Revocations contains the counts of stored and early removed revocations, and of messages.
 type Revocations struct {
 	Remembered                  int
 	Forgotten, Applied, Invalid uint64
 }
 
-// NATSConn is a connection to NATS by what it is for.
+// NATSConn is a named connection to NATS.
 type NATSConn struct {
 	Name string
 	Conn *nats.Conn
 }
 
-// Feed is a handler by the name of its feed.
+// Feed is the handler of a named feed.
 type Feed struct {
 	Name    string
 	Handler *feedhttp.Subscribe
 }
 
-// Stream is a stream that the node follows.
+// Stream is a stream of the node.
 type Stream struct {
 	Name         string
 	Feed         *feed.Feed
 	Log          *jetstore.Store
-	WindowEvents int // the bounds of its window
+	WindowEvents int // the limits of its window
 	WindowBytes  int
 }
 
-// Metrics has a registry of its own: nothing global is in it.
+// Metrics has its own registry and uses no global variables.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *requests
 }
 
-// New registers a node, its process and the Go runtime. It asks nothing yet.
+// New registers a node, its process and the Go runtime. The first scrape reads their state.
 func New(node Node) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), requests: newRequests()}
 	m.registry.MustRegister(
@@ -89,14 +95,14 @@ func New(node Node) *Metrics {
 	return m
 }
 
-// Registry is where others may add what they count.
+// Registry returns the registry, for metrics of other packages.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
-// maxScrapes bounds the scrapes at a time; the others are answered 503.
+// maxScrapes is the maximum number of concurrent scrapes; further ones are answered with 503.
 const maxScrapes = 4
 
-// Handler answers scrapes, in the form that is asked for. One of the collectors that fails is
-// logged, and does not keep the others from being told.
+// Handler serves scrapes in the requested format. It logs failed collectors, and sends the metrics of the
+// others.
 func (m *Metrics) Handler(logger *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true,

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// httpRequests is counted where requests are answered, unlike all others.
-var httpRequests = define(counter, "http_requests_total", "Requests that were answered, by the route that took them (other: none did) and the status. Streams have 200 also when they are turned away; one over TLS or HTTP/2 is counted at its end.", "route", "code")
+// httpRequests is the only metric counted by this package.
+var httpRequests = define(counter, "http_requests_total", "Answered requests, by route (other: no route matches) and status. Subscribe requests have the status 200 also if they are rejected with tidemark.close. Connections over TLS or HTTP/2 are counted at their end.", "route", "code")
 
 type requests struct{ counter *prometheus.CounterVec }
 
@@ -17,7 +17,7 @@ func newRequests() *requests {
 	}, httpRequests.labels)}
 }
 
-// Answered counts a request. The route must be one of those that were configured, or empty.
+// Answered counts a request. The route must be a configured route, or empty.
 func (m *Metrics) Answered(route string, code int) {
 	if route == "" {
 		route = "other"

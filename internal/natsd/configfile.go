@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// configFile is a configuration file of nats-server as it was read.
+// configFile is a parsed configuration file of nats-server.
 type configFile struct {
 	name       string // empty without a file
 	options    *server.Options
@@ -20,11 +20,11 @@ type configFile struct {
 	warnings   []error
 }
 
-// directive is one setting of the file, with its place.
+// directive is one setting of the file, with its location.
 type directive struct {
-	path  string // in lower case, such as jetstream.store_dir; items of lists have no part in it
+	path  string // in lower case, such as jetstream.store_dir; without indexes of lists
 	value any    // of a scalar; nil for blocks and lists
-	file  string // that it is in, which may be an included one
+	file  string // the file itself or an included file
 	line  int
 }
 
@@ -35,8 +35,8 @@ func (f *configFile) has(path string) bool {
 	return slices.ContainsFunc(f.directives, func(d directive) bool { return d.path == path })
 }
 
-// readConfigFile returns empty options without a name. Errors name the key, and the file and line
-// as far as nats-server's parser has them.
+// readConfigFile reads a configuration file. Without a name it returns empty options. Errors contain the
+// key, and the file and line if nats-server's parser reports them.
 func readConfigFile(name string) (*configFile, error) {
 	f := &configFile{name: name, options: new(server.Options)}
 	if name == "" {
@@ -53,7 +53,7 @@ func readConfigFile(name string) (*configFile, error) {
 	var found interface{ Errors() []error }
 	var noted interface{ Warnings() []error }
 	err = f.options.ProcessConfigFile(name)
-	if errors.As(err, &noted) { // which alone are an error for ProcessConfigFile
+	if errors.As(err, &noted) { // ProcessConfigFile also returns an error if there are only warnings
 		f.warnings = noted.Warnings()
 	}
 	switch {
@@ -65,15 +65,15 @@ func readConfigFile(name string) (*configFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nats.embedded.config: %w", f.maskError(err))
 	}
-	// With a file name the server would reload it on a request to the system account, without what
-	// is set over it here.
+	// With a file name, the server would reload the file on a request to the system account, without the
+	// overrides of this package.
 	f.options.ConfigFile = ""
 	return f, nil
 }
 
 var onLine = regexp.MustCompile(`^Parse error on line (\d+): `)
 
-// withFile names the file of an error where nats-server names its line alone.
+// withFile adds the file name to an error that contains only the line.
 func withFile(name string, err error) error {
 	text := err.Error()
 	if m := onLine.FindStringSubmatch(text); m != nil {
@@ -85,14 +85,14 @@ func withFile(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// joinSorted gives errors, which come in the order of a map, one order.
+// joinSorted joins errors in a stable order. nats-server returns them in the order of a map.
 func joinSorted(errs []error) error {
 	errs = slices.Clone(errs)
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
 }
 
-// collect lists the directives of the parser's tree, whose values are tokens with a place.
+// collect lists the directives in the parser's tree. The values are tokens with a location.
 func (f *configFile) collect(path string, value any) {
 	d := directive{path: path, file: f.name}
 	if token, ok := value.(interface {

@@ -7,25 +7,25 @@ import (
 	"sync/atomic"
 )
 
-// inProcessConn is the end of a pipe that a client has. Until the server has answered the login,
-// writes do not wait for it to read: a server that refuses a login stops reading, and its answer
-// waits until the client reads. The client would wait for 10 s and then report a closed pipe.
+// inProcessConn is the client's end of a pipe. Until the server has answered the login, writes do not
+// block. A server that rejects a login stops reading, and its answer waits until the client reads. With
+// blocking writes the client would wait for 10 s and then report a closed pipe.
 type inProcessConn struct {
 	net.Conn
-	answered atomic.Bool // a read came after the first write
-	wrote    atomic.Bool
+	answered  atomic.Bool // a read has followed the first write
+	loginSent atomic.Bool
 
-	login   chan []byte   // what is written before the answer
-	ended   chan struct{} // closed when nothing more comes to login
-	end     sync.Once     // closes ended
-	written chan struct{} // closed when all of login is written, or cannot be
+	login      chan []byte   // the data written before the answer
+	loginEnded chan struct{} // closed when login is complete
+	endOnce    sync.Once     // closes ended
+	written    chan struct{} // closed when login is written, or writing failed
 }
 
-// maxLogin is how many writes a client makes before it reads the answer; nats.go makes two.
+// maxLogin is the maximum number of writes before the answer; nats.go makes two.
 const maxLogin = 16
 
 func newInProcessConn(pipe net.Conn) *inProcessConn {
-	c := &inProcessConn{Conn: pipe, login: make(chan []byte, maxLogin), ended: make(chan struct{}), written: make(chan struct{})}
+	c := &inProcessConn{Conn: pipe, login: make(chan []byte, maxLogin), loginEnded: make(chan struct{}), written: make(chan struct{})}
 	go c.writeLogin() // ends with the answer or the connection
 	return c
 }
@@ -36,9 +36,9 @@ func (c *inProcessConn) writeLogin() {
 		select {
 		case b := <-c.login:
 			if _, err := c.Conn.Write(b); err != nil {
-				return // the pipe is closed, which later writes report
+				return // the pipe is closed; later writes report it
 			}
-		case <-c.ended:
+		case <-c.loginEnded:
 			if len(c.login) == 0 {
 				return
 			}
@@ -46,10 +46,10 @@ func (c *inProcessConn) writeLogin() {
 	}
 }
 
-// Write is called by one goroutine at a time, as nats.go does.
+// Write must be called by one goroutine at a time, as nats.go does.
 func (c *inProcessConn) Write(b []byte) (int, error) {
 	if !c.answered.Load() {
-		c.wrote.Store(true)
+		c.loginSent.Store(true)
 		select {
 		case c.login <- bytes.Clone(b):
 			return len(b), nil
@@ -63,7 +63,7 @@ func (c *inProcessConn) Write(b []byte) (int, error) {
 
 func (c *inProcessConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if c.wrote.Load() {
+	if c.loginSent.Load() {
 		c.answered.Store(true)
 	}
 	return n, err
@@ -75,4 +75,4 @@ func (c *inProcessConn) Close() error {
 	return err
 }
 
-func (c *inProcessConn) endLogin() { c.end.Do(func() { close(c.ended) }) }
+func (c *inProcessConn) endLogin() { c.endOnce.Do(func() { close(c.loginEnded) }) }

@@ -7,9 +7,10 @@ import (
 	"path/filepath"
 )
 
-// InUse reports whether a server, of this process or another one, uses a store directory. It creates
-// nothing. On a system without file locks it reports false. It holds the lock for an instant: a
-// server that starts at that very time is refused.
+// InUse reports whether a server of this or another process uses a store directory. It creates no files.
+//
+// On a system without file locks it returns false. It holds the lock for an instant, and a server that
+// starts at that time fails.
 func InUse(dir string) (bool, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {

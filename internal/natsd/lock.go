@@ -6,13 +6,13 @@ import (
 	"path/filepath"
 )
 
-// lockName is the file that the lock is held on. It stays when the lock is given up:
-// removing it would let two processes hold "the" lock on two files of one name.
+// lockName is the name of the lock file. It is not removed with the lock: otherwise two processes could
+// lock two different files of the same name.
 const lockName = ".tidemark.lock"
 
 var errLocked = errors.New("locked by another process")
 
-// dirLock marks a directory as in use. The system gives it up when the process dies.
+// dirLock marks a directory as in use. The system releases it when the process dies.
 type dirLock struct{ f *os.File }
 
 func acquire(dir string) (*dirLock, error) {

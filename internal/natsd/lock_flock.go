@@ -14,7 +14,7 @@ func lockFile(f *os.File) error {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		return errLocked
 	case errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS):
-		return nil // some network file systems have no locks
+		return nil // some network file systems do not support locks
 	}
 	return err
 }

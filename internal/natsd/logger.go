@@ -12,54 +12,54 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// logger hands the server's messages to slog, and keeps what the server calls fatal:
-// that JetStream did not start, say, is told to the logger and nobody else.
+// logger passes the server's messages to slog. It stores fatal errors, such as a failed start of JetStream,
+// because the server reports them only to its logger.
 type logger struct {
-	to *slog.Logger
+	out *slog.Logger
 
-	mu     sync.Mutex
-	fatals []error
-	write  error // the first that the store met
+	mu       sync.Mutex
+	fatals   []error
+	storeErr error // the first error of the store
 
 	connErrors *rate.Limiter
-	unwritten  int // errors of connections since the last one that was written
+	suppressed int // errors of connections since the last logged one
 }
 
 func newLogger(to *slog.Logger) *logger {
 	if to == nil {
 		to = slog.New(slog.DiscardHandler)
 	}
-	return &logger{to: to, connErrors: rate.NewLimiter(rate.Every(connErrorInterval), connErrorBurst)}
+	return &logger{out: to, connErrors: rate.NewLimiter(rate.Every(connErrorInterval), connErrorBurst)}
 }
 
-func (l *logger) Noticef(format string, v ...any) { l.to.Debug(message(format, v)) }
-func (l *logger) Warnf(format string, v ...any)   { l.to.Warn(message(format, v)) }
+func (l *logger) Noticef(format string, v ...any) { l.out.Debug(message(format, v)) }
+func (l *logger) Warnf(format string, v ...any)   { l.out.Warn(message(format, v)) }
 
-// Errorf notes what the server says nowhere else: that a stream's file could not be written,
-// upon which the stream takes nothing more until a restart (nats-server 2.15.2).
+// Errorf stores failed writes of a stream's file, which the server reports only to its logger. After such
+// an error the stream accepts no messages until a restart (nats-server 2.15.2).
 func (l *logger) Errorf(format string, v ...any) {
 	text := message(format, v)
 	if byConnection.MatchString(text) {
 		l.warnOfConnection(text)
 		return
 	}
-	l.to.Error(text)
+	l.out.Error(text)
 	if !strings.Contains(text, "ritical write error") {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.write == nil {
-		l.write = errors.New(text)
+	if l.storeErr == nil {
+		l.storeErr = errors.New(text)
 	}
 }
 
-// byConnection are errors of one connection, such as a login that is refused or a permission that is
-// missing: of a client, over WebSocket or MQTT, or of a leaf node.
+// byConnection matches errors of one connection, such as a rejected login or a missing permission: of a
+// client, over WebSocket or MQTT, or of a leaf node.
 var byConnection = regexp.MustCompile(` - [cwml]id:\d+ - `)
 
-// Clients without a login must not fill the log: of errors of connections, connErrorBurst are written
-// at once, and then one per connErrorInterval.
+// The rate of errors of connections, because clients without a login must not fill the log: a burst of
+// connErrorBurst, and then one per connErrorInterval.
 const (
 	connErrorBurst    = 10
 	connErrorInterval = 6 * time.Second
@@ -68,31 +68,31 @@ const (
 func (l *logger) warnOfConnection(text string) {
 	l.mu.Lock()
 	if !l.connErrors.Allow() {
-		l.unwritten++
+		l.suppressed++
 		l.mu.Unlock()
 		return
 	}
-	unwritten := l.unwritten
-	l.unwritten = 0
+	unwritten := l.suppressed
+	l.suppressed = 0
 	l.mu.Unlock()
 	if unwritten > 0 {
-		l.to.Warn(text, "similar_not_logged", unwritten)
+		l.out.Warn(text, "similar_not_logged", unwritten)
 		return
 	}
-	l.to.Warn(text)
+	l.out.Warn(text)
 }
 
-func (l *logger) writeError() error {
+func (l *logger) storeError() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.write
+	return l.storeErr
 }
 
-// The server is never asked for these two: they would tell of every connection and message.
+// Debug and trace messages are discarded: they report every connection and message.
 func (l *logger) Debugf(string, ...any) {}
 func (l *logger) Tracef(string, ...any) {}
 
-// Fatalf must return. It does not log: Start's caller gets the error and says it once.
+// Fatalf returns. It does not log, because Start returns the error to its caller.
 func (l *logger) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

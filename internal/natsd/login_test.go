@@ -43,7 +43,7 @@ func hash(t *testing.T, password string) string {
 	return string(h)
 }
 
-// node connects as a node does, and stores a stream.
+// node connects like a node, and stores a stream.
 func node(t *testing.T, srv *natsd.Server, opts ...nats.Option) jetstream.JetStream {
 	t.Helper()
 	js := connect(t, "", append(opts, srv.InProcess())...)
@@ -53,7 +53,7 @@ func node(t *testing.T, srv *natsd.Server, opts ...nats.Option) jetstream.JetStr
 	return js
 }
 
-// refused reports whether the server refuses a login.
+// refused reports whether the server rejects a login.
 func refused(t *testing.T, url string, opts ...nats.Option) bool {
 	t.Helper()
 	nc, err := nats.Connect(url, opts...)
@@ -67,7 +67,8 @@ func refused(t *testing.T, url string, opts ...nats.Option) bool {
 	return true
 }
 
-// published reports whether a client may publish to a subject of the stream, and have the answer.
+// published reports whether a client may publish to a subject of the stream and receive the
+// acknowledgement.
 func published(t *testing.T, js jetstream.JetStream, subject string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -116,12 +117,12 @@ func TestUsers_Login_PerPasswordAndPermission(t *testing.T) {
 	}
 }
 
-// The login of the node works through memory alone, and is not one of the users.
+// The login of the node works in memory only, and is not one of the users.
 func TestNodeLogin_EveryKindOfFile_NodeStoresAndStrangersDoNot(t *testing.T) {
 	for name, c := range map[string]struct {
 		conf   string
 		opts   natsd.Options
-		client nats.Option // that is let in
+		client nats.Option // that is accepted
 	}{
 		"one user":        {`authorization { user: a, password: p }`, natsd.Options{}, nats.UserInfo("a", "p")},
 		"a token":         {`authorization { token: p }`, natsd.Options{}, nats.Token("p")},
@@ -155,7 +156,7 @@ func TestNodeLogin_EveryKindOfFile_NodeStoresAndStrangersDoNot(t *testing.T) {
 				nc.Close()
 				t.Error("a client without a login is let in")
 			}
-			// The key of the node over a socket: the server knows it for connections through memory.
+			// The key of the node over a socket: the server accepts it in memory only.
 			var login nats.Options
 			if err := srv.InProcess()(&login); err != nil {
 				t.Fatal(err)
@@ -186,7 +187,7 @@ func TestNodeLogin_OfItsOwn_CountsPerAccount(t *testing.T) {
 	}
 }
 
-// Refused logins cannot fill the log.
+// Rejected logins cannot fill the log.
 func TestLogins_ManyRefused_LogIsBounded(t *testing.T) {
 	const attempts = 60
 	var out testkit.Log

@@ -6,24 +6,23 @@ import (
 	"strings"
 )
 
-// masked stands in the place of what may be a secret.
+// masked replaces possible secrets.
 const masked = "REDACTED"
 
-// The errors of nats-server that repeat values of the file. A value may be a secret wherever it stands:
-// an error about its place is one about a password that was written in the wrong place.
+// The errors of nats-server that contain values of the file. Any value may be a secret: the error may be
+// about a password in the wrong place.
 var (
 	gotValue   = regexp.MustCompile(`(?m), got .*$`)
 	urlLogin   = regexp.MustCompile(`://.*@`)
 	seed       = regexp.MustCompile(`not a valid seed: .*`)
 	parsing    = regexp.MustCompile(`parsing ".*"`)
 	noVariable = regexp.MustCompile(`variable reference for '([^']*)'`)
-	// variable is how names of environment variables are written. Another one may be a password in plain
-	// text, or a hash, that begins with $.
+	// variable matches names of environment variables. Another name may be a password or a hash that
+	// begins with $.
 	variable = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 )
 
-// maskError returns err without the values of secret directives, and without all values that it reports as
-// of a wrong kind.
+// maskError returns err without the values of secret directives, and without values of a wrong type.
 func (f *configFile) maskError(err error) error {
 	if err == nil {
 		return nil
@@ -36,7 +35,7 @@ func (f *configFile) maskError(err error) error {
 		if name := noVariable.FindStringSubmatch(found)[1]; variable.MatchString(name) {
 			return found
 		}
-		return "a value that begins with $ is the name of a variable, and needs quotes if it is none: variable reference"
+		return "a value that begins with $ is a variable name; quote it if it is a plain value: variable reference"
 	})
 	for _, d := range f.directives {
 		value, ok := d.value.(string)
@@ -50,5 +49,6 @@ func (f *configFile) maskError(err error) error {
 	return errors.New(text)
 }
 
-// minMasked keeps short values, which words of an error have too, from making it unreadable.
+// minMasked is the minimum length of a masked value. Masking short values would make errors unreadable,
+// because ordinary words contain them.
 const minMasked = 4

@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natsd"
 )
 
-// What is wrong has its file and line, and no value that may be a secret.
+// An error contains the file and the line, but no value that may be a secret.
 func TestConfigFile_SecretInWrongPlace_ErrorDoesNotRepeatIt(t *testing.T) {
 	for name, conf := range map[string]string{
 		"for permissions":         `authorization { users: [ {user: a, password: p, permissions: S3CRETp} ] }`,
@@ -39,7 +39,7 @@ func TestConfigFile_SecretInWrongPlace_ErrorDoesNotRepeatIt(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// The name of a variable of the environment is no secret, and is needed to correct it.
+	// The name of an environment variable is not a secret. It is needed to correct the file.
 	err := natsd.Options{Dir: t.TempDir(), ConfigFile: writeFile(t, `authorization { user: a, password: $NO_SUCH_VARIABLE }`)}.Check()
 	if err == nil || !strings.Contains(err.Error(), "NO_SUCH_VARIABLE") {
 		t.Errorf("a variable that is not set: %v", err)

@@ -100,7 +100,7 @@ func TestStartErrorsSayWhatToChange(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The server's own complaint: where its store belongs there is a file.
+	// An error of the server itself: the path of its store is a file.
 	broken := t.TempDir()
 	if err := os.WriteFile(filepath.Join(broken, "jetstream"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestStartErrorsSayWhatToChange(t *testing.T) {
 		opts natsd.Options
 		want []string
 	}{
-		"port taken":       {natsd.Options{Dir: t.TempDir(), Addr: taken.Addr().String()}, []string{"nats.embedded.addr", taken.Addr().String(), "taken", "nats.url"}},
+		"port taken":       {natsd.Options{Dir: t.TempDir(), Addr: taken.Addr().String()}, []string{"nats.embedded.addr", taken.Addr().String(), "in use", "nats.url"}},
 		"no such host":     {natsd.Options{Dir: t.TempDir(), Addr: "192.0.2.1:4222"}, []string{"nats.embedded.addr", "192.0.2.1:4222"}},
 		"no port":          {natsd.Options{Dir: t.TempDir(), Addr: "localhost"}, []string{"nats.embedded.addr", "localhost", "host:port"}},
 		"port too large":   {natsd.Options{Dir: t.TempDir(), Addr: ":65536"}, []string{"nats.embedded.addr", "65536"}},
@@ -173,7 +173,7 @@ func TestMessagesGoToTheLogger(t *testing.T) {
 	}
 }
 
-// A server on all interfaces is reached at 127.0.0.1, also by the URL that is printed.
+// For a server on all interfaces, the URL contains 127.0.0.1.
 func TestClientURL_AllInterfaces_IsLoopback(t *testing.T) {
 	for addr, want := range map[string]string{"0.0.0.0:0": "nats://127.0.0.1:", "[::]:0": "nats://127.0.0.1:", "127.0.0.1:0": "nats://127.0.0.1:", "localhost:0": "nats://127.0.0.1:"} {
 		srv := start(t, natsd.Options{Dir: t.TempDir(), Addr: addr})

@@ -11,68 +11,68 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// DefaultAddr is where NATS clients connect where nothing names an address.
+// DefaultAddr is the address for NATS clients if none is configured.
 const DefaultAddr = "127.0.0.1:4222"
 
-// Options say how the server runs. The zero value works, but for Dir.
+// Options configures a server. Only Dir is required.
 type Options struct {
-	// Addr is where NATS clients connect, as host:port. Where it is empty, the address of ConfigFile
-	// counts, and DefaultAddr for what that leaves open. Port 0 picks a free one, which ClientURL
-	// reports. Without ConfigFile and Users there is no authentication: an address that other
-	// machines reach lets all of them read and publish everything.
+	// Addr is the address for NATS clients, as host:port. If it is empty, the address of ConfigFile is
+	// used, completed by DefaultAddr. Port 0 selects a free port, which ClientURL returns. Without
+	// ConfigFile and Users there is no authentication: then all machines that reach the address can read
+	// and publish all messages.
 	Addr string
-	// Dir holds the streams. It is created when missing, and must not be on a file system
-	// that loses writes which it has synced.
+	// Dir is the directory of the streams. It is created if it does not exist. Its file system must not
+	// lose synced writes.
 	Dir string
-	// SyncInterval is how long an acknowledged message may wait until it is synced to the
-	// disk; a loss of power loses what waits, a killed process loses nothing. Zero syncs
-	// each message before it is acknowledged, which costs about two thirds of the
-	// publishing rate (measured: 6.9k/s instead of 19k/s from one synchronous publisher).
+	// SyncInterval is the time after which acknowledged messages are synced to the disk. A power failure
+	// loses messages that are not synced; a killed process loses none. Zero syncs each message before its
+	// acknowledgement, at about a third of the publish rate (measured with one synchronous publisher:
+	// 6.9k/s instead of 19k/s).
 	SyncInterval time.Duration
-	// ServerName shows in monitoring and logs; when empty that of ConfigFile, else "tidemark".
+	// ServerName appears in monitoring and logs; if empty, the name in ConfigFile or else "tidemark".
 	ServerName string
-	// MaxPayload bounds a message, its headers included, in bytes; when zero that of ConfigFile, else
-	// 1 MiB.
+	// MaxPayload is the maximum size of a message including its headers, in bytes; if zero, the value in
+	// ConfigFile or else 1 MiB.
 	MaxPayload int32
 
-	// ConfigFile is a configuration file of nats-server. It is loaded first: the other options, and
-	// what an embedded server needs, override its directives, each with a warning to Logger.
+	// ConfigFile is a configuration file of nats-server. The other options and the requirements of an
+	// embedded server override its directives, each with a warning to Logger.
 	ConfigFile string
-	// Users may log in besides those of ConfigFile, in the account of the node. There is a login
-	// for all clients then.
+	// Users are added to the users of ConfigFile, in the account of the node. With users, all clients
+	// require a login.
 	Users []User
-	// Account is the account of ConfigFile that InProcess logs in to. It is needed where that file has
-	// accounts, unless NodeLogin is set.
+	// Account is the account of ConfigFile for InProcess. It is required if the file has accounts, unless
+	// NodeLogin is set.
 	Account string
-	// NodeLogin is for a node that has a login of its own, such as credentials: InProcess then
-	// connects without one.
+	// NodeLogin means that the node has its own login, such as credentials. InProcess then connects
+	// without a login.
 	NodeLogin bool
 	// Insecure permits listeners of ConfigFile that other machines reach without a login.
 	Insecure bool
 
-	// Logger gets the server's messages: its notices at Debug, as they tell of every step
-	// of a start, warnings and errors as such. Discarded when nil.
+	// Logger receives the server's messages: notices at level Debug, because they report every step of a
+	// start, warnings and errors at their own level. nil discards them.
 	Logger *slog.Logger
 }
 
-// resolved is what Options and their files say.
+// resolved contains the options and the contents of their files.
 type resolved struct {
 	*server.Options
 	file  *configFile
-	login *nodeLogin // nil where the node connects without one, or with its own
-	// authBlock reports whether there is an authorization block, as nats-server counts it.
+	login *nodeLogin // nil if the node connects without a login, or with its own
+	// authBlock reports whether there is an authorization block, by the rules of nats-server.
 	authBlock bool
 }
 
-// Check reports what keeps a server with these options from starting, as far as the options and
-// their files show. It neither listens nor looks at the store.
+// Check returns an error if a server with these options cannot start. It checks the options and their
+// files, but neither the address nor the store.
 func (o Options) Check() error {
 	_, err := o.resolve(nil)
 	return err
 }
 
-// ClientAddr returns the address that clients of the same machine connect to, as Addr and
-// ConfigFile name it. Port 0 is one that only the server knows.
+// ClientAddr returns the address for clients of the same machine, according to Addr and ConfigFile.
+// Port 0 means that the port is selected at the start.
 func (o Options) ClientAddr() (string, error) {
 	if o.Addr != "" {
 		return o.Addr, nil
@@ -87,8 +87,8 @@ func (o Options) ClientAddr() (string, error) {
 	return hostPort(so.Options), nil
 }
 
-// HasOwnLogin reports whether the node logs in with a key of its own, which works through memory alone.
-// Other clients then need another login, or the file lets them in as a user whose permissions differ.
+// HasOwnLogin reports whether the node logs in with its own key. The key is accepted in memory only.
+// Other clients then need another login, or the file assigns them a user with other permissions.
 func (o Options) HasOwnLogin() (bool, error) {
 	so, err := o.resolve(nil)
 	if err != nil {
@@ -105,11 +105,10 @@ func (o Options) readFile() (*resolved, error) {
 	return &resolved{Options: file.options, file: file, authBlock: file.has("authorization")}, nil
 }
 
-// resolve reads the file and puts everything else over it. A login that was made for an earlier
-// start is used again.
+// resolve reads the file and applies the options. It reuses the node's login of an earlier start.
 func (o Options) resolve(login *nodeLogin) (*resolved, error) {
 	if o.Dir == "" {
-		return nil, errors.New("nats.embedded.dir: the embedded server needs a store directory")
+		return nil, errors.New("nats.embedded.dir: it is empty; set the store directory of the embedded server")
 	}
 	if o.SyncInterval < 0 {
 		return nil, fmt.Errorf("nats.embedded.sync: the interval %s is negative", o.SyncInterval)
@@ -125,14 +124,14 @@ func (o Options) resolve(login *nodeLogin) (*resolved, error) {
 	if err := o.addLogins(so); err != nil {
 		return nil, err
 	}
-	if err := o.checkReach(so); err != nil {
+	if err := o.checkExposure(so); err != nil {
 		return nil, err
 	}
 	return so, nil
 }
 
-// setAddr takes what Addr leaves open from the file. A port without a host is one of loopback: a
-// server without a login must not be reached by mistake.
+// setAddr sets the address from Addr or the file. A port without a host listens on loopback, so that a
+// server without a login is not exposed by mistake.
 func (o Options) setAddr(so *server.Options) error {
 	if o.Addr != "" {
 		host, port, err := splitAddr(o.Addr)

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// override sets what an embedded server needs and what the options name.
+// override applies the options and the requirements of an embedded server.
 func (o Options) override(so *resolved) error {
 	if err := o.setAddr(so.Options); err != nil {
 		return err
@@ -28,18 +28,18 @@ func (o Options) override(so *resolved) error {
 	so.JetStream, so.StoreDir = true, o.Dir
 	so.SyncAlways, so.SyncInterval = o.SyncInterval == 0, o.SyncInterval
 	so.NoSigs, so.DisableJetStreamBanner = true, true
-	// A reload would replace the logger with one of these.
+	// With one of these, a reload would replace the logger.
 	so.LogFile, so.Syslog, so.RemoteSyslog = "", false, ""
 	so.Debug, so.Trace, so.TraceVerbose, so.TraceHeaders = false, false, false, false
 	if so.JetStreamLimits.DefaultMaxConsumers == 0 {
-		// Servers since 2.15 refuse a stream's 1001st consumer unless told otherwise. How many
-		// there are at once is limited where they are made.
+		// By default, servers since 2.15 reject the 1001st consumer of a stream. Tidemark limits the
+		// number of its consumers itself.
 		so.JetStreamLimits.DefaultMaxConsumers = -1
 	}
 	return nil
 }
 
-// overridden are directives of the file that do not take effect as they are, by what overrides them.
+// overridden maps directives of the file to the configuration key that overrides them.
 var overridden = map[string]string{
 	"listen": keyAddr, "host": keyAddr, "net": keyAddr, "port": keyAddr,
 	"store_dir": keyDir, "storedir": keyDir, "jetstream.store_dir": keyDir, "jetstream.storedir": keyDir, "jetstream.store": keyDir,
@@ -53,25 +53,25 @@ const (
 	keyAddr    = "nats.embedded.addr"
 	keyDir     = "nats.embedded.dir"
 	keySync    = "nats.embedded.sync"
-	keyStreams = "nats.url is empty, so that this server has the streams"
-	keyLog     = "log.level and log.format, as the embedded server writes to the log of the node"
+	keyStreams = "nats.url is empty, so this server has the streams"
+	keyLog     = "log.level and log.format, because the embedded server writes to the log of the node"
 )
 
-// logOverrides logs each directive of the file that is overridden, with its place and by what.
+// logOverrides logs each overridden directive of the file, with its location and the reason.
 func (o Options) logOverrides(so *resolved, log *slog.Logger) {
 	sorted := slices.Clone(so.file.directives)
 	slices.SortFunc(sorted, func(a, b directive) int { return strings.Compare(a.path+a.at(), b.path+b.at()) })
 	for _, d := range sorted {
 		if by := overridden[d.path]; by != "" && !o.agrees(so.Options, d, by) {
-			log.Warn("a directive of nats.embedded.config is overridden", "directive", d.path, "at", d.at(), "value", d.value, "by", by)
+			log.Warn("nats.embedded.config directive overridden", "directive", d.path, "at", d.at(), "value", d.value, "by", by)
 		}
 	}
 	for _, w := range so.file.warnings {
-		log.Warn("nats-server warns of nats.embedded.config", "warning", strings.TrimSpace(w.Error()))
+		log.Warn("nats.embedded.config has a warning of nats-server", "warning", strings.TrimSpace(w.Error()))
 	}
 }
 
-// agrees reports whether the directive has the value that takes effect.
+// agrees reports whether the directive has the effective value.
 func (o Options) agrees(so *server.Options, d directive, by string) bool {
 	value := fmt.Sprint(d.value)
 	switch by {
@@ -83,7 +83,7 @@ func (o Options) agrees(so *server.Options, d directive, by string) bool {
 	case keySync:
 		return value == so.SyncInterval.String() || so.SyncAlways && value == "always"
 	case keyStreams:
-		// A block has no value of its own.
+		// A block has no value.
 		return d.value == nil || value == "true" || strings.HasPrefix(strings.ToLower(value), "enable")
 	}
 	return value == "false"

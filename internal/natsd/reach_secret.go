@@ -6,18 +6,18 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// credentials are what one listener accepts, as nats-server compares them.
+// credentials contains the credentials accepted by a listener, by the rules of nats-server.
 type credentials struct {
 	user, password string
 	token          string
 	nkey           string
 	users          []*server.User
-	// byCertificate is for users that a client certificate names: they need no password.
+	// byCertificate means that client certificates identify the users, who need no password.
 	byCertificate bool
 }
 
-// open reports whether a client that knows the names of all users, and no secret, is let in. nats-server
-// takes a user without a password as a login.
+// open reports whether the listener accepts a client with the names of all users but without a secret.
+// nats-server accepts a user without a password as a login.
 func (c credentials) open() bool {
 	withoutPassword := func(u *server.User) bool { return u.Password == "" }
 	return c.user != "" && c.password == "" || !c.byCertificate && slices.ContainsFunc(c.users, withoutPassword)
@@ -28,7 +28,8 @@ func (c credentials) haveSecret() bool {
 	return !c.open() && (c.user != "" || c.token != "" || c.nkey != "" || len(c.users) > 0)
 }
 
-// serverSecret is of the users of the server, which count for websocket, mqtt and leafnodes too.
+// serverSecret reports whether all users of the server need a secret. They also apply to websocket, mqtt
+// and leafnodes.
 func serverSecret(so *resolved) bool {
 	if operatorMode(so.Options) {
 		return true
@@ -39,8 +40,8 @@ func serverSecret(so *resolved) bool {
 	return !credentials{user: so.Username, password: so.Password, users: so.Users, byCertificate: so.TLSMap}.open()
 }
 
-// overrideSecret is of websocket and mqtt. A login of their own replaces the one of the server, whose
-// users count besides it.
+// overrideSecret is the same for websocket and mqtt. Their own login replaces the login of the server, but
+// not its users.
 func overrideSecret(so *resolved, own credentials, noAuthUser string) bool {
 	if noAuthUser != "" {
 		return false
@@ -52,7 +53,7 @@ func overrideSecret(so *resolved, own credentials, noAuthUser string) bool {
 	return own.haveSecret()
 }
 
-// leafSecret is of leafnodes, where a login of their own replaces those of the server.
+// leafSecret is the same for leafnodes. Their own login replaces the logins of the server.
 func leafSecret(so *resolved) bool {
 	l := so.LeafNode
 	own := credentials{user: l.Username, password: l.Password, nkey: l.Nkey, users: l.Users, byCertificate: l.TLSMap}

@@ -16,11 +16,11 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// stranger connects to a listener as user a without a password, and reports whether it is let in.
+// stranger connects to a listener as user a without a password. It reports whether the server accepts it.
 type stranger func(t *testing.T, addr string) bool
 
-// sends is a stranger by the protocol of clients, routes, gateways and leafnodes: the server answers a
-// login that it refuses with an error, and then closes the connection.
+// sends is a stranger with the protocol of clients, routes, gateways and leafnodes. The server answers a
+// rejected login with an error, and then closes the connection.
 func sends(connect string) stranger {
 	return func(t *testing.T, addr string) bool {
 		t.Helper()
@@ -29,7 +29,8 @@ func sends(connect string) stranger {
 	}
 }
 
-// exchange sends a message, and returns what comes until one of the texts does or the connection ends.
+// exchange sends a message. It returns the received text until that contains one of the texts, or the
+// connection ends.
 func exchange(t *testing.T, addr, message string, until ...string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -64,7 +65,7 @@ func send(conn net.Conn, message string) error {
 	return err
 }
 
-// byWebsocket takes every error for a refusal: the server may close the socket before the client has sent all.
+// byWebsocket treats every error as a rejection, because the server may close the socket early.
 func byWebsocket(_ *testing.T, addr string) bool {
 	for _, login := range [][]nats.Option{nil, {nats.UserInfo("a", "")}} {
 		if nc, err := nats.Connect("ws://"+addr, login...); err == nil {
@@ -75,24 +76,24 @@ func byWebsocket(_ *testing.T, addr string) bool {
 	return false
 }
 
-// byMQTT sends CONNECT of MQTT 3.1.1 with the user a and an empty password; the last byte of the answer is
-// 0 where it is accepted.
+// byMQTT sends CONNECT of MQTT 3.1.1 with the user a and an empty password. The last byte of the answer is
+// 0 if it is accepted.
 func byMQTT(t *testing.T, addr string) bool {
 	const connect = "\x10\x12\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01a\x00\x00"
 	answer := exchange(t, addr, connect, "\x20\x02\x00\x00", "\x20\x02\x00\x05")
 	return answer == "\x20\x02\x00\x00"
 }
 
-// Every listener that can have a login of its own, without a password and with one.
+// All listeners with their own login, without a password and with one.
 func TestReach_LoginsWithoutSecret_RefusedAsServerLetsThemIn(t *testing.T) {
 	const login = "authorization { user: b, password: p }\n"
-	// JetStream of a gateway starts with a cluster alone.
+	// JetStream of a gateway requires a cluster.
 	const single = "cluster { name: g, listen: '127.0.0.1:-1', routes: ['nats://127.0.0.1:1'] }\n"
 	leaf := sends(`{"user":"a","pass":"","name":"l","verbose":false}`)
 	route := sends(`{"user":"a","pass":"","name":"r","cluster":"c","verbose":false}`)
 	gateway := sends(`{"user":"a","pass":"","name":"g2","gateway":"g2","verbose":false}`)
 	for _, c := range []struct {
-		conf string // with ADDR, where the listener is
+		conf string // with ADDR in place of the address of the listener
 		in   stranger
 		open bool
 	}{

@@ -7,22 +7,23 @@ import (
 	"strings"
 )
 
-// SetUsers replaces Options.Users. It takes effect with the next Reload that succeeds.
+// SetUsers replaces Options.Users. It takes effect with the next successful Reload.
 func (s *Server) SetUsers(users []User) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users = slices.Clone(users)
 }
 
-// Reload reads Options.ConfigFile and the certificates that it names again, and takes over what
-// nats-server can change while it runs: users, accounts, permissions, certificates, limits, remotes
-// of leaf nodes. Clients whose login or password is gone are disconnected. On an error everything
-// stays as it was; it names what needs a restart.
+// Reload reads Options.ConfigFile and its certificates again, and applies the changes.
+//
+// nats-server can change users, accounts, permissions, certificates, limits and remotes of leaf nodes while
+// it runs. It disconnects clients with a removed login or a changed password. On an error nothing is
+// changed. The error names the option that requires a restart.
 func (s *Server) Reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.srv == nil {
-		return nil // it will read its files when it starts
+		return nil // a restart reads the files
 	}
 	opts := s.opts
 	opts.Users = s.users
@@ -37,20 +38,20 @@ func (s *Server) Reload() error {
 		return fmt.Errorf("nats.embedded.config: %s; restart to change it", withoutValues(err))
 	}
 	s.opts, s.needsLogin = opts, serverSecret(so)
-	s.opts.logOverrides(so, s.log.to)
+	s.opts.logOverrides(so, s.log.out)
 	return nil
 }
 
-// resolveAgain is for a server whose clients in this process keep the login that they have.
+// resolveAgain resolves the options of a running server. The node keeps its login.
 func resolveAgain(opts Options, login *nodeLogin) (*resolved, error) {
 	so, err := opts.resolve(login)
 	if err == nil && (so.login == nil) != (login == nil) {
-		return nil, errors.New("nats.embedded.config, nats.embedded.users: whether the node needs a login is decided at the start; restart to change it")
+		return nil, errors.New("nats.embedded.config, nats.embedded.users: the change would add or remove the login of the node; restart to apply it")
 	}
 	return so, err
 }
 
-// withoutValues drops the values of an option that cannot be reloaded: they may be secrets.
+// withoutValues removes the values of an option that cannot be reloaded, because they may be secrets.
 func withoutValues(err error) string {
 	text, _, _ := strings.Cut(err.Error(), ": old=")
 	return text

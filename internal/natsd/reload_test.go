@@ -14,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// The node and a client stay connected over a reload, and the client of a removed user does not.
+// The node and a client stay connected over a reload. The client of a removed user is disconnected.
 func TestReload_UsersOfFile_TakeEffect(t *testing.T) {
 	file := writeFile(t, `authorization { users: [ {user: a, password: p}, {user: b, password: p} ] }`)
 	srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: file})
@@ -39,7 +39,7 @@ func TestReload_UsersOfFile_TakeEffect(t *testing.T) {
 	}
 }
 
-// client is one that does not reconnect.
+// client connects without reconnects.
 func client(t *testing.T, srv *natsd.Server, user, password string) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(srv.ClientURL(), nats.UserInfo(user, password), nats.NoReconnect(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
@@ -108,7 +108,7 @@ func TestReload_CannotChange_SaysSoAndKeepsEverything(t *testing.T) {
 	}
 }
 
-// A reload by nats-server itself would drop what is set over the file, the login of the node among it.
+// A reload by nats-server itself would remove the overrides, including the login of the node.
 func TestReload_ByRequestToSystemAccount_IsRefused(t *testing.T) {
 	srv := start(t, natsd.Options{Dir: t.TempDir(), Account: "A", ConfigFile: writeFile(t, `accounts { A { jetstream: enabled }, SYS { users: [ {user: s, password: p} ] } }, system_account: SYS`)})
 	js := node(t, srv)

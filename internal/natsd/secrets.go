@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// SecretFiles returns the files that have secrets among file and what it includes and names:
-// passwords, tokens, keys and credentials. What cannot be read is left to Start.
+// SecretFiles returns the files with secrets: passwords, tokens, keys and credentials. It checks a
+// configuration file with its included and referenced files. It ignores files with errors, which Start
+// reports.
 func SecretFiles(file string) []string {
 	f, err := readConfigFile(file)
 	if err != nil {
@@ -48,7 +49,7 @@ func secretName(name string) bool {
 	return slices.Contains([]string{"pass", "password", "token", "key", "ek", "encryption_key", "prev_key", "prev_ek", "prev_encryption_key", "seed", "xkey"}, name)
 }
 
-// contains is false for a value that the file takes from a variable of the environment.
+// contains reports whether the file contains a value. It does not if the value comes from the environment.
 func contains(file, value string) bool {
 	text, err := os.ReadFile(file)
 	return err == nil && strings.Contains(string(text), value)

@@ -1,11 +1,11 @@
-// Package netaddr groups client addresses for limits.
+// Package netaddr groups client addresses for limits, and parses lists of networks.
 package netaddr
 
 import "net/netip"
 
-// LimitPrefix returns the prefix that limits per address count by: an IPv4 address, or the /64 of
-// an IPv6 one, which is what a single subscriber has. An address that is not valid gives a prefix
-// that is not valid.
+// LimitPrefix returns the prefix of an address for limits per address. It is the IPv4 address itself, or
+// the /64 of an IPv6 address, because a subscriber usually has a whole /64. For an invalid address the
+// prefix is invalid.
 func LimitPrefix(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap()
 	bits := addr.BitLen()

@@ -5,8 +5,7 @@ import (
 	"net/netip"
 )
 
-// ParsePrefixes reads a list of addresses, each of which stands for itself, and of networks. Errors
-// name the text that is neither.
+// ParsePrefixes parses a list of addresses and networks. Errors contain the invalid text.
 func ParsePrefixes(texts ...string) ([]netip.Prefix, error) {
 	prefixes := make([]netip.Prefix, 0, len(texts))
 	for _, text := range texts {

@@ -10,13 +10,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// bucket is the key-value bucket as it was found.
+// bucket is the key-value bucket with its settings.
 type bucket struct {
 	jetstream.KeyValue
-	refresh time.Duration // write again what is older
+	refresh time.Duration // rewrite values older than this
 }
 
-// openBucket finds the bucket or creates it.
+// openBucket opens the bucket, or creates it.
 func (p *Presence) openBucket(ctx context.Context) (*bucket, error) {
 	kv, err := p.js.KeyValue(ctx, p.opts.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
@@ -31,27 +31,27 @@ func (p *Presence) openBucket(ctx context.Context) (*bucket, error) {
 	}
 	ttl := status.TTL()
 	if ttl <= 0 {
-		return nil, fmt.Errorf("bucket %s: its values have no lifetime, so that dead nodes would stay for ever; set one (nats stream edit KV_%[1]s --max-age 1m)", p.opts.Bucket)
+		return nil, fmt.Errorf("bucket %s: its values have no lifetime, so the entries of dead nodes would never expire; set one (nats stream edit KV_%[1]s --max-age 1m)", p.opts.Bucket)
 	}
 	if ttl != p.opts.TTL {
-		p.opts.Logger.Warn("the bucket of presence has another lifetime than is configured; it is used as it is", "bucket", p.opts.Bucket, "ttl", ttl.String())
+		p.opts.Logger.Warn("presence bucket has another lifetime than configured; using the bucket's", "bucket", p.opts.Bucket, "ttl", ttl.String())
 	}
 	return &bucket{KeyValue: kv, refresh: ttl / 3}, nil
 }
 
 func (p *Presence) createBucket(ctx context.Context) (jetstream.KeyValue, error) {
 	kv, err := p.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: p.opts.Bucket, Description: "Tidemark: who is connected", TTL: p.opts.TTL, Replicas: p.opts.Replicas,
+		Bucket: p.opts.Bucket, Description: "Tidemark: presence of connections", TTL: p.opts.TTL, Replicas: p.opts.Replicas,
 		Storage: jetstream.MemoryStorage,
 	})
 	if err == nil {
-		p.opts.Logger.Info("the bucket of presence was created", "bucket", p.opts.Bucket, "ttl", p.opts.TTL.String(), "replicas", p.opts.Replicas)
+		p.opts.Logger.Info("presence bucket created", "bucket", p.opts.Bucket, "ttl", p.opts.TTL.String(), "replicas", p.opts.Replicas)
 	}
 	return kv, err
 }
 
-// The keys of a node. A node's name and the rest are tokens, so that "*.17.*" are all the
-// nodes' shards 17.
+// The keys of a node. The name of the node, the shard and the part are tokens, so that "*.17.*" matches
+// shard 17 of all nodes.
 func nodeKey(node string) string { return node + ".node" }
 
 func shardKey(node string, shard, part int) string {

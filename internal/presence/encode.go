@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// partBytes is about how much JSON goes into one value.
+	// partBytes is the approximate size of the JSON in one value.
 	partBytes = 256 << 10
-	// plainBytes is up to where JSON is left as it is, for `nats kv get` to show. A page of
-	// a disk or a packet holds it anyway.
+	// plainBytes is the size up to which JSON is not compressed, so that `nats kv get` can show it.
+	// Compression would save nothing, as such a value fits into a disk page and a packet.
 	plainBytes = 1 << 10
-	// maxJSON bounds what a value may unpack to.
+	// maxJSON limits the decompressed size of a value.
 	maxJSON = 4 * partBytes
 )
 
-// encoder makes values. It belongs to one goroutine.
+// encoder encodes values. It is used by one goroutine.
 type encoder struct {
 	limit  int      // bytes of JSON in a part
 	list   []Source // of one shard
@@ -30,14 +30,14 @@ type encoder struct {
 	gzip   *gzip.Writer
 }
 
-// parts calls put with each value of a list of connections, in turn; the value is valid
-// during the call. It returns how many there were.
+// parts encodes a list of connections as one or several values, and calls put with each. A value is valid
+// during the call. parts returns the number of values.
 func (e *encoder) parts(list []Source, put func(part int, value []byte) error) (n int, err error) {
 	e.json.Reset()
 	for _, c := range list {
 		entry, err := json.Marshal(stored(c))
 		if err != nil {
-			return n, err // of our own types, which have no way to fail
+			return n, err // cannot happen: the type contains strings and times only
 		}
 		if e.json.Len() > 0 && e.json.Len()+len(entry)+2 > e.limit {
 			if err := put(n, e.finish()); err != nil {
@@ -63,15 +63,15 @@ func (e *encoder) parts(list []Source, put func(part int, value []byte) error) (
 }
 
 func stored(c Source) Connection {
-	w := c.Who()
+	w := c.Info()
 	return Connection{
 		ID: number(w.ID), User: w.User, Feed: w.Feed, Remote: w.Remote,
 		Since: w.Since.UTC().Truncate(time.Millisecond), Position: c.Position(),
 	}
 }
 
-// finish ends the list, and packs it if it is large. Most of it repeats: gzip makes a
-// seventh of it.
+// finish ends the list and compresses it if it is large. The text is repetitive: gzip reduces it to a
+// seventh.
 func (e *encoder) finish() []byte {
 	e.json.WriteByte(']')
 	if e.json.Len() <= plainBytes {
@@ -79,7 +79,7 @@ func (e *encoder) finish() []byte {
 	}
 	e.packed.Reset()
 	if e.gzip == nil {
-		e.gzip, _ = gzip.NewWriterLevel(&e.packed, gzip.BestSpeed) // fails for levels that there are not
+		e.gzip, _ = gzip.NewWriterLevel(&e.packed, gzip.BestSpeed) // fails for invalid levels only
 	} else {
 		e.gzip.Reset(&e.packed)
 	}
@@ -91,7 +91,7 @@ func (e *encoder) finish() []byte {
 	return e.packed.Bytes()
 }
 
-// decode reads a value that encoder made on a node.
+// decode decodes a value of a node.
 func decode(node string, value []byte) ([]Connection, error) {
 	if bytes.HasPrefix(value, []byte{0x1f, 0x8b}) {
 		var err error
@@ -116,12 +116,12 @@ func unpack(value []byte) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(r, maxJSON+1))
 	if err == nil && len(text) > maxJSON {
-		err = fmt.Errorf("it unpacks to more than %d bytes", maxJSON)
+		err = fmt.Errorf("decompressed value larger than %d bytes", maxJSON)
 	}
 	return text, err
 }
 
-// inOrder sorts as a reader's pages need it.
+// inOrder sorts connections in the order of pages.
 func inOrder(list []Connection) {
 	slices.SortFunc(list, func(a, b Connection) int { return strings.Compare(a.ID, b.ID) })
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// EventType says what an event is about.
+// EventType is the type of an event.
 type EventType string
 
 // The types of events, and the tokens of their subjects.
@@ -21,10 +21,11 @@ const (
 	EventDisconnected EventType = "disconnected"
 )
 
-// Event is published for each connection that comes or goes: to PREFIX.TYPE.USER, where the user
-// is encoded as in the subjects of feeds, and to PREFIX.TYPE for a connection without a user. No
-// user has that subject. It is a plain NATS message, delivered at most once; a stream that
-// captures the subjects keeps it. Those of one node come in their order.
+// Event is published for each connect and disconnect.
+//
+// The subject is PREFIX.TYPE.USER, with the user encoded as in the subjects of feeds, or PREFIX.TYPE for a
+// connection without a user. An event is a core NATS message, delivered at most once. To keep events,
+// capture the subjects in a stream. The events of one node are in order.
 type Event struct {
 	Type   EventType `json:"type"`
 	ID     string    `json:"id"`
@@ -32,10 +33,10 @@ type Event struct {
 	Feed   string    `json:"feed"`
 	Node   string    `json:"node"`
 	At     time.Time `json:"at"`
-	Reason string    `json:"reason,omitempty"` // why it went, such as gone, drain, max-age
+	Reason string    `json:"reason,omitempty"` // reason of the disconnect, such as gone, drain, max-age
 }
 
-// subject is where an event is published.
+// subject returns the subject of an event.
 func (ev Event) subject(prefix string) (string, error) {
 	prefix += "." + string(ev.Type)
 	if ev.User == "" {
@@ -57,7 +58,7 @@ func newEvents(nc *nats.Conn, opts Options) *events {
 	return &events{nc: nc, node: opts.Node, prefix: opts.Events, queue: make(chan Event, opts.EventQueue)}
 }
 
-func (e *events) add(ev Event, who Who) {
+func (e *events) add(ev Event, who ConnInfo) {
 	if e == nil {
 		return
 	}
@@ -70,20 +71,20 @@ func (e *events) add(ev Event, who Who) {
 	}
 }
 
-// run publishes until ctx ends, and then what is queued already.
+// run publishes events until ctx ends, and then the queued events.
 func (e *events) run(ctx context.Context) error {
 	for {
 		select {
 		case ev := <-e.queue:
 			e.publish(ev)
 		case <-ctx.Done():
-			e.publishRest()
+			e.publishQueued()
 			return nil
 		}
 	}
 }
 
-func (e *events) publishRest() {
+func (e *events) publishQueued() {
 	for {
 		select {
 		case ev := <-e.queue:
@@ -94,8 +95,8 @@ func (e *events) publishRest() {
 	}
 }
 
-// publish drops what NATS does not take: an event that is told late is worse than one that
-// is missing, as the bucket says how things are.
+// publish drops an event that NATS does not accept. A late event would be worse than a missing one, as the
+// bucket contains the current state.
 func (e *events) publish(ev Event) {
 	text, err := json.Marshal(ev)
 	to, err2 := ev.subject(e.prefix)

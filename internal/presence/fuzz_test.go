@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzDecode: a value may have been written by anybody who may write to the bucket.
+// FuzzDecode checks invalid values, because other programs may write to the bucket.
 func FuzzDecode(f *testing.F) {
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// Query says which connections are wanted. The zero Query wants all.
+// Query selects connections. The zero Query selects all.
 type Query struct {
 	User, Node, Feed string
-	// After goes on behind a page, with its Next.
+	// After continues after a page, with its Next.
 	After string
-	// Limit bounds a page; 1000 when zero.
+	// Limit is the maximum size of a page; 1000 if zero.
 	Limit int
 }
 
-// Page is a part of what was asked for. Pages are not of one moment: who comes or goes
-// between them may be missing or there no longer, but nobody is told twice.
+// Page is a part of a list. Pages are read at different times: connections opened or closed in between may
+// be missing or outdated, but no connection is listed twice.
 type Page struct {
 	Connections []Connection
-	// Next is where to go on; empty when there is no more.
+	// Next is the After of the next page; empty for the last page.
 	Next string
 }
 
-func (q Query) wants(c Connection) bool {
+func (q Query) matches(c Connection) bool {
 	return (q.User == "" || c.User == q.User) && (q.Feed == "" || c.Feed == q.Feed)
 }
 
-// check returns where a page begins: in which shard, behind which id.
+// check returns the start of a page: its shard, and the id before it.
 func (q Query) check() (shard int, after string, err error) {
 	if q.Node != "" {
 		if err := CheckNode(q.Node); err != nil {
@@ -41,14 +41,15 @@ func (q Query) check() (shard int, after string, err error) {
 	first, after, ok := strings.Cut(q.After, ".")
 	shard, err = strconv.Atoi(first)
 	if !ok || err != nil || shard < 0 || shard >= Shards {
-		return 0, "", fmt.Errorf("%q is not where a page ended; take it from the page before", q.After)
+		return 0, "", fmt.Errorf("%q is not the end of a page; use the value of the previous page", q.After)
 	}
 	return shard, after, nil
 }
 
-// List returns the connections of all nodes that a query wants. It reads shard after shard
-// until the page is full, and holds one shard of all nodes in memory besides. It blocks until
-// the bucket was read or ctx ends. Errors are ErrUnavailable, or of the query.
+// List returns the connections of all nodes selected by a query.
+//
+// It reads shard by shard until the page is full, with one shard of all nodes in memory. It blocks until
+// the bucket was read or ctx ends. It returns ErrUnavailable, or an error for an invalid query.
 func (p *Presence) List(ctx context.Context, q Query) (Page, error) {
 	first, after, err := q.check()
 	if err != nil {

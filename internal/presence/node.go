@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// maxNode bounds a node's name, in bytes.
+// maxNode is the maximum length of a node's name, in bytes.
 const maxNode = 64
 
-// CheckNode says what is wrong with a node's name, which becomes part of keys and subjects:
-// 1 to 64 of the characters a-z, A-Z, 0-9, _ and -.
+// CheckNode returns an error for an invalid name of a node. A name becomes part of keys and subjects. It
+// has 1 to 64 of the characters a-z, A-Z, 0-9, _ and -.
 func CheckNode(name string) error {
 	if name == "" || len(name) > maxNode || strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
-		return fmt.Errorf("%q cannot name a node; write 1 to %d of the characters a-z, A-Z, 0-9, _ and -", name, maxNode)
+		return fmt.Errorf("%q is not a valid node name; write 1 to %d of the characters a-z, A-Z, 0-9, _ and -", name, maxNode)
 	}
 	return nil
 }
 
-// DefaultNode is the host's name and a few random characters: two nodes of one host differ,
-// and a node that was restarted is another one, which nobody's entries are taken for.
+// DefaultNode returns the host's name with a few random characters. Two nodes of a host have different
+// names. So have a node before and after a restart, so that old entries do not belong to the new node.
 func DefaultNode() string {
 	host, err := os.Hostname()
 	if err != nil {

@@ -6,29 +6,27 @@ import (
 	"time"
 )
 
-// Options configure a Presence. Node is needed.
+// Options configures a Presence. Node is required.
 type Options struct {
-	// Node is this node's name; no other node may have it at the same time. See CheckNode.
+	// Node is this node's name. It must be unique among the running nodes. See CheckNode.
 	Node string
-	// Bucket is the key-value bucket; TIDEMARK_PRESENCE when empty. It is created when it is
-	// missing, in memory, as what it holds is of no use once the nodes have gone. One that is
-	// there is used as it is, if its values have a lifetime.
+	// Bucket is the name of the key-value bucket; TIDEMARK_PRESENCE if empty. A missing bucket is created
+	// with memory storage, because its values are useless without running nodes. An existing bucket is not
+	// changed. Its values must have a lifetime.
 	Bucket string
-	// TTL is the lifetime of a bucket that is created; 60 s when zero. What counts is the
-	// bucket's.
+	// TTL is the lifetime of the values of a new bucket; 60 s if zero.
 	TTL time.Duration
-	// Replicas of a bucket that is created; 1 when zero.
+	// Replicas is the number of replicas of a new bucket; 1 if zero.
 	Replicas int
-	// Interval is the least pause between two rounds of writing; 1 s when zero.
+	// Interval is the minimum pause between two rounds of writing; 1 s if zero.
 	Interval time.Duration
-	// BytesPerSecond bounds what is written on average; 1 MiB when zero.
+	// BytesPerSecond limits the average write rate; 1 MiB if zero.
 	BytesPerSecond int
 
-	// Events is the prefix of the subjects to which connects and disconnects are published;
-	// empty for none. See Event.
+	// Events is the prefix of the subjects of events; empty for no events. See Event.
 	Events string
-	// EventQueue is how many events may wait to be published; 4096 when zero. What comes
-	// beyond is dropped and counted.
+	// EventQueue is the maximum number of queued events; 4096 if zero. Further events are dropped and
+	// counted.
 	EventQueue int
 
 	Logger *slog.Logger // nil discards

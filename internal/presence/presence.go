@@ -15,8 +15,8 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Presence is one node's part of it. Make it with New; its methods are safe for concurrent
-// use.
+// Presence writes the connections of one node, and lists those of all nodes. Create it with New. Its
+// methods are safe for concurrent use.
 type Presence struct {
 	opts    Options
 	nc      *nats.Conn
@@ -25,33 +25,33 @@ type Presence struct {
 	shards  [Shards]shard
 	count   atomic.Int64
 	writer  writer
-	events  *events // nil without
+	events  *events // nil without events
 
 	mu     sync.Mutex
 	status Status
 }
 
-// shard holds the connections of some of the users.
+// shard contains the connections of a part of the users.
 type shard struct {
 	mu      sync.Mutex
 	open    map[Source]struct{}
-	changed bool // since it was written
+	changed bool // since the last write
 }
 
-// Status is how a node's presence fares, for those who look after it.
+// Status is the state of a node's presence, for operators.
 type Status struct {
 	Node        string `json:"node"`
 	Connections int    `json:"connections"` // of this node
 	Writes      uint64 `json:"writes"`      // values since the start
 	Bytes       uint64 `json:"bytes"`
-	// Error is why the latest round failed; empty when it did not.
+	// Error is the error of the latest round, or empty.
 	Error string `json:"error,omitempty"`
 	// Published and dropped events since the start.
 	Events  uint64 `json:"events,omitempty"`
 	Dropped uint64 `json:"events_dropped,omitempty"`
 }
 
-// New returns the presence of a node, which Run keeps up. Errors are those of the options.
+// New returns the presence of a node. Call Run to start writing. It returns an error for invalid options.
 func New(nc *nats.Conn, js jetstream.JetStream, opts Options) (*Presence, error) {
 	p := &Presence{opts: opts.withDefaults(), nc: nc, js: js, started: time.Now()}
 	if err := CheckNode(p.opts.Node); err != nil {
@@ -66,23 +66,24 @@ func New(nc *nats.Conn, js jetstream.JetStream, opts Options) (*Presence, error)
 	return p, nil
 }
 
-// maxPrefix leaves room for the type of an event and the longest encoded user in a subject.
+// maxPrefix is the maximum length of a prefix. The rest of a subject is for the type of an event and the
+// longest encoded user.
 const maxPrefix = 240
 
-// CheckPrefix says what is wrong with a prefix of subjects. It has at most 240 bytes.
+// CheckPrefix returns an error for an invalid prefix of subjects. It has at most 240 bytes.
 func CheckPrefix(prefix string) error {
 	if len(prefix) > maxPrefix {
-		return fmt.Errorf("a prefix of %d bytes is too long; at most %d leave room for a user's id", len(prefix), maxPrefix)
+		return fmt.Errorf("a prefix of %d bytes is too long; use at most %d bytes, the rest is for the user", len(prefix), maxPrefix)
 	}
 	if err := subject.CheckFilter(prefix); err != nil || strings.ContainsAny(prefix, "*>") {
-		return fmt.Errorf("%q cannot begin subjects; write plain tokens joined by dots, such as tidemark.presence", prefix)
+		return fmt.Errorf("%q is not a valid prefix of subjects; write plain tokens joined by dots, such as tidemark.presence", prefix)
 	}
 	return nil
 }
 
 // Connected adds a connection. It does not block.
 func (p *Presence) Connected(c Source) {
-	who := c.Who()
+	who := c.Info()
 	s := &p.shards[shardOf(who)]
 	s.mu.Lock()
 	if s.open == nil {
@@ -94,14 +95,14 @@ func (p *Presence) Connected(c Source) {
 	p.events.add(Event{Type: EventConnected, At: who.Since}, who)
 }
 
-// Disconnected takes a connection away that was added. It does not block.
+// Disconnected removes a connection. It does not block.
 func (p *Presence) Disconnected(c Source, reason string) {
-	who := c.Who()
+	who := c.Info()
 	s := &p.shards[shardOf(who)]
 	s.mu.Lock()
 	delete(s.open, c)
 	if len(s.open) == 0 {
-		s.open = nil // a map keeps the room of its largest size
+		s.open = nil // a map never shrinks
 	}
 	s.changed = true
 	s.mu.Unlock()
@@ -109,7 +110,7 @@ func (p *Presence) Disconnected(c Source, reason string) {
 	p.events.add(Event{Type: EventDisconnected, At: time.Now(), Reason: reason}, who)
 }
 
-// Status returns how it fares.
+// Status returns the current state.
 func (p *Presence) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,8 +122,8 @@ func (p *Presence) Status() Status {
 	return now
 }
 
-// Run writes and publishes until ctx ends, and then removes this node's entries, for which
-// it blocks two seconds at most. Connections that open and close afterwards are not reported.
+// Run writes entries and publishes events until ctx ends. Then it removes the entries of this node, which
+// takes at most two seconds. Later connects and disconnects are not written.
 func (p *Presence) Run(ctx context.Context) {
 	g := lifecycle.New(ctx)
 	if p.events != nil {

@@ -43,7 +43,7 @@ func TestNodesSeeEachOther(t *testing.T) {
 
 	a.Disconnected(first, "gone")
 	d.awaitCount(1, presence.Query{User: "42"})
-	b.stop() // takes its entries away
+	b.stop() // removes its entries
 	d.awaitCount(0, presence.Query{})
 	d.awaitNodes("a=0 d=0")
 }
@@ -75,7 +75,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestAbandoned: a node whose connection to NATS dies cannot say goodbye.
+// The entries of a node that loses its connection to NATS expire.
 func TestAbandoned(t *testing.T) {
 	c := newCluster(t)
 	ttl := func(o *presence.Options) { o.TTL = 5 * time.Second }
@@ -87,7 +87,7 @@ func TestAbandoned(t *testing.T) {
 	a.stop()
 	b.awaitCount(1, presence.Query{})
 	b.awaitNodes("b=1")
-	// The other one is written again and again, and stays.
+	// The other node refreshes its entries.
 	writes := b.Status().Writes
 	b.eventually("two lifetimes of refreshing", func() bool {
 		if all, err := b.list(presence.Query{}); err != nil || len(all) != 1 {
@@ -97,7 +97,7 @@ func TestAbandoned(t *testing.T) {
 	})
 }
 
-// TestStorm: what is written does not grow with the connections.
+// During a storm of connects, the number of writes is limited.
 func TestStorm(t *testing.T) {
 	c := newCluster(t)
 	a, b := c.node("a", nil), c.node("b", nil)
@@ -114,7 +114,7 @@ func TestStorm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A round writes each shard once, and several rounds may see a storm as it goes on.
+	// A round writes each shard once. A storm may take several rounds.
 	if n := s.CachedInfo().State.LastSeq; n > 1000 {
 		t.Errorf("4000 changes took %d messages", n)
 	} else {
@@ -122,7 +122,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// TestLargeShard: the connections of one user need several values, and then fewer.
+// The connections of one user need several values, and later fewer.
 func TestLargeShard(t *testing.T) {
 	c := newCluster(t)
 	a := c.node("a", nil)
@@ -139,7 +139,7 @@ func TestLargeShard(t *testing.T) {
 	a.awaitCount(10, presence.Query{User: "one"})
 }
 
-// TestOutage: NATS goes away while clients come and go.
+// NATS is down while clients connect and disconnect.
 func TestOutage(t *testing.T) {
 	c := newCluster(t)
 	a, b := c.node("a", nil), c.node("b", nil)
@@ -155,13 +155,13 @@ func TestOutage(t *testing.T) {
 		t.Errorf("without NATS: %v", err)
 	}
 	cancel()
-	c.start() // the bucket was in memory: it is gone
+	c.start() // the bucket was in memory and is lost
 	b.awaitCount(38, presence.Query{})
 	b.awaitNodes("a=37 b=1")
 	b.eventually("all is well", func() bool { return a.Status().Error == "" && b.Status().Error == "" })
 }
 
-// TestBucketDeleted: somebody takes the bucket away.
+// The bucket is deleted.
 func TestBucketDeleted(t *testing.T) {
 	c := newCluster(t)
 	a := c.node("a", func(o *presence.Options) { o.TTL = 2 * time.Second })
@@ -177,7 +177,7 @@ func TestBucketDeleted(t *testing.T) {
 	a.awaitCount(30, presence.Query{})
 }
 
-// TestSameName: a node that was killed and comes back under its name finds what it left.
+// A killed node that restarts under the same name finds its old entries.
 func TestSameName(t *testing.T) {
 	c := newCluster(t)
 	dead, b := c.node("a", nil), c.node("b", nil)
@@ -218,7 +218,7 @@ func TestNoLifetime(t *testing.T) {
 	a.eventually("it is refused", func() bool { return strings.Contains(a.Status().Error, "lifetime") })
 }
 
-// TestOddValues: what somebody else has put there hides nobody.
+// An invalid value does not hide the others.
 func TestOddValues(t *testing.T) {
 	c := newCluster(t)
 	a := c.node("a", nil)
@@ -295,7 +295,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestEventsDropped: nobody waits for a queue that is full.
+// A full queue does not block.
 func TestEventsDropped(t *testing.T) {
 	c := newCluster(t)
 	c.stop()
@@ -313,7 +313,7 @@ func TestEventsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 15 {
-		p.Connected(&conn{who: presence.Who{ID: uint64(i)}})
+		p.Connected(&conn{who: presence.ConnInfo{ID: uint64(i)}})
 	}
 	if s := p.Status(); s.Dropped != 5 || s.Connections != 15 {
 		t.Errorf("%+v", s)

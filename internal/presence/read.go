@@ -11,26 +11,26 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// ErrUnavailable: what the nodes have written cannot be read now.
-var ErrUnavailable = errors.New("presence cannot be read now")
+// ErrUnavailable means that the bucket cannot be read.
+var ErrUnavailable = errors.New("presence is not available")
 
-// readBytes bounds an answer of the server, so that no reader is ever overrun.
+// readBytes limits the size of a response of the server, so that the subscription does not overflow.
 const readBytes = 4 << 20
 
-// read calls each with the latest value of every key that matches a filter. It blocks until
-// the server has answered or ctx ends. There must be no more than 1024 keys.
+// read calls each with the latest value of every key that matches a filter. It blocks until the server has
+// answered or ctx ends. At most 1024 keys may match.
 //
-// It is one request for many values, from whichever replica is near. jetstream has no call
-// for that yet; a watch would make and delete a consumer for each read.
+// It uses a batch request, which any replica can answer. The client library has no function for that yet.
+// A watch would create and delete a consumer for each read.
 func (p *Presence) read(ctx context.Context, filter string, each func(key string, value []byte) error) error {
-	inbox := p.nc.NewInbox() + ".read" // as the other inboxes: two tokens behind the prefix
+	inbox := p.nc.NewInbox() + ".read" // two tokens after the prefix, like other inboxes
 	sub, err := p.nc.SubscribeSync(inbox)
 	if err != nil {
 		return unavailable(err)
 	}
-	defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is closed
+	defer func() { _ = sub.Unsubscribe() }() // fails only if the connection is closed
 	prefix := "$KV." + p.opts.Bucket + "."
-	ask := lastRequest{Filters: []string{prefix + filter}, MaxBytes: readBytes}
+	ask := batchGet{Filters: []string{prefix + filter}, MaxBytes: readBytes}
 	for more := true; more; {
 		text, err := json.Marshal(ask)
 		if err == nil {
@@ -39,14 +39,14 @@ func (p *Presence) read(ctx context.Context, filter string, each func(key string
 		if err != nil {
 			return unavailable(err)
 		}
-		if more, err = ask.answers(ctx, sub, prefix, each); err != nil {
+		if more, err = ask.receive(ctx, sub, prefix, each); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// api is the beginning of the subjects of JetStream's API, which has one for each domain.
+// api returns the prefix of JetStream's API subjects. It depends on the domain.
 func (p *Presence) api() string {
 	switch o := p.js.Options(); {
 	case o.Domain != "":
@@ -57,17 +57,17 @@ func (p *Presence) api() string {
 	return "$JS.API."
 }
 
-// lastRequest is a batch of direct gets, as JetStream has it.
-type lastRequest struct {
+// batchGet is JetStream's request for a batch of direct gets.
+type batchGet struct {
 	Filters  []string `json:"multi_last"`
 	MaxBytes int      `json:"max_bytes"`
-	// To go on where an answer was full, at the state of then.
+	// For the next request after a full response, at the same state of the stream.
 	Seq  uint64 `json:"seq,omitempty"`
 	UpTo uint64 `json:"up_to_seq,omitempty"`
 }
 
-// answers takes what comes for one request, and prepares the next.
-func (r *lastRequest) answers(ctx context.Context, sub *nats.Subscription, prefix string, each func(string, []byte) error) (more bool, err error) {
+// receive receives the messages for one request, and prepares the next request.
+func (r *batchGet) receive(ctx context.Context, sub *nats.Subscription, prefix string, each func(string, []byte) error) (more bool, err error) {
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
@@ -75,14 +75,14 @@ func (r *lastRequest) answers(ctx context.Context, sub *nats.Subscription, prefi
 		}
 		switch status := m.Header.Get("Status"); {
 		case status == "204":
-			return r.next(m.Header)
+			return r.advance(m.Header)
 		case status == "404":
 			return false, nil
 		case status == "503":
-			return false, unavailable(errors.New("the bucket is not there"))
+			return false, unavailable(errors.New("the bucket does not exist"))
 		case status != "":
 			return false, unavailable(fmt.Errorf("%s %s", status, m.Header.Get("Description")))
-		case len(m.Data) == 0: // a marker of what was purged
+		case len(m.Data) == 0: // a purge marker
 			continue
 		}
 		if err := each(strings.TrimPrefix(m.Header.Get("Nats-Subject"), prefix), m.Data); err != nil {
@@ -91,11 +91,11 @@ func (r *lastRequest) answers(ctx context.Context, sub *nats.Subscription, prefi
 	}
 }
 
-func (r *lastRequest) next(end nats.Header) (more bool, err error) {
+func (r *batchGet) advance(end nats.Header) (more bool, err error) {
 	var pending, last uint64
 	_, err = fmt.Sscan(end.Get("Nats-Num-Pending")+" "+end.Get("Nats-Last-Sequence")+" "+end.Get("Nats-UpTo-Sequence"), &pending, &last, &r.UpTo)
 	if err != nil {
-		return false, unavailable(fmt.Errorf("the end of an answer: %w", err))
+		return false, unavailable(fmt.Errorf("invalid end of a response: %w", err))
 	}
 	r.Seq = last + 1
 	return pending > 0, nil
@@ -103,14 +103,14 @@ func (r *lastRequest) next(end nats.Header) (more bool, err error) {
 
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
 
-// Nodes returns the nodes there are, by name. It blocks until the bucket was read or ctx
-// ends. Errors are ErrUnavailable.
+// Nodes returns the nodes, sorted by name. It blocks until the bucket was read or ctx ends. Its errors
+// wrap ErrUnavailable.
 func (p *Presence) Nodes(ctx context.Context) ([]Node, error) {
 	nodes := []Node{}
 	err := p.read(ctx, nodeKey("*"), func(key string, value []byte) error {
 		var n Node
 		if err := json.Unmarshal(value, &n); err != nil {
-			p.odd(key, err)
+			p.logInvalid(key, err)
 			return nil
 		}
 		n.Name, _, _ = strings.Cut(key, ".")
@@ -121,13 +121,13 @@ func (p *Presence) Nodes(ctx context.Context) ([]Node, error) {
 	return nodes, err
 }
 
-// odd tells of a value that no node of ours has written. The others are told all the same:
-// nobody shall hide them by one bad value.
-func (p *Presence) odd(key string, err error) {
-	p.opts.Logger.Warn("a value in the bucket of presence cannot be read; it is left out", "key", key, "error", err)
+// logInvalid logs an invalid value. The other values are listed, so that one invalid value cannot hide
+// them.
+func (p *Presence) logInvalid(key string, err error) {
+	p.opts.Logger.Warn("invalid presence value; ignored", "key", key, "error", err)
 }
 
-// readShard returns a shard's connections of all nodes or one, in the order of pages.
+// readShard returns the connections in a shard of all nodes or of one node, in the order of pages.
 func (p *Presence) readShard(ctx context.Context, q Query, shard int) ([]Connection, error) {
 	node := "*"
 	if q.Node != "" {
@@ -138,10 +138,10 @@ func (p *Presence) readShard(ctx context.Context, q Query, shard int) ([]Connect
 		from, _, _ := strings.Cut(key, ".")
 		list, err := decode(from, value)
 		if err != nil {
-			p.odd(key, err)
+			p.logInvalid(key, err)
 		}
 		for _, c := range list {
-			if q.wants(c) {
+			if q.matches(c) {
 				all = append(all, c)
 			}
 		}

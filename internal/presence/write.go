@@ -12,39 +12,39 @@ import (
 )
 
 const (
-	// writeTimeout bounds the wait for one acknowledgement.
+	// writeTimeout limits the wait for one acknowledgement.
 	writeTimeout = 5 * time.Second
-	// leaveTimeout bounds taking away what a node wrote.
+	// leaveTimeout limits the removal of a node's entries.
 	leaveTimeout = 2 * time.Second
 )
 
-// writer is what the writing goroutine knows.
+// writer is the state of the writing goroutine.
 type writer struct {
 	encoder
-	bucket     *bucket // nil until it is found
-	stale      bool    // it must be looked for again
-	written    [Shards]written
-	node       time.Time // when this node's own value was written; zero for never
-	counted    int       // what it said
-	last       uint64    // revision
-	begun      int       // how often nothing was taken for written
-	reconnects uint64
-	swept      bool // what an earlier node of this name has left is known
-	told       string
+	bucket       *bucket // nil until it is found
+	stale        bool    // it must be opened again
+	written      [Shards]written
+	nodeWritten  time.Time // when the node entry was written; zero for never
+	writtenCount int       // in the node entry
+	lastRevision uint64    // revision
+	generation   int       // number of calls of invalidate
+	reconnects   uint64
+	staleFound   bool // findStale has succeeded
+	lastError    string
 }
 
-// written is what the bucket has of a shard.
+// written is the stored state of a shard.
 type written struct {
-	parts int       // there may be so many
-	at    time.Time // zero when it is not what the shard was when it was last looked at
+	parts int       // upper bound of the stored parts
+	at    time.Time // of the last complete write; zero if the stored parts are outdated
 }
 
-// write keeps the bucket up to date until ctx ends.
+// write updates the bucket until ctx ends.
 func (p *Presence) write(ctx context.Context) {
-	defer p.leave()
+	defer p.removeOwn()
 	for {
 		bytes, err := p.round(ctx)
-		p.tell(ctx, err)
+		p.reportError(ctx, err)
 		pause := max(p.opts.Interval, time.Duration(bytes)*time.Second/time.Duration(p.opts.BytesPerSecond))
 		select {
 		case <-ctx.Done():
@@ -54,34 +54,34 @@ func (p *Presence) write(ctx context.Context) {
 	}
 }
 
-// round writes what has changed, and what would be too old before long.
+// round writes changed shards, and refreshes old values.
 func (p *Presence) round(ctx context.Context) (bytes int, err error) {
-	if err := p.ready(ctx); err != nil {
+	if err := p.ensureBucket(ctx); err != nil {
 		return 0, err
 	}
 	for i := range p.shards {
 		n, err := p.writeShard(ctx, i)
 		bytes += n
 		if err != nil {
-			return bytes, p.lost(err)
+			return bytes, p.markStale(err)
 		}
 	}
 	n, err := p.writeNode(ctx)
 	if err != nil {
-		return bytes, p.lost(err)
+		return bytes, p.markStale(err)
 	}
 	return bytes + n, nil
 }
 
-// lost makes the next round look for the bucket again.
-func (p *Presence) lost(err error) error {
+// markStale makes the next round open the bucket again.
+func (p *Presence) markStale(err error) error {
 	p.writer.stale = true
 	return err
 }
 
-// ready finds the bucket at first, after an error, and after each loss of the connection: a
-// server that was restarted has a bucket in memory no longer.
-func (p *Presence) ready(ctx context.Context) error {
+// ensureBucket opens the bucket at the start, after an error, and after each reconnect: a restarted server
+// has lost a bucket in memory.
+func (p *Presence) ensureBucket(ctx context.Context) error {
 	w := &p.writer
 	if n := p.nc.Stats().Reconnects; n != w.reconnects {
 		w.reconnects, w.stale = n, true
@@ -95,30 +95,30 @@ func (p *Presence) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !w.swept {
-		if err := p.sweep(ctx); err != nil {
+	if !w.staleFound {
+		if err := p.findStale(ctx); err != nil {
 			return err
 		}
-		w.swept = true
+		w.staleFound = true
 	}
 	w.bucket, w.stale = found, false
 	w.limit = min(partBytes, max(int(p.nc.MaxPayload())-(4<<10), 1<<10))
-	p.rewrite()
+	p.invalidate()
 	return nil
 }
 
-// rewrite takes nothing for written.
-func (p *Presence) rewrite() {
-	p.writer.begun++
-	p.writer.node = time.Time{}
+// invalidate marks all values as outdated, so that they are written again.
+func (p *Presence) invalidate() {
+	p.writer.generation++
+	p.writer.nodeWritten = time.Time{}
 	for i := range p.writer.written {
 		p.writer.written[i].at = time.Time{}
 	}
 }
 
-// sweep finds what an earlier node of the same name has left: it is overwritten, or purged
-// like what this one wrote.
-func (p *Presence) sweep(ctx context.Context) error {
+// findStale finds the entries of an earlier node of the same name. They are overwritten or purged like
+// those of this node.
+func (p *Presence) findStale(ctx context.Context) error {
 	return p.read(ctx, p.opts.Node+".*.*", func(key string, _ []byte) error {
 		parts := strings.Split(key, ".")
 		shard, err := strconv.Atoi(parts[1])
@@ -132,13 +132,13 @@ func (p *Presence) sweep(ctx context.Context) error {
 
 func (p *Presence) writeShard(ctx context.Context, i int) (bytes int, err error) {
 	w, have := &p.writer, &p.writer.written[i]
-	list, due := p.take(i)
+	list, due := p.snapshotShard(i)
 	if !due {
 		return 0, nil
 	}
 	defer clear(list)
-	have.at = time.Time{} // until all of it is there
-	before, begun := have.parts, w.begun
+	have.at = time.Time{} // until the write is complete
+	before, begun := have.parts, w.generation
 	parts, err := w.parts(list, func(part int, value []byte) error {
 		have.parts = max(have.parts, part+1)
 		bytes += len(value)
@@ -151,15 +151,15 @@ func (p *Presence) writeShard(ctx context.Context, i int) (bytes int, err error)
 		return bytes, err
 	}
 	have.parts = parts
-	if begun == w.begun { // else a part of it may be in a bucket that is no more
+	if begun == w.generation { // otherwise a part may be in a deleted bucket
 		have.at = time.Now()
 	}
 	return bytes, nil
 }
 
-// take copies what a shard holds, if it is to be written: looking at a connection may take a
-// moment, and nobody who comes or goes shall wait for it.
-func (p *Presence) take(i int) (list []Source, due bool) {
+// snapshotShard copies the connections of a shard if it must be written. The writer then reads their
+// positions without the lock, so that connects and disconnects do not wait.
+func (p *Presence) snapshotShard(i int) (list []Source, due bool) {
 	s, have := &p.shards[i], p.writer.written[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +173,7 @@ func (p *Presence) take(i int) (list []Source, due bool) {
 
 func (p *Presence) writeNode(ctx context.Context) (int, error) {
 	w, n := &p.writer, int(p.count.Load())
-	if n == w.counted && !w.node.IsZero() && time.Since(w.node) < w.bucket.refresh {
+	if n == w.writtenCount && !w.nodeWritten.IsZero() && time.Since(w.nodeWritten) < w.bucket.refresh {
 		return 0, nil
 	}
 	text, err := json.Marshal(Node{Name: p.opts.Node, Connections: n, Started: p.started.UTC().Truncate(time.Millisecond)})
@@ -183,12 +183,12 @@ func (p *Presence) writeNode(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.node, w.counted = time.Now(), n
+	w.nodeWritten, w.writtenCount = time.Now(), n
 	return len(text), nil
 }
 
-// put stores a value. A revision that is lower than the one before is that of another bucket
-// of the same name, which has nothing of ours yet.
+// put stores a value. A revision lower than the previous one means that the bucket was replaced by a new
+// one, which does not contain the entries of this node.
 func (p *Presence) put(ctx context.Context, key string, value []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -196,10 +196,10 @@ func (p *Presence) put(ctx context.Context, key string, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", key, err)
 	}
-	if revision < p.writer.last {
-		p.rewrite()
+	if revision < p.writer.lastRevision {
+		p.invalidate()
 	}
-	p.writer.last = revision
+	p.writer.lastRevision = revision
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.status.Writes++
@@ -216,9 +216,8 @@ func (p *Presence) purge(ctx context.Context, key string) error {
 	return nil
 }
 
-// leave takes away what this node has written. What it cannot take away vanishes with the
-// bucket's lifetime.
-func (p *Presence) leave() {
+// removeOwn removes the entries of this node. After an error they expire with the bucket's lifetime.
+func (p *Presence) removeOwn() {
 	w := &p.writer
 	if w.bucket == nil || !p.nc.IsConnected() {
 		return
@@ -232,12 +231,12 @@ func (p *Presence) leave() {
 		}
 	}
 	if err != nil {
-		p.opts.Logger.Warn("this node's presence is left to its lifetime", "error", err)
+		p.opts.Logger.Warn("presence removal failed; entries of this node expire with the bucket's lifetime", "error", err)
 	}
 }
 
-// tell logs an error once, not each second of a long outage.
-func (p *Presence) tell(ctx context.Context, err error) {
+// reportError logs the first error of an outage, and its end.
+func (p *Presence) reportError(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -249,11 +248,11 @@ func (p *Presence) tell(ctx context.Context, err error) {
 	p.status.Error = text
 	p.mu.Unlock()
 	switch w := &p.writer; {
-	case err != nil && w.told == "":
-		p.opts.Logger.Warn("who is connected here cannot be told to the others", "error", err)
-		w.told = text
-	case err == nil && w.told != "":
-		p.opts.Logger.Info("who is connected here is told to the others again")
-		w.told = ""
+	case err != nil && w.lastError == "":
+		p.opts.Logger.Warn("presence update failed; other nodes see stale entries", "error", err)
+		w.lastError = text
+	case err == nil && w.lastError != "":
+		p.opts.Logger.Info("presence update succeeded again")
+		w.lastError = ""
 	}
 }

@@ -1,10 +1,16 @@
-// Package seclog writes the security log of a node: refused logins, publishes, operators and
-// limits, and the actions of operators that were accepted.
+// Package seclog writes the security log of a node: rejected logins, publishes, admin requests and limits,
+// and accepted admin requests.
 //
-// Each action has one line a request while requests are rare. Beyond a burst of 20 lines and one
-// a second lines are left out and counted, and the count is written with the next line of that
-// action, at the latest ten seconds after the first that was left out. So a flood costs the log
-// about as much as an idle node, and no refusal is without a trace. Memory is bounded: actions are
+// Use one [Log] per node:
+//
+//	log := seclog.New(logger)
+//	defer log.Close()
+//	log.Refused(seclog.Event{Action: seclog.Login, Reason: "token expired", Remote: addr})
+//
+// The rate of messages is limited per action: a burst of 20 messages, then one per second. Further
+// messages are counted, and the next message of the action contains the count. It is written at most ten
+// seconds after the first omitted one. A flood therefore costs little, and every rejected request is
+// counted. Memory is limited, because there are few actions and requests are not stored.
 // few, and nothing of a request is kept.
 package seclog
 
@@ -15,38 +21,38 @@ import (
 	"time"
 )
 
-// Action is what a request wanted.
+// Action is the action of a request.
 type Action string
 
 // The actions.
 const (
-	Login    Action = "login"    // to open a connection as somebody
+	Login    Action = "login"    // to authenticate
 	Publish  Action = "publish"  // to store an event
 	Presence Action = "presence" // to list connections
 	Operate  Action = "operate"  // to use the admin API
-	Connect  Action = "connect"  // to open a connection within the limits
-	Host     Action = "host"     // to be served at a host name
-	Header   Action = "header"   // to be the user that a header names
+	Connect  Action = "connect"  // to exceed no limit of connections
+	Host     Action = "host"     // to use an allowed host name
+	Header   Action = "header"   // to use a trusted identity header
 )
 
 const (
 	burst    = 20
 	interval = time.Second
-	// flushAfter is how long a count waits for another line of its action.
+	// flushAfter is the longest time before a count is written without a further message.
 	flushAfter = 10 * time.Second
 )
 
-// Event is one refused request.
+// Event describes a rejected request.
 type Event struct {
 	Action Action
-	Reason string // for operators; nothing secret
+	Reason string // for operators; without secrets
 	Remote string // the client's address
-	User   string // empty when it is not known; a logger may hash it
-	Key    string // the name of the API key, or the jti of the token; empty when not known
+	User   string // empty if unknown; a logger may hash it
+	Key    string // the name of the API key, or the jti of the token; empty if unknown
 	Path   string // of the request, without its query
 }
 
-// Log writes the security log. Safe for concurrent use. The zero value and nil write nothing.
+// Log writes the security log. It is safe for concurrent use. The zero value and nil write nothing.
 type Log struct {
 	logger *slog.Logger
 
@@ -55,18 +61,18 @@ type Log struct {
 	closed  bool
 }
 
-// state is the rate of one action.
+// state is the rate state of an action.
 type state struct {
 	spent   int // of burst
 	since   time.Time
 	omitted int
-	flush   *time.Timer // nil while nothing is omitted
+	flush   *time.Timer // nil if no message is omitted
 }
 
-// New returns a log that writes to logger.
+// New returns a Log for a logger.
 func New(logger *slog.Logger) *Log { return &Log{logger: logger, actions: map[Action]*state{}} }
 
-// Close writes what was left out. Nothing is written afterwards.
+// Close writes the remaining counts. Later calls write nothing.
 func (l *Log) Close() {
 	if l == nil || l.logger == nil {
 		return
@@ -79,10 +85,10 @@ func (l *Log) Close() {
 	}
 }
 
-// Refused writes a line for a request that was refused, or counts it. It does not block.
+// Refused writes or counts a message about a rejected request. It does not block.
 func (l *Log) Refused(e Event) { l.write("request rejected", e) }
 
-// Ignored writes a line for a request of which a part was ignored, or counts it. It does not block.
+// Ignored writes or counts a message about a request with an ignored part. It does not block.
 func (l *Log) Ignored(e Event) { l.write("identity header ignored", e) }
 
 func (l *Log) write(message string, e Event) {
@@ -107,7 +113,7 @@ func (l *Log) write(message string, e Event) {
 	l.logger.LogAttrs(context.Background(), slog.LevelWarn, message, attrs...)
 }
 
-// Accepted writes a line for an action of an operator. key is the name of the API key; empty for a
+// Accepted writes a message about an accepted admin request. key is the name of the API key; empty for a
 // program of this machine.
 func (l *Log) Accepted(what, key, remote string, attrs ...slog.Attr) {
 	if l == nil || l.logger == nil {
@@ -117,7 +123,7 @@ func (l *Log) Accepted(what, key, remote string, attrs ...slog.Attr) {
 	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "operator action", attrs...)
 }
 
-// allowLocked reports whether a line may be written, and how many were left out before it.
+// allowLocked reports whether a message may be written, and the number of omitted messages before it.
 func (l *Log) allowLocked(action Action, now time.Time) (omitted int, ok bool) {
 	s := l.actions[action]
 	if s == nil {
@@ -157,7 +163,7 @@ func (l *Log) flushLocked(action Action, s *state) {
 	s.omitted = 0
 }
 
-// maxText bounds a text of a line, in bytes.
+// maxText is the maximum length of a text in a message, in bytes.
 const maxText = 200
 
 func truncate(s string) string {

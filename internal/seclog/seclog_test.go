@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// total is how many requests the lines of an action account for.
+// total returns the number of requests counted by the messages of an action.
 func total(t *testing.T, text, action string) (lines, requests int) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -35,7 +35,7 @@ func total(t *testing.T, text, action string) (lines, requests int) {
 	return lines, requests
 }
 
-// TestRefused_Flood_IsSummed: no refusal is without a trace, and a flood does not fill the log.
+// During a flood every request is counted, and the log stays small.
 func TestRefused_Flood_IsSummed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &testkit.Log{}
@@ -50,7 +50,7 @@ func TestRefused_Flood_IsSummed(t *testing.T) {
 		if lines, _ := total(t, out.String(), "publish"); lines != 1 {
 			t.Errorf("another action: %d lines", lines)
 		}
-		time.Sleep(11 * time.Second) // of the bubble
+		time.Sleep(11 * time.Second) // in the synctest bubble
 		synctest.Wait()
 		if lines, requests := total(t, out.String(), "login"); lines != 21 || requests != 10_000 {
 			t.Errorf("later: %d lines of %d requests", lines, requests)

@@ -43,7 +43,7 @@ func (s *Server) openFeeds(context.Context) error {
 func (s *Server) newSubscribe(f FeedOptions) *feedhttp.Subscribe {
 	return feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: s.backend.Feeds[f.Stream], Stream: f.Stream, Engine: s.clients.engine, Admission: s.clients.admission,
-		Selection:     feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow, Identify: s.opts.howToIdentify()},
+		Selection:       feedhttp.Selection{Defaults: f.Subjects, Allow: f.Allow, Identify: s.opts.howToIdentify()},
 		ReplayFromStore: f.ReplayFromStore, Name: f.Name, Observer: s.observer(), Replayed: s.telemetry.traces.Replayed(), Refused: s.refusedRequests(seclog.Login),
 		Identify: s.callers.reader, Check: s.callers.revoked.Check, Tag: s.tag,
 		Retry: s.opts.SSE.Retry, RetryLater: s.opts.SSE.RetryLater, Heartbeat: s.opts.SSE.Heartbeat, WriteTimeout: s.opts.SSE.WriteTimeout,

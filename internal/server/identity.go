@@ -43,13 +43,13 @@ func (s *Server) openCallers(context.Context) error {
 		}
 		readers = []auth.Source{users, auth.Anonymous()}
 	}
-	s.callers.reader = s.callers.revoked.Guard(auth.Required(readers...))
+	s.callers.reader = s.callers.revoked.RejectRevoked(auth.Required(readers...))
 	if err := s.openPublishers(); err != nil {
 		return err
 	}
 	s.openPresenceReaders()
 	if s.callers.keys != nil {
-		s.callers.operators = s.callers.revoked.Guard(auth.Required(s.callers.keys.Identify))
+		s.callers.operators = s.callers.revoked.RejectRevoked(auth.Required(s.callers.keys.Identify))
 	}
 	return nil
 }
@@ -108,10 +108,10 @@ func (s *Server) openPublishers() error {
 		sources = append(sources, s.callers.tokens.Identify)
 	}
 	if len(sources) == 0 && s.opts.Publish.LocalOnly {
-		sources = append(sources, auth.ThisMachine())
+		sources = append(sources, auth.LoopbackOnly())
 	}
 	if len(sources) > 0 {
-		s.callers.publisher = s.callers.revoked.Guard(auth.Required(sources...))
+		s.callers.publisher = s.callers.revoked.RejectRevoked(auth.Required(sources...))
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func variables(of map[string]string) string {
 // this machine have the right, else the answer names the key to set.
 func (s *Server) withoutKeys(what, set string) auth.Source {
 	if s.opts.Dev {
-		return auth.ThisMachine()
+		return auth.LoopbackOnly()
 	}
 	return func(*http.Request) (auth.Identity, error) {
 		return auth.Identity{}, &auth.Error{Status: http.StatusForbidden, Detail: what + " needs " + set + "; --dev lets programs of this machine try it"}
@@ -179,5 +179,5 @@ func (s *Server) openPresenceReaders() {
 	if len(sources) == 0 {
 		sources = append(sources, s.withoutKeys("presence", "an API key with "+auth.PresenceRight+" in publish.keys, or auth.jwt.presence_claim"))
 	}
-	s.callers.presence = s.callers.revoked.Guard(auth.Required(sources...))
+	s.callers.presence = s.callers.revoked.RejectRevoked(auth.Required(sources...))
 }

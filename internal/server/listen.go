@@ -27,8 +27,8 @@ func (s *Server) wrapMain() error {
 		s.main.Listener = s.main.sockets.Listen(s.main.Listener, httpserver.SendBuffer)
 		return nil
 	}
-	l, err := s.clients.engine.Listen(s.main.Listener, engine.Front{
-		Handler: s.main.http.Handler, Stream: s.opts.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+	l, err := s.clients.engine.WrapListener(s.main.Listener, engine.ListenerOptions{
+		Handler: s.main.http.Handler, IsSubscribe: s.opts.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
 	})
 	if err != nil {
 		return err

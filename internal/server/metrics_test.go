@@ -150,7 +150,7 @@ func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
 		`replay_bytes_waiting`:                                                  0,
 		`replay_suspensions_total`:                                              0,
 		`draining`:                                                              0,
-		`rejections_total{reason="connections_per_user"}`:                                     0,
+		`rejections_total{reason="connections_per_user"}`:                       0,
 		`published_events_total{result="stored"}`:                               0,
 		`window_resumes_total{from="window",stream="NOTIFICATIONS"}`:            0,
 		`consumer_create_failures_total{reason="limit",stream="NOTIFICATIONS"}`: 0,
@@ -170,7 +170,7 @@ func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
 	r.eventuallyScrape(map[string]float64{
 		`delivered_events_total{feed="notifications",kind="missed"}`: 6,
 		`window_resumes_total{from="window",stream="NOTIFICATIONS"}`: 1,
-		`rejections_total{reason="connections_per_user"}`:                          1,
+		`rejections_total{reason="connections_per_user"}`:            1,
 		`connects_total{feed="notifications"}`:                       7,
 	})
 	back.cancel()

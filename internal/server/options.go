@@ -121,7 +121,7 @@ type FeedOptions struct {
 	Paths           []string
 	Stream          string
 	Subjects, Allow []subject.Template
-	ReplayFromStore   bool // an ephemeral consumer for every resume
+	ReplayFromStore bool // an ephemeral consumer for every resume
 }
 
 // SocketLimits bound the sockets of HTTPOptions.Addr; see engine.Sockets. Those of AdminOptions.Addr

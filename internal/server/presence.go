@@ -59,21 +59,21 @@ func (s *Server) observer() feedhttp.Observer {
 	return observer{s.presence}
 }
 
-// observer hands streams on from HTTP.
+// observer reports the connections of HTTP handlers to presence.
 type observer struct{ *presence.Presence }
 
-func (o observer) Connected(s feedhttp.Conn) { o.Presence.Connected(streamSource{s}) }
+func (o observer) Connected(s feedhttp.Conn) { o.Presence.Connected(connSource{s}) }
 
 func (o observer) Disconnected(s feedhttp.Conn, reason string) {
-	o.Presence.Disconnected(streamSource{s}, reason)
+	o.Presence.Disconnected(connSource{s}, reason)
 }
 
-// streamSource is as small as a pointer: 100,000 of them need no memory of their own.
-type streamSource struct{ feedhttp.Conn }
+// connSource is as small as a pointer: 100,000 of them need no memory of their own.
+type connSource struct{ feedhttp.Conn }
 
-func (s streamSource) Who() presence.Who { return presence.Who(s.Conn.Info()) }
+func (s connSource) Info() presence.ConnInfo { return presence.ConnInfo(s.Conn.Info()) }
 
-func (s streamSource) Position() string {
+func (s connSource) Position() string {
 	at := s.Conn.Position()
 	if at.Epoch == "" {
 		return "" // it is not open yet

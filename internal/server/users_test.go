@@ -58,7 +58,7 @@ func byEveryDoor(t *testing.T) func(*server.Options) {
 		o.Auth = server.AuthOptions{
 			Identity: []string{"jwt", "header", "dev"},
 			JWT:      auth.JWTOptions{SecretFile: file, Leeway: -1},
-			Header:   auth.HeaderOptions{Trusted: auth.Everyone()},
+			Header:   auth.HeaderOptions{Trusted: auth.AnyAddress()},
 		}
 		o.Feeds[0].Allow = append(o.Feeds[0].Allow, templates(t, "notifications.room.{user}.*")...)
 	}

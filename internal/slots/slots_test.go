@@ -9,7 +9,7 @@ import (
 
 type element struct{ slot int32 }
 
-// TestLikeAMap compares a set with a map through many random changes.
+// The results of a set and a map are compared over many random changes.
 func TestLikeAMap(t *testing.T) {
 	set := slots.New(func(e *element) *int32 { return &e.slot })
 	want := map[*element]bool{}

@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// requestTimeout bounds the wait for an answer of JetStream.
+	// requestTimeout limits the wait for a response of JetStream.
 	requestTimeout = 10 * time.Second
-	// stallTimeout bounds the wait for the next part of a backup.
+	// stallTimeout limits the wait for the next part of a backup.
 	stallTimeout = 30 * time.Second
-	// chunkSize is how much is sent at once: below the smallest max_payload that is in use.
+	// chunkSize is the size of a sent part, below the smallest common max_payload.
 	chunkSize = 64 << 10
 )
 
-// apiSubject is where js sends a request of JetStream's API.
+// apiSubject returns the subject of a request of JetStream's API for js.
 func apiSubject(js jetstream.JetStream, op string) string {
 	prefix := "$JS.API"
 	switch opts := js.Options(); {
@@ -32,7 +32,7 @@ func apiSubject(js jetstream.JetStream, op string) string {
 	return prefix + "." + op
 }
 
-// request sends req, which may be raw bytes, and decodes the answer into resp where that is not nil.
+// request sends req, which may be raw bytes, and decodes the response into resp unless that is nil.
 func request(ctx context.Context, nc *nats.Conn, subject string, body []byte, resp any) error {
 	msg, err := nc.RequestWithContext(ctx, subject, body)
 	if err != nil {
@@ -56,7 +56,7 @@ func request(ctx context.Context, nc *nats.Conn, subject string, body []byte, re
 	return json.Unmarshal(msg.Data, resp)
 }
 
-// stalled explains the end of a wait that timeout bounds.
+// stalled explains the end of a wait with a timeout.
 func stalled(ctx context.Context, err error, timeout time.Duration) error {
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return fmt.Errorf("the server did not answer for %s; try again", timeout)

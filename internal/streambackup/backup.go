@@ -22,17 +22,17 @@ type Summary struct {
 	LastSeq  uint64 `json:"last_seq"`
 }
 
-// Backup writes a stream, without its consumers, to the new directory parent/STREAM. It blocks until
-// all is on the disk, ctx ends, or the server sends nothing for 30 seconds. An existing directory of
-// that name is an error, and so is a stream that the server does not have
-// ([jetstream.ErrStreamNotFound]). The summary counts what the stream held when the backup began;
-// the backup may hold messages that were stored after that.
+// Backup writes a stream, without its consumers, to the new directory parent/STREAM.
+//
+// It blocks until all files are on the disk, ctx ends, or the server sends nothing for 30 seconds. It
+// fails if the directory exists, or if the stream does not exist ([jetstream.ErrStreamNotFound]). The
+// summary contains the counts at the start of the backup. The backup may contain later messages.
 func Backup(ctx context.Context, js jetstream.JetStream, stream, parent string) (Summary, error) {
 	dir := filepath.Join(parent, stream)
 	if exists(dir) {
 		return Summary{}, fmt.Errorf("backup of stream %s: %s exists; name another directory", stream, dir)
 	}
-	if _, err := js.Stream(ctx, stream); err != nil { // which checks the name, too
+	if _, err := js.Stream(ctx, stream); err != nil { // also checks the name
 		return Summary{}, fmt.Errorf("backup of stream %s: %w", stream, err)
 	}
 	if err := os.MkdirAll(parent, 0o700); err != nil {
@@ -62,7 +62,7 @@ func download(ctx context.Context, js jetstream.JetStream, stream, dir string) (
 		return metadata{}, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	// The server has at most a window of some MiB on the way.
+	// The server keeps at most a window of some MiB unacknowledged.
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return metadata{}, err
 	}
@@ -86,7 +86,7 @@ func download(ctx context.Context, js jetstream.JetStream, stream, dir string) (
 	return readMetadata(dir)
 }
 
-// begin requests a backup, and returns what the server reports of the stream.
+// begin requests a backup, and returns the server's description of the stream.
 func begin(ctx context.Context, js jetstream.JetStream, stream, inbox string) ([]byte, error) {
 	body, err := json.Marshal(map[string]any{"deliver_subject": inbox, "no_consumers": true, "chunk_size": chunkSize})
 	if err != nil {
@@ -104,7 +104,7 @@ func begin(ctx context.Context, js jetstream.JetStream, stream, inbox string) ([
 	return json.MarshalIndent(reported, "", "  ")
 }
 
-// receive writes what the server sends, up to its last message.
+// receive writes the parts from the server, up to the last message.
 func receive(ctx context.Context, sub *nats.Subscription, name string) (err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -121,7 +121,7 @@ func receive(ctx context.Context, sub *nats.Subscription, name string) (err erro
 		if len(msg.Data) == 0 {
 			return ended(msg)
 		}
-		// Before the write, as the server ends the backup when it receives nothing for two seconds.
+		// Before the write, because the server ends the backup after two seconds without a message.
 		if msg.Reply != "" {
 			if err := msg.Respond(nil); err != nil {
 				return err
@@ -133,7 +133,7 @@ func receive(ctx context.Context, sub *nats.Subscription, name string) (err erro
 	}
 }
 
-// ended returns an error unless the last message of a backup reports that all was sent.
+// ended returns an error if the last message of a backup reports a failure.
 func ended(msg *nats.Msg) error {
 	if status := msg.Header.Get("Status"); status != "" && status != "204" {
 		return fmt.Errorf("the server ended it: %s %s: %w", status, msg.Header.Get("Description"), io.ErrUnexpectedEOF)

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// config decodes the fields that this program knows.
+// config decodes the fields known to this program.
 func (m metadata) config() (jetstream.StreamConfig, error) {
 	var cfg jetstream.StreamConfig
 	raw, err := json.Marshal(m.Config)
@@ -26,8 +26,9 @@ func (m metadata) config() (jetstream.StreamConfig, error) {
 	return cfg, nil
 }
 
-// check refuses a configuration that is not that of the stream which the directory names. A backup may come
-// from elsewhere, and its configuration decides which subjects the server stores, and from where.
+// check rejects a configuration that does not fit the directory's name and the options. A backup may come
+// from an untrusted source, and its configuration decides which subjects the server stores, and which
+// streams it copies.
 func (o RestoreOptions) check(backup metadata, dir string) error {
 	cfg, err := backup.config()
 	if err != nil {
@@ -50,7 +51,7 @@ func (o RestoreOptions) check(backup metadata, dir string) error {
 	return nil
 }
 
-// checkName compares a name with that of the directory, which has passed the hands of an operator.
+// checkName compares a name with the name of the directory, which an operator has seen.
 func checkName(stream, dir string) error {
 	unfit := func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`.*>/\`, r)
@@ -82,7 +83,7 @@ func (o RestoreOptions) checkSubjects(cfg jetstream.StreamConfig) error {
 	for stream, theirs := range o.Own {
 		for _, subject := range cfg.Subjects {
 			if slices.ContainsFunc(theirs, func(own string) bool { return server.SubjectsCollide(subject, own) }) {
-				return fmt.Errorf("its subject %q takes what %s stores; use another backup", subject, stream)
+				return fmt.Errorf("its subject %q overlaps with those of %s; use another backup", subject, stream)
 			}
 		}
 	}
@@ -92,7 +93,7 @@ func (o RestoreOptions) checkSubjects(cfg jetstream.StreamConfig) error {
 	return nil
 }
 
-// copies are the streams that a stream has messages from.
+// copies returns the streams copied by a stream.
 func copies(cfg jetstream.StreamConfig) []*jetstream.StreamSource {
 	if cfg.Mirror != nil {
 		return append(slices.Clone(cfg.Sources), cfg.Mirror)

@@ -64,7 +64,7 @@ func TestCheck_ConfigurationOfAnotherStream_IsRefused(t *testing.T) {
 		"revocations":          {"TIDEMARK_REVOCATIONS", jetstream.StreamConfig{Name: "TIDEMARK_REVOCATIONS", Subjects: own["TIDEMARK_REVOCATIONS"]}, streambackup.RestoreOptions{}, ""},
 		"other revocations":    {"TIDEMARK_REVOCATIONS", jetstream.StreamConfig{Name: "TIDEMARK_REVOCATIONS", Subjects: []string{"tidemark.revoke", "orders.>"}}, streambackup.RestoreOptions{}, "this stream of Tidemark has the subjects"},
 		"sourced revocations":  {"TIDEMARK_REVOCATIONS", jetstream.StreamConfig{Name: "TIDEMARK_REVOCATIONS", Subjects: own["TIDEMARK_REVOCATIONS"], Sources: []*jetstream.StreamSource{{Name: "EVIL"}}}, streambackup.RestoreOptions{AllowExternal: true}, "neither mirror, sources"},
-		"takes revocations":    {"EVENTS", jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>", "*.revoke"}}, streambackup.RestoreOptions{}, `"*.revoke" takes what TIDEMARK_REVOCATIONS stores`},
+		"overlaps revocations": {"EVENTS", jetstream.StreamConfig{Name: "EVENTS", Subjects: []string{"events.>", "*.revoke"}}, streambackup.RestoreOptions{}, `"*.revoke" overlaps with those of TIDEMARK_REVOCATIONS`},
 		"bucket":               {"KV_users", jetstream.StreamConfig{Name: "KV_users", Subjects: []string{"$KV.users.>"}}, streambackup.RestoreOptions{}, ""},
 		"bucket's name alone":  {"KV_users", jetstream.StreamConfig{Name: "KV_users", Subjects: []string{"orders.>"}}, streambackup.RestoreOptions{}, "key-value bucket"},
 		"external source":      {"EVENTS", jetstream.StreamConfig{Name: "EVENTS", Sources: []*jetstream.StreamSource{{Name: "A"}, external}}, streambackup.RestoreOptions{}, "--allow-external"},
@@ -93,7 +93,7 @@ func TestRestore_ConfigurationOfAnotherStream_LeavesNoStream(t *testing.T) {
 	rewriteMetadata(t, sum.Dir, func(m map[string]any) { m["config"].(map[string]any)["subjects"] = []string{"tidemark.>"} })
 	fresh := newServer(t)
 	_, err := fresh.restore(sum.Dir, streambackup.RestoreOptions{Own: own})
-	wantError(t, err, "takes what TIDEMARK_REVOCATIONS stores")
+	wantError(t, err, "overlaps with those of TIDEMARK_REVOCATIONS")
 	fresh.wantNoStream()
 }
 

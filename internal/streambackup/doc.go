@@ -1,15 +1,20 @@
-// Package streambackup writes streams of JetStream to directories and restores them.
+// Package streambackup writes JetStream streams to directories and restores them.
+//
+//	sum, err := streambackup.Backup(ctx, js, "NOTIFICATIONS", "backups")
+//	sum, err = streambackup.Restore(ctx, js, "backups/NOTIFICATIONS", streambackup.RestoreOptions{})
 //
 // Guarantees:
-//   - A directory that [Backup] has made holds a whole backup: it gets its name when its files are
-//     on the disk. A failed or interrupted backup leaves no directory of that name.
-//   - A backup holds every message that was acknowledged before it began. Publishers and readers
-//     continue while it is made.
-//   - [Restore] changes no stream that exists. A restore that fails removes the stream that it began.
-//   - A restored stream has an epoch of its own, so that every position from before the restore
-//     leads to a gap. Without that, positions that were given after the backup would lead to other
-//     events, and clients would miss events silently. Restore refuses to begin where it cannot hold that.
 //
-// The files are those of `nats stream backup` and `nats stream restore`, and either program reads
-// those of the other.
+//   - Completeness. A directory with the name of a backup contains the whole backup, because it is renamed
+//     after its files are on the disk. A failed or interrupted backup leaves no directory of that name.
+//   - Consistency. A backup contains every message acknowledged before its start. Publishers and readers
+//     are not interrupted.
+//   - No overwriting. [Restore] does not change an existing stream. A failed restore removes its partial
+//     stream.
+//   - New epoch. A restored stream has a new epoch, so that every position from before the restore leads to
+//     a gap. With the old epoch, a position from after the backup would refer to another event, and
+//     clients would miss events silently. Restore fails before it starts if it cannot change the epoch.
+//
+// The files have the format of `nats stream backup` and `nats stream restore`, so both programs can read
+// the files of the other.
 package streambackup

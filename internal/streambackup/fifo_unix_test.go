@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/streambackup"
 )
 
-// Opening a FIFO without a writer blocks for ever.
+// Opening a FIFO without a writer blocks without end.
 func TestCheck_FIFO_IsRefused(t *testing.T) {
 	for _, file := range []string{"backup.json", "stream.arc.s2"} {
 		dir := writeBackup(t, "EVENTS", nil, jetstream.StreamConfig{Name: "EVENTS"})

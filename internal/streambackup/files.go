@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server/archive"
 )
 
-// The files of a backup, with the names that the nats command uses.
+// The files of a backup, with the names of the nats command.
 const (
 	metadataFile = "backup.json"
 	archiveFile  = "stream.arc.s2"
@@ -21,8 +21,8 @@ const (
 	oldArchiveFile = "stream.tar.s2"
 )
 
-// metadata is what a server reports of the stream when a backup begins. Config keeps fields that this
-// program does not know.
+// metadata is the server's description of the stream at the start of a backup. Config keeps fields unknown
+// to this program.
 type metadata struct {
 	Config map[string]json.RawMessage `json:"config"`
 	State  struct {
@@ -33,11 +33,11 @@ type metadata struct {
 }
 
 func (m metadata) stream() (name string) {
-	_ = json.Unmarshal(m.Config["name"], &name) // "" where there is none
+	_ = json.Unmarshal(m.Config["name"], &name) // "" if there is no name
 	return name
 }
 
-// maxMetadata bounds the file that a backup describes its stream in.
+// maxMetadata is the maximum size of the file with the metadata.
 const maxMetadata = 4 << 20
 
 func readMetadata(dir string) (metadata, error) {
@@ -64,11 +64,11 @@ func readMetadata(dir string) (metadata, error) {
 	return m, nil
 }
 
-// expected is what an error adds where a directory holds no backup.
+// expected is the remedy in errors about a directory without a backup.
 const expected = "name a directory that `tidemark stream backup` wrote, or that of one stream in it, which has the files " + metadataFile + " and " + archiveFile
 
-// Find returns the directories of the backups in dir, in the order of their names. dir may be one
-// backup itself, as `nats stream backup` makes it.
+// Find returns the directories of the backups in dir, sorted by name. dir may also be a backup itself, as
+// written by `nats stream backup`.
 func Find(dir string) ([]string, error) {
 	if exists(filepath.Join(dir, metadataFile)) {
 		return []string{dir}, nil
@@ -79,7 +79,7 @@ func Find(dir string) ([]string, error) {
 	}
 	var found []string
 	for _, entry := range entries {
-		// A name with a dot is that of a backup that was interrupted.
+		// The name of an interrupted backup contains a dot.
 		if sub := filepath.Join(dir, entry.Name()); entry.Name()[0] != '.' && exists(filepath.Join(sub, metadataFile)) {
 			found = append(found, sub)
 		}
@@ -90,7 +90,7 @@ func Find(dir string) ([]string, error) {
 	return found, nil
 }
 
-// withoutPath leaves out the operation and the path, which the text around it has.
+// withoutPath removes the operation and the path, which are in the surrounding text.
 func withoutPath(err error) error {
 	if failed, ok := errors.AsType[*os.PathError](err); ok {
 		return failed.Err
@@ -103,8 +103,8 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// openRegular opens a regular file. Others are refused before they are opened: opening a FIFO blocks, and a
-// symbolic link may name any file of the machine.
+// openRegular opens a regular file. It checks the type before opening, because opening a FIFO blocks, and
+// a symbolic link may point to any file of the machine.
 func openRegular(name string) (*os.File, error) {
 	named, err := os.Lstat(name)
 	if err != nil {
@@ -159,9 +159,9 @@ func (r untilDone) Read(b []byte) (int, error) {
 	return r.from.Read(b)
 }
 
-// keepsEpoch reports that the server restores the creation time of the stream with it, as it does
-// with archives of servers before 2.15. Their format decides, as it does for the server. It reads the
-// beginning of the archive, or all of one whose blocks are empty.
+// keepsEpoch reports whether the server restores the creation time of the stream, and with it the epoch.
+// It does so for archives of servers before 2.15. Like the server, keepsEpoch decides by the format. It
+// reads the beginning of the archive, or the whole archive if its blocks are empty.
 func keepsEpoch(ctx context.Context, archiveName string) (bool, error) {
 	f, err := openRegular(archiveName)
 	if err != nil {
@@ -178,7 +178,7 @@ func keepsEpoch(ctx context.Context, archiveName string) (bool, error) {
 	return string(magic) != archive.MagicBytes, nil
 }
 
-// commit syncs the files of partial to the disk, then gives the directory its name.
+// commit syncs the files of partial to the disk, and then renames the directory.
 func commit(partial, dir string) error {
 	entries, err := os.ReadDir(partial)
 	if err != nil {
@@ -196,14 +196,14 @@ func commit(partial, dir string) error {
 }
 
 func syncFile(name string) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0) // Windows syncs no file that is open for reading
+	f, err := os.OpenFile(name, os.O_RDWR, 0) // Windows does not sync files opened for reading
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// syncDir makes the names in a directory durable, on the systems that can.
+// syncDir syncs the names in a directory, on systems that support it.
 func syncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {

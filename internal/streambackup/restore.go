@@ -13,34 +13,34 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// epochKey is the stream metadata with the epoch that an operator chose.
+// epochKey is the stream metadata with the epoch chosen by an operator.
 const epochKey = "tidemark.epoch"
 
-// restoreTimeout bounds the server's work after the last part was sent.
+// restoreTimeout limits the server's work after the last part.
 const restoreTimeout = time.Hour
 
-// RestoreOptions change the configuration that the backup has of the stream.
+// RestoreOptions changes the restored configuration of a stream.
 type RestoreOptions struct {
-	// Replicas and MaxBytes take the place of the backup's where they are not zero.
+	// Replicas and MaxBytes override the values of the backup unless they are zero.
 	Replicas int
 	MaxBytes int64
-	// Epoch returns the tidemark.epoch of the definition of a stream, or "". It takes the place of
-	// the backup's where it is set.
+	// Epoch returns the tidemark.epoch of the definition of a stream, or "". It overrides the value of the
+	// backup.
 	Epoch func(stream string) string
-	// Own are the streams that this program makes, with their subjects. A backup of one of them must
-	// have the same subjects, and no other stream may take them.
+	// Own contains the built-in streams with their subjects. A backup of such a stream must have the same
+	// subjects, and no other stream may have them.
 	Own map[string][]string
 	// AllowExternal permits a mirror and sources in other accounts or domains (external).
 	AllowExternal bool
 }
 
-// Found is a backup that can be restored.
+// Found is a valid backup.
 type Found struct {
 	Dir    string
-	Config jetstream.StreamConfig // with which it is restored
+	Config jetstream.StreamConfig // the configuration to restore
 }
 
-// Check examines the backup in dir as Restore does, without a server: its files, its name, and its
+// Check examines the backup in dir like Restore, but without a server: its files, its name, and its
 // configuration.
 func Check(ctx context.Context, dir string, change RestoreOptions) (Found, error) {
 	backup, archive, err := open(ctx, dir, change)
@@ -74,8 +74,8 @@ func open(ctx context.Context, dir string, change RestoreOptions) (metadata, *os
 	return backup, archive, nil
 }
 
-// Restore creates a stream from the backup in dir. It blocks until the server has the stream; a
-// large one takes the server a while after all was sent. It fails where the stream exists.
+// Restore creates a stream from the backup in dir. It fails if the stream exists. It blocks until the
+// server has restored the stream, which takes time for a large one.
 func Restore(ctx context.Context, js jetstream.JetStream, dir string, change RestoreOptions) (Summary, error) {
 	backup, archive, err := open(ctx, dir, change)
 	if err != nil {
@@ -112,9 +112,9 @@ func restore(ctx context.Context, js jetstream.JetStream, backup metadata, archi
 var errExists = errors.New("the server has a stream of that name, which is not changed; " +
 	"restore into a new directory (nats.embedded.dir), or delete the stream first, with all nodes stopped")
 
-// apply returns the configuration to restore with. The epoch must be another than the backup's: one
-// from the creation time changes by itself unless the archive keeps that time, and a chosen epoch
-// changes only in the definition.
+// apply returns the configuration to restore. The epoch must differ from that of the backup. An epoch
+// derived from the creation time changes by itself, unless the archive keeps that time. A chosen epoch
+// changes only with the definition.
 func (o RestoreOptions) apply(ctx context.Context, backup metadata, archive string) (map[string]json.RawMessage, error) {
 	keeps, err := keepsEpoch(ctx, archive)
 	if err != nil {
@@ -165,7 +165,7 @@ func changed(cfg map[string]json.RawMessage, set map[string]any) (map[string]jso
 	return cfg, nil
 }
 
-// upload sends the archive, and returns what the stream holds then.
+// upload sends the archive, and returns the state of the restored stream.
 func upload(ctx context.Context, js jetstream.JetStream, backup metadata, archive io.Reader) (jetstream.StreamState, error) {
 	var state jetstream.StreamState
 	body, err := json.Marshal(backup)
@@ -205,7 +205,7 @@ func upload(ctx context.Context, js jetstream.JetStream, backup metadata, archiv
 	return restored.State, err
 }
 
-// discard removes a stream of which a part was restored. Nothing of it was there before.
+// discard removes a partly restored stream. The stream did not exist before.
 func discard(ctx context.Context, js jetstream.JetStream, stream string) error {
 	err := js.DeleteStream(ctx, stream)
 	if err == nil || errors.Is(err, jetstream.ErrStreamNotFound) {

@@ -110,7 +110,7 @@ func wantError(t *testing.T, err error, text string) {
 	}
 }
 
-// While a publisher works, every event that was acknowledged before the backup is in it.
+// Every event acknowledged before the backup is in the backup, while a publisher continues.
 func TestBackup_UnderPublishing_RestoresAllThatWasAcknowledged(t *testing.T) {
 	s := newServer(t)
 	s.create(map[string]string{"owner": "test"})
@@ -191,7 +191,7 @@ func TestBackup_NoSuchStream_LeavesNothing(t *testing.T) {
 	}
 }
 
-// A damaged backup leaves no part of a stream, which would pass for the whole.
+// A damaged backup leaves no partial stream, which could be mistaken for the whole.
 func TestRestore_DamagedBackup_LeavesNoStream(t *testing.T) {
 	s := newServer(t)
 	s.create(nil)
@@ -249,7 +249,8 @@ func rewriteMetadata(t *testing.T, dir string, change func(map[string]any)) {
 	}
 }
 
-// Positions from before a restore must not be continued: the numbers after the backup are given again.
+// Positions from before a restore must not be continued, because the sequences after the backup are
+// reused.
 func TestRestore_Epoch_IsAlwaysAnother(t *testing.T) {
 	chosen := func(epoch string) streambackup.RestoreOptions {
 		return streambackup.RestoreOptions{Epoch: func(string) string { return epoch }}
@@ -287,7 +288,7 @@ func TestRestore_Epoch_IsAlwaysAnother(t *testing.T) {
 		s := newServer(t)
 		s.create(nil)
 		sum := s.backup(t.TempDir())
-		// By its format, whatever the name: the nats command may have been another one.
+		// The format decides, not the name, because the backup may be from the nats command.
 		var archive bytes.Buffer
 		w := s2.NewWriter(&archive)
 		if _, err := w.Write(make([]byte, 1024)); err != nil || w.Close() != nil {

@@ -17,7 +17,7 @@ import (
 
 const document = "../../docs/concepts/user-ids.md"
 
-// documented returns the line of code that docs/concepts/user-ids.md has for a language.
+// documented returns the line of code in docs/concepts/user-ids.md for a language.
 func documented(t *testing.T, language string) string {
 	t.Helper()
 	text, err := os.ReadFile(document)
@@ -32,7 +32,7 @@ func documented(t *testing.T, language string) string {
 	return code
 }
 
-// everything is a text with each character of Unicode, and its encoding.
+// everything returns a text with every character of Unicode, and its encoding.
 func everything(t *testing.T) (text, want string) {
 	var plain, encoded strings.Builder
 	for r := range rune(unicode.MaxRune + 1) {
@@ -65,8 +65,7 @@ func inGo(user string) string {
 	return token
 }
 
-// What the documentation tells producers in other languages to do gives the same tokens, for
-// every character there is.
+// The documented rules for producers in other languages result in the same tokens, for every character.
 func TestDocumentedCode_EveryCharacter_SameToken(t *testing.T) {
 	text, want := everything(t)
 	t.Run("go", func(t *testing.T) {

@@ -21,8 +21,8 @@ func Check(s string) error {
 	return nil
 }
 
-// CheckFilter returns an error for an invalid filter. A filter is tokens joined by dots: `*` stands for
-// any one token and `>`, at the end only, for one or more.
+// CheckFilter returns an error if s is not a filter. A filter consists of tokens joined by dots. `*`
+// matches any one token, and `>`, only at the end, one or more tokens.
 func CheckFilter(s string) error {
 	if s == "" || len(s) > MaxLen {
 		return fmt.Errorf("a subject has 1 to %d bytes, this one has %d", MaxLen, len(s))
@@ -40,12 +40,12 @@ func CheckFilter(s string) error {
 	return nil
 }
 
-// CheckToken returns why s cannot be one token of a subject. Nothing that it accepts can widen a
-// filter. An encoded value (see [Template.Expand]) must be spelled canonically: a subject of
-// another spelling reaches no client. The error is a *subject.SpellingError then.
+// CheckToken returns an error if s cannot be one token of a subject. An accepted token cannot widen a
+// filter. If s is an encoded value (see [Template.Expand]) with another than the canonical spelling, the
+// error is a *SpellingError, because a subject of that spelling reaches no client.
 func CheckToken(s string) error {
 	switch {
-	case s != "" && len(s) <= MaxLen && plain(s): // nearly all
+	case s != "" && len(s) <= MaxLen && plain(s): // the most frequent case
 		return nil
 	case s == "":
 		return ErrEmpty
@@ -59,7 +59,8 @@ func CheckToken(s string) error {
 	return CheckSpelling(s)
 }
 
-// plain reports that s is made of visible ASCII without meaning in a subject or an encoding.
+// plain reports whether s consists of visible ASCII characters without a meaning in a subject or an
+// encoding.
 func plain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '.' || c == '*' || c == '>' || c == '%' {
@@ -79,7 +80,7 @@ func Printable(s string) bool {
 // Matches reports whether a concrete subject matches a filter.
 func Matches(filter, subject string) bool { return Subset(subject, filter) }
 
-// Subset reports whether outer matches every subject of inner.
+// Subset reports whether all subjects matched by inner are matched by outer.
 func Subset(inner, outer string) bool {
 	for {
 		in, inRest, inMore := strings.Cut(inner, ".")
@@ -96,8 +97,8 @@ func Subset(inner, outer string) bool {
 	}
 }
 
-// MergeFilters drops repeated filters and subsets of others. JetStream refuses a
-// consumer whose filters overlap in this way. The result is sorted.
+// MergeFilters removes duplicates and covered filters, and sorts the rest. JetStream rejects consumers
+// whose filters overlap in this way.
 func MergeFilters(filters []string) []string {
 	all := slices.Clone(filters)
 	slices.Sort(all)

@@ -63,7 +63,7 @@ func TestCheckSpelling_OtherSpelling_NamesTheRightOne(t *testing.T) {
 		"100%":                  "100%25",
 		"100%2":                 "100%252",
 		"%zz":                   "%25zz",
-		"%ff":                   "%25ff", // no text: the percent sign is meant
+		"%ff":                   "%25ff", // invalid UTF-8: a literal percent sign
 		"%C2":                   "%25C2",
 		"a b":                   "a%20b",
 		"a.b":                   "a%2Eb",
@@ -85,8 +85,8 @@ func TestCheckSpelling_OtherSpelling_NamesTheRightOne(t *testing.T) {
 	}
 }
 
-// Every character of Unicode is either copied or escaped, and the list in the documentation is
-// what Unicode calls white space and controls today, with U+FEFF.
+// Every character of Unicode is either copied or escaped. The list in the documentation equals the white
+// space and controls of the current Unicode version, with U+FEFF.
 func TestEncode_EveryCharacter_AsListed(t *testing.T) {
 	for r := range rune(unicode.MaxRune + 1) {
 		if !utf8.ValidRune(r) {
@@ -108,7 +108,8 @@ func TestEncode_PlainValue_AllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzEncode: a value comes back from its token, which is one token of a subject for NATS too.
+// FuzzEncode checks that decoding a token returns its value, and that the token is one token of a subject
+// for NATS.
 func FuzzEncode(f *testing.F) {
 	for _, s := range []string{"42", "alice.b@example.com", "a b", "%41", "*", ">", "\u00a0", "\x00", "über", "a\xff"} {
 		f.Add(s)
@@ -131,8 +132,8 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// FuzzDecode: a token that is accepted is what Encode makes of its value; the spelling that an
-// error names is accepted.
+// FuzzDecode checks that an accepted token is the encoding of its value, and that the spelling in an error
+// is accepted.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{"42", "%2E", "%2e", "%41", "100%", "%ff", "%C2%A0", "a.b", "%%", ""} {
 		f.Add(s)

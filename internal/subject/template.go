@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Template is a subject with variables as whole tokens, such as
-// `notifications.user.{user}`. The zero Template expands to nothing.
+// Template is a subject with variables for whole tokens, such as `notifications.user.{user}`. The zero
+// Template expands to nothing.
 type Template struct {
 	text   string
 	tokens []templateToken
@@ -17,8 +17,8 @@ type templateToken struct {
 	variable bool
 }
 
-// ParseTemplate reads a template. A variable is a whole token, `{name}`, with a name of
-// letters, digits, '_' and '-'; wildcards may stand where a filter allows them.
+// ParseTemplate parses a template. A variable is a whole token, `{name}`, with a name of letters, digits,
+// '_' and '-'. Wildcards are permitted as in a filter.
 func ParseTemplate(text string) (Template, error) {
 	t := Template{text: text}
 	plain := make([]string, 0, 4)
@@ -55,7 +55,7 @@ func notNameRune(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
 }
 
-// String returns the template as it was written.
+// String returns the text of the template.
 func (t Template) String() string { return t.text }
 
 // HasWildcard reports whether the template expands to more than one subject.
@@ -68,15 +68,16 @@ func (t Template) HasWildcard() bool {
 	return false
 }
 
-// Expand puts values in place of the variables. Each is encoded as one token (see [Encode]), so that no
-// value of a client can widen a filter. ok is false when a variable has no value
-// (the empty string), which leaves the template out. A value that cannot be encoded is an error:
-// it has at most 255 bytes of valid UTF-8.
+// Expand replaces the variables by values, each encoded as one token. A value therefore cannot widen a
+// filter.
+//
+// ok is false if a variable has no value (or the empty string); then the template is omitted. A value with
+// more than 255 bytes, or with invalid UTF-8, is an error.
 func (t Template) Expand(vars map[string]string) (filter string, ok bool, err error) {
 	if len(t.tokens) == 0 {
 		return "", false, nil
 	}
-	var most [8]string // which more templates than not make do with
+	var most [8]string // enough for most templates
 	out := most[:0]
 	for _, tok := range t.tokens {
 		if !tok.variable {
@@ -100,7 +101,7 @@ func (t Template) Expand(vars map[string]string) (filter string, ok bool, err er
 	return filter, true, nil
 }
 
-// Variables returns the names of the variables, in their order.
+// Variables returns the names of the variables in their order.
 func (t Template) Variables() []string {
 	var names []string
 	for _, tok := range t.tokens {
@@ -111,8 +112,8 @@ func (t Template) Variables() []string {
 	return names
 }
 
-// Match reports whether a subject is an expansion of the template for some values. Where the template has
-// wildcards, an expansion must match the subject. It allocates nothing for plain subjects.
+// Match reports whether a subject matches the template for some values of its variables. Wildcards of the
+// template match as in a filter. Match does not allocate for plain subjects.
 func (t Template) Match(s string) bool {
 	more := len(t.tokens) > 0
 	for _, tok := range t.tokens {
@@ -139,7 +140,7 @@ func (t templateToken) match(have string) bool {
 	return t.text == have || t.text == "*" && have != ""
 }
 
-// Filter returns a filter for all expansions of the template.
+// Filter returns the filter for all expansions of the template.
 func (t Template) Filter() string {
 	tokens := make([]string, len(t.tokens))
 	for i, tok := range t.tokens {
@@ -151,9 +152,11 @@ func (t Template) Filter() string {
 	return strings.Join(tokens, ".")
 }
 
-// EncodeLast returns s with its end encoded as the last token of the template. Use it for a user's id with
-// dots. ok is false where s is that subject already, where the result does not match the template, and
-// where s has '%', as parts may be encoded.
+// EncodeLast encodes the rest of s, from the template's last token on, as one value. Use it for a user's
+// id with dots.
+//
+// ok is false if s already is the result, if the result does not match the template, or if s contains '%',
+// as parts may be encoded.
 func (t Template) EncodeLast(s string) (encoded string, ok bool) {
 	if len(t.tokens) == 0 {
 		return "", false

@@ -6,32 +6,31 @@ import (
 	"unicode/utf8"
 )
 
-// SpellingError reports a token in another spelling than that of Encode.
+// SpellingError reports a token with a wrong spelling.
 type SpellingError struct {
 	Token string
-	// Want is the token of the value that was probably meant: Token with its percent signs as escapes
-	// where they can be.
+	// Want is the token of the probable value: Token with its percent signs treated as escapes where
+	// possible.
 	Want string
 }
 
-// Error begins with a verb, as those of CheckValue do.
+// Error begins with a verb, as the errors of CheckValue do.
 func (e *SpellingError) Error() string {
 	write := e.Want
-	if literal := encode(e.Token); literal != e.Want { // two values, and it is not known which one is meant
+	if literal := encode(e.Token); literal != e.Want { // two possible values
 		write = fmt.Sprintf("%s for the value %q or %s for the value %q", e.Want, unescape(e.Token), literal, e.Token)
 	}
 	return fmt.Sprintf("is not the canonical spelling of a value; write %s (only . * > %% white space and controls are encoded, in upper-case hexadecimal)", write)
 }
 
-// CheckSpelling returns why a token is not the encoding of a value: a *SpellingError where the right
-// spelling is known. A token without '%' and without an encoded character is always right.
+// CheckSpelling returns an error if a token is not the encoding of a value. The error is a *SpellingError if the correct
+// spelling is known. A token without '%' and without an encoded character is always correct.
 func CheckSpelling(token string) error {
 	_, err := decode(token)
 	return err
 }
 
-// Decode returns the value of a token of Encode. Errors are those of CheckToken and
-// CheckValue.
+// Decode returns the value of a token. Its errors are those of CheckSpelling and CheckValue.
 func Decode(token string) (string, error) {
 	value, err := decode(token)
 	if err != nil {
@@ -51,7 +50,7 @@ func decode(token string) (string, error) {
 	}
 	value := unescape(token)
 	if !utf8.ValidString(value) {
-		value = token // the percent signs cannot have been escapes
+		value = token // the percent signs are not escapes
 	}
 	if want := encode(value); want != token {
 		return "", &SpellingError{Token: token, Want: want}
@@ -59,7 +58,7 @@ func decode(token string) (string, error) {
 	return value, nil
 }
 
-// unescape accepts every spelling. A '%' without two hexadecimal digits stands for itself.
+// unescape accepts every spelling. It copies a '%' without two hexadecimal digits.
 func unescape(token string) string {
 	var out strings.Builder
 	for i := 0; i < len(token); i++ {

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// UserTemplate returns the template of a list for events to one user. It has {user} as its only variable
-// and no wildcard: an event for which a publisher names a user goes there. It returns an error where the
-// list has several such templates, and where it has none.
+// UserTemplate returns the template for events to a user. It is the only template in a list with {user} as its
+// only variable and without wildcards. Several such templates, or none, are an error.
 func UserTemplate(templates []Template) (Template, error) {
 	var found []Template
 	for _, t := range templates {
@@ -28,6 +27,6 @@ func UserTemplate(templates []Template) (Template, error) {
 	for i, t := range found {
 		texts[i] = t.text
 	}
-	slices.Sort(texts) // feeds have no order
+	slices.Sort(texts) // feeds are not ordered
 	return Template{}, fmt.Errorf("the feeds have several subjects with {user} (%s); name the subject instead", strings.Join(texts, ", "))
 }

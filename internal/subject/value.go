@@ -1,4 +1,4 @@
-// Package subject writes values, such as a user's id, as single tokens of NATS subjects.
+// Package subject encodes values, such as a user's id, as single tokens of NATS subjects.
 //
 // A value is any text: an e-mail address, a distinguished name, a URI. A token of a subject may
 // hold neither dots nor wildcards nor white space. [Encode] percent-encodes exactly those
@@ -11,7 +11,7 @@
 //   - An encoded value is one token of a subject without a wildcard: a value can never widen
 //     a filter or reach another subject.
 //   - Two different values have different tokens, and [Decode] returns the value of a token.
-//   - A value has one token. Decode and [CheckToken] refuse every other spelling, such as %2e
+//   - A value has one token. Decode and [CheckSpelling] refuse every other spelling, such as %2e
 //     or %40, because a subject of that spelling would reach no client.
 //
 // # The encoding
@@ -38,21 +38,22 @@ import (
 
 // Limits, in bytes.
 const (
-	// MaxValueLen bounds a value before it is encoded.
+	// MaxValueLen is the maximum length of a value.
 	MaxValueLen = 255
-	// MaxLen bounds a subject and a filter. An encoded value has up to three times the bytes of
-	// the value.
+	// MaxLen is the maximum length of a subject and a filter. An encoded value has up to three times the
+	// bytes of the value.
 	MaxLen = 1024
 )
 
-// Errors of CheckValue and Encode. They begin with a verb: put the name of the value in front.
+// Errors of CheckValue and Encode. They begin with a verb; put the name of the value before them.
 var (
 	ErrEmpty   = errors.New("is empty")
 	ErrTooLong = fmt.Errorf("is longer than %d bytes", MaxValueLen)
 	ErrNotUTF8 = errors.New("is not valid UTF-8")
 )
 
-// CheckValue returns why a value cannot be encoded: it has 1 to MaxValueLen bytes of valid UTF-8.
+// CheckValue returns an error if a value cannot be encoded. A value has 1 to MaxValueLen bytes of valid
+// UTF-8.
 func CheckValue(value string) error {
 	switch {
 	case value == "":
@@ -65,8 +66,8 @@ func CheckValue(value string) error {
 	return nil
 }
 
-// Encode returns the token of a value. It allocates nothing where the two are the same. Errors
-// are those of CheckValue.
+// Encode returns the token of a value. It does not allocate if they are the same. Its errors are those of
+// CheckValue.
 func Encode(value string) (string, error) {
 	if err := CheckValue(value); err != nil {
 		return "", err
@@ -74,7 +75,7 @@ func Encode(value string) (string, error) {
 	return encode(value), nil
 }
 
-// encode expects valid UTF-8.
+// encode requires valid UTF-8.
 func encode(value string) string {
 	first := indexEscaped(value)
 	if first < 0 {
@@ -96,8 +97,8 @@ func encode(value string) string {
 	return string(out)
 }
 
-// indexEscaped returns where the first escaped character is, or -1. Nearly all values are short
-// and of ASCII: strings.IndexFunc takes three times as long for them.
+// indexEscaped returns the index of the first escaped character, or -1. Nearly all values are short ASCII
+// texts, for which strings.IndexFunc takes three times as long.
 func indexEscaped(s string) int {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {

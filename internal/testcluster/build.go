@@ -9,9 +9,8 @@ import (
 	"runtime"
 )
 
-// Build makes tidemark, and nats-server in the version of go.mod, below dir, from the checkout
-// around the working directory. It blocks as long as the go command takes: seconds, or a minute
-// or two where nothing was built before.
+// Build builds tidemark, and nats-server in the version of go.mod, below dir. The sources are the checkout
+// of the working directory. It blocks for some seconds, or up to two minutes for the first build.
 func Build(ctx context.Context, dir string) (Binaries, error) {
 	root, err := Root()
 	if err != nil {

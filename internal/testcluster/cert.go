@@ -16,9 +16,8 @@ import (
 	"time"
 )
 
-// certificate returns the files of a self-signed certificate for this machine, made where there
-// is none yet, so that a browser that was told to take it knows it again. It is for trying: it
-// holds for a year.
+// certificate returns the files of a self-signed certificate for this machine. It reuses existing files,
+// so that a browser recognises an accepted certificate. The certificate is for tests and valid for a year.
 func certificate(dir string) (cert, key string, err error) {
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	if _, err := os.Stat(key); !errors.Is(err, fs.ErrNotExist) {
@@ -47,7 +46,7 @@ func certificate(dir string) (cert, key string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	// The key last: it is what tells that both are there.
+	// The key is written last: if it exists, both files are complete.
 	return cert, key, errors.Join(writePEM(cert, "CERTIFICATE", der), writePEM(key, "PRIVATE KEY", secret))
 }
 

@@ -1,12 +1,18 @@
-// Package testcluster runs several Tidemark nodes behind nginx, over a cluster of NATS servers with
-// JetStream, as real processes on loopback, and takes them away again: for tests, and for
-// `go run ./cmd/tidemark-cluster`.
+// Package testcluster runs a cluster of Tidemark nodes behind nginx, with a cluster of NATS servers, as
+// real processes on loopback.
 //
-// The processes read the files that containers read, too: config/nats/nats.conf,
-// config/nginx/*, config/cluster.yaml. All that they write is below one directory.
+// Use it in tests; `go run ./cmd/tidemark-cluster` uses it, too:
 //
-// Every process has an owner, a goroutine that waits for its end; Stop ends them all and waits
-// for that. On Linux they also end when the program that started them is killed.
+//	t, err := testcluster.Start(ctx, testcluster.Options{Dir: dir, Nginx: true})
+//	...
+//	defer t.Stop()
+//	err = t.Ready(ctx)
 //
-// Signals other than SIGKILL exist on Unix alone; elsewhere what needs them says so.
+// The processes use the same configuration files as the containers: config/nats/nats.conf, config/nginx/*,
+// config/cluster.yaml. They write below one directory only.
+//
+// A goroutine waits for the end of each process. Stop ends all processes and waits for these goroutines.
+// On Linux, the processes also end when the program that started them is killed.
+//
+// Signals other than SIGKILL exist on Unix only. Elsewhere, functions that need them return an error.
 package testcluster

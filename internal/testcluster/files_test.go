@@ -37,7 +37,7 @@ func read(t *testing.T, elem ...string) string {
 	return string(content)
 }
 
-// service is what is looked at of a service in compose.yaml.
+// service contains the checked fields of a service in compose.yaml.
 type service struct {
 	Environment   map[string]string `yaml:"environment"`
 	Ports         []string          `yaml:"ports"`
@@ -71,7 +71,7 @@ func TestComposeIsTakenByDockerCompose(t *testing.T) {
 	}
 }
 
-// What can be reached from elsewhere, and what a container may do, is not to grow unseen.
+// The published ports and the privileges of the containers must not grow unnoticed.
 func TestComposeKeepsToItself(t *testing.T) {
 	services := compose(t)
 	for name, s := range services {
@@ -92,7 +92,7 @@ func TestComposeKeepsToItself(t *testing.T) {
 var (
 	natsVariable = regexp.MustCompile(`(?m)^[^#\n]*\$(NATS_[A-Z_]+)`)
 	anyVariable  = regexp.MustCompile(`\$\{([A-Za-z0-9_]+)\}`)
-	// What Compose puts in where the variable is not set: its default.
+	// Compose uses the default if the variable is not set.
 	withoutEnvironment = regexp.MustCompile(`\$\{[A-Za-z0-9_]+:-([^}]*)\}`)
 )
 
@@ -113,7 +113,7 @@ func TestComposeSetsWhatTheFilesAskFor(t *testing.T) {
 }
 
 func TestClusterConfiguration(t *testing.T) {
-	environ := []string{"TIDEMARK_HTTP_ADDR=:8080"} // as the Dockerfile has it
+	environ := []string{"TIDEMARK_HTTP_ADDR=:8080"} // as in the Dockerfile
 	for name, value := range compose(t)["tidemark"].Environment {
 		if name != "TIDEMARK_CONFIG" {
 			environ = append(environ, name+"="+withoutEnvironment.ReplaceAllString(value, "$1"))
@@ -173,7 +173,7 @@ func testNginxTakesTheSite(t *testing.T, path string, version [3]int, login stri
 	}
 }
 
-// Each nginx is told of HTTP/2 in its own words.
+// The versions of nginx have different directives for HTTP/2.
 func TestFrontFitsTheVersion(t *testing.T) {
 	for version, want := range map[[3]int]string{
 		{1, 22, 1}: "127.0.0.1:2 ssl http2/", {1, 25, 0}: "127.0.0.1:2 ssl http2/",

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Server returns the NATS server of a name, as JetStream tells it (n1, n2, ...), or nil.
+// Server returns the NATS server with a name of JetStream (n1, n2, ...), or nil.
 func (t *Topology) Server(name string) *NATSServer {
 	for _, s := range t.NATS {
 		if s.name == name {
@@ -18,8 +18,7 @@ func (t *Topology) Server(name string) *NATSServer {
 	return nil
 }
 
-// Node returns the node of a name, which is also that of its NATS connection (t1, t2, ...), or
-// nil.
+// Node returns the node with a name (t1, t2, ...), or nil. Its NATS connection has the same name.
 func (t *Topology) Node(name string) *Node {
 	for _, n := range t.Nodes {
 		if n.name == name {
@@ -29,11 +28,10 @@ func (t *Topology) Node(name string) *Node {
 	return nil
 }
 
-// errNoLeader says that there is none at the moment, as while one is elected.
+// errNoLeader means that there is no leader at the moment, for example during an election.
 var errNoLeader = errors.New("it has no leader now")
 
-// StreamLeader returns the server that leads a stream. It blocks until there is one, or ctx
-// ends.
+// StreamLeader returns the leader of a stream. It blocks until there is one, or ctx ends.
 func (t *Topology) StreamLeader(ctx context.Context, stream string) (*NATSServer, error) {
 	return t.leader(ctx, "leader of stream "+stream, func(ctx context.Context, js jetstream.JetStream) (*jetstream.ClusterInfo, error) {
 		s, err := js.Stream(ctx, stream)
@@ -44,8 +42,8 @@ func (t *Topology) StreamLeader(ctx context.Context, stream string) (*NATSServer
 	})
 }
 
-// ConsumerHost returns the server that leads a consumer, which for one replica is where it is.
-// It blocks as StreamLeader does, also while there is no such consumer.
+// ConsumerHost returns the leader of a consumer. For one replica, that is the server of the consumer. It
+// blocks until there is a leader, or ctx ends.
 func (t *Topology) ConsumerHost(ctx context.Context, stream, consumer string) (*NATSServer, error) {
 	return t.leader(ctx, "host of consumer "+consumer, func(ctx context.Context, js jetstream.JetStream) (*jetstream.ClusterInfo, error) {
 		c, err := js.Consumer(ctx, stream, consumer)
@@ -56,8 +54,8 @@ func (t *Topology) ConsumerHost(ctx context.Context, stream, consumer string) (*
 	})
 }
 
-// Consumers returns the names of a stream's consumers. The tail of a node is called
-// tidemark-tail-..., what a client catches up with otherwise.
+// Consumers returns the names of a stream's consumers. The consumer of a node's tail is called
+// tidemark-tail-...; consumers of replays have other names.
 func (t *Topology) Consumers(ctx context.Context, stream string) (names []string, err error) {
 	err = t.withJetStream(ctx, func(js jetstream.JetStream) error {
 		s, err := js.Stream(ctx, stream)
@@ -90,7 +88,7 @@ func (t *Topology) leader(ctx context.Context, what string, ask func(context.Con
 	return found, err
 }
 
-// withJetStream lends a connection to whatever servers run.
+// withJetStream calls a function with a connection to the running servers.
 func (t *Topology) withJetStream(ctx context.Context, use func(jetstream.JetStream) error) error {
 	var nc *nats.Conn
 	if err := await(ctx, "NATS", func(context.Context) (err error) {

@@ -11,7 +11,7 @@ type NATSServer struct {
 	*Process
 	ClientURL  string // nats://
 	MonitorURL string // http://, with /healthz, /jsz and so on
-	Dir        string // its streams
+	Dir        string // of its streams
 }
 
 func (t *Topology) addNATS() error {
@@ -44,7 +44,7 @@ func (t *Topology) addNATS() error {
 	return nil
 }
 
-// NATSURL names all servers, as nats.url takes them.
+// NATSURL returns the URLs of all servers, in the form of nats.url.
 func (t *Topology) NATSURL() string {
 	urls := make([]string, len(t.NATS))
 	for i, s := range t.NATS {

@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// natsServer runs a server of a configuration file in this process.
+// natsServer runs a server with a configuration file in this process.
 func natsServer(t *testing.T, file string, env map[string]string) *server.Server {
 	t.Helper()
 	for name, value := range env {
@@ -32,8 +32,8 @@ func natsServer(t *testing.T, file string, env map[string]string) *server.Server
 	return s
 }
 
-// A browser that speaks NATS through a WebSocket hears what is published to the cluster, and can
-// publish nothing itself, nor listen to anything else.
+// A browser with a NATS connection over WebSocket receives the published messages. It may neither publish
+// nor subscribe to other subjects.
 func TestWebSocketPeer(t *testing.T) {
 	ports, err := testkit.FreePorts(4)
 	if err != nil {
@@ -61,7 +61,7 @@ func TestWebSocketPeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	testkit.Eventually(t, time.Minute, "an event", func() bool { // the interest takes a while to arrive
+	testkit.Eventually(t, time.Minute, "an event", func() bool { // the interest takes a while to propagate
 		if err := producer.Publish("notifications.user.42", []byte("hi")); err != nil {
 			t.Fatal(err)
 		}

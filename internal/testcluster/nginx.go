@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// Nginx is what clients connect to.
+// Nginx is the proxy for clients.
 type Nginx struct {
 	*Process
 	URL      string // http://
-	TLSURL   string // https://, and HTTP/2
+	TLSURL   string // https://, with HTTP/2
 	CertFile string // the self-signed certificate of TLSURL, PEM
 }
 
@@ -52,17 +52,17 @@ func (t *Topology) addNginx(ctx context.Context) error {
 	return nil
 }
 
-// NginxArgs are the arguments with which nginx serves what is rendered below dir.
+// NginxArgs returns the arguments for nginx with the files rendered below dir.
 func NginxArgs(dir string) []string {
 	global := "daemon off;"
 	if os.Getuid() == 0 {
-		// The default would be a user to whom directories of root's are closed.
+		// With the default user, nginx could not read directories of root.
 		global += " user root;"
 	}
 	return []string{"-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr", "-g", global}
 }
 
-// front are the variables of the site, but for the certificate.
+// front contains the variables of the site, except the certificate.
 func (t *Topology) front(http, https int, version [3]int) map[string]string {
 	var servers strings.Builder
 	for _, n := range t.Nodes {
@@ -98,7 +98,7 @@ func nginxVersion(ctx context.Context, path string) (version [3]int, err error) 
 	}
 	found := versionLine.FindSubmatch(out)
 	if found == nil {
-		return version, fmt.Errorf("%s -v tells no version: %s", path, out)
+		return version, fmt.Errorf("%s -v printed no version: %s", path, out)
 	}
 	for i := range version {
 		version[i], _ = strconv.Atoi(string(found[i+1]))
@@ -106,11 +106,11 @@ func nginxVersion(ctx context.Context, path string) (version [3]int, err error) 
 	return version, nil
 }
 
-// nginxFiles are used as they are. The site includes all but the first.
+// nginxFiles are used unchanged. The site includes all except the first.
 var nginxFiles = []string{"nginx.conf", "proxy-headers.conf", "try-user.conf"}
 
-// renderNginx does for plain processes what the official image does for a container: the site from its
-// template, and the other files unchanged.
+// renderNginx renders the files for plain processes, as the official image does for a container: the site
+// from its template, and the other files unchanged.
 func renderNginx(from, to string, vars map[string]string) error {
 	if err := os.MkdirAll(filepath.Join(to, "conf.d"), 0o750); err != nil {
 		return err
@@ -137,7 +137,7 @@ func substitute(template []byte, vars map[string]string) []byte {
 	return variable.ReplaceAllFunc(template, func(found []byte) []byte {
 		value, ok := vars[string(found[2:len(found)-1])]
 		if !ok {
-			return found // as envsubst leaves what is not set, so that nginx complains
+			return found // like envsubst, so that nginx reports an unset variable
 		}
 		return []byte(value)
 	})

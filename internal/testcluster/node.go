@@ -5,15 +5,15 @@ import (
 	"path/filepath"
 )
 
-// Node is one `tidemark serve`.
+// Node is a process of `tidemark serve`.
 type Node struct {
 	*Process
-	URL string // http://127.0.0.1:port, past nginx
+	URL string // http://127.0.0.1:port, without nginx
 }
 
-// addNodes makes nodes like those of a container, but for the addresses: and as they are on
-// loopback, ?user= may name the user (dev), and /publish is open there.
-// None has a listener for operators, as all would want the same: each serves /metrics at its URL.
+// addNodes adds nodes like those in containers. As they listen on loopback, they accept ?user= (dev), and
+// /publish needs no key. They have no admin listener, as all would use the same address: each node serves
+// /metrics at its URL.
 func (t *Topology) addNodes() error {
 	ports, err := series(t.opts.Ports.Nodes, t.opts.Nodes)
 	if err != nil {
@@ -32,7 +32,7 @@ func (t *Topology) addNodes() error {
 		n := &Node{Process: t.process(name, t.opts.Binaries.Tidemark, "serve", "--config", config), URL: "http://" + local(port)}
 		n.env = []string{
 			"TIDEMARK_HTTP_ADDR=" + local(port), "TIDEMARK_ADMIN_ADDR=off", "TIDEMARK_HTTP_DRAIN_DELAY=0s", "TIDEMARK_HTTP_TRUSTED_PROXIES=" + host,
-			"TIDEMARK_AUTH_HEADER_TRUSTED=" + host, "TIDEMARK_AUTH_HEADER_ENCODING=percent", // nginx passes ?user= on as it was typed
+			"TIDEMARK_AUTH_HEADER_TRUSTED=" + host, "TIDEMARK_AUTH_HEADER_ENCODING=percent", // nginx passes on ?user= unchanged
 			"TIDEMARK_NATS_URL=" + url, "TIDEMARK_NATS_NAME=" + name,
 			"TIDEMARK_DEV=true", "TIDEMARK_AUTH_IDENTITY=header,dev,anonymous", fmt.Sprintf("TIDEMARK_STREAMS_REPLICAS=%d", t.opts.NATS),
 		}

@@ -11,57 +11,56 @@ import (
 	"strings"
 )
 
-// Options say what to start. Dir is needed; the zero value of everything else works.
+// Options configures a topology. Only Dir is required.
 type Options struct {
-	// Dir holds everything that the processes write: streams, logs, certificates. What an
-	// earlier topology left there is used again.
+	// Dir is the directory for all files of the processes: streams, logs, certificates. Files of an
+	// earlier topology are reused.
 	Dir string
-	// Root is the checkout with the configuration files; found from the working directory
-	// upwards when empty.
+	// Root is the checkout with the configuration files; if it is empty, it is searched upwards from the
+	// working directory.
 	Root string
-	// NATS is the number of NATS servers, 2 to 5 (one alone elects no leader), and Nodes that of
-	// Tidemark nodes; 3 each when 0.
+	// NATS is the number of NATS servers, 2 to 5 (a single server elects no leader). Nodes is the number
+	// of Tidemark nodes. 0 means 3.
 	NATS, Nodes int
-	// Nginx starts nginx in front of the nodes.
+	// Nginx starts nginx as a proxy for the nodes.
 	Nginx bool
-	// NginxLogin are the directives that name the user (FRONT_LOGIN); config/nginx/try-user.conf when empty.
+	// NginxLogin contains the directives that set the user (FRONT_LOGIN); config/nginx/try-user.conf if
+	// empty.
 	NginxLogin string
-	// Binaries are what is started.
+	// Binaries contains the programs to start.
 	Binaries Binaries
-	// Ports are picked freely where they are 0.
+	// Ports contains the ports; 0 selects free ports.
 	Ports Ports
-	// NodeConfig is the configuration file of node i (from 0); config/cluster.yaml for all when
-	// nil.
+	// NodeConfig returns the configuration file of node i (from 0); nil means config/cluster.yaml.
 	NodeConfig func(i int) string
-	// NodeEnv are further variables of node i, as NAME=value. They beat the file.
+	// NodeEnv returns additional variables of node i, as NAME=value. They override the file.
 	NodeEnv func(i int) []string
-	// NATSURL is nats.url of node i, to send it to the servers through proxies; all servers when
-	// nil.
+	// NATSURL returns nats.url of node i, for connections through proxies; nil means all servers.
 	NATSURL func(i int, servers []*NATSServer) string
-	// Died is told of each process that ends though nobody asked it to, with how it ended. It
-	// runs on the goroutine that waited for the process, and may start it again; it must return
-	// when the topology stops. nil only logs.
+	// Died is called for each process that ends unexpectedly, with its result. It runs in the goroutine
+	// that has waited for the process, and may start the process again. It must return when the topology
+	// stops. If it is nil, the end is only logged.
 	Died func(p *Process, status string)
-	// Logger hears of starts and deaths; nil discards.
+	// Logger receives messages about starts and ends; nil discards.
 	Logger *slog.Logger
 }
 
-// Binaries are paths of programs. Build makes the first two.
+// Binaries contains the paths of programs. Build creates the first two.
 type Binaries struct {
-	Tidemark   string // needed
-	NATSServer string // needed
-	Nginx      string // looked up in PATH and /usr/sbin when empty
+	Tidemark   string // required
+	NATSServer string // required
+	Nginx      string // searched in PATH and /usr/sbin if empty
 }
 
-// Ports are the first of consecutive ports for each kind of process, on 127.0.0.1; 0 picks
-// free ones, not consecutive.
+// Ports contains the first of consecutive ports for each kind of process, on 127.0.0.1. 0 selects free
+// ports. These are not consecutive.
 type Ports struct {
 	NATS, Monitor, Cluster int // of the NATS servers: clients, monitoring, routes
 	Nodes                  int
 	HTTP, HTTPS            int // of nginx
 }
 
-// ErrNoNginx says that there is no nginx to start.
+// ErrNoNginx means that nginx was not found.
 var ErrNoNginx = errors.New("nginx is not found; install it (apt-get install nginx), or name it in Binaries.Nginx")
 
 func (o *Options) complete() error {
@@ -88,7 +87,7 @@ func (o *Options) complete() error {
 	return err
 }
 
-// Root finds the checkout of this module, from the working directory upwards.
+// Root searches the checkout of this module, upwards from the working directory.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -107,8 +106,8 @@ func Root() (string, error) {
 	}
 }
 
-// LookNginx finds nginx, also where Debian keeps it from users who are not root. The error is
-// ErrNoNginx.
+// LookNginx searches nginx, also in the directories of root in Debian. It returns ErrNoNginx if there is
+// none.
 func LookNginx() (string, error) {
 	for _, name := range []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"} {
 		if path, err := exec.LookPath(name); err == nil {

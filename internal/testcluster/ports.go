@@ -10,7 +10,7 @@ const host = "127.0.0.1"
 
 func local(port int) string { return fmt.Sprintf("%s:%d", host, port) }
 
-// series returns count ports from first on, or free ones.
+// series returns count ports from first, or free ones.
 func series(first, count int) ([]int, error) {
 	if first == 0 {
 		return testkit.FreePorts(count)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Process is one program that can be ended and started again, with the same arguments, ports
-// and files. Its methods may be called from any goroutine.
+// Process is a program with fixed arguments, ports and files. It can be ended and started again. Its
+// methods are safe for concurrent use.
 type Process struct {
 	name string
 	path string
@@ -21,7 +21,7 @@ type Process struct {
 	env  []string
 	dir  string
 	log  string
-	// workers says that it has children, which must not outlive it.
+	// workers means that the process has children, which must end with it.
 	workers bool
 	died    func(p *Process, status string)
 	logger  *slog.Logger
@@ -32,11 +32,11 @@ type Process struct {
 	owners sync.WaitGroup
 }
 
-// life is the time from one start of a process to its end.
+// life is the time from a start of a process to its end.
 type life struct {
 	cmd   *exec.Cmd
-	done  chan struct{} // closed when it has ended
-	asked bool          // somebody has asked it to end
+	done  chan struct{} // closed at the end of the process
+	asked bool          // its end was requested
 }
 
 func (l *life) running() bool {
@@ -53,14 +53,13 @@ func (l *life) running() bool {
 
 var errStopped = errors.New("the topology has been stopped")
 
-// Name is n1, n2, ... of a NATS server, t1, t2, ... of a node, and nginx.
+// Name returns n1, n2, ... for a NATS server, t1, t2, ... for a node, and nginx.
 func (p *Process) Name() string { return p.name }
 
-// LogFile is what the process wrote to its standard output and error, of all its lives.
+// LogFile returns the file with the standard output and error of the process, of all its lives.
 func (p *Process) LogFile() string { return p.log }
 
-// Start begins a life, and does not wait until the process is of use. One that runs is left
-// alone.
+// Start starts the process unless it is running. It does not wait until the process is ready.
 func (p *Process) Start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +73,7 @@ func (p *Process) Start() error {
 	if err != nil {
 		return err
 	}
-	defer out.Close() // the process has its own
+	defer out.Close() // the process has its own descriptor
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(Environment(), p.env...), p.dir, out, out
 	bind(cmd, p.workers)
@@ -92,7 +91,7 @@ func (p *Process) Start() error {
 func (p *Process) own(l *life) {
 	_ = l.cmd.Wait()
 	if p.workers {
-		killGroup(l.cmd) // its children, if it could not end them itself
+		killGroup(l.cmd) // the children that the process has not ended itself
 	}
 	p.mu.Lock()
 	asked := l.asked
@@ -104,7 +103,7 @@ func (p *Process) own(l *life) {
 	}
 }
 
-// PID is the process's id, also after its end; 0 before the first start.
+// PID returns the id of the process, also after its end; 0 before the first start.
 func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,39 +113,38 @@ func (p *Process) PID() int {
 	return p.life.cmd.Process.Pid
 }
 
-// Running reports whether the process has been started and has not ended. One that is paused
-// runs.
+// Running reports whether the process has been started and has not ended. A paused process is running.
 func (p *Process) Running() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.life.running()
 }
 
-// Kill ends the process with SIGKILL, if it runs, and waits for its end.
+// Kill ends a running process with SIGKILL, and waits for its end.
 func (p *Process) Kill() {
-	if l := p.ask(); l != nil {
+	if l := p.requestEnd(); l != nil {
 		_ = l.cmd.Process.Kill()
 		<-l.done
 	}
 }
 
-// Term asks the process to end (SIGTERM) and does not wait; Wait does.
+// Term sends SIGTERM to the process. It does not wait for the end; see Wait.
 func (p *Process) Term() error {
-	l := p.ask()
+	l := p.requestEnd()
 	if l == nil {
 		return nil
 	}
 	return p.signal(l, terminate)
 }
 
-// Pause stops the process where it is (SIGSTOP), with its connections open, until Resume.
+// Pause stops the process with SIGSTOP until Resume. Its connections stay open.
 func (p *Process) Pause() error { return p.signal(p.current(), pause) }
 
-// Resume lets a paused process go on (SIGCONT).
+// Resume continues a paused process (SIGCONT).
 func (p *Process) Resume() error { return p.signal(p.current(), resume) }
 
-// Wait blocks until the process does not run, or ctx ends, whose error it then returns. The
-// status is the one that it exited with; -1 after a signal, and before the first start.
+// Wait blocks until the process is not running, or ctx ends. It returns the exit status of the process, or
+// -1 after a signal and before the first start, and the error of ctx.
 func (p *Process) Wait(ctx context.Context) (status int, err error) {
 	l := p.current()
 	if l == nil {
@@ -172,8 +170,8 @@ func (p *Process) wasAsked(l *life) bool {
 	return l.asked
 }
 
-// ask notes that the end of the present life is asked for; nil when there is none.
-func (p *Process) ask() *life {
+// requestEnd marks the current life as ended on request, and returns it, or nil if there is none.
+func (p *Process) requestEnd() *life {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.life.running() {
@@ -193,7 +191,7 @@ func (p *Process) signal(l *life, sig signal) error {
 	return nil
 }
 
-// close ends the process for good: gently for as long as grace, and then with SIGKILL.
+// close ends the process permanently: with SIGTERM, and after grace with SIGKILL.
 func (p *Process) close(grace time.Duration) {
 	p.mu.Lock()
 	p.closed = true
@@ -207,18 +205,18 @@ func (p *Process) close(grace time.Duration) {
 	p.owners.Wait()
 }
 
-// Bind prepares a command that has no children to end with this program, also when this one is
-// killed (on Linux), and not by the Ctrl-C that is meant for this one (on Unix).
+// Bind makes a command without children end with this program. On Linux it also ends if this program is
+// killed. On Unix it does not receive the Ctrl-C of this program.
 func Bind(cmd *exec.Cmd) { bind(cmd, false) }
 
-// BindGroup is Bind for a command that has children. Once it was started, the function ends all that
-// is left of it and of them with SIGKILL (on Unix), and does not wait.
+// BindGroup is like Bind, for a command with children. The returned function ends the started command and
+// its children with SIGKILL (on Unix). It does not wait.
 func BindGroup(cmd *exec.Cmd) (kill func()) {
 	bind(cmd, true)
 	return func() { killGroup(cmd) }
 }
 
-// Environment is that of this program, without settings that are meant for another Tidemark.
+// Environment returns the environment of this program, without settings for another Tidemark.
 func Environment() (env []string) {
 	for _, entry := range os.Environ() {
 		if !strings.HasPrefix(entry, "TIDEMARK_") {

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// endWithParent has the kernel end the command when this program dies without Stop. One with
-// children is told gently: SIGKILL would leave them behind.
+// endWithParent makes the kernel end the command if this program dies without Stop. A command with
+// children receives SIGTERM, because SIGKILL would leave its children behind.
 func endWithParent(cmd *exec.Cmd, workers bool) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if workers {

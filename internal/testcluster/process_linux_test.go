@@ -14,7 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// state is the letter that the kernel has for what a process does; T is stopped.
+// state returns the kernel's letter for the state of a process; T is stopped.
 func state(t *testing.T, pid int) string {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -4,5 +4,5 @@ package testcluster
 
 import "os/exec"
 
-// endWithParent has nothing to offer where the kernel has no such signal.
+// endWithParent does nothing: the kernel has no such signal.
 func endWithParent(*exec.Cmd, bool) {}

@@ -19,7 +19,7 @@ func bind(*exec.Cmd, bool) {}
 
 func killGroup(*exec.Cmd) {}
 
-// send cannot pause here, and knows one way to end a process.
+// send supports only the end of a process on this system.
 func send(cmd *exec.Cmd, sig signal, _ bool) error {
 	if sig == terminate {
 		return cmd.Process.Kill()

@@ -15,15 +15,14 @@ const (
 	resume    = syscall.SIGCONT
 )
 
-// bind gives a command a process group of its own: Ctrl-C on a terminal is for the program
-// that owns the topology, which then ends it in order.
+// bind gives a command its own process group: Ctrl-C on a terminal reaches only the program with the
+// topology, which then ends the command in order.
 func bind(cmd *exec.Cmd, workers bool) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	endWithParent(cmd, workers)
 }
 
-// send signals a process. What pauses one with children must pause them too; ending them is
-// its own business.
+// send signals a process. Pausing a process also pauses its children. A process ends its children itself.
 func send(cmd *exec.Cmd, sig signal, workers bool) error {
 	if workers && sig != terminate {
 		return syscall.Kill(-cmd.Process.Pid, sig)

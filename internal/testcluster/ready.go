@@ -11,14 +11,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// pollPause is the time between two looks.
+// pollPause is the interval between polls.
 const pollPause = 50 * time.Millisecond
 
-// await looks until what is awaited is there (nil), or ctx ends. The error then tells what was
-// wrong last.
+// await polls until a check returns nil, or ctx ends. Its error contains the last error of the check.
 func await(ctx context.Context, what string, look func(context.Context) error) error {
 	for {
-		// A cluster without a leader answers nothing at all.
+		// A cluster without a leader does not answer.
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		err := look(attempt)
 		cancel()
@@ -33,10 +32,11 @@ func await(ctx context.Context, what string, look func(context.Context) error) e
 	}
 }
 
-// Ready blocks until everything that runs is of use, or ctx ends: JetStream has a leader and
-// every stream a leader and current replicas on the servers that run, the nodes answer /readyz
-// with 200, and so does nginx. Processes that were asked to end are not waited for; one that
-// died is an error.
+// Ready blocks until all running processes are ready, or ctx ends.
+//
+// JetStream and every stream must have a leader, and every stream current replicas on the running servers.
+// The nodes and nginx must answer with 200. Ready does not wait for processes whose end was requested. A
+// process that died is an error.
 func (t *Topology) Ready(ctx context.Context) error {
 	for _, s := range t.NATS {
 		if err := s.answers(ctx, s.MonitorURL+"/healthz?js-enabled-only=true"); err != nil {
@@ -59,7 +59,7 @@ func (t *Topology) Ready(ctx context.Context) error {
 	return t.Nginx.answers(ctx, t.Nginx.URL+"/readyz")
 }
 
-// answers waits until a process answers with 200, unless it was asked to end.
+// answers waits until a process answers with 200, unless its end was requested.
 func (p *Process) answers(ctx context.Context, url string) error {
 	var died error
 	err := await(ctx, p.name, func(ctx context.Context) error {
@@ -74,7 +74,7 @@ func (p *Process) answers(ctx context.Context, url string) error {
 	return errors.Join(died, err)
 }
 
-// current looks whether each stream has its leader and replicas.
+// current checks whether each stream has its leader and replicas.
 func (t *Topology) current(ctx context.Context, js jetstream.JetStream) error {
 	list := js.ListStreams(ctx)
 	found := 0
@@ -110,13 +110,13 @@ func (t *Topology) runs(server string) bool {
 	return s != nil && s.Running()
 }
 
-// get is nil for a 200.
+// get returns nil for a 200.
 func get(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	req.Close = true // a connection that is kept would have goroutines
+	req.Close = true // a kept-alive connection would have goroutines
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err

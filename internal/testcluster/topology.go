@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// grace is how long Stop waits for a process that it has asked to end. A node tells its clients
-// and waits for requests within http.shutdown_timeout, 10 s unless it is changed.
+// grace is the time that Stop waits for a process after SIGTERM. A node closes its connections and waits
+// for requests within http.shutdown_timeout, 10 s by default.
 const grace = 15 * time.Second
 
-// Topology is a set of processes that belong together. NATS, Nodes and Nginx are not to be
-// changed.
+// Topology is a set of related processes. Do not change NATS, Nodes and Nginx.
 type Topology struct {
 	NATS  []*NATSServer
 	Nodes []*Node
@@ -28,10 +27,10 @@ type Topology struct {
 	deaths []error
 }
 
-// Start starts all processes, and returns without waiting until they are of use; Ready does.
-// Errors are those of options, files and ports, ErrNoNginx among them. What was started is
-// stopped again then, and as well when ctx ends before Start has returned; afterwards ctx means
-// nothing.
+// Start starts all processes. It does not wait until they are ready; see Ready.
+//
+// It returns errors about options, files and ports, and ErrNoNginx. After an error, or if ctx ends during
+// the call, it stops the started processes. After its return ctx has no effect.
 func Start(ctx context.Context, opts Options) (*Topology, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
@@ -52,7 +51,7 @@ func Start(ctx context.Context, opts Options) (*Topology, error) {
 	return t, nil
 }
 
-// plan says what each process is, and writes its files.
+// plan defines each process, and writes its files.
 func (t *Topology) plan(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Join(t.opts.Dir, "log"), 0o750); err != nil {
 		return err
@@ -85,7 +84,7 @@ func (t *Topology) died(p *Process, status string) {
 	}
 }
 
-// Processes are all: NATS servers, nodes, nginx.
+// Processes returns all processes: NATS servers, nodes, nginx.
 func (t *Topology) Processes() []*Process {
 	var all []*Process
 	for _, s := range t.NATS {
@@ -100,15 +99,15 @@ func (t *Topology) Processes() []*Process {
 	return all
 }
 
-// Deaths tells of the processes that ended though nobody asked them to; nil if there are none.
+// Deaths returns an error about unexpectedly ended processes, or nil.
 func (t *Topology) Deaths() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return errors.Join(t.deaths...)
 }
 
-// Stop ends all processes, gently first: nginx, then nodes, then NATS servers. It blocks until
-// they have ended, 45 s at most, and returns what Deaths does. None can be started afterwards.
+// Stop ends all processes with SIGTERM: nginx, then nodes, then NATS servers. It blocks until they have
+// ended, for at most 45 s, and returns the result of Deaths. Processes cannot be started afterwards.
 func (t *Topology) Stop() error {
 	t.stop.Do(func() {
 		all := t.Processes()

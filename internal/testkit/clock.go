@@ -5,11 +5,11 @@ import (
 	"unsafe"
 )
 
-// ShiftWallClock returns t as time.Now would have returned it under a wall clock that is ahead by
-// whole seconds of d. The monotonic reading stays; t must have one.
+// ShiftWallClock simulates a wall clock ahead of the real one. It returns t as time.Now would have returned it
+// then. d is rounded to whole seconds. The monotonic reading stays the same; t must have one.
 //
-// Package time has no function for this, so it writes the field of a time.Time that holds the
-// seconds above 30 bits of nanoseconds, and panics where the result is not what it should be.
+// Package time has no function for this. ShiftWallClock therefore writes the field of time.Time with the
+// seconds, above 30 bits of nanoseconds, and panics if the result is wrong.
 func ShiftWallClock(t time.Time, d time.Duration) time.Time {
 	shifted := t
 	*(*uint64)(unsafe.Pointer(&shifted)) += uint64(int64(d/time.Second)) << 30 //nolint:gosec // G103, G115: see above

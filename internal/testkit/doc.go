@@ -1,9 +1,9 @@
-// Package testkit is what tests of several packages need, and no more: it is imported by tests and
-// by what runs servers for them, and knows nothing of Tidemark.
+// Package testkit provides helpers for tests of several packages. Only tests, and programs that start
+// servers for tests, import it. It does not depend on other packages of Tidemark.
 //
-//   - A port from FreePorts is given to nobody else who asks here, in whatever process on this
-//     machine, until the process that got it ends, also while nothing listens on it.
-//   - ShiftWallClock simulates a wall clock that was set.
-//   - A Log may be read while it is written.
-//   - Eventually waits for what comes by itself.
+//   - FreePorts returns unused ports and reserves them for the lifetime of the process, also among the
+//     processes of a machine.
+//   - ShiftWallClock simulates a changed wall clock.
+//   - Log stores a log that can be read while it is written.
+//   - Eventually polls a condition.
 package testkit

@@ -2,15 +2,15 @@ package testkit
 
 import "time"
 
-// T is the part of a test that Eventually needs. A *testing.T is one; naming it would link package testing
-// into what runs servers for tests.
+// T is the part of *testing.T used by Eventually. With *testing.T itself, programs that start servers for
+// tests would depend on package testing.
 type T interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// Eventually polls until ok, every 20 ms. What does not come true within that time fails the test, in the
-// goroutine that calls.
+// Eventually polls a condition every 20 ms. If it is not true in time, the test fails in the calling
+// goroutine.
 func Eventually(t T, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for begun := time.Now(); time.Since(begun) < within; time.Sleep(20 * time.Millisecond) {

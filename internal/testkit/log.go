@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Log keeps what is written to it, and can be read meanwhile. The zero value is empty and ready;
-// safe for concurrent use, not to be copied.
+// Log stores the written text, and can be read at the same time. The zero value is empty and ready to use.
+// It is safe for concurrent use, and must not be copied.
 type Log struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -19,7 +19,7 @@ func (l *Log) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-// String is all that was written up to now.
+// String returns the text written so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

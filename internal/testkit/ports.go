@@ -10,20 +10,19 @@ import (
 
 const host = "127.0.0.1"
 
-// claims are UDP sockets on the numbers of the ports that FreePorts gave away. Nobody talks to
-// them: they keep other tests, in this process and in those beside it, from the same number for
-// as long as this process lives, also while nothing listens there by TCP. The kernel takes them
-// back from a process that is killed.
+// claims contains UDP sockets with the numbers of the reserved ports. They exclude the same numbers for
+// other tests on this machine while the process lives, even if no server listens on the TCP port. The
+// kernel closes them when the process is killed.
 var claims struct {
 	sync.Mutex
 	kept []net.PacketConn
 }
 
-// FreePorts returns n different TCP ports of 127.0.0.1 that nothing listens on, and that nobody
-// else is given who asks here, in whatever process, until this one ends. So a server may be
-// stopped and started on its port. They are below those that the system hands to outgoing
-// connections and to whoever listens on port 0: one of them could take a port while the process
-// that it is meant for is down.
+// FreePorts returns n different unused TCP ports of 127.0.0.1 and reserves them.
+//
+// Other calls, also in other processes, do not return these ports until this process ends. A server can
+// therefore be restarted on its port. The ports are below the range of the system for outgoing connections
+// and for port 0. A port of that range could be taken while its server is down.
 func FreePorts(n int) ([]int, error) {
 	claims.Lock()
 	defer claims.Unlock()
@@ -44,7 +43,7 @@ func FreePorts(n int) ([]int, error) {
 	return nil, errors.New("no free ports on " + host)
 }
 
-// FreeAddr is the address of one such port.
+// FreeAddr returns an address with a port of FreePorts.
 func FreeAddr() (string, error) {
 	ports, err := FreePorts(1)
 	if err != nil {
@@ -53,7 +52,7 @@ func FreeAddr() (string, error) {
 	return address(ports[0]), nil
 }
 
-// claim returns nil for a port that somebody has.
+// claim reserves a port. It returns nil if the port is reserved by another process.
 func claim(port int) net.PacketConn {
 	mine, err := net.ListenPacket("udp", address(port))
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestFreePorts: no port is given twice, though nobody listens on any.
+// Ports are not returned twice, although no server listens on them.
 func TestFreePorts(t *testing.T) {
 	seen := map[int]bool{}
 	for range 40 {

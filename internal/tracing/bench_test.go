@@ -13,16 +13,16 @@ import (
 	"github.com/tidemark/tidemark/internal/tracing/tracestest"
 )
 
-// Shares that are measured; below zero is without traces.
+// The measured shares; a negative share means without traces.
 var shares = map[string]float64{"off": -1, "0.01": 0.01, "1": 1}
 
-// benchTraces has no bound of traces a second, which would hide what each costs; that of spans that
-// wait holds.
+// benchTraces has no limit of traces per second, which would hide the cost of a trace. The limit of unsent
+// spans applies.
 func benchTraces(b *testing.B, share float64) *tracing.Traces {
 	if share < 0 {
 		return nil
 	}
-	t, _ := open(b, tracing.Options{Endpoint: tracestest.NewReceiver(b).Endpoint, Sample: share, Rate: 1 << 30})
+	t, _ := openDeliveries(b, tracing.Options{Endpoint: tracestest.NewReceiver(b).Endpoint, Sample: share, Rate: 1 << 30})
 	return t
 }
 
@@ -32,7 +32,7 @@ func (storesAll) Publish(_ context.Context, msgs ...feed.Message) []feed.Result 
 	return make([]feed.Result, len(msgs))
 }
 
-// BenchmarkPublish is what traces add to a publish over HTTP: two spans.
+// BenchmarkPublish measures a publish over HTTP with traces: two spans.
 func BenchmarkPublish(b *testing.B) {
 	for name, share := range shares {
 		b.Run(name, func(b *testing.B) {
@@ -50,8 +50,7 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// BenchmarkEvent is what traces add to an event that is sampled, with 1,000 clients: two spans, and a
-// count for each client.
+// BenchmarkEvent measures a sampled event with 1,000 clients: two spans, and a count for each client.
 func BenchmarkEvent(b *testing.B) {
 	events := benchTraces(b, 1).Events("S")
 	b.ReportAllocs()
@@ -64,9 +63,9 @@ func BenchmarkEvent(b *testing.B) {
 	}
 }
 
-// BenchmarkLimited is an event that says that it is sampled, beyond the bound.
+// BenchmarkLimited measures a sampled event beyond the rate limit.
 func BenchmarkLimited(b *testing.B) {
-	t, _ := open(b, tracing.Options{Endpoint: tracestest.NewReceiver(b).Endpoint, Rate: 1})
+	t, _ := openDeliveries(b, tracing.Options{Endpoint: tracestest.NewReceiver(b).Endpoint, Rate: 1})
 	events, ev := t.Events("S"), traced(1, tracestest.Parent(trace1, "01"))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -76,7 +75,7 @@ func BenchmarkLimited(b *testing.B) {
 	}
 }
 
-// BenchmarkReplayed is what traces add to a replay: one span.
+// BenchmarkReplayed measures a replay with traces: one span.
 func BenchmarkReplayed(b *testing.B) {
 	for name, share := range shares {
 		if share < 0 {

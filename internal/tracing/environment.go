@@ -12,19 +12,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Environment is what OpenTelemetry's standard variables say of traces.
+// Environment contains the settings of OpenTelemetry's standard variables.
 type Environment struct {
-	// Endpoint is the URL for Options.Endpoint; empty where no variable names one, or where one
-	// switches traces off.
+	// Endpoint is the URL for Options.Endpoint. It is empty if no variable sets it, or if a variable
+	// disables traces.
 	Endpoint string
-	// Variable is the name of the variable that Endpoint is from.
+	// Variable is the name of the variable with Endpoint.
 	Variable string
 }
 
-// FromEnvironment returns where the variables of OpenTelemetry send traces:
-// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT as it is, else OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces.
-// OTEL_SDK_DISABLED=true and OTEL_TRACES_EXPORTER=none are off. It returns an error, which names the
-// variable, for what this package cannot do: another exporter, or a protocol other than
+// FromEnvironment reads the endpoint from OpenTelemetry's variables.
+//
+// The endpoint is OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or else OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces.
+// OTEL_SDK_DISABLED=true and OTEL_TRACES_EXPORTER=none disable traces. FromEnvironment returns an error with
+// the name of the variable for unsupported settings: another exporter, or a protocol other than
 // http/protobuf.
 func FromEnvironment(getenv func(string) string) (Environment, error) {
 	e := endpointOf(getenv)
@@ -65,8 +66,8 @@ func endpointOf(getenv func(string) string) Environment {
 	return Environment{}
 }
 
-// newResource describes the process. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME win over what
-// is known here. The error is of the variables; the resource is complete but for what they say.
+// newResource describes the process. OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME override the attributes
+// of this package. With an error about a variable it also returns the resource without that variable.
 func newResource(opts Options) (*resource.Resource, error) {
 	own := resource.NewSchemaless(
 		attribute.String("service.name", "tidemark"),
@@ -83,7 +84,7 @@ func newResource(opts Options) (*resource.Resource, error) {
 	return all, err
 }
 
-// The attributes of OpenTelemetry's conventions for messaging. They are shared, as an event has some.
+// The attributes of OpenTelemetry's conventions for messaging. They are shared to save allocations.
 var (
 	asPublish = messaging("publish", "send")
 	asReceive = messaging("receive", "receive")
@@ -91,8 +92,8 @@ var (
 	asReplay  = messaging("replay", "receive")
 )
 
-// messaging returns the attributes of an operation. The conventions have no value for NATS, and
-// allow other values than theirs.
+// messaging returns the attributes of an operation. The conventions define no value for NATS, but permit
+// other values.
 func messaging(name, kind string) trace.SpanStartEventOption {
 	return trace.WithAttributes(
 		attribute.String("messaging.system", "nats"),

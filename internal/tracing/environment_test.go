@@ -50,7 +50,7 @@ func TestFromEnvironment(t *testing.T) {
 func TestResource_Environment_WinsOverDefaults(t *testing.T) {
 	send := func() *tracestest.Receiver {
 		otel := tracestest.NewReceiver(t)
-		made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Node: "n1", Version: "v1"})
+		made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Node: "n1", Version: "v1"})
 		made.Events("S")(traced(1, tracestest.Parent(trace1, "01"))).Enqueued(0)
 		end()
 		return otel
@@ -75,7 +75,7 @@ func TestResource_EnvironmentIsMalformed_IsLogged(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "no pair")
 	otel := tracestest.NewReceiver(t)
 	var log bytes.Buffer
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	made.Events("S")(traced(1, tracestest.Parent(trace1, "01"))).Enqueued(0)
 	end()
 	if !strings.Contains(log.String(), "OTEL_RESOURCE_ATTRIBUTES") || otel.Resource("service.name") != "tidemark" {
@@ -85,7 +85,7 @@ func TestResource_EnvironmentIsMalformed_IsLogged(t *testing.T) {
 
 func TestSpans_NameSystemAndOperation(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 1})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 1})
 	ev := made.Events("S")(traced(1, tracestest.Parent(trace1, "01")))
 	ev.Enqueued(1)
 	ev.Sent()

@@ -12,8 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/jetstore"
 )
 
-// Events continues the traces of events that the tail of a stream has read, as jetstore.Options wants
-// it.
+// Events returns a function for jetstore.Options. It continues the traces of events read by the tail.
 func (t *Traces) Events(stream string) func(jetstore.Traced) *feed.Trace {
 	if t == nil {
 		return nil
@@ -22,17 +21,17 @@ func (t *Traces) Events(stream string) func(jetstore.Traced) *feed.Trace {
 		if t.full() {
 			return nil
 		}
-		parent := under(context.Background(), ev.TraceContext)
+		parent := withParent(context.Background(), ev.TraceContext)
 		if !trace.SpanContextFromContext(parent).IsSampled() {
-			return nil // it could not be read
+			return nil // not sampled, or an invalid traceparent
 		}
 		e := &event{traces: t, parent: parent, stream: stream, seq: ev.Seq, stored: ev.Stored}
 		return &feed.Trace{Enqueued: e.offered, Sent: e.sent}
 	}
 }
 
-// event is one on its way through this node. It has two spans, however many clients get it: "tail"
-// from the store to the subscriptions that it matches, and "deliver" until all of them have got it.
+// event traces an event through this node. It has two spans, independent of the number of clients: "tail"
+// from the store to the matching subscriptions, and "deliver" until all of them have received it.
 type event struct {
 	traces *Traces
 	parent context.Context
@@ -42,14 +41,14 @@ type event struct {
 
 	clients int
 	span    trace.Span   // deliver; set before left rises
-	left    atomic.Int64 // below zero before offered, and where more clients got it than were offered it
+	left    atomic.Int64 // negative before offered, and if further clients have read the event from the window
 	done    atomic.Bool
 }
 
 func (e *event) offered(clients int) {
 	t, now := e.traces, time.Now()
 	start := e.stored
-	if start.After(now) { // two clocks
+	if start.After(now) { // the clocks of two machines
 		start = now
 	}
 	ctx, tail := t.tracer.Start(e.parent, "tail", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(start),
@@ -86,7 +85,7 @@ func (e *event) finish(at time.Time) {
 	e.end(at)
 }
 
-// end is for who has set done.
+// end ends the span. The caller has set done.
 func (e *event) end(at time.Time) {
 	delivered := int64(e.clients) - max(e.left.Load(), 0)
 	e.span.SetAttributes(attribute.Int64("tidemark.delivered", delivered))

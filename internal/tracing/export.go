@@ -8,16 +8,16 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// waiting bounds the spans in memory that have ended and are not sent, with those on their way. The
-// batch processor drops what its queue does not hold, too, but tells nobody.
-type waiting struct {
+// waiting limits the number of ended spans in memory, including those being sent. The batch processor
+// also drops spans when its queue is full, but does not count them.
+type spanQueue struct {
 	sdktrace.SpanProcessor
 	spans   atomic.Int64
 	dropped atomic.Uint64
 }
 
 // OnEnd implements sdktrace.SpanProcessor. It never blocks.
-func (w *waiting) OnEnd(s sdktrace.ReadOnlySpan) {
+func (w *spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
 	if w.spans.Add(1) > maxWaiting {
 		w.spans.Add(-1)
 		w.dropped.Add(1)
@@ -26,26 +26,26 @@ func (w *waiting) OnEnd(s sdktrace.ReadOnlySpan) {
 	w.SpanProcessor.OnEnd(s)
 }
 
-func (w *waiting) left(n int) { w.spans.Add(int64(-n)) }
+func (w *spanQueue) left(n int) { w.spans.Add(int64(-n)) }
 
-// quiet is how long the log is spared another line about a collector that fails.
-const quiet = time.Minute
+// quiet is the minimum interval between log messages about a failing collector.
+const logInterval = time.Minute
 
-// exporter keeps what fails from OpenTelemetry's global handler, which writes a line for each batch
-// to the standard error. The batch processor calls ExportSpans from one goroutine.
+// exporter counts and logs failures. OpenTelemetry's global handler would write a line to the standard error
+// for each batch. The batch processor calls ExportSpans from one goroutine.
 type exporter struct {
 	sdktrace.SpanExporter
 	opts         Options
 	disconnect   func()
-	taken        func(spans int)
+	onDone       func(spans int)
 	sent, failed atomic.Uint64
 
-	ending  context.Context // done when nothing more is waited for
-	end     context.CancelFunc
-	timer   *time.Timer
-	failing bool
-	told    time.Time
-	lost    uint64 // since the log was told
+	ending     context.Context // cancels running exports
+	end        context.CancelFunc
+	timer      *time.Timer
+	failing    bool
+	lastLogged time.Time
+	lost       uint64 // since the last log message
 }
 
 func newExporter(to sdktrace.SpanExporter, disconnect func(), opts Options) *exporter {
@@ -54,9 +54,9 @@ func newExporter(to sdktrace.SpanExporter, disconnect func(), opts Options) *exp
 	return e
 }
 
-// ExportSpans implements sdktrace.SpanExporter. It has no errors to tell.
+// ExportSpans implements sdktrace.SpanExporter. It always returns nil.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	defer e.taken(len(spans))
+	defer e.onDone(len(spans))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.ending, cancel)()
@@ -66,28 +66,28 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	} else {
 		e.sent.Add(uint64(len(spans)))
 	}
-	e.tell(err, len(spans))
+	e.logResult(err, len(spans))
 	return nil
 }
 
-func (e *exporter) tell(err error, spans int) {
+func (e *exporter) logResult(err error, spans int) {
 	switch {
 	case err != nil:
 		e.failing = true
 		e.lost += uint64(spans) //nolint:gosec // a length
-		if !e.told.IsZero() && time.Since(e.told) < quiet {
+		if !e.lastLogged.IsZero() && time.Since(e.lastLogged) < logInterval {
 			return
 		}
-		e.told = time.Now()
-		e.opts.Logger.Warn("the collector takes no traces; see traces.endpoint", "endpoint", e.opts.Endpoint, "spans", e.lost, "error", err)
+		e.lastLogged = time.Now()
+		e.opts.Logger.Warn("trace export failed; dropping spans: check traces.endpoint", "endpoint", e.opts.Endpoint, "spans", e.lost, "error", err)
 		e.lost = 0
 	case e.failing:
 		e.failing = false
-		e.opts.Logger.Debug("the collector takes traces again", "lost", e.lost)
+		e.opts.Logger.Debug("trace export succeeded again", "lost", e.lost)
 	}
 }
 
-// endBy has exports fail from a time on.
+// endBy cancels exports after a delay.
 func (e *exporter) endBy(wait time.Duration) { e.timer = time.AfterFunc(wait, e.end) }
 
 func (e *exporter) close() {

@@ -8,24 +8,23 @@ import (
 	"github.com/tidemark/tidemark/internal/lifecycle"
 )
 
-// open are the deliveries that have not ended. A delivery that takes too long is ended: a client that
-// disconnected, or does not read, would keep its event open without a limit. Options.Rate bounds how
-// many there are.
-type open struct {
+// openDeliveries contains the deliveries that have not ended. It ends those that exceed a timeout, because a
+// client that disconnects or does not read would keep its event open. Options.Rate limits their number.
+type openDeliveries struct {
 	wait time.Duration
 	life *lifecycle.Group
 
 	mu     sync.Mutex
-	events map[*event]time.Time // since when; nil once closed
+	events map[*event]time.Time // start times; nil once closed
 }
 
-func newOpen(wait time.Duration) *open {
-	o := &open{wait: wait, life: lifecycle.New(context.Background()), events: map[*event]time.Time{}}
+func newOpen(wait time.Duration) *openDeliveries {
+	o := &openDeliveries{wait: wait, life: lifecycle.New(context.Background()), events: map[*event]time.Time{}}
 	o.life.Go(o.run)
 	return o
 }
 
-func (o *open) run(ctx context.Context) error {
+func (o *openDeliveries) run(ctx context.Context) error {
 	look := time.NewTicker(max(o.wait/5, time.Millisecond))
 	defer look.Stop()
 	for {
@@ -38,7 +37,7 @@ func (o *open) run(ctx context.Context) error {
 	}
 }
 
-func (o *open) add(e *event, since time.Time) (ok bool) {
+func (o *openDeliveries) add(e *event, since time.Time) (ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.events == nil {
@@ -48,13 +47,13 @@ func (o *open) add(e *event, since time.Time) (ok bool) {
 	return true
 }
 
-func (o *open) remove(e *event) {
+func (o *openDeliveries) remove(e *event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.events, e)
 }
 
-func (o *open) endBefore(before time.Time) {
+func (o *openDeliveries) endBefore(before time.Time) {
 	o.mu.Lock()
 	var late []*event
 	for e, since := range o.events {
@@ -68,8 +67,8 @@ func (o *open) endBefore(before time.Time) {
 	}
 }
 
-// close ends all that are left, and waits for the goroutine.
-func (o *open) close() {
+// close ends all deliveries, and waits for the goroutine.
+func (o *openDeliveries) close() {
 	_ = o.life.Stop()
 	o.endBefore(time.Now())
 	o.mu.Lock()

@@ -11,21 +11,21 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// Handler gives each request a span, below that of its traceparent. Where it is sampled next finds
-// it in the header traceparent, too, from where the log has it.
+// Handler traces each request with a span below that of its traceparent. If the span is sampled, next also
+// receives it in the header traceparent, for the log.
 func (t *Traces) Handler(route string, next http.Handler) http.Handler {
 	if t == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := under(r.Context(), feed.TraceContext{Parent: r.Header.Get("traceparent"), State: r.Header.Get("tracestate")})
+		ctx := withParent(r.Context(), feed.TraceContext{Parent: r.Header.Get("traceparent"), State: r.Header.Get("tracestate")})
 		ctx, span := t.tracer.Start(ctx, r.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("http.route", route)))
 		if !span.IsRecording() {
 			next.ServeHTTP(w, r.WithContext(ctx))
 			return
 		}
-		answer := &answer{ResponseWriter: w, status: http.StatusOK}
+		answer := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 		defer answer.tell(span)
 		r = r.Clone(ctx) // the header is the caller's
 		r.Header.Set("traceparent", contextOf(ctx).Parent)
@@ -33,21 +33,21 @@ func (t *Traces) Handler(route string, next http.Handler) http.Handler {
 	})
 }
 
-// answer remembers the status.
-type answer struct {
+// answer records the status.
+type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
 
-func (a *answer) WriteHeader(status int) {
+func (a *statusRecorder) WriteHeader(status int) {
 	a.status = status
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap is for http.ResponseController.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+// Unwrap supports http.ResponseController.
+func (a *statusRecorder) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-func (a *answer) tell(span trace.Span) {
+func (a *statusRecorder) tell(span trace.Span) {
 	span.SetAttributes(attribute.Int("http.response.status_code", a.status))
 	if a.status >= http.StatusInternalServerError {
 		span.SetStatus(codes.Error, "")
@@ -55,7 +55,8 @@ func (a *answer) tell(span trace.Span) {
 	span.End()
 }
 
-// Publisher stores messages in a span, whose trace they carry to whoever reads them.
+// Publisher wraps a publisher with a span for each publish. The messages contain the trace context for
+// their readers.
 func (t *Traces) Publisher(next feed.Publisher) feed.Publisher {
 	if t == nil {
 		return next
@@ -71,7 +72,7 @@ type publisher struct {
 // Publish implements feed.Publisher.
 func (p publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Result {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
-		return p.next.Publish(ctx, msgs...) // nobody would look at it
+		return p.next.Publish(ctx, msgs...) // not sampled
 	}
 	ctx, span := p.tracer.Start(ctx, "store", trace.WithSpanKind(trace.SpanKindProducer),
 		asPublish, trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
@@ -81,11 +82,11 @@ func (p publisher) Publish(ctx context.Context, msgs ...feed.Message) []feed.Res
 		msgs[i].Trace = carried
 	}
 	results := p.next.Publish(ctx, msgs...)
-	tellResults(span, results)
+	recordResults(span, results)
 	return results
 }
 
-func tellResults(span trace.Span, results []feed.Result) {
+func recordResults(span trace.Span, results []feed.Result) {
 	failed := 0
 	for _, r := range results {
 		if r.Err != nil {
@@ -93,7 +94,7 @@ func tellResults(span trace.Span, results []feed.Result) {
 		}
 	}
 	if failed > 0 {
-		span.SetStatus(codes.Error, "not everything was stored")
+		span.SetStatus(codes.Error, "some events were not stored")
 		span.SetAttributes(attribute.Int("tidemark.failed", failed))
 		return
 	}

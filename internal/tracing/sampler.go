@@ -10,11 +10,11 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// sampler decides once for what this node begins, or continues of others; below that the same holds.
-// The bound comes after what callers say, since anybody may set their flag.
+// sampler decides once per trace that this node begins or continues; child spans follow that decision. The
+// rate limit also applies to traces sampled by the caller, because every client can set the flag.
 type sampler struct {
 	*Traces
-	begin sdktrace.Sampler // where the caller has not decided
+	begin sdktrace.Sampler // if the caller has not decided
 }
 
 func (t *Traces) sampler() sampler { return sampler{t, sdktrace.TraceIDRatioBased(t.opts.Sample)} }
@@ -41,7 +41,7 @@ func (s sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingRe
 	return result
 }
 
-// full says that nothing more would be sampled now, for less than it takes to read a traceparent.
+// full reports whether the rate limit is reached. The check is cheaper than parsing a traceparent.
 func (t *Traces) full() bool {
 	full := t.limit.Tokens() < 1
 	if full {
@@ -50,11 +50,12 @@ func (t *Traces) full() bool {
 	return full
 }
 
-// maxState bounds a tracestate: W3C Trace Context wants 512 bytes passed on, and spans keep it.
+// maxState is the maximum size of a tracestate, in bytes. W3C Trace Context requires 512 bytes to be passed
+// on, and spans keep it in memory.
 const maxState = 512
 
-// under returns ctx below what a caller says of its trace. What cannot be read is left out.
-func under(ctx context.Context, parent feed.TraceContext) context.Context {
+// under returns ctx with the caller's trace as the parent. It ignores invalid values.
+func withParent(ctx context.Context, parent feed.TraceContext) context.Context {
 	if parent.Parent == "" {
 		return ctx
 	}
@@ -65,7 +66,7 @@ func under(ctx context.Context, parent feed.TraceContext) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, carrier)
 }
 
-// contextOf is what is told to others of the span in ctx.
+// contextOf returns the trace context of the span in ctx, to be passed on.
 func contextOf(ctx context.Context) feed.TraceContext {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)

@@ -1,11 +1,21 @@
-// Package tracing tells the ways of events and of replays as OpenTelemetry's spans, by OTLP.
+// Package tracing exports OpenTelemetry spans of publishes, deliveries and replays over OTLP.
 //
-// A publish over HTTP has a span, and one for its store below it. What is stored carries that on to
-// each node, whose tail has a span, from the time at which the event was stored, and one for the
-// delivery to all of its clients. A replay has one. Connections have none.
+// Use it in a node with a trace collector. A nil [Traces] disables tracing at no cost.
 //
-// What is traced waits for nobody and has bounds: of traces a second, of spans that wait for the
-// collector, and of the time that Close takes. What exceeds them is dropped and counted.
+//	t, err := tracing.New(tracing.Options{Endpoint: "http://127.0.0.1:4318/v1/traces", Sample: 0.01})
+//	...
+//	defer t.Close()
+//	mux.Handle("/publish", t.Handler("/publish", publish))
+//
+// Spans:
+//
+//   - A publish over HTTP has a span, with a child span for storing its events.
+//   - Stored events contain the trace context. Each node continues it with a span "tail", from the time at
+//     which the event was stored, and a span "deliver" for the delivery to all clients of the node.
+//   - A replay has one span. Connections have none.
+//
+// Guarantees: tracing never blocks a publish or a delivery. The number of traces per second, the number of
+// unsent spans and the duration of Close are limited. Spans beyond the limits are dropped and counted.
 package tracing
 
 import (
@@ -27,25 +37,24 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Options say where spans are sent, and of what. Endpoint is needed.
+// Options configures Traces. Endpoint is required.
 type Options struct {
-	// Endpoint is where a collector takes OTLP over HTTP, with its path, such as
+	// Endpoint is the URL of a collector for OTLP over HTTP, including its path, such as
 	// http://127.0.0.1:4318/v1/traces.
 	Endpoint string
-	// Sample is the share, 0 to 1, of publishes over HTTP and of replays that are traced where the
-	// caller has not decided; with a traceparent its own word counts.
+	// Sample is the share, 0 to 1, of publishes over HTTP and of replays to trace. It does not apply to
+	// requests with a traceparent, whose flag decides.
 	Sample float64
-	// Rate bounds the traces that are begun or continued each second, whoever decided; 100 when zero.
-	// Each has two spans at most. A second's worth may come at once.
+	// Rate limits the traces begun or continued per second, including those sampled by the caller; 100 if
+	// zero. Each has at most two spans. The burst is one second's worth.
 	Rate int
-	// Wait is how long the span of a delivery waits for clients that do not take the event; 5 s when
-	// zero.
+	// Wait limits the duration of a delivery's span while clients do not accept the event; 5 s if zero.
 	Wait time.Duration
-	// Flush bounds how long Close waits for the collector; 3 s when zero.
+	// Flush limits the wait of Close for the collector; 3 s if zero.
 	Flush time.Duration
 
 	Node, Version string       // of this process
-	Logger        *slog.Logger // hears of a collector that fails, once a minute at most; nil discards
+	Logger        *slog.Logger // receives at most one message per minute about a failing collector; nil discards
 }
 
 func (o Options) withDefaults() Options {
@@ -59,7 +68,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Traces make spans. Nil makes none, and costs nothing.
+// Traces creates spans. A nil Traces creates none, at no cost.
 type Traces struct {
 	opts     Options
 	limit    *rate.Limiter
@@ -67,20 +76,22 @@ type Traces struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 	exporter *exporter
-	waiting  *waiting
-	open     *open
+	waiting  *spanQueue
+	open     *openDeliveries
 }
 
-// Bounds on the batches. What OTEL_BSP_* in the environment say is not heeded, so that they hold.
+// Limits of the batches. They override the environment variables OTEL_BSP_*.
 const (
 	maxWaiting    = 2048
 	maxBatch      = 512
 	batchPause    = 2 * time.Second
-	exportTimeout = 10 * time.Second // repeats included
+	exportTimeout = 10 * time.Second // including retries
 )
 
-// New does not look for the collector: one that is down is tried again and again. Nothing global is
-// set, as a process may hold several nodes. Whoever calls New calls Close.
+// New returns Traces for a collector. The caller must call Close.
+//
+// New does not connect: exports to a collector that is down are retried. It sets no global variables of
+// OpenTelemetry, because a process may contain several nodes.
 func New(opts Options) (*Traces, error) {
 	if err := checkEndpoint(opts.Endpoint); err != nil {
 		return nil, err
@@ -88,9 +99,9 @@ func New(opts Options) (*Traces, error) {
 	opts = opts.withDefaults()
 	described, err := newResource(opts)
 	if err != nil {
-		opts.Logger.Warn("OTEL_RESOURCE_ATTRIBUTES cannot be read; traces are sent without it", "error", err)
+		opts.Logger.Warn("invalid OTEL_RESOURCE_ATTRIBUTES; sending traces without it", "error", err)
 	}
-	transport := &http.Transport{ // of its own, so that its idle connections end with Close
+	transport := &http.Transport{ // not shared, so that Close can close its idle connections
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		DialContext: (&net.Dialer{Timeout: exportTimeout}).DialContext, TLSHandshakeTimeout: exportTimeout, IdleConnTimeout: time.Minute,
 	}
@@ -104,10 +115,10 @@ func New(opts Options) (*Traces, error) {
 	}
 	t := &Traces{opts: opts, limit: rate.NewLimiter(rate.Limit(opts.Rate), opts.Rate)}
 	t.exporter = newExporter(client, transport.CloseIdleConnections, opts)
-	t.waiting = &waiting{SpanProcessor: sdktrace.NewBatchSpanProcessor(t.exporter,
+	t.waiting = &spanQueue{SpanProcessor: sdktrace.NewBatchSpanProcessor(t.exporter,
 		sdktrace.WithMaxQueueSize(maxWaiting), sdktrace.WithMaxExportBatchSize(maxBatch),
 		sdktrace.WithBatchTimeout(batchPause), sdktrace.WithExportTimeout(exportTimeout))}
-	t.exporter.taken = t.waiting.left
+	t.exporter.onDone = t.waiting.left
 	t.provider = sdktrace.NewTracerProvider(
 		sdktrace.WithSpanProcessor(t.waiting), sdktrace.WithSampler(t.sampler()),
 		sdktrace.WithResource(described),
@@ -117,10 +128,10 @@ func New(opts Options) (*Traces, error) {
 	return t, nil
 }
 
-// noRedirects: spans go where the configuration says.
+// noRedirects makes sure that spans are sent to the configured endpoint only.
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// checkEndpoint refuses what the exporter would leave out, or replace by a default, in silence.
+// checkEndpoint rejects URLs that the exporter would change silently.
 func checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -130,27 +141,27 @@ func checkEndpoint(endpoint string) error {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path == "" || u.Path == "/":
 		return fmt.Errorf("%q is not the URL of a collector with its path; write one such as http://127.0.0.1:4318/v1/traces", u.Redacted())
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("a user, a query or a fragment would not be sent; put credentials into a header by the variable OTEL_EXPORTER_OTLP_HEADERS")
+		return errors.New("a user, a query or a fragment is not sent; set a header with credentials in OTEL_EXPORTER_OTLP_HEADERS")
 	}
 	return nil
 }
 
-// Close ends what is open, sends what waits, for Options.Flush at most, and returns once all
+// Close ends open spans and sends the remaining ones, for at most Options.Flush. It returns after all
 // goroutines have ended. Spans that end later are dropped.
 func (t *Traces) Close() {
 	t.open.close()
 	t.exporter.endBy(t.opts.Flush)
-	_ = t.provider.Shutdown(context.Background()) // bounded by the exporter, which tells of failures
+	_ = t.provider.Shutdown(context.Background()) // limited by the exporter, which reports failures
 	t.exporter.close()
 }
 
-// Status is what became of spans and traces so far.
+// Status contains counts of spans and traces.
 type Status struct {
-	Sent, Failed, Dropped uint64 // spans: taken by the collector, not taken, not even queued
-	Limited               uint64 // traces that Options.Rate kept from being told
+	Sent, Failed, Dropped uint64 // spans: accepted by the collector, not accepted, not queued
+	Limited               uint64 // traces not recorded because of Options.Rate
 }
 
-// Status may be asked at any time.
+// Status returns the current counts. It may be called at any time.
 func (t *Traces) Status() Status {
 	return Status{
 		Sent: t.exporter.sent.Load(), Failed: t.exporter.failed.Load(),

@@ -28,8 +28,8 @@ const (
 	trace2 = "5bf92f3577b34da6a3ce929d0e0e4736"
 )
 
-// open makes Traces that end with the test, or with the function.
-func open(tb testing.TB, opts tracing.Options) (*tracing.Traces, func()) {
+// open returns Traces that are closed at the end of the test, or by the returned function.
+func openDeliveries(tb testing.TB, opts tracing.Options) (*tracing.Traces, func()) {
 	tb.Helper()
 	t, err := tracing.New(opts)
 	if err != nil {
@@ -40,7 +40,7 @@ func open(tb testing.TB, opts tracing.Options) (*tracing.Traces, func()) {
 	return t, end
 }
 
-// hanging is a collector that takes connections and never answers.
+// hanging is a collector that accepts connections and does not answer.
 func hanging(tb testing.TB) (endpoint string) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -75,7 +75,7 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestOff: nil is what a node without traces has.
+// A node without traces has a nil Traces.
 func TestOff(t *testing.T) {
 	var off *tracing.Traces
 	next := http.NewServeMux()
@@ -84,18 +84,17 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// TestDeliveries: a delivery ends with the last client, or when it was waited for long enough, or
-// with the node.
+// A delivery ends with the last client, after the timeout, or with the node.
 func TestDeliveries(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Wait: time.Hour})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Wait: time.Hour})
 	events := made.Events("S")
 
 	early := events(traced(1, tracestest.Parent(trace1, "01")))
-	early.Sent() // by a loop that was faster than the tail
+	early.Sent() // called by a loop before the tail
 	early.Enqueued(2)
 	early.Sent()
-	early.Sent() // from the window
+	early.Sent() // a client that reads the event from the window
 
 	cut := events(traced(2, tracestest.Parent(trace2, "01")))
 	cut.Enqueued(3)
@@ -117,15 +116,15 @@ func TestDeliveries(t *testing.T) {
 		}
 	}
 
-	made, _ = open(t, tracing.Options{Endpoint: otel.Endpoint, Wait: 20 * time.Millisecond})
+	made, _ = openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Wait: 20 * time.Millisecond})
 	made.Events("S")(traced(4, tracestest.Parent(trace1, "01"))).Enqueued(5)
 	testkit.Eventually(t, 20*time.Second, "a delivery that nobody took", func() bool { return len(otel.Spans(trace1)) == 4 })
 }
 
-// TestClocks: the store's is ahead of the node's.
+// The clock of the store is ahead of the node's clock.
 func TestClocks(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint})
 	ev := traced(1, tracestest.Parent(trace1, "01"))
 	ev.Stored = time.Now().Add(time.Hour)
 	made.Events("S")(ev).Enqueued(0)
@@ -135,7 +134,7 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// failing stores nothing.
+// failing is a publisher that fails.
 type failing struct{ got []feed.Message }
 
 func (f *failing) Publish(_ context.Context, msgs ...feed.Message) []feed.Result {
@@ -143,10 +142,10 @@ func (f *failing) Publish(_ context.Context, msgs ...feed.Message) []feed.Result
 	return []feed.Result{{Err: errors.New("full")}}
 }
 
-// TestRequests: what a handler and a publisher are told, and what becomes of failures.
+// The trace context passed to a handler and a publisher, and the status after failures.
 func TestRequests(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 1})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 1})
 	var store failing
 	publisher := made.Publisher(&store)
 	var inside string
@@ -155,7 +154,7 @@ func TestRequests(t *testing.T) {
 		publisher.Publish(r.Context(), feed.Message{Subject: "a"})
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
-	req := httptest.NewRequest(http.MethodPost, "/publish", nil) // no trace of its own: sample decides
+	req := httptest.NewRequest(http.MethodPost, "/publish", nil) // without a trace of its own, so Options.Sample decides
 	h.ServeHTTP(httptest.NewRecorder(), req)
 	carried := store.got[0].Trace.Parent
 	if inside == "" || len(carried) != 55 || carried[:35] != inside[:35] || req.Header.Get("traceparent") != "" {
@@ -163,7 +162,7 @@ func TestRequests(t *testing.T) {
 	}
 
 	req.Header.Set("traceparent", tracestest.Parent(trace1, "00"))
-	req.Header.Set("tracestate", strings.Repeat("a=b,", 500)+"a=b") // which is too long, and not looked at
+	req.Header.Set("tracestate", strings.Repeat("a=b,", 500)+"a=b") // too long, and ignored
 	h.ServeHTTP(httptest.NewRecorder(), req)
 	if store.got[0].Trace.Parent != "" {
 		t.Errorf("nobody samples it: %+v", store.got[0].Trace)
@@ -181,7 +180,7 @@ func TestRequests(t *testing.T) {
 
 func TestReplays(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 0})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 0})
 	told := made.Replayed()
 	if got := told(feedhttp.Replay{Started: time.Now()}); got != (feed.TraceContext{}) {
 		t.Errorf("none is sampled: %+v", got)
@@ -196,11 +195,11 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// TestRate: whoever sets the flag on everything gets no more than a bound.
+// A client that samples every request gets no more than the limit.
 func TestRate(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	const perSecond, all = 10, 20_000
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 1, Rate: perSecond})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Sample: 1, Rate: perSecond})
 	events, replayed := made.Events("S"), made.Replayed()
 	began := time.Now()
 	for seq := range uint64(all) {
@@ -217,10 +216,10 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestMemory: what waits for a collector that hangs has a bound, and so has what is open.
+// The number of spans for a hanging collector, and of open deliveries, is limited.
 func TestMemory(t *testing.T) {
 	var log bytes.Buffer
-	made, end := open(t, tracing.Options{Endpoint: hanging(t), Rate: 1 << 30, Flush: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: hanging(t), Rate: 1 << 30, Flush: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	events := made.Events("S")
 	const all = 100_000
 	offer := func(n int) {
@@ -230,7 +229,7 @@ func TestMemory(t *testing.T) {
 			ev.Sent()
 		}
 	}
-	offer(5000) // more than may wait
+	offer(5000) // more than the limit
 	before := heap()
 	offer(all)
 	if grown := heap() - before; grown > 4<<20 {
@@ -254,12 +253,12 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestComesBack: a collector that refuses is told of once, and gets the spans that come later.
+// A collector that rejects spans is logged once, and receives later spans.
 func TestComesBack(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	otel.Refuses.Store(true)
 	var log bytes.Buffer
-	made, end := open(t, tracing.Options{Endpoint: otel.Endpoint, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	made, end := openDeliveries(t, tracing.Options{Endpoint: otel.Endpoint, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	events := made.Events("S")
 	offer := func() { events(traced(1, tracestest.Parent(trace1, "01"))).Enqueued(0) }
 	offer()
@@ -270,7 +269,7 @@ func TestComesBack(t *testing.T) {
 	otel.Refuses.Store(true)
 	offer()
 	end()
-	if n := strings.Count(log.String(), "takes no traces"); n != 1 || made.Status().Failed != 2 {
+	if n := strings.Count(log.String(), "trace export failed"); n != 1 || made.Status().Failed != 2 {
 		t.Errorf("%+v, %d lines:\n%s", made.Status(), n, log.String())
 	}
 }

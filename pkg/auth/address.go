@@ -7,34 +7,37 @@ import (
 	"strings"
 )
 
-// Everyone are prefixes that hold every address: whoever connects is trusted. Only where
-// nobody but the gateway can connect.
-func Everyone() []netip.Prefix {
+// AnyAddress returns prefixes of all addresses. Use them as trusted addresses only if no program except
+// the gateway can connect.
+func AnyAddress() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 }
 
-// maxHops bounds the proxies that a request may have come through.
+// maxHops is the largest number of proxies evaluated for a request.
 const maxHops = 32
 
-// ClientAddr returns the client's address as the trusted proxies tell it: the right-most of
-// X-Forwarded-For that is not a trusted proxy itself. What stands left of it the client may
-// have written. Where the peer is not trusted, it is the client; where an entry is no
-// address, or everything is a trusted proxy, the last one known is, at most 32 proxies away.
+// ClientAddr returns the client's address according to the trusted proxies: the right-most address of
+// X-Forwarded-For outside of trusted.
 //
-// Addresses are without a zone, and IPv4 ones are plain. The result is not valid when the
-// connection has no IP address, as a Unix socket has none.
+//   - Entries to the left of it are ignored, because the client may have written them.
+//   - If the peer is not trusted, the result is the peer's address.
+//   - If an entry is not an address, or all are trusted, the result is the last valid address, at most 32
+//     proxies away.
+//
+// The result has no zone, and IPv4 addresses are not mapped to IPv6. It is invalid if the connection has
+// no IP address, for example on a Unix socket.
 func ClientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	return walk(PeerAddr(r), r.Header.Values("X-Forwarded-For"), trusted, parseAddr)
+	return walkForwarded(PeerAddr(r), r.Header.Values("X-Forwarded-For"), trusted, parseAddr)
 }
 
-// ClientAddrForwarded is ClientAddr for proxies that set Forwarded (RFC 7239) instead. Take
-// the one that the proxies overwrite or append to: the other is the client's to forge.
+// ClientAddrForwarded is like ClientAddr, but reads the header Forwarded (RFC 7239). Use the function for
+// the header set by your proxies: clients can forge the other one.
 func ClientAddrForwarded(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	return walk(PeerAddr(r), r.Header.Values("Forwarded"), trusted, forwardedFor)
+	return walkForwarded(PeerAddr(r), r.Header.Values("Forwarded"), trusted, forwardedFor)
 }
 
-// walk goes from the peer towards the client, from right to left.
-func walk(addr netip.Addr, lines []string, trusted []netip.Prefix, parse func(string) netip.Addr) netip.Addr {
+// walkForwarded follows the entries from the peer towards the client, from right to left.
+func walkForwarded(addr netip.Addr, lines []string, trusted []netip.Prefix, parse func(string) netip.Addr) netip.Addr {
 	hops := 0
 	for _, line := range slices.Backward(lines) {
 		for more := true; more; hops++ {
@@ -53,9 +56,8 @@ func walk(addr netip.Addr, lines []string, trusted []netip.Prefix, parse func(st
 	return addr
 }
 
-// lastEntry cuts the right-most entry off a list, at the last comma outside of quotes. It
-// reads from the right, so that a quote which the client left open cannot swallow what a
-// proxy appended.
+// lastEntry splits off the right-most entry of a list, at the last comma outside of quotes. It scans from
+// the right, so that an open quote of the client cannot hide the entries appended by proxies.
 func lastEntry(line string) (rest, entry string, more bool) {
 	quoted := false
 	for i := len(line) - 1; i >= 0; i-- {
@@ -69,8 +71,8 @@ func lastEntry(line string) (rest, entry string, more bool) {
 	return "", line, false
 }
 
-// forwardedFor reads the `for` of an element of Forwarded. Hidden and unknown ones are no
-// address, and neither is what has two.
+// forwardedFor returns the `for` address of an element of Forwarded. The result is invalid if the
+// address is hidden or unknown, or if there are two.
 func forwardedFor(element string) (addr netip.Addr) {
 	found := false
 	for pair := range strings.SplitSeq(element, ";") {
@@ -90,10 +92,10 @@ func forwardedFor(element string) (addr netip.Addr) {
 	return addr
 }
 
-// PeerAddr returns the address of the other end of the TCP connection, in the form of [ClientAddr].
+// PeerAddr returns the remote address of the TCP connection, in the form of [ClientAddr].
 func PeerAddr(r *http.Request) netip.Addr { return parseAddr(r.RemoteAddr) }
 
-// parseAddr reads an address, with a port or without; what it cannot read is not valid.
+// parseAddr parses an address with an optional port. For other text the result is invalid.
 func parseAddr(s string) netip.Addr {
 	if with, err := netip.ParseAddrPort(s); err == nil {
 		return with.Addr().Unmap().WithZone("")
@@ -108,15 +110,15 @@ func parseAddr(s string) netip.Addr {
 	return addr.Unmap().WithZone("")
 }
 
-// trusts reports whether an address is one of the trusted proxies'.
+// trusts reports whether an address belongs to a trusted proxy.
 func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
 	return addr.IsValid() && slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return unmap(p).Contains(addr) })
 }
 
-// TrustsAddr reports whether an address is within one of the prefixes, as [ClientAddr] compares them.
+// TrustsAddr reports whether an address is within one of the prefixes, with the rules of [ClientAddr].
 func TrustsAddr(trusted []netip.Prefix, addr netip.Addr) bool { return trusts(trusted, addr.Unmap()) }
 
-// unmap makes ::ffff:10.0.0.0/104 into 10.0.0.0/8: addresses are compared unmapped.
+// unmap converts ::ffff:10.0.0.0/104 to 10.0.0.0/8, because addresses are compared unmapped.
 func unmap(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)

@@ -99,8 +99,7 @@ func TestClientAddrForwarded(t *testing.T) {
 	}
 }
 
-// TestClientAddrIsBounded: who stands within the gateways' net may write as many of them as a
-// header holds.
+// A client within the gateways' network may send as many entries as fit into a header.
 func TestClientAddrIsBounded(t *testing.T) {
 	r := from("10.0.0.1:5", "X-Forwarded-For", "198.51.100.7"+strings.Repeat(", 10.1.1.1", 10_000))
 	if got := auth.ClientAddr(r, gateways); got.String() != "10.1.1.1" {

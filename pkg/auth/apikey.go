@@ -14,17 +14,19 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// PresenceRight stands among the filters of an API key that may read who is connected.
+// PresenceRight is an entry among the filters of an API key. It grants access to the presence API.
 const PresenceRight = "+presence"
 
-// AdminRight stands among the filters of an API key that may operate a node from elsewhere.
+// AdminRight is an entry among the filters of an API key. It grants access to the admin API from other
+// machines.
 const AdminRight = "+admin"
 
 func isRight(filter string) bool { return filter == PresenceRight || filter == AdminRight }
 
-// APIKeys are keys for publishing, and for reading who is connected. What is stored of each is its SHA-256 alone. A slow hash
-// would only burn time: a key is 32 random bytes, which nobody guesses however fast, unlike a
-// password. Make one with OpenAPIKeys.
+// APIKeys authenticates requests by API keys. Create it with OpenAPIKeys.
+//
+// Only the SHA-256 of a key is stored. A slow hash is not necessary: unlike a password, a key of 32
+// random bytes cannot be guessed.
 type APIKeys struct {
 	file string
 	keys atomic.Pointer[[]apiKey]
@@ -38,12 +40,15 @@ type apiKey struct {
 	admin    bool
 }
 
-// maxKeyLen bounds what is hashed of a request; keys have 47 bytes.
+// maxKeyLen is the length of the longest key to hash, in bytes; keys have 47 bytes.
 const maxKeyLen = 128
 
-// NewAPIKey makes a key, and the line that a file of keys knows it by. The key is shown once
-// and stored nowhere. It may publish to the subjects that match one of the filters, among which
-// PresenceRight lets it read who is connected and AdminRight lets it operate a node; name is for logs and revocations, and one token of a subject: no dots, wildcards, white space and control characters.
+// NewAPIKey creates a key, and its line for the file of keys. The key itself is not stored.
+//
+// The key may publish to subjects that match one of the filters. The entries PresenceRight and
+// AdminRight grant access to the presence API and the admin API. The name appears in logs and
+// revocations. It must be one token of a subject, without dots, wildcards, white space and control
+// characters.
 func NewAPIKey(name string, filters ...string) (key, line string, err error) {
 	if err := checkKeyLine(name, filters); err != nil {
 		return "", "", fmt.Errorf("api key: %w", err)
@@ -55,48 +60,50 @@ func NewAPIKey(name string, filters ...string) (key, line string, err error) {
 	return key, fmt.Sprintf("%s %s%s %s", name, hashPrefix, hex.EncodeToString(hash[:]), strings.Join(filters, " ")), nil
 }
 
-// Identify is a Source: it takes a key from X-API-Key, or from Authorization: Bearer where
-// the token begins as keys do. It compares with every key in constant time. The identity has
-// no variables, so that a key reads nothing in a user's name; its TokenID is the key's name.
+// Identify is a Source for API keys. It reads X-API-Key, and Authorization: Bearer if the token has the
+// prefix of API keys.
+//
+// It compares the key with every stored key in constant time. The identity has no variables, so a key
+// cannot read the events of a user. Its TokenID is the name of the key.
 func (k *APIKeys) Identify(r *http.Request) (Identity, error) {
-	key, err := carriedKey(r)
+	key, err := apiKeyOf(r)
 	if err != nil {
 		return Identity{}, err
 	}
-	found := k.find(key)
+	found := k.matchKey(key)
 	if found == nil {
-		return Identity{}, invalidToken("the API key is not known; make one with the command `tidemark token`")
+		return Identity{}, invalidToken("unknown API key; create one with the command `tidemark token`")
 	}
 	return Identity{Kind: KindAPIKey, TokenID: found.name, Publisher: found.name, Publish: found.subjects, Presence: found.presence, Admin: found.admin}, nil
 }
 
-func carriedKey(r *http.Request) (string, error) {
-	var c carried
+func apiKeyOf(r *http.Request) (string, error) {
+	var c requestToken
 	c.bearer(r)
-	if c.bad != nil {
-		return "", c.bad
+	if c.err != nil {
+		return "", c.err
 	}
 	if !strings.HasPrefix(c.token, keyPrefix) {
 		c.token = ""
 	}
 	values := r.Header.Values("X-Api-Key")
 	if len(values) > 1 {
-		return "", invalidRequest("the header X-API-Key is there %d times; send it once", len(values))
+		return "", invalidRequest("the header X-API-Key occurs %d times; send it once", len(values))
 	}
 	if len(values) == 1 {
 		c.add(values[0])
 	}
 	switch {
-	case c.bad != nil:
-		return "", c.bad
+	case c.err != nil:
+		return "", c.err
 	case c.token == "":
 		return "", ErrNoIdentity
 	}
 	return c.token, nil
 }
 
-// find looks at every key, also behind the one that fits, so that its time tells nothing.
-func (k *APIKeys) find(key string) (found *apiKey) {
+// matchKey compares all keys, also after a match, so that its duration reveals nothing.
+func (k *APIKeys) matchKey(key string) (found *apiKey) {
 	if len(key) > maxKeyLen {
 		return nil
 	}
@@ -118,17 +125,17 @@ func checkKeyLine(name string, filters []string) error {
 		return fmt.Errorf("the name is longer than %d bytes", maxTokenID)
 	}
 	if strings.HasPrefix(name, keyPrefix) || strings.HasPrefix(name, "#") {
-		return fmt.Errorf("the name begins with %s or #; it is a name, never the key itself, and no comment", keyPrefix)
+		return fmt.Errorf("the name begins with %s or #; use a name, not the key itself or a comment", keyPrefix)
 	}
 	if len(filters) == 0 {
 		return fmt.Errorf("name the subjects that the key may publish to, such as news.>, or %s or %s", PresenceRight, AdminRight)
 	}
 	for i, f := range filters {
 		if strings.HasPrefix(f, "+") && !isRight(f) {
-			return fmt.Errorf("subject %d begins with +, which is for rights; there are %s and %s", i+1, PresenceRight, AdminRight)
+			return fmt.Errorf("subject %d begins with +, which is reserved for the rights %s and %s", i+1, PresenceRight, AdminRight)
 		}
 		if err := subject.CheckFilter(f); err != nil {
-			return fmt.Errorf("subject %d is no subject pattern: tokens joined by dots, of which * stands for one and > at the end for the rest", i+1)
+			return fmt.Errorf("subject %d is not a subject pattern; write tokens joined by dots, * for one token and > at the end for the rest", i+1)
 		}
 	}
 	return nil

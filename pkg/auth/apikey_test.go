@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// file writes a file of the test's own.
+// file writes a temporary file.
 func file(t testing.TB, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")
@@ -60,8 +60,8 @@ func TestAPIKeys(t *testing.T) {
 		{[]string{"Authorization", "Bearer " + shop}, "shop", 0},
 		{[]string{"Authorization", "bearer \t " + shop}, "shop", 0},
 		{[]string{"Authorization", "Bearer " + shop, "X-API-Key", shop}, "shop", 0},
-		{[]string{"Authorization", "Bearer a.b.c", "X-API-Key", shop}, "shop", 0}, // a token beside the key
-		{[]string{"Authorization", "Bearer a.b.c"}, "", 0},                        // somebody else's
+		{[]string{"Authorization", "Bearer a.b.c", "X-API-Key", shop}, "shop", 0}, // a token in addition to the key
+		{[]string{"Authorization", "Bearer a.b.c"}, "", 0},                        // a token of another scheme
 		{[]string{"Authorization", "Basic " + shop}, "", 0},
 		{[]string{"Authorization", "Bearer " + shop, "X-API-Key", desk}, "", http.StatusBadRequest},
 		{[]string{"X-API-Key", shop, "X-API-Key", shop}, "", http.StatusBadRequest},
@@ -74,7 +74,7 @@ func TestAPIKeys(t *testing.T) {
 		{[]string{"X-API-Key", shop[:len(shop)-1]}, "", http.StatusUnauthorized},
 		{[]string{"X-API-Key", strings.ToUpper(shop)}, "", http.StatusUnauthorized},
 		{[]string{"X-API-Key", " " + shop}, "", http.StatusUnauthorized},
-		{[]string{"X-API-Key", strings.Fields(shopLine)[1]}, "", http.StatusUnauthorized}, // the hash is no key
+		{[]string{"X-API-Key", strings.Fields(shopLine)[1]}, "", http.StatusUnauthorized}, // the hash instead of the key
 		{[]string{"X-API-Key", strings.TrimPrefix(strings.Fields(shopLine)[1], "sha256:")}, "", http.StatusUnauthorized},
 		{[]string{"X-API-Key", strings.Repeat("x", 1<<16)}, "", http.StatusUnauthorized},
 	} {
@@ -92,7 +92,7 @@ func TestAPIKeys(t *testing.T) {
 	}
 }
 
-// checkRefusal: an error tells nobody what was sent, and a 401 says how it is done.
+// checkRefusal checks that an error does not contain the credentials, and that a 401 has a challenge.
 func checkRefusal(t testing.TB, err error, secrets ...string) {
 	t.Helper()
 	refused, ok := errors.AsType[*auth.Error](err)
@@ -131,8 +131,8 @@ func TestAPIKeyFileErrors(t *testing.T) {
 		"no subjects":     {line + "\nx " + strings.Fields(otherLine)[1], ":2: "},
 		"a bad subject":   {"shop " + hash + " codes.* a..b", "subject 2"},
 		"a bad name":      {"a.b " + hash + " codes.*", "the name"},
-		"the same name":   {line + "\nshop " + strings.Fields(otherLine)[1] + " a", "of line 1"},
-		"the same hash":   {line + "\ndesk " + hash + " a", "of line 1"},
+		"the same name":   {line + "\nshop " + strings.Fields(otherLine)[1] + " a", "in line 1"},
+		"the same hash":   {line + "\ndesk " + hash + " a", "in line 1"},
 		"too many":        {strings.Join(many, "\n"), ":1001: "},
 		"larger than any": {strings.Repeat("#", 1<<20+1), "larger than"},
 	} {
@@ -150,7 +150,7 @@ func TestAPIKeyFileErrors(t *testing.T) {
 	if _, err := auth.OpenAPIKeys(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if keys := openAPIKeys(t); keys == nil { // nobody may publish yet
+	if keys := openAPIKeys(t); keys == nil { // no keys yet
 		t.Error("an empty file")
 	}
 }
@@ -208,7 +208,7 @@ func ExampleNewAPIKey() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(key[:4], len(key)) // for the shop, and nobody else
+	fmt.Println(key[:4], len(key)) // only for the shop
 	fields := strings.Fields(line) // for the file of keys
 	fmt.Println(fields[0], fields[1][:7], fields[2:])
 	// Output:

@@ -14,16 +14,18 @@ import (
 
 const (
 	hashPrefix = "sha256:"
-	// maxAPIKeys bounds the comparisons that a request costs: 25 µs for all of them.
+	// maxAPIKeys limits the comparisons per request: 25 µs for 1000 keys.
 	maxAPIKeys = 1000
-	// maxKeyFile bounds a file of keys of any kind.
+	// maxKeyFile is the size limit of a file of keys of any kind, in bytes.
 	maxKeyFile = 1 << 20
 )
 
-// OpenAPIKeys reads a file of keys, one a line: its name, its hash (sha256: and 64 hex
-// digits), and the filters of subjects that it may publish to (or PresenceRight, AdminRight), between spaces. Empty lines
-// and those that begin with # are left out. NewAPIKey makes such lines. At most 1000 keys and
-// 1 MiB are taken. Errors name the file and the line, and hold nothing of its text.
+// OpenAPIKeys reads a file of API keys, one key per line.
+//
+// A line has these fields, separated by spaces: the name, the hash (sha256: and 64 hex digits), and the
+// filters of the subjects to publish to (or PresenceRight, AdminRight). Empty lines and lines that begin
+// with # are ignored. NewAPIKey returns such lines. A file has at most 1000 keys and 1 MiB. Errors
+// contain the file and the line number, but no text of the line.
 func OpenAPIKeys(file string) (*APIKeys, error) {
 	k := &APIKeys{file: file}
 	if err := k.Reload(); err != nil {
@@ -32,7 +34,7 @@ func OpenAPIKeys(file string) (*APIKeys, error) {
 	return k, nil
 }
 
-// Reload reads the file again. When it fails, the keys from before stay.
+// Reload reads the file again. If it fails, the previous keys stay in use.
 func (k *APIKeys) Reload() error {
 	text, err := readFile(k.file)
 	if err != nil {
@@ -60,7 +62,7 @@ func parseAPIKeys(text []byte) ([]apiKey, error) {
 			return nil, fmt.Errorf("%d: %w", n, err)
 		}
 		if before := max(names[key.name], hashes[key.hash]); before > 0 {
-			return nil, fmt.Errorf("%d: the name or the hash is that of line %d", n, before)
+			return nil, fmt.Errorf("%d: same name or hash as in line %d", n, before)
 		}
 		names[key.name], hashes[key.hash] = n, n
 		if keys = append(keys, key); len(keys) > maxAPIKeys {
@@ -70,7 +72,7 @@ func parseAPIKeys(text []byte) ([]apiKey, error) {
 	return keys, nil
 }
 
-var errKeyHash = errors.New("the second field must be " + hashPrefix + " and 64 hex digits, never the key itself; make a line with the command `tidemark token`")
+var errKeyHash = errors.New("the second field must be " + hashPrefix + " and 64 hex digits, not the key itself; create a line with the command `tidemark token`")
 
 func parseAPIKey(fields []string) (apiKey, error) {
 	if len(fields) < 2 {
@@ -89,7 +91,7 @@ func parseAPIKey(fields []string) (apiKey, error) {
 	return key, nil
 }
 
-// readFile reads a file of keys, up to a bound.
+// readFile reads a file of keys of at most maxKeyFile bytes.
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

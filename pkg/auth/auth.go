@@ -1,16 +1,25 @@
-// Package auth says who is calling, and what they may read and publish.
+// Package auth authenticates requests and determines what a client may read and publish.
 //
-// A Source reads an identity from a request: JWT from a signed token, Header from what a
-// gateway sets, APIKeys from a key for publishing, Dev from the query on the machine itself,
-// Anonymous from nothing.
+// Use it to configure the authentication of an embedded server. A [Source] reads an identity from a
+// request:
 //
-// What it guarantees:
-//   - Values of an identity become tokens of subjects, percent-encoded where needed. Each is
-//     checked to be encodable (1 to 255 bytes of valid UTF-8) before it leaves this package.
-//     Another value is refused, never left out.
-//   - What is there and wrong is refused; no other source is asked then. A forged or expired
-//     token never makes an anonymous.
-//   - No error and no log line holds a token, a key, or a part of one.
+//   - [JWT]: from a signed token
+//   - [Header]: from the headers of a trusted gateway
+//   - [APIKeys]: from an API key
+//   - [Dev]: from a query parameter, for requests of the same machine
+//   - [Anonymous]: an identity without a user for every request
+//
+// Combine them with [First] or [Required]:
+//
+//	source := auth.Required(jwt.Identify, auth.TrustedHeader("X-User", "10.0.0.7"))
+//
+// Guarantees:
+//
+//   - Values. Each value of an identity has 1 to 255 bytes of valid UTF-8, so that it can be encoded as
+//     one token of a subject. A request with any other value is rejected; values are never dropped.
+//   - No fallback. A request with an invalid credential is rejected without trying the next source. A
+//     forged or expired token never results in an anonymous identity.
+//   - Secrets. Errors and log messages contain neither tokens nor keys, nor parts of them.
 //
 // Sources are safe for concurrent use.
 package auth
@@ -20,15 +29,15 @@ import (
 	"net/http"
 )
 
-// ErrNoIdentity is returned by a Source that finds nothing of its kind in the request.
-var ErrNoIdentity = errors.New("the request names nobody")
+// ErrNoIdentity is returned by a Source if the request contains no credentials of its kind.
+var ErrNoIdentity = errors.New("the request has no identity")
 
-// Source reads an identity from a request: ErrNoIdentity when there is none, an *Error when
-// there is one that cannot be accepted.
+// Source reads an identity from a request. It returns ErrNoIdentity if there is none, and an *Error if
+// the credentials are invalid.
 type Source func(*http.Request) (Identity, error)
 
-// First asks each source in turn, and takes the first identity or refusal. Nobody is
-// anonymous.
+// First tries the sources in order and returns the first identity or error. If no source finds an
+// identity, it returns an anonymous one.
 func First(sources ...Source) Source {
 	return func(r *http.Request) (Identity, error) {
 		id, err := first(sources, r)
@@ -39,15 +48,15 @@ func First(sources ...Source) Source {
 	}
 }
 
-// Required asks each source in turn, as First does, and refuses a request that none of them
-// finds an identity in with 401.
+// Required tries the sources in order, like First. If no source finds an identity, it rejects the
+// request with 401.
 func Required(sources ...Source) Source {
 	return func(r *http.Request) (Identity, error) {
 		id, err := first(sources, r)
 		if errors.Is(err, ErrNoIdentity) {
 			return Identity{}, &Error{
 				Status: http.StatusUnauthorized, Detail: "this needs an identity: send a token, as in Authorization: Bearer TOKEN",
-				// RFC 6750 wants no error code for a request that carries nothing.
+				// RFC 6750 recommends no error code for a request without credentials.
 				Challenge: `Bearer realm="tidemark"`,
 			}
 		}
@@ -55,8 +64,8 @@ func Required(sources ...Source) Source {
 	}
 }
 
-// Anonymous takes everybody for nobody in particular. It belongs at the end of a list given
-// to Required, where it says that anonymous clients are wanted.
+// Anonymous returns an anonymous identity for every request. Put it at the end of the list of
+// Required to accept anonymous clients explicitly.
 func Anonymous() Source {
 	return func(*http.Request) (Identity, error) { return Identity{Kind: KindAnonymous}, nil }
 }

@@ -16,14 +16,13 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// hostile are values that must never become part of a subject as they are.
+// hostile contains values that must never become part of a subject unencoded.
 var hostile = []string{
 	".", "a.b", "*", ">", "a*", "a>b", "42.>", " ", "a b", "a\tb", "a\x00b", "a\nb", "a\x7fb",
 	"\xff\xfe", "a\u00a0b", "a\u2028b", "\ufeffa", strings.Repeat("x", 256),
 }
 
-// valueStatus is the answer to an identity with such a value: those that can be encoded are
-// accepted.
+// valueStatus returns the expected status for such a value. Values that can be encoded are accepted.
 func valueStatus(value string) int {
 	if len(value) > 255 || !utf8.ValidString(value) {
 		return http.StatusBadRequest
@@ -38,7 +37,7 @@ func status(err error) int {
 	return 0
 }
 
-// request is one that has come to local from remote.
+// request returns a request received at the address local from the address remote.
 func request(local, remote, query string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/?"+query, nil)
 	r.RemoteAddr, r.Host = remote, "localhost:8080"
@@ -52,7 +51,7 @@ func request(local, remote, query string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(addr)))
 }
 
-// checkIdentity holds what every identity promises, whatever the request.
+// checkIdentity checks the guarantees for every identity.
 func checkIdentity(t *testing.T, name string, source auth.Source, r *http.Request) {
 	t.Helper()
 	id, err := source(r)
@@ -102,7 +101,7 @@ func TestFirst(t *testing.T) {
 
 func TestRequired(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	header := auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify
+	header := auth.Header(auth.HeaderOptions{Trusted: auth.AnyAddress()}).Identify
 
 	_, err := auth.Required(header)(r)
 	refused, ok := errors.AsType[*auth.Error](err)
@@ -122,7 +121,7 @@ func TestRequired(t *testing.T) {
 	}
 }
 
-// checkToken: a value of an identity becomes one token, and no other value becomes the same.
+// checkToken checks that a value becomes one token, and that the token decodes to the same value.
 func checkToken(t *testing.T, name, variable, value string) {
 	t.Helper()
 	tmpl, err := subject.ParseTemplate("a.{v}.b")

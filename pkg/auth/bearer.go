@@ -6,33 +6,32 @@ import (
 	"strings"
 )
 
-// keyPrefix begins every API key. No JWT begins like this, so that both may come as a bearer
-// token and each source knows its own.
+// keyPrefix is the prefix of every API key. It distinguishes API keys from JWTs, as both may be sent as
+// bearer tokens.
 const keyPrefix = "tmk_"
 
-// carried is a token that a request brings.
-type carried struct {
+// requestToken collects the token of a request from its possible places.
+type requestToken struct {
 	token string
-	bad   error // refuses the request
+	err   error // rejects the request
 }
 
-// add takes one more token, which must be the same as any before: which of two was meant,
-// nobody knows.
-func (c *carried) add(token string) {
+// add adds a token. Two different tokens are an error, as the request is ambiguous.
+func (c *requestToken) add(token string) {
 	switch {
 	case token == "":
 	case c.token == "":
 		c.token = token
-	case c.token != token && c.bad == nil:
-		c.bad = invalidRequest("the request carries two different tokens; send one")
+	case c.token != token && c.err == nil:
+		c.err = invalidRequest("the request carries two different tokens; send one")
 	}
 }
 
-// bearer reads the header Authorization. Other schemes than Bearer are somebody else's.
-func (c *carried) bearer(r *http.Request) {
+// bearer reads the header Authorization. It ignores schemes other than Bearer.
+func (c *requestToken) bearer(r *http.Request) {
 	values := r.Header.Values("Authorization")
 	if len(values) > 1 {
-		c.bad = invalidRequest("the header Authorization is there %d times; send it once", len(values))
+		c.err = invalidRequest("the header Authorization occurs %d times; send it once", len(values))
 		return
 	}
 	if len(values) == 0 {
@@ -46,25 +45,25 @@ func (c *carried) bearer(r *http.Request) {
 		return
 	}
 	if token == "" {
-		c.bad = invalidRequest("Authorization: Bearer has no token behind it")
+		c.err = invalidRequest("Authorization: Bearer has no token; append it after a space")
 	}
 	c.add(token)
 }
 
-// cookie reads every cookie of a name: browsers send those of several paths together.
-func (c *carried) cookie(r *http.Request, name string) {
+// cookie reads all cookies of a name, because browsers send the cookies of several paths together.
+func (c *requestToken) cookie(r *http.Request, name string) {
 	for _, cookie := range r.CookiesNamed(name) {
 		c.add(cookie.Value)
 	}
 }
 
-func (c *carried) query(r *http.Request) {
+func (c *requestToken) query(r *http.Request) {
 	if r.URL.RawQuery == "" {
 		return
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil && c.bad == nil { // what cannot be read may be the token
-		c.bad = invalidRequest("the query cannot be read; escape it as URLs need it")
+	if err != nil && c.err == nil { // the unreadable part may be the token
+		c.err = invalidRequest("the query cannot be parsed; escape it as in a URL")
 	}
 	for _, token := range query[tokenParam] {
 		c.add(token)

@@ -10,8 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	// It reads names with their case, and refuses a name that is there twice: the issuer and
-	// this service see the same claims.
+	// This decoder matches names by case and rejects duplicate names, so that the issuer and this service
+	// read the same claims.
 	"github.com/go-jose/go-jose/v4/json"
 	"github.com/go-jose/go-jose/v4/jwt"
 
@@ -23,8 +23,8 @@ const (
 	maxTokenID  = 255
 )
 
-// registered are the claims that decide whether a token counts. The subject is not among
-// them: it is a variable like any other, and an integer at some issuers.
+// registered contains the claims for the validation of a token. The subject is not among them: it is an
+// ordinary variable, and an integer for some issuers.
 type registered struct {
 	Issuer    string           `json:"iss"`
 	Audience  jwt.Audience     `json:"aud"`
@@ -34,7 +34,7 @@ type registered struct {
 	ID        string           `json:"jti"`
 }
 
-// identity reads a verified payload.
+// identity converts a verified payload to an identity.
 func (s *JWTSource) identity(payload []byte) (Identity, error) {
 	var known registered
 	all, err := readClaims(payload, &known)
@@ -66,7 +66,7 @@ func (s *JWTSource) identity(payload []byte) (Identity, error) {
 	return id, nil
 }
 
-// subjectClaim is the claim sub, which is an integer at some issuers; empty for none.
+// subjectClaim returns the claim sub, or "" if there is none. Some issuers use an integer.
 func subjectClaim(all map[string]any) string {
 	switch sub := all["sub"].(type) {
 	case string:
@@ -77,13 +77,13 @@ func subjectClaim(all map[string]any) string {
 	return ""
 }
 
-// presence reads a claim that is true or false, and nothing else: what "no" means in some
-// other place is not to be guessed.
+// presence reads the presence claim. Only true and false are accepted, as texts such as "no" are
+// ambiguous.
 func (s *JWTSource) presence(all map[string]any) (bool, error) {
 	if s.opts.PresenceClaim == "" {
 		return false, nil
 	}
-	value, _ := lookUp(all, s.opts.PresenceClaim)
+	value, _ := claimAt(all, s.opts.PresenceClaim)
 	switch v := value.(type) {
 	case nil:
 		return false, nil
@@ -93,13 +93,14 @@ func (s *JWTSource) presence(all map[string]any) (bool, error) {
 	return false, badRequest("the token's claim %s must be true or false", s.opts.PresenceClaim)
 }
 
-// readClaims decodes strictly: what is not UTF-8 would be replaced, also within a user's name.
+// readClaims decodes the claims. It rejects invalid UTF-8, because the decoder would replace it, also
+// within a user name.
 func readClaims(payload []byte, known *registered) (map[string]any, error) {
 	var all map[string]any
 	dec := json.NewDecoder(bytes.NewReader(payload))
 	dec.SetNumberType(json.UnmarshalJSONNumber)
 	if !utf8.Valid(payload) || dec.Decode(&all) != nil || all == nil || json.Unmarshal(payload, known) != nil {
-		return nil, invalidToken("the token's claims cannot be read: a JSON object, in which iss and jti are strings, aud strings, and exp, nbf and iat numbers")
+		return nil, invalidToken("the token's claims cannot be read; send a JSON object with iss and jti as strings, aud as a string or strings, and exp, nbf and iat as numbers")
 	}
 	return all, nil
 }
@@ -109,7 +110,7 @@ func (s *JWTSource) checkClaims(c registered) error {
 		return err
 	}
 	if c.Expiry == nil && !s.opts.AllowNoExpiry {
-		return invalidToken("the token never expires (exp); one that does is needed")
+		return invalidToken("the token does not expire; set the claim exp")
 	}
 	if !plainText(c.ID) {
 		return invalidToken("the token's id (jti) is longer than %d bytes, or not plain text", maxTokenID)
@@ -121,7 +122,7 @@ func (s *JWTSource) checkClaims(c registered) error {
 	err := all.ValidateWithLeeway(jwt.Expected{Issuer: s.opts.Issuer, Time: time.Now()}, s.opts.Leeway)
 	switch {
 	case errors.Is(err, jwt.ErrInvalidIssuer):
-		return invalidToken("the token is of another issuer (iss)")
+		return invalidToken("the token is from another issuer (iss)")
 	case errors.Is(err, jwt.ErrExpired):
 		expired := invalidToken("the token has expired; get a new one")
 		expired.Err = ErrExpired
@@ -131,12 +132,12 @@ func (s *JWTSource) checkClaims(c registered) error {
 	case errors.Is(err, jwt.ErrIssuedInTheFuture):
 		return invalidToken("the token was issued in the future (iat); a clock is wrong")
 	case err != nil:
-		return invalidToken("the token's claims are not those that are needed here")
+		return invalidToken("the token's claims are not accepted here")
 	}
 	return s.checkLifetime(c, time.Now())
 }
 
-// checkAudience: RFC 7519 has a service refuse what names an audience that it is not in.
+// checkAudience rejects tokens for other services, as RFC 7519 requires.
 func (s *JWTSource) checkAudience(aud jwt.Audience) error {
 	if s.opts.AnyAudience || len(s.opts.Audience) == 0 && len(aud) == 0 {
 		return nil
@@ -149,7 +150,7 @@ func (s *JWTSource) checkAudience(aud jwt.Audience) error {
 	return invalidToken("the token is not for this service (aud)")
 }
 
-// plainText: a token id goes to logs, and is compared with what a revocation says.
+// plainText reports whether a token id can be logged and compared with revocations.
 func plainText(s string) bool {
 	return len(s) <= maxTokenID && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) })
 }
@@ -161,29 +162,29 @@ func (s *JWTSource) variables(all map[string]any) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := fill(vars, name, value, "the token's claim "+path); err != nil {
+		if err := setVar(vars, name, value, "the token's claim "+path); err != nil {
 			return nil, err
 		}
 		if name == "user" && vars[name] == "" {
-			return nil, invalidToken("the token has no claim %s, which names the user", path)
+			return nil, invalidToken("the token has no claim %s for the user", path)
 		}
 	}
 	return vars, nil
 }
 
-// text returns the claim as a variable has it; empty for none.
+// text returns the text of a claim for a variable, or "" if there is none.
 func text(all map[string]any, path string) (string, error) {
-	value, _ := lookUp(all, path)
+	value, _ := claimAt(all, path)
 	switch v := value.(type) {
 	case nil:
 		return "", nil
 	case string:
-		// The decoder puts U+FFFD for half of a surrogate pair: two users would become one.
+		// The decoder replaces half of a surrogate pair by U+FFFD. Two users would become the same.
 		if !strings.ContainsRune(v, utf8.RuneError) {
 			return v, nil
 		}
 	case json.Number:
-		// As it is written, so that no large one is rounded; 4.2e1 and 42.0 are no integers.
+		// The text of the number, so that large integers are not rounded. 4.2e1 and 42.0 are rejected.
 		if _, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
 			return v.String(), nil
 		}
@@ -191,8 +192,8 @@ func text(all map[string]any, path string) (string, error) {
 	return "", badRequest("the token's claim %s must be a string or an integer", path)
 }
 
-// lookUp walks a path. Where any part of it is missing, there is nothing.
-func lookUp(all map[string]any, path string) (value any, ok bool) {
+// claimAt returns the claim at a path. ok is false if any part of the path is missing.
+func claimAt(all map[string]any, path string) (value any, ok bool) {
 	if v, ok := all[path]; ok {
 		return v, true
 	}
@@ -206,10 +207,11 @@ func lookUp(all map[string]any, path string) (value any, ok bool) {
 	return value, true
 }
 
-// patterns returns the filters of a claim: nil for no such claim, and an empty list for one.
-// Anything else refuses the token, null too: what was to be narrowed must not be given whole.
+// patterns returns the filters of a claim: nil without the claim, and an empty list for an empty claim.
+// Any other value, including null, rejects the token: otherwise a token with an invalid restriction
+// would be unrestricted.
 func patterns(all map[string]any, path string) ([]string, error) {
-	value, ok := lookUp(all, path)
+	value, ok := claimAt(all, path)
 	if path == "" || !ok {
 		return nil, nil
 	}
@@ -223,8 +225,8 @@ func patterns(all map[string]any, path string) ([]string, error) {
 	filters := make([]string, len(list))
 	for i, v := range list {
 		filters[i], _ = v.(string)
-		if subject.CheckFilter(filters[i]) != nil || strings.ContainsRune(filters[i], utf8.RuneError) { // CheckFilter's words repeat the pattern
-			return nil, invalidToken("entry %d of the token's claim %s is no subject pattern: tokens joined by dots, of which * stands for one and > at the end for the rest", i+1, path)
+		if subject.CheckFilter(filters[i]) != nil || strings.ContainsRune(filters[i], utf8.RuneError) { // the error of CheckFilter contains the pattern
+			return nil, invalidToken("entry %d of the token's claim %s is not a subject pattern; write tokens joined by dots, * for one token and > at the end for the rest", i+1, path)
 		}
 	}
 	return filters, nil

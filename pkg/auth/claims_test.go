@@ -61,7 +61,7 @@ func TestJWTInjection(t *testing.T) {
 		for name, all := range map[string]object{
 			"user": claims(object{"sub": value}), "city": claims(object{"address": object{"city": value}}),
 		} {
-			// json.Marshal puts U+FFFD for what is not UTF-8; the real bytes are in TestJWTMalformed.
+			// json.Marshal replaces invalid UTF-8 by U+FFFD; TestJWTMalformed has the original bytes.
 			id, err := source.Identify(bearing(hs256(all)))
 			if want := valueStatus(value); status(err) != want || (id.Vars[name] == value) != (want == 0) {
 				t.Errorf("%s %q: %+v, %v", name, value, id, err)
@@ -133,7 +133,7 @@ func TestJWTPatterns(t *testing.T) {
 	}
 }
 
-// TestJWTPatternsAreOptIn: a claim counts where the options name it, and nowhere else.
+// A claim is used only if the options name it.
 func TestJWTPatternsAreOptIn(t *testing.T) {
 	all := claims(object{"": ">", "wide": ">", "publish": ">", "Publish": ">"})
 	if id, err := openJWT(t, auth.JWTOptions{}).Identify(bearing(hs256(all))); err != nil || id.Widen != nil || id.Narrow != nil || id.Publish != nil {

@@ -8,12 +8,14 @@ import (
 	"strings"
 )
 
-// Dev takes the user from a query parameter, for trying things out: only when both ends of
-// the connection are on this machine, no proxy shows between, and Host is localhost or a
-// loopback address, which the name of a page that was rebound to this machine is not; from
-// elsewhere it is 403.
-// Behind a proxy of the same machine that adds no header of its own, anybody can be any user:
-// leave it out.
+// Dev reads the user from a query parameter, for development. It accepts requests of this machine only.
+//
+// Both ends of the connection must be loopback addresses, the request must have no proxy headers, and
+// Host must be localhost or a loopback address. The last condition rejects web pages after DNS
+// rebinding. Other requests with the parameter are rejected with 403.
+//
+// Do not use Dev behind a proxy on the same machine if that proxy adds no headers: then every client can
+// select any user.
 func Dev(param string) Source {
 	return func(r *http.Request) (Identity, error) {
 		user, n := parameter(r.URL.RawQuery, param)
@@ -21,17 +23,17 @@ func Dev(param string) Source {
 			return Identity{}, ErrNoIdentity
 		}
 		if !onLoopback(r) {
-			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= is for trying things out on the machine itself, as localhost; elsewhere users need an identity (auth.identity: jwt or header)"}
+			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= works only on the machine itself, as localhost; configure identities for other clients (auth.identity: jwt or header)"}
 		}
 		if n > 1 {
-			return Identity{}, badRequest("?%s= is there %d times; send it once", param, n)
+			return Identity{}, badRequest("?%s= occurs %d times; send it once", param, n)
 		}
 		return single(KindDev, user, "?"+param+"=")
 	}
 }
 
-// parameter is the first value of a query parameter and how many it has, by the rules of
-// url.ParseQuery but without a map of all others.
+// parameter returns the first value of a query parameter and the number of its values. It follows the
+// rules of url.ParseQuery, without a map of the other parameters.
 func parameter(query, name string) (value string, n int) {
 	for pair := range strings.SplitSeq(query, "&") {
 		key, escaped, _ := strings.Cut(pair, "=")
@@ -50,21 +52,21 @@ func parameter(query, name string) (value string, n int) {
 	return value, n
 }
 
-// ThisMachine lets who is on this machine publish anything and see who is connected, by the
-// rules of Dev, and nobody else: not a page whose name was rebound to it, and nobody behind a proxy.
-func ThisMachine() Source {
+// LoopbackOnly accepts requests of this machine, with the rights to publish and to read presence.
+// It rejects all other requests, by the rules of Dev.
+func LoopbackOnly() Source {
 	return func(r *http.Request) (Identity, error) {
 		if !onLoopback(r) {
-			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "without keys only this machine itself may do this, as localhost; set publish.keys to let others"}
+			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "only requests of this machine, as localhost, are accepted without keys; set publish.keys to accept others"}
 		}
 		return Identity{Kind: KindDev, Publish: []string{">"}, Presence: true}, nil
 	}
 }
 
-// single makes an identity of one user.
+// single returns the identity of a user.
 func single(kind Kind, user, where string) (Identity, error) {
 	vars := make(map[string]string, 1)
-	if err := fill(vars, "user", user, where); err != nil {
+	if err := setVar(vars, "user", user, where); err != nil {
 		return Identity{}, err
 	}
 	if len(vars) == 0 {
@@ -74,7 +76,7 @@ func single(kind Kind, user, where string) (Identity, error) {
 }
 
 // proxyHeaders are set by proxies, load balancers and tunnels. A proxy that sets none of them cannot be
-// distinguished from a client of this machine. They are spelled as net/http does.
+// distinguished from a client of this machine. The spelling is that of net/http.
 var proxyHeaders = withUnderscores(
 	"Forwarded", "Via", "Cdn-Loop",
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Original-Forwarded-For",
@@ -82,8 +84,8 @@ var proxyHeaders = withUnderscores(
 	"Cf-Connecting-Ip", "Fly-Client-Ip", "X-Envoy-External-Address",
 )
 
-// withUnderscores adds the spellings that programs behind CGI-like interfaces pass on, in the
-// letters that net/http gives them: X_Forwarded_For becomes X_forwarded_for.
+// withUnderscores adds the spellings with underscores, as sent by programs behind CGI-like interfaces.
+// net/http converts X_Forwarded_For to X_forwarded_for.
 func withUnderscores(names ...string) []string {
 	all := slices.Clone(names)
 	for _, name := range names {
@@ -94,8 +96,8 @@ func withUnderscores(names ...string) []string {
 	return all
 }
 
-// FromThisMachine reports whether a request comes from this machine itself, by the rules of Dev.
-func FromThisMachine(r *http.Request) bool { return onLoopback(r) }
+// FromLoopback reports whether a request comes from this machine, by the rules of Dev.
+func FromLoopback(r *http.Request) bool { return onLoopback(r) }
 
 func onLoopback(r *http.Request) bool {
 	for _, h := range proxyHeaders {
@@ -107,7 +109,7 @@ func onLoopback(r *http.Request) bool {
 	return isLocalHost(r.Host) && local != nil && local.IP.IsLoopback() && PeerAddr(r).IsLoopback()
 }
 
-// isLocalHost reads a Host, with a port or without.
+// isLocalHost reports whether a Host, with or without a port, is localhost or a loopback address.
 func isLocalHost(host string) bool {
 	name, _, _ := strings.Cut(host, ":")
 	return strings.EqualFold(name, "localhost") || parseAddr(host).IsLoopback()

@@ -42,7 +42,7 @@ func TestDevWithoutAUser(t *testing.T) {
 			t.Errorf("%q: %v", query, err)
 		}
 	}
-	// Who asks for nobody is not refused: the page of a gateway may carry an empty field.
+	// An empty parameter is accepted as anonymous: a page behind a gateway may send an empty field.
 	if _, err := auth.Dev("user")(request("192.0.2.1:1", "192.0.2.2:2", "")); !errors.Is(err, auth.ErrNoIdentity) {
 		t.Errorf("from afar without a user: %v", err)
 	}
@@ -57,8 +57,8 @@ func TestDevInjection(t *testing.T) {
 	}
 }
 
-// TestDevRebound: a hostile page whose name resolves to this machine is its own origin, so
-// that the browser lets it read. Its name in Host is what gives it away.
+// DNS rebinding: the name of a hostile page resolves to this machine, so the browser lets the page read
+// responses. The page's name in Host reveals it.
 func TestDevRebound(t *testing.T) {
 	for host, want := range map[string]int{
 		"localhost": 0, "localhost:8080": 0, "LOCALHOST:8080": 0, "127.0.0.1:8080": 0, "127.0.0.1": 0, "[::1]:8080": 0, "[::1]": 0,
@@ -73,7 +73,7 @@ func TestDevRebound(t *testing.T) {
 	}
 }
 
-// TestDevBehindAProxy: the other end is the proxy's, whoever stands behind it.
+// Behind a proxy the peer address is the proxy's, for every client.
 func TestDevBehindAProxy(t *testing.T) {
 	for _, header := range []string{
 		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via",

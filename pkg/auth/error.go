@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// Causes of an Error that a caller may want to tell apart with errors.Is.
+// Causes of an Error, for errors.Is.
 var (
-	// ErrExpired: the token was good once. The client needs a new one, and nothing else.
+	// ErrExpired means that the token was valid and has expired. The client needs a new token.
 	ErrExpired = errors.New("the token has expired")
-	// ErrKeysUnavailable: whether the token is good is not known, since the keys could not be
-	// fetched. The client should come again with the same token.
-	ErrKeysUnavailable = errors.New("the keys that tokens are checked with cannot be had now")
+	// ErrKeysUnavailable means that the token could not be verified, because the keys could not be
+	// fetched. The client should retry with the same token.
+	ErrKeysUnavailable = errors.New("the keys for the verification of tokens are not available")
 )
 
-// Error refuses a request, with the status and the words for its answer.
+// Error rejects a request. It contains the status and the text of the response.
 type Error struct {
 	Status int
-	// Detail says what to change. It never holds what the client sent.
+	// Detail describes the problem and the remedy. It contains no data of the client.
 	Detail string
-	// Challenge is the value of the answer's WWW-Authenticate; empty for none.
+	// Challenge is the value of WWW-Authenticate; empty for none.
 	Challenge string
-	// Err is the cause, where ErrExpired or ErrKeysUnavailable fits.
+	// Err is the cause: ErrExpired, ErrKeysUnavailable or nil.
 	Err error
 }
 
@@ -36,15 +36,14 @@ func badRequest(format string, args ...any) *Error {
 	return &Error{Status: http.StatusBadRequest, Detail: fmt.Sprintf(format, args...)}
 }
 
-// invalidToken refuses a token or key that is there and not accepted, as RFC 6750 has it.
+// invalidToken rejects an invalid token or key, in the form of RFC 6750.
 func invalidToken(format string, args ...any) *Error {
 	e := &Error{Status: http.StatusUnauthorized, Detail: fmt.Sprintf(format, args...)}
 	e.Challenge = challenge("invalid_token", e.Detail)
 	return e
 }
 
-// invalidRequest refuses a request that carries tokens in a way that makes none of them the
-// one that is meant.
+// invalidRequest rejects a request with an ambiguous or malformed token.
 func invalidRequest(format string, args ...any) *Error {
 	e := badRequest(format, args...)
 	e.Challenge = challenge("invalid_request", e.Detail)
@@ -55,8 +54,8 @@ func challenge(code, description string) string {
 	return fmt.Sprintf(`Bearer error="%s", error_description="%s"`, code, describable(description))
 }
 
-// describable leaves the characters that RFC 6750 allows in an error_description: neither a
-// quote nor a line break of a configured name can end the header early.
+// describable replaces the characters that RFC 6750 forbids in an error_description. Otherwise a quote
+// or a line break in a configured name could end the header.
 func describable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {

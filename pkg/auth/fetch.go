@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// fetcher gets the keys of a URL once. Its errors do not repeat the URL, nor what came.
+// fetcher fetches the keys of a URL. Its errors contain neither the URL nor the response.
 type fetcher func(context.Context) ([]key, error)
 
 const maxRedirects = 3
@@ -19,13 +19,13 @@ const maxRedirects = 3
 func checkURL(raw string, allowHTTP bool) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
-		return nil, errors.New("the JWKS URL cannot be read; it begins with https:// and a host")
+		return nil, errors.New("the JWKS URL cannot be parsed; begin it with https:// and a host")
 	}
 	switch {
 	case u.Scheme == "https", u.Scheme == "http" && (allowHTTP || isLocal(u.Hostname())):
 		return u, nil
 	case u.Scheme == "http":
-		return nil, errors.New("the JWKS URL is without TLS, so that anybody on the way can put in keys; use https, or allow plain HTTP")
+		return nil, errors.New("the JWKS URL is without TLS, so that an attacker on the network can replace the keys; use https, or allow plain HTTP")
 	}
 	return nil, errors.New("the JWKS URL must be https")
 }
@@ -55,16 +55,16 @@ func newFetcher(u *url.URL, opts JWKSOptions) fetcher {
 		if err != nil {
 			return nil, err
 		}
-		// A secret that is published is none.
+		// A published secret is not secret.
 		keys = slices.DeleteFunc(keys, func(k key) bool { _, secret := k.public.([]byte); return secret })
 		if len(keys) == 0 {
-			return nil, errors.New("the JWK Set publishes nothing but secrets (oct), which are not taken from a URL")
+			return nil, errors.New("the JWK Set contains only secrets (oct), which are not accepted from a URL; publish public keys")
 		}
 		return keys, nil
 	}
 }
 
-// newTransport keeps no connection: the next fetch is minutes away.
+// newTransport disables keep-alive, because the next fetch is minutes away.
 func newTransport() http.RoundTripper {
 	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
@@ -88,12 +88,12 @@ func checkRedirect(next *http.Request, before []*http.Request) error {
 func get(ctx context.Context, client *http.Client, u *url.URL, maxBytes int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, errors.New("the JWKS URL cannot be asked for")
+		return nil, errors.New("the JWKS URL cannot be requested")
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		// Its outer error repeats the URL, in which there may be a secret.
+		// The outer error contains the URL, which may contain a secret.
 		if outer, ok := errors.AsType[*url.Error](err); ok {
 			err = outer.Err
 		}

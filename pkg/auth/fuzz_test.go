@@ -10,8 +10,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// FuzzToken: neither a token nor what a good signature covers brings about a panic, or an
-// identity that is not what every identity is.
+// FuzzToken checks that neither a token nor a signed payload causes a panic or an invalid identity.
 func FuzzToken(f *testing.F) {
 	good := hs256(claims(nil))
 	f.Add(good, []byte(`{"sub":"42","exp":9999999999}`))
@@ -35,8 +34,7 @@ func FuzzToken(f *testing.F) {
 	})
 }
 
-// FuzzJWKSet: whatever an issuer publishes, it is refused or does not verify what somebody
-// else has signed.
+// FuzzJWKSet checks that a published set is either rejected or does not verify tokens of other signers.
 func FuzzJWKSet(f *testing.F) {
 	f.Add([]byte(jwks(f, jwk("a", rsaKey()), jwk("b", p256()), jwk("c", edKey()))))
 	f.Add([]byte(`{"keys":[{"kty":"oct","k":"AAAA","alg":"none"},{"kty":"AKP"},{},null,1]}`))

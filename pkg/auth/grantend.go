@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// grantEnd returns the end of a gateway's grant; zero where no header is named. The rules are those
-// of a token's exp, without a leeway: the gateway makes the header for each request, while a token may
-// be old.
+// grantEnd returns the end of a gateway's grant, or the zero time if no header is configured. The rules
+// are those of a token's exp, but without a leeway: the gateway sets the header for each request, while
+// a token may be old.
 func (h *HeaderSource) grantEnd(r *http.Request) (time.Time, error) {
 	if h.expires == "" {
 		return time.Time{}, nil
@@ -35,11 +35,11 @@ func (h *HeaderSource) grantEnd(r *http.Request) (time.Time, error) {
 	return end, nil
 }
 
-// unixSeconds are the digits of a time, with a fraction as some libraries write it. 19 digits are
-// enough for milliseconds up to nanoseconds, so that these are refused as too large.
+// unixSeconds matches Unix seconds with an optional fraction. It accepts 19 digits, enough for
+// nanoseconds, so that times in smaller units are rejected as too large.
 var unixSeconds = regexp.MustCompile(`^([0-9]{1,19})(?:\.[0-9]{1,9})?$`)
 
-// parseGrantEnd reads Unix seconds, whose fraction is dropped, or RFC 3339.
+// parseGrantEnd parses Unix seconds, without their fraction, or RFC 3339.
 func parseGrantEnd(text string) (time.Time, bool) {
 	if found := unixSeconds.FindStringSubmatch(text); found != nil {
 		seconds, err := strconv.ParseInt(found[1], 10, 64)

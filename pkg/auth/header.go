@@ -10,31 +10,30 @@ import (
 	"sync/atomic"
 )
 
-// HeaderOptions configure Header. With the zero value no address is trusted, so that the source finds
-// no identity.
+// HeaderOptions configures Header. With the zero value no address is trusted, so the source finds no
+// identities.
 type HeaderOptions struct {
-	// User is the header with the user; X-User when empty.
+	// User is the header with the user; X-User if empty.
 	User string
-	// Vars are further headers by the variable that each fills: {"city": "X-City"}. They
-	// count beside the user's only: without a user there is no identity. An entry for "user"
-	// itself is not looked at.
+	// Vars maps variables to additional headers: {"city": "X-City"}. They are used only together with a
+	// user: without a user there is no identity. An entry for "user" is ignored.
 	Vars map[string]string
 	// Expires is the header with the end of the grant, in Unix seconds or in the form of RFC 3339.
-	// Where it is set, a request with a user and without this header is refused: a client may be able to
-	// make the gateway drop a header (Connection: X-User-Expires), and would have a grant without an
-	// end. When empty, grants have no end.
+	// If it is set, a request with a user but without this header is rejected. Otherwise a client
+	// could make the gateway drop the header (Connection: X-User-Expires) and obtain a grant without an
+	// end. If it is empty, grants have no end.
 	Expires string
-	// PercentEncoded says that the values of User and Vars are percent-encoded UTF-8. A plus sign
-	// stands for itself.
+	// PercentEncoded decodes the values of User and Vars as percent-encoded UTF-8. A plus sign is not
+	// decoded.
 	PercentEncoded bool
-	// Trusted are the addresses of the gateways that set these headers, as peers of the TCP
+	// Trusted contains the addresses of the gateways that set these headers, as peers of the TCP
 	// connection. The headers of other peers are ignored and counted.
 	Trusted []netip.Prefix
-	// Ignored is called with each request whose headers are ignored. It must not block. May be nil.
+	// Ignored, if set, is called with each request whose headers are ignored. It must not block.
 	Ignored func(*http.Request)
 }
 
-// HeaderSource takes identities from the headers that a gateway sets. Make one with Header.
+// HeaderSource reads identities from the headers of a gateway. Create it with Header.
 type HeaderSource struct {
 	names     map[string]string // by variable
 	expires   string            // empty for grants without an end
@@ -44,8 +43,8 @@ type HeaderSource struct {
 	onIgnored func(*http.Request)
 }
 
-// Header returns a source that reads the headers of trusted gateways. A gateway must
-// overwrite what a client sends under these names, not add to it.
+// Header returns a source for the headers of trusted gateways. A gateway must overwrite headers of
+// these names sent by clients, not append to them.
 func Header(opts HeaderOptions) *HeaderSource {
 	h := &HeaderSource{
 		names: maps.Clone(opts.Vars), expires: opts.Expires, encoded: opts.PercentEncoded,
@@ -58,10 +57,13 @@ func Header(opts HeaderOptions) *HeaderSource {
 	return h
 }
 
-// Identify is a Source. A header that is there twice, and a value that is longer than 255
-// bytes or not UTF-8, are refused with 400, as is an end of the grant that cannot be read. A grant
-// that has ended, or has no end where HeaderOptions.Expires is set, is refused with 401. Percent signs
-// are decoded only with HeaderOptions.PercentEncoded.
+// Identify is a Source for the configured headers. It rejects requests with these statuses:
+//
+//   - 400 if a header occurs twice, a value is longer than 255 bytes or not UTF-8, or the end of the
+//     grant cannot be parsed;
+//   - 401 if the grant has ended, or has no end although HeaderOptions.Expires is set.
+//
+// It decodes percent signs only with HeaderOptions.PercentEncoded.
 func (h *HeaderSource) Identify(r *http.Request) (Identity, error) {
 	if !h.any(r) {
 		return Identity{}, ErrNoIdentity
@@ -76,7 +78,7 @@ func (h *HeaderSource) Identify(r *http.Request) (Identity, error) {
 		if err != nil {
 			return Identity{}, err
 		}
-		if err := fill(vars, name, value, "the header "+header); err != nil {
+		if err := setVar(vars, name, value, "the header "+header); err != nil {
 			return Identity{}, err
 		}
 	}
@@ -90,7 +92,7 @@ func (h *HeaderSource) Identify(r *http.Request) (Identity, error) {
 	return Identity{Vars: vars, Kind: KindHeader, Expires: expires}, nil
 }
 
-// Names returns the headers that an identity may come from.
+// Names returns the names of the configured headers.
 func (h *HeaderSource) Names() []string {
 	names := slices.Collect(maps.Values(h.names))
 	if h.expires != "" {
@@ -100,8 +102,8 @@ func (h *HeaderSource) Names() []string {
 	return names
 }
 
-// Ignored counts the requests whose headers were ignored, since their peer is not a trusted
-// gateway: a client that forges, or a gateway missing from the list.
+// Ignored returns the number of requests with ignored headers. Their peer is not a trusted gateway:
+// either a client forges the headers, or a gateway is missing in the list.
 func (h *HeaderSource) Ignored() uint64 { return h.ignored.Load() }
 
 func (h *HeaderSource) ignore(r *http.Request) {
@@ -111,7 +113,7 @@ func (h *HeaderSource) ignore(r *http.Request) {
 	}
 }
 
-// value returns a header of an identity, decoded; empty where there is none.
+// value returns the decoded value of a header, or "" if there is none.
 func (h *HeaderSource) value(r *http.Request, header string) (string, error) {
 	value, err := onlyValue(r, header)
 	if err != nil || !h.encoded {
@@ -119,12 +121,12 @@ func (h *HeaderSource) value(r *http.Request, header string) (string, error) {
 	}
 	decoded, err := url.PathUnescape(value)
 	if err != nil {
-		return "", badRequest("the header %s is not percent-encoded: each %% needs two hexadecimal digits behind it, and %%25 is the percent sign (auth.header.encoding)", header)
+		return "", badRequest("the header %s is not percent-encoded; write two hexadecimal digits after each %%, and %%25 for a percent sign (auth.header.encoding)", header)
 	}
 	return decoded, nil
 }
 
-// onlyValue returns a header that may be there once; empty where there is none.
+// onlyValue returns the value of a header, or "" if there is none. Two values are an error.
 func onlyValue(r *http.Request, header string) (string, error) {
 	values := r.Header.Values(header)
 	switch len(values) {
@@ -133,7 +135,7 @@ func onlyValue(r *http.Request, header string) (string, error) {
 	case 1:
 		return values[0], nil
 	}
-	return "", badRequest("the header %s is there %d times; send it once", header, len(values))
+	return "", badRequest("the header %s occurs %d times; send it once", header, len(values))
 }
 
 func (h *HeaderSource) any(r *http.Request) bool {

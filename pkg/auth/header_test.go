@@ -35,7 +35,7 @@ func TestHeader(t *testing.T) {
 			cases = append(cases, expectation{[]string{user}, user, nil, 0})
 		}
 	}
-	source := auth.Header(auth.HeaderOptions{Trusted: auth.Everyone()}).Identify
+	source := auth.Header(auth.HeaderOptions{Trusted: auth.AnyAddress()}).Identify
 	for _, c := range cases {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header["X-User"] = c.values
@@ -46,7 +46,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// from is a request of a peer, with headers as name, value, ...
+// from returns a request of a peer, with headers as name, value, ...
 func from(peer string, headers ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.RemoteAddr = peer
@@ -76,7 +76,7 @@ func TestHeaderVariables(t *testing.T) {
 		{[]string{"X-Id", "42"}, map[string]string{"user": "42"}, 0},
 		{[]string{"X-Id", "42", "X-City", ""}, map[string]string{"user": "42"}, 0},
 		{[]string{"X-Id", "42", "X-Other", "43"}, map[string]string{"user": "42"}, 0},
-		{[]string{"X-City", "Bern"}, nil, 0}, // nobody in particular
+		{[]string{"X-City", "Bern"}, nil, 0}, // an empty user
 		{[]string{"X-City", "Bern", "X-Id", ""}, nil, 0},
 		{[]string{"X-Id", "42", "X-City", "a.b"}, map[string]string{"user": "42", "city": "a.b"}, 0},
 		{[]string{"X-Id", "42", "X-City", "Bern", "X-City", "Bern"}, nil, http.StatusBadRequest},
@@ -100,7 +100,7 @@ func TestHeaderVariables(t *testing.T) {
 	}
 }
 
-// TestHeaderForged: who is no gateway is not believed, whatever it sends.
+// The headers of other peers than the gateways are ignored.
 func TestHeaderForged(t *testing.T) {
 	trusted := prefixes("10.0.0.0/8", "2001:db8::/32", "::ffff:172.16.0.0/108")
 	for _, c := range []struct {
@@ -117,13 +117,13 @@ func TestHeaderForged(t *testing.T) {
 		{"[2001:db9::1]:1", trusted, ""},
 		{"127.0.0.1:1", trusted, ""},
 		{"10.0.0.1:1", nil, ""},
-		{"@", auth.Everyone(), ""}, // a Unix socket has no address
-		{"", auth.Everyone(), ""},
+		{"@", auth.AnyAddress(), ""}, // a Unix socket has no address
+		{"", auth.AnyAddress(), ""},
 		{"10.0.0.1:1:2", trusted, ""},
 		{"[fe80::1%eth0]:1", prefixes("fe80::/10"), "42"},
 	} {
 		source := auth.Header(auth.HeaderOptions{Trusted: c.trusted})
-		// That it came through a proxy, a client can write as well.
+		// A client can also forge the headers of a proxy.
 		r := from(c.peer, "X-User", "42", "X-Forwarded-For", "10.0.0.1", "X-Real-Ip", "10.0.0.1", "Forwarded", "for=10.0.0.1")
 		id, err := source.Identify(r)
 		if id.User() != c.user || (c.user == "") != errors.Is(err, auth.ErrNoIdentity) || (c.user == "") != (source.Ignored() == 1) {
@@ -131,7 +131,7 @@ func TestHeaderForged(t *testing.T) {
 		}
 	}
 
-	// Nothing that an untrusted peer sends there is even looked at.
+	// The headers of an untrusted peer are not evaluated.
 	source := auth.Header(auth.HeaderOptions{Vars: map[string]string{"city": "X-City"}, Trusted: trusted})
 	for i, headers := range [][]string{{"X-User", "a.b"}, {"X-User", "1", "X-User", "2"}, {"X-City", ">"}} {
 		if _, err := source.Identify(from("192.0.2.1:1", headers...)); !errors.Is(err, auth.ErrNoIdentity) || source.Ignored() != uint64(i+1) {

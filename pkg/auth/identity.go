@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Kind is the kind of source that an identity comes from.
+// Kind is the kind of the source of an identity.
 type Kind string
 
 // The kinds of sources.
@@ -20,52 +20,52 @@ const (
 	KindAPIKey    Kind = "api-key"
 )
 
-// Identity is who is calling. The zero Identity is anonymous. Its maps and slices are shared
-// with nobody who changes them; leave them as they are.
+// Identity describes the client of a request and its rights. The zero Identity is anonymous.
+// Do not modify its maps and slices, as they may be shared.
 type Identity struct {
-	// Vars fill the variables of subject templates: {"user": "42"}. Each value has 1 to 255 bytes
-	// of UTF-8. Where it becomes a token of a subject it is percent-encoded ("." is "%2E").
+	// Vars contains the values for the variables of subject templates: {"user": "42"}. Each value has 1
+	// to 255 bytes of UTF-8. In a subject it becomes one percent-encoded token ("." is "%2E").
 	Vars map[string]string
-	// Kind says where the identity comes from; empty counts as anonymous.
+	// Kind is the kind of the source; empty means anonymous.
 	Kind Kind
-	// TokenID is what a revocation may name beside the user: a token's claim jti, or the name
-	// of an API key. Empty when there is none. It is no token of a subject: it may hold dots.
+	// TokenID identifies the token in a revocation: a token's claim jti, or the name of an API key. It
+	// may be empty, and may contain dots.
 	TokenID string
-	// Publisher names the publisher, and is the same in a renewed token: a token's claim sub (where it
-	// has none, its user, else its id), or the name of an API key. Empty when there is none.
+	// Publisher identifies the publisher, and stays the same in a renewed token: the claim sub of a token
+	// (or else its user, or its id), or the name of an API key. It may be empty.
 	Publisher string
-	// Issued is when a token was made, so that a revocation may spare younger ones; zero when
-	// the token does not say.
+	// Issued is the creation time of a token; zero if the token has none. Revocations of a user do not
+	// affect tokens that were issued later.
 	Issued time.Time
-	// Expires is when the grant ends, with the leeway in it; zero for never.
+	// Expires is the end of the grant, including the leeway; zero means that it does not end.
 	Expires time.Time
-	// Widen are filters that may be read beyond what a feed gives.
+	// Widen contains additional filters for reading, beyond the subjects of a feed.
 	Widen []string
-	// Narrow are the only filters of which anything may be read; nil does not narrow, and an
-	// empty list leaves nothing. What a feed does not give, it does not add. It bounds Widen
-	// too.
+	// Narrow limits reading to these filters. nil means no limit, and an empty list permits nothing.
+	// It adds no subjects to a feed, and limits Widen too.
 	Narrow []string
-	// Publish are the subjects that may be published to, as filters; none when empty.
+	// Publish contains filters of the subjects that the client may publish to; empty means none.
 	Publish []string
-	// Presence allows to read who is connected.
+	// Presence grants access to the presence API.
 	Presence bool
-	// Admin allows to operate a node.
+	// Admin grants access to the admin API.
 	Admin bool
 }
 
-// User returns the variable "user"; empty for the anonymous.
+// User returns the variable "user", or "" for an anonymous identity.
 func (id Identity) User() string { return id.Vars["user"] }
 
-// MayPublish reports whether the identity itself allows to publish to a subject. What a
-// server allows at all is another matter.
+// MayPublish reports whether the identity may publish to a subject. The server may have further
+// limits.
 func (id Identity) MayPublish(name string) bool {
 	return slices.ContainsFunc(id.Publish, func(f string) bool { return subject.Matches(f, name) })
 }
 
-// Restrict returns the parts of filters that Narrow leaves: every subject that matches one
-// of filters and one of Narrow matches one of the result, and no other does. A caller that
-// gives filters must pass them through it, those of Widen too. Without Narrow it returns
-// filters as they are.
+// Restrict returns the intersection of filters and Narrow.
+//
+// A subject matches the result if and only if it matches one of filters and one of Narrow. Pass all
+// filters for a client through it, including those of Widen. If Narrow is nil, it returns filters
+// unchanged.
 func (id Identity) Restrict(filters []string) []string {
 	if id.Narrow == nil {
 		return filters
@@ -106,9 +106,9 @@ func intersect(a, b string) (string, bool) {
 	}
 }
 
-// fill puts a value into vars. The empty value is left out. One that cannot be encoded as a token
-// of a subject is refused, and the error names where it came from.
-func fill(vars map[string]string, name, value, where string) error {
+// setVar adds a value to vars, unless it is empty. It returns an error with the value's origin if the
+// value cannot be encoded as a token of a subject.
+func setVar(vars map[string]string, name, value, where string) error {
 	if value == "" {
 		return nil
 	}
@@ -119,7 +119,7 @@ func fill(vars map[string]string, name, value, where string) error {
 	return nil
 }
 
-// checkVariable says why a template could never name a variable like this.
+// checkVariable returns an error if the name cannot be used as a variable of a template.
 func checkVariable(name string) error {
 	_, err := subject.ParseTemplate("{" + name + "}")
 	return err

@@ -12,26 +12,25 @@ import (
 	"time"
 )
 
-// JWKSOptions say how a JWK Set is fetched. The zero value works.
+// JWKSOptions configures the fetching of a JWK Set. The zero value is usable.
 type JWKSOptions struct {
-	// Refresh is how often the keys are fetched; 15 min when zero.
+	// Refresh is the interval between fetches; 15 min if zero.
 	Refresh time.Duration
-	// MinInterval is the least time between two fetches, whatever tokens ask for; 10 s when
-	// zero. After a failure the next attempt waits as long, and twice as long each time, up
-	// to Refresh.
+	// MinInterval is the minimum time between two fetches, also for unknown key ids; 10 s if zero. After
+	// a failure the first retry waits MinInterval, and each further retry twice as long, up to Refresh.
 	MinInterval time.Duration
-	// MaxStale is how long keys are used while they cannot be fetched again; 24 h when zero.
-	// A key that the issuer withdraws in that time goes on being accepted.
+	// MaxStale is the time for which keys stay in use while fetches fail; 24 h if zero. During that time
+	// a key withdrawn by the issuer is still accepted.
 	MaxStale time.Duration
-	// Timeout bounds one fetch, and with it what a request waits; 5 s when zero.
+	// Timeout limits one fetch, and therefore the wait of a request; 5 s if zero.
 	Timeout time.Duration
-	// MaxBytes bounds the answer; 1 MiB when zero.
+	// MaxBytes limits the size of the response; 1 MiB if zero.
 	MaxBytes int64
-	// AllowHTTP takes a URL without TLS from other machines too: whoever is on the way can
-	// then put in keys, and be anybody.
+	// AllowHTTP accepts URLs of other machines without TLS. An attacker on the network can then replace
+	// the keys and forge tokens of any user.
 	AllowHTTP bool
-	// Client fetches; one with a transport of its own when nil. Unless it says otherwise, up
-	// to 3 redirects are followed, and none away from TLS.
+	// Client sends the requests; nil means a client with its own transport. If it has no CheckRedirect, it
+	// follows up to 3 redirects, except from https to http.
 	Client *http.Client
 }
 
@@ -46,31 +45,31 @@ func (o JWKSOptions) withDefaults() JWKSOptions {
 
 func (o JWKSOptions) check() error {
 	if o.Refresh < 0 || o.MinInterval < 0 || o.MaxStale < 0 || o.Timeout < 0 || o.MaxBytes < 0 {
-		return errors.New("jwks: durations and bounds are not negative")
+		return errors.New("jwks: a duration or limit is negative; use 0 for the default")
 	}
 	if o.MinInterval > o.Refresh {
-		return fmt.Errorf("jwks: the least interval (%v) is longer than the time between refreshes (%v)", o.MinInterval, o.Refresh)
+		return fmt.Errorf("jwks: the minimum interval (%v) is longer than the refresh interval (%v)", o.MinInterval, o.Refresh)
 	}
 	return nil
 }
 
-// remoteKeys are keys of a URL. One goroutine fetches; requests ask it to, and wait for it
-// together.
+// remoteKeys caches the keys of a URL. One goroutine fetches them. Requests trigger a fetch and wait for
+// the same one.
 type remoteKeys struct {
-	opts   JWKSOptions
-	fetch  fetcher
-	log    *slog.Logger
-	asks   chan struct{} // one at most, and only while flight is open
-	ctx    context.Context
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	opts     JWKSOptions
+	fetch    fetcher
+	log      *slog.Logger
+	requests chan struct{} // at most one, and only while pending is open
+	ctx      context.Context
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
 
-	mu     sync.Mutex
-	keys   []key
-	good   time.Time     // when keys were fetched; zero when they never were
-	failed error         // the last attempt's
-	tried  time.Time     // when the last attempt was asked for
-	flight chan struct{} // closed when the attempt has ended; nil when there is none
+	mu          sync.Mutex
+	keys        []key
+	fetchedAt   time.Time     // zero before the first success
+	lastErr     error         // of the last attempt
+	lastAttempt time.Time     // when the last attempt was requested
+	pending     chan struct{} // closed at the end of the running attempt; nil if there is none
 }
 
 func fetchKeys(rawURL string, opts JWKSOptions, log *slog.Logger) (*remoteKeys, error) {
@@ -84,61 +83,61 @@ func fetchKeys(rawURL string, opts JWKSOptions, log *slog.Logger) (*remoteKeys, 
 	}
 	k := &remoteKeys{
 		opts: opts, fetch: newFetcher(u, opts), log: log.With("jwks", (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()),
-		asks: make(chan struct{}, 1),
+		requests: make(chan struct{}, 1),
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	k.ask(true)
+	k.requestFetch(true)
 	k.done.Go(k.run)
 	return k, nil
 }
 
-// find blocks on a fetch while no keys are there, and for an id that is not known.
+// find returns the keys for an id. It waits for a fetch if there are no keys or the id is unknown.
 func (k *remoteKeys) find(ctx context.Context, id string) ([]key, error) {
 	keys, _ := k.cached()
-	if chosen := choose(keys, id); len(chosen) > 0 {
+	if chosen := keysFor(keys, id); len(chosen) > 0 {
 		return chosen, nil
 	}
-	err := k.wait(ctx, k.ask(false))
+	err := k.wait(ctx, k.requestFetch(false))
 	keys, fresh := k.cached()
-	if chosen := choose(keys, id); len(chosen) > 0 {
+	if chosen := keysFor(keys, id); len(chosen) > 0 {
 		return chosen, nil
 	}
 	if fresh && err == nil {
 		return nil, unknownKey()
 	}
 	return nil, &Error{
-		Status: http.StatusServiceUnavailable, Detail: "the keys that tokens are checked with cannot be had now; come again with the same token",
+		Status: http.StatusServiceUnavailable, Detail: "the keys for the verification of tokens are not available; retry with the same token",
 		Err: ErrKeysUnavailable,
 	}
 }
 
-// cached returns the keys, as long as they are not too old.
+// cached returns the keys unless they are older than MaxStale.
 func (k *remoteKeys) cached() (keys []key, fresh bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.good.IsZero() || time.Since(k.good) > k.opts.MaxStale {
+	if k.fetchedAt.IsZero() || time.Since(k.fetchedAt) > k.opts.MaxStale {
 		return nil, false
 	}
 	return k.keys, true
 }
 
-// ask returns what is closed when the attempt that runs has ended. It begins one, unless the
-// last was too recent: then it returns nil.
-func (k *remoteKeys) ask(always bool) <-chan struct{} {
+// requestFetch starts an attempt, or joins the running one. It returns a channel that is closed at the
+// end of the attempt, or nil if the last attempt was less than MinInterval ago and always is false.
+func (k *remoteKeys) requestFetch(always bool) <-chan struct{} {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.flight != nil {
-		return k.flight
+	if k.pending != nil {
+		return k.pending
 	}
-	if !always && time.Since(k.tried) < k.opts.MinInterval {
+	if !always && time.Since(k.lastAttempt) < k.opts.MinInterval {
 		return nil
 	}
-	k.flight, k.tried = make(chan struct{}), time.Now()
-	k.asks <- struct{}{}
-	return k.flight
+	k.pending, k.lastAttempt = make(chan struct{}), time.Now()
+	k.requests <- struct{}{}
+	return k.pending
 }
 
-// wait returns how the last attempt ended.
+// wait waits for the end of an attempt, and returns the error of the last attempt.
 func (k *remoteKeys) wait(ctx context.Context, flight <-chan struct{}) error {
 	if flight != nil {
 		select {
@@ -151,23 +150,23 @@ func (k *remoteKeys) wait(ctx context.Context, flight <-chan struct{}) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.failed
+	return k.lastErr
 }
 
-var errClosed = errors.New("the source of keys is closed")
+var errClosed = errors.New("the key source is closed")
 
-// refresh lets an attempt that runs already end first: it may have read what has changed since.
+// refresh starts an attempt after the end of a running one, which may have read older keys.
 func (k *remoteKeys) refresh(ctx context.Context) error {
 	k.mu.Lock()
-	running := k.flight
+	running := k.pending
 	k.mu.Unlock()
 	if running != nil {
 		_ = k.wait(ctx, running)
 	}
-	return k.wait(ctx, k.ask(true))
+	return k.wait(ctx, k.requestFetch(true))
 }
 
-// run fetches when it is asked to, and when it is time.
+// run fetches the keys on request and at intervals.
 func (k *remoteKeys) run() {
 	failures := 0
 	for {
@@ -177,9 +176,9 @@ func (k *remoteKeys) run() {
 			timer.Stop()
 			return
 		case <-timer.C:
-			k.ask(true)
+			k.requestFetch(true)
 			continue
-		case <-k.asks:
+		case <-k.requests:
 			timer.Stop()
 		}
 		if k.attempt() {
@@ -206,33 +205,33 @@ func (k *remoteKeys) attempt() (ok bool) {
 	defer cancel()
 	keys, err := k.fetch(ctx)
 	if k.ctx.Err() != nil {
-		return false // closed; who waits sees that
+		return false // closed; waiting requests see the closed context
 	}
-	k.tell(err, len(keys))
+	k.logResult(err, len(keys))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		k.keys, k.good = keys, time.Now()
+		k.keys, k.fetchedAt = keys, time.Now()
 	}
-	k.failed = err
-	close(k.flight)
-	k.flight = nil
+	k.lastErr = err
+	close(k.pending)
+	k.pending = nil
 	return err == nil
 }
 
-func (k *remoteKeys) tell(err error, keys int) {
+func (k *remoteKeys) logResult(err error, keys int) {
 	if err == nil {
-		k.log.Debug("keys fetched", "keys", keys)
+		k.log.Debug("jwks fetched", "keys", keys)
 		return
 	}
 	k.mu.Lock()
-	good := k.good
+	good := k.fetchedAt
 	k.mu.Unlock()
 	if good.IsZero() {
-		k.log.Warn("keys cannot be fetched; no token can be checked", "error", err)
+		k.log.Warn("jwks fetch failed; tokens cannot be verified", "error", err)
 		return
 	}
-	k.log.Warn("keys cannot be fetched; those from before stay", "error", err, "since", good, "until", good.Add(k.opts.MaxStale))
+	k.log.Warn("jwks fetch failed; previous keys stay in use", "error", err, "since", good, "until", good.Add(k.opts.MaxStale))
 }
 
 func (k *remoteKeys) close() {

@@ -23,7 +23,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// jwks is a JWK Set as its issuer publishes it.
+// jwks returns a JWK Set in the form published by an issuer.
 func jwks(t testing.TB, keys ...jose.JSONWebKey) string {
 	t.Helper()
 	return string(must(json.Marshal(jose.JSONWebKeySet{Keys: keys})))
@@ -94,7 +94,7 @@ func TestJWKSet(t *testing.T) {
 	}
 }
 
-// issuer publishes keys, and does whatever is wrong with issuers.
+// issuer publishes keys, and simulates the failures of issuers.
 type issuer struct {
 	*httptest.Server
 	fetches atomic.Int64
@@ -133,7 +133,7 @@ func (i *issuer) publish(t testing.TB, keys ...jose.JSONWebKey) {
 	i.says(http.StatusOK, jwks(t, keys...))
 }
 
-// follow opens a source that has the issuer's keys, or is known to have none.
+// follow opens a source and waits until its first fetch has ended.
 func (i *issuer) follow(t testing.TB, opts auth.JWKSOptions) *auth.JWTSource {
 	t.Helper()
 	source := openJWT(t, auth.JWTOptions{JWKSURL: i.URL + "/jwks?key=SECRET", JWKS: opts})
@@ -151,7 +151,7 @@ func TestJWKSURL(t *testing.T) {
 		{sign(jose.ES256, p256(), "b", claims(nil)), true},
 		{sign(jose.ES256, p256(), "", claims(nil)), true},
 		{sign(jose.RS256, otherRSA(), "a", claims(nil)), false},
-		{sign(jose.HS256, []byte(secret), "oct", claims(nil)), false}, // a published secret is none
+		{sign(jose.HS256, []byte(secret), "oct", claims(nil)), false}, // a published secret is not accepted
 		{sign(jose.HS256, []byte(secret), "", claims(nil)), false},
 	} {
 		if id, err := source.Identify(bearing(c.token)); (err == nil) != c.ok || !c.ok && status(err) != http.StatusUnauthorized {
@@ -163,8 +163,7 @@ func TestJWKSURL(t *testing.T) {
 	}
 }
 
-// TestJWKSRotation: a key id that is not known fetches the keys once, and not again within
-// the least interval, whatever is asked.
+// An unknown key id causes one fetch, and no further fetch within the minimum interval.
 func TestJWKSRotation(t *testing.T) {
 	i := newIssuer(t, jwk("old", rsaKey()))
 	source := i.follow(t, auth.JWKSOptions{MinInterval: time.Nanosecond})
@@ -202,8 +201,7 @@ func TestJWKSRotation(t *testing.T) {
 	}
 }
 
-// TestJWKSBroken: whatever the issuer answers, keys from before stay, and without any the
-// client is told to come again.
+// After a failed fetch the previous keys stay in use. Without keys the response is 503.
 func TestJWKSBroken(t *testing.T) {
 	good := bearing(sign(jose.RS256, rsaKey(), "a", claims(nil)))
 	other := bearing(sign(jose.RS256, rsaKey(), "unknown", claims(nil)))
@@ -281,7 +279,7 @@ func TestJWKSBroken(t *testing.T) {
 			if _, err := cold.Identify(other); err != nil {
 				t.Errorf("the issuer is back: %v", err)
 			}
-			if text := log.String(); !strings.Contains(text, "keys cannot be fetched") || strings.Contains(text, "SECRET") {
+			if text := log.String(); !strings.Contains(text, "jwks fetch failed") || strings.Contains(text, "SECRET") {
 				t.Errorf("the log: %s", text)
 			}
 		})
@@ -312,8 +310,7 @@ func TestJWKSRedirectAwayFromTLS(t *testing.T) {
 	}
 }
 
-// TestJWKSClose: it ends a fetch that runs, those who wait for it are told, and known keys
-// go on.
+// Close ends a running fetch with an error for the waiting requests. Known keys stay in use.
 func TestJWKSClose(t *testing.T) {
 	i := newIssuer(t, jwk("a", rsaKey()))
 	source := i.follow(t, auth.JWKSOptions{MinInterval: time.Nanosecond, Timeout: time.Hour})
@@ -349,7 +346,7 @@ func TestJWKSClose(t *testing.T) {
 	}
 }
 
-// scripted answers within a bubble, where no network is.
+// scripted provides responses within a synctest bubble, without a network.
 type scripted struct {
 	mu    sync.Mutex
 	body  string
@@ -373,7 +370,7 @@ func (s *scripted) set(body string, err error) {
 	s.body, s.err = body, err
 }
 
-// gaps are the times between fetches since the last call.
+// gaps returns the times between the fetches since the last call.
 func (s *scripted) gaps() (gaps []time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -405,7 +402,7 @@ func TestJWKSOverTime(t *testing.T) {
 			t.Errorf("fetches in half an hour: %s", gaps)
 		}
 
-		// A key id that is not known fetches again, at most every ten seconds.
+		// An unknown key id causes a fetch at most every ten seconds.
 		if err := b(); status(err) != http.StatusUnauthorized {
 			t.Errorf("before it is published: %v", err)
 		}
@@ -422,7 +419,7 @@ func TestJWKSOverTime(t *testing.T) {
 			t.Errorf("fetches for a new key: %s", gaps)
 		}
 
-		// While the issuer is down, it is asked ever more rarely, and the keys go on for a day.
+		// While the issuer is down, the interval grows, and the keys stay in use for a day.
 		issuer.set("", errors.New("down"))
 		time.Sleep(15*time.Minute + 10*time.Second*(1+2+4+8+16+32+64) + 31*time.Minute)
 		if gaps := fmt.Sprint(issuer.gaps()); gaps != "[15m0s 10s 20s 40s 1m20s 2m40s 5m20s 10m40s 15m0s 15m0s]" {

@@ -14,65 +14,64 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// JWTOptions configure JWT. Exactly one of SecretFile, PublicKeyFile, JWKSFile and JWKSURL is
-// needed; everything else has a default.
+// JWTOptions configures JWT. Set exactly one of SecretFile, PublicKeyFile, JWKSFile and JWKSURL.
+// All other fields have a default.
 type JWTOptions struct {
-	// SecretFile holds a secret for HS256, HS384 and HS512 as raw bytes: at least 32, and 48
-	// and 64 for the latter two. One line break at its end is not part of it.
+	// SecretFile contains a secret for HS256, HS384 and HS512 as raw bytes: at least 32, 48 and 64 bytes.
+	// One line break at the end is removed.
 	SecretFile string
-	// PublicKeyFile holds public keys or certificates in PEM: RSA of 2048 to 8192 bits (RS and
-	// PS), ECDSA on P-256, P-384 or P-521 (ES), Ed25519 (EdDSA). Certificates count for their
-	// key alone.
+	// PublicKeyFile contains public keys or certificates in PEM: RSA of 2048 to 8192 bits (RS and
+	// PS), ECDSA on P-256, P-384 or P-521 (ES), Ed25519 (EdDSA). Only the key of a certificate is
+	// used.
 	PublicKeyFile string
-	// JWKSFile holds a JWK Set; secrets ("oct") may be among its keys.
+	// JWKSFile contains a JWK Set, which may include secrets ("oct").
 	JWKSFile string
-	// JWKSURL is where the issuer publishes its JWK Set.
+	// JWKSURL is the URL of the issuer's JWK Set.
 	JWKSURL string
-	// JWKS say how JWKSURL is fetched.
+	// JWKS configures the fetching of JWKSURL.
 	JWKS JWKSOptions
 
-	// Algorithms are those that tokens may be signed with; every one above when empty. What a
-	// key is not for, it never verifies, whatever stands here.
+	// Algorithms limits the accepted algorithms; empty means all listed above. A key is never used with
+	// an algorithm of another key type, regardless of this list.
 	Algorithms []string
-	// Issuer is what the claim iss must be; not looked at when empty.
+	// Issuer is the required value of the claim iss; if empty, iss is not checked.
 	Issuer string
-	// Audience are the names of this service, of which the claim aud must hold one. When
-	// empty, a token that has an audience is refused, for it is somebody else's.
+	// Audience contains the names of this service. The claim aud must contain one of them. If Audience is
+	// empty, tokens with an audience are rejected, because they are for another service.
 	Audience []string
-	// AnyAudience accepts tokens for everybody; the claim aud is not looked at.
+	// AnyAudience accepts tokens with any audience.
 	AnyAudience bool
-	// Types are the header typ that tokens may have; JWT and at+jwt when empty. One without
-	// typ is accepted always.
+	// Types contains the accepted values of the header typ; JWT and at+jwt if empty. Tokens without typ
+	// are always accepted.
 	Types []string
-	// AllowNoExpiry accepts tokens without the claim exp, which are good for ever.
+	// AllowNoExpiry accepts tokens without the claim exp. Such tokens do not expire.
 	AllowNoExpiry bool
-	// MaxLifetime bounds exp - iat, or exp - now for a token without iat; not bounded when zero.
-	// It also refuses tokens without exp.
+	// MaxLifetime limits exp - iat, or exp - now for a token without iat; zero means no limit.
+	// With a limit, tokens without exp are rejected.
 	MaxLifetime time.Duration
-	// Leeway is how far this clock and the issuer's may differ; 30 s when zero, none when
+	// Leeway is the accepted difference between this clock and the issuer's; 30 s if zero, none if
 	// negative, at most 10 minutes.
 	Leeway time.Duration
 
-	// Cookie names a cookie that may hold the token, beside Authorization: Bearer. One whose
-	// value no cookie may have is no cookie, as everywhere in net/http. Browsers send it with
-	// requests of foreign pages too, unless it says SameSite.
+	// Cookie is the name of a cookie with the token, in addition to Authorization: Bearer. As everywhere
+	// in net/http, cookies with invalid values are ignored. Browsers send the cookie with requests of
+	// other sites too, unless it has the attribute SameSite.
 	Cookie string
-	// Query accepts the token as ?access_token= too. It ends up in the logs of everything
-	// between; see Redact.
+	// Query also accepts the token as ?access_token=. Proxies then log the token; see Redact.
 	Query bool
-	// MaxToken bounds a token, in bytes; 8192 when zero.
+	// MaxToken limits the size of a token, in bytes; 8192 if zero.
 	MaxToken int
 
-	// Claims say which claim fills which variable; {"user": "sub"} when nil. A claim is named
-	// by its path, "address.city"; one whose whole name is that path goes first, so that
-	// "https://example.com/city" can be named too. Strings and integers fill a variable. A
-	// token without the claim leaves it unfilled, but for user: it is refused then.
+	// Claims maps variables to claims; {"user": "sub"} if nil. A claim is given by its path, such as
+	// "address.city". A claim with the whole path as its name has precedence, so that
+	// "https://example.com/city" is possible too. Strings and integers are accepted. If a token lacks
+	// the claim, the variable is not set; without the claim for user the token is rejected.
 	Claims map[string]string
-	// WidenClaim, NarrowClaim and PublishClaim name the claims, by their path, with the
-	// filters for Identity's Widen, Narrow and Publish: one string, or a list of at most 64.
-	// Claims that are not named here are not looked at.
+	// WidenClaim, NarrowClaim and PublishClaim are the paths of the claims with the filters for
+	// Identity's Widen, Narrow and Publish: one string, or a list of at most 64. An empty path means
+	// that there is no such claim.
 	WidenClaim, NarrowClaim, PublishClaim string
-	// PresenceClaim names a claim, by its path, that is true for who may read who is connected.
+	// PresenceClaim is the path of a claim that grants access to the presence API if it is true.
 	PresenceClaim string
 
 	Logger *slog.Logger // nil discards
@@ -101,49 +100,50 @@ func (o JWTOptions) withDefaults() JWTOptions {
 
 func (o JWTOptions) check() error {
 	if o.Leeway > maxLeeway {
-		return fmt.Errorf("a leeway of %v is more than %v; set the clocks instead", o.Leeway, maxLeeway)
+		return fmt.Errorf("a leeway of %v is more than %v; synchronise the clocks instead", o.Leeway, maxLeeway)
 	}
 	if o.MaxLifetime < 0 {
-		return fmt.Errorf("a longest lifetime of %v is below zero", o.MaxLifetime)
+		return fmt.Errorf("a maximum lifetime of %v is negative; use 0 for no limit", o.MaxLifetime)
 	}
 	if o.MaxToken < 0 {
-		return fmt.Errorf("a token of at most %d bytes is none", o.MaxToken)
+		return fmt.Errorf("a token size limit of %d bytes is negative; use 0 for the default", o.MaxToken)
 	}
 	if o.AnyAudience && len(o.Audience) > 0 {
-		return errors.New("an audience, and any audience: set one of them")
+		return errors.New("both an audience and any audience are set; set one of them")
 	}
 	for variable, claim := range o.Claims {
 		if err := checkVariable(variable); err != nil {
 			return err
 		}
 		if claim == "" {
-			return fmt.Errorf("name the claim that fills the variable %s", variable)
+			return fmt.Errorf("the variable %s has no claim; name one", variable)
 		}
 	}
 	return nil
 }
 
-// JWTSource takes identities from signed tokens. Make one with JWT, and close it.
+// JWTSource reads identities from signed tokens. Create it with JWT, and close it after use.
 type JWTSource struct {
 	opts JWTOptions
 	algs []jose.SignatureAlgorithm
 	keys keySource
 }
 
-// Leeway returns how far the clocks of issuers may be ahead.
+// Leeway returns the accepted difference between this clock and the issuer's.
 func (s *JWTSource) Leeway() time.Duration { return s.opts.Leeway }
 
-// keySource finds the keys that a token may be signed with.
+// keySource provides the keys for the verification of tokens.
 type keySource interface {
-	// find returns the keys for a key id, which is empty where the token names none.
+	// find returns the keys for a key id. The id is empty if the token has none.
 	find(ctx context.Context, id string) ([]key, error)
 	refresh(ctx context.Context) error
 	close()
 }
 
-// JWT returns a source for JSON Web Tokens (RFC 7519), signed and not encrypted. It reads a
-// file of keys at once; a URL it begins to fetch, and does not wait for (see Refresh), so that
-// an issuer that is down keeps no service from starting. Errors name what to change.
+// JWT returns a source for JSON Web Tokens (RFC 7519), signed and not encrypted.
+//
+// It reads a file of keys before it returns. It fetches a URL in the background, so that a service can
+// start while the issuer is down. To wait for the keys, use Refresh.
 func JWT(opts JWTOptions) (*JWTSource, error) {
 	opts = opts.withDefaults()
 	if err := opts.check(); err != nil {
@@ -180,9 +180,10 @@ func openKeys(o JWTOptions) (keySource, error) {
 	return fetchKeys(o.JWKSURL, o.JWKS, o.Logger)
 }
 
-// Refresh reads the keys again, from the file or the URL. It waits for a fetch that begins
-// after the call, until ctx ends: twice JWKSOptions.Timeout at most. When it fails, the keys
-// from before stay.
+// Refresh reads the keys again, from the file or the URL. If it fails, the previous keys stay in use.
+//
+// For a URL it waits until a fetch that started after the call has ended, or until ctx ends: at most
+// twice JWKSOptions.Timeout.
 func (s *JWTSource) Refresh(ctx context.Context) error {
 	if err := s.keys.refresh(ctx); err != nil {
 		return fmt.Errorf("jwt: %w", err)
@@ -190,23 +191,25 @@ func (s *JWTSource) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the fetching of keys, and waits until it has ended. Keys that are there go on
-// being used until they are too old. It may be called again.
+// Close stops the fetching of keys and waits for the end of a running fetch. Identify still accepts the
+// keys until they are older than JWKSOptions.MaxStale. Close may be called again.
 func (s *JWTSource) Close() error {
 	s.keys.close()
 	return nil
 }
 
-// Identify is a Source. It refuses a token that is not good with 401 and a challenge, an
-// expired one with ErrExpired; a token whose claims cannot be values of an identity (longer than
-// 255 bytes, or not UTF-8), or several different tokens, with 400; and with 503 and ErrKeysUnavailable where the issuer's keys
-// cannot be had. API keys (APIKeys) it leaves alone.
+// Identify is a Source for JWTs. It ignores API keys, and rejects requests with these statuses:
 //
-// With JWKSURL it may block on a fetch, for JWKSOptions.Timeout at most and no longer than
-// the request's context lasts: as long as no keys are there, and for a key id that is not
-// known. All requests wait for the same fetch.
+//   - 401 and a challenge for an invalid token; the error wraps ErrExpired for an expired one;
+//   - 400 for several different tokens, and for claims that cannot be values of an identity (longer than
+//     255 bytes, or not UTF-8);
+//   - 503 and ErrKeysUnavailable if the issuer's keys are not available.
+//
+// With JWKSURL it blocks on a fetch while there are no keys, and for an unknown key id. The wait is
+// limited by JWKSOptions.Timeout and the request's context. Concurrent requests wait for the same
+// fetch.
 func (s *JWTSource) Identify(r *http.Request) (Identity, error) {
-	token, err := s.carried(r)
+	token, err := s.tokenOf(r)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -217,8 +220,8 @@ func (s *JWTSource) Identify(r *http.Request) (Identity, error) {
 	return s.identity(payload)
 }
 
-func (s *JWTSource) carried(r *http.Request) (string, error) {
-	var c carried
+func (s *JWTSource) tokenOf(r *http.Request) (string, error) {
+	var c requestToken
 	c.bearer(r)
 	if s.opts.Cookie != "" {
 		c.cookie(r, s.opts.Cookie)
@@ -227,8 +230,8 @@ func (s *JWTSource) carried(r *http.Request) (string, error) {
 		c.query(r)
 	}
 	switch {
-	case c.bad != nil:
-		return "", c.bad
+	case c.err != nil:
+		return "", c.err
 	case c.token == "", strings.HasPrefix(c.token, keyPrefix):
 		return "", ErrNoIdentity
 	case len(c.token) > s.opts.MaxToken:
@@ -237,14 +240,14 @@ func (s *JWTSource) carried(r *http.Request) (string, error) {
 	return c.token, nil
 }
 
-// verify returns what the token says, once the signature is that of a key of ours.
+// verify checks the signature of a token and returns its payload.
 func (s *JWTSource) verify(ctx context.Context, token string) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(token, s.algs)
 	if _, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
 		return nil, invalidToken("the token's algorithm is not among those accepted here")
 	}
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, invalidToken("the token cannot be read; it must be a signed JWT in its compact form") // what exactly, would repeat parts of it
+		return nil, invalidToken("the token cannot be read; it must be a signed JWT in its compact form") // the library's error contains parts of the token
 	}
 	header := jws.Signatures[0].Protected
 	if err := s.checkHeader(header); err != nil {
@@ -257,7 +260,7 @@ func (s *JWTSource) verify(ctx context.Context, token string) ([]byte, error) {
 	return verifyWith(jws, keys, jose.SignatureAlgorithm(header.Algorithm))
 }
 
-// maxTries bounds the keys that a token without a key id is tried with.
+// maxTries is the largest number of keys to try for a token without a key id.
 const maxTries = 16
 
 func verifyWith(jws *jose.JSONWebSignature, keys []key, alg jose.SignatureAlgorithm) ([]byte, error) {
@@ -267,24 +270,24 @@ func verifyWith(jws *jose.JSONWebSignature, keys []key, alg jose.SignatureAlgori
 			continue
 		}
 		if tries++; tries > maxTries {
-			return nil, invalidToken("the token names no key (kid), and there are too many to try each")
+			return nil, invalidToken("the token has no key id (kid), and there are too many keys to try; set kid")
 		}
 		if payload, err := jws.Verify(k.public); err == nil {
 			return payload, nil
 		}
 	}
 	if tries == 0 {
-		return nil, invalidToken("the token is signed with an algorithm that its key is not for")
+		return nil, invalidToken("the token's algorithm does not fit its key")
 	}
-	return nil, invalidToken("the token's signature is not that of a key known here")
+	return nil, invalidToken("the token's signature is not from a known key")
 }
 
-// checkHeader refuses what asks to be understood and is not, and tokens for other purposes:
-// an issuer signs logout messages with the same keys.
+// checkHeader rejects tokens with critical extensions, and tokens of other types. An issuer signs logout
+// messages, for example, with the same keys.
 func (s *JWTSource) checkHeader(h jose.Header) error {
 	for _, name := range []jose.HeaderKey{"crit", "b64"} {
 		if _, ok := h.ExtraHeaders[name]; ok {
-			return invalidToken("the token needs an extension (%s) that a JWT does not have here", name)
+			return invalidToken("the token uses the extension %s, which is not supported", name)
 		}
 	}
 	typ, ok := h.ExtraHeaders[jose.HeaderType]
@@ -300,5 +303,5 @@ func (s *JWTSource) checkHeader(h jose.Header) error {
 			return nil
 		}
 	}
-	return invalidToken("the token is of another type (typ) than %s", strings.Join(s.opts.Types, ", "))
+	return invalidToken("the token has another type (typ) than %s", strings.Join(s.opts.Types, ", "))
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// signers are all kinds of keys, with the algorithms of each.
+// signers returns all kinds of keys with their algorithms.
 func signers() []struct {
 	name string
 	key  any
@@ -71,7 +71,7 @@ func TestJWTAlgorithms(t *testing.T) {
 	}
 }
 
-// TestJWTKeyConfusion: what everybody knows is no secret, whatever a token says about it.
+// A public key is never used as a secret, regardless of the token's algorithm.
 func TestJWTKeyConfusion(t *testing.T) {
 	pemText := publicPEM(rsaKey())
 	der := must(x509.MarshalPKIXPublicKey(public(rsaKey())))
@@ -110,8 +110,8 @@ func TestJWTOfTheTokensOwnKey(t *testing.T) {
 	}
 }
 
-// flipped changes the lowest bit of the first six of a signature. Putting a
-// fixed letter there would leave one signature in 64 as it was.
+// flipped changes the lowest of the first six bits of a signature. A fixed letter would leave one
+// signature in 64 unchanged.
 func flipped(signature string) string {
 	raw := must(base64.RawURLEncoding.DecodeString(signature))
 	raw[0] ^= 4
@@ -175,7 +175,7 @@ func TestJWTMalformed(t *testing.T) {
 	}
 }
 
-// timed turns durations into times from now.
+// timed converts durations to times relative to now.
 func timed(all map[string]any) map[string]any {
 	for name, v := range all {
 		if d, ok := v.(time.Duration); ok {
@@ -230,7 +230,7 @@ func TestJWTTimes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opts := c.opts
 			opts.SecretFile = file(t, secret)
-			// Time stands still in a bubble, so that the last second of a leeway can be met.
+			// The clock of a bubble does not advance by itself, so the test can use the last second of a leeway.
 			synctest.Test(t, func(t *testing.T) {
 				id, err := openJWT(t, opts).Identify(bearing(hs256(timed(claims(c.claims)))))
 				if (err == nil) != c.ok || errors.Is(err, auth.ErrExpired) != c.expired || !c.ok && status(err) != http.StatusUnauthorized {
@@ -256,7 +256,7 @@ func TestJWT_DateInMilliseconds_NamesTheClaim(t *testing.T) {
 	}
 }
 
-// TestJWTExpires: the grant ends when the token would not be accepted any more, not before.
+// The grant ends at the time from which the token is no longer accepted.
 func TestJWTExpires(t *testing.T) {
 	name := file(t, secret)
 	synctest.Test(t, func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestJWTIssuerAndAudience(t *testing.T) {
 	}
 }
 
-// TestJWTAlgorithmsNarrowed: what the operator leaves out is refused, though a key is for it.
+// An algorithm that the operator omits is rejected, although it fits a key.
 func TestJWTAlgorithmsNarrowed(t *testing.T) {
 	source := openJWT(t, auth.JWTOptions{PublicKeyFile: file(t, publicPEM(rsaKey())), Algorithms: []string{"PS256"}})
 	if _, err := source.Identify(bearing(sign(jose.PS256, rsaKey(), "", claims(nil)))); err != nil {
@@ -388,7 +388,7 @@ func TestJWTPlaces(t *testing.T) {
 		checkRefusal(t, err, good, other)
 	}
 
-	// Where the options do not name them, cookies and the query are not looked at.
+	// By default, cookies and the query are ignored.
 	strict := openJWT(t, auth.JWTOptions{})
 	r := from("192.0.2.1:1", "Cookie", "session="+good)
 	r.URL.RawQuery = "access_token=" + good
@@ -417,10 +417,10 @@ func TestJWTOptions(t *testing.T) {
 		"two audiences":        {auth.JWTOptions{SecretFile: secretFile, AnyAudience: true, Audience: []string{"x"}}, "audience"},
 		"no file":              {auth.JWTOptions{SecretFile: secretFile + "x"}, "filex"},
 		"a short secret":       {auth.JWTOptions{SecretFile: file(t, secret[:31])}, "31 bytes"},
-		"a key for a secret":   {auth.JWTOptions{SecretFile: keyFile}, "no secret"},
-		"a set for a secret":   {auth.JWTOptions{SecretFile: setFile}, "no secret"},
-		"DER for a secret":     {auth.JWTOptions{SecretFile: file(t, string(must(x509.MarshalPKIXPublicKey(public(rsaKey())))))}, "no secret"},
-		"base64 for a secret":  {auth.JWTOptions{SecretFile: file(t, strings.Join(strings.Split(publicPEM(rsaKey()), "\n")[1:8], "\n"))}, "no secret"},
+		"a key for a secret":   {auth.JWTOptions{SecretFile: keyFile}, "instead of a secret"},
+		"a set for a secret":   {auth.JWTOptions{SecretFile: setFile}, "instead of a secret"},
+		"DER for a secret":     {auth.JWTOptions{SecretFile: file(t, string(must(x509.MarshalPKIXPublicKey(public(rsaKey())))))}, "instead of a secret"},
+		"base64 for a secret":  {auth.JWTOptions{SecretFile: file(t, strings.Join(strings.Split(publicPEM(rsaKey()), "\n")[1:8], "\n"))}, "instead of a secret"},
 		"a set for a key":      {auth.JWTOptions{PublicKeyFile: setFile}, "no PEM"},
 		"a secret for a key":   {auth.JWTOptions{PublicKeyFile: secretFile}, "no PEM"},
 		"a private key":        {auth.JWTOptions{PublicKeyFile: file(t, pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(p256()))))}, "private key"},
@@ -431,9 +431,9 @@ func TestJWTOptions(t *testing.T) {
 		"a weak key":           {auth.JWTOptions{PublicKeyFile: file(t, publicPEM(weakRSA()))}, "1024 bits"},
 		"a curve":              {auth.JWTOptions{PublicKeyFile: file(t, publicPEM(p224()))}, "curve"},
 		"a huge file":          {auth.JWTOptions{JWKSFile: file(t, strings.Repeat(" ", 1<<20+1))}, "larger than"},
-		"a key for a set":      {auth.JWTOptions{JWKSFile: keyFile}, "no JWK Set"},
-		"an empty set":         {auth.JWTOptions{JWKSFile: file(t, `{"keys":[]}`)}, "no key"},
-		"a single JWK":         {auth.JWTOptions{JWKSFile: file(t, string(must(json.Marshal(jose.JSONWebKey{Key: public(p256())}))))}, "no key"},
+		"a key for a set":      {auth.JWTOptions{JWKSFile: keyFile}, "not a JWK Set"},
+		"an empty set":         {auth.JWTOptions{JWKSFile: file(t, `{"keys":[]}`)}, "no usable key"},
+		"a single JWK":         {auth.JWTOptions{JWKSFile: file(t, string(must(json.Marshal(jose.JSONWebKey{Key: public(p256())}))))}, "no usable key"},
 		"plain HTTP":           {auth.JWTOptions{JWKSURL: "http://id.example/jwks"}, "TLS"},
 		"another scheme":       {auth.JWTOptions{JWKSURL: "file:///jwks"}, "https"},
 		"no URL":               {auth.JWTOptions{JWKSURL: "id.example"}, "https"},
@@ -489,12 +489,12 @@ func TestJWTRefreshesAFile(t *testing.T) {
 	}
 }
 
-// TestJWTChallengeIsAHeader: no name of the configuration breaks out of its quotes.
+// A configured name cannot end the quoted text of the challenge.
 func TestJWTChallengeIsAHeader(t *testing.T) {
 	source := openJWT(t, auth.JWTOptions{Claims: map[string]string{"user": "a\"b\\c\r\nX: ü"}})
 	_, err := source.Identify(bearing(hs256(claims(nil))))
 	refused, ok := errors.AsType[*auth.Error](err)
-	if !ok || refused.Challenge != `Bearer error="invalid_token", error_description="the token has no claim a'b'c''X: ', which names the user"` {
+	if !ok || refused.Challenge != `Bearer error="invalid_token", error_description="the token has no claim a'b'c''X: ' for the user"` {
 		t.Errorf("%+v", refused)
 	}
 }

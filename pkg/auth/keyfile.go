@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// keyFile are keys of a file.
+// keyFile provides the keys of a file.
 type keyFile struct {
 	name  string
 	parse func([]byte) ([]key, error)
@@ -37,7 +37,7 @@ func (f *keyFile) refresh(context.Context) error {
 }
 
 func (f *keyFile) find(_ context.Context, id string) ([]key, error) {
-	if keys := choose(*f.keys.Load(), id); len(keys) > 0 {
+	if keys := keysFor(*f.keys.Load(), id); len(keys) > 0 {
 		return keys, nil
 	}
 	return nil, unknownKey()
@@ -45,15 +45,15 @@ func (f *keyFile) find(_ context.Context, id string) ([]key, error) {
 
 func (f *keyFile) close() {}
 
-// parseSecret takes the bytes for what they are, unless they are plainly something else: who
-// gives a public key for a secret lets everybody sign.
+// parseSecret returns the bytes as a secret. It rejects public keys and JWK Sets: if a public key were
+// used as a secret, everyone could sign tokens.
 func parseSecret(text []byte) ([]key, error) {
 	secret, ok := bytes.CutSuffix(text, []byte("\r\n"))
 	if !ok {
 		secret = bytes.TrimSuffix(text, []byte("\n"))
 	}
 	if looksPublic(secret) {
-		return nil, errors.New("this is a key or a JWK Set, and no secret; set it as the public key file or the JWKS file")
+		return nil, errors.New("the file contains a key or a JWK Set instead of a secret; set it as the public key file or the JWKS file")
 	}
 	k, err := newKey("", secret)
 	return []key{k}, err
@@ -66,7 +66,7 @@ func looksPublic(secret []byte) bool {
 			return true
 		}
 	}
-	decoded, _ := base64.StdEncoding.DecodeString(string(text)) // which skips line breaks
+	decoded, _ := base64.StdEncoding.DecodeString(string(text)) // ignores line breaks
 	return isDER(secret) || isDER(decoded)
 }
 
@@ -77,7 +77,7 @@ func isDER(b []byte) bool {
 	return errKey == nil || errRSA == nil || errCert == nil
 }
 
-// parsePEM reads every block: while keys are exchanged, both are there.
+// parsePEM reads all blocks, because a file contains two keys during a key rotation.
 func parsePEM(text []byte) ([]key, error) {
 	var keys []key
 	for n := 1; ; n++ {
@@ -101,7 +101,7 @@ func parsePEM(text []byte) ([]key, error) {
 		return nil, errors.New("no PEM block with a public key")
 	}
 	if len(bytes.TrimSpace(text)) > 0 {
-		return nil, errors.New("what follows the last PEM block is none")
+		return nil, errors.New("there is other text after the last PEM block")
 	}
 	return keys, nil
 }
@@ -118,12 +118,12 @@ func parseBlock(block *pem.Block) (public any, err error) {
 			public = cert.PublicKey
 		}
 	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY":
-		return nil, errors.New("a private key; keep it with the issuer, and give its public key here (openssl pkey -pubout)")
+		return nil, errors.New("it is a private key; keep it at the issuer and use the public key (openssl pkey -pubout)")
 	default:
-		return nil, errors.New("neither a public key nor a certificate")
+		return nil, errors.New("it is neither a public key nor a certificate")
 	}
 	if err != nil {
-		return nil, errors.New("the key cannot be read; it is broken, or of a kind that is not known here")
+		return nil, errors.New("the key cannot be parsed; it is invalid or of an unknown kind")
 	}
 	return public, nil
 }

@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	minSecretLen = 32 // bytes; RFC 7518 wants as many as the hash has
+	minSecretLen = 32 // bytes; RFC 7518 requires at least the length of the hash
 	minRSABits   = 2048
 	maxRSABits   = 8192
 	maxKeys      = 64
 )
 
-// key is what tokens are verified with.
+// key verifies tokens.
 type key struct {
-	id     string // empty fits every token
+	id     string // empty matches every token
 	public any    // []byte for a secret
-	// algs are all that the key is for: the kind of the key decides, never the token. A public
-	// RSA key is no secret for HS256, whatever a token says.
+	// algs contains the algorithms of the key. They depend on the kind of the key, never on the token: a
+	// public RSA key must not be used as a secret for HS256.
 	algs []jose.SignatureAlgorithm
 }
 
@@ -47,36 +47,36 @@ func algorithms(names []string) ([]jose.SignatureAlgorithm, error) {
 	for i, name := range names {
 		algs[i] = jose.SignatureAlgorithm(name)
 		if !slices.Contains(allAlgorithms, algs[i]) {
-			return nil, fmt.Errorf("algorithm %q; there are %s", name, strings.Trim(fmt.Sprint(allAlgorithms), "[]"))
+			return nil, fmt.Errorf("unknown algorithm %q; use some of %s", name, strings.Trim(fmt.Sprint(allAlgorithms), "[]"))
 		}
 	}
 	return algs, nil
 }
 
-// newKey pins a key to its algorithms, and refuses what is no public key or too weak.
+// newKey returns a key with its algorithms. It rejects weak keys and values other than public keys.
 func newKey(id string, public any) (key, error) {
 	var algs []jose.SignatureAlgorithm
 	switch p := public.(type) {
 	case *rsa.PublicKey:
 		if bits := p.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-			return key{}, fmt.Errorf("an RSA key of %d bits; %d to %d are wanted", bits, minRSABits, maxRSABits)
+			return key{}, fmt.Errorf("an RSA key of %d bits; use %d to %d bits", bits, minRSABits, maxRSABits)
 		}
 		algs = rsaAlgorithms
 	case *ecdsa.PublicKey:
 		alg, ok := map[elliptic.Curve]jose.SignatureAlgorithm{elliptic.P256(): jose.ES256, elliptic.P384(): jose.ES384, elliptic.P521(): jose.ES512}[p.Curve]
 		if !ok {
-			return key{}, errors.New("an ECDSA key on another curve than P-256, P-384 and P-521")
+			return key{}, errors.New("an ECDSA key on another curve; use P-256, P-384 or P-521")
 		}
 		algs = []jose.SignatureAlgorithm{alg}
 	case ed25519.PublicKey:
 		algs = []jose.SignatureAlgorithm{jose.EdDSA}
 	case []byte:
 		if len(p) < minSecretLen {
-			return key{}, fmt.Errorf("a secret of %d bytes; at least %d are wanted", len(p), minSecretLen)
+			return key{}, fmt.Errorf("a secret of %d bytes; use at least %d", len(p), minSecretLen)
 		}
 		algs = secretAlgorithms(len(p))
 	default:
-		return key{}, errors.New("no public key of RSA, ECDSA or Ed25519; keep private keys with the issuer")
+		return key{}, errors.New("not a public key of RSA, ECDSA or Ed25519; keep private keys at the issuer")
 	}
 	return key{id: id, public: public, algs: algs}, nil
 }
@@ -92,17 +92,17 @@ func secretAlgorithms(length int) []jose.SignatureAlgorithm {
 	return algs
 }
 
-// parseSet reads a JWK Set. Keys that it cannot use it leaves out, as RFC 7517 wants it: an
-// issuer may publish kinds that are younger than this program. One at least must be usable.
+// parseSet parses a JWK Set. As RFC 7517 recommends, it ignores keys that it cannot use: an issuer may
+// publish newer kinds of keys. At least one key must be usable.
 func parseSet(text []byte) ([]key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errors.New("no JWK Set: JSON with a list of keys, none of whose names is there twice") // the decoder's words repeat what they stumble over
+		return nil, errors.New("not a JWK Set; provide a JSON object with a list of keys and without duplicate names") // the decoder's error contains parts of the text
 	}
 	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("%d keys; at most %d are taken", len(set.Keys), maxKeys)
+		return nil, fmt.Errorf("%d keys; use at most %d", len(set.Keys), maxKeys)
 	}
 	var keys []key
 	var unusable error // the first
@@ -115,7 +115,7 @@ func parseSet(text []byte) ([]key, error) {
 		keys = append(keys, k)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("the JWK Set has no key that tokens can be verified with%w", cmp.Or(unusable, errors.New("; it is empty")))
+		return nil, fmt.Errorf("the JWK Set has no usable key%w", cmp.Or(unusable, errors.New("; it is empty")))
 	}
 	return keys, nil
 }
@@ -126,7 +126,7 @@ func parseJWK(raw []byte) (key, error) {
 		Ops []string `json:"key_ops"`
 	}
 	if json.Unmarshal(raw, &jwk) != nil || json.Unmarshal(raw, &more) != nil {
-		return key{}, errors.New("of a kind that is not known here, or broken")
+		return key{}, errors.New("of an unknown kind, or invalid")
 	}
 	if jwk.Use != "" && jwk.Use != "sig" || more.Ops != nil && !slices.Contains(more.Ops, "verify") {
 		return key{}, errors.New("not for signatures (use, key_ops)")
@@ -137,15 +137,15 @@ func parseJWK(raw []byte) (key, error) {
 	}
 	alg := jose.SignatureAlgorithm(jwk.Algorithm)
 	if !k.isFor(alg) {
-		return key{}, errors.New("for an algorithm (alg) that does not fit it, or is not known here")
+		return key{}, errors.New("for an unknown algorithm (alg), or an algorithm of another kind of key")
 	}
 	k.algs = []jose.SignatureAlgorithm{alg}
 	return k, nil
 }
 
-// choose returns the keys for an id: those of that id, or else those without any; all keys
-// for no id.
-func choose(keys []key, id string) []key {
+// keysFor returns the keys with an id, or else the keys without an id. For an empty id it returns all
+// keys.
+func keysFor(keys []key, id string) []key {
 	with := func(wanted string) (chosen []key) {
 		for _, k := range keys {
 			if k.id == wanted {
@@ -164,5 +164,5 @@ func choose(keys []key, id string) []key {
 }
 
 func unknownKey() error {
-	return invalidToken("the token is signed with a key (kid) that is not known here")
+	return invalidToken("the token is signed with an unknown key (kid)")
 }

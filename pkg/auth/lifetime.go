@@ -6,12 +6,12 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// maxDate bounds the times of a token, in seconds since 1970. A larger number is a time in
-// milliseconds, as JavaScript's Date.now() returns it: read as seconds it would last for 50,000
-// years. 10^11 s is the year 5138; 10^11 ms was in 1973.
+// maxDate is the latest time of a token, in seconds since 1970. A larger number is a time in
+// milliseconds, such as the result of JavaScript's Date.now(). As seconds it would be 50,000 years in
+// the future. 10^11 s is the year 5138; 10^11 ms was in 1973.
 const maxDate = 100_000_000_000
 
-// checkDates refuses times that are not in seconds, whatever else is allowed.
+// checkDates rejects times in milliseconds, regardless of the options.
 func checkDates(c registered) error {
 	for _, date := range []struct {
 		claim string
@@ -24,17 +24,16 @@ func checkDates(c registered) error {
 	return nil
 }
 
-// checkLifetime bounds the lifetime of a token where JWTOptions.MaxLifetime is set: from iat to
-// exp, or from now to exp where the token has no iat. Without iat a token that lasts too long is
-// accepted later, when less of it is left. The leeway is added in that case alone, because only
-// then two clocks are compared.
+// checkLifetime limits the lifetime of a token to JWTOptions.MaxLifetime: from iat to exp, or from now
+// to exp for a token without iat. Such a token is rejected only until its remaining lifetime is within
+// the limit. The leeway is added only in this case, because only then two clocks are compared.
 func (s *JWTSource) checkLifetime(c registered, now time.Time) error {
 	limit := s.opts.MaxLifetime
 	if limit == 0 {
 		return nil
 	}
 	if c.Expiry == nil {
-		return invalidToken("the token has no exp; one that ends within %v is needed (auth.jwt.max_lifetime)", limit)
+		return invalidToken("the token has no exp; set one within %v (auth.jwt.max_lifetime)", limit)
 	}
 	from, since := now.Add(s.opts.Leeway), "now"
 	if c.IssuedAt != nil {

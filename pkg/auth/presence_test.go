@@ -56,7 +56,7 @@ func TestPresenceByToken(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, id, err)
 		}
 	}
-	// The claim is looked at where it is configured alone.
+	// The claim is used only if it is configured.
 	id, err := openJWT(t, auth.JWTOptions{}).Identify(bearing(hs256(claims(object{"presence": true}))))
 	if err != nil || id.Presence {
 		t.Errorf("%+v, %v", id, err)

@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// tokenParam is the query parameter that tokens come in, as RFC 6750 names it.
+// tokenParam is the query parameter for tokens of RFC 6750.
 const tokenParam = "access_token"
 
-// Redact returns a URL, or a request's target, as logs may show it: with an ellipsis in place
-// of every access_token in its query or fragment, and of a user's password before the host.
-// It changes nothing else, and needs no valid URL.
+// Redact removes secrets from a URL or a request's target, for logs.
+//
+// It replaces every access_token in the query or fragment, and a password before the host, by an
+// ellipsis. It changes nothing else, and accepts invalid URLs.
 func Redact(rawURL string) string {
 	rest, fragment, hasFragment := strings.Cut(rawURL, "#")
 	base, query, hasQuery := strings.Cut(rest, "?")
@@ -42,8 +43,8 @@ func redactPassword(base string) string {
 	return out
 }
 
-// redactQuery takes ';' for a separator too, as some servers do, and a second '?' or '#' for
-// one, which a client may have put there by mistake.
+// redactQuery also treats ';' as a separator, as some servers do, and a second '?' or '#', a possible
+// mistake of a client.
 func redactQuery(query string) string {
 	var out strings.Builder
 	for query != "" {
@@ -69,13 +70,13 @@ func redactPair(pair string) string {
 	return name + "=…"
 }
 
-// holdsToken finds the URL within a URL, of a page to return to.
+// holdsToken reports whether a value is a URL with a token, for example of a page to return to.
 func holdsToken(value string) bool {
 	plain, err := url.QueryUnescape(value)
 	return err == nil && strings.Contains(strings.ToLower(plain), tokenParam+"=")
 }
 
-// isTokenParam: a name that cannot be decoded may be anything.
+// isTokenParam reports whether a name is access_token, or cannot be decoded and may therefore be it.
 func isTokenParam(name string) bool {
 	plain, err := url.QueryUnescape(name)
 	return err != nil || strings.EqualFold(strings.TrimSpace(plain), tokenParam)

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// Revocations remembers what was revoked, for as long as a token may last, in bounded memory. The
-// zero value is empty and ready. Safe for concurrent use.
+// Revocations stores revocations in bounded memory. The zero value is empty and ready to use.
+// It is safe for concurrent use.
 type Revocations struct {
-	// Keep is how long a revocation is remembered; 24 h when zero. A token that lasts longer
-	// comes back to life then.
+	// Keep is the time for which a revocation is stored; 24 h if zero. A token with a longer lifetime is
+	// accepted again after that time.
 	Keep time.Duration
-	// MaxBytes bounds the memory, at some 250 bytes for a revocation; 32 MiB when zero. Beyond it
-	// the oldest revocations are forgotten before their time, which Status counts.
+	// MaxBytes limits the memory, at about 250 bytes per revocation; 32 MiB if zero. Above the limit the
+	// oldest revocations are removed before Keep. Status counts them.
 	MaxBytes int
-	// Leeway is how far the clock of an issuer of tokens may be ahead; see JWTOptions.Leeway. It is set
-	// before the first use.
+	// Leeway is the largest accepted lead of an issuer's clock; see JWTOptions.Leeway. Set it before the
+	// first use.
 	Leeway time.Duration
 
-	lead atomic.Int64 // the furthest that a token's iat was ahead of this clock
+	lead atomic.Int64 // the largest lead of a token's iat over this clock
 
 	mu      sync.RWMutex
 	since   map[Revocation]*list.Element
@@ -35,20 +35,20 @@ type revoked struct {
 	at         time.Time
 }
 
-// RevocationStatus is what a Revocations remembers.
+// RevocationStatus contains the counts of a Revocations.
 type RevocationStatus struct {
-	Remembered int
-	Dropped    uint64 // forgotten before their time, because of MaxBytes
+	Remembered int    // stored now
+	Dropped    uint64 // removed early, because of MaxBytes
 }
 
-// Status returns the counts of this moment.
+// Status returns the current counts.
 func (r *Revocations) Status() RevocationStatus {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return RevocationStatus{Remembered: len(r.since), Dropped: r.dropped}
 }
 
-// observe notes how far the issuer of a token is ahead of this clock.
+// observe records the lead of an issuer's clock over this clock.
 func (r *Revocations) observe(issued time.Time) {
 	if issued.IsZero() {
 		return
@@ -61,10 +61,12 @@ func (r *Revocations) observe(issued time.Time) {
 	}
 }
 
-// issuedLater reports whether a token was issued after a revocation. Its issuer's clock may be ahead by
-// up to Leeway, so that a token with a later iat may be older than the revocation. To refuse all those
-// would refuse each login within the leeway after a revocation, also where clocks agree. So a token is
-// refused whose iat is still ahead, and where tokens were ahead before, what that allows for.
+// issuedLater reports whether a token was issued after a revocation.
+//
+// The issuer's clock may be ahead by up to Leeway, so a token with a later iat may be older than the
+// revocation. Rejecting all tokens within the leeway would also reject new logins if the clocks agree.
+// The function therefore assumes the largest lead observed so far, and the full leeway only for a token
+// whose iat is still in the future.
 func (r *Revocations) issuedLater(issued, at time.Time) bool {
 	if issued.IsZero() {
 		return false
@@ -79,9 +81,11 @@ func (r *Revocations) issuedLater(issued, at time.Time) bool {
 	return issued.After(until)
 }
 
-// Add remembers a revocation, and forgets those that are older than Keep. One that is remembered
-// with a later time is left as it is, so that a list may be read again. It returns how many were
-// dropped before their time, because of MaxBytes.
+// Add stores a revocation, and removes revocations older than Keep. It returns the number of revocations
+// removed early, because of MaxBytes.
+//
+// If the same revocation is stored with a later time, Add does not change it, so that a list can be read
+// again.
 func (r *Revocations) Add(rev Revocation, at time.Time) (dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,10 +125,10 @@ func (r *Revocations) removeLocked(e *list.Element) {
 	r.bytes -= cost(rev)
 }
 
-// cost is about the memory of a revocation: its strings, its places in the map and in the list.
+// cost estimates the memory of a revocation: its strings and its entries in the map and the list.
 func cost(rev Revocation) int { return 240 + len(rev.User) + len(rev.Token) }
 
-// atLocked returns when a revocation was made; false where it is not remembered.
+// atLocked returns the time of a stored revocation.
 func (r *Revocations) atLocked(rev Revocation) (at time.Time, found bool) {
 	e := r.since[rev]
 	if e == nil {

@@ -14,26 +14,27 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// Revocation takes a grant back before it expires: of all tokens of a user that were issued
-// up to now, or of one token. With both it is that token, if it is that user's.
+// Revocation withdraws grants before they expire: all tokens of a user issued so far, or one token.
+// With both fields it withdraws that token only if it belongs to that user.
 type Revocation struct {
 	User  string `json:"user,omitempty"`
 	Token string `json:"token,omitempty"` // Identity.TokenID: a token's jti, or an API key's name
 }
 
-// maxRevocation bounds the message of a revocation: room for both fields, escaped.
+// maxRevocation is the size limit of a revocation message, in bytes: enough for both fields, escaped.
 const maxRevocation = 4 << 10
 
-// ParseRevocation reads {"user":"42"} or {"token":"a jti"}. Anything unknown in it is an
-// error: a misspelt field would revoke something else. A user or a token has at most 255 bytes.
-// Errors are short, whatever the message holds.
+// ParseRevocation parses {"user":"42"} or {"token":"a jti"}.
+//
+// Unknown fields are errors, because a misspelt field would change the meaning. A user or a token has at
+// most 255 bytes. The length of errors is limited.
 func ParseRevocation(data []byte) (Revocation, error) {
 	var r Revocation
 	switch {
 	case len(data) > maxRevocation:
 		return r, fmt.Errorf("revocation: the message has %d bytes, of at most %d", len(data), maxRevocation)
 	case !utf8.Valid(data):
-		return r, errors.New("revocation: the message is not UTF-8") // else U+FFFD would be revoked
+		return r, errors.New("revocation: the message is not UTF-8") // the decoder would replace it by U+FFFD
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -41,25 +42,24 @@ func ParseRevocation(data []byte) (Revocation, error) {
 		return Revocation{}, fmt.Errorf(`revocation: %.200s; send {"user":"42"} or {"token":"the token's jti"}`, err.Error())
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Revocation{}, errors.New("revocation: the message goes on after its JSON value")
+		return Revocation{}, errors.New("revocation: there is other text after the JSON value")
 	}
 	return r, r.Check()
 }
 
-// Check refuses a revocation that can have no effect: of no user and no token, or of a user or token
-// that no identity can have. The user is the plain value, not its encoding in subjects. The JSON
-// decoder puts U+FFFD where the text is not valid UTF-8.
+// Check returns an error for a revocation without effect. It has neither a user nor a token, or a value
+// is not possible in an identity. The user is the plain value, not its encoding in subjects.
 func (r Revocation) Check() error {
 	switch {
 	case r == Revocation{}:
-		return errors.New(`revocation: it names neither a user nor a token`)
+		return errors.New(`revocation: neither a user nor a token; set one of them`)
 	case len(r.Token) > maxTokenID:
 		return fmt.Errorf("revocation: the token has %d bytes, of at most %d", len(r.Token), maxTokenID)
 	case r.User == "":
 		return nil
 	}
 	err := subject.CheckValue(r.User)
-	if err == nil && strings.ContainsRune(r.User, utf8.RuneError) {
+	if err == nil && strings.ContainsRune(r.User, utf8.RuneError) { // the JSON decoder's replacement of invalid UTF-8
 		err = subject.ErrNotUTF8
 	}
 	if err != nil {
@@ -68,21 +68,22 @@ func (r Revocation) Check() error {
 	return nil
 }
 
-// Grant is what a revocation compares itself with. Feeds keep one for each connection.
+// Grant contains the fields of an identity for the comparison with revocations. Feeds keep one per
+// connection.
 type Grant struct {
 	User, Token string
-	// Kind decides what a revocation does: tokens and API keys stay revoked; an identity that a gateway
-	// vouches for with each request loses only the connections that it had.
+	// Kind determines the effect of a revocation. Tokens and API keys stay revoked. For an identity that a
+	// gateway sets with each request, only the open connections are closed.
 	Kind   Kind
-	Issued time.Time // the claim iat; zero when that is not known
+	Issued time.Time // the claim iat; zero if unknown
 }
 
-// Grant returns what a revocation compares itself with.
+// Grant returns the identity's fields for the comparison with revocations.
 func (id Identity) Grant() Grant { return Grant{id.User(), id.TokenID, id.Kind, id.Issued} }
 
-// lasts reports whether the client carries the grant, and so can present it again after a
-// revocation. A kind that is not known counts as lasting: to let it in would be the worse mistake.
-func (g Grant) lasts() bool {
+// persists reports whether the client has the grant itself, and so can present it again after a
+// revocation. It is true for an unknown kind, because accepting a revoked grant is the worse mistake.
+func (g Grant) persists() bool {
 	switch g.Kind {
 	case KindHeader, KindDev, KindAnonymous:
 		return false
@@ -92,25 +93,27 @@ func (g Grant) lasts() bool {
 	return true
 }
 
-// names reports whether a grant is of the user and the token that a revocation names.
+// names reports whether a revocation applies to the user and the token of a grant.
 func (r Revocation) names(g Grant) bool {
 	return (r.Token == "" || r.Token == g.Token) && (r.User == "" || r.User == g.User)
 }
 
-// Matches reports whether a revocation made at a time ends a connection: one of that token, and one of
-// that user that was open at that time, or whose token does not say that it was issued later. The
-// claim iat alone does not decide, since the clock of its issuer may be ahead.
+// Matches reports whether a revocation made at a given time closes a connection.
+//
+// It closes connections of the revoked token. For a revoked user it closes the connections that were
+// open at that time, and those whose token was not issued later. The claim iat alone is not sufficient,
+// because the issuer's clock may be ahead.
 func (r Revocation) Matches(g Grant, opened, at time.Time) bool {
 	if !r.names(g) {
 		return false
 	}
-	return r.Token != "" || !opened.After(at) || g.lasts() && !g.Issued.After(at)
+	return r.Token != "" || !opened.After(at) || g.persists() && !g.Issued.After(at)
 }
 
-// Check refuses a grant that was revoked. It never refuses one of a gateway (KindHeader), of
-// ?user= (KindDev) or an anonymous one: whether these are let in is decided with each request.
+// Check returns an error for a revoked grant. It accepts the kinds KindHeader, KindDev and
+// KindAnonymous, which are decided with each request.
 func (r *Revocations) Check(g Grant) error {
-	if !g.lasts() {
+	if !g.persists() {
 		return nil
 	}
 	r.mu.RLock()
@@ -128,8 +131,8 @@ func (r *Revocations) Check(g Grant) error {
 	return nil
 }
 
-// Guard is source, but for those whose token was revoked.
-func (r *Revocations) Guard(source Source) Source {
+// RejectRevoked wraps a source to reject requests with a revoked token.
+func (r *Revocations) RejectRevoked(source Source) Source {
 	return func(req *http.Request) (Identity, error) {
 		id, err := source(req)
 		if err == nil {

@@ -52,7 +52,7 @@ func TestParseRevocation_LongValues_AreTakenUpTo255Bytes(t *testing.T) {
 	}
 }
 
-// What came is nobody's to put into the log at length.
+// Errors are logged, so their length is limited.
 func TestParseRevocation_BadMessage_ErrorIsShort(t *testing.T) {
 	long := strings.Repeat("x", 500_000)
 	for name, text := range map[string]string{
@@ -185,7 +185,7 @@ func TestRevocations_OlderRevocationAddedAgain_KeepsTheLaterTime(t *testing.T) {
 	}
 }
 
-// A revocation that is read late spares the connections that were opened since.
+// A revocation that is read late does not close connections opened after it.
 func TestRevocation_Matches_DecidesByOpeningAndIssue(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	before, after := at.Add(-time.Minute), at.Add(time.Minute)
@@ -213,8 +213,8 @@ func TestRevocation_Matches_DecidesByOpeningAndIssue(t *testing.T) {
 	}
 }
 
-// Clocks that agree refuse no new login; the clock of an issuer that is known to be ahead is
-// allowed for, also once it has caught up with the iat of a token.
+// If the clocks agree, new logins are accepted. The known lead of an issuer's clock is taken into account,
+// also after the iat of a token has passed.
 func TestRevocations_IssuerAhead_IsAllowedFor(t *testing.T) {
 	at := time.Now().Add(-time.Minute)
 	token := func(issued time.Time) auth.Identity {
@@ -226,7 +226,7 @@ func TestRevocations_IssuerAhead_IsAllowedFor(t *testing.T) {
 		t.Errorf("a new login: %v", err)
 	}
 	ahead := time.Now().Add(30 * time.Second)
-	_, _ = r.Guard(func(*http.Request) (auth.Identity, error) {
+	_, _ = r.RejectRevoked(func(*http.Request) (auth.Identity, error) {
 		return auth.Identity{Kind: auth.KindJWT, Vars: map[string]string{"user": "1"}, Issued: ahead}, nil
 	})(nil)
 	if r.Check(token(at.Add(20*time.Second)).Grant()) == nil {

@@ -10,15 +10,16 @@ import (
 	"sync/atomic"
 )
 
-// MinTagKey is how many bytes the key of a Tagger has at least.
+// MinTagKey is the minimum length of the key of a Tagger, in bytes.
 const MinTagKey = 16
 
-// Tagger computes opaque tags of identities: two requests have the same tag if they are of the same
-// account. Nobody without the key can compute a tag, or find the account of one by trying names.
-// The zero value has no key, and its tags are empty. Safe for concurrent use.
+// Tagger computes opaque tags of identities. Requests of the same account have the same tag.
+//
+// Without the key a tag can neither be computed nor be matched to an account by trying names. The zero
+// value has no key, and its tags are empty. A Tagger is safe for concurrent use.
 type Tagger struct{ key atomic.Pointer[[]byte] }
 
-// SetKey sets the key. It must be the same at all nodes that a client may reach.
+// SetKey sets the key. Use the same key at all nodes of a cluster.
 func (t *Tagger) SetKey(key []byte) {
 	key = slices.Clone(key)
 	t.key.Store(&key)
@@ -27,9 +28,10 @@ func (t *Tagger) SetKey(key []byte) {
 // Ready reports whether there is a key.
 func (t *Tagger) Ready() bool { return t.key.Load() != nil }
 
-// Tag returns 22 characters of base64url; empty without a key. It is a keyed hash over the kind of the
-// identity, all its variables (two tenants may both have a user 42) and the name of an API key. A
-// renewed token of the same account has the same tag.
+// Tag returns a tag of 22 base64url characters, or "" without a key.
+//
+// It is a keyed hash of the kind of the identity, all its variables (two tenants may both have a user
+// 42) and the name of an API key. A renewed token of the same account has the same tag.
 func (t *Tagger) Tag(id Identity) string {
 	key := t.key.Load()
 	if key == nil {
@@ -47,7 +49,7 @@ func (t *Tagger) Tag(id Identity) string {
 		parts = append(parts, id.TokenID)
 	}
 	var input []byte
-	for _, part := range parts { // the lengths keep different parts from being the same input
+	for _, part := range parts { // the lengths make the input unambiguous
 		input = binary.AppendUvarint(input, uint64(len(part)))
 		input = append(input, part...)
 	}

@@ -28,7 +28,7 @@ import (
 
 const secret = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// Keys are made once: those of RSA take a while.
+// Keys are created once, because RSA keys take time.
 var (
 	rsaKey   = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 	otherRSA = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
@@ -42,7 +42,7 @@ var (
 	})
 )
 
-// weakRSA is a key of 1024 bits; that nobody knows its factors does not matter.
+// weakRSA is a key of 1024 bits.
 func weakRSA() *rsa.PublicKey {
 	return &rsa.PublicKey{N: new(big.Int).Rsh(rsaKey().N, 1024), E: 65537}
 }
@@ -56,7 +56,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// public returns the public half of a key, and what is no private key as it is.
+// public returns the public half of a private key, and other keys unchanged.
 func public(key any) any {
 	if private, ok := key.(crypto.Signer); ok {
 		return private.Public()
@@ -72,7 +72,7 @@ func pemOf(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// claims of a token that is good for an hour, with changes; nil takes one away.
+// claims returns the claims of a token valid for an hour, with changes; nil removes a claim.
 func claims(changes map[string]any) map[string]any {
 	all := map[string]any{"sub": "42", "exp": time.Now().Add(time.Hour).Unix()}
 	maps.Copy(all, changes)
@@ -80,7 +80,7 @@ func claims(changes map[string]any) map[string]any {
 	return all
 }
 
-// sign makes a token of claims, or of a payload.
+// sign returns a token for claims or a payload.
 func sign(alg jose.SignatureAlgorithm, key any, id string, payload any) string {
 	opts := (&jose.SignerOptions{}).WithType("JWT")
 	if id != "" {
@@ -100,7 +100,7 @@ func signWith(alg jose.SignatureAlgorithm, key any, opts *jose.SignerOptions, pa
 
 func hs256(payload any) string { return sign(jose.HS256, []byte(secret), "", payload) }
 
-// forge makes a token by hand: no library would.
+// forge builds an invalid token by hand, because libraries refuse to.
 func forge(header string, payload any, key []byte) string {
 	b64 := base64.RawURLEncoding.EncodeToString
 	input := b64([]byte(header)) + "." + b64(must(json.Marshal(payload)))
@@ -122,7 +122,7 @@ func openJWT(t testing.TB, opts auth.JWTOptions) *auth.JWTSource {
 	return source
 }
 
-// bearing is a request with a token.
+// bearing returns a request with a token.
 func bearing(token string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)

@@ -6,16 +6,17 @@ import (
 	"github.com/tidemark/tidemark/internal/netaddr"
 )
 
-// ParsePrefixes reads addresses and networks, such as those of [HeaderOptions].Trusted:
-// "10.0.0.7" stands for itself, "10.1.0.0/16" for a network. Errors name the text that is neither.
+// ParsePrefixes parses addresses and networks, for example for [HeaderOptions].Trusted.
+// "10.0.0.7" is an address, "10.1.0.0/16" a network. Errors contain the invalid text.
 func ParsePrefixes(texts ...string) ([]netip.Prefix, error) { return netaddr.ParsePrefixes(texts...) }
 
-// TrustedHeader returns a source that reads the user from a header which the gateways at the trusted
-// addresses set; see [ParsePrefixes] for their form, and [Header] for more than a user. The gateways
-// must overwrite the header where a client sends it. Without trusted addresses it finds no identity.
+// TrustedHeader returns a source for a header with the user, set by gateways at trusted addresses.
 //
-// It panics if an address cannot be read, as it is for addresses that stand in the program. Use
-// ParsePrefixes and Header for those of a configuration.
+// [ParsePrefixes] describes the form of the addresses, and [Header] has further options. The gateways
+// must overwrite a header sent by a client. Without trusted addresses the source finds no identity.
+//
+// TrustedHeader panics if an address is invalid: it is for addresses in the program's source. For
+// addresses of a configuration, use ParsePrefixes and Header.
 func TrustedHeader(name string, trusted ...string) Source {
 	prefixes, err := ParsePrefixes(trusted...)
 	if err != nil {

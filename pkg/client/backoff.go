@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// backoff gives waits with decorrelated jitter: each is drawn between the lower bound and
-// three times the one before. Clients that lost one server at once so come back spread out,
-// and spread further with every attempt, which waits that double in step would not do.
+// backoff computes waits with decorrelated jitter: each wait is random, between the lower bound and
+// three times the previous wait. Clients that lost the same server at the same time reconnect at
+// different times, further apart with every attempt. Doubled waits would keep them in step.
 type backoff struct {
 	floor, ceil time.Duration
-	last        time.Duration                // 0 when nothing has failed since the last success
-	between     func(lo, hi int64) (n int64) // draws from lo..hi, both included
+	last        time.Duration                // 0 after a success
+	between     func(lo, hi int64) (n int64) // a random number from lo to hi, both included
 }
 
 func newBackoff(floor, ceil time.Duration) backoff {
@@ -20,13 +20,13 @@ func newBackoff(floor, ceil time.Duration) backoff {
 	}}
 }
 
-// next returns the wait before the next attempt, at least what the server asked for as long
-// as that is within ceil. The first one after a success is at most half as long again.
-func (b *backoff) next(asked time.Duration) time.Duration {
-	lo := min(max(b.floor, asked), b.ceil)
+// next returns the wait before the next attempt. It is at least minWait, a delay from the server, up to
+// ceil. The first wait after a success is at most 1.5 times that delay.
+func (b *backoff) next(minWait time.Duration) time.Duration {
+	lo := min(max(b.floor, minWait), b.ceil)
 	hi := 3 * max(lo, b.last)
-	if b.last == 0 && asked >= b.floor {
-		hi = lo + lo/2 // the server draws what it asks for; another wide draw would double the silence
+	if b.last == 0 && minWait >= b.floor {
+		hi = lo + lo/2 // the server's delay is random already; a second wide range would double the wait
 	}
 	hi = min(hi, b.ceil)
 	b.last = time.Duration(b.between(int64(lo), int64(hi)))

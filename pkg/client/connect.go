@@ -42,7 +42,7 @@ func (o Options) header(position string) http.Header {
 	}
 	h.Set("Accept", sse.MediaType)
 	h.Set("Cache-Control", "no-store")
-	// Without it net/http asks for gzip, and a proxy that compresses holds events back.
+	// By default net/http requests gzip, and a compressing proxy may delay events.
 	h.Set("Accept-Encoding", "identity")
 	if position != "" {
 		h.Set("Last-Event-ID", position)

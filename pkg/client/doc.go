@@ -1,5 +1,15 @@
-// Package client follows a Tidemark feed over HTTP, for as long as the caller likes. It is
-// what `tidemark subscribe` runs on, and needs the standard library and pkg/sse alone.
+// Package client follows a Tidemark feed over HTTP and reconnects without losing events.
+//
+// Use it in Go programs that consume a feed. `tidemark subscribe` uses it. It depends only on
+// the standard library and pkg/sse.
+//
+//	opts := client.Options{URL: "http://localhost:8080/events", State: client.FileState("position")}
+//	for ev, err := range client.Follow(ctx, opts) {
+//		if err != nil {
+//			return err // ctx has ended, or a reconnect would fail in the same way
+//		}
+//		handle(ev)
+//	}
 //
 // [Follow] is one loop:
 //
@@ -8,25 +18,23 @@
 //	load ─▶ connect ──200──▶ read an event ─▶ caller ─▶ save ─┐   │
 //	          │                 ▲   │                         │   │
 //	          │                 └───│─────────────────────────┘   │
-//	          │ 5xx, 429, no answer │ end, abort, silence         │
+//	          │ 5xx, 429, no answer │ end, abort, idle timeout    │
 //	          ├─────────────────────┴─────────────────────────────┘
-//	          └ anything else: the end
+//	          └ any other answer: return an error
 //
-// What holds:
+// Guarantees:
 //
-//   - Position. Every id that the server names moves the position, which goes back as
-//     Last-Event-ID on the next connection. It is saved in [Options.State] when the caller
-//     asks for the event after, so an event that the caller did not finish comes again in
-//     the next Follow: at least once for the caller, where the connection itself gives each
-//     event once.
-//   - Reconnects. A stream that ends, in whatever way, is taken up again, and so is an
-//     answer of 5xx or 429, without an error to the caller; [Options.OnDisconnect] hears of
-//     it. Every other answer would be the same next time and ends the loop with a
-//     [*ResponseError].
-//   - Silence. A connection on which no byte arrived for [Options.IdleTimeout] is given up:
-//     a dead network path gives no error of its own. The time that the caller takes over an
-//     event does not count.
-//   - Honesty. What the server says about the stream is an event too: [Open], [Gap] and
-//     [Close].
-//   - No goroutine outlives the loop, and none runs the caller's code.
+//   - Position. Each event id received becomes the position, and the next connection sends it as
+//     Last-Event-ID. The position is saved in [Options.State] when the loop requests the next
+//     event. If the caller does not finish an event, the next Follow yields it again. Events are
+//     therefore delivered at least once across calls of Follow, and once within a call.
+//   - Reconnects. Follow reconnects after any end of a connection and after the statuses 5xx and 429.
+//     It reports these to [Options.OnDisconnect], not to the caller. Any other status would be
+//     repeated, and ends the loop with a [*ResponseError].
+//   - Idle timeout. Follow closes a connection on which no byte arrived for [Options.IdleTimeout],
+//     because a dead network path causes no error. The time that the caller spends on an event
+//     does not count.
+//   - Control events. Follow yields the server's reports about the connection as events: [Open], [Gap]
+//     and [Close].
+//   - Goroutines. All goroutines end with the loop. The caller's code runs in its own goroutine.
 package client

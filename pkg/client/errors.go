@@ -16,29 +16,28 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// ErrIdle is why a connection was given up on which the server sent nothing for
-// Options.IdleTimeout. OnDisconnect gets it.
-var ErrIdle = errors.New("the server sent nothing for too long")
+// ErrIdle is passed to OnDisconnect after Options.IdleTimeout without a byte from the server.
+var ErrIdle = errors.New("idle timeout: no data from the server")
 
-// maxProblem bounds what is read of an answer that is no stream, in bytes.
+// maxProblem limits the size of an error response, in bytes.
 const maxProblem = 16 << 10
 
-// ResponseError is an answer that is not an event stream. Follow ends with it unless
+// ResponseError is a response other than an event stream. Follow returns it unless it is
 // Temporary.
 type ResponseError struct {
 	StatusCode  int
 	ContentType string
-	// Title and Detail are those of an application/problem+json (RFC 9457). Of other text
-	// Detail is the first line, and Title is the status text.
+	// Title and Detail are those of an application/problem+json response (RFC 9457). For other
+	// text, Title is the status text and Detail is the first line of the body.
 	Title, Detail string
-	// RetryAfter is what the server asked for, 0 for nothing.
+	// RetryAfter is the delay requested by the server; 0 if there was none.
 	RetryAfter time.Duration
 }
 
 func (e *ResponseError) Error() string {
 	msg := fmt.Sprintf("the server answered %d %s", e.StatusCode, e.Title)
 	if e.StatusCode == http.StatusOK {
-		msg = fmt.Sprintf("the server answered %q, which is no event stream", e.ContentType)
+		msg = fmt.Sprintf("the server answered %q instead of an event stream", e.ContentType)
 	}
 	if e.Detail != "" {
 		msg += ": " + e.Detail
@@ -46,13 +45,13 @@ func (e *ResponseError) Error() string {
 	return msg
 }
 
-// Temporary reports whether the same request may be answered otherwise later: 429 and 5xx.
+// Temporary reports whether a retry may succeed: status 429 and 5xx.
 func (e *ResponseError) Temporary() bool {
 	return e.StatusCode == http.StatusTooManyRequests || e.StatusCode >= 500
 }
 
-// withoutQuery leaves the query out of an error that names a URL: tokens travel there, and
-// errors end in logs.
+// withoutQuery removes the query from an error that contains a URL. The query may contain tokens,
+// and errors are logged.
 func withoutQuery(err error) error {
 	failed, ok := errors.AsType[*url.Error](err)
 	if !ok {
@@ -86,7 +85,7 @@ func checkResponse(resp *http.Response) error {
 }
 
 func (e *ResponseError) explain(mediaType string, body io.Reader) {
-	text, _ := io.ReadAll(io.LimitReader(body, maxProblem)) // what came is better than nothing
+	text, _ := io.ReadAll(io.LimitReader(body, maxProblem)) // a partial text is better than none
 	switch mediaType {
 	case "application/problem+json":
 		var problem struct{ Title, Detail string }
@@ -99,7 +98,8 @@ func (e *ResponseError) explain(mediaType string, body io.Reader) {
 	}
 }
 
-// retryAfter reads the form in seconds. The other one, a date, depends on both clocks.
+// retryAfter parses the form in seconds. It ignores the form with a date, which would require
+// synchronised clocks.
 func retryAfter(h http.Header) time.Duration {
 	secs, err := strconv.ParseUint(h.Get("Retry-After"), 10, 31)
 	if err != nil {

@@ -5,60 +5,60 @@ import (
 	"strings"
 )
 
-// Kind says what an Event is.
+// Kind is the kind of an Event.
 type Kind int
 
 const (
-	// KindMessage is what somebody published.
+	// KindMessage is a published event.
 	KindMessage Kind = iota
-	// KindOpen begins every connection.
+	// KindOpen is the first event of every connection.
 	KindOpen
-	// KindGap says that events cannot be redelivered.
+	// KindGap announces undeliverable events.
 	KindGap
-	// KindClose says that the server is about to end the stream. Follow reconnects.
+	// KindClose announces the end of the connection by the server. Follow reconnects.
 	KindClose
-	// KindControl is a control event that this version does not know or cannot read.
+	// KindControl is a control event of an unknown type, or with invalid JSON.
 	KindControl
 )
 
 // Event is one event of a feed. It belongs to the caller.
 type Event struct {
 	Kind Kind
-	Type string // empty for none
-	ID   string // the position once this event is handled; empty while none is known
-	Data []byte // the payload; of a control event, its JSON
+	Type string // may be empty
+	ID   string // the position once this event is handled; empty before the first position
+	Data []byte // the payload; JSON for control events
 
-	// One of these is set, by Kind.
+	// At most one is set, depending on Kind.
 	Open  *Open
 	Gap   *Gap
 	Close *Close
 }
 
-// Open says where a connection starts.
+// Open describes the start of a connection.
 type Open struct {
 	Stream   string   `json:"stream"`
 	Position string   `json:"position"`
-	Resumed  bool     `json:"resumed"` // the server took up the client's position
-	Pending  uint64   `json:"pending"` // about how many events are behind and come first
+	Resumed  bool     `json:"resumed"` // the server accepted the client's position
+	Pending  uint64   `json:"pending"` // approximate number of events to replay first
 	Subjects []string `json:"subjects"`
 
 	Identity        string `json:"identity"`         // an opaque tag of the account; see GET /identity
-	IdentityChanged bool   `json:"identity_changed"` // the position is of another account, and was ignored
+	IdentityChanged bool   `json:"identity_changed"` // the position belongs to another account and was ignored
 }
 
-// Gap says what cannot be redelivered.
+// Gap describes undeliverable events.
 type Gap struct {
 	// Reason is trimmed, epoch, future, malformed or possible.
 	Reason         string `json:"reason"`
-	Requested      string `json:"requested"`       // the position that the client had
-	FirstAvailable string `json:"first_available"` // the oldest event still stored
-	ContinuesAfter string `json:"continues_after"` // the position from which the stream goes on
+	Requested      string `json:"requested"`       // the client's position
+	FirstAvailable string `json:"first_available"` // the oldest stored event
+	ContinuesAfter string `json:"continues_after"` // the next event comes after this position
 }
 
-// Close says why the server ends the stream.
+// Close gives the reason for the end of a connection by the server.
 type Close struct {
 	Reason  string `json:"reason"`
-	RetryMS int64  `json:"retry_ms"` // how long to wait before the reconnect; 0 for no advice
+	RetryMS int64  `json:"retry_ms"` // delay before the reconnect; 0 means no recommendation
 	Message string `json:"message"`
 }
 
@@ -70,8 +70,8 @@ const (
 	closeType     = controlPrefix + "close"
 )
 
-// classify sets Kind and what belongs to it. A control event whose JSON does not parse is
-// handed on as KindControl: its id counts all the same.
+// classify sets Kind, and parses the payload of a control event. A control event with invalid JSON
+// becomes KindControl. Its id is still the new position.
 func (e *Event) classify() {
 	if !strings.HasPrefix(e.Type, controlPrefix) {
 		return

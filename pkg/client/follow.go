@@ -14,14 +14,15 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// Follow yields the events of a feed, in the server's order, through any number of
-// connections, until ctx ends, the caller breaks, or going on is no use. Before it ends by
-// itself it yields the reason once, with a zero Event: the cause of ctx, a *ResponseError,
-// an *sse.TooLargeError, or an error of Options.URL or Options.State.
+// Follow yields the events of a feed in order, and reconnects when a connection ends.
 //
-// It blocks while nothing comes. The position of an event is saved when the caller asks for
-// the next one; a caller that is done with an event and breaks saves it itself, with
-// State.Save(ev.ID).
+// It ends when ctx ends, when the caller breaks, or when a reconnect would fail in the same way.
+// Unless the caller breaks, it yields the reason last, with a zero Event: the cause of ctx, a
+// *ResponseError, an *sse.TooLargeError, or an error of Options.URL or Options.State.
+//
+// Follow blocks while there are no events. It saves the position of an event when the loop requests
+// the next event. A caller that has handled an event and then breaks has to save its position
+// itself, with State.Save(ev.ID).
 func Follow(ctx context.Context, opts Options) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		f := &follower{Options: opts.withDefaults(), yield: yield}
@@ -34,7 +35,7 @@ func Follow(ctx context.Context, opts Options) iter.Seq2[Event, error] {
 // errBreak ends the loop when the caller breaks out of it.
 var errBreak = errors.New("the caller broke out of the loop")
 
-// finalError is an error after which there is no reconnect.
+// finalError ends the loop without a reconnect.
 type finalError struct{ error }
 
 func (f finalError) Unwrap() error { return f.error }
@@ -46,7 +47,7 @@ type follower struct {
 	decoder  *sse.Decoder
 	backoff  backoff
 	position string        // the last id that the caller has handled
-	asked    time.Duration // how long the connection that ended told us to wait
+	minWait  time.Duration // from the server, for the reconnect after the latest connection
 }
 
 func (f *follower) run(ctx context.Context) error {
@@ -77,35 +78,35 @@ func (f *follower) begin() (err error) {
 	return nil
 }
 
-// session is one connection. It always ends with an error.
+// session runs one connection. It always returns an error.
 func (f *follower) session(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	dog := newWatchdog(f.IdleTimeout, cancel)
 	defer dog.disarm()
-	f.asked = 0
-	begun, before := time.Now(), f.position
-	err := f.stream(ctx, dog)
-	if f.position != before || time.Since(begun) > f.MaxBackoff {
-		f.backoff.reset() // it worked; what ended it is a new failure
+	f.minWait = 0
+	start, before := time.Now(), f.position
+	err := f.readEvents(ctx, dog)
+	if f.position != before || time.Since(start) > f.MaxBackoff {
+		f.backoff.reset() // the connection worked, so this is a new failure
 	}
 	if context.Cause(ctx) == ErrIdle {
-		f.HTTPClient.CloseIdleConnections() // HTTP/2 would use the dead connection again
+		f.HTTPClient.CloseIdleConnections() // HTTP/2 would use the dead socket again
 	}
 	return err
 }
 
-func (f *follower) stream(ctx context.Context, dog *watchdog) error {
+func (f *follower) readEvents(ctx context.Context, dog *watchdog) error {
 	body, err := f.connect(ctx, f.feed, f.position, dog)
 	if err != nil {
-		return f.refused(ctx, err)
+		return f.connectError(ctx, err)
 	}
 	defer func() { _ = body.Close() }()
 	f.decoder.Reset(body)
 	for {
 		ev, err := f.decoder.Next()
 		if err != nil {
-			return ended(ctx, err)
+			return readError(ctx, err)
 		}
 		if err := f.handle(ctx, ev); err != nil {
 			return err
@@ -113,20 +114,21 @@ func (f *follower) stream(ctx context.Context, dog *watchdog) error {
 	}
 }
 
-func (f *follower) refused(ctx context.Context, err error) error {
+func (f *follower) connectError(ctx context.Context, err error) error {
 	resp, ok := errors.AsType[*ResponseError](err)
 	if !ok {
-		return ended(ctx, err)
+		return readError(ctx, err)
 	}
 	if !resp.Temporary() {
 		return finalError{err}
 	}
-	f.asked = resp.RetryAfter
+	f.minWait = resp.RetryAfter
 	return err
 }
 
-// ended says why a stream is over. A read that was cancelled knows less than the context.
-func ended(ctx context.Context, err error) error {
+// readError returns the reason for the end of a connection. For a cancelled read that is the cause
+// of the context.
+func readError(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*sse.TooLargeError](err); ok {
 		return finalError{err}
 	}
@@ -134,12 +136,12 @@ func ended(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	if err == io.EOF {
-		return errors.New("the server ended the stream")
+		return errors.New("the server closed the connection")
 	}
 	return err
 }
 
-// handle gives an event to the caller and then takes its position.
+// handle yields an event to the caller and then saves its position.
 func (f *follower) handle(ctx context.Context, wire sse.Event) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -147,7 +149,7 @@ func (f *follower) handle(ctx context.Context, wire sse.Event) error {
 	ev := Event{Type: wire.Type, ID: cmp.Or(string(wire.ID), f.position), Data: bytes.Clone(wire.Data)}
 	ev.classify()
 	if ev.Close != nil {
-		f.asked = time.Duration(ev.Close.RetryMS) * time.Millisecond
+		f.minWait = time.Duration(ev.Close.RetryMS) * time.Millisecond
 	}
 	if ev.Type != positionType && !f.yield(ev, nil) {
 		return finalError{errBreak}
@@ -155,8 +157,7 @@ func (f *follower) handle(ctx context.Context, wire sse.Event) error {
 	return f.advance(ev.ID)
 }
 
-// advance saves a position that moved. An event without an id, or with an empty one, says
-// nothing about what the caller has.
+// advance saves the position if it changed. The id of an event without one is the current position.
 func (f *follower) advance(id string) error {
 	if id == f.position {
 		return nil
@@ -171,14 +172,14 @@ func (f *follower) advance(id string) error {
 	return nil
 }
 
-// wait is what stands between two connections.
-func (f *follower) wait(ctx context.Context, why error) error {
+// wait reports the disconnect and blocks until the next attempt.
+func (f *follower) wait(ctx context.Context, reason error) error {
 	retry, _ := f.decoder.Retry()
-	wait := f.backoff.next(max(retry, f.asked))
+	wait := f.backoff.next(max(retry, f.minWait))
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	f.OnDisconnect(why, wait)
+	f.OnDisconnect(reason, wait)
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -40,7 +40,7 @@ func TestFollowResumes(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				srv := newServer(t, http2, tt.first, thenSilence(message(2)))
-				evs, err := take(t, srv.options(), len(tt.want))
+				evs, err := collect(t, srv.options(), len(tt.want))
 				if err != nil || !slices.Equal(ids(evs), tt.want) {
 					t.Errorf("got %q, %v; want %q", ids(evs), err, tt.want)
 				}
@@ -80,7 +80,7 @@ func TestFollowRetriesWithoutServer(t *testing.T) {
 	}
 }
 
-// TestErrorsHoldNoToken: the URL of a feed may, and errors are logged.
+// The URL of a feed may contain a token, and errors are logged.
 func TestErrorsHoldNoToken(t *testing.T) {
 	srv := newServer(t, false, thenEnd(message(1)))
 	opts := srv.options()
@@ -126,12 +126,12 @@ func TestFollowStops(t *testing.T) {
 		{"no content", answer(204, "text/event-stream", ""), ResponseError{StatusCode: 204, Title: "No Content"},
 			"the server answered 204 No Content"},
 		{"a page", answer(200, "text/html", "<h1>log in"), ResponseError{StatusCode: 200, Title: "OK"},
-			`the server answered "text/html", which is no event stream`},
+			`the server answered "text/html" instead of an event stream`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := newServer(t, false, tt.step)
-			evs, err := take(t, srv.options(), 1)
+			evs, err := collect(t, srv.options(), 1)
 			got, ok := errors.AsType[*ResponseError](err)
 			if !ok || len(evs) > 0 || srv.count() != 1 {
 				t.Fatalf("got %v, %v after %d requests", evs, err, srv.count())
@@ -148,7 +148,7 @@ func TestFollowStops(t *testing.T) {
 
 func TestFollowStopsOnReconnectToo(t *testing.T) {
 	srv := newServer(t, false, thenAbort(message(1)), answer(401, "text/plain", "expired"))
-	evs, err := take(t, srv.options(), 2)
+	evs, err := collect(t, srv.options(), 2)
 	if got, ok := errors.AsType[*ResponseError](err); !ok || got.StatusCode != 401 || len(evs) != 1 {
 		t.Errorf("got %q, %v", ids(evs), err)
 	}
@@ -182,7 +182,7 @@ id: 11-k
 
 `
 	srv := newServer(t, false, thenSilence(stream))
-	evs, err := take(t, srv.options(), 6)
+	evs, err := collect(t, srv.options(), 6)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,8 +205,8 @@ id: 11-k
 	}
 }
 
-// What the server asks for is a lower bound: the waits that OnDisconnect hears of are held
-// against it, not the clock.
+// A delay requested by the server is a lower bound. The test compares it with the waits passed to
+// OnDisconnect, not with the clock.
 func TestFollowHonoursRetry(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -227,7 +227,7 @@ func TestFollowHonoursRetry(t *testing.T) {
 			opts.MaxBackoff = 40 * time.Millisecond
 			var waits []time.Duration
 			opts.OnDisconnect = func(_ error, wait time.Duration) { waits = append(waits, wait) }
-			if _, err := take(t, opts, tt.events); err != nil {
+			if _, err := collect(t, opts, tt.events); err != nil {
 				t.Fatal(err)
 			}
 			if waits[0] < tt.min || waits[0] > opts.MaxBackoff {
@@ -245,7 +245,7 @@ func TestFollowGivesUpOnSilence(t *testing.T) {
 		opts.IdleTimeout = 100 * time.Millisecond
 		var whys []error
 		opts.OnDisconnect = func(why error, _ time.Duration) { whys = append(whys, why) }
-		evs, err := take(t, opts, 2)
+		evs, err := collect(t, opts, 2)
 		if err != nil || len(evs) != 2 {
 			t.Fatalf("got %q, %v", ids(evs), err)
 		}
@@ -262,7 +262,7 @@ func TestFollowRequest(t *testing.T) {
 	opts := srv.options()
 	opts.From = "10m"
 	opts.Header = http.Header{"Authorization": {"Bearer t"}, "Accept": {"*/*"}, "Last-Event-Id": {"mine"}}
-	if _, err := take(t, opts, 2); err != nil {
+	if _, err := collect(t, opts, 2); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []struct{ query, last string }{
@@ -283,7 +283,7 @@ func TestFollowRequest(t *testing.T) {
 
 func TestFollowBadURL(t *testing.T) {
 	for _, u := range []string{"", "localhost:8080/events", "/events", "ftp://host/", "http://", "http://host:port/"} {
-		evs, err := take(t, Options{URL: u}, 1)
+		evs, err := collect(t, Options{URL: u}, 1)
 		if err == nil || len(evs) > 0 {
 			t.Errorf("%q: %v, %v", u, evs, err)
 		}
@@ -294,7 +294,7 @@ func TestFollowMaxEventSize(t *testing.T) {
 	srv := newServer(t, false, thenSilence(message(1)+"data: "+strings.Repeat("x", 200)))
 	opts := srv.options()
 	opts.MaxEventSize = 100
-	evs, err := take(t, opts, 2)
+	evs, err := collect(t, opts, 2)
 	if _, ok := errors.AsType[*sse.TooLargeError](err); !ok || len(evs) != 1 {
 		t.Errorf("got %q, %v", ids(evs), err)
 	}
@@ -302,20 +302,20 @@ func TestFollowMaxEventSize(t *testing.T) {
 
 func TestFollowRefusesIDsThatCannotGoBack(t *testing.T) {
 	srv := newServer(t, false, thenSilence("data: x\nid: a\tb\n\n"))
-	if _, err := take(t, srv.options(), 2); err == nil || !strings.Contains(err.Error(), "cannot be a position") {
+	if _, err := collect(t, srv.options(), 2); err == nil || !strings.Contains(err.Error(), "cannot be a position") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestFollowEventsBelongToTheCaller(t *testing.T) {
 	srv := newServer(t, false, thenSilence(message(1)+message(2)))
-	evs, err := take(t, srv.options(), 2)
+	evs, err := collect(t, srv.options(), 2)
 	if err != nil || string(evs[0].Data) != "message 1" || evs[0].Type != "greeting" {
 		t.Errorf("got %+v, %v", evs, err)
 	}
 }
 
-// A caller that breaks has not asked for the next event, whatever else happens meanwhile.
+// A caller that breaks has not requested the next event, so its position is not saved.
 func TestFollowBreak(t *testing.T) {
 	srv := newServer(t, false, thenSilence(message(1)))
 	opts := srv.options()

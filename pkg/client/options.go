@@ -15,46 +15,45 @@ const (
 	DefaultIdleTimeout = 45 * time.Second // three heartbeats of a server with default settings
 )
 
-// Options say what is followed, and how. URL alone is enough.
+// Options configures [Follow]. Only URL is required.
 type Options struct {
-	// URL is the feed, http or https, with the query that the feed takes (subject, only...).
+	// URL is the http or https URL of the feed, including its query (subject, only, ...).
 	URL string
 
-	// From is where to begin without a position: new, all, last, a sequence, an RFC 3339
-	// time or a duration. It is sent as ?from= until the first position is known. Empty
-	// leaves it to the server.
+	// From is the starting point without a position: new, all, last, a sequence, an RFC 3339
+	// time or a duration. It is sent as ?from= until the first position is received. If it is empty,
+	// the server decides.
 	From string
 
-	// Header is sent with every request, such as Authorization. Accept and the fields that
-	// keep caches and compression off are set over it, and so is Last-Event-ID once there
-	// is a position.
+	// Header is sent with every request, for example Authorization. Follow overrides Accept,
+	// Cache-Control, Accept-Encoding and, once there is a position, Last-Event-ID.
 	Header http.Header
 
-	// State keeps the position from one Follow to the next. nil keeps it in this Follow
-	// only.
+	// State keeps the position between calls of Follow. If it is nil, the position is kept during
+	// this call only.
 	State State
 
-	// HTTPClient makes the requests; nil means http.DefaultClient. Its Timeout must be 0,
-	// for it would end every stream.
+	// HTTPClient sends the requests; nil means http.DefaultClient. Its Timeout must be 0,
+	// because it limits the whole response.
 	HTTPClient *http.Client
 
-	// MinBackoff and MaxBackoff bound the wait before a reconnect. What the server asks for
-	// (retry:, Retry-After, retry_ms of a close) raises the lower bound, up to MaxBackoff.
-	// 0 means DefaultMinBackoff and DefaultMaxBackoff.
+	// MinBackoff and MaxBackoff are the limits of the wait before a reconnect. A delay sent by the
+	// server (retry:, Retry-After, retry_ms of a close event) raises the lower limit, up to
+	// MaxBackoff. 0 means DefaultMinBackoff and DefaultMaxBackoff.
 	MinBackoff, MaxBackoff time.Duration
 
-	// IdleTimeout is how long the server may send no byte, also before it answers. It must
-	// be longer than the server's heartbeat interval. 0 means DefaultIdleTimeout, negative
-	// waits for ever.
+	// IdleTimeout is the longest time without a byte from the server, including the wait for
+	// the response. It must be longer than the server's heartbeat interval. 0 means
+	// DefaultIdleTimeout; a negative value disables the timeout.
 	IdleTimeout time.Duration
 
-	// MaxEventSize bounds one event, in bytes; 0 means sse.DefaultMaxEventSize. A larger
-	// event ends the loop with an *sse.TooLargeError: it would come again on every
-	// reconnect.
+	// MaxEventSize limits the size of one event, in bytes; 0 means sse.DefaultMaxEventSize. A
+	// larger event ends the loop with an *sse.TooLargeError, because each reconnect would
+	// receive it again.
 	MaxEventSize int
 
-	// OnDisconnect, if set, is called before each wait, in the goroutine that runs the
-	// loop, with what ended the connection or prevented it.
+	// OnDisconnect, if set, is called before each wait with the reason for the disconnect or the
+	// failed connect. It runs in the goroutine of the loop.
 	OnDisconnect func(err error, wait time.Duration)
 }
 
@@ -72,15 +71,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// feedURL is the parsed URL. What cannot be requested is an error now, because a failed
-// request is retried.
+// feedURL parses the URL. It rejects unusable URLs here, because failed requests are
+// retried.
 func (o Options) feedURL() (*url.URL, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("feed URL: %w", withoutQuery(err))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("feed URL %q: want http://host/path or https://host/path", cutQuery(o.URL))
+		return nil, fmt.Errorf("feed URL %q: not an http URL; use http://host/path or https://host/path", cutQuery(o.URL))
 	}
 	return u, nil
 }

@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// scriptServer answers the first request with the first step of its script, and so on; the
-// last step answers all that come after.
+// scriptServer answers each request with the next step of its script. It repeats the last step.
 type scriptServer struct {
 	*httptest.Server
 	script []http.HandlerFunc
@@ -60,7 +59,7 @@ func (s *scriptServer) count() int {
 	return len(s.requests)
 }
 
-// options are those of a test that shall not wait long.
+// options returns client options with short waits.
 func (s *scriptServer) options() Options {
 	return Options{
 		URL: s.URL + "/events?user=42", HTTPClient: s.Client(),
@@ -105,14 +104,14 @@ func answer(status int, contentType, body string, header ...string) http.Handler
 	}
 }
 
-// message is a frame of sequence seq, as the server writes it.
+// message returns the frame of sequence seq in the server's format.
 func message(seq int) string {
 	return fmt.Sprintf("event: greeting\ndata: message %d\nid: %d-k7f3q9\n\n", seq, seq)
 }
 
-// take follows until it has n events, and asks once more after the last, so that its
-// position is saved; or until Follow ends by itself.
-func take(t *testing.T, opts Options, n int) (evs []Event, err error) {
+// collect follows the feed until it has n events or Follow ends. It requests another event after
+// the last, so that the position of the last is saved.
+func collect(t *testing.T, opts Options, n int) (evs []Event, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// State keeps a position. Follow calls it from one goroutine at a time.
+// State stores a position. Follow calls it from one goroutine at a time.
 type State interface {
-	// Load returns what was saved last; empty when nothing was.
+	// Load returns the position saved last, or "" if there is none.
 	Load() (position string, err error)
-	// Save keeps position. Follow calls it after each event, before it reads the next.
+	// Save stores position. Follow calls it after each event, before it reads the next.
 	Save(position string) error
 }
 
@@ -22,18 +22,20 @@ type noState struct{}
 func (noState) Load() (string, error) { return "", nil }
 func (noState) Save(string) error     { return nil }
 
-// FileState keeps the position in a file of one line. Its directory must exist.
+// FileState stores the position in a file of one line. Its directory must exist.
 //
-// A missing file is a fresh start; a file that holds no position is an error that wraps
-// ErrState, because to begin anew silently would repeat or lose events. Save writes a
-// temporary file beside it and renames that over it, so a process that dies at any time
-// leaves the old position or the new one. It does not wait for the disk, which would cost
-// milliseconds an event: after a loss of power the file may be older, and events repeat.
+// If the file does not exist, there is no position yet. If its content is not a position, Load
+// returns an error that wraps ErrState: starting without the position would repeat or lose
+// events.
+//
+// Save writes a temporary file in the same directory and renames it, so that the file contains the old
+// or the new position if the process is killed. Save does not call fsync, which would take
+// milliseconds per event: after a power failure the file may be older, and events are repeated.
 //
 // Two processes must not share a file.
 func FileState(path string) State { return fileState(path) }
 
-// ErrState reports a state file that holds no position.
+// ErrState reports a state file without a valid position.
 var ErrState = errors.New("not a position")
 
 type fileState string
@@ -48,7 +50,7 @@ func (f fileState) Load() (string, error) {
 	}
 	position := strings.TrimRight(string(b), "\r\n")
 	if err := checkPosition(position); err != nil {
-		return "", fmt.Errorf("state file %s: %w: %w; remove it to start afresh", string(f), ErrState, err)
+		return "", fmt.Errorf("state file %s: %w: %w; remove it to start without a position", string(f), ErrState, err)
 	}
 	return position, nil
 }
@@ -60,8 +62,8 @@ func (f fileState) Save(position string) error {
 	return nil
 }
 
-// replace uses one name for the temporary file, so that a killed process leaves no more
-// than one behind.
+// replace writes the file through a temporary file. The temporary file always has the same name, so
+// that killed processes leave at most one.
 func (f fileState) replace(text string) error {
 	tmp := string(f) + ".tmp"
 	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
@@ -70,11 +72,12 @@ func (f fileState) replace(text string) error {
 	return os.Rename(tmp, string(f))
 }
 
-// maxPosition is far above what Tidemark needs (54 bytes), for other servers' ids.
+// maxPosition is the longest accepted position, in bytes. Positions of Tidemark have at most 54 bytes;
+// the rest is for the ids of other servers.
 const maxPosition = 1024
 
-// checkPosition says why s cannot go back as a Last-Event-ID header. net/http refuses a
-// request with control characters in it, time and again.
+// checkPosition returns an error if s cannot be sent as a Last-Event-ID header. net/http rejects
+// every request with control characters in a header, so retries would fail too.
 func checkPosition(s string) error {
 	switch {
 	case s == "":

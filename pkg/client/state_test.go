@@ -14,7 +14,7 @@ func TestFollowGoesOnFromState(t *testing.T) {
 	first := newServer(t, false, thenSilence(message(1)+message(2)))
 	opts := first.options()
 	opts.From, opts.State = "all", FileState(path)
-	if _, err := take(t, opts, 2); err != nil {
+	if _, err := collect(t, opts, 2); err != nil {
 		t.Fatal(err)
 	}
 	if got := first.request(0).URL.Query().Get("from"); got != "all" {
@@ -24,7 +24,7 @@ func TestFollowGoesOnFromState(t *testing.T) {
 	second := newServer(t, false, thenSilence("event: tidemark.open\ndata: {}\n\n"+message(3)))
 	opts = second.options()
 	opts.From, opts.State = "all", FileState(path)
-	evs, err := take(t, opts, 2)
+	evs, err := collect(t, opts, 2)
 	if want := []string{"2-k7f3q9", "3-k7f3q9"}; err != nil || !slices.Equal(ids(evs), want) {
 		t.Errorf("got %q, %v, want %q", ids(evs), err, want)
 	}
@@ -34,7 +34,7 @@ func TestFollowGoesOnFromState(t *testing.T) {
 	}
 }
 
-// While the caller handles an event, the state names the one before.
+// While the caller handles an event, the state contains the position of the previous event.
 func TestStateFollowsTheCaller(t *testing.T) {
 	srv := newServer(t, false, thenSilence(message(1)+"event: tidemark.position\ndata: {}\nid: 5-k7f3q9\n\n"+message(7)))
 	opts := srv.options()
@@ -112,12 +112,12 @@ func TestFollowStopsWithoutState(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts.State = FileState(path)
-	if evs, err := take(t, opts, 1); !errors.Is(err, ErrState) || len(evs) > 0 || srv.count() > 0 {
+	if evs, err := collect(t, opts, 1); !errors.Is(err, ErrState) || len(evs) > 0 || srv.count() > 0 {
 		t.Errorf("corrupt: %q, %v", ids(evs), err)
 	}
 
 	opts.State = FileState(filepath.Join(dir, "missing", "state"))
-	if evs, err := take(t, opts, 2); !errors.Is(err, os.ErrNotExist) || len(evs) != 1 {
+	if evs, err := collect(t, opts, 2); !errors.Is(err, os.ErrNotExist) || len(evs) != 1 {
 		t.Errorf("cannot save: %q, %v", ids(evs), err)
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// watchdog cancels a request with ErrIdle when it waits too long for a byte. It is armed
-// only while something waits: what the caller does with an event may take any time.
+// watchdog cancels a request with ErrIdle after a timeout without a byte. It is armed only during
+// reads, because the caller may take any time to handle an event.
 type watchdog struct {
 	timeout time.Duration
 	timer   *time.Timer
 }
 
-// newWatchdog returns a watchdog that is armed: the wait for the response begins.
+// newWatchdog returns an armed watchdog, for the wait for the response.
 func newWatchdog(timeout time.Duration, cancel context.CancelCauseFunc) *watchdog {
 	if timeout < 0 {
 		return &watchdog{}
@@ -33,7 +33,7 @@ func (w *watchdog) disarm() {
 	}
 }
 
-// watchedBody is a response body under a watchdog.
+// watchedBody arms the watchdog during each read of a response body.
 type watchedBody struct {
 	io.ReadCloser
 	dog *watchdog

@@ -50,7 +50,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeIDs decodes as a real stream is, each event with an id of its own.
+// BenchmarkDecodeIDs decodes events that each have a different id, as in production.
 func BenchmarkDecodeIDs(b *testing.B) {
 	var stream []byte
 	for i := range 1000 {
@@ -67,7 +67,7 @@ func BenchmarkDecodeIDs(b *testing.B) {
 	}
 }
 
-// loopReader repeats its data for ever.
+// loopReader repeats its data without end.
 type loopReader struct {
 	data []byte
 	at   int

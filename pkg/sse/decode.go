@@ -9,40 +9,38 @@ import (
 	"time"
 )
 
-// DefaultMaxEventSize is what a Decoder takes when MaxEventSize is not set, in bytes.
+// DefaultMaxEventSize is the value of [Decoder.MaxEventSize] if that is 0, in bytes.
 const DefaultMaxEventSize = 16 << 20
 
-// Decoder reads events from a stream, by the rules of "Interpreting an event stream"
-// (WHATWG HTML, section 9.2.6). Set its fields before the first call of Next. It has one
-// user at a time.
+// Decoder reads events from a stream. It follows "Interpreting an event stream" (WHATWG HTML,
+// section 9.2.6).
 //
-// Bytes that are not UTF-8 are handed over as they came, where a browser would replace
-// them.
+// Set its fields before the first call of Next. A Decoder is not safe for concurrent use. Unlike a
+// browser, it returns bytes that are not UTF-8 unchanged.
 type Decoder struct {
-	// MaxEventSize bounds the data of one event together with the line being read, in
-	// bytes. What goes beyond ends the stream with a *TooLargeError. 0 means
-	// DefaultMaxEventSize.
+	// MaxEventSize limits the data of one event together with the line being read, in
+	// bytes. Next returns a *TooLargeError for a larger event. 0 means DefaultMaxEventSize.
 	MaxEventSize int
 
 	// OnComment, if set, is called from Next with each comment, without its colon and the
 	// space after it. The text is valid during the call only.
 	OnComment func(text []byte)
 
-	lines lineReader
-	begun bool // the first line was read, and with it a byte order mark
+	lines      lineReader
+	bomChecked bool // the first line was read
 
-	// The event that is being read.
-	typ   string
-	data  []byte // each line with an LF after it
-	id    []byte // becomes lastID when the event ends
-	types string // the latest type, to be used again without an allocation
+	// The event being read.
+	typ        string
+	data       []byte // each line with an LF after it
+	id         []byte // becomes lastID at the end of the event
+	cachedType string // the latest type, reused without an allocation
 
 	lastID   []byte
 	retry    time.Duration
 	hasRetry bool
 }
 
-// TooLargeError reports an event that exceeds [Decoder.MaxEventSize].
+// TooLargeError is the error for an event larger than [Decoder.MaxEventSize].
 type TooLargeError struct {
 	Limit int // bytes
 }
@@ -51,32 +49,32 @@ func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("event stream: an event is larger than %d bytes", e.Limit)
 }
 
-// NewDecoder returns a Decoder that reads from r. It reads ahead, by some kilobytes.
+// NewDecoder returns a Decoder for the stream r. The Decoder reads ahead by some kilobytes.
 func NewDecoder(r io.Reader) *Decoder {
 	return &Decoder{lines: lineReader{r: r}}
 }
 
-// Reset goes on with another connection, r. What the event source would remember is kept:
-// the last event id and the reconnection time. An unfinished event and a past error are
-// forgotten.
+// Reset continues with the stream of a new connection. As an EventSource does, it keeps the last event
+// id and the reconnection time. It discards an incomplete event and an earlier error.
 func (d *Decoder) Reset(r io.Reader) {
 	d.lines.reset(r)
-	d.begun = false
+	d.bomChecked = false
 	d.typ, d.data, d.id = "", d.data[:0], append(d.id[:0], d.lastID...)
 }
 
-// Next blocks until an event is complete, and returns it. Its ID and Data are valid until
-// the next call; see [Event.Clone]. At the end of the stream it returns io.EOF, after a
-// failed read the reader's error, and both drop an unfinished event.
+// Next returns the next event. It blocks until the event is complete.
+//
+// The ID and Data of the event are valid until the next call; see [Event.Clone]. Next returns io.EOF at
+// the end of the stream, or the error of a failed read. In both cases it discards an incomplete event.
 func (d *Decoder) Next() (Event, error) {
 	d.data = d.data[:0]
 	for {
 		line, err := d.lines.next(max(0, d.maxEventSize()-len(d.data)))
 		if err != nil {
-			return Event{}, d.explain(err)
+			return Event{}, d.publicError(err)
 		}
 		if line = d.trimBOM(line); len(line) > 0 {
-			d.takeLine(line)
+			d.parseLine(line)
 			continue
 		}
 		if ev, ok := d.endBlock(); ok {
@@ -85,12 +83,12 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
-// LastEventID is what a client sends when it reconnects: the id of the last complete block,
-// also of one without data, which Next does not return. Empty when there was none.
+// LastEventID returns the id of the last complete block, for the Last-Event-ID header.
+// Blocks without data count, although Next does not return them. It is empty before the first id.
 func (d *Decoder) LastEventID() string { return string(d.lastID) }
 
-// Retry is the reconnection time that the stream asked for last, and whether it ever did.
-func (d *Decoder) Retry() (time.Duration, bool) { return d.retry, d.hasRetry }
+// Retry returns the last reconnection time received. ok is false if there was none.
+func (d *Decoder) Retry() (delay time.Duration, ok bool) { return d.retry, d.hasRetry }
 
 func (d *Decoder) maxEventSize() int {
 	if d.MaxEventSize > 0 {
@@ -99,7 +97,7 @@ func (d *Decoder) maxEventSize() int {
 	return DefaultMaxEventSize
 }
 
-func (d *Decoder) explain(err error) error {
+func (d *Decoder) publicError(err error) error {
 	if err == errLineTooLong {
 		return &TooLargeError{Limit: d.maxEventSize()}
 	}
@@ -107,43 +105,43 @@ func (d *Decoder) explain(err error) error {
 }
 
 func (d *Decoder) trimBOM(line []byte) []byte {
-	if d.begun {
+	if d.bomChecked {
 		return line
 	}
-	d.begun = true
+	d.bomChecked = true
 	return bytes.TrimPrefix(line, []byte("\ufeff"))
 }
 
-func (d *Decoder) takeLine(line []byte) {
+func (d *Decoder) parseLine(line []byte) {
 	name, value, _ := bytes.Cut(line, []byte(":"))
 	value = bytes.TrimPrefix(value, []byte(" "))
 	switch string(name) {
 	case "data":
 		d.data = append(append(d.data, value...), '\n')
 	case "event":
-		d.takeType(value)
+		d.setType(value)
 	case "id":
 		if bytes.IndexByte(value, 0) < 0 {
 			d.id = append(d.id[:0], value...)
 		}
 	case "retry":
-		d.takeRetry(value)
+		d.setRetry(value)
 	case "":
 		d.comment(value)
 	}
 }
 
-func (d *Decoder) takeType(value []byte) {
-	if string(value) != d.types {
-		d.types = string(value)
+func (d *Decoder) setType(value []byte) {
+	if string(value) != d.cachedType {
+		d.cachedType = string(value)
 	}
-	d.typ = d.types
+	d.typ = d.cachedType
 }
 
-// maxRetry is the longest reconnection time that a Duration holds, in milliseconds.
+// maxRetry is the largest reconnection time of a Duration, in milliseconds.
 const maxRetry = uint64(math.MaxInt64 / time.Millisecond)
 
-func (d *Decoder) takeRetry(value []byte) {
+func (d *Decoder) setRetry(value []byte) {
 	if len(value) == 0 || len(bytes.Trim(value, "0123456789")) > 0 {
 		return
 	}
@@ -160,7 +158,7 @@ func (d *Decoder) comment(text []byte) {
 	}
 }
 
-// endBlock takes the id of a block, and its event if it has one.
+// endBlock stores the id of the block. It returns an event if the block has data.
 func (d *Decoder) endBlock() (ev Event, ok bool) {
 	d.lastID = append(d.lastID[:0], d.id...)
 	typ := d.typ

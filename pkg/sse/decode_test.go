@@ -147,8 +147,8 @@ func TestDecoderComments(t *testing.T) {
 	}
 }
 
-// An event ends with the byte that ends its empty line, CR too: the reader stays open and
-// says no more.
+// An event ends with the byte that ends its empty line, also if that is a CR. The reader stays open and
+// returns no further bytes.
 func TestDecoderDoesNotWaitForMore(t *testing.T) {
 	for _, stream := range []string{"data: a\n\n", "data: a\r\r", "data: a\r\n\r"} {
 		pr, pw := io.Pipe()

@@ -1,46 +1,50 @@
-// Package sse is the wire format of Server-Sent Events: it encodes events and decodes
-// streams, with the standard library alone, and knows nothing of HTTP. Its rules are those
-// of the HTML standard, section 9.2 "Server-sent events" (WHATWG), its output is the part
-// of them on which real clients agree.
+// Package sse encodes and decodes the wire format of Server-Sent Events.
+//
+// Use it to write events to a response, or to read them from one. It does not depend on HTTP
+// and uses only the standard library. The rules are those of the HTML standard, section 9.2
+// "Server-sent events" (WHATWG). The encoder uses only the forms that existing clients parse alike.
+//
+//	w.Header().Set("Content-Type", sse.ContentType)
+//	w.Write(sse.AppendEvent(nil, sse.Event{Type: "greeting", Data: []byte("hi")}))
 //
 // # Encoding
 //
-// The Append functions append to a slice and return it. They keep nothing, start nothing,
-// and allocate only when the slice has no room. An event is one block:
+// The Append functions append to a slice and return it. They retain no arguments, start no
+// goroutines, and allocate only to grow the slice. An event is one block of lines, followed
+// by an empty line:
 //
 //	event: greeting
 //	data: first line
 //	data: second line
 //	id: 1042-k7f3q9
 //
-// and an empty line. What holds for every block:
+// Guarantees for every block:
 //
-//   - One space follows each colon; the client takes it away again, so data that begins with
-//     a space arrives with it. An empty value has no space.
+//   - One space follows each colon. The client removes that space, so leading spaces of the data
+//     are preserved. An empty value has no space.
 //   - Data is split at CR, LF and CRLF. The client joins the lines with LF, so CR and CRLF
-//     arrive as LF. Nothing else changes, and there is always at least one data line: a
-//     client dispatches a block without one as nothing at all.
-//   - The id comes after the data: a client that reads a block that was cut off does not
-//     take the id of data that it never had.
-//   - Data that is not UTF-8 goes out as a data URL, "data:application/octet-stream;base64,"
-//     and the bytes in base64, because a client would replace what it cannot decode. In
-//     JavaScript await fetch(event.data) gives the bytes back, in Go [Binary].
-//   - Nothing injects. A type or id with CR, LF or NUL, or that is not UTF-8, is left out;
-//     the event goes out without that field.
+//     arrive as LF. All other bytes are preserved. A block has at least one data line, because
+//     clients ignore a block without data.
+//   - The id comes after the data. A client that receives a truncated block therefore does not
+//     store the id of data that it did not receive.
+//   - Data that is not UTF-8 is sent as a data URL: "data:application/octet-stream;base64," and
+//     the bytes in base64. A client would otherwise replace the invalid bytes. To get the bytes
+//     back, use await fetch(event.data) in JavaScript and [Binary] in Go.
+//   - Values cannot inject fields. A type or id is omitted if it contains CR, LF or NUL, or is
+//     not UTF-8; the other fields of the event are sent.
 //
 // # Decoding
 //
-// A [Decoder] reads a stream of any line length, up to a size of one event that the caller
-// sets. It starts no goroutine, blocks only in the Read of its reader, and hands over an
-// event as soon as the byte that ends it was read: after a CR it does not wait to see
-// whether an LF follows. An event that the stream's end cut off is never handed over, and
-// its id is not taken.
+// A [Decoder] accepts lines of any length, up to [Decoder.MaxEventSize] for one event. It starts no
+// goroutines and blocks only in the Read method of its reader. It returns an event as soon as
+// the last byte of the event has been read: after a CR it does not wait for a possible LF.
+// It discards an event that the end of the stream truncated, together with its id.
 package sse
 
 const (
-	// MediaType is what a client accepts.
+	// MediaType is the media type of an event stream, for the Accept header of a request.
 	MediaType = "text/event-stream"
-	// ContentType is what a server answers. The format is UTF-8 without being told, but
-	// some clients (Python's sseclient) guess another encoding when it is not named.
+	// ContentType is the Content-Type of a response. UTF-8 is the only encoding of the format,
+	// but some clients (Python's sseclient) guess another one if the header does not name it.
 	ContentType = MediaType + "; charset=utf-8"
 )

@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// AppendEvent appends ev as one whole block, the empty line included. See the package
-// documentation for the form. A Type or ID that holds CR, LF or NUL, or is not UTF-8, is
-// left out.
+// AppendEvent appends ev as one complete block, including the empty line.
+//
+// It omits a Type or ID that contains CR, LF or NUL, or is not UTF-8. The package
+// documentation describes the encoding.
 func AppendEvent(dst []byte, ev Event) []byte {
 	if typ := []byte(ev.Type); len(typ) > 0 && fitsField(typ) {
 		dst = appendField(dst, "event", typ)
@@ -22,12 +23,12 @@ func AppendEvent(dst []byte, ev Event) []byte {
 	return append(dst, '\n')
 }
 
-// AppendComment appends text as a block of comment lines, which clients skip. Empty text
-// gives a bare ":", the shortest sign of life.
+// AppendComment appends text as a block of comment lines. Clients ignore them. Empty text
+// results in a single ":", the shortest heartbeat.
 //
-// The block ends with an empty line although the standard asks for none: clients that
-// collect a block before they look at it (r3labs/sse) would pile up a quiet stream's
-// comments until their buffer is full.
+// The block ends with an empty line although the standard does not require it. Clients that
+// buffer a whole block before they parse it (r3labs/sse) would otherwise collect the comments of
+// an idle stream until their buffer is full.
 func AppendComment(dst []byte, text string) []byte {
 	for {
 		i := strings.IndexAny(text, "\r\n")
@@ -40,12 +41,12 @@ func AppendComment(dst []byte, text string) []byte {
 	}
 }
 
-// AppendRetry appends how long a client shall wait before it reconnects, in whole
-// milliseconds and at least 1. It appends nothing unless d is positive.
+// AppendRetry appends the delay before a client reconnects, in milliseconds and at least 1.
+// It appends nothing if d is not positive.
 //
-// It is a line without a block of its own, and takes effect at once; append an event or a
-// comment after it. A block that holds nothing but retry reaches the users of some clients
-// as an empty event.
+// It writes a single line without an empty line, and clients apply it immediately. Append an
+// event or a comment after it: some clients report a block with only a retry field as an empty
+// event.
 func AppendRetry(dst []byte, d time.Duration) []byte {
 	if d <= 0 {
 		return dst
@@ -85,8 +86,8 @@ func appendField(dst []byte, name string, value []byte) []byte {
 	return append(dst, '\n')
 }
 
-// fitsField reports whether a value can stand in a field of its own. NUL is kept out with
-// the line ends: clients ignore an id that holds one.
+// fitsField reports whether a value can be sent in one field. It rejects NUL as well as line
+// ends, because clients ignore an id that contains NUL.
 func fitsField(value []byte) bool {
 	for _, c := range value {
 		if c == '\r' || c == '\n' || c == 0 {

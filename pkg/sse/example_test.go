@@ -41,11 +41,11 @@ func ExampleDecoder() {
 		}
 		fmt.Printf("%s %s: %s\n", ev.ID, ev.Type, ev.Data)
 	}
-	fmt.Println("goes on after", d.LastEventID())
+	fmt.Println("resume after", d.LastEventID())
 	// Output:
 	// comment "welcome"
 	// 7 greeting: hi
-	// goes on after 7
+	// resume after 7
 }
 
 func ExampleBinary() {

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzRoundTrip holds that any event arrives as it was sent, but for the line ends and
-// fields that the format cannot carry, and that the event after it is untouched.
+// FuzzRoundTrip checks that any event decodes to the event that was encoded, except for line ends and
+// fields that the format cannot represent, and that the next event is unaffected.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add("greeting", []byte("hi"), []byte("1042-k7f3q9"))
 	f.Add("", []byte(" a\r\n\rb\n"), []byte{})
@@ -23,7 +23,7 @@ func FuzzRoundTrip(f *testing.F) {
 		stream = AppendComment(stream, string(data))
 		stream = AppendEvent(stream, Event{Data: []byte("after")})
 		got, err := decodeAll(NewDecoder(bytes.NewReader(stream)))
-		first := message{carried(typ), arrived(data), carried(string(id))}
+		first := message{decodedField(typ), decodedData(data), decodedField(string(id))}
 		want := []message{first, {"", "after", first.id}}
 		if err != io.EOF || !slices.Equal(got, want) {
 			t.Errorf("%q\ngot  %q, %v\nwant %q", stream, got, err, want)
@@ -31,24 +31,24 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// carried is what arrives of a type or id.
-func carried(s string) string {
+// decodedField returns the value of a type or id after encoding and decoding.
+func decodedField(s string) string {
 	if strings.ContainsAny(s, "\r\n\x00") || !utf8.ValidString(s) {
 		return ""
 	}
 	return s
 }
 
-// arrived is what arrives of data.
-func arrived(data []byte) string {
+// decodedData returns the value of data after encoding and decoding.
+func decodedData(data []byte) string {
 	if !utf8.Valid(data) {
 		return string(AppendEvent(nil, Event{Data: data})[len("data: ") : len("data: ")+len(binaryPrefix)+(len(data)+2)/3*4])
 	}
 	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
 }
 
-// FuzzDecoder holds that what a stream means does not depend on how it is cut into reads,
-// and agrees with a plain reading of the standard.
+// FuzzDecoder checks that the result does not depend on the sizes of the reads, and equals that of a
+// literal implementation of the standard.
 func FuzzDecoder(f *testing.F) {
 	for _, tt := range decodeTests {
 		f.Add([]byte(tt.stream), []byte{1, 2, 3}, uint8(0))
@@ -66,7 +66,7 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// transcript is all that a Decoder says of a stream.
+// transcript returns all results of a Decoder for a stream.
 func transcript(r io.Reader, limit int) string {
 	var b strings.Builder
 	d := NewDecoder(r)

@@ -2,12 +2,12 @@ package sse
 
 import "bytes"
 
-// scanBlock bounds how far one search looks for an LF that a CR precedes. Without it, a
-// long run of CR-ended lines would be searched to its end once per line.
+// scanBlock bounds the distance of one search for LF. Without the bound, the search in a long run of
+// lines that end in CR would scan to the end of the run once per line.
 const scanBlock = 1024
 
-// indexEOL returns where the first CR or LF is, or -1. Two vectorised searches over short
-// blocks beat one loop over the bytes.
+// indexEOL returns the index of the first CR or LF, or -1. Two vectorised searches over short
+// blocks are faster than one loop over the bytes.
 func indexEOL(b []byte) int {
 	for base := 0; base < len(b); base += scanBlock {
 		block := b[base:min(base+scanBlock, len(b))]
@@ -29,7 +29,7 @@ func indexEOLBlock(b []byte) int {
 	return lf
 }
 
-// skipEOL returns what follows the line end that s begins with: CR, LF or CRLF.
+// skipEOL returns s without its leading line end: CR, LF or CRLF.
 func skipEOL[T string | []byte](s T) T {
 	if len(s) > 1 && s[0] == '\r' && s[1] == '\n' {
 		return s[2:]

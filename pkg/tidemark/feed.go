@@ -124,7 +124,7 @@ func (f *Feed) newHandler(writer *engine.Engine) *feedhttp.Subscribe {
 	c := f.config
 	identify := c.Identify
 	if identify != nil {
-		identify = f.revoked.Guard(required(identify))
+		identify = f.revoked.RejectRevoked(required(identify))
 	}
 	return feedhttp.NewSubscribe(feedhttp.SubscribeOptions{
 		Feed: f.store.events, Stream: c.Stream, Name: c.Stream, Selection: c.selection,

@@ -37,7 +37,7 @@ type PublishOptions struct {
 func (f *Feed) PublishHandler(opts PublishOptions) http.Handler {
 	identify := noPublishers
 	if opts.Identify != nil {
-		identify = f.revoked.Guard(requiredPublisher(opts.Identify))
+		identify = f.revoked.RejectRevoked(requiredPublisher(opts.Identify))
 	}
 	o := feedhttp.PublishOptions{
 		Publisher: f.store.publisher, Identify: identify, Accept: f.store.accept, Templates: f.config.templates(),

@@ -114,8 +114,8 @@ func newServer(handler http.Handler, logger *slog.Logger) (*server, error) {
 func (s *server) run(l net.Listener) error {
 	defer close(s.done)
 	defer s.detach()
-	front, err := s.engine.Listen(l, engine.Front{
-		Handler: s.named(s.http.Handler), Stream: s.learned, Sockets: s.sockets, SendBuffer: httpserver.SendBuffer,
+	front, err := s.engine.WrapListener(l, engine.ListenerOptions{
+		Handler: s.named(s.http.Handler), IsSubscribe: s.learned, Sockets: s.sockets, SendBuffer: httpserver.SendBuffer,
 	})
 	if err != nil {
 		_ = l.Close()

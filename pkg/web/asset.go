@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// asset is a file that is the same for everybody, also compressed.
+// asset is a static file, plain and compressed.
 type asset struct {
 	mediaType    string
 	plain, small []byte
-	tag          string // of the content, without quotes
+	tag          string // the ETag without quotes
 }
 
 func newAsset(mediaType string, content []byte) *asset {
@@ -35,17 +35,18 @@ func compress(content []byte) []byte {
 		err = w.Close()
 	}
 	if err != nil {
-		panic(err) // a buffer takes everything
+		panic(err) // cannot happen: a bytes.Buffer accepts all data
 	}
 	return out.Bytes()
 }
 
-// maxAge lets a page load without asking, and an update of the node reach everybody soon.
+// maxAge avoids a request at each load of a page. After an update of the node, browsers load the new
+// file within 5 minutes.
 const maxAge = "public, max-age=300"
 
 func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, maxAge) }
 
-// serve leaves conditions, ranges and HEAD to net/http.
+// serve writes the file. net/http handles conditional requests, ranges and HEAD.
 func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -58,7 +59,7 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	h.Set("Cache-Control", cache)
 	h.Add("Vary", "Accept-Encoding")
 	content, tag := a.plain, a.tag
-	if takesGzip(r) {
+	if acceptsGzip(r) {
 		content, tag = a.small, a.tag+"-gzip"
 		h.Set("Content-Encoding", "gzip")
 	}
@@ -66,9 +67,9 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request, cache string) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// takesGzip: a list without gzip, and one that refuses it (q=0), gets the plain content. A
-// range counts plain bytes, whatever else the client takes.
-func takesGzip(r *http.Request) bool {
+// acceptsGzip reports whether Accept-Encoding lists gzip without q=0. It is false for a range request,
+// because ranges count bytes of the plain content.
+func acceptsGzip(r *http.Request) bool {
 	if r.Header.Get("Range") != "" {
 		return false
 	}
@@ -81,13 +82,13 @@ func takesGzip(r *http.Request) bool {
 	return false
 }
 
-// anywhere lets pages of every origin load what a handler serves. It is for files that are
-// the same for everybody and say nothing about anybody.
-func anywhere(next http.Handler) http.Handler {
+// allowAllOrigins lets pages of every origin load the files of a handler. Use it only for public files
+// without user data.
+func allowAllOrigins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", "*")
-		h.Del("Access-Control-Allow-Credentials") // which CORS of the whole process may have set, and * forbids
+		h.Del("Access-Control-Allow-Credentials") // may be set by an outer CORS handler; not allowed together with *
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		next.ServeHTTP(w, r)
 	})

@@ -16,20 +16,20 @@ var clientSource []byte
 //go:embed client/tidemark.d.ts
 var clientTypes []byte
 
-// client is what pages load: the source without comments and spaces, and with short names.
+// client is the minified source: without comments and spaces, and with short names.
 var client = sync.OnceValue(func() *asset {
 	var small bytes.Buffer
 	if err := js.Minify(minify.New(), &small, bytes.NewReader(clientSource), nil); err != nil {
-		panic("the client library: " + err.Error()) // it is embedded: the tests would have found it
+		panic("the client library: " + err.Error()) // cannot happen: the source is embedded and tested
 	}
 	return newAsset("text/javascript; charset=utf-8", small.Bytes())
 })
 
 // Client serves the client library, an ES module of less than 5 KB, to pages of every origin.
-// Browsers look for a newer one after 5 minutes.
-func Client() http.Handler { return anywhere(client()) }
+// Browsers cache it for 5 minutes.
+func Client() http.Handler { return allowAllOrigins(client()) }
 
 // ClientTypes serves the TypeScript declarations of the client library in the same way.
 func ClientTypes() http.Handler {
-	return anywhere(newAsset("text/plain; charset=utf-8", clientTypes))
+	return allowAllOrigins(newAsset("text/plain; charset=utf-8", clientTypes))
 }

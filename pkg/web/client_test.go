@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// maxClient is what the library may cost a page, in bytes on the wire.
+// maxClient is the size limit of the compressed library, in bytes.
 const maxClient = 5 << 10
 
 func get(t *testing.T, h http.Handler, header ...string) *httptest.ResponseRecorder {
@@ -65,7 +65,7 @@ func TestClientIsSmall(t *testing.T) {
 	t.Logf("%d bytes, %d compressed", len(plain), n)
 }
 
-func TestClientIsForEverybody(t *testing.T) {
+func TestClient_AnyOrigin_Allowed(t *testing.T) {
 	w := get(t, web.Client())
 	for name, want := range map[string]string{
 		"Content-Type": "text/javascript; charset=utf-8", "Access-Control-Allow-Origin": "*",
@@ -91,8 +91,8 @@ func TestClientIsForEverybody(t *testing.T) {
 	}
 }
 
-// TestPackage: the npm package has the version of the newest release, or 0.0.0 before the
-// first one, and is under the same licence.
+// The npm package has the version of the newest release, or 0.0.0 before the first one, and the same
+// licence.
 func TestPackage(t *testing.T) {
 	var p struct {
 		Version, License string
@@ -117,10 +117,10 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// patience is how long the tests in Node may take: some seconds, on a busy machine more.
-const patience = 3 * time.Minute
+// nodeTimeout limits the tests in Node. They take some seconds on an idle machine.
+const nodeTimeout = 3 * time.Minute
 
-// TestClientInNode runs the library's own tests, on its source and on what is served.
+// TestClientInNode runs the library's own tests, on its source and on the minified file.
 func TestClientInNode(t *testing.T) {
 	t.Parallel()
 	node := findNode(t)
@@ -134,7 +134,7 @@ func TestClientInNode(t *testing.T) {
 	}
 	for name, file := range map[string]string{"source": "", "served": "file://" + served} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), nodeTimeout)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, node, append([]string{"--test"}, tests...)...)
 			if file != "" {
@@ -149,8 +149,8 @@ func TestClientInNode(t *testing.T) {
 	}
 }
 
-// findNode skips the test without a Node that has a test runner and fetch, but not for those
-// that check changes.
+// findNode skips the test if there is no Node.js with a test runner and fetch. With CI=true it fails
+// instead.
 func findNode(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("node")

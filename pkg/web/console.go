@@ -12,21 +12,21 @@ import (
 //go:embed console
 var consoleFiles embed.FS
 
-// ConsoleOptions say what the console may offer. It works with the rights of whoever opens
-// it, and these options grant none.
+// ConsoleOptions selects the functions of the console. They grant no rights: the console uses the
+// rights of the user in the browser.
 type ConsoleOptions struct {
-	Feeds   []ConsoleFeed `json:"feeds"`   // what can be connected to, the first one at once
-	Publish bool          `json:"publish"` // whether /publish is served
-	Users   bool          `json:"users"`   // whether ?user= is believed
+	Feeds   []ConsoleFeed `json:"feeds"`   // the feeds to choose from; the console connects to the first
+	Publish bool          `json:"publish"` // the node serves /publish
+	Users   bool          `json:"users"`   // the node accepts ?user=
 }
 
-// ConsoleFeed is a feed by its name and path.
+// ConsoleFeed is the name and the path of a feed.
 type ConsoleFeed struct {
 	Name string `json:"name"`
 	Path string `json:"path"`
 }
 
-// consolePolicy lets the page load what this node serves, and nothing else. Nothing is inline.
+// consolePolicy restricts the page to files of this node, without inline scripts or styles.
 const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -35,17 +35,17 @@ var consoleTypes = map[string]string{
 	".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// Console serves the page for operators at / and its files at /console/. The page loads
-// /client.js, and asks /readyz and /publish, all of the same origin.
+// Console serves the page for operators at / and its files at /console/. The page also uses
+// /client.js, /readyz and /publish of the same origin.
 func Console(opts ConsoleOptions) http.Handler {
 	settings, err := json.Marshal(opts)
 	if err != nil {
-		panic(err) // of our own types, which have no way to fail
+		panic(err) // cannot happen: the options contain strings and booleans only
 	}
 	files := map[string]*asset{"/console/settings.json": newAsset("application/json", settings)}
 	entries, err := consoleFiles.ReadDir("console")
 	if err != nil {
-		panic(err) // they are embedded
+		panic(err) // cannot happen: the files are embedded
 	}
 	for _, e := range entries {
 		content, err := consoleFiles.ReadFile("console/" + e.Name())
@@ -69,5 +69,5 @@ func (c consolePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", consolePolicy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	file.serve(w, r, "no-cache") // with a tag: an update of the node must not mix with what is kept
+	file.serve(w, r, "no-cache") // browsers revalidate, so that files of two versions are not mixed
 }

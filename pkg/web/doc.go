@@ -1,6 +1,9 @@
-// Package web holds what browsers load from a node: the client library, whose source and
-// documentation are in the directory client.
+// Package web serves the files for browsers: the client library and the console.
 //
-// Its handlers are plain http.Handlers over content that is embedded. They take GET and HEAD,
-// answer from memory, do not block, and hold no goroutine.
+// Use it to serve the library from your own server:
+//
+//	mux.Handle("/client.js", web.Client())
+//
+// The source and the documentation of the library are in the directory client. The handlers serve
+// embedded content from memory, for GET and HEAD. They do not block and start no goroutines.
 package web

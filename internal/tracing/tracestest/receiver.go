@@ -1,4 +1,7 @@
-// Package tracestest takes OTLP over HTTP in tests, as a collector does.
+// Package tracestest provides a collector for OTLP over HTTP in tests.
+//
+//	r := tracestest.NewReceiver(t)
+//	t := tracing.New(tracing.Options{Endpoint: r.Endpoint, Sample: 1})
 package tracestest
 
 import (
@@ -18,23 +21,23 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Publisher is the id of the span that Parent names.
+// Publisher is the id of the parent span in Parent.
 const Publisher = "00f067aa0ba902b7"
 
-// Parent is a publisher's traceparent with flags such as 01, which is "sampled".
+// Parent returns a publisher's traceparent with flags such as 01, "sampled".
 func Parent(trace, flags string) string { return "00-" + trace + "-" + Publisher + "-" + flags }
 
-// Receiver keeps the spans that it is sent.
+// Receiver stores the received spans.
 type Receiver struct {
 	Endpoint string
-	Refuses  atomic.Bool // what comes is answered 400
+	Refuses  atomic.Bool // answer requests with 400
 
 	mu    sync.Mutex
 	spans []*otlp.Span
-	about []*common.KeyValue // the resource that came last
+	about []*common.KeyValue // the latest resource
 }
 
-// NewReceiver takes spans until the test ends.
+// NewReceiver starts a receiver. It stops at the end of the test.
 func NewReceiver(tb testing.TB) *Receiver {
 	tb.Helper()
 	r := &Receiver{}
@@ -69,7 +72,7 @@ func (r *Receiver) take(export *collector.ExportTraceServiceRequest) {
 	}
 }
 
-// Spans are those of a trace, or all of them for "".
+// Spans returns the spans of a trace, or all spans for "".
 func (r *Receiver) Spans(trace string) (spans []*otlp.Span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,8 +84,8 @@ func (r *Receiver) Spans(trace string) (spans []*otlp.Span) {
 	return spans
 }
 
-// Tree is the spans of a trace as "name < parent's name", in the order of these. A span that ends
-// before it begins is marked.
+// Tree returns the spans of a trace as sorted lines "name < parent's name". A span with its end before
+// its start is marked.
 func (r *Receiver) Tree(trace string) (lines []string) {
 	names := map[string]string{Publisher: "publisher"}
 	for _, s := range r.Spans("") {
@@ -99,14 +102,14 @@ func (r *Receiver) Tree(trace string) (lines []string) {
 	return lines
 }
 
-// Resource is an attribute of the resource that sent spans last; "none" for none.
+// Resource returns an attribute of the latest resource, or "none".
 func (r *Receiver) Resource(name string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return attribute(r.about, name)
 }
 
-// Attribute is that of a span as text; "none" for none.
+// Attribute returns an attribute of a span as text, or "none".
 func Attribute(s *otlp.Span, name string) string { return attribute(s.GetAttributes(), name) }
 
 func attribute(list []*common.KeyValue, name string) string {

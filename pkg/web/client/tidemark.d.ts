@@ -1,70 +1,70 @@
 /**
- * Follows a feed from its place in the storage, through any number of connections, until
- * `close`, an abort of `options.signal`, or an error after which going on is no use. It
- * returns at once and never throws for what the server or the network does.
+ * Follows a feed from the stored position, and reconnects when a connection ends. It ends with
+ * `close`, an abort of `options.signal`, or an error that a retry cannot fix. It returns
+ * immediately. Errors of the server and the network are reported to `onState` and `onError`.
  *
- * Between the position that is stored and now every event is handed to `onEvent` once, in
- * order; where that is no longer possible `onGap` is called first.
+ * Each event after the stored position is passed to `onEvent` once, in order. Before events that
+ * cannot be delivered, `onGap` is called.
  *
- * @param url the feed, absolute or relative to the page. A token does not belong in it: it
- *   would become part of the storage's key.
+ * @param url the feed, absolute or relative to the page. Do not put a token into it: the URL is a
+ *   part of the storage key.
  * @throws TypeError for a URL that cannot be parsed.
  */
 export function connect(url: string | URL, options?: Options): Connection;
 
 export interface Connection {
   readonly state: State;
-  /** The position of the last event that was handled; undefined while there is none. */
+  /** The position of the last handled event; undefined before the first. */
   readonly position: string | undefined;
   /**
-   * Ends a wait, and looks whether the connection is still alive. Browsers need no call of it:
-   * the library hears `online`, `visibilitychange`, `pageshow` and `resume` itself.
+   * Ends a wait, and checks whether the connection is alive. Not needed in browsers: there the library
+   * handles `online`, `visibilitychange`, `pageshow` and `resume` itself.
    */
   wake(): void;
   /**
-   * Ends it. No handler is called again but `onState`. Resolves when a handler that is still
-   * running has ended and its position is stored, so do not await it in a handler.
+   * Closes the connection. Afterwards only `onState` is called. Resolves when a running handler has
+   * ended and its position is stored, so do not await it in a handler.
    */
   close(): Promise<void>;
 }
 
 /**
- * `connecting`: asked for a stream. `open`: the server has answered with one. `waiting`: until
- * the next attempt. `closed`: for good. With `shared` it is the state of the connection that
- * all tabs share.
+ * `connecting`: the request was sent. `open`: the server accepted the connection. `waiting`: a pause
+ * before the next attempt. `closed`: the client does not reconnect. With `shared` it is the state of
+ * the shared connection.
  */
 export type State = 'connecting' | 'open' | 'waiting' | 'closed';
 
 export interface Options {
-  /** Subjects beyond the feed's own (`?subject=`), as the feed allows them. At most 64. */
+  /** Additional subjects (`?subject=`), within the limits of the feed. At most 64. */
   subjects?: readonly string[];
-  /** Leaves out the feed's own subjects (`?only=1`). */
+  /** Omits the feed's own subjects (`?only=1`). */
   only?: boolean;
   /**
-   * Where to begin while no position is stored: `new` (the server's default), `all`, `last`, a
+   * The starting point without a stored position: `new` (the server's default), `all`, `last`, a
    * sequence, an RFC 3339 time, or a duration such as `10m`.
    */
   from?: string;
   /**
-   * The token, or a function that gets one, which is asked at the first connect and whenever
-   * the server wants another. An error of it is retried after a while. It is sent as
-   * `Authorization: Bearer`, by EventSource as `?access_token=`.
+   * The token, or a function that returns one. The function is called before the first connect and
+   * whenever the server requires a new token. If it throws or rejects, it is called again after a
+   * pause. The token is sent as `Authorization: Bearer`, by EventSource as `?access_token=`.
    */
   token?: string | ((reason?: TokenReason) => string | undefined | Promise<string | undefined>);
   /**
-   * A further part of the key of stored positions and shared connections. Accounts on the same
-   * machine are kept apart without it, by the tag that the server gives each (`GET /identity`,
-   * beside the feed); where the server has none, by this, else by the token's `sub`.
+   * An additional part of the key of stored positions and shared connections. It is not needed to
+   * separate accounts on the same machine: the server returns a tag for each (`GET /identity`, next to
+   * the feed). If the server has no tags, this option separates accounts, or else the token's `sub`.
    */
   identity?: string;
-  /** More request headers. EventSource sends none. */
+  /** Additional request headers. EventSource does not send them. */
   headers?: Record<string, string>;
-  /** As of fetch: `include` sends cookies to other origins. Default `same-origin`. */
+  /** The option of fetch: `include` sends cookies to other origins. Default `same-origin`. */
   credentials?: RequestCredentials;
   /**
-   * Keeps the position, by URL (with subjects) and identity. Default `localStorage`, memory
-   * where that is blocked; null is memory. `sessionStorage` gives each tab a position of its
-   * own. One that throws or rejects is reported to `onError` once, and memory takes its place.
+   * Stores the position, by URL (with subjects) and identity. Default `localStorage`, or memory if
+   * it is blocked; null means memory. With `sessionStorage` each tab has its own position. If the
+   * storage throws or rejects, the error is reported to `onError` once, and memory is used.
    */
   storage?: PositionStorage | null;
   /** One connection for all tabs of this origin with the same URL, subjects and identity. */
@@ -73,59 +73,59 @@ export interface Options {
   signal?: AbortSignal;
 
   /**
-   * Called for each published event, one after the other: the next waits until a promise has
-   * settled, and nothing is read meanwhile. Then the position is stored. If it throws or
-   * rejects, `onError` is told, and the same event comes again after a pause of `minBackoff` to
-   * `maxBackoff`; those behind it wait.
+   * Called for each published event, one at a time. If it returns a promise, the client waits for it and
+   * reads nothing from the network. Then the position is stored. If it throws or rejects, `onError` is
+   * called, and the event is delivered again after a pause of `minBackoff` to `maxBackoff`. Later events
+   * wait.
    */
   onEvent?(event: TidemarkEvent): unknown;
-  /** Called for each start of a stream. Like the two below it is called like `onEvent`. */
+  /** Called at the start of each connection. onOpen, onGap and onClose are called in order with `onEvent`. */
   onOpen?(open: Open): unknown;
-  /** Called when events cannot be delivered any more, before those that can. */
+  /** Called when events cannot be delivered, before the next event. */
   onGap?(gap: Gap): unknown;
-  /** Called when the server ends a stream. The client comes back by itself. */
+  /** Called when the server closes a connection. The client reconnects by itself. */
   onClose?(close: Close): unknown;
-  /** Called for each change of `state`. `error` says why it waits or is closed. */
+  /** Called for each change of `state`. `error` is the reason for `waiting` or `closed`. */
   onState?(state: State, more?: { error?: TidemarkError; delay?: number }): void;
   /**
-   * Called for what needs attention: a refusal after which the state is `closed`, what a handler
-   * threw (with the event), a storage that fails. Default `console.error`. A connection that was
-   * merely lost is told to `onState` alone.
+   * Called for errors that need attention: a rejected request that leads to `closed`, an error of a
+   * handler (with the event), an error of the storage. Default `console.error`. A lost connection is
+   * reported to `onState` only.
    */
   onError?(error: TidemarkError, event?: TidemarkEvent): void;
 
-  /** Bounds of the pause before an attempt, in ms; 500 and 30000. The server may raise the lower. */
+  /** Limits of the pause before an attempt, in ms; 500 and 30000. The server may raise the lower limit. */
   minBackoff?: number;
   maxBackoff?: number;
-  /** How long the server may send nothing, in ms; 45000, three heartbeats of its default. */
+  /** The longest time without data from the server, in ms; 45000, three default heartbeats. */
   idleTimeout?: number;
 
   /**
-   * Makes the requests; it must stream the body. Default the global one, if it does. null uses
-   * EventSource.
+   * Sends the requests; it must stream the body. Defaults to the global fetch, if that streams. null
+   * selects EventSource.
    */
   fetch?: ((url: string, init: any) => Promise<any>) | null;
-  /** Used where no fetch can stream. Default the global one. */
+  /** Used if fetch cannot stream. Defaults to the global EventSource. */
   EventSource?: (new (url: string, init?: any) => any) | null;
-  /** The event types that are published here: EventSource tells of no others. */
+  /** The published event types. EventSource requires them: it does not deliver other types. */
   types?: readonly string[];
 }
 
 /**
- * Why another token is wanted: undefined for the first; `token-expired` and `revoked` as the
- * server ended the stream; `rejected` after a 401, where one that is refused again is an error, and
- * whenever an EventSource got no stream, as it cannot tell a 401 from a node that is down.
+ * The reason for a new token. undefined: the first token. `token-expired`, `revoked`: the server closed
+ * the connection for this reason. `rejected`: the server answered 401; a second 401 is an error. With
+ * EventSource `rejected` follows every failed connect, as a 401 looks like a node that is down.
  */
 export type TokenReason = undefined | 'token-expired' | 'revoked' | 'rejected';
 
-/** What localStorage, sessionStorage and React Native's AsyncStorage have. */
+/** The common methods of localStorage, sessionStorage and React Native's AsyncStorage. */
 export interface PositionStorage {
   getItem(key: string): string | null | undefined | Promise<string | null | undefined>;
   setItem(key: string, value: string): unknown;
 }
 
 export interface TidemarkEvent {
-  /** `message` where the publisher gave none. */
+  /** `message` if the publisher set none. */
   type: string;
   data: string;
   /** Its position, such as `1042-k7f3q9`. */
@@ -135,14 +135,14 @@ export interface TidemarkEvent {
 export interface Open {
   stream: string;
   position: string;
-  /** It goes on where this client left off. */
+  /** The connection continues at the client's position. */
   resumed: boolean;
-  /** About how many events come first, to catch up. */
+  /** The approximate number of events to replay first. */
   pending: number;
   subjects: string[];
-  /** An opaque tag of the account that the connection is for; see `GET /identity`. */
+  /** An opaque tag of the connection's account; see `GET /identity`. */
   identity?: string;
-  /** The client's position was that of another account, and was ignored. */
+  /** The client's position belongs to another account and was ignored. */
   identity_changed?: boolean;
 }
 
@@ -160,8 +160,8 @@ export interface Close {
 }
 
 export interface TidemarkError extends Error {
-  /** The status of an answer that was no stream. */
+  /** The status of a response other than an event stream. */
   status?: number;
-  /** The answer itself, if it was application/problem+json. */
-  problem?: { type?: string; code?: string; title?: string; detail?: string; status?: number };
+  /** The response body, if it was application/problem+json. */
+  problem?: { type?: string; title?: string; detail?: string; status?: number };
 }

@@ -1,8 +1,8 @@
-// Follows a feed of Tidemark: keeps its place over reloads, comes back, and tells of losses.
+// Follows a feed of Tidemark: keeps its position over reloads, reconnects, and reports gaps.
 // One file without dependencies, for browsers, webviews and Node.
-// README.md beside it shows how to use it, tidemark.d.ts says what each option means.
+// README.md shows how to use it; tidemark.d.ts documents each option.
 
-// What waits in memory for a handler, in characters, where the sender cannot be held back.
+// Limit of the events queued for a handler, in characters, where the sender cannot be slowed down.
 const MAX_WAITING = 4e6;
 // The largest event, in characters.
 const MAX_EVENT = 16e6;
@@ -12,8 +12,8 @@ const join = (url, pairs) => pairs.length ? url + (url.includes('?') ? '&' : '?'
 const pair = (name, value) => name + '=' + encodeURIComponent(value);
 const isControl = event => event.type.startsWith('tidemark.');
 
-// Whether who has everything up to the position `mine` has what lies at `id`, too. Positions
-// of two incarnations of a stream cannot be compared.
+// Reports whether the position `id` is not beyond `mine`. Positions of two incarnations of a stream
+// cannot be compared.
 function covers(mine, id) {
   const [a, b] = [mine, id].map(text => /^0*(\d+)(.*)$/.exec(text));
   return mine === id || !!a && !!b && a[2] === b[2] && !less(a[1], b[1]);
@@ -22,25 +22,25 @@ function covers(mine, id) {
 // Compares sequences as text: numbers are not exact beyond 2^53.
 const less = (a, b) => a.length === b.length ? a < b : a.length < b.length;
 
-// A published event that was handled already. Control events are told whenever they come.
+// Reports whether a published event was handled already. Control events are always delivered.
 const repeats = (mine, event) => !!event.id && !isControl(event) && covers(mine, event.id);
 
-// A stream that was rolled back goes on with numbers that there were before.
+// After a stream was rolled back, its new events reuse sequences. Then the position moves back.
 const rewinds = event => event.type === 'tidemark.gap' && JSON.parse(event.data).reason === 'future';
 
-// The position of who was at `mine`, once an event is handled.
+// Returns the position after an event, for a client at the position `mine`.
 function after(mine, event) {
   return event.id && (rewinds(event) || !covers(mine, event.id)) ? event.id : mine;
 }
 
-// Reads the wire format (WHATWG HTML, 9.2.6): text in pieces, events out.
+// Parses the wire format (WHATWG HTML, 9.2.6): it takes text in pieces and yields events.
 function parser() {
   let rest = '', cr = false, type = '', data = '', id = '';
   return function* (text, retry) {
     if (!text) return;
     if (cr && text[0] === '\n') text = text.slice(1);
     cr = text.endsWith('\r');
-    // Only the new text is searched: a large event comes in many pieces.
+    // Searches the new text only, because a large event arrives in many pieces.
     const lines = text.split(/\r\n|\r|\n/);
     lines[0] = rest + lines[0];
     rest = lines.pop();
@@ -59,21 +59,20 @@ function parser() {
   };
 }
 
-// What is pushed comes out in order, for one reader; an end comes last. push says whether
-// there was room.
+// A bounded queue with one reader. push returns false if the queue is full or ended.
 function mailbox() {
   let items = [], size = 0, over = false, error, wake = () => {};
   return {
     push(event) {
       if (over || items.length && size > MAX_WAITING) return false;
-      size += event.data.length + 500; // a guess at what an event costs besides
+      size += event.data.length + 500; // with an estimate of the memory besides the data
       items.push(event);
       wake();
       return true;
     },
-    end(why) {
+    end(reason) {
       over = true;
-      error = error || why;
+      error = error || reason;
       wake();
     },
     async *[Symbol.asyncIterator]() {
@@ -93,52 +92,52 @@ function mailbox() {
   };
 }
 
-// One connection by fetch. Nothing is read while the reader is busy, so that a slow handler
-// slows the server rather than fills the memory.
-async function* viaFetch({ fetch, url, headers, credentials, signal, beat, opened, retry }) {
+// One connection over fetch. It does not read while a handler runs, so that a slow handler slows
+// down the server instead of filling the memory.
+async function* viaFetch({ fetch, url, headers, credentials, signal, received, opened, retry }) {
   const response = await fetch(url, { headers, credentials, signal, cache: 'no-store' });
-  beat();
+  received();
   if (response.status !== 200 || !/^text\/event-stream\b/i.test(response.headers.get('Content-Type'))) throw await refusal(response);
   opened();
   const reader = response.body.getReader(), decoder = new TextDecoder(), parse = parser();
-  // Some implementations of fetch do not heed the signal any more once they have answered.
+  // Some implementations of fetch ignore the signal after the response has started.
   signal.addEventListener('abort', () => reader.cancel().catch(() => {}));
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) throw fail('the server ended the stream');
-    beat();
+    if (done) throw fail('the server closed the connection');
+    received();
     yield* parse(decoder.decode(value, { stream: true }), retry);
   }
 }
 
-// What is no stream. Only some answers may differ when the same is asked again.
+// Converts a response other than an event stream to an error. It is final unless a retry may succeed.
 async function refusal(response) {
   const { status } = response, problem = await response.json().catch(() => ({}));
-  return fail(problem.detail || 'the server answered ' + status + ' and no event stream', {
+  return fail(problem.detail || 'the server answered ' + status + ' instead of an event stream', {
     status, problem, asked: 1000 * response.headers.get('Retry-After') || 0,
     final: status < 500 && ![408, 425, 429].includes(status),
   });
 }
 
-// One connection by EventSource, which tells only of types that it is asked for, and not why
-// it was refused.
-async function* viaEventSource({ EventSource, url, types, credentials, signal, beat, opened }) {
+// One connection over EventSource. It delivers registered event types only, and does not give the
+// reason for a failed connect.
+async function* viaEventSource({ EventSource, url, types, credentials, signal, received, opened }) {
   const source = new EventSource(url, { withCredentials: credentials === 'include' }), box = mailbox();
   let answered = false;
-  const end = why => {
+  const end = reason => {
     source.close();
-    box.end(fail(why, { unanswered: !answered }));
+    box.end(fail(reason, { unanswered: !answered }));
   };
-  const take = e => {
-    beat();
-    if (!box.push({ type: e.type, data: e.data, id: e.lastEventId })) end('too much waits to be handled');
+  const enqueue = e => {
+    received();
+    if (!box.push({ type: e.type, data: e.data, id: e.lastEventId })) end('the queue of unhandled events is full');
   };
-  for (const type of ['message', 'open', 'gap', 'position', 'close'].map((t, i) => i ? 'tidemark.' + t : t).concat(types)) source.addEventListener(type, take);
+  for (const type of ['message', 'open', 'gap', 'position', 'close'].map((t, i) => i ? 'tidemark.' + t : t).concat(types)) source.addEventListener(type, enqueue);
   source.onopen = () => {
     answered = true;
     opened();
   };
-  source.onerror = () => end('the connection was lost or refused');
+  source.onerror = () => end('the connection was lost or rejected');
   signal.addEventListener('abort', source.onerror);
   try {
     yield* box;
@@ -147,40 +146,39 @@ async function* viaEventSource({ EventSource, url, types, credentials, signal, b
   }
 }
 
-// Whom a token is about. The server checks it; here it only names a place in the storage.
+// Returns the subject of a JWT, as a part of the storage key. The server verifies the token.
 function subjectOf(token) {
   try {
     return JSON.parse(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).sub;
   } catch { /* no JWT */ }
 }
 
-// A browser may forbid its storage, and then throws at the mere look.
+// Browsers that block the storage throw as soon as the property is read.
 function localStorage() {
   try {
     return globalThis.localStorage;
-  } catch { /* memory, then */ }
+  } catch { /* use memory */ }
 }
 
 function streamingFetch() {
   if (typeof Response === 'function' && 'body' in Response.prototype) return globalThis.fetch;
 }
 
-// Returns a function that says how many milliseconds ago it was made. The wall clock goes on while
-// a machine sleeps, and may be set back; the other one may stand still, and is never set.
+// Returns a function for the milliseconds since its creation. The wall clock runs while a machine
+// sleeps, but may be set back. The monotonic clock is never set, but may stop during sleep.
 function stopwatch() {
   const wall = Date.now(), steady = performance.now();
   return () => Math.max(Date.now() - wall, performance.now() - steady);
 }
 
-// Something that goes on until it is stopped, and now and then waits.
+// A loop with functions to stop it and to end its waits.
 function newTask() {
   let end = () => {};
   const task = {
     stopped: false,
-    abort() {}, // ends what it does now; it begins again
-    check() {}, // the page has come back to life
-    // Resolves after ms (0 is never), when the task is stopped, and unless it is to be patient
-    // when it is woken.
+    abort() {}, // ends the current step; the loop continues
+    check() {}, // called when the page becomes active
+    // Resolves after ms (0 means no timer), on stop, and on wake unless `patient` is set.
     wait: (ms, patient) => new Promise(done => {
       const timer = ms && setTimeout(done, ms);
       end = force => {
@@ -199,13 +197,13 @@ function newTask() {
   return task;
 }
 
-// One connection for all tabs. The tab that holds the lock has it, and posts each event with
-// the position before it. Who has everything up to there takes the event; who has not (it is
-// new, it was asleep, its handler is slow) catches up over a connection of its own until it
-// is level with what is posted.
+// One connection for all tabs. The tab that holds the lock has the connection, and posts each event
+// with the position before it. A tab at that position accepts the event. A tab behind it (because it is
+// new, was asleep, or has a slow handler) catches up over a connection of its own, until it reaches the
+// posted position.
 async function share({ self, follow, deliver, setState, idleTimeout }) {
   const { key } = self, channel = new BroadcastChannel(key), member = newTask();
-  // The client was closed, or is another account's now.
+  // The client was closed, or its account changed.
   const over = () => self.closed || self.key !== key;
   let box = mailbox(), seen = self.position, level = true, catching, leading, alone, at, steal, candidate, silence = stopwatch();
 
@@ -270,7 +268,7 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
     }
   };
 
-  // A leader that is silent for long hangs, and the lock is taken from it.
+  // Takes the lock from a leader that has posted nothing for 1.5 * idleTimeout.
   const watch = () => {
     if (leading || self.asleep || silence() < 1.5 * idleTimeout) return;
     silence = stopwatch();
@@ -326,7 +324,7 @@ export function connect(address, options = {}) {
   const unlisten = [], handling = newTask();
   let bearer, reason, tag, storage = 'storage' in options ? options.storage : localStorage();
 
-  const tell = (handler, ...args) => {
+  const notify = (handler, ...args) => {
     try {
       if (handler) handler(...args);
     } catch (error) { console.error(error); }
@@ -334,10 +332,10 @@ export function connect(address, options = {}) {
   const setState = (state, more) => {
     if (self.state === 'closed' || self.state === state) return;
     self.state = state;
-    tell(onState, state, more);
+    notify(onState, state, more);
   };
-  // Decorrelated jitter: clients that lost one server at once come back spread out. The first pause that
-  // the server asks for is a draw of its own, and spread by half of it alone.
+  // Decorrelated jitter: clients that lost the same server reconnect at different times. The first pause
+  // sent by the server is random already, and is extended by at most half of it.
   const backoff = (last, floor) => {
     const low = Math.min(Math.max(minBackoff, floor), maxBackoff);
     const high = !last && floor >= minBackoff ? 1.5 * low : 3 * Math.max(low, last);
@@ -346,13 +344,13 @@ export function connect(address, options = {}) {
 
   // ---- the position
 
-  // A storage that fails is not asked again: the position stays in memory.
+  // After an error of the storage, the position is kept in memory.
   const stored = async use => {
     try {
       return storage ? await use(storage) : undefined;
     } catch (error) {
       storage = undefined;
-      tell(onError, error);
+      notify(onError, error);
     }
   };
   const authorize = async () => {
@@ -363,8 +361,8 @@ export function connect(address, options = {}) {
     self.position = await stored(s => s.getItem(key)) || undefined;
     self.key = key;
   };
-  // The server's tag of the account: beside the feed, and with what its requests carry. Without one
-  // (an older server) the option and the token separate accounts.
+  // Requests the server's tag of the account, at `identity` next to the feed, with the headers and cookies
+  // of the feed's requests. Without a tag (an older server) the option and the token separate accounts.
   const account = async () => {
     const ask = fetch || globalThis.fetch;
     if (!ask) return '';
@@ -380,8 +378,8 @@ export function connect(address, options = {}) {
     }
   };
   const authorized = more => ({ ...more, ...headers, ...bearer && { Authorization: 'Bearer ' + bearer } });
-  // Another account has signed in. Its connection must not go on from the position of the first
-  // one, nor be shared with its tabs.
+  // Handles a change of the account. The new connection must neither continue at the position of the
+  // old account nor be shared with its tabs.
   const checkAccount = ({ identity: now }) => {
     if (!tag || !now || now === tag) return;
     tag = now;
@@ -389,7 +387,7 @@ export function connect(address, options = {}) {
     if (self.leave) self.leave();
     throw fail('another account has signed in');
   };
-  // Another tab with the same key may be further.
+  // Another tab with the same key may have stored a later position.
   const save = event => stored(async s => {
     if (rewinds(event) || !covers(await s.getItem(self.key), self.position)) await s.setItem(self.key, self.position);
   });
@@ -399,9 +397,9 @@ export function connect(address, options = {}) {
       try {
         return await handler(control ? JSON.parse(event.data) : event);
       } catch (error) {
-        tell(onError, error, event);
+        notify(onError, error, event);
         await handling.wait(pause = backoff(pause, 0), true);
-        if (self.closed) throw error; // it is not handled
+        if (self.closed) throw error; // the event stays unhandled
       }
     }
   };
@@ -414,11 +412,11 @@ export function connect(address, options = {}) {
     await save(event);
   };
 
-  // ---- one connection after the other
+  // ---- connections
 
-  // Follows the feed from where `at` says, hands events to `take` and its state to `show`,
-  // until the task is stopped.
-  const follow = async (task, at, take, show) => {
+  // Follows the feed from the position `at()` until the task is stopped. It passes events to `accept` and
+  // states to `show`.
+  const follow = async (task, at, accept, show) => {
     let pause = 0, floor = 0, renewed = false;
     self.tasks.add(task);
     while (!task.stopped) {
@@ -429,7 +427,7 @@ export function connect(address, options = {}) {
       const lasted = stopwatch(), start = at();
       const end = { asked: 0, retry: ms => { floor = ms; }, opened: () => { renewed = false; show('open'); } };
       show('connecting');
-      const error = await session(task, at, take, end);
+      const error = await session(task, at, accept, end);
       if (task.stopped) break;
       if (error.slept) continue;
       if (end.expired || error.status === 401 && typeof token === 'function' && !renewed) {
@@ -438,8 +436,8 @@ export function connect(address, options = {}) {
         renewed = reason !== 'token-expired';
         if (!end.expired) continue;
       } else if (error.unanswered && typeof token === 'function') {
-        // EventSource does not tell a 401 from a node that is down; the token may have expired
-        // while nobody was connected.
+        // EventSource does not distinguish a 401 from a node that is down. The token may have expired
+        // between two connections.
         bearer = '';
         reason = 'rejected';
       } else if (error.final) {
@@ -454,33 +452,33 @@ export function connect(address, options = {}) {
     self.tasks.delete(task);
   };
 
-  // Resolves with what ended the connection.
-  const session = async (task, at, take, end) => {
+  // Runs one connection. Resolves with the reason for its end.
+  const session = async (task, at, accept, end) => {
     const over = new AbortController();
     let silence, cause, timer, reading = false;
-    const beat = () => { silence = stopwatch(); };
-    task.abort = (why, slept) => {
-      cause = cause || fail(why, { slept });
+    const received = () => { silence = stopwatch(); };
+    task.abort = (reason, slept) => {
+      cause = cause || fail(reason, { slept });
       over.abort();
     };
-    // Not by a timer alone: timers stand still while a machine sleeps.
+    // Also called when the page becomes active, because timers stop while a machine sleeps.
     task.check = () => {
-      if (reading && silence() > idleTimeout) task.abort('the server sent nothing for too long');
+      if (reading && silence() > idleTimeout) task.abort('idle timeout: no data from the server');
     };
     try {
       await authorize();
       if (cause) return cause;
       timer = setInterval(task.check, idleTimeout / 4);
-      beat();
+      received();
       reading = true;
-      for await (const event of (fetch ? viaFetch : viaEventSource)(requestFor(at(), { ...end, beat, signal: over.signal }))) {
+      for await (const event of (fetch ? viaFetch : viaEventSource)(requestFor(at(), { ...end, received, signal: over.signal }))) {
         if (cause) break;
         reading = false;
         if (event.type === 'tidemark.open') checkAccount(JSON.parse(event.data));
-        await take(event);
+        await accept(event);
         if (event.type === 'tidemark.close') leave(JSON.parse(event.data), end, task);
         if (cause) break;
-        beat();
+        received();
         reading = true;
       }
     } catch (error) {
@@ -502,7 +500,7 @@ export function connect(address, options = {}) {
     return { fetch, EventSource, url: join(url, pairs), headers: sent, credentials, types, ...more };
   };
 
-  // The server says that it ends the stream. A proxy might keep that to itself.
+  // Handles tidemark.close. The client closes the connection too, because a proxy may keep it open.
   const leave = ({ reason, retry_ms, message }, end, task) => {
     task.abort(message);
     end.asked = retry_ms;
@@ -510,7 +508,7 @@ export function connect(address, options = {}) {
     if (['token-expired', 'revoked'].includes(reason)) end.expired = reason;
   };
 
-  // ---- life
+  // ---- the life of the page
 
   const stop = error => {
     if (self.closed) return;
@@ -518,9 +516,9 @@ export function connect(address, options = {}) {
     unlisten.forEach(off => off());
     self.tasks.forEach(task => task.stop());
     setState('closed', error && { error });
-    if (error) tell(onError, error);
+    if (error) notify(onError, error);
   };
-  // A page that is put aside keeps no connection: the server would write to nobody.
+  // A frozen or hidden page closes its connection, as it cannot read events.
   const sleep = () => {
     self.asleep = true;
     self.tasks.forEach(task => task.abort('the page sleeps', true));
@@ -558,7 +556,7 @@ export function connect(address, options = {}) {
       }
       refused = '';
       if (!self.closed) await share({ self, follow, deliver, setState, idleTimeout });
-      if (!self.closed) await handling.wait(pause = backoff(pause, 0)); // another account
+      if (!self.closed) await handling.wait(pause = backoff(pause, 0)); // the account changed
     }
   };
 

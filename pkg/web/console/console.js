@@ -1,4 +1,4 @@
-// The console: brings the form, the feed, the table, the chart and the node together.
+// The console: connects the form, the feed, the table, the chart and the status of the node.
 
 import { newFeed } from './feed.js';
 import { newList, duration } from './list.js';
@@ -64,7 +64,7 @@ const feed = newFeed({
   gap(gap) {
     list.mark('Gap (' + gap.reason + '): asked for ' + gap.requested + ', goes on after ' + gap.continues_after + '. What lay between cannot be redelivered.', true);
   },
-  error() {}, // told by the state
+  error() {}, // shown with the state
 });
 
 function start() {
@@ -112,7 +112,7 @@ async function begin() {
   publishForm(settings.publish, () => fields.token.value.trim());
   listen();
   watchNode();
-  if (settings.users) start(); // else somebody has to give a token first
+  if (settings.users) start(); // otherwise the user enters a token first
 }
 
 begin();

@@ -1,18 +1,18 @@
-// The connection: the client library over a fetch that can be cut, and that reads what
-// ?meta=1 tells beside the events.
+// The connection of the console: the client library, with a fetch that can be cut and that reads the
+// comments of ?meta=1.
 
 import { connect } from '../client.js';
 
-// How long a connection that was cut stays away, in milliseconds: long enough to see.
+// The time between a cut and the reconnect, in milliseconds: long enough to be visible.
 const CUT = 3000;
-// What is kept for events that were not handed over yet.
+// The limit of stored metadata, in events.
 const MAX_META = 20000;
-// Clocks that differ by less, in milliseconds, are taken to agree.
+// A smaller difference between the clocks, in milliseconds, is ignored.
 const SAME_CLOCK = 2000;
 
 const sequence = position => /^(\d+)-(.*)$/.exec(position) || [];
 
-// Reads the comments of a stream: what stands before an event is kept by the event's id.
+// Parses the comments of a connection. The comment before an event is stored under the event's id.
 function metaReader(opened, metas) {
   const decoder = new TextDecoder();
   let rest = '', next;
@@ -33,30 +33,29 @@ function metaReader(opened, metas) {
   };
 }
 
-// Positions live as long as the page: who comes back with the same wishes goes on.
-function placeKeeper() {
-  let places = new Map(), from, seed;
+// A storage of positions in memory. A new connection with the same `from` continues at its position.
+function positionStorage() {
+  let positions = new Map(), from, seed;
   return {
-    begin(wish) {
-      if (wish === from) return;
-      from = wish;
-      places = new Map();
-      seed = /^\d+-[0-9a-z]+$/.test(wish) ? wish : undefined;
+    begin(start) {
+      if (start === from) return;
+      from = start;
+      positions = new Map();
+      seed = /^\d+-[0-9a-z]+$/.test(start) ? start : undefined;
     },
     get from() { return seed ? undefined : from; },
-    getItem: key => places.get(key) || seed,
-    setItem: (key, value) => { places.set(key, value); },
+    getItem: key => positions.get(key) || seed,
+    setItem: (key, value) => { positions.set(key, value); },
   };
 }
 
-// newFeed follows one feed at a time, and tells `on` of what happens: state, event, open,
-// gap and error.
+// newFeed follows one feed at a time. It calls the functions of `on`: state, event, open, gap and error.
 export function newFeed(on) {
-  const places = placeKeeper(), metas = new Map();
+  const positions = positionStorage(), metas = new Map();
   let client, cutter, heldUntil = 0, release = () => {}, last, skew = 0, lostAt = 0, away, resuming = false;
 
   const opened = meta => {
-    metas.clear(); // what a connection before this one left
+    metas.clear(); // of the previous connection
     last = sequence(meta.last);
     const differ = Date.now() - meta.now_ms;
     skew = Math.abs(differ) < SAME_CLOCK ? 0 : differ;
@@ -86,7 +85,7 @@ export function newFeed(on) {
   const onEvent = event => {
     const meta = metas.get(event.id), [, seq, epoch] = sequence(event.id);
     metas.delete(event.id);
-    // What was stored before the stream was opened.
+    // An event stored before the connection was opened.
     const old = !!last && epoch === last[2] && BigInt(seq) <= BigInt(last[1]);
     const delay = meta && meta.stored_ms && !old ? Math.max(0, meta.got - skew - meta.stored_ms) : undefined;
     if (old && resuming) away.redelivered++;
@@ -106,15 +105,15 @@ export function newFeed(on) {
   };
 
   return {
-    // start resolves nothing; a stream that there was has ended before.
+    // start connects, after it has closed an earlier connection.
     async start({ path, user, subjects, from, token }) {
       await this.stop();
-      places.begin(from);
+      positions.begin(from);
       resuming = false;
       last = undefined;
       const query = new URLSearchParams({ meta: '1', ...(user ? { user } : {}) });
       client = connect(path + '?' + query, {
-        subjects, from: places.from, token: token || undefined, identity: user || 'console', storage: places, fetch: cuttableFetch,
+        subjects, from: positions.from, token: token || undefined, identity: user || 'console', storage: positions, fetch: cuttableFetch,
         onEvent, onOpen, onGap: on.gap, onState, onError: on.error, maxBackoff: 8000,
       });
     },
@@ -125,7 +124,7 @@ export function newFeed(on) {
       release();
       if (ending) await ending.close();
     },
-    // cut drops the connection as a network does, and keeps it away for a while.
+    // cut aborts the connection like a network failure, and delays the reconnect.
     cut() {
       if (!client || !cutter) return;
       lostAt = Date.now();

@@ -1,7 +1,7 @@
 // The table of events: newest first or last, bounded, drawn once a frame.
 
 const MAX_ROWS = 1000;
-// What a row shows of an event, in characters: on one line, and when it is opened.
+// The number of characters of an event in a row: on one line, and expanded.
 const MAX_LINE = 300, MAX_OPEN = 20000;
 
 const two = n => String(n).padStart(2, '0');
@@ -58,7 +58,7 @@ function eventRow(event) {
 
 const matches = (event, words) => words.every(w => ((event.subject || '') + '\n' + event.type + '\n' + event.data).toLowerCase().includes(w));
 
-// newList draws into a table body within a scroller; `changed` hears after each drawing.
+// newList renders into a table body within a scroller. It calls `changed` after each update.
 export function newList({ body, scroller, changed }) {
   let waiting = [], words = [], first = true, paused = false, due = false, current;
 
@@ -133,7 +133,7 @@ export function newList({ body, scroller, changed }) {
       tr.hidden = !matches(event, words);
       add(tr);
     },
-    // mark adds a line that is no event, and returns a function that changes its text.
+    // mark adds a line without an event, and returns a function to change its text.
     mark(text, bad) {
       const tr = add(row('mark' + (bad ? ' bad' : ''))), td = cell('', text);
       td.colSpan = 6;

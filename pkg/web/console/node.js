@@ -1,4 +1,4 @@
-// What the node says of itself, asked every two seconds while somebody can see it.
+// The status of the node, requested from /readyz every two seconds while the page is visible.
 
 const EVERY = 2000;
 const $ = id => document.getElementById(id);
@@ -12,7 +12,7 @@ function size(bytes) {
   return (i ? bytes.toFixed(1) : bytes) + ' ' + units[i];
 }
 
-// Changes texts in place, so that nothing moves and nothing is announced anew.
+// Changes texts in place, so that the layout is stable and screen readers do not repeat unchanged texts.
 function facts(dl, pairs) {
   while (dl.children.length > 2 * pairs.length) dl.lastChild.remove();
   pairs.forEach(([name, value], i) => {
@@ -56,19 +56,19 @@ function show(health) {
 }
 
 export function watchNode() {
-  let asking = false;
-  const ask = async () => {
-    if (document.hidden || asking) return;
-    asking = true;
+  let busy = false;
+  const refresh = async () => {
+    if (document.hidden || busy) return;
+    busy = true;
     try {
       show(await (await fetch(new URL('../readyz', import.meta.url), { cache: 'no-store' })).json());
     } catch {
       $('node-status').dataset.status = 'unavailable';
       $('node-status').textContent = 'The node does not answer';
     }
-    asking = false;
+    busy = false;
   };
-  ask();
-  setInterval(ask, EVERY);
-  document.addEventListener('visibilitychange', ask);
+  refresh();
+  setInterval(refresh, EVERY);
+  document.addEventListener('visibilitychange', refresh);
 }

@@ -12,7 +12,7 @@ async function publish({ subject, event, data, key }, token) {
   if (event) body.event = event;
   try {
     body.data = JSON.parse(data);
-  } catch { /* text, then */ }
+  } catch { /* send as text */ }
   const headers = { 'Content-Type': 'application/json', ...(key ? { 'X-API-Key': key } : token ? { Authorization: 'Bearer ' + token } : {}) };
   try {
     const answer = await fetch(new URL('../publish', import.meta.url), { method: 'POST', headers, body: JSON.stringify(body) });
@@ -24,7 +24,7 @@ async function publish({ subject, event, data, key }, token) {
   }
 }
 
-// publishForm uses the connection's token where there is no key.
+// publishForm uses the connection's token if no key is entered.
 export function publishForm(offered, token) {
   if (!offered) {
     $('publish').remove();

@@ -1,19 +1,19 @@
-// What the tests share. Servers are real ones; nothing waits by the clock.
+// Helpers of the tests. The servers are real, and no test waits for a fixed time.
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 
-// The source, or the file that nodes serve.
+// The source, or the minified file served by nodes.
 const { connect } = await import(process.env.TIDEMARK_CLIENT ?? '../tidemark.js');
 
-// Serves HTTP until the test ends. Each request goes to the next of the handlers, the last
-// one takes all others; `requests` are those that came. Requests for the account's tag go to
-// `identity` of the first argument, if that is an object, and are in `asked`.
+// Serves HTTP until the test ends. Each request goes to the next handler; the last handler serves the
+// remaining requests. `requests` lists them. Requests for the account's tag go to `identity` of the first
+// argument, if that is an object, and are listed in `tagRequests`.
 export async function serve(t, ...handlers) {
-  const requests = [], asked = [], { identity = problem(404) } = typeof handlers[0] === 'object' ? handlers.shift() : {};
+  const requests = [], tagRequests = [], { identity = problem(404) } = typeof handlers[0] === 'object' ? handlers.shift() : {};
   const server = createServer((req, res) => {
     if (/^\/identity(\?|$)/.test(req.url)) {
-      asked.push(req);
+      tagRequests.push(req);
       return identity(res, req);
     }
     requests.push(req);
@@ -25,16 +25,16 @@ export async function serve(t, ...handlers) {
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${server.address().port}/events`, requests, asked };
+  return { url: `http://127.0.0.1:${server.address().port}/events`, requests, tagRequests };
 }
 
-// A handler that answers with a stream and leaves it open.
+// A handler that answers with an event stream and leaves it open.
 export const stream = (...parts) => res => {
   res.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' });
   res.write(':\n\n' + parts.join(''));
 };
 
-// The same, cut off behind its last part.
+// The same, but the socket is closed after the last part.
 export const broken = (...parts) => res => {
   stream(...parts)(res);
   res.write('', () => res.destroy());
@@ -48,7 +48,7 @@ export const problem = (status, body = {}, headers = {}) => res => {
 export const event = (n, data = `${n}`, epoch = 'e') => `data: ${data}\nid: ${n}-${epoch}\n\n`;
 export const control = (type, data, id = '') => `event: tidemark.${type}\ndata: ${JSON.stringify(data)}\n${id && `id: ${id}\n`}\n`;
 
-// Follows until the test ends, and notes what happens. `until` resolves once something holds.
+// Follows until the test ends, and records all calls. `until` resolves once a condition holds.
 export function follow(t, url, options = {}) {
   const seen = { events: [], data: [], gaps: [], opens: [], closes: [], states: [], errors: [], waits: [] };
   const live = connect(url, {
@@ -70,7 +70,7 @@ export function follow(t, url, options = {}) {
   return { ...seen, live, until: ok => until(() => ok(seen)), ended: () => until(() => live.state === 'closed') };
 }
 
-// Polls; what never comes is for the limit of the test run.
+// Polls. The time limit of the test run applies.
 async function until(ok) {
   while (!ok()) await setTimeout(2);
 }
@@ -84,7 +84,7 @@ export function memory(entries = {}) {
   };
 }
 
-// An answer of fetch that brings bytes in given pieces, and then ends or not.
+// A response of fetch with the given pieces. Afterwards it ends, or stays open.
 export function pieces(chunks, { end = true } = {}) {
   let pulled = 0;
   const body = new ReadableStream({
@@ -97,6 +97,6 @@ export function pieces(chunks, { end = true } = {}) {
   return { response: new Response(body, { headers: { 'Content-Type': 'text/event-stream' } }), pulled: () => pulled };
 }
 
-// A fetch that gives each answer once, and then none until it is aborted.
+// A fetch that returns each response once, and then waits until it is aborted.
 export const answers = (...responses) => (url, { signal }) => /\/identity(\?|$)/.test(url) ? new Response('', { status: 404 }) : responses.shift() ??
   new Promise((_, fail) => { signal.addEventListener('abort', () => fail(signal.reason)); });

@@ -9,7 +9,7 @@ const tagged = tag => res => {
 const open = (tag, more) => control('open', { identity: tag, ...more });
 const seenBy = requests => requests.map(r => [r.url.replace('/events?heartbeat=event', ''), r.headers['last-event-id']]);
 
-// Where there are no Web Locks: one holder of a name after the other.
+// A replacement for Web Locks, which Node does not have: one holder of a name at a time.
 function withLocks(t) {
   const last = new Map(), before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
   const request = async (name, { signal } = {}, use) => {
@@ -28,13 +28,13 @@ function withLocks(t) {
 }
 
 test('the tag is part of the key, and goes with a resume', async t => {
-  const { url, requests, asked } = await serve(t, { identity: tagged('A') }, broken(open('A'), event(1)), stream(event(2)));
+  const { url, requests, tagRequests } = await serve(t, { identity: tagged('A') }, broken(open('A'), event(1)), stream(event(2)));
   const storage = memory(), { data, live, until } = follow(t, url + '?user=1', { storage, token: 'opaque', headers: { 'X-App': 'x' } });
   await until(seen => seen.data.length === 2);
   await live.close();
   assert.deepEqual([data, storage.entries], [['1', '2'], { [`tidemark A ${url}?user=1`]: '2-e' }]);
   assert.deepEqual(requests.map(r => r.url), ['/events?user=1&heartbeat=event', '/events?user=1&heartbeat=event&identity=A']);
-  assert.deepEqual(asked.map(r => [r.url, r.headers.authorization, r.headers['x-app']]), [['/identity?user=1', 'Bearer opaque', 'x']]);
+  assert.deepEqual(tagRequests.map(r => [r.url, r.headers.authorization, r.headers['x-app']]), [['/identity?user=1', 'Bearer opaque', 'x']]);
 });
 
 test('a position is not taken up by another account', async t => {
@@ -50,14 +50,14 @@ test('a position is not taken up by another account', async t => {
 });
 
 test('an account that changes between two connections goes on at its own position', async t => {
-  const { url, requests, asked } = await serve(t, { identity: tagged('A') },
+  const { url, requests, tagRequests } = await serve(t, { identity: tagged('A') },
     broken(open('A'), event(5)), stream(open('B', { identity_changed: true }), event(6, 'not handled')), stream(open('B'), event(4)));
   const storage = memory({ [`tidemark B ${url}`]: '3-e' }), { data, opens, live, until } = follow(t, url, { storage });
   await until(seen => seen.data.length === 2);
   await live.close();
   assert.deepEqual([data, opens.map(o => o.identity)], [['5', '4'], ['A', 'B']]);
   assert.deepEqual(seenBy(requests), [['', undefined], ['&identity=A', '5-e'], ['&identity=B', '3-e']]);
-  assert.deepEqual([storage.entries, asked.length], [{ [`tidemark A ${url}`]: '5-e', [`tidemark B ${url}`]: '4-e' }, 1]);
+  assert.deepEqual([storage.entries, tagRequests.length], [{ [`tidemark A ${url}`]: '5-e', [`tidemark B ${url}`]: '4-e' }, 1]);
 });
 
 test('a server that is down is not taken for one without tags', async t => {

@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// eachProtocol runs a test over every way to carry a stream.
+// eachProtocol runs a test with every protocol.
 func eachProtocol(t *testing.T, test func(t *testing.T, proto string)) {
 	for _, proto := range []string{"http1", "h2", "h2c"} {
 		t.Run(proto, func(t *testing.T) {
@@ -29,33 +29,33 @@ func eachProtocol(t *testing.T, test func(t *testing.T, proto string)) {
 	}
 }
 
-// socketBuffers are small, so that tests need not write megabytes until the kernel takes no
-// more, but hold two segments of the loopback: below that TCP waits on its timers.
+// socketBuffers is small, so that tests fill the kernel's buffers with few bytes. It is large enough for
+// two segments of the loopback interface: below that TCP waits for timers.
 const socketBuffers = 128 << 10
 
-// pair is a server whose one handler writes a stream, and a client whose socket can freeze.
+// pair is a server with one handler, and a client whose socket can be frozen.
 type pair struct {
 	server *httptest.Server
 	ctx    context.Context
-	result chan error // what the handler says
+	result chan error // the result of the handler
 
 	buffer int
-	wrap   func(net.Listener) net.Listener // nil for none
+	wrap   func(net.Listener) net.Listener // nil for no wrapper
 
 	mu    sync.Mutex
 	conns []*frozenConn
 }
 
-// setup says what a pair is made of. Its zero value works.
+// setup configures a pair. The zero value is usable.
 type setup struct {
 	proto  string
 	opts   engine.Options
 	http2  *http.HTTP2Config // of the server
-	window int               // how much of a stream the client takes ahead over HTTP/2
-	buffer int               // of the sockets; socketBuffers when zero
+	window int               // the flow-control window of the client over HTTP/2
+	buffer int               // of the sockets; socketBuffers if zero
 }
 
-func newPair(t *testing.T, with setup, handler func(context.Context, *engine.Stream) error) *pair {
+func newPair(t *testing.T, with setup, handler func(context.Context, *engine.Response) error) *pair {
 	p := &pair{result: make(chan error, 1)}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Kept", "yes")
@@ -65,7 +65,7 @@ func newPair(t *testing.T, with setup, handler func(context.Context, *engine.Str
 	}))
 	p.start(with)
 	var cancel context.CancelFunc
-	p.ctx, cancel = context.WithTimeout(context.Background(), patience)
+	p.ctx, cancel = context.WithTimeout(context.Background(), waitTimeout)
 	t.Cleanup(func() {
 		cancel()
 		p.thaw()
@@ -146,7 +146,7 @@ func (p *pair) each(do func(*frozenConn)) {
 	}
 }
 
-// frozenConn is a peer that has lost its line, or sleeps: while it is frozen nothing is read
+// frozenConn simulates a peer that sleeps or has lost its network. While it is frozen, it does not read
 // from the socket.
 type frozenConn struct {
 	net.Conn
@@ -181,7 +181,7 @@ func (c *frozenConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// TestFrames of all sizes arrive whole and in order, large ones in pieces, and are counted.
+// Frames of all sizes arrive whole and in order, large ones in pieces, and are counted.
 func TestFrames(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		var frames [][]byte
@@ -189,8 +189,8 @@ func TestFrames(t *testing.T) {
 			frames = append(frames, bytes.Repeat([]byte{byte('a' + i)}, size))
 		}
 		want := bytes.Join(frames, nil)
-		var stream *engine.Stream
-		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Stream) error {
+		var stream *engine.Response
+		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Response) error {
 			stream = s
 			for range 2 {
 				if err := s.Write(frames...); err != nil {
@@ -216,11 +216,11 @@ func TestFrames(t *testing.T) {
 	})
 }
 
-// TestEachWriteIsFlushed: what was written arrives though nothing follows.
+// Written bytes arrive without a later write.
 func TestEachWriteIsFlushed(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		heard := make(chan struct{})
-		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Stream) error {
+		p := newPair(t, setup{proto: proto}, func(_ context.Context, s *engine.Response) error {
 			for range 3 {
 				if err := s.Write([]byte("tick\n")); err != nil {
 					return err
@@ -240,11 +240,11 @@ func TestEachWriteIsFlushed(t *testing.T) {
 	})
 }
 
-// TestSilence: a stream that nothing is written to lasts, however short the timeout.
+// A response without writes stays open, independent of the timeout.
 func TestSilence(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		const timeout = time.Second // which a write must keep on a busy machine, too
-		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, func(ctx context.Context, s *engine.Stream) error {
+		const timeout = time.Second // long enough for a write on a busy machine
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, func(ctx context.Context, s *engine.Response) error {
 			err := s.Write([]byte("before\n"))
 			select {
 			case <-time.After(3 * timeout):
@@ -260,9 +260,9 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// writeForEver writes until a write fails, with the time that the last one took.
-func writeForEver(took *time.Duration) func(context.Context, *engine.Stream) error {
-	return func(_ context.Context, s *engine.Stream) error {
+// writeUntilError writes until a write fails, and returns the duration of the last write.
+func writeUntilError(took *time.Duration) func(context.Context, *engine.Response) error {
+	return func(_ context.Context, s *engine.Response) error {
 		frame := []byte(strings.Repeat("x", 10<<10))
 		for {
 			start := time.Now()
@@ -274,12 +274,12 @@ func writeForEver(took *time.Duration) func(context.Context, *engine.Stream) err
 	}
 }
 
-// TestClientTakesNothing: it reads no body, while its connection works.
+// The client does not read the body, while its socket works.
 func TestClientTakesNothing(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const timeout = 100 * time.Millisecond
 		var took time.Duration
-		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, writeForEver(&took))
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}}, writeUntilError(&took))
 		resp := p.get(t)
 		err := <-p.result
 		if proto == "http1" && !errors.Is(err, os.ErrDeadlineExceeded) || took < timeout {
@@ -291,21 +291,21 @@ func TestClientTakesNothing(t *testing.T) {
 	})
 }
 
-// TestFrozenPeer: over HTTP/2 the end of a stream must be written too, which a socket that
-// takes nothing keeps from happening. There the server's pings find out.
+// Over HTTP/2 the end of a response must be written too, which fails on a frozen socket. The server's
+// pings detect that.
 func TestFrozenPeer(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
-		const timeout = time.Second // for a handshake and pings on a busy machine
+		const timeout = time.Second // long enough for a handshake and pings on a busy machine
 		frozen := make(chan struct{})
 		p := newPair(t, setup{
 			proto: proto, opts: engine.Options{WriteTimeout: timeout},
 			http2: &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout},
-		}, func(ctx context.Context, s *engine.Stream) error {
+		}, func(ctx context.Context, s *engine.Response) error {
 			if err := s.Write([]byte("the line stands\n")); err != nil {
 				return err
 			}
 			<-frozen
-			return writeForEver(new(time.Duration))(ctx, s)
+			return writeUntilError(new(time.Duration))(ctx, s)
 		})
 		p.get(t)
 		p.freeze()
@@ -318,11 +318,11 @@ func TestFrozenPeer(t *testing.T) {
 	})
 }
 
-// TestSlowClient takes a little at a time, for longer than the timeout.
+// A client that reads slowly, for longer than the timeout, is not disconnected.
 func TestSlowClient(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		const timeout, total = 2 * time.Second, 2 << 20
-		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}, window: 64 << 10}, func(_ context.Context, s *engine.Stream) error {
+		p := newPair(t, setup{proto: proto, opts: engine.Options{WriteTimeout: timeout}, window: 64 << 10}, func(_ context.Context, s *engine.Response) error {
 			return s.Write(make([]byte, total))
 		})
 		body, start := p.get(t).Body, time.Now()
@@ -342,7 +342,7 @@ func TestSlowClient(t *testing.T) {
 	})
 }
 
-// TestNoDeadlines: a writer that cannot be given a deadline could block for ever.
+// A writer without deadlines is rejected, because it could block forever.
 func TestNoDeadlines(t *testing.T) {
 	s := engine.Open(httptest.NewRecorder(), engine.Options{})
 	if err := s.Write([]byte("x")); !errors.Is(err, http.ErrNotSupported) {

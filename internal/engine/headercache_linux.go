@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// heads keeps the head of a response that was made last: most streams of a server, and all of a
-// storm, begin with the same within the same second.
-type heads struct{ last atomic.Pointer[madeHead] }
+// headerCache keeps the latest response head. During a reconnect of many clients, nearly all responses
+// of a second have the same head.
+type headerCache struct{ last atomic.Pointer[cachedHead] }
 
-type madeHead struct {
+type cachedHead struct {
 	header http.Header
 	second int64 // of its Date
 	bytes  []byte
 }
 
-// of returns the head of a response with these headers, whose body is chunked. It is shared, and
-// must not be changed.
-func (h *heads) of(header http.Header) []byte {
+// get returns the head of a chunked response with these headers. The result is shared and must not be
+// modified.
+func (h *headerCache) get(header http.Header) []byte {
 	now := time.Now()
 	last := h.last.Load()
 	if last == nil || last.second != now.Unix() || !maps.EqualFunc(last.header, header, slices.Equal) {
-		last = &madeHead{header.Clone(), now.Unix(), head(header, now)}
+		last = &cachedHead{header.Clone(), now.Unix(), head(header, now)}
 		h.last.Store(last)
 	}
 	return last.bytes
 }
 
-// contradictions of a chunked body are left out, if the handler has set them.
+// contradictions are headers that contradict a chunked body. They are omitted.
 var contradictions = map[string]bool{"Content-Length": true, "Transfer-Encoding": true}
 
-// head is the response's, whose body is chunked.
+// head encodes the head of a chunked response.
 func head(h http.Header, now time.Time) []byte {
 	var b appender = make([]byte, 0, 384)
 	b = append(b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"...)
@@ -41,7 +41,7 @@ func head(h http.Header, now time.Time) []byte {
 		b = append(b, "Date: "...)
 		b = append(now.UTC().AppendFormat(b, http.TimeFormat), "\r\n"...)
 	}
-	_ = h.WriteSubset(&b, contradictions) // which cannot fail
+	_ = h.WriteSubset(&b, contradictions) // cannot fail
 	return append(b, "\r\n"...)
 }
 
@@ -52,7 +52,7 @@ func (a *appender) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// WriteString spares package http a copy of each name and value.
+// WriteString implements io.StringWriter, which saves package http a copy of each name and value.
 func (a *appender) WriteString(s string) (int, error) {
 	*a = append(*a, s...)
 	return len(s), nil

@@ -15,8 +15,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// A server that is started again after a full disk has the same address and logins, and reads its file
-// once that is right.
+// After a restart because of a full disk the server has the same address and logins. It retries until its
+// file is valid.
 func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 	const right = `authorization { users: [ {user: a, password: p} ] }`
 	file := filepath.Join(t.TempDir(), "nats.conf")
@@ -44,14 +44,14 @@ func TestStartAnew_FileWithUsers_NodeAndClientsLogInAgain(t *testing.T) {
 	}
 	defer node.Close()
 	for i, broken := range []string{"accounts {", "server_name: open"} {
-		srv.end()
+		srv.shutdown()
 		write(broken)
-		srv.startAnew(t.Context())
+		srv.restart(t.Context())
 		if err := srv.Err(); err == nil || !strings.Contains(err.Error(), "nats.embedded.config") {
 			t.Errorf("%s: %v", broken, err)
 		}
 		write(right)
-		srv.startAnew(t.Context())
+		srv.restart(t.Context())
 		if err := srv.Err(); err != nil {
 			t.Fatal(err)
 		}

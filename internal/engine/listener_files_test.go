@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNoDescriptorLeft: a server that may open no more files waits, with a handful of goroutines, and
-// goes on as soon as some are closed. The server is a process of its own, for the sake of its limit.
+// A server without free descriptors waits with a few goroutines. It accepts again as soon as descriptors
+// are free. The server is a separate process because of its limit.
 func TestNoDescriptorLeft(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestServerOfFewFiles$", "-test.v")
 	cmd.Env = append(os.Environ(), "FEW_FILES=1")
@@ -40,7 +40,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 		return ""
 	}
 	defer func() { _ = cmd.Wait() }()
-	defer stdin.Close() // ends it
+	defer stdin.Close() // ends the server
 	addr := hear("addr")
 	var conns []net.Conn
 	for range 200 {
@@ -52,7 +52,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 		_, _ = io.WriteString(c, get("/stream"))
 		conns = append(conns, c)
 	}
-	time.Sleep(300 * time.Millisecond) // in which it fails to accept, again and again
+	time.Sleep(300 * time.Millisecond) // accept fails repeatedly during this time
 	fmt.Fprintln(stdin, "count")
 	var goroutines int
 	if _, err := fmt.Sscan(hear("goroutines"), &goroutines); err != nil || goroutines > 150 {
@@ -66,7 +66,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	_, _ = io.WriteString(c, get("/stream"))
 	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("with files again: %v", err)
@@ -78,7 +78,7 @@ func TestServerOfFewFiles(t *testing.T) {
 	if os.Getenv("FEW_FILES") == "" {
 		t.Skip("run by TestNoDescriptorLeft")
 	}
-	r := newFrontRig(t, "127.0.0.1:0")
+	r := newListenerHarness(t, "127.0.0.1:0")
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 60, Max: 60}); err != nil {
 		t.Fatal(err)
 	}

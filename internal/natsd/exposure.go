@@ -12,9 +12,9 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// listener is one of the ports of a server, with what lets clients in.
+// listener is a port of a server, with its authentication.
 type listener struct {
-	name   string // as the file has it
+	name   string // in the file
 	remedy string
 	host   string
 	port   int
@@ -22,7 +22,7 @@ type listener struct {
 	tls    *tls.Config
 }
 
-// exposed reports whether other machines reach it.
+// exposed reports whether other machines reach the listener.
 func (l listener) exposed() bool {
 	if l.port == 0 {
 		return false
@@ -33,8 +33,8 @@ func (l listener) exposed() bool {
 
 func (l listener) addr() string { return net.JoinHostPort(l.host, strconv.Itoa(max(l.port, 0))) }
 
-// guarded reports whether a client needs a secret or a certificate.
-func (l listener) guarded() bool {
+// protected reports whether a client needs a secret or a certificate.
+func (l listener) protected() bool {
 	return l.login || l.tls != nil && l.tls.ClientAuth == tls.RequireAndVerifyClientCert
 }
 
@@ -52,8 +52,8 @@ func listeners(so *resolved) []listener {
 	}
 }
 
-// onlySystemAccount reports whether the file has users of the system account alone. nats-server then
-// lets in all clients without a login, as users of the global account.
+// onlySystemAccount reports whether the file has only users of the system account. Then nats-server accepts
+// all clients without a login, as users of the global account.
 func onlySystemAccount(so *resolved) bool {
 	if so.authBlock {
 		return false
@@ -69,28 +69,28 @@ func onlySystemAccount(so *resolved) bool {
 	return found
 }
 
-// checkReach refuses listeners of a file that other machines reach without a login. Without a file
-// the address is the caller's decision.
-func (o Options) checkReach(so *resolved) error {
+// checkExposure rejects listeners of a file that other machines reach without a login. Without a file, the
+// caller is responsible for the address.
+func (o Options) checkExposure(so *resolved) error {
 	if o.Insecure || o.ConfigFile == "" {
 		return nil
 	}
 	for _, l := range listeners(so) {
-		if !l.exposed() || l.guarded() {
+		if !l.exposed() || l.protected() {
 			continue
 		}
 		key := "nats.embedded.config"
 		if l.name == "the server" && o.Addr != "" {
 			key = keyAddr
 		}
-		return fmt.Errorf("%s: %s can be reached from other machines, and %s has no login with a secret for it (%s); %s, keep it on loopback, or start with --insecure",
+		return fmt.Errorf("%s: %s can be reached from other machines, but %s has no login with a secret for it (%s); %s, keep it on loopback, or start with --insecure",
 			key, l.addr(), so.file.name, l.name, l.remedy)
 	}
 	return nil
 }
 
-// logReach warns of what other machines can read, which is not refused.
-func (o Options) logReach(so *resolved, log *slog.Logger) {
+// logExposure warns about data that other machines can read. This is not an error.
+func (o Options) logExposure(so *resolved, log *slog.Logger) {
 	for _, l := range listeners(so) {
 		if l.exposed() && l.login && l.tls == nil && l.name != "cluster" && l.name != "gateway" && !operatorMode(so.Options) {
 			log.Warn("passwords can be read on the network: the embedded server has a login and no TLS; add tls to nats.embedded.config", "listener", l.name, "addr", l.addr())

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// serveTaken writes a stream on the calling goroutine to a connection that net/http has given
-// up, but that cannot be had as a descriptor: a listener wraps it, or there is none left.
-func serveTaken(c net.Conn, h http.Header, r *http.Request, src Source, opts Options) {
+// serveHijacked writes to a hijacked connection on the calling goroutine. It is used if the engine cannot
+// get a descriptor: a listener has wrapped the connection, or the process has no descriptors left.
+func serveHijacked(c net.Conn, h http.Header, r *http.Request, src Source, opts Options) {
 	ctx, gone := context.WithCancel(r.Context())
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer gone()
 		_, _ = io.Copy(io.Discard, c)
 	})
-	serveHere(&chunked{Conn: c, header: h, head: head(h, time.Now())}, r.WithContext(ctx), src, opts)
-	_ = c.Close() // which ends the reading, too
+	serveBlocking(&chunked{Conn: c, header: h, head: head(h, time.Now())}, r.WithContext(ctx), src, opts)
+	_ = c.Close() // also ends the reading goroutine
 	reading.Wait()
 }
 
@@ -28,7 +28,7 @@ func serveTaken(c net.Conn, h http.Header, r *http.Request, src Source, opts Opt
 type chunked struct {
 	net.Conn // for SetWriteDeadline
 	header   http.Header
-	head     []byte // not yet written
+	head     []byte // nil once it is written
 }
 
 func (c *chunked) Header() http.Header { return c.header }

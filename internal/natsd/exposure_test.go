@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// openFiles let a client in without a login, and closedFiles do not.
+// openFiles accept a client without a login; closedFiles do not.
 var openFiles = map[string]string{
 	"nothing":               `server_name: a`,
 	"JetStream":             `jetstream { domain: a }`,
@@ -34,7 +34,7 @@ var closedFiles = map[string]string{
 	"system, auth": `accounts { SYS { users: [ {user: s, password: p} ] } }, system_account: SYS, authorization { users: [ {user: a, password: p} ] }`,
 }
 
-// letsIn reports whether a server accepts a client that knows the name of the user and no secret.
+// letsIn reports whether a server accepts a client with the name of the user but without a secret.
 func letsIn(t *testing.T, url string) bool {
 	t.Helper()
 	for _, login := range [][]nats.Option{nil, {nats.UserInfo("a", "")}} {
@@ -45,7 +45,7 @@ func letsIn(t *testing.T, url string) bool {
 	return false
 }
 
-// The judgement of a file agrees with what the server does.
+// The result for a file agrees with the behaviour of the server.
 func TestReach_EveryFile_RefusedExactlyWhereServerLetsStrangersIn(t *testing.T) {
 	for open, files := range map[bool]map[string]string{true: openFiles, false: closedFiles} {
 		for name, conf := range files {

@@ -20,13 +20,13 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// conn is a connection as a server would have it.
+// conn is a connection of a server.
 type conn struct {
-	who presence.Who
+	who presence.ConnInfo
 	at  atomic.Pointer[string]
 }
 
-func (c *conn) Who() presence.Who { return c.who }
+func (c *conn) Info() presence.ConnInfo { return c.who }
 
 func (c *conn) Position() string {
 	if at := c.at.Load(); at != nil {
@@ -35,7 +35,7 @@ func (c *conn) Position() string {
 	return ""
 }
 
-// node is one node on a connection of its own.
+// node is a node with its own connection to NATS.
 type node struct {
 	*presence.Presence
 	t    *testing.T
@@ -45,7 +45,7 @@ type node struct {
 	ids  atomic.Uint64
 }
 
-// cluster is a NATS server that nodes share.
+// cluster is a NATS server shared by nodes.
 type cluster struct {
 	t    *testing.T
 	addr string
@@ -55,7 +55,7 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	addr, err := testkit.FreeAddr() // where it comes back after an outage
+	addr, err := testkit.FreeAddr() // the address is kept over an outage
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func (c *cluster) node(name string, change func(*presence.Options)) *node {
 
 // add connects a user.
 func (n *node) add(user string) *conn {
-	c := &conn{who: presence.Who{ID: n.ids.Add(1), User: user, Feed: "news", Remote: "192.0.2.7:1234", Since: time.Now()}}
+	c := &conn{who: presence.ConnInfo{ID: n.ids.Add(1), User: user, Feed: "news", Remote: "192.0.2.7:1234", Since: time.Now()}}
 	n.Connected(c)
 	return c
 }
@@ -154,7 +154,7 @@ func (n *node) list(q presence.Query) ([]presence.Connection, error) {
 	}
 }
 
-// awaitCounts waits until a node sees so many connections in all.
+// awaitCounts waits until a node sees the given number of connections.
 func (n *node) awaitCount(want int, q presence.Query) []presence.Connection {
 	n.t.Helper()
 	var all []presence.Connection
@@ -166,7 +166,7 @@ func (n *node) awaitCount(want int, q presence.Query) []presence.Connection {
 	return all
 }
 
-// eventually polls; what never comes true fails the test after a generous while.
+// eventually polls. It fails the test after a long timeout.
 func (n *node) eventually(what string, ok func() bool) {
 	n.t.Helper()
 	for range 1500 {

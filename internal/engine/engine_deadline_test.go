@@ -13,15 +13,14 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// alarm is a source that says when it wants to be asked, each time from its plan, and counts
-// when it was asked before.
+// alarm is a source with a plan of deadlines. It counts calls of Append before the deadline.
 type alarm struct {
 	*script
-	plan   []time.Duration // from each turn to the next; never when zero
+	plan   []time.Duration // from each turn to the next deadline; zero for no deadline
 	due    time.Time
 	early  int
-	asked  chan struct{} // a token for each turn
-	rested chan struct{} // closed when the plan is done
+	asked  chan struct{} // a token for each call of Append
+	rested chan struct{} // closed at the end of the plan
 }
 
 func newAlarm(t testing.TB, plan ...time.Duration) *alarm {
@@ -30,7 +29,7 @@ func newAlarm(t testing.TB, plan ...time.Duration) *alarm {
 	return a
 }
 
-func (a *alarm) ring(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+func (a *alarm) ring(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	if a.due.IsZero() || turn.Now.Before(a.due) {
 		a.early++
 	}
@@ -51,13 +50,13 @@ func await(t testing.TB, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Fatal("in vain")
 	}
 }
 
-// TestDue: a source is asked when it is due, though nothing has woken it, and not before.
-func TestDue(t *testing.T) {
+// A source is called at its deadline without a wake, and not earlier.
+func TestDeadline_Passed_AppendCalled(t *testing.T) {
 	eachServe(t, func(t *testing.T, proto string) {
 		const ms = time.Millisecond
 		a := newAlarm(t, 30*ms, ms, 50*ms, time.Nanosecond, 20*ms, 0)
@@ -71,8 +70,8 @@ func TestDue(t *testing.T) {
 	})
 }
 
-// TestDueMoves: a wake puts off, brings forward, or takes back when a source is due.
-func TestDueMoves(t *testing.T) {
+// A wake can postpone, advance or cancel a deadline.
+func TestDeadline_ChangedByWake_Applies(t *testing.T) {
 	eachServe(t, func(t *testing.T, proto string) {
 		const ms = time.Millisecond
 		for name, plan := range map[string][]time.Duration{
@@ -103,7 +102,7 @@ func TestDueMoves(t *testing.T) {
 	})
 }
 
-// elsewhere lets a time pass in which what must not happen could.
+// elsewhere waits for a time in which an unexpected call could happen.
 func elsewhere(t *testing.T, d time.Duration) {
 	a := newAlarm(t, d, 0)
 	resp := serveOne(t, setup{proto: "http1"}, a).get(t)
@@ -112,8 +111,8 @@ func elsewhere(t *testing.T, d time.Duration) {
 	a.end(t)
 }
 
-// TestDueOfThousands: none is forgotten, none comes early.
-func TestDueOfThousands(t *testing.T) {
+// With thousands of deadlines, none is lost and none is early.
+func TestDeadline_Thousands_EachOnTime(t *testing.T) {
 	const streams, turns = 2000, 5
 	var all []*alarm
 	var mu sync.Mutex
@@ -150,11 +149,11 @@ func TestDueOfThousands(t *testing.T) {
 	}
 }
 
-// TestDueInThePast: a source that is always late keeps nobody from anything.
-func TestDueInThePast(t *testing.T) {
+// A source with deadlines in the past does not delay the others.
+func TestDeadline_InThePast_OthersNotDelayed(t *testing.T) {
 	oneLoop(t)
 	var served atomic.Bool
-	late := newScript(t, func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+	late := newScript(t, func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 		if !served.Swap(true) {
 			dst = append(dst, "0\n"...)
 		}
@@ -180,14 +179,13 @@ func TestDueInThePast(t *testing.T) {
 	}
 }
 
-// TestClockIsSet: a time that was taken before the wall clock was set is due by the other
-// clock, as time itself has it.
-func TestClockIsSet(t *testing.T) {
+// A deadline from before a change of the wall clock follows the monotonic clock.
+func TestDeadline_WallClockSet_MonotonicApplies(t *testing.T) {
 	eachHTTP1(t, func(t *testing.T, proto string) {
 		for _, hours := range []int{-5, 5} {
 			a := newAlarm(t, 50*time.Millisecond, 50*time.Millisecond, 0)
 			plain := a.next
-			a.next = func(dst []byte, turn engine.Turn) ([]byte, time.Time, error) {
+			a.next = func(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 				dst, due, err := plain(dst, turn)
 				if !due.IsZero() {
 					due = testkit.ShiftWallClock(due, -time.Duration(hours)*time.Hour)

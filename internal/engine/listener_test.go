@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// greeter is a source that says one thing and goes on.
+// greeter is a source with one frame. Its connection stays open.
 type greeter struct {
 	text  string
 	said  bool
@@ -28,7 +28,7 @@ type greeter struct {
 func (g *greeter) Start(engine.Waker)       {}
 func (g *greeter) Ended(err error, _ int64) { g.ended <- err }
 
-func (g *greeter) Append(dst []byte, _ engine.Turn) ([]byte, time.Time, error) {
+func (g *greeter) Append(dst []byte, _ engine.WriteTurn) ([]byte, time.Time, error) {
 	if g.said {
 		return dst, time.Time{}, nil
 	}
@@ -36,32 +36,32 @@ func (g *greeter) Append(dst []byte, _ engine.Turn) ([]byte, time.Time, error) {
 	return append(dst, g.text...), time.Time{}, nil
 }
 
-// headTimeout is long enough that a busy machine keeps it where a client does.
+// headTimeout is long enough for a client on a busy machine.
 const headTimeout = 3 * time.Second
 
-// frontRig is a server behind an engine's listener. Both answer with who they are.
-type frontRig struct {
+// listenerHarness is a server behind an engine's listener. Responses name the engine or the server.
+type listenerHarness struct {
 	t      *testing.T
 	engine *engine.Engine
 	addr   string
 	ended  chan error
-	gate   chan struct{} // handlers of ?wait wait for its end
+	gate   chan struct{} // handlers of ?wait wait until it is closed
 }
 
-func newFrontRig(t *testing.T, listen string) *frontRig {
+func newListenerHarness(t *testing.T, listen string) *listenerHarness {
 	t.Helper()
 	e, err := engine.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &frontRig{t: t, engine: e, ended: make(chan error, 10_000), gate: make(chan struct{})}
+	r := &listenerHarness{t: t, engine: e, ended: make(chan error, 10_000), gate: make(chan struct{})}
 	inner, err := net.Listen("tcp", listen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := e.Listen(inner, engine.Front{
+	l, err := e.WrapListener(inner, engine.ListenerOptions{
 		Handler: r.handler("front"), HeadTimeout: headTimeout, SendBuffer: socketBuffers,
-		Stream: func(path string) bool { return strings.HasPrefix(path, "/stream") },
+		IsSubscribe: func(path string) bool { return strings.HasPrefix(path, "/stream") },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,9 +81,9 @@ func newFrontRig(t *testing.T, listen string) *frontRig {
 	return r
 }
 
-// handler streams what is below /stream, refuses with ?refuse, panics with ?panic, and waits for
+// handler serves an event stream below /stream, rejects with ?refuse, panics with ?panic, and waits for
 // the gate with ?wait.
-func (r *frontRig) handler(who string) http.Handler {
+func (r *listenerHarness) handler(who string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Who", who)
 		if req.URL.Query().Has("wait") {
@@ -105,19 +105,19 @@ func (r *frontRig) handler(who string) http.Handler {
 	})
 }
 
-func (r *frontRig) dial() net.Conn {
+func (r *listenerHarness) dial() net.Conn {
 	r.t.Helper()
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
 	return c
 }
 
-// ask writes a request and reads the head of its response.
-func (r *frontRig) ask(c net.Conn, request string) (*http.Response, *bufio.Reader) {
+// request writes a request and reads the head of its response.
+func (r *listenerHarness) request(c net.Conn, request string) (*http.Response, *bufio.Reader) {
 	r.t.Helper()
 	if _, err := io.WriteString(c, request); err != nil {
 		r.t.Fatal(err)
@@ -134,9 +134,9 @@ func get(path string, header ...string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: h\r\n" + strings.Join(append(header, ""), "\r\n") + "\r\n"
 }
 
-// TestWhoAnswers: streams are the engine's, all else is the server's with all its bytes.
-func TestWhoAnswers(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
+// The engine answers subscribe requests. The server receives all others with all their bytes.
+func TestListener_SubscribeOrOther_AnsweredByEngineOrServer(t *testing.T) {
+	r := newListenerHarness(t, "127.0.0.1:0")
 	long := "X-Long: " + strings.Repeat("x", 20<<10)
 	for name, c := range map[string]struct{ request, who, body string }{
 		"a stream":               {get("/stream?a=b", "X-Name: n"), "front", "n from "},
@@ -153,7 +153,7 @@ func TestWhoAnswers(t *testing.T) {
 		"bare line ends":         {"GET /stream HTTP/1.1\nHost: h\n\n", "server", " from "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resp, _ := r.ask(r.dial(), c.request)
+			resp, _ := r.request(r.dial(), c.request)
 			buf := make([]byte, 400)
 			n, _ := io.ReadAtLeast(resp.Body, buf, 1)
 			if who := resp.Header.Get("X-Who"); who != c.who || !strings.Contains(string(buf[:n]), c.body) {
@@ -167,15 +167,15 @@ func TestWhoAnswers(t *testing.T) {
 		"a name with a space": get("/stream", "X User: alice"), "an empty name": get("/stream", ": alice"), "a name in another script": get("/stream", "X-Üser: alice"),
 		"a control character in a value": get("/stream", "X-User: a\x01b"), "DEL in a value": get("/stream", "X-User: a\x7fb"),
 	} {
-		if resp, _ := r.ask(r.dial(), request); resp.StatusCode != http.StatusBadRequest {
+		if resp, _ := r.request(r.dial(), request); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %s", name, resp.Status)
 		}
 	}
 }
 
-// TestDribbledRequest comes a byte at a time, to either.
+// A request that arrives byte by byte is answered, by the engine and by the server.
 func TestDribbledRequest(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
+	r := newListenerHarness(t, "127.0.0.1:0")
 	for who, request := range map[string]string{"front": get("/stream"), "server": get("/page")} {
 		c := r.dial()
 		_ = c.(*net.TCPConn).SetNoDelay(true)
@@ -187,18 +187,18 @@ func TestDribbledRequest(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		}
-		if resp, _ := r.ask(c, request[len(request)-1:]); resp.Header.Get("X-Who") != who {
+		if resp, _ := r.request(c, request[len(request)-1:]); resp.Header.Get("X-Who") != who {
 			t.Errorf("%s answered, want %s", resp.Header.Get("X-Who"), who)
 		}
 	}
 }
 
-// TestRequestAddresses: a handler sees the two ends of the connection, as behind net/http.
+// A handler sees the remote and the local address, as in net/http.
 func TestRequestAddresses(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "0.0.0.0:0", ":0"} {
-		r := newFrontRig(t, listen)
+		r := newListenerHarness(t, listen)
 		c := r.dial()
-		resp, _ := r.ask(c, get("/stream", "X-Name: n"))
+		resp, _ := r.request(c, get("/stream", "X-Name: n"))
 		want := fmt.Sprintf("n from %s at %s for h\n", c.LocalAddr(), c.RemoteAddr())
 		if line, err := bufio.NewReader(resp.Body).ReadString('\n'); line != want || err != nil {
 			t.Errorf("%s: got %q, want %q", listen, line, want)
@@ -206,13 +206,13 @@ func TestRequestAddresses(t *testing.T) {
 	}
 }
 
-// TestStreamAfterPage: a browser takes its connection again for a stream.
+// A browser reuses its connection for an event stream.
 func TestStreamAfterPage(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
+	r := newListenerHarness(t, "127.0.0.1:0")
 	c := r.dial()
-	resp, _ := r.ask(c, get("/page"))
+	resp, _ := r.request(c, get("/page"))
 	_, _ = io.Copy(io.Discard, resp.Body)
-	if resp, _ = r.ask(c, get("/stream")); resp.Header.Get("X-Who") != "server" {
+	if resp, _ = r.request(c, get("/stream")); resp.Header.Get("X-Who") != "server" {
 		t.Error("the engine's listener saw a second request")
 	}
 	c.Close()
@@ -222,7 +222,7 @@ func TestStreamAfterPage(t *testing.T) {
 }
 
 func TestHTTP2BehindTheFront(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
+	r := newListenerHarness(t, "127.0.0.1:0")
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	defer tr.CloseIdleConnections()
@@ -239,11 +239,11 @@ func TestHTTP2BehindTheFront(t *testing.T) {
 	}
 }
 
-// TestEndsWithoutAStream: refusals and panics end the connection, and so do clients that say
-// nothing, or not enough.
+// Rejected requests and panics end the connection. So do clients that send nothing, or an incomplete
+// request.
 func TestEndsWithoutAStream(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
-	resp, br := r.ask(r.dial(), get("/stream?refuse"))
+	r := newListenerHarness(t, "127.0.0.1:0")
+	resp, br := r.request(r.dial(), get("/stream?refuse"))
 	body, err := io.ReadAll(resp.Body)
 	if resp.StatusCode != http.StatusForbidden || string(body) != "no\n" || err != nil || !resp.Close {
 		t.Errorf("%s %q, error %v", resp.Status, body, err)
@@ -264,9 +264,9 @@ func TestEndsWithoutAStream(t *testing.T) {
 	}
 }
 
-// TestManyArrivals come and go at once, at every stage of a request.
-func TestManyArrivals(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
+// Many clients connect and disconnect at every stage of a request.
+func TestListener_DisconnectsAtEveryStage_AllReleased(t *testing.T) {
+	r := newListenerHarness(t, "127.0.0.1:0")
 	const clients, rounds = 8, 60
 	var work sync.WaitGroup
 	for client := range clients {
@@ -279,7 +279,7 @@ func TestManyArrivals(t *testing.T) {
 				case 1:
 					_, _ = io.WriteString(c, get("/stream"))
 				default:
-					resp, _ := r.ask(c, get("/stream", "X-Name: "+name))
+					resp, _ := r.request(c, get("/stream", "X-Name: "+name))
 					if line, _ := bufio.NewReader(resp.Body).ReadString(' '); line != name+" " {
 						t.Errorf("asked as %s, answered as %s", name, line)
 					}
@@ -290,13 +290,13 @@ func TestManyArrivals(t *testing.T) {
 	}
 	work.Wait()
 	for range clients * rounds / 2 {
-		<-r.ended // the answered ones; of the others those whose request was read
+		<-r.ended // of the answered requests; the others were closed while their request was read
 	}
 }
 
-// TestHandlersThatWait keep nobody else out, however many they are.
-func TestHandlersThatWait(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
+// Blocked handlers do not prevent other connections, independent of their number.
+func TestListener_BlockedHandlers_OthersAccepted(t *testing.T) {
+	r := newListenerHarness(t, "127.0.0.1:0")
 	const waiting = 200
 	conns := make([]net.Conn, waiting)
 	for i := range conns {
@@ -304,11 +304,11 @@ func TestHandlersThatWait(t *testing.T) {
 		_, _ = io.WriteString(conns[i], get("/stream?wait", fmt.Sprintf("X-Name: %d", i)))
 	}
 	for range 20 {
-		if resp, _ := r.ask(r.dial(), get("/stream", "X-Name: x")); resp.StatusCode != http.StatusOK {
+		if resp, _ := r.request(r.dial(), get("/stream", "X-Name: x")); resp.StatusCode != http.StatusOK {
 			t.Error(resp.Status)
 		}
 	}
-	if resp, _ := r.ask(r.dial(), get("/page")); resp.Header.Get("X-Who") != "server" {
+	if resp, _ := r.request(r.dial(), get("/page")); resp.Header.Get("X-Who") != "server" {
 		t.Errorf("a page: %v", resp.Header)
 	}
 	close(r.gate)
@@ -323,17 +323,17 @@ func TestHandlersThatWait(t *testing.T) {
 	}
 }
 
-// TestHandedOverWhole: what the engine reads of requests that are the server's after all reaches the
-// server as it was, however many others come meanwhile.
-func TestHandedOverWhole(t *testing.T) {
-	r := newFrontRig(t, "127.0.0.1:0")
+// The bytes that the engine has read of a request for the server reach the server unchanged, with many
+// concurrent requests.
+func TestListener_RequestForServer_PassedWhole(t *testing.T) {
+	r := newListenerHarness(t, "127.0.0.1:0")
 	var work sync.WaitGroup
 	for client := range 16 {
 		work.Go(func() {
 			for n := range 50 {
 				name := fmt.Sprintf("%d-%d-%s", client, n, strings.Repeat("x", 10*(client+n)))
 				c := r.dial()
-				resp, br := r.ask(c, get("/stream", "X-Name: "+name, "Upgrade: something"))
+				resp, br := r.request(c, get("/stream", "X-Name: "+name, "Upgrade: something"))
 				if resp.Header.Get("X-Who") != "server" {
 					t.Error("the engine answered what asks for an upgrade")
 				}
@@ -351,14 +351,14 @@ func TestHandedOverWhole(t *testing.T) {
 	work.Wait()
 }
 
-// TestFrontCloses: a listener that is closed accepts nothing, and leaves streams alone.
-func TestFrontCloses(t *testing.T) {
+// A closed listener accepts no connections. Open connections stay open.
+func TestListener_Closed_ConnectionsStayOpen(t *testing.T) {
 	e, err := engine.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	inner, _ := net.Listen("tcp", "127.0.0.1:0")
-	l, err := e.Listen(inner, engine.Front{Stream: func(string) bool { return false }})
+	l, err := e.WrapListener(inner, engine.ListenerOptions{IsSubscribe: func(string) bool { return false }})
 	if err != nil {
 		t.Fatal(err)
 	}

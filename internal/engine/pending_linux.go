@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/sys/unix"
+)
+
+// maxHead is the size of the longest request head that the engine parses. Longer heads are passed to the
+// server.
+const maxHead = 16 << 10
+
+// pendingConn is a connection whose first request is not complete. The acceptor reads it first. If the
+// request is not complete by then, a loop waits for the rest and passes it to a worker goroutine.
+type pendingConn struct {
+	listener   *engineListener
+	owner      *socketOwner // counts it; the owner of the socket releases it once
+	from       netip.AddrPort
+	fd         int32
+	generation uint32
+	since      time.Time
+	head       []byte
+	complete   bool // the engine answers the request
+	watched    bool // registered with epoll
+}
+
+// watchPending registers connections with epoll for the rest of their first request.
+func (l *loop) watchPending(arrived []*pendingConn) {
+	for _, a := range arrived {
+		l.pending[a.fd] = a
+		if l.engine.watch(unix.EPOLL_CTL_ADD, a.fd, a.generation, unix.EPOLLIN) != nil {
+			l.closePending(a)
+		}
+	}
+}
+
+// closePending closes a connection without a complete request.
+func (l *loop) closePending(a *pendingConn) {
+	delete(l.pending, a.fd)
+	a.close()
+}
+
+// close ends the connection without a response.
+func (a *pendingConn) close() {
+	closeSocket(a.fd)
+	a.owner.release()
+}
+
+// readAvailable reads the available bytes of a first request. It reports whether the peer has
+// disconnected.
+func readAvailable(fd int32, buf []byte) (n int, gone bool) {
+	n, errno := read(fd, buf)
+	if errno == unix.EAGAIN || errno == unix.EINTR {
+		return 0, false
+	}
+	return n, errno != 0 || n == 0
+}
+
+// readHead reads the available bytes of a first request. A complete request goes to a worker.
+func (l *loop) readHead(a *pendingConn) {
+	buf := l.buf[:maxHead]
+	n, gone := readAvailable(a.fd, buf)
+	if gone {
+		l.closePending(a)
+		return
+	}
+	a.head = append(a.head, buf[:n]...)
+	verdict := a.classify()
+	if verdict == incomplete {
+		return // epoll reports further bytes
+	}
+	delete(l.pending, a.fd)
+	a.complete = verdict == complete
+	l.engine.startWorker(a)
+}
+
+// idleWorkerTimeout is the time after which a worker goroutine without a request ends.
+const idleWorkerTimeout = time.Second
+
+// startWorker passes a connection to a worker goroutine, because a handler may block. It prefers an idle
+// worker: its stack has already grown, and growing it takes a tenth of the time of a connect.
+func (e *Engine) startWorker(a *pendingConn) {
+	select {
+	case e.idleWorkers <- a:
+	default:
+		e.running.Go(func() { e.workerLoop(a) })
+	}
+}
+
+func (e *Engine) workerLoop(a *pendingConn) {
+	enough := time.NewTimer(idleWorkerTimeout)
+	defer enough.Stop()
+	for {
+		if a.complete {
+			a.serve(e)
+		} else {
+			a.passToServer(e)
+		}
+		enough.Reset(idleWorkerTimeout)
+		select {
+		case a = <-e.idleWorkers:
+		case <-enough.C:
+			return
+		case <-e.done:
+			return
+		}
+	}
+}
+
+// headCheckInterval is the interval between checks of HeadTimeout.
+const headCheckInterval = time.Second
+
+// expireHeads closes the pending connections that exceed HeadTimeout.
+func (l *loop) expireHeads(now time.Time) {
+	if now.Sub(l.headsChecked) < headCheckInterval {
+		return
+	}
+	l.headsChecked = now
+	for _, a := range l.pending {
+		if now.Sub(a.since) > a.listener.opts.HeadTimeout {
+			l.closePending(a)
+		}
+	}
+}
+
+type headKind int
+
+const (
+	incomplete headKind = iota
+	complete
+	passThrough
+)
+
+// classify reports whether the engine answers the request: a complete HTTP/1.1 subscribe request.
+func (a *pendingConn) classify() headKind {
+	line, _, whole := bytes.Cut(a.head, []byte("\n"))
+	switch {
+	case whole && !a.isSubscribe(line):
+		return passThrough
+	case bytes.HasSuffix(a.head, []byte("\r\n\r\n")) && bytes.Count(a.head, []byte("\r\n\r\n")) == 1:
+		return complete
+	case len(a.head) >= maxHead, !startsLike(a.head, "GET /"):
+		return passThrough
+	case bytes.Contains(a.head, []byte("\n\r\n")), bytes.Contains(a.head, []byte("\n\n")):
+		return passThrough // more than a head, or other line ends
+	}
+	return incomplete
+}
+
+// isSubscribe reports whether the request line is that of a subscribe request.
+func (a *pendingConn) isSubscribe(line []byte) bool {
+	target, isGet := bytes.CutPrefix(line, []byte("GET "))
+	target, isHTTP11 := bytes.CutSuffix(target, []byte(" HTTP/1.1\r"))
+	path, _, _ := bytes.Cut(target, []byte("?"))
+	return isGet && isHTTP11 && a.listener.opts.IsSubscribe(string(path))
+}
+
+// startsLike reports whether b may become something that starts with prefix.
+func startsLike(b []byte, prefix string) bool {
+	n := min(len(b), len(prefix))
+	return string(b[:n]) == prefix[:n]
+}
+
+// passToServer passes the connection to the http.Server, together with the bytes read from it.
+func (a *pendingConn) passToServer(e *Engine) {
+	if a.watched {
+		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
+	}
+	a.listener.passConn(a.fd, a.owner, bytes.Clone(a.head)) // a copy, because the head may be in an acceptor's buffer
+}
+
+// headReader contains the readers for parsing a head.
+type headReader struct {
+	head  bytes.Reader
+	lines *bufio.Reader
+}
+
+var headReaders = sync.Pool{New: func() any { return &headReader{lines: bufio.NewReaderSize(nil, 1<<10)} }}
+
+// request parses the head. It returns nil for requests that the http.Server must answer: invalid ones,
+// and those with a body, an upgrade or Expect.
+func (a *pendingConn) request() *http.Request {
+	from := headReaders.Get().(*headReader)
+	defer func() {
+		from.head.Reset(nil)
+		headReaders.Put(from)
+	}()
+	from.head.Reset(a.head)
+	from.lines.Reset(&from.head)
+	r, err := http.ReadRequest(from.lines)
+	if err != nil || !plainHost(r.Host) || !validHeader(r.Header) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
+		r.Header.Get("Expect") != "" || r.Header.Get("Upgrade") != "" {
+		return nil
+	}
+	r.RemoteAddr = a.from.String()
+	if a.listener.local != nil {
+		return r.WithContext(a.listener.local)
+	}
+	local, err := localAddress(a.fd)
+	if err != nil {
+		return nil
+	}
+	return r.WithContext(localContext(net.TCPAddrFromAddrPort(local)))
+}
+
+// plainHost reports whether a host contains only valid characters. The http.Server rejects most others;
+// http.ReadRequest does not check them.
+func plainHost(host string) bool {
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~:[]%", r)
+	})
+}
+
+// validHeader reports whether the http.Server would accept all names and values. http.ReadRequest accepts
+// a name with a space before the colon. With such a name, a client could get a header past a proxy that
+// should remove it.
+func validHeader(header http.Header) bool {
+	for name, values := range header {
+		if !httpguts.ValidHeaderFieldName(name) || slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// serve calls the handler. The handler calls Engine.Serve, or its response is buffered.
+func (a *pendingConn) serve(e *Engine) {
+	r := a.request()
+	if r == nil {
+		a.passToServer(e)
+		return
+	}
+	w := &firstResponse{pending: a, header: http.Header{}}
+	defer w.finish(r)
+	a.listener.opts.Handler.ServeHTTP(w, r)
+}
