@@ -12,13 +12,13 @@ import (
 )
 
 // CanStore reports whether some event of a stream can have a subject of a template. It is true where
-// that is not known: the subjects of a mirror or a source without a filter depend on another stream.
+// that is not known: what a mirror or a source copies without a filter depends on another stream.
 func CanStore(stream jetstream.StreamConfig, t subject.Template) bool {
 	filter := t.Filter()
 	return slices.ContainsFunc(StoredFilters(stream), func(f string) bool { return subject.Overlap(f, filter) })
 }
 
-// StoredFilters returns filters for all subjects of the events of a stream. They are those after the
+// StoredFilters returns filters that match every subject that an event of a stream can have, after the
 // stream's subject transforms.
 func StoredFilters(stream jetstream.StreamConfig) (filters []string) {
 	filters = slices.Clone(stream.Subjects)
@@ -61,7 +61,7 @@ func transformed(t jetstream.SubjectTransformConfig, filters []string) (all []st
 	return all
 }
 
-// destination returns the filter of the subjects of a transform.
+// destination returns the filter of what a transform makes.
 func destination(t jetstream.SubjectTransformConfig) string {
 	if t.Destination == "" { // a filter alone
 		return cmp.Or(t.Source, ">")

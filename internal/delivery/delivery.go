@@ -1,12 +1,13 @@
 // Package delivery decides which subjects can reach a client of a feed.
 //
-// JetStream acknowledges every message whose subject a stream captures. A feed may not be able to
-// deliver it: after the subject transforms of the stream, the subject must match one of the feed's
-// subjects, or of those that clients may request, with any canonically encoded values in the place of
-// variables. Without a check a publisher would lose its messages silently.
+// JetStream acknowledges every message whose subject a stream captures. Whether a feed can
+// deliver it is another question: the subject must match one of the feed's subjects or of what
+// clients may ask for, with any canonically encoded values in the place of variables, as it is
+// after the subject transforms of the stream. Without an answer to it a publisher loses its
+// messages silently.
 //
-// [Rules.Check] decides for a subject before it is published, [Rules.Stored] for a stored subject.
-// [Rules.Routes] names the streams that may store it.
+// [Rules.Check] answers for a subject before it is published, [Rules.Stored] for one that is
+// stored. [Rules.Routes] names the streams that may store it.
 package delivery
 
 import (
@@ -26,12 +27,12 @@ import (
 type Options struct {
 	// Templates are the subjects and allow of the feeds, by the stream that they read.
 	Templates map[string][]subject.Template
-	// AllSubjects accepts every subject of the streams: because it is configured, or
+	// AllSubjects accepts every subject of the streams: because the operator wants it so, or
 	// because tokens may grant subjects beyond those of the feeds.
 	AllSubjects bool
 	// Definitions are used for streams until Lookup has found them.
 	Definitions []jetstream.StreamConfig
-	// Lookup returns a stream as the server has it, also the origin of a stream of Templates. It is
+	// Lookup returns a stream as the server has it, also one that a stream of Templates copies. It is
 	// called by Refresh, by Routes, and by Check before a subject is refused, at most once in LookupEvery.
 	Lookup func(ctx context.Context, stream string) (jetstream.StreamConfig, error)
 	// LookupEvery is 2 s when zero.
@@ -45,7 +46,7 @@ type Rules struct {
 
 	streams atomic.Pointer[map[string]stream] // replaced whole; streams that are not known are missing
 
-	outdated atomic.Bool // a stream did not store a message for which Routes named it
+	outdated atomic.Bool // a stream did not take what Routes had it take
 
 	mu     sync.Mutex // one refresh at a time
 	looked time.Time
@@ -70,8 +71,8 @@ func New(opts Options) *Rules {
 	return r
 }
 
-// Stored returns a function for feed.Options.Deliverable. It reports whether the events of a stream under
-// a subject can be delivered, and never blocks.
+// Stored returns a function that reports whether a subject that a stream has stored can be
+// delivered, for feed.Options.Deliverable. It never blocks.
 func (r *Rules) Stored(stream string) func(subject string) bool {
 	templates := r.opts.Templates[stream]
 	return func(subject string) bool { return matches(templates, subject) }
@@ -112,7 +113,7 @@ func (r *Rules) refreshIfOld(ctx context.Context) bool {
 	return true
 }
 
-// Check returns an *Error where no client would receive an event of a subject. While
+// Check returns why a subject that is published would reach no client, as an *Error, or nil. While
 // a stream is not known, and without any feeds, it accepts: JetStream answers then. It blocks on a lookup only before
 // it refuses: the stream may have been changed.
 func (r *Rules) Check(ctx context.Context, subject string) error {

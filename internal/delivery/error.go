@@ -11,12 +11,12 @@ import (
 // maxListed bounds the subjects that an error names.
 const maxListed = 12
 
-// Error reports a subject outside of all feeds.
+// Error reports a subject that no feed can deliver.
 type Error struct {
 	Subject string
-	// Stored is the subject after the transforms of the stream; empty when no stream of a feed captures it.
+	// Stored is what the stream makes of it; empty when no stream of a feed captures it.
 	Stored string
-	// Allowed are the templates or subjects that it does not match.
+	// Allowed are the templates or subjects of which it matches none.
 	Allowed []string
 	// Suggestion is the subject that was probably meant; empty for none.
 	Suggestion string
@@ -41,11 +41,11 @@ func (e *Error) Error() string {
 	if more := len(e.Allowed) - len(listed); more > 0 {
 		fmt.Fprintf(&text, " and %d more", more)
 	}
-	text.WriteString(" (publish.subjects configures the accepted subjects)")
+	text.WriteString(" (publish.subjects says which are accepted)")
 	return text.String()
 }
 
-// add lists the templates of a stream, and looks for the subject that was probably meant: a value may have dots that were
+// add lists the templates of a stream, and looks for what was meant: a value whose dots were
 // not encoded.
 func (e *Error) add(templates []subject.Template) {
 	for _, t := range templates {

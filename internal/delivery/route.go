@@ -18,7 +18,7 @@ const failedFor = time.Minute
 // maxChain bounds the mirrors of mirrors that are followed.
 const maxChain = 4
 
-// Routes returns the ways of a message from a subject to a feed. Any of their streams may
+// Routes returns the ways in which a message to a subject reaches a feed. Any of their streams may
 // store it; another stream must not, since no feed reads it. A stream that captures the subject
 // itself is the only one. No routes are returned where the subject reaches no client, see Check.
 //
@@ -36,8 +36,8 @@ func (r *Rules) Routes(ctx context.Context, subject string) []feed.Route {
 	return routes
 }
 
-// Outdated makes the next call of Routes look the streams up. Call it when a stream did not store a message
-// for which Routes named it. It does not block.
+// Outdated makes the next call of Routes look the streams up: one did not take a message as Routes
+// had it. It does not block.
 func (r *Rules) Outdated() { r.outdated.Store(true) }
 
 func (r *Rules) routes(subject string) (routes []feed.Route, unknown string) {
@@ -65,13 +65,13 @@ func (r *Rules) routes(subject string) (routes []feed.Route, unknown string) {
 	return routes, unknown
 }
 
-// delivers reports whether a feed delivers the events of a stream under a subject.
+// delivers reports whether a feed delivers what a stream stores under a subject.
 func (r *Rules) delivers(stream, stored string) bool {
 	return r.opts.AllSubjects || matches(r.opts.Templates[stream], stored)
 }
 
 // follow finds the streams that capture the messages of a stream's origins: an origin of this
-// account may be a mirror itself. A stream with sources alone is not followed.
+// account may be a mirror itself. The name of one that has sources alone is not decided here.
 func (r *Rules) follow(ctx context.Context, s stream) stream {
 	for i := range s.origins {
 		o := &s.origins[i]

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// stream has the parts of a configuration that decide under which subject a stream stores a message.
+// stream is what decides under which subject a stream stores a message.
 type stream struct {
 	subjects  []string // that it captures itself
 	origins   []origin // streams that it copies from
@@ -22,7 +22,7 @@ type stream struct {
 type origin struct {
 	stream     string   // that captures the messages; empty when not known
 	mirror     bool     // which keeps the sequences of its origin
-	last       bool     // the origin of stream itself cannot be looked up, or there is none
+	last       bool     // what stream copies itself cannot be looked up, or is nothing
 	subjects   []string // that stream captures; nil when not known
 	filter     string   // empty copies everything
 	transforms []transform
@@ -65,8 +65,8 @@ func newTransforms(configs ...jetstream.SubjectTransformConfig) (all []transform
 	return all
 }
 
-// stored yields the subjects under which a message to subject may be stored. It yields
-// nothing when the stream does not store the message.
+// stored yields the subjects under which a message to subject may be stored: none when the
+// stream does not take it.
 func (s stream) stored(subject string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if s.captures(subject) && !yield(apply(s.transform, subject)) {

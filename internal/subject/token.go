@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// SpellingError reports a token in another spelling than that of Encode.
+// SpellingError reports a token that is not what Encode makes of any value.
 type SpellingError struct {
 	Token string
 	// Want is the token of the value that was probably meant: Token with its percent signs as escapes
@@ -30,7 +30,7 @@ func CheckSpelling(token string) error {
 	return err
 }
 
-// Decode returns the value of a token of Encode. Errors are those of CheckToken and
+// Decode returns the value of a token that Encode made. Errors are those of CheckToken and
 // CheckValue.
 func Decode(token string) (string, error) {
 	value, err := decode(token)
