@@ -23,37 +23,35 @@ type Feed struct {
 	opening sync.Once     // closes it
 	done    chan struct{} // closed when Run has returned
 
-	mu          sync.RWMutex
-	incarnation        // that the tail follows
-	first       uint64 // State.FirstSeq, of the last state
-	reused      reusedRange
-	resetEnd    uint64 // the stream's last sequence at the last reset, which the tail may still have to reach
-	window      *window
-	index       index
-	subs        slots.Set[Subscription]
-	resets      uint64 // how often the sequences may have changed their meaning
-	lost        error  // why the stream is out of reach; nil while it is followed
-	lostAt      time.Time
-	matched     []*Subscription
-	read        Mark // the event that the tail has read last; only Run uses it
+	mu            sync.RWMutex
+	incarnation          // that the tail follows
+	first         uint64 // State.FirstSeq, of the last state
+	reused        reusedRange
+	resetEnd      uint64 // the stream's last sequence at the last reset, which the tail may still have to reach
+	window        *window
+	index         index
+	subs          slots.Set[Subscription]
+	resets        uint64  // how often the sequences may have changed their meaning
+	streamContact contact // to the stream that the tail follows
+	matched       []*Subscription
+	read          Mark // the event that the tail has read last; only Run uses it
 
 	mirrorWait mirrorWait
 
 	// These fields follow the deletions of the stream; see reconcile.
-	clock        streamClock
-	nextExpiry   atomic.Int64  // by clock; 0 for never
-	removals     atomic.Uint64 // changes when frames were marked as removed
-	floor        atomic.Uint64 // events before it may have been deleted without a mark, see setFloorLocked
-	removed      removalCounts
-	ledger       ledger    // guarded by mu, as are the next ones
-	anyDeleted   bool      // State.Deleted is above zero there
-	wanted       *reach    // nil while nothing waits
-	silent       error     // why the leader does not answer; nil while it does
-	silentAt     time.Time // since when
-	announced    uint64    // the round up to which deleted sequences were announced to all
-	unannounced  []unannounced
-	verification verification // of the goroutine that polls
-	rounds       gapRounds
+	clock         streamClock
+	nextExpiry    atomic.Int64  // by clock; 0 for never
+	removals      atomic.Uint64 // changes when frames were marked as removed
+	floor         atomic.Uint64 // events before it may have been deleted without a mark, see setFloorLocked
+	removed       removalCounts
+	ledger        ledger  // guarded by mu, as are the next ones
+	anyDeleted    bool    // State.Deleted is above zero there
+	wanted        *reach  // nil while nothing waits
+	leaderContact contact // to its leader
+	announced     uint64  // the round up to which deleted sequences were announced to all
+	unannounced   []unannounced
+	verification  verification // of the goroutine that polls
+	rounds        gapRounds
 
 	counted, compared   atomic.Uint64 // see Status
 	fromWindow, fromLog atomic.Uint64 // see Status
@@ -73,8 +71,8 @@ func New(store Store, opts Options) *Feed {
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
-		resets: 1, // a subscription that has verified nothing holds 0
-		lost:   errors.New("the stream has not been reached yet"), lostAt: time.Now(),
+		resets:        1, // a subscription that has verified nothing holds 0
+		streamContact: contact{errors.New("the stream has not been reached yet"), time.Now()},
 	}
 	f.rounds.round.Store(1) // a subscription that was sent no gap holds 0
 	return f
@@ -136,16 +134,10 @@ type Status struct {
 
 // LostFor returns for how long the stream or its leader has been out of reach. It is zero while the
 // stream is followed. It does not block on the store.
-func (f *Feed) LostFor() (d time.Duration) {
+func (f *Feed) LostFor() time.Duration {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if !f.lostAt.IsZero() {
-		d = time.Since(f.lostAt)
-	}
-	if f.silent != nil {
-		d = max(d, time.Since(f.silentAt))
-	}
-	return d
+	return max(f.streamContact.lostFor(), f.leaderContact.lostFor())
 }
 
 // Status returns the present Status. It does not block on the store.
@@ -158,7 +150,7 @@ func (f *Feed) Status() Status {
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Removed: f.removed.load(), Counts: f.counted.Load(), Reads: f.compared.Load(),
-		Subscriptions: f.subs.Len(), Lost: cmp.Or(f.lost, f.silent),
+		Subscriptions: f.subs.Len(), Lost: cmp.Or(f.streamContact.err, f.leaderContact.err),
 		FromWindow: f.fromWindow.Load(), FromLog: f.fromLog.Load(),
 		Undeliverable: f.undeliverable.count.Load(),
 	}
@@ -222,16 +214,32 @@ func (f *Feed) reset(loss *LossError, seq uint64) {
 	}
 }
 
+// contact is the state of the contact to a stream or to its leader: established, or lost since a time.
+type contact struct {
+	err   error // why it is lost; nil while it is established
+	since time.Time
+}
+
+// set returns whether the contact was lost or established now.
+func (c *contact) set(err error) (changed bool) {
+	if changed = (c.err == nil) != (err == nil); changed {
+		c.since = time.Now()
+	}
+	c.err = err
+	return changed
+}
+
+func (c *contact) lostFor() time.Duration {
+	if c.err == nil {
+		return 0
+	}
+	return time.Since(c.since)
+}
+
+// setLost records whether the stream is followed.
 func (f *Feed) setLost(err error) {
 	f.mu.Lock()
-	changed := (f.lost == nil) != (err == nil)
-	f.lost = err
-	switch {
-	case err == nil:
-		f.lostAt = time.Time{}
-	case changed:
-		f.lostAt = time.Now()
-	}
+	changed := f.streamContact.set(err)
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:

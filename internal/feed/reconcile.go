@@ -185,15 +185,12 @@ func (f *Feed) reachedLocked() {
 
 // setSilent records whether the leader answers.
 func (f *Feed) setSilent(err error) {
-	f.mu.Lock()
-	changed := (f.silent == nil) != (err == nil)
-	f.silent = err
+	lost := err
 	if err != nil {
-		f.silent = fmt.Errorf("the stream's leader does not answer; deleted events may still be delivered: %w", err)
+		lost = fmt.Errorf("the stream's leader does not answer; deleted events may still be delivered: %w", err)
 	}
-	if changed && err != nil {
-		f.silentAt = time.Now()
-	}
+	f.mu.Lock()
+	changed := f.leaderContact.set(lost)
 	f.mu.Unlock()
 	switch {
 	case changed && err != nil:
