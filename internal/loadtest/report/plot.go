@@ -71,8 +71,9 @@ func (f figure) drawn(plots ...*plot.Plot) figure {
 		canvas := vgsvg.New(size.width, size.height)
 		// The half of a label may extend beyond the last tick.
 		area := draw.Crop(draw.New(canvas), 0, -4, 0, -4)
-		for i, c := range plot.Align(column, draw.Tiles{Cols: 1, Rows: len(plots), PadY: 10}, area) {
-			plots[i].Draw(c[0])
+		canvases := plot.Align(column, draw.Tiles{Cols: 1, Rows: len(plots), PadY: 10}, area)
+		for i, p := range plots {
+			p.Draw(canvases[i][0])
 		}
 		var b strings.Builder
 		_, _ = canvas.WriteTo(&b) // a builder does not fail
