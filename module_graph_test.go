@@ -55,7 +55,7 @@ func TestModule_DirectRequirements_AreNotForTestsAlone(t *testing.T) {
 	}
 }
 
-// TestModule_E2E_HasTheVersionsOfTheRoot: what the tests run in their own process is what the commands are built with.
+// The module of the tests has the same versions of libraries as the commands that it runs.
 func TestModule_E2E_HasTheVersionsOfTheRoot(t *testing.T) {
 	ours := make(map[string]string)
 	for _, found := range anyRequirement.FindAllStringSubmatch(read(t, "go.mod"), -1) {

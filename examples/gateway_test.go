@@ -186,7 +186,7 @@ func TestGatewayAuth_RequestOfAnotherOrigin_IsRejected(t *testing.T) {
 	}
 }
 
-// Sessions last an hour, so that the test sends what nginx would.
+// Sessions last an hour, so that the test sends the same headers as nginx.
 func TestGatewayAuth_SessionHasEnded_ConnectionIsRejected(t *testing.T) {
 	p := start(t, "gateway-auth")
 	ended := time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)

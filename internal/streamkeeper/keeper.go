@@ -147,7 +147,7 @@ func (k *Keeper) Pending(name string) bool {
 	return s != nil && s.isPending()
 }
 
-// Err reports streams that do not exist. They were not provisioned yet, or are lost and not created
+// Err reports missing streams. They were not provisioned yet, or are lost and not created
 // again yet.
 func (k *Keeper) Err() error {
 	if why := k.pending.Load(); why != nil {
