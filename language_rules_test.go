@@ -215,7 +215,7 @@ func TestLanguageRules_OldAndNewSentences_OldFoundNewNot(t *testing.T) {
 		{"What becomes of that, the first turn sees to", "The first turn handles errors and leftovers"},
 		{"JetStream is asked again", "jetstream request failed; retrying"},
 		{"what came as a revocation is none", "invalid revocation message; ignored"},
-		{"who is connected here cannot be told to the others", "presence update failed; other nodes see stale entries"},
+		{"who is connected here cannot be told to the others", "presence: update failed; other nodes see stale entries"},
 		{"Who publishes is answered with 429", "The server rejects publishers that exceed the rate with 429"},
 		{"The engine closes it. What is left is written before.", "The engine writes the remaining bytes, then closes the connection."},
 		{"Filters are made anew at each connect", "Each connect computes the filters again"},

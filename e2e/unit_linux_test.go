@@ -266,7 +266,7 @@ func testUnitMemory(t *testing.T, u *unitService) {
 	if !strings.Contains(log, fmt.Sprintf(`"group_bytes":%d`, limit)) {
 		t.Skip("the memory of a service cannot be limited here")
 	}
-	if strings.Contains(log, "memory limit is small") {
+	if strings.Contains(log, "memory: limit is small") {
 		t.Errorf("the log warns of a limit of %d", limit)
 	}
 	u.fillMemory(t, limit+limit/4)

@@ -59,7 +59,7 @@ type hangup struct {
 func (h *hangup) reload(ctx context.Context) {
 	cfg, err := config.Load(config.Options{Flags: h.flags, Serve: true})
 	if err != nil {
-		h.logger.Error("configuration cannot be loaded; log level and users of the embedded server are unchanged", "error", err)
+		h.logger.Error("reload: configuration cannot be loaded; log level and users of the embedded server are unchanged", "error", err)
 	} else {
 		h.setLevel(cfg.Log.Level)
 	}
@@ -71,17 +71,17 @@ func (h *hangup) reload(ctx context.Context) {
 		node.SetEmbeddedUsers(embeddedUsers(cfg))
 	}
 	if err := node.Reload(ctx); err != nil {
-		h.logger.Error("reload failed; values that could not be read are unchanged", "error", err)
+		h.logger.Error("reload: files cannot be read; their values are unchanged", "error", err)
 		return
 	}
-	h.logger.Warn("certificate and keys reloaded")
+	h.logger.Warn("reload: certificate and keys changed")
 }
 
 func (h *hangup) setLevel(level string) {
 	before := h.level.String()
 	if err := h.level.Set(level); err != nil {
-		h.logger.Error("log level is invalid; unchanged", "error", err)
+		h.logger.Error("reload: log level is invalid; unchanged", "error", err)
 		return
 	}
-	h.logger.Warn("log level reloaded", "from", before, "to", h.level.String())
+	h.logger.Warn("reload: log level changed", "from", before, "to", h.level.String())
 }

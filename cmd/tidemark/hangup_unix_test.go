@@ -97,7 +97,7 @@ func TestHangupReadsKeys(t *testing.T) {
 		awaitLog(t, log, want)
 	}
 	hang("no key", "publish.keys: ")
-	hang("# none", "certificate and keys reloaded")
+	hang("# none", "reload: certificate and keys changed")
 }
 
 // serveForHangup runs a node until the end of the test, and returns its log.
@@ -175,7 +175,7 @@ func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	awaitLog(t, log, "certificate and keys reloaded")
+	awaitLog(t, log, "reload: certificate and keys changed")
 	for user, password := range map[string]string{"orders": "second", "billing": "third"} {
 		if err := login(user, password); err != nil {
 			t.Errorf("%s: %v", user, err)

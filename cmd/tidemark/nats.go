@@ -72,7 +72,7 @@ func logNATSSource(logger *slog.Logger, n config.NATS) {
 			"from", strings.Join(n.Source.Used, ", "), "url", natsconn.WithoutLogin(n.URL))
 	}
 	if len(n.Source.Ignored) > 0 {
-		logger.Warn("nats variables are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)
+		logger.Warn("nats: variables of the nats command are ignored", "variables", strings.Join(n.Source.Ignored, ", "), "reason", n.Source.Why)
 	}
 }
 

@@ -40,7 +40,7 @@ func newServe() *cobra.Command {
 		memlimit.SetFromControlGroup(logger)
 		warnOfSecrets(cfg, logger)
 		for _, warning := range cfg.Warnings() {
-			logger.Warn("configuration has a setting without effect", "error", warning)
+			logger.Warn("config: setting has no effect; ignored", "error", warning)
 		}
 		memlimit.Check(logger, memoryBudget(cfg))
 		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
@@ -53,7 +53,7 @@ func newServe() *cobra.Command {
 func warnOfSecrets(cfg config.Config, logger *slog.Logger) {
 	warn := func(key, file string) {
 		if err := config.CheckSecretFile(key, file); err != nil {
-			logger.Warn("file with a secret is readable by all users", "error", err)
+			logger.Warn("config: file with a secret is readable by all users of the machine", "error", err)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(cfg.SecretFiles())) {
@@ -79,7 +79,7 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger, h *hangu
 	}
 	h.node.Store(srv)
 	if err := srv.WriteBanner(stdout); err != nil {
-		logger.Warn("hints cannot be printed", "error", err)
+		logger.Warn("serve: hints cannot be printed; serving without them", "error", err)
 	}
 	return srv.Run(ctx)
 }

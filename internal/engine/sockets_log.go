@@ -52,9 +52,10 @@ func (l socketLine) write(logger *slog.Logger) {
 	if l.limit == "" {
 		return
 	}
-	fields := []any{"limit", l.limit, "max", l.max, "open", l.open, "rejected", l.refused, "idle_closed", l.idleClosed}
+	fields := []any{"limit", l.limit, "max", l.max, "open", l.open, "rejected", l.refused, "idle_closed", l.idleClosed,
+		"remedy", "raise the limit, or list the proxy with this address in http.trusted_proxies"}
 	if l.prefix.IsValid() {
 		fields = append(fields, "address", l.prefix.String())
 	}
-	logger.Warn("socket limit reached; closing idle sockets, or new ones if none is idle: raise the limit, or list the proxy with this address in http.trusted_proxies", fields...)
+	logger.Warn("sockets: limit reached; closing idle sockets, or new ones if none is idle", fields...)
 }

@@ -134,8 +134,8 @@ func (f *Feed) markReady(last, reached uint64) {
 func (f *Feed) resolve(loss *LossError) {
 	_, seq := gapAt(place{f.incarnation, loss.From - 1}, "", loss.State)
 	if loss.Reason == NewEpoch && loss.State.Epoch == f.epoch {
-		f.opts.Logger.Error("feed: stream was created again with the same epoch; clients that reconnect get no gap: "+
-			"change tidemark.epoch in its metadata", "epoch", f.epoch)
+		f.opts.Logger.Error("feed: stream was created again with the same epoch; clients that reconnect get no gap",
+			"epoch", f.epoch, "remedy", "change tidemark.epoch in its metadata")
 	}
 	f.opts.Logger.Warn("feed: tail cannot continue at its position; clients get a gap", "error", loss, "continues_after", seq)
 	if loss.lostEnd() || loss.Reason == NewEpoch {

@@ -29,7 +29,7 @@ func (f *Feed) checkDeliverable(ev Event) {
 	if f.opts.QuietUndeliverable || now.Before(u.next) {
 		return
 	}
-	f.opts.Logger.Warn("feed: messages that no feed can deliver; check the publisher's subjects, and that values such as user ids are encoded as one token (tidemark subject --user ID)",
-		"messages", n-u.logged, "subject", ev.Subject, "seq", ev.Seq)
+	f.opts.Logger.Warn("feed: no feed can deliver a message; clients never receive it", "messages", n-u.logged, "subject", ev.Subject, "seq", ev.Seq,
+		"remedy", "check the publisher's subjects, and that values such as user ids are encoded as one token (tidemark subject --user ID)")
 	u.logged, u.next = n, now.Add(undeliverableEvery)
 }

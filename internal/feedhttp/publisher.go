@@ -76,7 +76,7 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 	}
 	if failed != nil {
 		fields := []slog.Attr{slog.Any("error", failed), slog.String("subject", msgs[0].Subject), slog.Int("events", len(msgs)), slog.String("outcome", string(outcomeOf(failed)))}
-		p.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn, "publish failed", withTrace(fields, traceIDOf(traceParent(r.Header)))...)
+		p.opts.Logger.LogAttrs(r.Context(), slog.LevelWarn, "publish: request failed; the response has the outcome", withTrace(fields, traceIDOf(traceParent(r.Header)))...)
 		answer := storeProblem(failed)
 		if isArray {
 			answer.Results = results

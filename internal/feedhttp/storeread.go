@@ -65,7 +65,7 @@ func (s *session) subscribe(ctx context.Context) error {
 			return errSubjects
 		}
 		if !logged {
-			opts.Logger.LogAttrs(ctx, slog.LevelWarn, "subscribe failed; the connection waits, retrying", append(s.logFields(nil), slog.Any("error", err))...)
+			opts.Logger.LogAttrs(ctx, slog.LevelWarn, "subscribe: request failed; retrying while the connection waits", append(s.logFields(nil), slog.Any("error", err))...)
 		}
 		select {
 		case <-ctx.Done():

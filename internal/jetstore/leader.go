@@ -127,11 +127,12 @@ func (l *leader) explainRefusal(ctx context.Context, cause error) error {
 // logAdvice reports settings of the stream that affect what clients receive. It is called once per tail.
 func (l *leader) logAdvice(info *jsapi.StreamInfo) {
 	if info.Config.Mirror != nil && !streamdef.SharesEpoch(info.Config.Metadata) {
-		l.log.Warn("jetstream: stream is a mirror without tidemark.epoch; clients that move between it and its origin receive a gap: "+
-			"set tidemark.epoch to the same value in the metadata of both", "origin", info.Config.Mirror.Name)
+		l.log.Warn("jetstream: stream is a mirror without tidemark.epoch; clients that move between it and its origin receive a gap",
+			"origin", info.Config.Mirror.Name, "remedy", "set tidemark.epoch to the same value in the metadata of both")
 	}
 	if info.Config.Schedules {
-		l.log.Warn("jetstream: "+streamdef.ScheduleAdvice, "field", "allow_msg_schedules")
+		l.log.Warn("jetstream: stream allows scheduled messages; clients may receive schedules as events, and gaps",
+			"field", "allow_msg_schedules", "remedy", "keep schedules in a stream of their own")
 	}
 }
 

@@ -44,7 +44,7 @@ func setFrom(logger *slog.Logger, group memlimit.Provider) {
 		logger.Debug("no memory limit", "reason", err)
 		return
 	case err != nil:
-		logger.Warn("memory limit of the control group cannot be read; set GOMEMLIMIT if there is one", "error", err)
+		logger.Warn("memory: limit of the control group cannot be read; not applied", "error", err, "remedy", "set GOMEMLIMIT if there is a limit")
 		return
 	case limit > math.MaxInt64:
 		return
@@ -78,7 +78,7 @@ func Check(logger *slog.Logger, b Budget) {
 	if heap >= needed {
 		return
 	}
-	logger.Warn("memory limit is small for this configuration; the kernel may end the process: "+
-		"raise the limit, or lower window.bytes and limits.replay_bytes",
-		"heap_bytes", heap, "needed_bytes", needed, "window_bytes", b.Windows, "replay_bytes", b.Replays)
+	logger.Warn("memory: limit is small for this configuration; the kernel may end the process",
+		"heap_bytes", heap, "needed_bytes", needed, "window_bytes", b.Windows, "replay_bytes", b.Replays,
+		"remedy", "raise the limit, or lower window.bytes and limits.replay_bytes")
 }

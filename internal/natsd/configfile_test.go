@@ -88,7 +88,7 @@ jetstream {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
-	if n := strings.Count(out.String(), "directive overridden"); n != 5 {
+	if n := strings.Count(out.String(), "directive of nats.embedded.config is overridden"); n != 5 {
 		t.Errorf("%d directives are logged, want 5:\n%s", n, out.String())
 	}
 	nc, err := nats.Connect(srv.ClientURL())
@@ -116,7 +116,7 @@ func TestConfigFile_JetStreamOff_IsOn(t *testing.T) {
 		var out testkit.Log
 		srv := start(t, natsd.Options{Dir: t.TempDir(), ConfigFile: writeFile(t, conf), Logger: slog.New(slog.NewTextHandler(&out, nil))})
 		node(t, srv)
-		if !strings.Contains(out.String(), "directive overridden") {
+		if !strings.Contains(out.String(), "directive of nats.embedded.config is overridden") {
 			t.Errorf("%s: nothing is logged:\n%s", conf, out.String())
 		}
 	}

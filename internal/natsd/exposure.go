@@ -93,7 +93,7 @@ func (o Options) checkExposure(so *resolved) error {
 func (o Options) logExposure(so *resolved, log *slog.Logger) {
 	for _, l := range listeners(so) {
 		if l.exposed() && l.login && l.tls == nil && l.name != "cluster" && l.name != "gateway" && !operatorMode(so.Options) {
-			log.Warn("passwords can be read on the network: the embedded server has a login and no TLS; add tls to nats.embedded.config", "listener", l.name, "addr", l.addr())
+			log.Warn("nats-server: listener has a login and no tls; passwords can be read on the network", "listener", l.name, "addr", l.addr(), "remedy", "add tls to nats.embedded.config")
 		}
 	}
 	host := so.HTTPHost
@@ -102,7 +102,7 @@ func (o Options) logExposure(so *resolved, log *slog.Logger) {
 	}
 	for _, l := range []listener{{name: "http", host: host, port: so.HTTPPort}, {name: "https", host: host, port: so.HTTPSPort}, {name: "prof_port", host: so.Host, port: so.ProfPort}} {
 		if l.exposed() {
-			log.Warn("monitoring of the embedded server has no login and can be reached from other machines; keep it on loopback", "directive", l.name, "addr", l.addr())
+			log.Warn("nats-server: monitoring has no login; other machines can reach it", "directive", l.name, "addr", l.addr(), "remedy", "keep it on loopback")
 		}
 	}
 }

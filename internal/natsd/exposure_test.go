@@ -117,7 +117,7 @@ func TestReach_ReadableByOthers_IsWarnedOf(t *testing.T) {
 			Dir: t.TempDir(), Addr: host + ":0", Logger: slog.New(slog.NewTextHandler(&out, nil)),
 			ConfigFile: writeFile(t, "authorization { user: a, password: p }\nhttp: '"+host+":"+port+"'"),
 		})
-		for _, want := range []string{"passwords can be read on the network", "monitoring of the embedded server has no login"} {
+		for _, want := range []string{"passwords can be read on the network", "monitoring has no login"} {
 			if strings.Contains(out.String(), want) != warned {
 				t.Errorf("%s: want %q %t in\n%s", host, want, warned, out.String())
 			}

@@ -63,11 +63,11 @@ func (o Options) logOverrides(so *resolved, log *slog.Logger) {
 	slices.SortFunc(sorted, func(a, b directive) int { return strings.Compare(a.path+a.at(), b.path+b.at()) })
 	for _, d := range sorted {
 		if by := overridden[d.path]; by != "" && !o.agrees(so.Options, d, by) {
-			log.Warn("nats.embedded.config directive overridden", "directive", d.path, "at", d.at(), "value", d.value, "by", by)
+			log.Warn("nats-server: directive of nats.embedded.config is overridden", "directive", d.path, "at", d.at(), "value", d.value, "by", by)
 		}
 	}
 	for _, w := range so.file.warnings {
-		log.Warn("nats.embedded.config has a warning of nats-server", "warning", strings.TrimSpace(w.Error()))
+		log.Warn("nats-server: nats.embedded.config has a warning", "warning", strings.TrimSpace(w.Error()))
 	}
 }
 

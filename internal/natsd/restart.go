@@ -51,7 +51,7 @@ func (s *Server) restartLoop(ctx context.Context) error {
 		if err == nil || !hasSpace(s.opts.Dir) {
 			continue
 		}
-		s.log.out.Warn("embedded nats-server restarts; its store is writable again", "after", err)
+		s.log.out.Warn("nats-server: store is writable again; restarting", "after", err)
 		s.shutdown()
 		s.restart(ctx)
 	}
@@ -80,7 +80,7 @@ func (s *Server) restart(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err = err; err != nil {
-		s.log.out.Error("embedded nats-server start failed; retrying", "error", err)
+		s.log.out.Error("nats-server: start failed; retrying", "error", err)
 		return
 	}
 	s.srv, s.log = srv, log

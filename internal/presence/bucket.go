@@ -34,7 +34,7 @@ func (p *Presence) openBucket(ctx context.Context) (*bucket, error) {
 		return nil, fmt.Errorf("bucket %s: its values have no lifetime, so the entries of dead nodes would never expire; set one (nats stream edit KV_%[1]s --max-age 1m)", p.opts.Bucket)
 	}
 	if ttl != p.opts.TTL {
-		p.opts.Logger.Warn("presence bucket has another lifetime than configured; using the bucket's", "bucket", p.opts.Bucket, "ttl", ttl.String())
+		p.opts.Logger.Warn("presence: bucket has another lifetime than configured; using the bucket's", "bucket", p.opts.Bucket, "ttl", ttl.String())
 	}
 	return &bucket{KeyValue: kv, refresh: ttl / 3}, nil
 }

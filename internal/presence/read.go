@@ -124,7 +124,7 @@ func (p *Presence) Nodes(ctx context.Context) ([]Node, error) {
 // logInvalid logs an invalid value. The other values are listed, so that one invalid value cannot hide
 // them.
 func (p *Presence) logInvalid(key string, err error) {
-	p.opts.Logger.Warn("invalid presence value; ignored", "key", key, "error", err)
+	p.opts.Logger.Warn("presence: invalid value; ignored", "key", key, "error", err)
 }
 
 // readShard returns the connections in a shard of all nodes or of one node, in the order of pages.

@@ -231,7 +231,7 @@ func (p *Presence) removeOwn() {
 		}
 	}
 	if err != nil {
-		p.opts.Logger.Warn("presence removal failed; entries of this node expire with the bucket's lifetime", "error", err)
+		p.opts.Logger.Warn("presence: removal failed; entries of this node expire with the bucket's lifetime", "error", err)
 	}
 }
 
@@ -249,10 +249,10 @@ func (p *Presence) reportError(ctx context.Context, err error) {
 	p.mu.Unlock()
 	switch w := &p.writer; {
 	case err != nil && w.lastError == "":
-		p.opts.Logger.Warn("presence update failed; other nodes see stale entries", "error", err)
+		p.opts.Logger.Warn("presence: update failed; other nodes see stale entries", "error", err)
 		w.lastError = text
 	case err == nil && w.lastError != "":
-		p.opts.Logger.Info("presence update succeeded again")
+		p.opts.Logger.Info("presence: update succeeded again")
 		w.lastError = ""
 	}
 }

@@ -11,7 +11,6 @@
 // messages are counted, and the next message of the action contains the count. It is written at most ten
 // seconds after the first omitted one. A flood therefore costs little, and every rejected request is
 // counted. Memory is limited, because there are few actions and requests are not stored.
-// few, and nothing of a request is kept.
 package seclog
 
 import (
@@ -86,10 +85,10 @@ func (l *Log) Close() {
 }
 
 // Refused writes or counts a message about a rejected request. It does not block.
-func (l *Log) Refused(e Event) { l.write("request rejected", e) }
+func (l *Log) Refused(e Event) { l.write("security: request rejected", e) }
 
 // Ignored writes or counts a message about a request with an ignored part. It does not block.
-func (l *Log) Ignored(e Event) { l.write("identity header ignored", e) }
+func (l *Log) Ignored(e Event) { l.write("security: identity header ignored", e) }
 
 func (l *Log) write(message string, e Event) {
 	if l == nil || l.logger == nil {
@@ -120,7 +119,7 @@ func (l *Log) Accepted(what, key, remote string, attrs ...slog.Attr) {
 		return
 	}
 	attrs = append([]slog.Attr{slog.String("action", string(Operate)), slog.String("what", what), slog.String("remote", remote), slog.String("key", key)}, attrs...)
-	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "operator action", attrs...)
+	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "security: admin request accepted", attrs...)
 }
 
 // allowLocked reports whether a message may be written, and the number of omitted messages before it.
@@ -159,7 +158,7 @@ func (l *Log) flushLocked(action Action, s *state) {
 	if s.omitted == 0 {
 		return
 	}
-	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "requests refused", slog.String("action", string(action)), slog.Int("omitted", s.omitted))
+	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "security: requests rejected; their messages are omitted", slog.String("action", string(action)), slog.Int("omitted", s.omitted))
 	s.omitted = 0
 }
 

@@ -28,7 +28,7 @@ func total(t *testing.T, text, action string) (lines, requests int) {
 		}
 		lines++
 		requests += l.Omitted
-		if l.Msg == "request rejected" {
+		if l.Msg == "security: request rejected" {
 			requests++
 		}
 	}

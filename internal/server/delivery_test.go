@@ -25,7 +25,7 @@ func (r *harness) undeliverable() (n int) {
 	return n
 }
 
-const warned = "messages that no feed can deliver"
+const warned = "feed: no feed can deliver a message"
 
 // Messages of NATS producers that reach nobody are counted, and logged once with an example.
 func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {

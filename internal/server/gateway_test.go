@@ -61,7 +61,7 @@ func TestHeaderIdentity_OfAnotherSender_IsLoggedAndCounted(t *testing.T) {
 	}
 	r.eventually("the line of the ignored header", func() bool {
 		for line := range strings.Lines(log.String()) {
-			if strings.Contains(line, `"msg":"identity header ignored"`) && strings.Contains(line, `"action":"header"`) &&
+			if strings.Contains(line, `"msg":"security: identity header ignored"`) && strings.Contains(line, `"action":"header"`) &&
 				strings.Contains(line, "auth.header.trusted") && strings.Contains(line, `"remote":"127.0.0.1:`) && !strings.Contains(line, "alice") {
 				return true
 			}

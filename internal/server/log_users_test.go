@@ -55,7 +55,7 @@ func TestLog_Users_AreWrittenAsConfigured(t *testing.T) {
 				return false
 			}
 			for _, parts := range [][]string{
-				{"connection closed", want.ended}, {"revocation: applied"}, {"publish failed", `"subject":"` + want.failed, "trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736"},
+				{"connection closed", want.ended}, {"revocation: applied"}, {"publish: request failed", `"subject":"` + want.failed, "trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736"},
 			} {
 				if !has(parts...) {
 					t.Errorf("no line has %q", parts)

@@ -132,7 +132,7 @@ func TestMicro_NotPermitted_IsStopped(t *testing.T) {
 	if n := strings.Count(text, "not announced"); n != 1 {
 		t.Errorf("told %d times:\n%s", n, text)
 	}
-	if !strings.Contains(text, "level=INFO msg=\"micro service: not permitted") || !strings.Contains(text, "$SRV.>") || strings.Contains(text, "NATS reports an error") {
+	if !strings.Contains(text, "level=INFO msg=\"micro: service not permitted") || !strings.Contains(text, "$SRV.>") || strings.Contains(text, "nats: error without a request") {
 		t.Errorf("the log:\n%s", text)
 	}
 }

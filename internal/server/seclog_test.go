@@ -50,7 +50,7 @@ func TestSecurityLog_EachRefusal_HasALine(t *testing.T) {
 		"an operator": {func() {
 			r.operate(nil, "POST", "/admin/undrain", "", "Host", "node.example", "X-API-Key", admin)
 			r.operate(nil, "POST", "/admin/drain", "", "Host", "node.example", "X-API-Key", admin)
-		}, []string{`"msg":"operator action"`, `"what":"drain"`, `"key":"ops"`}},
+		}, []string{`"msg":"security: admin request accepted"`, `"what":"drain"`, `"key":"ops"`}},
 	} {
 		before := len(log.String())
 		c.do()

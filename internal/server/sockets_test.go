@@ -88,7 +88,7 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 		`sockets{state="busy"}`: 7, `sockets{state="idle"}`: 0, `sockets_limit`: 12,
 		`sockets_rejected_total{limit="sockets"}`: 0, `sockets_rejected_total{limit="sockets_per_address"}`: 2, `idle_sockets_closed_total`: 21,
 	})
-	if text := log.String(); !strings.Contains(text, "socket limit reached") || !strings.Contains(text, "limits.sockets_per_address") || !strings.Contains(text, "127.0.0.2") {
+	if text := log.String(); !strings.Contains(text, "sockets: limit reached") || !strings.Contains(text, "limits.sockets_per_address") || !strings.Contains(text, "127.0.0.2") {
 		t.Errorf("the log: %s", text)
 	}
 }

@@ -267,7 +267,7 @@ func noCollector(t *testing.T, endpoint string) {
 		t.Errorf("%g spans were sent, %g lost", sent, lost)
 	}
 	r.stop()
-	if n := strings.Count(log.String(), "trace export failed"); n != 1 {
+	if n := strings.Count(log.String(), "tracing: export failed"); n != 1 {
 		t.Errorf("%d lines about the collector in\n%s", n, log.String())
 	}
 }

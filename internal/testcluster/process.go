@@ -98,7 +98,7 @@ func (p *Process) own(l *life) {
 	close(l.done)
 	p.mu.Unlock()
 	if status := l.cmd.ProcessState.String(); !asked {
-		p.logger.Error("a process has died", "process", p.name, "status", status, "log", p.log)
+		p.logger.Error("cluster: process ended unexpectedly", "process", p.name, "status", status, "log", p.log)
 		p.died(p, status)
 	}
 }

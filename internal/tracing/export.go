@@ -79,7 +79,7 @@ func (e *exporter) logResult(err error, spans int) {
 			return
 		}
 		e.lastLogged = time.Now()
-		e.opts.Logger.Warn("trace export failed; dropping spans: check traces.endpoint", "endpoint", e.opts.Endpoint, "spans", e.lost, "error", err)
+		e.opts.Logger.Warn("tracing: export failed; dropping spans", "endpoint", e.opts.Endpoint, "spans", e.lost, "error", err, "remedy", "check traces.endpoint")
 		e.lost = 0
 	case e.failing:
 		e.failing = false

@@ -99,7 +99,7 @@ func New(opts Options) (*Traces, error) {
 	opts = opts.withDefaults()
 	described, err := newResource(opts)
 	if err != nil {
-		opts.Logger.Warn("invalid OTEL_RESOURCE_ATTRIBUTES; sending traces without it", "error", err)
+		opts.Logger.Warn("tracing: resource attributes are invalid; sending traces without them", "variable", "OTEL_RESOURCE_ATTRIBUTES", "error", err)
 	}
 	transport := &http.Transport{ // not shared, so that Close can close its idle connections
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,

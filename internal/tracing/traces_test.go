@@ -269,7 +269,7 @@ func TestComesBack(t *testing.T) {
 	otel.Refuses.Store(true)
 	offer()
 	end()
-	if n := strings.Count(log.String(), "trace export failed"); n != 1 || made.Status().Failed != 2 {
+	if n := strings.Count(log.String(), "tracing: export failed"); n != 1 || made.Status().Failed != 2 {
 		t.Errorf("%+v, %d lines:\n%s", made.Status(), n, log.String())
 	}
 }

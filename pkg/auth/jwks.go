@@ -221,17 +221,17 @@ func (k *remoteKeys) attempt() (ok bool) {
 
 func (k *remoteKeys) logResult(err error, keys int) {
 	if err == nil {
-		k.log.Debug("jwks fetched", "keys", keys)
+		k.log.Debug("auth: jwks fetched", "keys", keys)
 		return
 	}
 	k.mu.Lock()
 	good := k.fetchedAt
 	k.mu.Unlock()
 	if good.IsZero() {
-		k.log.Warn("jwks fetch failed; tokens cannot be verified", "error", err)
+		k.log.Warn("auth: jwks fetch failed; tokens cannot be verified", "error", err)
 		return
 	}
-	k.log.Warn("jwks fetch failed; previous keys stay in use", "error", err, "since", good, "until", good.Add(k.opts.MaxStale))
+	k.log.Warn("auth: jwks fetch failed; previous keys stay in use", "error", err, "since", good, "until", good.Add(k.opts.MaxStale))
 }
 
 func (k *remoteKeys) close() {

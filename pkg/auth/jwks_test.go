@@ -279,7 +279,7 @@ func TestJWKSBroken(t *testing.T) {
 			if _, err := cold.Identify(other); err != nil {
 				t.Errorf("the issuer is back: %v", err)
 			}
-			if text := log.String(); !strings.Contains(text, "jwks fetch failed") || strings.Contains(text, "SECRET") {
+			if text := log.String(); !strings.Contains(text, "auth: jwks fetch failed") || strings.Contains(text, "SECRET") {
 				t.Errorf("the log: %s", text)
 			}
 		})

@@ -213,7 +213,7 @@ func (f *Feed) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := drainAll(ctx, handlers, 0); err != nil {
-		f.config.Logger.Warn("some connections did not end in time", "error", err)
+		f.config.Logger.Warn("drain: connections have not ended in time; they end with the program's server", "error", err)
 	}
 	for _, s := range servers {
 		s.close()

@@ -50,7 +50,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Feed, error) {
 		return nil, fmt.Errorf("tidemark: %w", err)
 	}
 	if most := nc.Opts.MaxReconnect; !nc.Opts.AllowReconnect || most >= 0 {
-		c.Logger.Warn("the connection to NATS is not kept after an outage; make it with tidemark.NATSOptions()", "reconnects", most)
+		c.Logger.Warn("nats: connection has a limit of reconnects; a long outage closes it", "reconnects", most, "remedy", "make it with tidemark.NATSOptions()")
 	}
 	b, err := backend.Open(backend.Options{
 		Main: nc, Tails: c.TailConn, Replays: c.ReplayConn, Domain: c.Domain, APIPrefix: c.APIPrefix,

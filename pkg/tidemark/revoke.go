@@ -29,7 +29,7 @@ func (f *Feed) Revoke(rev auth.Revocation) (closed int, err error) {
 	now := time.Now()
 	// First: a connection that is opened from now on is rejected by the list, earlier ones are found below.
 	if dropped := f.revoked.Add(rev, now); dropped > 0 {
-		f.config.Logger.Error("revocation list full; the oldest revocations are forgotten, and their tokens accepted again until they expire", "forgotten", dropped)
+		f.config.Logger.Error("revocation: list full; the oldest are evicted; their tokens are accepted until they expire", "evicted", dropped)
 	}
 	f.mu.Lock()
 	handlers := slices.Collect(maps.Values(f.handlers))
