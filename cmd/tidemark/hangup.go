@@ -74,7 +74,7 @@ func (h *hangup) reload(ctx context.Context) {
 		h.logger.Error("reload: files cannot be read; their values are unchanged", "error", err)
 		return
 	}
-	h.logger.Warn("reload: certificate and keys changed")
+	h.logger.Warn("reload: certificate and keys read again")
 }
 
 func (h *hangup) setLevel(level string) {

@@ -97,7 +97,7 @@ func TestHangupReadsKeys(t *testing.T) {
 		awaitLog(t, log, want)
 	}
 	hang("no key", "publish.keys: ")
-	hang("# none", "reload: certificate and keys changed")
+	hang("# none", "reload: certificate and keys read again")
 }
 
 // serveForHangup runs a node until the end of the test, and returns its log.
@@ -175,7 +175,7 @@ func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	awaitLog(t, log, "reload: certificate and keys changed")
+	awaitLog(t, log, "reload: certificate and keys read again")
 	for user, password := range map[string]string{"orders": "second", "billing": "third"} {
 		if err := login(user, password); err != nil {
 			t.Errorf("%s: %v", user, err)

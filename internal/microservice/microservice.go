@@ -62,13 +62,13 @@ func (s *Service) Denied(err error) bool {
 func (s *Service) Run(ctx context.Context, nc *nats.Conn, opts Options) {
 	service, err := announce(ctx, nc, opts)
 	if err != nil {
-		opts.Logger.Warn("micro: service not announced; `nats micro` does not list this node", "error", err)
+		opts.Logger.Warn("micro: service not announced; the nats command does not list this node", "error", err)
 		return
 	}
 	select {
 	case <-ctx.Done():
 	case err := <-s.denied:
-		opts.Logger.Info("micro: service not permitted, so not announced; `nats micro` does not list this node", "error", err,
+		opts.Logger.Info("micro: service not permitted, so not announced; the nats command does not list this node", "error", err,
 			"remedy", "permit the node's user to subscribe to $SRV.> and "+StatusSubject+", and to answer (allow_responses), or set node.micro to false")
 	}
 	_ = service.Stop() // fails only when the connection is closed

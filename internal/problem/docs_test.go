@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/problem"
 )
 
-const document = "../../docs/reference/http-api.md"
+const document = "../../docs/reference/errors.md"
 
 // table returns the list of codes in the document. `TIDEMARK_UPDATE=1 go test ./internal/problem` writes it.
 func table() string {
