@@ -82,7 +82,7 @@ func TestLogMessages_Form_OthersAreFound(t *testing.T) {
 	for message, want := range map[string]bool{
 		"jetstream: request failed; retrying": true, "nats-server: start failed; retrying": true,
 		"auth: jwks fetch failed; see GET /identity": true,
-		"request failed":                             false, "jetstream: Request failed": false, "JetStream: request failed": false,
+		"request failed": false, "jetstream: Request failed": false, "JetStream: request failed": false,
 		"jetstream: request failed: retrying": false, "jetstream: request failed.": false, "jetstream: %d requests failed": false,
 	} {
 		if got := formOfMessage(message) == ""; got != want {

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tidemark/tidemark/internal/testkit"
 )
 
 // The files that TIDEMARK_UPDATE=1 go test ./internal/config writes.
@@ -24,26 +26,7 @@ const (
 
 func TestReference_Generated_EqualsFile(t *testing.T) {
 	want := referenceHead + newTexts[Config](t).yaml(configKeys, Default())
-	compareOrWrite(t, reference, want)
-}
-
-func TestDocument_Generated_EqualsFile(t *testing.T) {
-	raw, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- keys -->\n", "<!-- end -->"
-	before, rest, found := strings.Cut(string(raw), begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no list between %q and %q", document, begin, end)
-	}
-	compareOrWrite(t, document, before+begin+newTexts[Config](t).tables(configKeys, Default())+end+after)
-}
-
-func compareOrWrite(t *testing.T, file, want string) {
-	t.Helper()
-	got, err := os.ReadFile(file)
+	got, err := os.ReadFile(reference)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +34,15 @@ func compareOrWrite(t *testing.T, file, want string) {
 		return
 	}
 	if os.Getenv("TIDEMARK_UPDATE") == "" {
-		t.Fatalf("%s does not follow from the keys; write it with TIDEMARK_UPDATE=1 go test ./internal/config", file)
+		t.Fatalf("%s does not follow from the keys; write it with TIDEMARK_UPDATE=1 go test ./internal/config", reference)
 	}
-	if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
+	if err := os.WriteFile(reference, []byte(want), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestDocument_Generated_EqualsFile(t *testing.T) {
+	testkit.Generated(t, document, "keys", newTexts[Config](t).tables(configKeys, Default()))
 }
 
 const referenceHead = `# All keys of the configuration of Tidemark with their defaults: an empty file, and no file, have the same

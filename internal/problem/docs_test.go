@@ -2,14 +2,12 @@ package problem_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/tidemark/tidemark/internal/problem"
+	"github.com/tidemark/tidemark/internal/testkit"
 )
-
-const document = "../../docs/reference/errors.md"
 
 // table returns the list of codes in the document. `TIDEMARK_UPDATE=1 go test ./internal/problem` writes it.
 func table() string {
@@ -22,23 +20,5 @@ func table() string {
 }
 
 func TestDocument_Codes_AreThoseOfTheTable(t *testing.T) {
-	raw, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- codes -->\n", "<!-- end of codes -->"
-	before, rest, found := strings.Cut(string(raw), begin)
-	listed, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no table between %q and %q", document, begin, end)
-	}
-	if listed == table() {
-		return
-	}
-	if os.Getenv("TIDEMARK_UPDATE") == "" {
-		t.Fatalf("%s lists other codes; write it with TIDEMARK_UPDATE=1. It must list:\n%s", document, table())
-	}
-	if err := os.WriteFile(document, []byte(before+begin+table()+end+after), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Generated(t, "../../docs/reference/errors.md", "codes", table())
 }
