@@ -95,26 +95,15 @@ func TestLogMessages_Form_OthersAreFound(t *testing.T) {
 func readLogCalls(t *testing.T) (all []logCall) {
 	t.Helper()
 	used := make(map[string]bool)
-	for _, root := range []string{"cmd", "internal", "pkg"} {
-		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			if name = filepath.ToSlash(name); !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-				return nil
-			}
-			found, err := logCallsOf(name, nil)
-			if unlistedLogCalls[name] != "" {
-				used[name] = slices.ContainsFunc(found, func(c logCall) bool { return c.message == "" })
-				found = slices.DeleteFunc(found, func(c logCall) bool { return c.message == "" })
-			}
-			all = append(all, found...)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+	eachCodeFile(t, func(name string) error {
+		found, err := logCallsOf(name, nil)
+		if unlistedLogCalls[name] != "" {
+			used[name] = slices.ContainsFunc(found, func(c logCall) bool { return c.message == "" })
+			found = slices.DeleteFunc(found, func(c logCall) bool { return c.message == "" })
 		}
-	}
+		all = append(all, found...)
+		return err
+	})
 	for name := range unlistedLogCalls {
 		if !used[name] {
 			t.Errorf("%s has no call with a message or level that is not constant; remove it from unlistedLogCalls", name)
@@ -285,6 +274,72 @@ func readLogEntries(t *testing.T) map[string]logEntry {
 		entries[message] = logEntry{at, row[2]}
 	}
 	return entries
+}
+
+// The pages quote messages of the log as the code has them, in full or from their beginning.
+func TestLogMessages_QuotedInPages_AreThoseOfTheCode(t *testing.T) {
+	components := make(map[string]bool)
+	for message := range readLogEntries(t) {
+		component, _, _ := strings.Cut(message, ": ")
+		components[component] = true
+	}
+	texts := stringLiterals(t, components)
+	quoted := 0
+	for _, page := range documents(t) {
+		for i, line := range strings.Split(read(t, page), "\n") {
+			for _, span := range regexp.MustCompile("`([a-z][a-z-]*): ([a-z][^`]*)`").FindAllStringSubmatch(line, -1) {
+				if !components[span[1]] {
+					continue // of a configuration
+				}
+				quoted++
+				text := strings.Trim(span[0], "`")
+				if !slices.ContainsFunc(texts, func(s string) bool { return strings.HasPrefix(s, text) }) {
+					t.Errorf("%s:%d: no message of the log begins with %q; correct the quote", page, i+1, text)
+				}
+			}
+		}
+	}
+	if quoted < 100 {
+		t.Errorf("only %d quotes were found", quoted)
+	}
+}
+
+// stringLiterals returns the string literals of the code that begin with a component of the log.
+func stringLiterals(t *testing.T, components map[string]bool) (all []string) {
+	t.Helper()
+	eachCodeFile(t, func(name string) error {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if e, ok := n.(ast.Expr); ok {
+				text, _ := literal(e)
+				if component, _, _ := strings.Cut(text, ": "); components[component] {
+					all = append(all, text)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	return all
+}
+
+// eachCodeFile calls visit for the files of the programs and packages, without tests.
+func eachCodeFile(t *testing.T, visit func(name string) error) {
+	t.Helper()
+	for _, root := range []string{"cmd", "internal", "pkg"} {
+		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+				return err
+			}
+			return visit(filepath.ToSlash(name))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // The reference lists the reasons of tidemark.gap and tidemark.close that the code has.
