@@ -26,7 +26,7 @@ func Generated(t T, file, mark, want string) {
 		t.Fatalf("%s:%d does not follow from the code; write it with TIDEMARK_UPDATE=1. It must have:\n%s",
 			file, strings.Count(before+begin, "\n")+line, text)
 	}
-	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil { //nolint:gosec // G703: tests name the file
 		t.Fatalf("%v", err)
 	}
 }
