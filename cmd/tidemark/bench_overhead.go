@@ -37,7 +37,7 @@ as long as --idle and the events together, 80 seconds by default.`,
 	f.DurationVar(&opts.Heartbeat, "heartbeat", 15*time.Second, "time between two heartbeats of SSE, and two pings of the WebSocket")
 	f.DurationVar(&opts.Hold, "hold", 30*time.Second, "time that a long poll waits for an event")
 	f.DurationVar(&opts.PollInterval, "poll-interval", 5*time.Second, "time between two short polls")
-	f.IntVar(&opts.Cookie, "cookie", 400, "size of the cookie of each request in `bytes`; 0 is none")
+	f.IntVar(&opts.Cookie, "cookie", 400, "size of the cookie of each request in `bytes`; 0 disables it")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object")
 	return cmd
 }

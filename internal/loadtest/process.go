@@ -67,7 +67,7 @@ func startProcess(ctx context.Context, opts Options, part Partition, abort func(
 	return p, nil
 }
 
-// processCodec reports the end of the worker's output, and what it read instead of a response.
+// processCodec reports the end of the worker's output, and text that is not a response.
 type processCodec struct {
 	rpc.ClientCodec
 	outputEnded chan error
@@ -103,8 +103,8 @@ func (p *process) wait(err error) error {
 	return errors.New(text)
 }
 
-// call calls a method of a worker and blocks until its reply, the end of ctx, or the timeout; 0 is
-// no timeout.
+// call calls a method of a worker and blocks until its reply, the end of ctx, or the timeout. A timeout of 0 does
+// not end.
 func call[R any](ctx context.Context, p *process, timeout time.Duration, method string, args any) (reply R, err error) {
 	if timeout > 0 {
 		var cancel context.CancelFunc

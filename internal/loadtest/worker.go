@@ -78,7 +78,7 @@ type StartRequest struct {
 	Part    Partition `json:"part"`
 }
 
-// SampleReply is what a sample returns.
+// SampleReply is the result of a sample.
 type SampleReply struct {
 	Connected int        `json:"connected"`
 	Second    *histogram `json:"second"`

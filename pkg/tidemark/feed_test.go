@@ -269,7 +269,7 @@ func TestClose_ConnectionsAreOpen_LeavesNoGoroutines(t *testing.T) {
 	})
 }
 
-// publishOnce starts what nats.go keeps for publishers until the connection closes.
+// publishOnce starts the goroutines of nats.go for publishers, which run until the connection closes.
 func publishOnce(t *testing.T, n testNATS) {
 	f := n.open(t, newsOptions())
 	publish(t, f, "news.all", 1)

@@ -46,8 +46,8 @@ func saveForReview(t *testing.T, name, got string) {
 	}
 }
 
-// checkElement checks that the page is self-contained, that its ids are unique, and that every
-// coordinate is a finite number within the drawing. Those of the library are upside down.
+// checkElement checks that the page is self-contained, that its ids are unique, and that every coordinate is a
+// finite number within the plot. The y axis of the library points upwards.
 func checkElement(t *testing.T, e xml.StartElement, ids map[string]bool) {
 	t.Helper()
 	switch e.Name.Local {

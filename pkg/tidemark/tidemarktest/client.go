@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Client returns a client whose connections to every host are to this feed, through memory. Its
-// requests work in a bubble of testing/synctest. It is closed with the feed.
+// Client returns a client connected to this feed through memory, for every host name. Its requests work in a
+// bubble of testing/synctest. It is closed with the feed.
 func (f *Feed) Client() *http.Client { return f.memory.client(f) }
 
 // memory is a server and its client without sockets. The zero value is ready.
