@@ -18,10 +18,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// operate asks the listener of operators.
+// operate sends a request to the admin listener.
 func (r *harness) operate(into any, method, path, body string, header ...string) int {
 	r.t.Helper()
-	resp, raw := r.ask(method, r.admin(path), body, header...)
+	resp, raw := r.request(method, r.admin(path), body, header...)
 	if into != nil {
 		if err := json.Unmarshal(raw, into); err != nil {
 			r.t.Fatalf("%s: %v", raw, err)
@@ -99,7 +99,8 @@ func TestAdmin_CloseConnection_ClientReconnects(t *testing.T) {
 	other.want("still here")
 }
 
-// TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled: the node empties and goes on, is taken back, and can be stopped in either state.
+// TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled drains a node, cancels the drain, and stops nodes in either
+// state.
 func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	l := r.listen("/events", "")
@@ -116,7 +117,7 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 	}
 	r.listen("/events", l.last).want("tidemark.close")
 	r.eventually("it is empty", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
-	r.operate(nil, "POST", "/admin/drain", "") // again, which changes nothing
+	r.operate(nil, "POST", "/admin/drain", "") // a second request changes nothing
 
 	d = admin.Drain{}
 	if status := r.operate(&d, "POST", "/admin/undrain", ""); status != http.StatusOK || d.Draining || d.Since != nil {
@@ -129,8 +130,8 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 	r.stop()
 }
 
-// TestDrain_BeforeDelayHasPassed_ServesOpenConnections: load balancers see the node leave before a
-// request fails, and a drain that is taken back closes nothing.
+// TestDrain_BeforeDelayHasPassed_ServesOpenConnections checks that load balancers see the drain before a request
+// fails, and that a cancelled drain closes nothing.
 func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = time.Hour })
 	l := r.listen("/events", "")
@@ -158,7 +159,7 @@ func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
 	r.srv.SetDrainDelay(0) // else the end of the node takes an hour
 }
 
-// TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses: SIGTERM, as Run's context is.
+// TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses ends the context of Run, as SIGTERM does.
 func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = 5 * time.Second })
 	l := r.listen("/events", "")
@@ -178,7 +179,7 @@ func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
 	<-stopped
 }
 
-// TestAdmin_OtherCallers_AreRefused: pages, rebound names, proxies and keys without the right are kept out.
+// TestAdmin_OtherCallers_AreRefused covers pages, rebound names, proxies and keys without the right.
 func TestAdmin_OtherCallers_AreRefused(t *testing.T) {
 	admin, adminLine, err := auth.NewAPIKey("ops", auth.AdminRight)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestAdminAddr_Taken_FailsUnlessOptional: a node that was told where operators connect does not start without
-// it; one that was not goes on.
+// TestAdminAddr_Taken_FailsUnlessOptional checks that a node does not start without its configured admin listener,
+// and starts if the listener is optional.
 func TestAdminAddr_Taken_FailsUnlessOptional(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -54,7 +54,8 @@ func TestAdminAddr_Taken_FailsUnlessOptional(t *testing.T) {
 	}
 }
 
-// An address for operators does not take this machine's clients away from one for all interfaces.
+// An admin listener cannot take the port of a main listener on all interfaces, which would cut off this machine's
+// clients.
 func TestAdminAddr_PortOfClients_IsRefused(t *testing.T) {
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -87,18 +88,18 @@ func TestBanner_AdminAddr_IsNamed(t *testing.T) {
 	}
 }
 
-// TestAdmin_NoKeys_OtherMachinesAreRefused: beyond loopback nobody operates a node without a key, also where there are
-// no keys; metrics and health are for who reaches the address.
+// TestAdmin_NoKeys_OtherMachinesAreRefused checks that other machines need a key for the admin API, also where no
+// keys are configured. Metrics and health need no login.
 func TestAdmin_NoKeys_OtherMachinesAreRefused(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.Admin.Addr = ":0" })
 	_, port, _ := net.SplitHostPort(r.srv.AdminAddr().String())
 	for _, path := range []string{"/admin/status", "/admin/connections", "/admin/feeds", "/admin/drain", "/admin/log/level", "/debug/pprof/"} {
-		resp, body := r.ask("GET", "http://127.0.0.1:"+port+path, "", "Host", "node.example", "Authorization", "Bearer tmk_nothing")
+		resp, body := r.request("GET", "http://127.0.0.1:"+port+path, "", "Host", "node.example", "Authorization", "Bearer tmk_nothing")
 		if resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
 	}
-	if resp, _ := r.ask("GET", "http://127.0.0.1:"+port+"/metrics", "", "Host", "node.example"); resp.StatusCode != http.StatusOK {
+	if resp, _ := r.request("GET", "http://127.0.0.1:"+port+"/metrics", "", "Host", "node.example"); resp.StatusCode != http.StatusOK {
 		t.Errorf("/metrics: %d", resp.StatusCode)
 	}
 }

@@ -35,13 +35,13 @@ func (r *harness) dial(secure bool) net.Conn {
 	return c
 }
 
-// raw sends text as it is, and returns the status of the answer.
+// raw sends text unchanged, and returns the status of the answer.
 func (r *harness) raw(secure bool, text string) int {
 	r.t.Helper()
 	c := r.dial(secure)
 	defer c.Close()
 	var sending sync.WaitGroup
-	sending.Go(func() { _, _ = io.WriteString(c, text) }) // what is refused early is not read to its end
+	sending.Go(func() { _, _ = io.WriteString(c, text) }) // the server does not read a refused request to its end
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		r.t.Errorf("%.60q…: %v", text, err)
@@ -66,7 +66,7 @@ func newTLSRig(t *testing.T, change func(*server.Options)) *harness {
 	return r
 }
 
-// inTheClearAndTLS runs a test over the engine's own reading of requests and over net/http's.
+// inTheClearAndTLS runs a test with the request parser of the engine and with that of net/http.
 func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *testing.T, r *harness, secure bool)) {
 	t.Run("clear", func(t *testing.T) {
 		r := newHarness(t, change)
@@ -74,7 +74,7 @@ func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *t
 		l.want("tidemark.open")
 		test(t, r, false)
 		r.publish("notifications.user.42", 1, 1)
-		l.wantNumbers(1, 1) // nobody else was disturbed
+		l.wantNumbers(1, 1) // the other client was not disturbed
 	})
 	t.Run("tls", func(t *testing.T) { test(t, newTLSRig(t, change), true) })
 }
@@ -118,7 +118,7 @@ func TestRequests_TooLarge_AreRefused(t *testing.T) {
 	})
 }
 
-// TestRequests_SlowSenders_AreDisconnected: a head that dribbles does not keep a connection for longer than it may.
+// TestRequests_SlowSenders_AreDisconnected checks that a slow head does not keep a connection beyond the timeout.
 func TestRequests_SlowSenders_AreDisconnected(t *testing.T) {
 	short := func(o *server.Options) { o.HTTP.HeadTimeout = 300 * time.Millisecond }
 	inTheClearAndTLS(t, short, func(t *testing.T, r *harness, secure bool) {
@@ -136,7 +136,7 @@ func TestRequests_SlowSenders_AreDisconnected(t *testing.T) {
 							return
 						case <-tick.C:
 							if request != "" {
-								_, _ = io.WriteString(c, "x") // of a header that never ends
+								_, _ = io.WriteString(c, "x") // part of a header that never ends
 							}
 						}
 					}
@@ -192,7 +192,7 @@ func TestSecurityHeaders_EveryRoute_HasThem(t *testing.T) {
 	}
 }
 
-// TestLog_Tokens_AreNotWritten runs a node at the lowest level through what may quote a request.
+// TestLog_Tokens_AreNotWritten runs a node with the lowest log level, and makes requests that the log may quote.
 func TestLog_Tokens_AreNotWritten(t *testing.T) {
 	const token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 	var log testkit.Log
@@ -223,7 +223,7 @@ func TestLog_Tokens_AreNotWritten(t *testing.T) {
 			r.raw(secure, "GET /events?"+q+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		}
 		if secure {
-			c := r.dial(false) // a request in the clear, which the handshake chokes on
+			c := r.dial(false) // a request in the clear, which fails the handshake
 			_, _ = io.WriteString(c, "GET /events?"+q+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c)
 		}

@@ -16,7 +16,7 @@ import (
 
 const me = "/events?user=42"
 
-// fromLog makes every resume take an ephemeral consumer.
+// fromLog makes every resume use an ephemeral consumer.
 func fromLog(o *server.Options) { o.Feeds[0].ReplayFromStore = true }
 
 // bothWays runs a test with replays from the window and from consumers.
@@ -35,7 +35,7 @@ func TestResume(t *testing.T) {
 		r.publish("notifications.user.42", 4, 6)
 		r.publish("notifications.user.43", 1, 3)
 		r.publish("notifications.broadcast", 7, 8)
-		r.awaitReady() // the tail is level, so that pending is exact
+		r.awaitReady() // the tail has caught up, so that pending is exact
 		second := r.listen(me, first.last)
 		open := second.next()
 		if field(open.Data, "resumed") != "true" || field(open.Data, "pending") != "5" || field(open.Data, "position") != first.last {
@@ -62,14 +62,14 @@ func TestResume_UnknownPosition_SendsGap(t *testing.T) {
 			"0-" + epoch:           {"tidemark.open", "1", "2", "3", "4", "5", "6"},
 		} {
 			l := r.listen("/events", id)
-			l.want(want[0]) // it stands: the sixth comes after it
+			l.want(want[0]) // the connection stays open: the sixth event comes after the gap
 			defer l.want(want[1:]...)
 		}
 		r.publish("notifications.broadcast", 6, 6)
 	})
 }
 
-// epoch is what positions of the stream end with.
+// epoch returns the epoch in positions of the stream.
 func (r *harness) epoch() string {
 	l := r.listen("/events", "")
 	defer l.cancel()
@@ -109,7 +109,7 @@ func TestPurge(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.publish("notifications.broadcast", 6, 6)
-		live.wantNumbers(6, 6) // it had everything: no gap
+		live.wantNumbers(6, 6) // it had received everything: no gap
 	})
 	t.Run("behind", func(t *testing.T) {
 		r := newHarness(t, fromLog)
@@ -123,8 +123,7 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// TestRetention_OvertakesAClient_SendsGap lets a limit trim the stream while a client that takes
-// little is being caught up.
+// TestRetention_OvertakesAClient_SendsGap lets a limit trim the stream while a slow client catches up.
 func TestRetention_OvertakesAClient_SendsGap(t *testing.T) {
 	const stored, kept = 4_000, 50
 	r := newHarness(t, fromLog)
@@ -137,7 +136,7 @@ func TestRetention_OvertakesAClient_SendsGap(t *testing.T) {
 	<-r.js.PublishAsyncComplete()
 	l := r.listen("/events", "0")
 	l.want("tidemark.open")
-	first := l.next() // 32 MB wait behind it, more than the sockets hold
+	first := l.next() // 32 MB are queued behind it, more than the socket buffers hold
 	time.Sleep(300 * time.Millisecond)
 	cfg := testStream()
 	cfg.MaxMsgs = kept
@@ -182,7 +181,8 @@ func TestInteriorDeletes(t *testing.T) {
 	r.listen(me, "4").want("tidemark.open", "5", "6")
 }
 
-// TestPoisonPills publishes what a JetStream client takes for a status of the server.
+// TestPoisonPills_StoredMessages_AreDelivered publishes messages that a JetStream client may take for a status of
+// the server.
 func TestPoisonPills(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
@@ -219,7 +219,7 @@ func TestReservedTypesFromNATSProducers(t *testing.T) {
 	l.want("x", "x", "x", "fine x")
 }
 
-// TestConsumers_ReplaysEnd_AreDeleted aborts many replays and counts what is left on the server.
+// TestConsumers_ReplaysEnd_AreDeleted aborts many replays and counts the remaining consumers on the server.
 func TestConsumers_ReplaysEnd_AreDeleted(t *testing.T) {
 	r := newHarness(t, fromLog)
 	r.publish("notifications.broadcast", 1, 200)

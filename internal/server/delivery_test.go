@@ -27,7 +27,7 @@ func (r *harness) undeliverable() (n int) {
 
 const warned = "messages that no feed can deliver"
 
-// Messages of NATS producers that reach nobody are counted, and logged once with an example.
+// Messages of NATS producers that no connection can receive are counted, and logged once with an example.
 func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
@@ -50,7 +50,7 @@ func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 	}
 }
 
-// What was stored before the node came is not counted at each start.
+// Events stored before the node started are not counted at each start.
 func TestUndeliverable_StoredBeforeTheStart_NotCounted(t *testing.T) {
 	first := newHarness(t, nil)
 	first.publish("notifications.other", 1, 20)
@@ -87,7 +87,7 @@ func TestPublish_SubjectReachesNobody_Refused(t *testing.T) {
 	}
 }
 
-// publish.subjects: stream accepts all of the streams, counts, and does not warn.
+// publish.subjects: stream accepts all subjects of the streams, counts, and does not warn.
 func TestPublish_AllSubjects_AcceptedAndCounted(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) {
@@ -105,7 +105,7 @@ func TestPublish_AllSubjects_AcceptedAndCounted(t *testing.T) {
 	}
 }
 
-// Tokens that may widen what is read can reach every subject.
+// If tokens may grant further subjects, every subject can be delivered.
 func TestPublish_TokensWiden_EverySubjectCanBeDelivered(t *testing.T) {
 	r := newHarness(t, byToken(t))
 	header := []string{"Authorization", "Bearer " + bearerOf(t, map[string]any{"sub": "42", "exp": 60, "publish": ">", "more": "notifications.secret.>"})}
@@ -118,7 +118,7 @@ func TestPublish_TokensWiden_EverySubjectCanBeDelivered(t *testing.T) {
 	}
 }
 
-// A stream's own transform decides what is stored, also one that is set later.
+// A stream's own transform decides the stored subject, also a transform that is added later.
 func TestPublish_StreamTransforms_StoredSubjectCounts(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		o.Streams[0].Subjects = []string{"notifications.>", "orders.>"}

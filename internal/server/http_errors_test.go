@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestTLS_FailedHandshakes_AreLogged: net/http would write them to stderr in a form of its own.
+// TestTLS_FailedHandshakes_AreLogged checks the form of the log line: net/http would write its own to stderr.
 func TestTLS_FailedHandshakes_AreLogged(t *testing.T) {
 	cert, key, _ := selfSigned(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())

@@ -135,8 +135,8 @@ func TestConnections_OfOneUser_AllReceiveEvents(t *testing.T) {
 	}
 }
 
-// TestStop_OpenConnections_ReceiveClose stops a node under clients: they are told, and the stream breaks off
-// without its last chunk.
+// TestStop_OpenConnections_ReceiveClose stops a node with clients: they receive tidemark.close, and the response
+// ends without its last chunk.
 func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
 	r := newHarness(t, nil)
 	resp, err := http.Get(r.base + me)
@@ -234,7 +234,7 @@ func TestStart_WrongOptions_NamesTheKey(t *testing.T) {
 	}
 }
 
-// selfSigned writes a certificate for 127.0.0.1, as openssl would, and returns who trusts it.
+// selfSigned writes a certificate for 127.0.0.1, as openssl would, and returns a pool that has it.
 func selfSigned(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	certPEM, keyPEM := generateCertificate(t)

@@ -12,12 +12,12 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// Readers of JSON keep one of two fields with the same name, and not all the same one.
+// Readers of JSON keep one of two fields with the same name, and differ in which.
 func TestLog_LinesOfAStream_NameItOnce(t *testing.T) {
 	log := new(testkit.Log)
 	r := newHarness(t, func(o *server.Options) {
 		o.Streams = []jetstream.StreamConfig{testStream()}
-		o.Streams[0].AllowMsgSchedules = true // which both the node and the store's reader comment on
+		o.Streams[0].AllowMsgSchedules = true // about which both the node and the store's reader log a line
 		o.Logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	r.eventually("a line of the reader", func() bool { return strings.Contains(log.String(), "allow_msg_schedules") })
@@ -29,7 +29,7 @@ func TestLog_LinesOfAStream_NameItOnce(t *testing.T) {
 	}
 }
 
-// repeatedFields returns the names that a JSON object has more than once.
+// repeatedFields returns the duplicate names of a JSON object.
 func repeatedFields(t *testing.T, object string) (repeated []string) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(object))

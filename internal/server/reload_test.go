@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// served is the certificate that a new connection is given.
+// served returns the certificate that a new connection receives.
 func (r *harness) served() string {
 	r.t.Helper()
 	c := r.dial(true).(*tls.Conn)
@@ -30,8 +30,8 @@ func overwrite(t *testing.T, file string, text []byte) {
 	}
 }
 
-// TestReload_Certificate_IsUsedByNewConnections renews a certificate: new connections are given the new one, and a stream
-// that is open goes on.
+// TestReload_Certificate_IsUsedByNewConnections renews a certificate. New connections receive the new one, and an
+// open connection stays open.
 func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -51,7 +51,7 @@ func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	defer stream.Body.Close()
 
 	certPEM, keyPEM = generateCertificate(t)
-	overwrite(t, cert, certPEM) // and the key is still that of the old one
+	overwrite(t, cert, certPEM) // the key still belongs to the old certificate
 	if err := r.srv.Reload(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "http.tls.cert, http.tls.key: ") {
 		t.Errorf("half renewed: %v", err)
 	}
@@ -79,8 +79,8 @@ func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	}
 }
 
-// TestReload_Keys_AreUsedByNewRequests: keys that were added are known, and keys that were taken out are not; what
-// cannot be read changes nothing, and keeps nothing else from being read.
+// TestReload_Keys_AreUsedByNewRequests adds and removes keys. A file that cannot be read keeps its old keys, and
+// does not prevent the other files from being read.
 func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 	dir := t.TempDir()
 	keys, secret := filepath.Join(dir, "keys"), filepath.Join(dir, "secret")

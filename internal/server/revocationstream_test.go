@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// readiness is the status of /readyz, and what it says of revocations.
+// readiness returns the status of /readyz, and its detail about revocations.
 func (r *harness) readiness() (status, detail string) {
 	r.t.Helper()
 	_, body := get(r.t, r.base+"/readyz", "")
@@ -63,7 +63,7 @@ func TestRevocations_NodeStartsLater_AppliesStoredOnes(t *testing.T) {
 			if revoked && name != "another user" {
 				want = http.StatusUnauthorized
 			}
-			resp, _ := r.ask(http.MethodHead, r.base+"/events", "", "Authorization", "Bearer "+token)
+			resp, _ := r.request(http.MethodHead, r.base+"/events", "", "Authorization", "Bearer "+token)
 			if resp.StatusCode != want {
 				t.Errorf("%s: %d, want %d", name, resp.StatusCode, want)
 			}
@@ -82,7 +82,7 @@ func TestRevocations_NodeStartsLater_AppliesStoredOnes(t *testing.T) {
 	}
 }
 
-// A revocation that is stored while a node has no connection to NATS reaches it afterwards.
+// A node that has no connection to NATS while a revocation is stored receives it afterwards.
 func TestRevocations_NATSRestarts_NoneIsMissed(t *testing.T) {
 	dir := t.TempDir()
 	addr := freeAddr(t)
@@ -95,7 +95,7 @@ func TestRevocations_NATSRestarts_NoneIsMissed(t *testing.T) {
 	r.revoke(auth.Revocation{User: "1"})
 	stop()
 	startNATS(t, addr, dir)
-	// What is sent before the client has noticed the restart is lost with the old connection.
+	// Messages sent before the client has detected the restart are lost with the old connection.
 	r.eventually("connected again", func() bool { return r.nc.Stats().Reconnects > 0 && r.nc.IsConnected() })
 	r.revoke(auth.Revocation{User: "2"})
 	for _, user := range []string{"1", "2"} {
@@ -118,7 +118,7 @@ func TestRevocations_StreamDeleted_IsCreatedAgain(t *testing.T) {
 	r.awaitReady()
 }
 
-// Another stream takes the subject, so that the stream cannot exist.
+// Another stream has the subject, so that the stream of revocations cannot exist.
 func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts := options(t, url)
@@ -200,10 +200,10 @@ func TestAdminRevoke_Stored_Answers204(t *testing.T) {
 	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 }
 
-// identity asks for the tag of a caller.
+// identity requests the tag of a caller.
 func (r *harness) identity(path string, header ...string) string {
 	r.t.Helper()
-	resp, body := r.ask(http.MethodGet, r.base+path, "", header...)
+	resp, body := r.request(http.MethodGet, r.base+path, "", header...)
 	var answer struct{ Identity string }
 	if err := json.Unmarshal(body, &answer); err != nil || resp.StatusCode != http.StatusOK || len(answer.Identity) != 22 {
 		r.t.Fatalf("%s: %s %s %v", path, resp.Status, body, err)
