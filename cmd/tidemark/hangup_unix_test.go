@@ -23,8 +23,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestHangupReadsTheLevel changes the file of a process that runs.
-func TestHangupReadsTheLevel(t *testing.T) {
+// TestHangup_LogLevelChanged_TakesEffect changes the configuration file of a running process.
+func TestHangup_LogLevelChanged_TakesEffect(t *testing.T) {
 	if atTerminal() {
 		t.Skip("at a terminal SIGHUP ends the process")
 	}
@@ -70,8 +70,8 @@ func TestHangupReadsTheLevel(t *testing.T) {
 	}
 }
 
-// TestHangupReadsKeys has a node read its API keys again.
-func TestHangupReadsKeys(t *testing.T) {
+// TestHangup_APIKeysChanged_TakeEffect adds an API key to the file of a running node.
+func TestHangup_APIKeysChanged_TakeEffect(t *testing.T) {
 	if atTerminal() {
 		t.Skip("at a terminal SIGHUP ends the process")
 	}

@@ -87,7 +87,7 @@ func TestEmbeddedUsers_CannotWork_NamesKeyAndHidesPassword(t *testing.T) {
 	}
 }
 
-func TestEmbeddedLogin_PerMode(t *testing.T) {
+func TestValidate_EmbeddedLogin_DependsOnMode(t *testing.T) {
 	users := []EmbeddedUser{{Name: "a", PasswordHash: bcryptHash(t, "p"), Publish: []string{"b"}}}
 	for name, tt := range map[string]struct {
 		change func(*Config)

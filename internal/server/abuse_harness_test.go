@@ -214,7 +214,7 @@ func (g *target) store(subject, data string) {
 		g.t.Fatal(err)
 	}
 	if g.last++; ack.Sequence != g.last {
-		g.t.Errorf("the stream has %d events, where %d are known of", ack.Sequence, g.last)
+		g.t.Errorf("the stream has %d events, want %d", ack.Sequence, g.last)
 		g.last = ack.Sequence
 	}
 }

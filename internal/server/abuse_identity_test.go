@@ -164,7 +164,7 @@ func (g *target) grantAttacks() (out []attack) {
 	add("beside what it widens to", claims{"read": []string{"notifications.home.rome"}}, "?subject=notifications.home.alicetown", forbidden)
 	add("what it narrows from", claims{"only": []string{"notifications.topic.>"}}, "", forbidden)
 	add("all taken", claims{"only": []string{}}, "?subject=notifications.city.paris", forbidden)
-	add("narrowed away though asked for", claims{"only": "notifications.topic.>"}, "?subject=notifications.city.paris&only=1", forbidden)
+	add("requested but not in the narrow claim", claims{"only": "notifications.topic.>"}, "?subject=notifications.city.paris&only=1", forbidden)
 	add("narrowed away though widened", claims{"only": "notifications.topic.>", "read": "notifications.user.alice"}, "?subject=notifications.user.alice&only=1", forbidden)
 	add("narrow null", claims{"only": nil, "read": 7}, "", unknown)
 	add("narrow by a number", claims{"only": 7}, "", unknown)
@@ -189,7 +189,7 @@ func (g *target) doorAttacks() (out []attack) {
 	add := func(name, query string, want []int, header ...string) {
 		out = append(out, attack{name: "door " + name, path: "/events" + query, header: header, want: want, as: "mallory"})
 	}
-	add("nobody", "", unknown)
+	add("no identity", "", unknown)
 	add("header and query differ", "?access_token="+alices, bad, bearer(mine)...)
 	add("header and cookie differ", "", bad, append(bearer(mine), "Cookie", "tide="+alices)...)
 	add("cookie and query differ", "?access_token="+alices, bad, "Cookie", "tide="+mine)
@@ -228,7 +228,7 @@ func (g *target) revokedAttacks(t *testing.T) []attack {
 		}
 	}
 	if ev := live.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "revoked" {
-		t.Errorf("a revoked stream goes on with %s %s", ev.Type, ev.Data)
+		t.Errorf("a revoked connection received %s %s", ev.Type, ev.Data)
 	}
 	dave := g.secret(token(claims{"sub": "dave", "iat": time.Now().Add(-time.Minute).Unix()}))
 	stolen := g.secret(token(claims{"jti": "stolen", "publish": ">"}))

@@ -84,7 +84,7 @@ func openPublishAttacks() (out []attack) {
 		"notifications.user", "notifications.user.a.b", "notifications.user.alice.b@example.com", "notifications.broadcast.x", "notifications.city.a.b", "notifications.topic",
 		"notifications.user.%61lice", "notifications.user.alic%65", "notifications.user.a%2eb", "notifications.user.a%40b", "notifications.user.100%", "notifications.topic.a.%zz", "notifications%2Euser.alice",
 	} {
-		out = append(out, post("subject that reaches nobody "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, undeliverable))
+		out = append(out, post("undeliverable subject "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, undeliverable))
 	}
 	for name, c := range map[string]struct {
 		query, body string

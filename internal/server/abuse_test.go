@@ -16,11 +16,11 @@ import (
 
 const gateway = "127.0.0.2"
 
-// TestAbuse attacks nodes over real connections. After every attack no event of another user was delivered,
-// nothing was stored, and a healthy client has all of its events.
-func TestAbuse(t *testing.T) {
+// TestAbuse_KnownAttacks_LeakAndStoreNothing attacks nodes over real connections. After every attack no event of another
+// user was delivered, nothing was stored, and a healthy client has all of its events.
+func TestAbuse_KnownAttacks_LeakAndStoreNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("a second loopback address, from which the gateway connects, there is on Linux alone")
+		t.Skip("the gateway connects from a second loopback address, which only Linux has")
 	}
 	gate, gateAttacks := gatewayNode(t)
 	doors, doorAttacks := doorsNode(t)
@@ -174,7 +174,7 @@ func (s *slow) wait(t *testing.T, g *target) {
 		select {
 		case said := <-s.ended:
 			if len(said) > 0 && !slowRefusal.Match(said) {
-				t.Errorf("a slow sender was told %.300q", said)
+				t.Errorf("a slow sender received %.300q", said)
 			}
 			g.judge(t, said)
 		case <-waitTimeout:

@@ -90,7 +90,7 @@ func TestAdmin_CloseConnection_ClientReconnects(t *testing.T) {
 	if ev := l.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "admin" {
 		t.Errorf("%s %s", ev.Type, ev.Data)
 	}
-	r.eventually("it is gone", func() bool { return r.operate(nil, "POST", path, "") == http.StatusNotFound })
+	r.eventually("the connection ends", func() bool { return r.operate(nil, "POST", path, "") == http.StatusNotFound })
 	if status := r.operate(nil, "POST", "/admin/connections/x/close", ""); status != http.StatusBadRequest {
 		t.Errorf("no number: %d", status)
 	}

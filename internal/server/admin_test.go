@@ -83,7 +83,7 @@ func TestBanner_AdminAddr_IsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(out.String(), "tidemark status http://127.0.0.1:"); got != want {
-			t.Errorf("operators are told of: %v\n%s", got, out.String())
+			t.Errorf("the banner has: %v\n%s", got, out.String())
 		}
 	}
 }

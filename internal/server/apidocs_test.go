@@ -63,7 +63,7 @@ func TestOpenAPI_Document_HasEveryRoute(t *testing.T) {
 
 // TestDocsOffline_Requested_NeedsNoOtherServer checks that the page is complete, compressed or not, and has no URL
 // of another server.
-func TestDocsOffline(t *testing.T) {
+func TestDocsOffline_Requested_NeedsNoOtherServer(t *testing.T) {
 	r := newHarness(t, withDocs)
 	for _, path := range []string{"/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"} {
 		resp, body := get(t, r.base+path, "")

@@ -25,7 +25,7 @@ func bothWays(t *testing.T, test func(*testing.T, *harness)) {
 	t.Run("consumer", func(t *testing.T) { test(t, newHarness(t, fromLog)) })
 }
 
-func TestResume(t *testing.T) {
+func TestResume_AfterDisconnect_ReceivesMissedAndLiveEvents(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		first := r.listen(me, "")
 		first.want("tidemark.open")
@@ -99,7 +99,7 @@ func TestStream_RecreatedUnderLiveClients_SendsGap(t *testing.T) {
 	})
 }
 
-func TestPurge(t *testing.T) {
+func TestPurge_WhileConnectionsAreOpen_SendsGapOnlyForMissedEvents(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
@@ -171,7 +171,7 @@ func sequence(position string) (seq uint64) {
 	return seq
 }
 
-func TestInteriorDeletes(t *testing.T) {
+func TestResume_EventsDeletedInBetween_SendsPossibleGap(t *testing.T) {
 	r := newHarness(t, fromLog)
 	r.publish("notifications.broadcast", 1, 6)
 	if err := r.stream().DeleteMsg(t.Context(), 4); err != nil {
@@ -183,7 +183,7 @@ func TestInteriorDeletes(t *testing.T) {
 
 // TestPoisonPills_StoredMessages_AreDelivered publishes messages that a JetStream client may take for a status of
 // the server.
-func TestPoisonPills(t *testing.T) {
+func TestPoisonPills_StoredMessages_AreDelivered(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
@@ -204,7 +204,7 @@ func TestPoisonPills(t *testing.T) {
 	})
 }
 
-func TestReservedTypesFromNATSProducers(t *testing.T) {
+func TestEventType_ReservedFromNATSProducer_IsRemoved(t *testing.T) {
 	r := newHarness(t, nil)
 	l := r.listen(me, "")
 	l.want("tidemark.open")

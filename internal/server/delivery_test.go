@@ -68,7 +68,7 @@ func TestUndeliverable_StoredBeforeTheStart_NotCounted(t *testing.T) {
 	}
 }
 
-func TestPublish_SubjectReachesNobody_Refused(t *testing.T) {
+func TestPublish_SubjectWithoutConnections_Refused(t *testing.T) {
 	r := newHarness(t, nil)
 	for subject, says := range map[string]string{
 		"notifications.other":                    "notifications.user.{user}",

@@ -20,7 +20,7 @@ func TestTLS_FailedHandshakes_AreLogged(t *testing.T) {
 	r := startNode(t, opts)
 	if c, err := tls.Dial("tcp", r.srv.Addr().String(), nil); err == nil {
 		c.Close()
-		t.Fatal("a certificate of nobody's was trusted")
+		t.Fatal("an unknown certificate was trusted")
 	}
 	r.eventually("the failed handshake in the log", func() bool {
 		return strings.Contains(log.String(), `level=DEBUG msg="http: TLS handshake error`)

@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-func TestPublishAndReceive(t *testing.T) {
+func TestPublish_OverHTTP_IsStoredAndReceived(t *testing.T) {
 	r := newHarness(t, nil)
 	l := r.listen(me, "")
 	l.want("tidemark.open")
@@ -80,7 +80,7 @@ func TestPublish_Refused_StoresNothing(t *testing.T) {
 	}
 }
 
-func TestPaths(t *testing.T) {
+func TestRoutes_Requested_AnswerTheirStatus(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
 	for path, want := range map[string]int{
 		"/": 200, "/healthz": 200, "/readyz": 200, "/nothing": 404, "/publish": 405,
@@ -162,7 +162,7 @@ func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
 	r.stop()
 }
 
-func TestHTTP2(t *testing.T) {
+func TestHTTP2_OverTLSAndInTheClear_ServesConnections(t *testing.T) {
 	cert, key, pool := selfSigned(t)
 	for name, c := range map[string]struct {
 		change    func(*server.Options)

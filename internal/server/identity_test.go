@@ -77,7 +77,7 @@ func TestToken_Claims_DecideTheSubjects(t *testing.T) {
 		numbers []string
 	}{
 		"as the feed gives":    {map[string]any{"sub": "42"}, "", []string{"1", "2"}},
-		"asked for more":       {map[string]any{"sub": "42"}, "&subject=notifications.city.oslo", []string{"1", "2", "3"}},
+		"more requested":       {map[string]any{"sub": "42"}, "&subject=notifications.city.oslo", []string{"1", "2", "3"}},
 		"widened":              {map[string]any{"sub": "42", "more": []string{"notifications.secret.*"}}, "&subject=notifications.secret.a", []string{"1", "2", "4"}},
 		"narrowed":             {map[string]any{"sub": "42", "only": []string{"notifications.user.>"}}, "", []string{"1"}},
 		"narrowed and widened": {map[string]any{"sub": "42", "only": []string{"notifications.secret.>"}, "more": []string{"notifications.>"}}, "&subject=notifications.>", []string{"4"}},
@@ -145,7 +145,7 @@ func TestToken_Expires_ClosesTheConnection(t *testing.T) {
 }
 
 // TestRevoke_User_ClosesConnectionsOnEveryNode checks also that connections of other users stay open.
-func TestRevoke(t *testing.T) {
+func TestRevoke_User_ClosesConnectionsOnEveryNode(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	change := byToken(t)
 	var nodes []*harness
@@ -203,7 +203,7 @@ func TestPublish_Claim_DecidesTheSubjects(t *testing.T) {
 		body   string
 		status int
 	}{
-		"nobody":        {"", body, http.StatusUnauthorized},
+		"no identity":   {"", body, http.StatusUnauthorized},
 		"a reader":      {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60}), body, http.StatusForbidden},
 		"a publisher":   {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.user.*"}}), body, http.StatusOK},
 		"of elsewhere":  {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.city.*"}}), body, http.StatusForbidden},

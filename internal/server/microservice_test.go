@@ -39,7 +39,7 @@ func queryServices(t *testing.T, nc *nats.Conn, subject string, answers int) (al
 }
 
 // TestMicro_TwoNodes_AnswerTheNATSCLI sends the requests of the nats CLI about services.
-func TestMicro(t *testing.T) {
+func TestMicro_TwoNodes_AnswerTheNATSCLI(t *testing.T) {
 	announced := func(name string) func(*server.Options) {
 		return func(o *server.Options) { o.Node = server.NodeOptions{Name: name, Version: "abc/def", Micro: true} }
 	}
@@ -121,7 +121,7 @@ func TestMicro_NotPermitted_IsStopped(t *testing.T) {
 		o.NATS.Logger = o.Logger
 	})
 	r.awaitReady()
-	r.eventually("it is told", func() bool { return strings.Contains(log.String(), "not announced") })
+	r.eventually("the log line", func() bool { return strings.Contains(log.String(), "not announced") })
 	g.stop()
 	r.eventually("not ready without NATS", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	g.start()
@@ -130,7 +130,7 @@ func TestMicro_NotPermitted_IsStopped(t *testing.T) {
 	r.stop()
 	text := log.String()
 	if n := strings.Count(text, "not announced"); n != 1 {
-		t.Errorf("told %d times:\n%s", n, text)
+		t.Errorf("logged %d times:\n%s", n, text)
 	}
 	if !strings.Contains(text, "level=INFO msg=\"micro service: not permitted") || !strings.Contains(text, "$SRV.>") || strings.Contains(text, "NATS reports an error") {
 		t.Errorf("the log:\n%s", text)

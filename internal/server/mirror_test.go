@@ -174,7 +174,7 @@ func TestMirror_WithoutEpoch_SendsGap(t *testing.T) {
 	leaf.eventually("the mirror is level", func() bool { return leaf.lastSeq() == 3 })
 	leaf.listen("/events", "2-world-1").want("tidemark.open", "tidemark.gap epoch", "1", "2", "3")
 	if !strings.Contains(log.String(), "set tidemark.epoch") {
-		t.Errorf("the operator was not told:\n%s", &log)
+		t.Errorf("the log has no line about it:\n%s", &log)
 	}
 }
 

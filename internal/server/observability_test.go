@@ -103,7 +103,7 @@ func TestDashboard_File_IsWellFormed(t *testing.T) {
 			continue
 		}
 		if len(p.Targets) == 0 || p.Datasource.UID != "${datasource}" {
-			t.Errorf("%q asks nothing, or somebody else: %+v", p.Title, p)
+			t.Errorf("%q has no query, or another data source: %+v", p.Title, p)
 		}
 		for _, target := range p.Targets {
 			for _, name := range used.FindAllStringSubmatch(target.Expr, -1) {

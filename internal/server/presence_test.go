@@ -52,7 +52,7 @@ func (r *harness) awaitConnections(path string, want int) (answer admin.Presence
 	return answer
 }
 
-func TestPresence(t *testing.T) {
+func TestPresence_TwoNodes_ListConnectionsOfBoth(t *testing.T) {
 	a := newHarness(t, withPresence("a"))
 	opts := options(t, a.nc.ConnectedUrl())
 	withPresence("b")(&opts)
@@ -123,7 +123,7 @@ func TestPresence_ThroughAnOutage_IsWrittenAgain(t *testing.T) {
 	startNATS(t, addr, dir)
 	r.awaitReady()
 	comes.want("tidemark.open")
-	r.eventually("who is there", func() bool {
+	r.eventually("the connections", func() bool {
 		status, body := r.get("/connections")
 		return status == http.StatusOK && strings.Contains(body, "stays") && strings.Contains(body, "comes") && !strings.Contains(body, "goes")
 	})
@@ -170,7 +170,7 @@ func TestPresence_WithoutTheRight_IsRefused(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"nobody":           {nil, http.StatusUnauthorized},
+		"no identity":      {nil, http.StatusUnauthorized},
 		"a key":            {[]string{"X-API-Key", watch}, http.StatusOK},
 		"a bearer key":     {[]string{"Authorization", "Bearer " + watch}, http.StatusOK},
 		"another key":      {[]string{"X-API-Key", post}, http.StatusForbidden},

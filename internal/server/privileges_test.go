@@ -192,7 +192,7 @@ func (l nodeLog) Handle(ctx context.Context, rec slog.Record) error {
 }
 
 // TestPrivileges_DocumentedUsers_SufficeForTheNode runs the whole node with only the documented permissions.
-func TestPrivileges(t *testing.T) {
+func TestPrivileges_DocumentedUsers_SufficeForTheNode(t *testing.T) {
 	for _, user := range []string{userFull, userProvision, userRead, userPresence} {
 		t.Run(user, func(t *testing.T) {
 			g := startGuarded(t, nil)
@@ -573,7 +573,7 @@ func TestPrivileges_DocumentedUsers_AreKeptOut(t *testing.T) {
 			tries["change the bucket"] = publishes("$JS.API.STREAM.UPDATE.KV_TIDEMARK_PRESENCE")
 			tries["listen to the bucket"] = subscribes("$KV.>")
 		} else {
-			tries["read who is connected"] = publishes("$JS.API.DIRECT.GET.KV_TIDEMARK_PRESENCE")
+			tries["read presence"] = publishes("$JS.API.DIRECT.GET.KV_TIDEMARK_PRESENCE")
 			tries["listen to who connects"] = subscribes("tidemark.presence.>")
 		}
 		if user == userRead || user == userPresence {

@@ -122,7 +122,7 @@ func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 		t.Errorf("a bad line: %v", err)
 	}
 	if !mayPublish(oldKey) || !mayRead() {
-		t.Error("a bad line: the keys from before are gone, or the secret was not read")
+		t.Error("an invalid line: the previous keys do not work, or the secret was not read")
 	}
 
 	overwrite(t, keys, []byte(newLine))
@@ -133,6 +133,6 @@ func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 		t.Errorf("no secret: %v", err)
 	}
 	if mayPublish(oldKey) || !mayPublish(newKey) || !mayRead() {
-		t.Error("no secret: the API keys were not read, or the secret from before is gone")
+		t.Error("no secret: the API keys were not read, or the previous secret does not work")
 	}
 }

@@ -108,9 +108,9 @@ func (r *harness) replayAll(n, events int) time.Duration {
 	return time.Since(begun)
 }
 
-// TestReplayStorm_ManyClients_NATSKeepsTheNode replays for many clients at once. They request no more than the
+// TestReplayStorm_ManyClients_NodeStaysConnected replays for many clients at once. They request no more than the
 // node's budget, and so less than the server queues for a connection. Each client receives each event.
-func TestReplayStorm_ManyClients_NATSKeepsTheNode(t *testing.T) {
+func TestReplayStorm_ManyClients_NodeStaysConnected(t *testing.T) {
 	const clients, events = 40, 2000
 	nats := startNATSWith(t, 6<<20)
 	opts := options(t, nats.ClientURL())

@@ -119,7 +119,7 @@ func TestRevocations_StreamDeleted_IsCreatedAgain(t *testing.T) {
 }
 
 // Another stream has the subject, so that the stream of revocations cannot exist.
-func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
+func TestRevocations_NotStorable_NodeServesAndReportsIt(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts := options(t, url)
 	byToken(t)(&opts)
@@ -150,7 +150,7 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 }
 
-func TestRevocations_NotPermitted_NodeServesAndSaysSo(t *testing.T) {
+func TestRevocations_NotPermitted_NodeServesAndReportsIt(t *testing.T) {
 	for _, dropped := range []string{"$JS.API.STREAM.INFO.TIDEMARK_REVOCATIONS", "$JS.API.STREAM.CREATE.TIDEMARK_REVOCATIONS", "$JS.API.CONSUMER.CREATE.TIDEMARK_REVOCATIONS.>"} {
 		t.Run(dropped, func(t *testing.T) {
 			g := startGuarded(t, func(_ string, p *natsserver.Permissions) { p.Publish.Allow = without(p.Publish.Allow, dropped) })

@@ -75,7 +75,7 @@ func TestTraces_Traceparent_IsContinued(t *testing.T) {
 		}
 	}
 	if n := len(otel.Spans("")); n != 8 {
-		t.Errorf("%d spans, want 8: what nobody samples, and what cannot be read, has none", n)
+		t.Errorf("%d spans, want 8: unsampled and invalid traceparents have none", n)
 	}
 	for _, s := range otel.Spans(trace1) {
 		if s.GetTraceState() != "shop=7" {
@@ -219,7 +219,7 @@ func (r *harness) open(path string, header ...string) *http.Response {
 // waits, no event is lost, and the log has a line.
 func TestTraces_CollectorIsDown_ServesAsBefore(t *testing.T) {
 	for name, listen := range map[string]func(net.Listener){
-		"gone":  func(l net.Listener) { _ = l.Close() },
+		"down":  func(l net.Listener) { _ = l.Close() },
 		"hangs": func(net.Listener) {}, // the kernel accepts connections, and no program answers
 	} {
 		t.Run(name, func(t *testing.T) {
