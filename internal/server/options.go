@@ -36,7 +36,7 @@ type Options struct {
 	Feeds  []FeedOptions
 	SSE    SSEOptions
 	Window WindowOptions
-	// Limits.Connections is, when 0, the limit of open files less a reserve. Limits.PerAddress is, when 0, half of
+	// Limits.Connections of 0 is the limit of open files, less a reserve. Limits.PerAddress of 0 is half of
 	// Limits.Connections, but 13,000 where half is less than that and 13,000 leaves a quarter to others.
 	Limits feedhttp.Limits
 	// ReplayBytes is the size of the common feed.ReplayBudget of the feeds; its default when zero.
@@ -122,7 +122,7 @@ type FeedOptions struct {
 
 // SocketLimits bound the sockets of HTTPOptions.Addr; see engine.Sockets. The limit at AdminOptions.Addr is 64.
 type SocketLimits struct {
-	All int // when 0, the limit of open files less a reserve
+	All int // 0 is the limit of open files, less a reserve
 	// PerAddress bounds the sockets of one IPv4 address, or one /64 of IPv6. The addresses of
 	// HTTPOptions.TrustedProxies are exempt. 0 is half of All, but 14,000 where half is less than that and 14,000
 	// leaves a quarter to others.
@@ -169,7 +169,7 @@ type PresenceOptions struct {
 	Enabled  bool
 	Bucket   string
 	TTL      time.Duration
-	Replicas int // when 0, as in the definitions of the feeds' streams
+	Replicas int // 0 is as in the definitions of the feeds' streams
 	Interval time.Duration
 	Events   string
 	ByToken  bool // a token of AuthOptions.JWT may read presence if its claim allows it
