@@ -68,7 +68,7 @@ func TestAbuse_RandomFields_LeakNothing(t *testing.T) {
 			}
 			marker := g.probe()
 			if ev, err := dec.Next(); err != nil || string(ev.Data) != marker || ev.Type != "" {
-				t.Errorf("behind it came %q %q: %v", ev.Type, ev.Data, err)
+				t.Errorf("then received %q %q: %v", ev.Type, ev.Data, err)
 			}
 			for line := range strings.SplitSeq(wire.String(), "\n") {
 				if !wireLine.MatchString(line) {

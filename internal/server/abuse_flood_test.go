@@ -71,7 +71,7 @@ func TestAbuse_Flood_HealthyClientIsServed(t *testing.T) {
 	}
 	work.Wait()
 	if opened.Load() < honest || turnedAway.Load() == 0 {
-		t.Errorf("%d were let in, %d turned away", opened.Load(), turnedAway.Load())
+		t.Errorf("%d were admitted, %d rejected", opened.Load(), turnedAway.Load())
 	}
 	r.publish("notifications.user.healthy", 20, 20)
 	healthy.wantNumbers(20, 20)

@@ -226,7 +226,7 @@ func (g *target) healthy(t *testing.T) {
 		select {
 		case ev, ok := <-g.good.events:
 			if !ok {
-				t.Fatal("the healthy client was cut off")
+				t.Fatal("the healthy client was disconnected")
 			}
 			if string(ev.Data) == "x" { // of an attack that uses a permission it has
 				continue
@@ -317,7 +317,7 @@ func (g *target) readAnswer(t *testing.T, a attack, resp *http.Response) {
 	t.Helper()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Errorf("the answer breaks off: %v", err)
+		t.Errorf("the answer is incomplete: %v", err)
 	}
 	if resp.StatusCode < 400 {
 		return
@@ -334,7 +334,7 @@ func (g *target) readAnswer(t *testing.T, a attack, resp *http.Response) {
 		Status              int
 	}
 	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil && a.method != http.MethodHead {
-		t.Errorf("the answer is no problem: %s %v: %q", resp.Status, resp.Header, body)
+		t.Errorf("the answer is not a problem document: %s %v: %q", resp.Status, resp.Header, body)
 	}
 	if a.method != http.MethodHead && (p.Status != resp.StatusCode || p.Detail == "" || p.Type == "" || p.Title == "") {
 		t.Errorf("%s: %q", resp.Status, body)
@@ -363,7 +363,7 @@ func (g *target) readStream(t *testing.T, a attack, resp *http.Response) {
 		switch {
 		case ev.Type == "tidemark.close":
 			if !a.ends {
-				t.Errorf("the stream was closed: %s", ev.Data)
+				t.Errorf("the connection was closed: %s", ev.Data)
 			}
 			g.probe()
 			return
@@ -393,7 +393,7 @@ func (g *target) checkSubjects(t *testing.T, a attack, data []byte) {
 	}
 	slices.Sort(want)
 	if !slices.Equal(open.Subjects, want) {
-		t.Errorf("the stream is of %q, want %q", open.Subjects, want)
+		t.Errorf("the connection receives %q, want %q", open.Subjects, want)
 	}
 }
 
@@ -411,11 +411,11 @@ func (g *target) nothingMore(t *testing.T, c net.Conn, br *bufio.Reader) {
 func (g *target) judge(t *testing.T, seen []byte) {
 	t.Helper()
 	if bytes.Contains(seen, []byte(private)) {
-		t.Errorf("received what is alice's: %.2000q", seen)
+		t.Errorf("received an event for alice: %.2000q", seen)
 	}
 	for _, s := range g.secrets {
 		if bytes.Contains(seen, []byte(s)) {
-			t.Errorf("the answer tells a token or a key: %.2000q", seen)
+			t.Errorf("the answer contains a token or a key: %.2000q", seen)
 		}
 	}
 }
@@ -430,6 +430,6 @@ func (g *target) judgeLog(t *testing.T) {
 		}
 	}
 	if strings.Contains(text, "level=ERROR") {
-		t.Errorf("the node met an error:\n%.3000s", text[strings.Index(text, "level=ERROR"):])
+		t.Errorf("the node logged an error:\n%.3000s", text[strings.Index(text, "level=ERROR"):])
 	}
 }

@@ -43,7 +43,7 @@ func TestAbuse_KnownAttacks_LeakAndStoreNothing(t *testing.T) {
 			names := map[string]bool{}
 			for _, a := range node.attacks {
 				if names[a.name] {
-					t.Errorf("two attacks are called %q", a.name)
+					t.Errorf("two attacks have the name %q", a.name)
 				}
 				names[a.name] = true
 				t.Run(a.name, func(t *testing.T) { node.target.run(t, a) })
@@ -61,7 +61,7 @@ func TestAbuse_KnownAttacks_LeakAndStoreNothing(t *testing.T) {
 		})
 	}
 	if t.Logf("%d attacks", total); total < 800 && !t.Failed() {
-		t.Errorf("%d attacks; there were 800 once", total)
+		t.Errorf("%d attacks, want 800 at least", total)
 	}
 }
 

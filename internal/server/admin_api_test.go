@@ -44,7 +44,7 @@ func TestAdmin_Connections_AreListedAndFiltered(t *testing.T) {
 		}
 		return answer
 	}
-	r.eventually("all are there", func() bool { return list("").Total == 4 })
+	r.eventually("all connections", func() bool { return list("").Total == 4 })
 	for query, want := range map[string]int{
 		"?user=0": 2, "?user=7": 0, "?feed=archive": 1, "?feed=notifications&user=1": 1, "?limit=2": 4, "?sort=events": 4, "?state=waiting": 0,
 	} {
@@ -63,7 +63,7 @@ func TestAdmin_Connections_AreListedAndFiltered(t *testing.T) {
 		}
 	}
 	var feeds struct{ Feeds []admin.FeedState }
-	r.eventually("the feeds are level", func() bool {
+	r.eventually("the feeds have caught up", func() bool {
 		r.operate(&feeds, "GET", "/admin/feeds", "")
 		return len(feeds.Feeds) == 2 && feeds.Feeds[0].Connections.Live == 1 && feeds.Feeds[1].Connections.Live == 3
 	})
@@ -116,7 +116,7 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 		t.Errorf("/readyz: %d", got)
 	}
 	r.listen("/events", l.last).want("tidemark.close")
-	r.eventually("it is empty", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
+	r.eventually("the end of all connections", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
 	r.operate(nil, "POST", "/admin/drain", "") // a second request changes nothing
 
 	d = admin.Drain{}
@@ -166,7 +166,7 @@ func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
 	l.want("tidemark.open")
 	stopped := make(chan struct{})
 	go func() { r.stop(); close(stopped) }()
-	r.eventually("/readyz says so", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
+	r.eventually("/readyz reports the drain", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	late := r.listen("/events", "")
 	if ev := late.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "drain" {
 		t.Errorf("a new connection: %s %s", ev.Type, ev.Data)
@@ -216,7 +216,7 @@ func TestAdmin_OtherCallers_AreRefused(t *testing.T) {
 		}
 	}
 	if got := r.status("/admin/connections"); got != http.StatusNotFound {
-		t.Errorf("where clients connect: %d", got)
+		t.Errorf("at the main listener: %d", got)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestAdmin_LogLevel_ChangesAtOnce(t *testing.T) {
 	if r.operate(&got, "GET", "/admin/log/level", ""); got.Level != "info" {
 		t.Errorf("%+v", got)
 	}
-	for body, want := range map[string]int{`{"level":"loud"}`: 400, `level=debug`: 400, `{"levels":"debug"}`: 400, `{"level":"` + strings.Repeat("x", 2000) + `"}`: 400} {
+	for body, want := range map[string]int{`{"the tail to catch up":"loud"}`: 400, `level=debug`: 400, `{"levels":"debug"}`: 400, `{"the tail to catch up":"` + strings.Repeat("x", 2000) + `"}`: 400} {
 		if status := r.operate(nil, "PUT", "/admin/log/level", body); status != want {
 			t.Errorf("%.30s: %d", body, status)
 		}
@@ -245,11 +245,11 @@ func TestAdmin_LogLevel_ChangesAtOnce(t *testing.T) {
 	l := r.listen("/events?user=quiet", "")
 	l.want("tidemark.open")
 	l.cancel()
-	if status := r.operate(&got, "PUT", "/admin/log/level", `{"level":"debug"}`); status != http.StatusOK || got.Level != "debug" {
+	if status := r.operate(&got, "PUT", "/admin/log/level", `{"the tail to catch up":"debug"}`); status != http.StatusOK || got.Level != "debug" {
 		t.Fatalf("%d, %+v", status, got)
 	}
 	l = r.listen("/events?user=loud", "")
 	l.want("tidemark.open")
 	l.cancel()
-	r.eventually("debug is logged, by loggers made before, too", func() bool { return strings.Contains(log.String(), `"user":"loud"`) })
+	r.eventually("debug lines, also of existing loggers", func() bool { return strings.Contains(log.String(), `"user":"loud"`) })
 }

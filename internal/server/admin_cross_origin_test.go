@@ -42,7 +42,7 @@ func TestAdmin_PageOfAnotherOrigin_IsRefused(t *testing.T) {
 		}
 	}
 	if resp, _ := r.request(http.MethodGet, r.admin("/metrics"), "", "Sec-Fetch-Site", "cross-site"); resp.StatusCode != http.StatusOK {
-		t.Errorf("/metrics, which a link may open: %d", resp.StatusCode)
+		t.Errorf("GET /metrics, which a link can send: %d", resp.StatusCode)
 	}
 }
 
@@ -57,6 +57,6 @@ func TestPprof_Seconds_AreBounded(t *testing.T) {
 		}
 	}
 	if resp, body := r.request(http.MethodGet, r.admin("/debug/pprof/trace?seconds=0.05"), ""); resp.StatusCode != http.StatusOK || len(body) == 0 {
-		t.Errorf("a short trace: %d, %d bytes", resp.StatusCode, len(body))
+		t.Errorf("a short trace: status %d, %d bytes", resp.StatusCode, len(body))
 	}
 }

@@ -41,16 +41,16 @@ func TestAdminAddr_Taken_FailsUnlessOptional(t *testing.T) {
 		}
 	})
 	if r.srv.AdminAddr() != nil {
-		t.Errorf("operators connect at %v", r.srv.AdminAddr())
+		t.Errorf("the admin listener is at %v", r.srv.AdminAddr())
 	}
 	if !strings.Contains(log.String(), "set admin.addr to a free address") || !strings.Contains(log.String(), addr) {
 		t.Errorf("the log: %s", log.String())
 	}
 	if got := r.status("/metrics"); got != http.StatusOK {
-		t.Errorf("/metrics where clients connect: %d", got)
+		t.Errorf("/metrics at the main listener: %d", got)
 	}
 	if got := r.status("/admin/status"); got != http.StatusNotFound {
-		t.Errorf("/admin where clients connect: %d", got)
+		t.Errorf("/admin at the main listener: %d", got)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestAdminAddr_PortOfClients_IsRefused(t *testing.T) {
 		o.Admin = server.AdminOptions{Addr: addr, Optional: true}
 	})
 	if r.srv.AdminAddr() != nil {
-		t.Errorf("operators connect at %v, clients at %v", r.srv.AdminAddr(), r.srv.Addr())
+		t.Errorf("the admin listener is at %v, the main listener at %v", r.srv.AdminAddr(), r.srv.Addr())
 	}
 }
 

@@ -143,7 +143,7 @@ func TestRequests_SlowSenders_AreDisconnected(t *testing.T) {
 				})
 				_, err := io.Copy(io.Discard, c)
 				if errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("%q…: the connection is still there", request)
+					t.Errorf("%q…: the connection is still open", request)
 				}
 				close(stop)
 				dribbling.Wait()
@@ -234,7 +234,7 @@ func TestLog_Tokens_AreNotWritten(t *testing.T) {
 	text := log.String()
 	for _, must := range []string{"connection closed", "too many connects from one address", "TLS handshake"} {
 		if !strings.Contains(text, must) {
-			t.Errorf("the log has no %q, so it proves little", must)
+			t.Errorf("the log has no %q; the test checks nothing", must)
 		}
 	}
 	for line := range strings.Lines(text) {

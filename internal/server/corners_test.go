@@ -157,7 +157,7 @@ func TestRetention_OvertakesAClient_SendsGap(t *testing.T) {
 		last++
 	}
 	if gaps == 0 {
-		t.Error("nothing was overtaken: the test has no bite")
+		t.Error("no event was trimmed before the client read it; the test checks nothing")
 	}
 }
 
@@ -240,7 +240,7 @@ func TestConsumers_ReplaysEnd_AreDeleted(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	r.eventually("the tail's consumer alone", func() bool {
+	r.eventually("only the tail's consumer", func() bool {
 		info, err := r.stream().Info(t.Context(), jetstream.WithDeletedDetails(false))
 		return err == nil && info.State.Consumers == 1
 	})

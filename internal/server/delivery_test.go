@@ -46,7 +46,7 @@ func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 	}
 	text := log.String()
 	if strings.Count(text, warned) != 1 || !strings.Contains(text, "notifications.user.alice.b@example.com") {
-		t.Errorf("the log has not one warning with the example:\n%s", text)
+		t.Errorf("want one warning with the example in the log:\n%s", text)
 	}
 }
 
@@ -54,7 +54,7 @@ func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 func TestUndeliverable_StoredBeforeTheStart_NotCounted(t *testing.T) {
 	first := newHarness(t, nil)
 	first.publish("notifications.other", 1, 20)
-	first.eventually("they are counted", func() bool { return first.undeliverable() == 20 })
+	first.eventually("the count of messages", func() bool { return first.undeliverable() == 20 })
 	second := startNode(t, options(t, first.nc.ConnectedUrl()))
 	second.awaitReady()
 	second.connect(first.nc.ConnectedUrl())
@@ -79,7 +79,7 @@ func TestPublish_SubjectWithoutConnections_Refused(t *testing.T) {
 	} {
 		status, answer := r.post("/publish", asJSON(map[string]string{"subject": subject, "data": "x"}))
 		if detail := fmt.Sprint(answer["detail"]); status != http.StatusUnprocessableEntity || answer["field"] != "subject" || !strings.Contains(detail, says) {
-			t.Errorf("%s: %d %v; want that it says %q", subject, status, answer, says)
+			t.Errorf("%s: %d %v; want the detail %q", subject, status, answer, says)
 		}
 	}
 	if info, err := r.stream().Info(t.Context()); err != nil || info.State.LastSeq != 0 {
@@ -99,9 +99,9 @@ func TestPublish_AllSubjects_AcceptedAndCounted(t *testing.T) {
 			t.Errorf("%s: %d %v", subject, status, answer)
 		}
 	}
-	r.eventually("they are counted", func() bool { return r.undeliverable() == 2 })
+	r.eventually("the count of messages", func() bool { return r.undeliverable() == 2 })
 	if strings.Contains(log.String(), warned) {
-		t.Error("the log warns of what was allowed")
+		t.Error("the log has a warning of an allowed subject")
 	}
 }
 
@@ -140,7 +140,7 @@ func TestPublish_StreamTransforms_StoredSubjectCounts(t *testing.T) {
 	if _, err := r.js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("the change is seen", func() bool {
+	r.eventually("the change of the stream to take effect", func() bool {
 		status, _ := r.post("/publish", `{"subject":"orders.a%2Eb.lost","data":"two"}`)
 		return status == http.StatusOK
 	})

@@ -259,7 +259,7 @@ func TestEmbedded_TLS_ProducerChecksCertificateAndReloadRenewsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := nats.Connect(url, login, nats.RootCAs(cert)); err == nil {
-		t.Error("the certificate from before is still in use")
+		t.Error("the old certificate is still in use")
 	}
 	r.publish("notifications.user.42", 4, 4) // the connection from before the reload still works
 	r.producer(url, login, nats.RootCAs(renewed))
@@ -316,7 +316,7 @@ func TestEmbedded_LeafOfCluster_ReceivesFromCluster(t *testing.T) {
 	r.producer(url)
 	r.publish("notifications.user.42", 1, 2)
 	r.producer(hub[0].ClientURL())
-	r.eventually("the subject's interest at the cluster", func() bool {
+	r.eventually("interest in the subject at the cluster", func() bool {
 		_, err := r.js.Publish(t.Context(), "notifications.user.42", []byte("3"), jetstream.WithMsgID("3"))
 		return err == nil
 	})
@@ -332,7 +332,7 @@ func TestEmbedded_LeafOfCluster_ReceivesFromCluster(t *testing.T) {
 	left := slices.DeleteFunc(slices.Clone(hub), func(s *natsserver.Server) bool { return s == lost })
 	r.eventually("the leaf node at another server", func() bool { return leafHost(left) != nil })
 	r.producer(left[0].ClientURL())
-	r.eventually("the subject's interest again", func() bool {
+	r.eventually("interest in the subject again", func() bool {
 		_, err := r.js.Publish(t.Context(), "notifications.user.42", []byte("6"), jetstream.WithMsgID("6"))
 		return err == nil
 	})

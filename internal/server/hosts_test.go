@@ -64,7 +64,7 @@ func TestBasePath_Set_EveryRouteLiesBelow(t *testing.T) {
 		}
 	}
 	if _, body := below.request("GET", below.base+"/console/settings.json", ""); !strings.Contains(string(body), `"/live/tidemark/events"`) {
-		t.Errorf("the console is not given the base: %s", body)
+		t.Errorf("the console does not have the base: %s", body)
 	}
 	if _, body := below.request("GET", below.base+"/openapi.json", ""); !strings.Contains(string(body), `"servers":[{"url":"/live/tidemark"}]`) {
 		t.Errorf("openapi.json: %.200s", body)

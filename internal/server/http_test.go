@@ -150,7 +150,7 @@ func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
 		ev, err := dec.Next()
 		if err != nil {
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Errorf("the stream ended with %v", err)
+				t.Errorf("the response ended with %v", err)
 			}
 			break
 		}
@@ -229,7 +229,7 @@ func TestStart_WrongOptions_NamesTheKey(t *testing.T) {
 		opts := options(t, url)
 		change(&opts)
 		if _, err := server.New(t.Context(), opts); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("want an error that names %s, got %v", want, err)
+			t.Errorf("got %v, want an error with %s", want, err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func TestLog_LinesOfAStream_NameItOnce(t *testing.T) {
 	r.eventually("a line of the feed", func() bool { return strings.Contains(log.String(), "following the stream") })
 	for line := range strings.Lines(log.String()) {
 		for _, name := range repeatedFields(t, line) {
-			t.Errorf("%s is there more than once: %s", name, line)
+			t.Errorf("%s occurs more than once: %s", name, line)
 		}
 	}
 }

@@ -252,7 +252,7 @@ func TestMetrics_NodeStops_EndWithIt(t *testing.T) {
 	r.stop()
 	l.want("tidemark.close")
 	if _, err := http.Get(url); err == nil {
-		t.Error("the node has stopped, and its metrics have not")
+		t.Error("the node has stopped, but still serves metrics")
 	}
 }
 
@@ -315,7 +315,7 @@ func checkNative(t *testing.T, h *dto.Histogram, want uint64) {
 		t.Fatalf("%v", h)
 	}
 	if s := h.GetSampleSum(); s <= 0 || s > 20*60 {
-		t.Errorf("the delays are %g s together", s)
+		t.Errorf("the sum of the delays is %g s", s)
 	}
 	for i := 1; i < len(classic); i++ {
 		if classic[i].GetCumulativeCount() < classic[i-1].GetCumulativeCount() {

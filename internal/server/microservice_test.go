@@ -93,7 +93,7 @@ func TestMicro_NATSRestarts_IsAnnouncedAgain(t *testing.T) {
 	r.eventually("not ready without NATS", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	startNATS(t, addr, dir)
 	r.awaitReady()
-	r.eventually("the client is back", r.nc.IsConnected)
+	r.eventually("the client is connected again", r.nc.IsConnected)
 	queryServices(t, r.nc, "$SRV.PING.tidemark", 1)
 	queryServices(t, r.nc, microservice.StatusSubject, 1)
 }

@@ -95,7 +95,7 @@ func (r *region) node(t *testing.T, definition string, change func(*server.Optio
 // A client moves between the regions again and again during publishes, and receives every event once and in order.
 func TestMirror_ClientMoves_Resumes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long; not with -short")
+		t.Skip("slow; skipped with -short")
 	}
 	for name, change := range map[string]func(*server.Options){"window": nil, "consumer": fromLog} {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestMirror_WithoutEpoch_SendsGap(t *testing.T) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	hub.publish("notifications.broadcast", 1, 3)
-	leaf.eventually("the mirror is level", func() bool { return leaf.lastSeq() == 3 })
+	leaf.eventually("the mirror has caught up", func() bool { return leaf.lastSeq() == 3 })
 	leaf.listen("/events", "2-world-1").want("tidemark.open", "tidemark.gap epoch", "1", "2", "3")
 	if !strings.Contains(log.String(), "set tidemark.epoch") {
 		t.Errorf("the log has no line about it:\n%s", &log)
@@ -182,11 +182,11 @@ func TestMirror_WithoutEpoch_SendsGap(t *testing.T) {
 // origin is unreachable, publishers receive 503, and clients wait.
 func TestMirror_OriginIsUnreachable_PublishersRetry(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long; not with -short")
+		t.Skip("slow; skipped with -short")
 	}
 	hub, leaf := regions(t, mirrorDefinition, nil)
 	const event = `{"subject":"notifications.broadcast","data":"%d"}`
-	leaf.eventually("the origin is reached", func() bool {
+	leaf.eventually("a publish through the mirror", func() bool {
 		status, answer := leaf.post("/publish", fmt.Sprintf(event, 1))
 		if status == http.StatusOK && fmt.Sprint(answer["position"]) != "1-world-1" {
 			t.Errorf("stored at %v", answer)
@@ -221,7 +221,7 @@ func TestMirror_OriginIsUnreachable_PublishersRetry(t *testing.T) {
 func TestMirror_PositionBeyondOrigin_SendsGap(t *testing.T) {
 	hub, leaf := regions(t, mirrorDefinition, nil)
 	hub.publish("notifications.broadcast", 1, 3)
-	leaf.eventually("the mirror is level", func() bool { return leaf.lastSeq() == 3 })
+	leaf.eventually("the mirror has caught up", func() bool { return leaf.lastSeq() == 3 })
 	l := leaf.listen("/events", "9-world-1")
 	l.want("tidemark.open", "tidemark.gap future")
 	hub.publish("notifications.broadcast", 4, 5)

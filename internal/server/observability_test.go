@@ -108,7 +108,7 @@ func TestDashboard_File_IsWellFormed(t *testing.T) {
 		for _, target := range p.Targets {
 			for _, name := range used.FindAllStringSubmatch(target.Expr, -1) {
 				if !slices.Contains(variables, name[1]) {
-					t.Errorf("%q needs the variable %s, which is not there", p.Title, name[1])
+					t.Errorf("%q uses the variable %s, which the dashboard does not have", p.Title, name[1])
 				}
 			}
 		}
@@ -126,11 +126,11 @@ func TestDashboard_Queries_NameExistingMetrics(t *testing.T) {
 	for _, file := range []string{dashboardFile, rulesFile, prometheusDir + "tidemark.rules_test.yml"} {
 		names := metricName.FindAllString(string(readFile(t, file)), -1)
 		if len(names) < 10 {
-			t.Errorf("%s asks for %d metrics", file, len(names))
+			t.Errorf("%s queries %d metrics", file, len(names))
 		}
 		for _, name := range names {
 			if !slices.Contains(listed, ofHistory.ReplaceAllString(name, "")) {
-				t.Errorf("%s asks for %s, which docs/reference/metrics.md does not list", file, name)
+				t.Errorf("%s queries %s, which docs/reference/metrics.md does not list", file, name)
 			}
 		}
 	}

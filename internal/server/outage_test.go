@@ -40,7 +40,7 @@ func TestOutage_NATSRestarts_NoEventIsMissing(t *testing.T) {
 	if got := r.status("/healthz"); got != http.StatusOK {
 		t.Errorf("/healthz without NATS: %d", got)
 	}
-	r.eventually("a publish without NATS is known not to be stored", func() bool {
+	r.eventually("a publish without NATS answers that it is not stored", func() bool {
 		status, problem := r.post("/publish", `{"subject":"notifications.user.42","data":"lost?"}`)
 		return status == http.StatusServiceUnavailable && problem["outcome"] == "not_stored" && strings.Contains(fmt.Sprint(problem["detail"]), "is not stored")
 	})
@@ -102,7 +102,7 @@ func TestReplay_ThroughAnOutage_IsComplete(t *testing.T) {
 	})
 	for i := 2; i <= stored; i++ {
 		if n := number(l.next().Data); n != i {
-			t.Fatalf("event %d came when %d was due", n, i)
+			t.Fatalf("received event %d, want %d", n, i)
 		}
 	}
 	back.Wait()
@@ -141,7 +141,7 @@ func TestResume_UnderPublishing_IsComplete(t *testing.T) {
 								continue
 							}
 							if number(ev.Data) != due {
-								t.Errorf("client %d: event %s came when %d was due", c, ev.Data, due)
+								t.Errorf("client %d: received event %s, want %d", c, ev.Data, due)
 								return
 							}
 							due++

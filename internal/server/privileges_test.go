@@ -219,7 +219,7 @@ func TestPrivileges_DocumentedUsers_SufficeForTheNode(t *testing.T) {
 			recreated(g, r, publishing, provisioning)
 			r.stop()
 			if left := r.consumers(); len(left) > 0 {
-				t.Errorf("consumers left behind: %v", left)
+				t.Errorf("remaining consumers: %v", left)
 			}
 			g.wantNoViolation()
 		})
@@ -314,7 +314,7 @@ func throughARestart(g *guarded, r *harness, publishing bool) {
 	r.eventually("not ready without NATS", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	g.start()
 	r.awaitReady()
-	r.eventually("the operator is back", r.nc.IsConnected)
+	r.eventually("the operator is connected again", r.nc.IsConnected)
 	r.publish("notifications.broadcast", 7, 7)
 	live.wantNumbers(7, 7)
 	for _, path := range []string{"/events?user=42", "/replayed?user=42"} {
@@ -457,7 +457,7 @@ func TestPrivileges_EachPermission_IsNeeded(t *testing.T) {
 func minimal(t *testing.T, user, dropped string) {
 	need, known := needs[dropped]
 	if !known {
-		t.Fatal("nothing is known that needs it")
+		t.Fatal("the table has no action that needs it")
 	}
 	g := startGuarded(t, func(name string, p *natsserver.Permissions) {
 		if name == user {

@@ -18,7 +18,7 @@ func startPrometheus(t *testing.T, r *harness, args ...string) (base string) {
 	t.Helper()
 	binary, err := exec.LookPath("prometheus")
 	if err != nil {
-		t.Skip("prometheus is not installed (apt-get install prometheus): nothing is evaluated")
+		t.Skip("prometheus is not installed (apt-get install prometheus): no expression is evaluated")
 	}
 	rules, err := filepath.Abs(rulesFile)
 	if err != nil {
@@ -90,7 +90,7 @@ var nothing = map[string]bool{
 // scrapes a node with a client: with native histograms, and without.
 func TestPrometheus_Scrape_Succeeds(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long; not with -short")
+		t.Skip("slow; skipped with -short")
 	}
 	for name, args := range map[string][]string{"native": {"--enable-feature=native-histograms"}, "classic": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestPrometheus_Scrape_Succeeds(t *testing.T) {
 			l := r.listen(me, "")
 			l.want("tidemark.open")
 			i := 0
-			r.eventually("rates of what is delivered and published", func() bool {
+			r.eventually("rates of deliveries and publishes", func() bool {
 				i++
 				r.post("/publish", fmt.Sprintf(`{"subject":"notifications.broadcast","data":"%d"}`, i))
 				l.want(fmt.Sprint(i))

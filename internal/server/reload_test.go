@@ -56,14 +56,14 @@ func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 		t.Errorf("half renewed: %v", err)
 	}
 	if r.served() != first {
-		t.Error("half renewed: the certificate from before is not served any more")
+		t.Error("only one file renewed: the old certificate is not served any more")
 	}
 	overwrite(t, key, keyPEM)
 	if err := r.srv.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if r.served() == first {
-		t.Error("renewed: the certificate from before is still served")
+		t.Error("both files renewed: the old certificate is still served")
 	}
 	post, err := client.Post(r.base+"/publish", "application/json", strings.NewReader(`{"subject":"notifications.user.42","data":"after"}`))
 	if err != nil {
@@ -73,7 +73,7 @@ func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	for text, buf := "", make([]byte, 4096); !strings.Contains(text, "data: after\n"); {
 		n, err := stream.Body.Read(buf)
 		if err != nil {
-			t.Fatalf("the open stream ended: %v, after %q", err, text)
+			t.Fatalf("the open connection ended: %v, after %q", err, text)
 		}
 		text += string(buf[:n])
 	}
@@ -113,7 +113,7 @@ func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 		return resp.StatusCode == http.StatusOK
 	}
 	if !mayPublish(oldKey) || mayPublish(newKey) || mayRead() {
-		t.Fatal("the keys of the start are not those of the files")
+		t.Fatal("the keys at the start differ from those of the files")
 	}
 
 	overwrite(t, keys, []byte("a line that is none"))

@@ -157,14 +157,14 @@ func TestStalledReplays_MemoryIsBounded(t *testing.T) {
 			first = c
 		}
 	}
-	r.eventually("all are suspended", func() bool {
+	r.eventually("the suspension of all replays", func() bool {
 		m := r.scrape(r.admin("/metrics"))
 		return m.value("replay_suspensions_total") >= clients && m.value("replay_bytes") == 0 && m.value(`consumers{stream="NOTIFICATIONS"}`) == 1
 	})
 	grown := heapInUse() - before
-	t.Logf("a stalled replay takes %d KiB", grown/clients>>10)
+	t.Logf("a stalled replay occupies %d KiB", grown/clients>>10)
 	if grown > clients*each {
-		t.Errorf("%d stalled replays take %d KiB, %d are the most", clients, grown>>10, clients*each>>10)
+		t.Errorf("%d stalled replays occupy %d KiB, want %d at most", clients, grown>>10, clients*each>>10)
 	}
 	if err := readEvents(first, events); err != nil {
 		t.Error(err)

@@ -72,13 +72,13 @@ func TestRevocations_NodeStartsLater_AppliesStoredOnes(t *testing.T) {
 	first := node()
 	check(first, false)
 	first.revoke(auth.Revocation{User: "42"})
-	first.eventually("it is applied", func() bool { return first.status("/events?access_token="+tokens["iat"]) == http.StatusUnauthorized })
+	first.eventually("the revocation to take effect", func() bool { return first.status("/events?access_token="+tokens["iat"]) == http.StatusUnauthorized })
 	check(first, true)
 	first.stop()
 	second := node()
 	check(second, true)
 	if status, detail := second.readiness(); status != "ok" || detail != "ok" {
-		t.Errorf("ready: %s, revocations: %s", status, detail)
+		t.Errorf("/readyz: %s, revocations: %s", status, detail)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestRevocations_StreamDeleted_IsCreatedAgain(t *testing.T) {
 		return revocation.Store(t.Context(), r.js, auth.Revocation{User: "42"}) == nil
 	})
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
-	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
+	r.eventually("the revocation to take effect", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 	r.awaitReady()
 }
 
@@ -133,7 +133,7 @@ func TestRevocations_NotStorable_NodeServesAndReportsIt(t *testing.T) {
 	r.connect(url)
 	r.awaitReady()
 	if status, detail := r.readiness(); status != "degraded" || !strings.Contains(detail, "not stored") {
-		t.Errorf("ready: %s, revocations: %s", status, detail)
+		t.Errorf("/readyz: %s, revocations: %s", status, detail)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -147,7 +147,7 @@ func TestRevocations_NotStorable_NodeServesAndReportsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
-	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
+	r.eventually("the revocation to take effect", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 }
 
 func TestRevocations_NotPermitted_NodeServesAndReportsIt(t *testing.T) {
@@ -156,7 +156,7 @@ func TestRevocations_NotPermitted_NodeServesAndReportsIt(t *testing.T) {
 			g := startGuarded(t, func(_ string, p *natsserver.Permissions) { p.Publish.Allow = without(p.Publish.Allow, dropped) })
 			g.createStream(testStream())
 			r := g.node(userRead, nil)
-			r.eventually("the node says so", func() bool {
+			r.eventually("the log line", func() bool {
 				status, detail := r.readiness()
 				return status == "degraded" && strings.Contains(detail, "not stored")
 			})
@@ -197,7 +197,7 @@ func TestAdminRevoke_Stored_Answers204(t *testing.T) {
 		}
 	}
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
-	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
+	r.eventually("the revocation to take effect", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 }
 
 // identity requests the tag of a caller.
@@ -227,7 +227,7 @@ func TestIdentity_TwoNodes_HaveTheSameTags(t *testing.T) {
 	}
 	one := nodes[0].identity("/identity?user=42")
 	if nodes[1].identity("/api/events/identity?user=42") != one || nodes[0].identity("/identity?user=43") == one || nodes[0].identity("/identity") == one {
-		t.Error("the tags of accounts are not the same at two nodes, or not their own")
+		t.Error("the tags of accounts differ between two nodes, or are equal for two accounts")
 	}
 }
 

@@ -36,7 +36,7 @@ func wantReleased(t *testing.T, addrs []string) {
 	for _, addr := range addrs {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Errorf("the node has stopped, and its address is taken: %v", err)
+			t.Errorf("the node has stopped, but its address is in use: %v", err)
 			continue
 		}
 		l.Close()

@@ -79,7 +79,7 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 		}
 	}
 	if refused != 2 { // half of 12 belong to the address
-		t.Errorf("%d streams were refused, want 2", refused)
+		t.Errorf("%d connections were refused, want 2", refused)
 	}
 	if _, status := s.get("127.0.0.3", "/events"); status != http.StatusOK {
 		t.Errorf("another address: %d", status)

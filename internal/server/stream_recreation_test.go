@@ -178,12 +178,12 @@ func TestStream_MadeByOperator_IsNotCreatedAgain(t *testing.T) {
 			r.publish("notifications.user.42", 1, 1)
 			seen := r.watchRequests()
 			r.removeStream()
-			r.eventually("a publish is refused for good", func() bool {
+			r.eventually("a publish to be refused", func() bool {
 				status, _ := r.post("/publish", `{"subject":"notifications.user.42","data":1}`)
 				return status == http.StatusUnprocessableEntity
 			})
 			before := seen.infos.Load()
-			r.eventually("the node looks again and again", func() bool { return seen.infos.Load() > before+16 })
+			r.eventually("further attempts to create the stream", func() bool { return seen.infos.Load() > before+16 })
 			if n := seen.creates.Load(); n > 0 {
 				t.Errorf("%d attempts to create the stream", n)
 			}

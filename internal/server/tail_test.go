@@ -66,7 +66,7 @@ func TestReadyz_NewestEventsDeletedUnread_IsReady(t *testing.T) {
 	if unread == 0 {
 		t.Skip("the tail read all events before they were deleted")
 	}
-	r.eventually("level", func() bool {
+	r.eventually("the tail to catch up", func() bool {
 		s := r.scrape(r.admin("/metrics"))
 		return s.value(`tail_lag_events{stream="NOTIFICATIONS"}`) == 0 &&
 			s.value(`tail_up{stream="NOTIFICATIONS"}`) == 1

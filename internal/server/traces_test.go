@@ -192,7 +192,7 @@ func TestTraces_Replay_HasASpan(t *testing.T) {
 	}
 	for _, s := range otel.Spans("") {
 		if line := fmt.Sprintf("trace_id=%x", s.GetTraceId()); strings.Count(log.String(), line) != 1 {
-			t.Errorf("%s is not once in the log:\n%s", line, log.String())
+			t.Errorf("want %s once in the log:\n%s", line, log.String())
 		}
 	}
 }
@@ -265,7 +265,7 @@ func noCollector(t *testing.T, endpoint string) {
 	s := r.scrape(r.admin("/metrics"))
 	sent, lost := s.value(`trace_spans_total{result="sent"}`), s.value(`trace_spans_total{result="failed"}`)+s.value(`trace_spans_total{result="dropped"}`)
 	if sent != 0 || lost < events-2048 {
-		t.Errorf("%g spans were sent, %g lost", sent, lost)
+		t.Errorf("sent %g spans, lost %g", sent, lost)
 	}
 	r.stop()
 	if n := strings.Count(log.String(), "trace export failed"); n != 1 {

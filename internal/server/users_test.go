@@ -163,7 +163,7 @@ func TestUsers_EveryDoor_DeliveredToThatUserAlone(t *testing.T) {
 	}
 	r.stop()
 	if text := log.String(); !strings.Contains(text, `"user":"alice.b@example.com"`) || strings.Contains(text, `"user":"alice%2Eb`+`@example%2Ecom"`) != slices.Contains(realUsers, "alice%2Eb@example%2Ecom") {
-		t.Errorf("the log does not name users as they are called:\n%.2000s", text)
+		t.Errorf("the log does not have the plain names of users:\n%.2000s", text)
 	}
 }
 
