@@ -58,7 +58,7 @@ func TestHangup_LogLevelChanged_TakesEffect(t *testing.T) {
 		select {
 		case <-read:
 		case <-time.After(20 * time.Second):
-			t.Fatal("the signal was not heard")
+			t.Fatal("the signal has no effect")
 		}
 		if level.String() != step.want {
 			t.Errorf("%s: the level is %s, want %s", step.text, level, step.want)
@@ -182,7 +182,7 @@ func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
 		}
 	}
 	if err := login("orders", "first"); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("the password from before: %v", err)
+		t.Errorf("the old password: %v", err)
 	}
 }
 

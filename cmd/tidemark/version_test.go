@@ -48,7 +48,7 @@ func TestImage_StampedVariables_Exist(t *testing.T) {
 	}
 	docker := string(raw)
 	if strings.Contains(docker, "-X ") && !strings.Contains(docker, "-o /out/tidemark ./cmd/tidemark") {
-		t.Fatal("the Dockerfile builds something else, in which main. may mean another package")
+		t.Fatal("the Dockerfile builds another package, to which main. refers")
 	}
 	var stamped, args []string
 	for _, m := range regexp.MustCompile(`-X main\.(\w+)=\$\{(\w+)\}`).FindAllStringSubmatch(docker, -1) {
@@ -65,7 +65,7 @@ func TestImage_StampedVariables_Exist(t *testing.T) {
 	}
 	slices.Sort(args)
 	if got := composeArgs(t); !slices.Equal(got, args) {
-		t.Errorf("compose.yaml hands over %q, and the Dockerfile takes %q", got, args)
+		t.Errorf("compose.yaml passes %q, and the Dockerfile has %q", got, args)
 	}
 }
 

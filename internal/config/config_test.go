@@ -135,7 +135,7 @@ func everyKey[T any](t *testing.T, keys keySet, defaults func() T) {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 		keys.bindFlags(fs)
 		if secret := k.secret == tagValue; (fs.Lookup(k.name) == nil) != secret {
-			t.Errorf("%s: a flag for a secret, or none", k.name)
+			t.Errorf("%s: a secret with a flag, or another key without", k.name)
 		} else if !secret {
 			if err := fs.Parse([]string{"--" + k.name + "=" + other}); err != nil {
 				t.Fatal(err)

@@ -131,7 +131,7 @@ func TestNATSContext_AllFields_AreUsed(t *testing.T) {
 		t.Errorf("other: %+v", other)
 	}
 	if n := load(t, Options{Environ: []string{home, "NATS_CONTEXT=other", "NATS_URL=nats://e", "NATS_CREDS=c"}}).NATS; n.URL != "nats://e" || n.Credentials != "c" || n.User != "" {
-		t.Errorf("the variables do not beat NATS_CONTEXT: %+v", n)
+		t.Errorf("the variables do not override NATS_CONTEXT: %+v", n)
 	}
 	if n := load(t, Options{Environ: []string{home, "HOME=/home/me", "TIDEMARK_NATS_CONTEXT=nkey"}}).NATS; n.NKey != "/home/me/seed" {
 		t.Errorf("nkey: %+v", n)

@@ -46,7 +46,7 @@ func TestWarnings_VariableOfAFeed_NoIdentityHasIt(t *testing.T) {
 		}
 		for _, word := range c.says {
 			if !strings.Contains(strings.Join(got, "\n"), word) {
-				t.Errorf("%s: %q does not say %q", name, got, word)
+				t.Errorf("%s: %q does not contain %q", name, got, word)
 			}
 		}
 	}

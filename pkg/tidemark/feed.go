@@ -70,7 +70,7 @@ func (f *Feed) onceReady(do func(context.Context)) {
 	})
 }
 
-// ServeHTTP implements [http.Handler]. It does not look at the path, so that a Feed can be mounted
+// ServeHTTP implements [http.Handler]. It does not depend on the path, so that a Feed can be mounted
 // anywhere, also several times.
 //
 //   - GET opens a connection (text/event-stream), HEAD returns its headers, OPTIONS the methods.
@@ -142,7 +142,7 @@ type Status struct {
 	// empty.
 	Events, Bytes int
 	Oldest        time.Time
-	// Lost is why the stream cannot be reached now; nil while it is followed. It is the text for a
+	// Lost is the reason why the stream cannot be reached now; nil while it is followed. It is the text for a
 	// readiness check: connections are accepted, and wait.
 	Lost error
 }
@@ -172,7 +172,7 @@ func (f *Feed) Drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// drain lets no new connections in, and returns the handlers and servers to be drained.
+// drain rejects new connections, and returns the handlers and servers to be drained.
 func (f *Feed) drain() (handlers []*feedhttp.Subscribe, servers []*server) {
 	f.mu.Lock()
 	f.drained = true

@@ -82,7 +82,7 @@ type server struct {
 	mu       sync.Mutex
 	feeds    map[*Feed]bool // that serve connections with the engine
 	draining bool           // connections are no longer accepted
-	closed   bool           // the engine is
+	closed   bool           // the engine is closed
 }
 
 type serverKey struct{}
@@ -130,7 +130,7 @@ func (s *server) run(l net.Listener) error {
 	return err
 }
 
-// named gives requests that the engine reads the context that others have from the http.Server.
+// named sets the context of requests from the engine to that of requests from the http.Server.
 func (s *server) named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), serverKey{}, s)))
@@ -173,7 +173,7 @@ func hijackable(w http.ResponseWriter) bool {
 	}
 }
 
-// attach notes a feed that has connections here; false once the engine is closed.
+// attach adds a feed with connections on the server. It returns false once the engine is closed.
 func (s *server) attach(f *Feed) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *server) stopConnects() []*Feed {
 	return slices.Collect(maps.Keys(s.feeds))
 }
 
-// detach closes the engine, which ends the connections that are left.
+// detach closes the engine, which ends the remaining connections.
 func (s *server) detach() {
 	s.mu.Lock()
 	s.closed = true

@@ -65,7 +65,7 @@ func checkElement(t *testing.T, e xml.StartElement, ids map[string]bool) {
 			t.Errorf("%s loads %q", e.Name.Local, a.Value)
 		case "x", "y", "x1", "x2", "y1", "y2", "cx", "cy":
 			if v, err := strconv.ParseFloat(a.Value, 64); err != nil || v < -sizes[0].width.Points() || v > sizes[0].width.Points() {
-				t.Errorf("%s: %s=%q is outside of the drawing", e.Name.Local, a.Name.Local, a.Value)
+				t.Errorf("%s: %s=%q is outside of the plot", e.Name.Local, a.Name.Local, a.Value)
 			}
 		case "d":
 			if strings.ContainsAny(a.Value, "NI") {

@@ -24,7 +24,7 @@ type memory struct {
 func (m *memory) client(h http.Handler) *http.Client {
 	m.once.Do(func() {
 		m.listener = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-		m.server = &http.Server{Handler: h} //nolint:gosec // G112: no stranger connects
+		m.server = &http.Server{Handler: h} //nolint:gosec // G112: only the test connects
 		m.transport = &http.Transport{DialContext: m.listener.dial}
 		m.serving.Go(func() { _ = m.server.Serve(m.listener) })
 	})
