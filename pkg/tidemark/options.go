@@ -31,7 +31,7 @@ type Options struct {
 	// A client may request up to 64 subjects within these.
 	Allow []string
 
-	// Identify finds out which user a request is from; see package auth. When nil all clients are
+	// Identify returns the identity of a request; see package auth. When nil all clients are
 	// anonymous, and subjects may have no variables. A request without an identity is answered with
 	// 401; auth.First(source) admits it as anonymous. It is called once for each connection and may
 	// block, and only that connection waits.

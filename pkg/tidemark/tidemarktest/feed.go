@@ -57,13 +57,14 @@ func New(tb testing.TB, opts tidemark.Options) *Feed {
 // receive tidemark.gap with the reason trimmed.
 func (f *Feed) Trim(first uint64) { f.log.Trim(first) }
 
-// Delete deletes one event. It is not announced to clients that have received it; to others possibly.
+// Delete deletes one event. Clients that have received it receive no gap. Others may receive one with the reason
+// possible.
 func (f *Feed) Delete(seq uint64) { f.log.Delete(seq) }
 
 // Recreate replaces the stream with an empty one: clients receive tidemark.gap with the reason
 // epoch, and positions begin again.
 func (f *Feed) Recreate() { f.log.Recreate() }
 
-// SetDown puts the stream out of reach, with the reason, until SetDown(nil). Connections stay open, and
+// SetDown makes the stream unreachable, for the given reason, until SetDown(nil). Connections stay open, and
 // Publish fails with [tidemark.ErrUnavailable].
 func (f *Feed) SetDown(why error) { f.log.SetDown(why) }
