@@ -28,10 +28,10 @@ type process struct {
 const exitTimeout = 10 * time.Second
 
 // startProcess starts a worker and makes its clients. It calls abort when the process ends before
-// close, and when the worker cannot go on.
+// close, and when the worker cannot continue.
 func startProcess(ctx context.Context, opts Options, part Partition, abort func(error)) (*process, error) {
 	command := opts.WorkerCommand
-	p := &process{part: part, cmd: exec.Command(command[0], command[1:]...), ended: make(chan struct{})} // not of ctx: close waits for its end
+	p := &process{part: part, cmd: exec.Command(command[0], command[1:]...), ended: make(chan struct{})} // without ctx: close ends it
 	p.cmd.Stderr = &p.stderr
 	p.cmd.WaitDelay = time.Second // for a child of it that keeps standard error open
 	var err error

@@ -68,7 +68,7 @@ func splitBatches(burst []message, most, mostBytes int, size func(message) int, 
 }
 
 // storedOrder compares the stored order with the numbers. A burst that failed in its middle may be
-// stored in part, and a retry would store the rest behind it. Then the run has failed, because its
+// stored in part, and a retry would store the rest after later events. Then the run has failed, because its
 // clients correctly receive that order.
 type storedOrder map[string]storedAt
 
