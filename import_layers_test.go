@@ -16,9 +16,8 @@ import (
 
 const module = "github.com/tidemark/tidemark/"
 
-// imports are the packages of this module, by their directory, with what their files
-// outside tests import. They are read here rather than asked of the go command, so that
-// the cache of test results sees every change.
+// imports are the packages of this module by directory, with the imports of their files outside tests. The test
+// reads them itself, without the go command, so that the cache of test results sees every change.
 type imports map[string]map[string]bool
 
 func readImports(t *testing.T) imports {
@@ -68,7 +67,7 @@ func (all imports) add(file string) error {
 	return nil
 }
 
-// reach is everything that a package imports, also through others of this module.
+// reach returns all imports of a package, also those through other packages of this module.
 func (all imports) reach(pkg string) []string {
 	seen := make(map[string]bool)
 	var visit func(pkg string)
@@ -84,26 +83,26 @@ func (all imports) reach(pkg string) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// jetstoreLayers are what internal/jetstore reaches, and more.
+// jetstoreLayers returns the layers below internal/jetstore, and more.
 func jetstoreLayers(more ...string) []string {
 	return append(more, "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject",
 		"internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef")
 }
 
-// feedhttpLayers are what internal/feedhttp reaches, and more.
+// feedhttpLayers returns the layers below internal/feedhttp, and more.
 func feedhttpLayers(more ...string) []string {
 	return append(more, "pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/problem", "internal/subject")
 }
 
-// layers is the direction of imports, from the design. Only TestImportLayers_Libraries_StayWithTheirPackages
-// holds packages that it does not list.
+// layers is the direction of imports, from docs/design/overview.md. Packages that it does not list are checked only by
+// TestImportLayers_Libraries_StayWithTheirPackages.
 var layers = map[string]struct {
 	ours   []string // packages of this module that it may reach
-	others []string // modules or packages of others; "any" is no limit
+	others []string // modules or packages of others; "any" allows all
 	never  []string
 }{
 	"internal/testkit/leaks": {others: []string{"go.uber.org/goleak"}},
-	"internal/testkit":       {}, // for tests: it knows none of ours
+	"internal/testkit":       {}, // for tests: it uses none of our packages
 	"internal/slots":         {},
 	"internal/lifecycle":     {},
 	"internal/revocation":    {ours: jetstoreLayers("internal/jetstore", "pkg/auth", "internal/netaddr"), others: []string{"any"}},
@@ -137,19 +136,19 @@ var layers = map[string]struct {
 	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
-	"internal/natstest":            {ours: []string{"internal/lifecycle", "internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it knows nothing of feeds
-	"internal/natsconn":            {others: []string{"github.com/nats-io"}},                                                                                   // knows no stream
+	"internal/natstest":            {ours: []string{"internal/lifecycle", "internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it does not use feeds
+	"internal/natsconn":            {others: []string{"github.com/nats-io"}},                                                                                   // does not use streams
 	"internal/jsapi":               {ours: []string{"internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/streamdef":           {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"github.com/nats-io"}, never: []string{"net/http"}},
 	"internal/backoff":             {},
 	"internal/msgheader":           {},
 	"internal/publish":             {ours: []string{"internal/backoff", "internal/msgheader", "internal/streamdef", "internal/jsapi", "internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/natsd":               {ours: []string{"internal/lifecycle"}, others: []string{"any"}},
-	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it knows none of ours
+	"internal/loadtest":            {others: []string{"any"}}, // measures any server: it uses none of our packages
 	"internal/loadtest/report":     {ours: []string{"internal/loadtest"}, others: []string{"any"}},
 	"internal/loadtest/transports": {ours: []string{"pkg/sse"}, others: []string{"github.com/coder/websocket", "golang.org/x/sys"}},
-	"internal/testcluster":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it knows none of their insides
-	"pkg/web":                      {others: []string{"github.com/tdewolff"}},                     // what browsers load: it knows no feed
+	"internal/testcluster":         {ours: []string{"internal/testkit"}, others: []string{"any"}}, // runs processes: it uses none of their packages
+	"pkg/web":                      {others: []string{"github.com/tdewolff"}},                     // files for browsers: it does not use feeds
 	"internal/tracing":             {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/subject", "internal/problem", "internal/lifecycle"}, others: []string{"any"}},
 	"internal/streambackup":        {others: []string{"github.com/nats-io", "github.com/klauspost/compress"}},
 	"pkg/tidemark":                 {ours: []string{"pkg/sse", "internal/feed", "internal/engine", "pkg/auth", "internal/histogram", "internal/slots", "internal/netaddr", "internal/subject", "internal/feedhttp", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef", "internal/delivery", "internal/backend", "internal/httpserver", "internal/testopen", "internal/problem", "internal/lifecycle"}, others: []string{"any"}},
@@ -182,8 +181,7 @@ func TestImportLayers_Packages_ReachOnlyTheirLayers(t *testing.T) {
 	}
 }
 
-// users are the packages that may import a library. Below them, packages take options and a
-// *slog.Logger.
+// users are the packages that may import a library. The packages that these use have options and a *slog.Logger instead.
 var users = map[string][]string{
 	"github.com/labstack/echo":            {"internal/server", "internal/admin"},
 	"github.com/rs/zerolog":               {"internal/logging"},
@@ -203,14 +201,14 @@ func TestImportLayers_Libraries_StayWithTheirPackages(t *testing.T) {
 		for imported := range direct {
 			for library, allowed := range users {
 				if within(imported, []string{library}) && !within(pkg, allowed) {
-					t.Errorf("%s imports %s, which only %v may", pkg, imported, allowed)
+					t.Errorf("%s imports %s, which only %v may import", pkg, imported, allowed)
 				}
 			}
 		}
 	}
 }
 
-// Examples show what other modules can do.
+// Examples import only the packages that other modules can import.
 func TestImportLayers_Examples_ImportPublicPackagesAlone(t *testing.T) {
 	found := 0
 	for pkg, direct := range readImports(t) {
@@ -229,7 +227,7 @@ func TestImportLayers_Examples_ImportPublicPackagesAlone(t *testing.T) {
 	}
 }
 
-// What pkg/tidemark exports names no type of a package below internal: a program could not name it.
+// The exported declarations of pkg/tidemark have no type of a package below internal: a program could not name it.
 func TestImportLayers_FrontDoor_ExportsNoInternalTypes(t *testing.T) {
 	for _, dir := range []string{"pkg/tidemark", "pkg/tidemark/tidemarktest", "pkg/auth"} {
 		for _, use := range internalTypes(t, dir) {
@@ -260,7 +258,7 @@ func internalTypes(t *testing.T, dir string) (uses []string) {
 				internal[path.Base(p)] = true
 			}
 		}
-		ast.FileExports(file) // removes what is not exported, also fields; bodies of functions stay
+		ast.FileExports(file) // removes declarations and fields that are not exported; the bodies of functions stay
 		for _, decl := range file.Decls {
 			if f, isFunc := decl.(*ast.FuncDecl); isFunc {
 				if f.Recv != nil && !exported(f.Recv.List[0].Type) {
@@ -284,7 +282,7 @@ func internalTypes(t *testing.T, dir string) (uses []string) {
 	return uses
 }
 
-// exported reports whether the type of a receiver is.
+// exported reports whether the type of a receiver is exported.
 func exported(receiver ast.Expr) bool {
 	if pointer, ok := receiver.(*ast.StarExpr); ok {
 		receiver = pointer.X
@@ -299,7 +297,7 @@ func within(imported string, prefixes []string) bool {
 	})
 }
 
-// standard: the first element of any other path is a domain.
+// standard reports whether a path is of the standard library. The first element of any other path is a domain.
 func standard(imported string) bool {
 	first, _, _ := strings.Cut(imported, "/")
 	return !strings.Contains(first, ".")

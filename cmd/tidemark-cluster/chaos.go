@@ -8,20 +8,19 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// revival is how long a cluster may take until it is whole again before that is reported.
-const revival = time.Minute
+// recoveryTimeout is how long a cluster may take until it is ready again before that is reported.
+const recoveryTimeout = time.Minute
 
-// torment kills one process after the other with SIGKILL, starts each again after pause, and
-// goes on when all is ready again, but not before every has passed. It begins after every, and
-// ends with ctx.
-func torment(ctx context.Context, topo *testcluster.Topology, every, pause time.Duration) {
-	victims := topo.Processes()
+// chaos kills the processes in turn with SIGKILL, and starts each again after pause. The interval between two
+// kills is every, or longer if the cluster is not ready by then. It begins after every, and ends with ctx.
+func chaos(ctx context.Context, topo *testcluster.Topology, every, pause time.Duration) {
+	processes := topo.Processes()
 	if !sleep(ctx, every) {
 		return
 	}
 	for i := 0; ; i++ {
 		next := time.After(every)
-		p := victims[i%len(victims)]
+		p := processes[i%len(processes)]
 		fmt.Printf("%s kill -9 %s\n", time.Now().Format(time.TimeOnly), p.Name())
 		p.Kill()
 		if !sleep(ctx, pause) {
@@ -31,14 +30,14 @@ func torment(ctx context.Context, topo *testcluster.Topology, every, pause time.
 			fmt.Println("cluster:", err)
 			return
 		}
-		whole, cancel := context.WithTimeout(ctx, revival)
-		err := topo.Ready(whole)
+		recovery, cancel := context.WithTimeout(ctx, recoveryTimeout)
+		err := topo.Ready(recovery)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			fmt.Printf("%s not whole again after %s: %v\n", time.Now().Format(time.TimeOnly), revival, err)
+			fmt.Printf("%s not ready again after %s: %v\n", time.Now().Format(time.TimeOnly), recoveryTimeout, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -48,7 +47,7 @@ func torment(ctx context.Context, topo *testcluster.Topology, every, pause time.
 	}
 }
 
-// sleep reports whether ctx still goes on.
+// sleep blocks for d or until ctx ends. It reports whether ctx is still open.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

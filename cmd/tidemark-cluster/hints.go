@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testcluster"
 )
 
-// hints tells what runs, and what to try.
+// hints writes a table of the running processes, and commands to try.
 func hints(out io.Writer, t *testcluster.Topology) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nPROCESS\tPID\tAT\tLOG")
@@ -27,15 +27,15 @@ func hints(out io.Writer, t *testcluster.Topology) error {
 		return err
 	}
 	_, err := fmt.Fprintf(out, `
-  listen         curl -N '%[1]s/events?user=42'
-  or, for good   go run ./cmd/tidemark subscribe '%[1]s/events' --user 42
+  subscribe      curl -N '%[1]s/events?user=42'
+  or             go run ./cmd/tidemark subscribe '%[1]s/events' --user 42
   publish        nats pub notifications.user.42 '{"text":"hi"}' -s %[2]s
   or             go run ./cmd/tidemark publish notifications.user.42 '{"text":"hi"}' --nats.url %[2]s
   kill a node    kill -9 %[3]d
   or a server    kill -9 %[4]d
   in a browser   %[1]s/
 
-Ctrl-C ends everything.
+Ctrl-C stops all processes.
 
 `, front, t.NATSURL(), t.Nodes[0].PID(), t.NATS[0].PID())
 	return err

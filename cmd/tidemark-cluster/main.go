@@ -1,10 +1,10 @@
-// Command cluster runs three Tidemark nodes behind nginx over three NATS servers on this
-// machine, to try what happens when one is killed. See internal/testcluster for what it starts.
+// Command cluster runs three Tidemark nodes behind nginx over three NATS servers on this machine. It is for trying
+// the failure of each. internal/testcluster describes the processes.
 //
 //	go run ./cmd/tidemark-cluster
 //
-// What dies is reported, and started again after a pause. Ctrl-C ends everything; so does the
-// end of this program, on Linux also when it is killed.
+// It reports a process that dies, and starts it again after a pause. Ctrl-C ends all processes. They also end with
+// this program, on Linux even when it is killed.
 package main
 
 import (
@@ -49,15 +49,15 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.Nodes, "nodes", 3, "`number` of Tidemark nodes")
 	f.IntVar(&o.Ports.HTTP, "http", 8080, "`port` of nginx")
 	f.IntVar(&o.Ports.HTTPS, "https", 8443, "`port` of nginx with TLS and HTTP/2")
-	f.IntVar(&o.Ports.Nodes, "node-port", 8101, "first `port` of the nodes; 0 picks free ones, here as elsewhere")
+	f.IntVar(&o.Ports.Nodes, "node-port", 8101, "first `port` of the nodes; 0 picks free ports, as with the other port flags")
 	f.IntVar(&o.Ports.NATS, "nats-port", 4222, "first `port` of the NATS servers for clients")
 	f.IntVar(&o.Ports.Monitor, "monitor-port", 8222, "first `port` of their monitoring")
 	f.IntVar(&o.Ports.Cluster, "cluster-port", 6222, "first `port` of their routes")
 	f.StringVar(&o.Binaries.Nginx, "nginx", "", "`path` of nginx; looked up when empty")
-	noNginx := f.Bool("no-nginx", false, "leave nginx out")
-	noRestart := f.Bool("no-restart", false, "leave dead what dies")
-	f.DurationVar(&o.pause, "pause", 5*time.Second, "wait this `duration` before something that died is started again")
-	f.DurationVar(&o.killEvery, "kill-every", 0, "kill a process (-9) each time this `duration` has passed, one after the other; 0 none")
+	noNginx := f.Bool("no-nginx", false, "run without nginx")
+	noRestart := f.Bool("no-restart", false, "do not start processes again that die")
+	f.DurationVar(&o.pause, "pause", 5*time.Second, "wait this `duration` before a process that died is started again")
+	f.DurationVar(&o.killEvery, "kill-every", 0, "kill a process (-9) each time this `duration` has passed, one after the other; 0 disables it")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	opts.Binaries.Nginx = nginx
-	opts.Died = func(p *testcluster.Process, status string) { again(ctx, opts, p, status) }
+	opts.Died = func(p *testcluster.Process, status string) { restart(ctx, opts, p, status) }
 	topo, err := testcluster.Start(ctx, opts.Options)
 	if errors.Is(err, testcluster.ErrNoNginx) {
 		return fmt.Errorf("%w, or give --no-nginx", err)
@@ -91,22 +91,22 @@ func run(ctx context.Context, args []string) error {
 	if err = topo.Ready(ctx); err == nil {
 		err = hints(os.Stdout, topo)
 		if opts.killEvery > 0 {
-			torment(ctx, topo, opts.killEvery, opts.pause)
+			chaos(ctx, topo, opts.killEvery, opts.pause)
 		}
 		<-ctx.Done()
 	}
-	fmt.Println("ending everything ...")
+	fmt.Println("stopping all processes ...")
 	if ctx.Err() != nil {
 		err = nil
 	}
-	_ = topo.Stop() // each death was told when it happened
+	_ = topo.Stop() // opts.Died has reported each death already
 	return err
 }
 
-// again starts a process once more after a pause.
-func again(ctx context.Context, opts options, p *testcluster.Process, status string) {
+// restart starts a process that has died again, after a pause.
+func restart(ctx context.Context, opts options, p *testcluster.Process, status string) {
 	if !opts.restart {
-		fmt.Printf("%s has died (%s), and stays dead\n", p.Name(), status)
+		fmt.Printf("%s has died (%s); it is not started again\n", p.Name(), status)
 		return
 	}
 	fmt.Printf("%s has died (%s); it is started again in %s\n", p.Name(), status, opts.pause)

@@ -23,8 +23,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestHangupReadsTheLevel changes the file of a process that runs.
-func TestHangupReadsTheLevel(t *testing.T) {
+// TestHangup_LogLevelChanged_TakesEffect changes the configuration file of a running process.
+func TestHangup_LogLevelChanged_TakesEffect(t *testing.T) {
 	if atTerminal() {
 		t.Skip("at a terminal SIGHUP ends the process")
 	}
@@ -58,7 +58,7 @@ func TestHangupReadsTheLevel(t *testing.T) {
 		select {
 		case <-read:
 		case <-time.After(20 * time.Second):
-			t.Fatal("the signal was not heard")
+			t.Fatal("the signal has no effect")
 		}
 		if level.String() != step.want {
 			t.Errorf("%s: the level is %s, want %s", step.text, level, step.want)
@@ -70,8 +70,8 @@ func TestHangupReadsTheLevel(t *testing.T) {
 	}
 }
 
-// TestHangupReadsKeys has a node read its API keys again.
-func TestHangupReadsKeys(t *testing.T) {
+// TestHangup_APIKeysChanged_TakeEffect adds an API key to the file of a running node.
+func TestHangup_APIKeysChanged_TakeEffect(t *testing.T) {
 	if atTerminal() {
 		t.Skip("at a terminal SIGHUP ends the process")
 	}
@@ -182,7 +182,7 @@ func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
 		}
 	}
 	if err := login("orders", "first"); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("the password from before: %v", err)
+		t.Errorf("the old password: %v", err)
 	}
 }
 

@@ -15,8 +15,8 @@ const (
 	screenColumns = 80
 )
 
-// screen fails where the output of the last command, or the files that are named, take more than a
-// screen. With "lines" as its argument, lines that are longer than the screen is wide count once.
+// screen fails if the output of the last command, or the named files, do not fit into a screen. With "lines" as its
+// argument, lines longer than the width of the screen count once.
 func screen(ts *testscript.TestScript, _ bool, args []string) {
 	whole := len(args) > 0 && args[0] == "lines"
 	if whole {
@@ -41,7 +41,7 @@ func screen(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// columns fails where a line of the last command's output is wider than the screen.
+// columns fails if a line of the last command's output is wider than the screen.
 func columns(ts *testscript.TestScript, _ bool, _ []string) {
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > screenColumns {

@@ -19,9 +19,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"tidemark": main})
 }
 
-// TestScripts types the commands of testdata/script, against a real `tidemark serve` with its
-// embedded NATS server where a script starts one.
-func TestScripts(t *testing.T) {
+// TestScripts_Commands_BehaveAsScripted runs the commands of testdata/script. Scripts that need a server start
+// `tidemark serve` with its embedded NATS server.
+func TestScripts_Commands_BehaveAsScripted(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Deadline: time.Now().Add(8 * time.Minute),
 		Setup: freshPorts,
@@ -91,7 +91,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func TestStatus(t *testing.T) {
+func TestStatus_Errors_HaveTheirExitStatus(t *testing.T) {
 	for want, err := range map[int]error{0: nil, 1: fmt.Errorf("failed"), 2: usageError{fmt.Errorf("typed wrongly")}} {
 		if got := status(io.Discard, err); got != want {
 			t.Errorf("%v: status %d, want %d", err, got, want)
@@ -99,7 +99,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestReachable(t *testing.T) {
+func TestReachable_ListenAddress_ReturnsDialAddress(t *testing.T) {
 	for addr, want := range map[string]string{
 		"127.0.0.1:4222": "127.0.0.1:4222",
 		":4222":          "127.0.0.1:4222",

@@ -14,41 +14,41 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func TestBuildOf(t *testing.T) {
+func TestBuildOf_InfoAndStamp_PrefersInfo(t *testing.T) {
 	checkout := []debug.BuildSetting{{Key: "vcs.revision", Value: "c0ffee"}, {Key: "vcs.time", Value: "2026-01-02T03:04:05Z"}}
-	told := build{"v1.2.3", "beef", "2025-01-01T00:00:00Z"}
+	stamp := build{"v1.2.3", "beef", "2025-01-01T00:00:00Z"}
 	info := func(version string, settings ...debug.BuildSetting) *debug.BuildInfo {
 		return &debug.BuildInfo{Main: debug.Module{Version: version}, Settings: settings}
 	}
 	for name, tt := range map[string]struct {
-		info *debug.BuildInfo
-		told build
-		want string
+		info  *debug.BuildInfo
+		stamp build
+		want  string
 	}{
-		"nothing":             {nil, build{}, "unknown"},
-		"told alone":          {nil, told, "v1.2.3 (beef, 2025-01-01T00:00:00Z)"},
-		"no git":              {info("(devel)"), build{}, "devel"},
-		"no git, told":        {info("(devel)"), told, "v1.2.3 (beef, 2025-01-01T00:00:00Z)"},
-		"no git, told less":   {info(""), build{commit: "beef"}, "beef (beef)"},
-		"a tag":               {info("v2.0.0", checkout...), told, "v2.0.0 (c0ffee, 2026-01-02T03:04:05Z)"},
-		"a checkout":          {info("(devel)", checkout...), build{}, "c0ffee (c0ffee, 2026-01-02T03:04:05Z)"},
-		"a checkout, changed": {info("(devel)", append(checkout, debug.BuildSetting{Key: "vcs.modified", Value: "true"})...), build{}, "c0ffee+changes (c0ffee, 2026-01-02T03:04:05Z)"},
+		"nothing":               {nil, build{}, "unknown"},
+		"stamp alone":           {nil, stamp, "v1.2.3 (beef, 2025-01-01T00:00:00Z)"},
+		"no git":                {info("(devel)"), build{}, "devel"},
+		"no git, stamp":         {info("(devel)"), stamp, "v1.2.3 (beef, 2025-01-01T00:00:00Z)"},
+		"no git, partial stamp": {info(""), build{commit: "beef"}, "beef (beef)"},
+		"a tag":                 {info("v2.0.0", checkout...), stamp, "v2.0.0 (c0ffee, 2026-01-02T03:04:05Z)"},
+		"a checkout":            {info("(devel)", checkout...), build{}, "c0ffee (c0ffee, 2026-01-02T03:04:05Z)"},
+		"a checkout, changed":   {info("(devel)", append(checkout, debug.BuildSetting{Key: "vcs.modified", Value: "true"})...), build{}, "c0ffee+changes (c0ffee, 2026-01-02T03:04:05Z)"},
 	} {
-		if got := buildOf(tt.info, tt.told).String(); got != tt.want {
+		if got := buildOf(tt.info, tt.stamp).String(); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}
 }
 
 // The linker does not report a variable that it does not find: an image would have no version.
-func TestImageIsStamped(t *testing.T) {
+func TestImage_StampedVariables_Exist(t *testing.T) {
 	raw, err := os.ReadFile("../../Dockerfile")
 	if err != nil {
 		t.Fatal(err)
 	}
 	docker := string(raw)
 	if strings.Contains(docker, "-X ") && !strings.Contains(docker, "-o /out/tidemark ./cmd/tidemark") {
-		t.Fatal("the Dockerfile builds something else, in which main. may mean another package")
+		t.Fatal("the Dockerfile builds another package, to which main. refers")
 	}
 	var stamped, args []string
 	for _, m := range regexp.MustCompile(`-X main\.(\w+)=\$\{(\w+)\}`).FindAllStringSubmatch(docker, -1) {
@@ -65,7 +65,7 @@ func TestImageIsStamped(t *testing.T) {
 	}
 	slices.Sort(args)
 	if got := composeArgs(t); !slices.Equal(got, args) {
-		t.Errorf("compose.yaml hands over %q, and the Dockerfile takes %q", got, args)
+		t.Errorf("compose.yaml passes %q, and the Dockerfile has %q", got, args)
 	}
 }
 

@@ -83,7 +83,7 @@ func serve(ctx context.Context, f *tidemark.Feed, addr string) error {
 	return errors.Join(f.Drain(ctx), srv.Shutdown(ctx))
 }
 
-// createStream is what a program needs that does not find its stream there.
+// createStream creates the stream. A program needs it where the stream may not exist.
 func createStream(ctx context.Context, nc *nats.Conn) error {
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-func TestAdminAddr(t *testing.T) {
+func TestAdminListen_Values_ReturnAddressAndOptional(t *testing.T) {
 	for addr, want := range map[string]struct {
 		addr     string
 		optional bool
@@ -18,7 +18,7 @@ func TestAdminAddr(t *testing.T) {
 }
 
 // In YAML 1.1 off is a boolean; here it is a word.
-func TestAdminOffInAFile(t *testing.T) {
+func TestAdminListen_OffInFile_ReturnsNoAddress(t *testing.T) {
 	for _, content := range []string{"admin: {addr: off}", `admin: {addr: ""}`} {
 		cfg := load(t, Options{File: file(t, content)})
 		if addr, _ := cfg.Admin.Listen(); addr != "" {
@@ -27,7 +27,7 @@ func TestAdminOffInAFile(t *testing.T) {
 	}
 }
 
-func TestValidateAdmin(t *testing.T) {
+func TestValidate_AdminAddr_MustDifferFromHTTPAddr(t *testing.T) {
 	for _, tt := range []struct{ admin, http, want string }{
 		{"auto", "127.0.0.1:8080", ""},
 		{"auto", DefaultAdminAddr, ""}, // as with any other that is taken

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-func TestValidateAuth(t *testing.T) {
+func TestValidate_AuthBeyondLoopback_RequiresIdentities(t *testing.T) {
 	const outside = ":8080"
 	jwt := func(c *Config) { c.Auth.Identity, c.Auth.JWT.PublicKeyFile = []string{"jwt"}, "k.pem" }
 	for name, tt := range map[string]struct {
 		change func(*Config)
 		want   string // of the message; empty for fine
 	}{
-		"outside, nobody asked":       {func(c *Config) { c.HTTP.Addr = outside }, "auth.identity: "},
-		"a name, nobody asked":        {func(c *Config) { c.HTTP.Addr = "example.com:80" }, "auth.identity: "},
+		"outside, no source":          {func(c *Config) { c.HTTP.Addr = outside }, "auth.identity: "},
+		"a name, no source":           {func(c *Config) { c.HTTP.Addr = "example.com:80" }, "auth.identity: "},
 		"outside, insecure":           {func(c *Config) { c.HTTP.Addr, c.Insecure = outside, true }, ""},
 		"outside, by token":           {func(c *Config) { c.HTTP.Addr = outside; jwt(c) }, ""},
 		"outside, anonymous":          {func(c *Config) { c.HTTP.Addr, c.Auth.Identity = outside, []string{"anonymous"} }, ""},
@@ -74,7 +74,7 @@ func TestValidateAuth(t *testing.T) {
 	}
 }
 
-func TestPublishAuto(t *testing.T) {
+func TestPublishEnabled_Auto_DependsOnIdentities(t *testing.T) {
 	for _, tt := range []struct {
 		addr, keys string
 		enabled    Switch
@@ -95,7 +95,7 @@ func TestPublishAuto(t *testing.T) {
 	}
 }
 
-func TestConsoleAuto(t *testing.T) {
+func TestConsoleEnabled_Auto_DependsOnAddress(t *testing.T) {
 	for _, tt := range []struct {
 		addr    string
 		enabled Switch
@@ -112,7 +112,7 @@ func TestConsoleAuto(t *testing.T) {
 	}
 }
 
-func TestProxies(t *testing.T) {
+func TestProxies_AddressesAndCIDRs_ArePrefixes(t *testing.T) {
 	got, err := HTTP{TrustedProxies: []string{"10.1.2.3/8", "192.0.2.1", "::ffff:192.0.2.2", "2001:db8::/32"}}.Proxies()
 	want := []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),

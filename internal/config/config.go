@@ -353,7 +353,7 @@ type SSE struct {
 	DrainPeriod time.Duration `key:"drain_period" default:"30s" min:"0s" usage:"close connections over this <duration> when the service stops"`
 }
 
-// Limits is limits.*: the limits of one node. 0 is unlimited, except for Streams, PerAddress, Sockets and
+// Limits is limits.*: the limits of one node. 0 is unlimited, except for Connections, PerAddress, Sockets and
 // ReplayBytes.
 type Limits struct {
 	AdmissionLimits
@@ -368,7 +368,7 @@ type Limits struct {
 // AdmissionLimits are the limits of connections and publishers. It converts to feedhttp.Limits.
 type AdmissionLimits struct {
 	// Connections of all clients. 0 is the limit of open files, less a reserve.
-	Connections int `key:"connections" min:"0" usage:"greatest <number> of connections; 0 is what open files allow"`
+	Connections int `key:"connections" min:"0" usage:"greatest <number> of connections; 0 is the limit of open files"`
 	// Connections of one user. 0 is unlimited.
 	PerUser int `key:"connections_per_user" min:"0" usage:"greatest <number> of connections of one user; 0 is unlimited"`
 	// Connections of one IP address (IPv6: of one /64), so that one address cannot use all. 0 is half of
@@ -406,7 +406,7 @@ type SocketLimits struct {
 	// Sockets at http.addr, with a connection or without. 0 is the limit of open files, less a reserve. Beyond it
 	// a new socket replaces a socket that is idle between requests; without an idle socket, the new socket is
 	// closed.
-	All int `key:"sockets" min:"0" usage:"greatest <number> of sockets; 0 is what open files allow"`
+	All int `key:"sockets" min:"0" usage:"greatest <number> of sockets; 0 is the limit of open files"`
 	// Sockets of one IP address (IPv6: of one /64). 0 is half of all, or 14,000 where half is less and that
 	// leaves a quarter for others. Addresses of http.trusted_proxies are exempt.
 	PerAddress int `key:"sockets_per_address" min:"0" usage:"greatest <number> of sockets of one IP address; 0 is half of all"`

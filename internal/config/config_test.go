@@ -46,7 +46,7 @@ func load(t *testing.T, opts Options) Config {
 	return cfg
 }
 
-func TestNothingGivenIsTheDefault(t *testing.T) {
+func TestLoad_NoSources_ReturnsDefaults(t *testing.T) {
 	for name, opts := range map[string]Options{
 		"nothing":    {},
 		"flags":      {Flags: flags(t)},
@@ -65,7 +65,7 @@ func TestReference_Loaded_EqualsDefaults(t *testing.T) {
 	}
 }
 
-func TestFlagsBeatEnvironmentBeatsFile(t *testing.T) {
+func TestLoad_SeveralSources_FlagsOverrideEnvironmentOverridesFile(t *testing.T) {
 	opts := Options{File: file(t, `
 insecure: true
 http: {addr: "f:1", shutdown_timeout: 1s}
@@ -135,7 +135,7 @@ func everyKey[T any](t *testing.T, keys keySet, defaults func() T) {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 		keys.bindFlags(fs)
 		if secret := k.secret == tagValue; (fs.Lookup(k.name) == nil) != secret {
-			t.Errorf("%s: a flag for a secret, or none", k.name)
+			t.Errorf("%s: a secret with a flag, or another key without", k.name)
 		} else if !secret {
 			if err := fs.Parse([]string{"--" + k.name + "=" + other}); err != nil {
 				t.Fatal(err)
@@ -166,7 +166,7 @@ func everyKey[T any](t *testing.T, keys keySet, defaults func() T) {
 	}
 }
 
-func TestFileIsNamedByOptionFlagAndEnvironment(t *testing.T) {
+func TestLoad_FileNamedByOptionFlagOrEnvironment_IsRead(t *testing.T) {
 	name := file(t, "log: {level: warn}")
 	for way, opts := range map[string]Options{
 		"option":      {File: name},
@@ -179,7 +179,7 @@ func TestFileIsNamedByOptionFlagAndEnvironment(t *testing.T) {
 	}
 }
 
-func TestFeedsOfAFileReplaceTheDefault(t *testing.T) {
+func TestLoad_FeedsInFile_ReplaceTheDefault(t *testing.T) {
 	cfg := load(t, Options{File: file(t, `
 feeds:
   orders:
@@ -201,7 +201,7 @@ feeds:
 	}
 }
 
-func TestSecretsHaveNoFlags(t *testing.T) {
+func TestFlags_Secrets_HaveNone(t *testing.T) {
 	for _, name := range []string{"nats.password", "nats.token"} {
 		if flags(t).Lookup(name) != nil {
 			t.Errorf("there is a flag --%s", name)
@@ -209,13 +209,13 @@ func TestSecretsHaveNoFlags(t *testing.T) {
 	}
 }
 
-func TestBoolFlagNeedsNoValue(t *testing.T) {
+func TestFlags_BoolWithoutValue_IsTrue(t *testing.T) {
 	if !load(t, Options{Flags: flags(t, "--streams.apply")}).Streams.Apply {
 		t.Error("--streams.apply does not set it")
 	}
 }
 
-func TestServiceLinksOfOrchestratorsAreNoSettings(t *testing.T) {
+func TestLoad_ServiceLinksOfOrchestrators_AreIgnored(t *testing.T) {
 	load(t, Options{Environ: []string{
 		"TIDEMARK_SERVICE_HOST=10.0.0.1", "TIDEMARK_SERVICE_PORT=8080", "TIDEMARK_SERVICE_PORT_HTTP=8080",
 		"TIDEMARK_PORT=tcp://10.0.0.1:8080", "TIDEMARK_PORT_8080_TCP=tcp://10.0.0.1:8080",
@@ -223,7 +223,7 @@ func TestServiceLinksOfOrchestratorsAreNoSettings(t *testing.T) {
 	}})
 }
 
-func TestPrintLoadsAgain(t *testing.T) {
+func TestPrint_LoadedAgain_EqualsTheConfiguration(t *testing.T) {
 	cfg := load(t, Options{Environ: []string{"TIDEMARK_HTTP_CORS_ORIGINS=https://a.example", "TIDEMARK_SSE_MAX_AGE=90m", "TIDEMARK_NATS_EMBEDDED_SYNC=2m"}})
 	cfg.Feeds["true"] = cfg.Feeds["notifications"] // a name that YAML must quote
 	delete(cfg.Feeds, "notifications")
@@ -238,7 +238,7 @@ func TestPrintLoadsAgain(t *testing.T) {
 	}
 }
 
-func TestPrintRedactsSecrets(t *testing.T) {
+func TestPrint_Secrets_AreRedacted(t *testing.T) {
 	cfg := Default()
 	cfg.NATS.URL = "nats://me:hush@a:4222,token-hush@b:4222,tls://c:4222"
 	cfg.NATS.Password, cfg.NATS.Token = "hush", "hush"

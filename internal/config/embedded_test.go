@@ -87,7 +87,7 @@ func TestEmbeddedUsers_CannotWork_NamesKeyAndHidesPassword(t *testing.T) {
 	}
 }
 
-func TestEmbeddedLogin_PerMode(t *testing.T) {
+func TestValidate_EmbeddedLogin_DependsOnMode(t *testing.T) {
 	users := []EmbeddedUser{{Name: "a", PasswordHash: bcryptHash(t, "p"), Publish: []string{"b"}}}
 	for name, tt := range map[string]struct {
 		change func(*Config)
@@ -132,6 +132,6 @@ func TestEmbeddedLogin_PerMode(t *testing.T) {
 		t.Errorf("an account and a login of the node: %v", err)
 	}
 	if n := load(t, Options{Environ: []string{"NATS_URL=nats://e:4222", "TIDEMARK_NATS_EMBEDDED_CONFIG=" + os.DevNull}, Serve: true}).NATS; n.URL != "" {
-		t.Errorf("NATS_URL replaces an embedded server that is configured: %+v", n)
+		t.Errorf("NATS_URL replaces a configured embedded server: %+v", n)
 	}
 }

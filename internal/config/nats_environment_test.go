@@ -56,7 +56,7 @@ func TestNATSVariables_NothingConfigured_AreUsed(t *testing.T) {
 }
 
 // A login is for the server that it was set with.
-func TestNATSVariables_RankBelowConfiguration(t *testing.T) {
+func TestNATSVariables_WithConfiguration_RankBelowIt(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts          Options
 		url, login    string
@@ -103,7 +103,7 @@ func TestNATSVariables_Serve_KeepsEmbeddedServerInUse(t *testing.T) {
 	}
 }
 
-func TestNATSContext_AllFields(t *testing.T) {
+func TestNATSContext_AllFields_AreUsed(t *testing.T) {
 	home := natsContexts(t, "prod\n", map[string]string{"prod": `{
 		"description": "d", "url": "nats://p:4222", "token": "", "creds": "$HOME/my.creds", "ca": "~/ca", "cert": "~/c", "key": "~/k",
 		"jetstream_domain": "hub", "jetstream_event_prefix": "", "inbox_prefix": "_IN", "tls_first": true, "color_scheme": "red"
@@ -131,7 +131,7 @@ func TestNATSContext_AllFields(t *testing.T) {
 		t.Errorf("other: %+v", other)
 	}
 	if n := load(t, Options{Environ: []string{home, "NATS_CONTEXT=other", "NATS_URL=nats://e", "NATS_CREDS=c"}}).NATS; n.URL != "nats://e" || n.Credentials != "c" || n.User != "" {
-		t.Errorf("the variables do not beat NATS_CONTEXT: %+v", n)
+		t.Errorf("the variables do not override NATS_CONTEXT: %+v", n)
 	}
 	if n := load(t, Options{Environ: []string{home, "HOME=/home/me", "TIDEMARK_NATS_CONTEXT=nkey"}}).NATS; n.NKey != "/home/me/seed" {
 		t.Errorf("nkey: %+v", n)
@@ -166,7 +166,7 @@ func TestNATSContext_CannotBeUsed_NamesRemedy(t *testing.T) {
 	}
 }
 
-func TestValidate_JetStreamPrefixes(t *testing.T) {
+func TestValidate_JetStreamPrefixes_InvalidOnesNameTheKey(t *testing.T) {
 	for name, c := range map[string]struct{ yaml, want string }{
 		"domain with a dot":       {"nats: {url: n, domain: a.b}", "nats.domain"},
 		"both":                    {"nats: {url: n, domain: a, api_prefix: b}", "nats.domain is set too"},

@@ -7,7 +7,7 @@ import (
 )
 
 // A message names the key, its origin and the remedy.
-func TestEveryProblemIsReported(t *testing.T) {
+func TestLoad_SeveralProblems_AllAreReported(t *testing.T) {
 	name := file(t, `
 http:
   adr: x
@@ -53,7 +53,7 @@ feeds:
 	}
 }
 
-func TestFilesThatCannotBeRead(t *testing.T) {
+func TestLoad_UnreadableFile_ErrorNamesIt(t *testing.T) {
 	for name, tt := range map[string]struct{ content, want string }{
 		"not YAML":      {"http: [", "did not find"},
 		"a list":        {"- http", "cannot unmarshal"},
@@ -71,7 +71,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
+func TestValidate_Settings_InvalidOnesNameTheKey(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*Config)
 		want   string // of the message; empty for fine
@@ -145,12 +145,12 @@ func expect(t *testing.T, err error, want string) {
 	}
 }
 
-func TestValidateFeed(t *testing.T) {
+func TestValidate_Feeds_InvalidOnesNameTheKey(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*Feed)
 		want   string // after "feeds.f."; empty for fine
 	}{
-		"as it is":             {func(*Feed) {}, ""},
+		"unchanged":            {func(*Feed) {}, ""},
 		"only allow":           {func(f *Feed) { f.Subjects, f.Allow = nil, []string{"a.>"} }, ""},
 		"variable in allow":    {func(f *Feed) { f.Allow = []string{"a.{user}.*"} }, ""},
 		"no path":              {func(f *Feed) { f.Paths = nil }, "paths: "},
@@ -182,13 +182,13 @@ func TestValidateFeed(t *testing.T) {
 	}
 }
 
-func TestPathsAreUniqueOverFeeds(t *testing.T) {
+func TestValidate_PathOfTwoFeeds_IsReported(t *testing.T) {
 	cfg := Default()
 	cfg.Feeds["zz"] = Feed{Paths: []string{"/events"}, Stream: "F", Subjects: []string{"a"}, Replay: ReplayAuto}
 	expect(t, cfg.Validate(), "feeds.zz.paths: /events is already a path of feeds.notifications")
 }
 
-func TestFeedProblemsInTheFile(t *testing.T) {
+func TestLoad_InvalidFeedInFile_NamesTheKey(t *testing.T) {
 	for content, want := range map[string]string{
 		"feeds: 5":                     "feeds ",
 		"feeds: {f: 5}":                "feeds.f ",
@@ -205,7 +205,7 @@ func TestFeedProblemsInTheFile(t *testing.T) {
 	}
 }
 
-func TestSize(t *testing.T) {
+func TestSize_Text_IsParsed(t *testing.T) {
 	for text, want := range map[string]Size{
 		"0": 0, "1": 1, "1000": 1000, "1KiB": 1024, "64MiB": 64 * MiB, "64 MiB": 64 * MiB, "2GiB": 2 * GiB, "67108864": 64 * MiB,
 		"": -1, "-1": -1, "1MB": -1, "1.5MiB": -1, "MiB": -1, "9223372036854775807KiB": -1,

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestCheckSecretFile(t *testing.T) {
+func TestCheckSecretFile_ReadableByOthers_Warns(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, []byte("s"), 0o600); err != nil {
 		t.Fatal(err)

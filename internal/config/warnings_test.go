@@ -38,7 +38,7 @@ func TestWarnings_VariableOfAFeed_NoIdentityHasIt(t *testing.T) {
 		"both":                     {with("n.{city}.{team}.{user}", sources("jwt", "header")), nil},
 		"both, misspelt":           {with("n.{town}", sources("jwt", "header")), []string{"auth.jwt.claims to town=CLAIM or auth.header.vars to town=HEADER"}},
 		"claims without the user":  {with("n.user.{user}", func(c *config.Config) { c.Auth.Identity, c.Auth.JWT.Claims = []string{"jwt"}, []string{"id=sub"} }), []string{"{user}", "auth.jwt.claims"}},
-		"everybody, without users": {with("n.user.{user}", sources("anonymous")), nil},
+		"anonymous, without users": {with("n.user.{user}", sources("anonymous")), nil},
 	} {
 		got := c.config.Warnings()
 		if (len(got) > 0) != (len(c.says) > 0) {
@@ -46,7 +46,7 @@ func TestWarnings_VariableOfAFeed_NoIdentityHasIt(t *testing.T) {
 		}
 		for _, word := range c.says {
 			if !strings.Contains(strings.Join(got, "\n"), word) {
-				t.Errorf("%s: %q does not say %q", name, got, word)
+				t.Errorf("%s: %q does not contain %q", name, got, word)
 			}
 		}
 	}

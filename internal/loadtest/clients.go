@@ -29,9 +29,9 @@ type clients interface {
 	startChurn(ctx context.Context, perSecond float64, absence time.Duration) error
 	// restoreAll stops the churn and reconnects all clients.
 	restoreAll(ctx context.Context) error
-	// finish closes all connections and compares what was received with what was published.
+	// finish closes all connections and compares the received events with the published ones.
 	finish(ctx context.Context, published map[string]int) (ClientsResult, error)
-	// close ends what is left, and waits for it. It may follow finish.
+	// close ends the remaining connections and blocks until they have ended. It may follow finish.
 	close()
 }
 
@@ -42,15 +42,15 @@ func newClients(ctx context.Context, opts Options, run string, abort func(error)
 	return newLocalClients(opts, Partition{Run: run, Of: 1}, abort)
 }
 
-// Partition is the part of a run's clients that a process has: every Of-th, from Index on. So a
-// client has the same index and key with any number of processes.
+// Partition is the part of a run's clients in one process: every Of-th, from Index on. So a client has the same
+// index and key with any number of processes.
 type Partition struct {
 	Run   string `json:"run"` // marks the events of this run
 	Index int    `json:"index"`
 	Of    int    `json:"of"`
 }
 
-// ClientsResult is what clients received.
+// ClientsResult has the counts of received events.
 type ClientsResult struct {
 	Verdict    Verdict     `json:"verdict"` // its sentences are Violations
 	Violations []violation `json:"violations,omitempty"`

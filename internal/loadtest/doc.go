@@ -1,5 +1,5 @@
-// Package loadtest loads any SSE server, publishes numbered events, and counts every delivery. It
-// is behind `tidemark bench`.
+// Package loadtest loads any SSE server, publishes numbered events, and counts every delivery. `tidemark bench` is
+// its command.
 //
 // # Guarantees
 //
@@ -16,7 +16,7 @@
 //
 // # How it works
 //
-// A run has clients, a publisher and meters. The clients are [localClients] of this process, or
-// [workers]: processes that have a part of the clients each. An [engine] opens and reads the
-// connections; all engines pass what they read to [client], which parses and counts it.
+// A run has clients, a publisher and meters. The clients are [localClients] of this process, or [workers]:
+// processes that have a part of the clients each. An [engine] opens and reads the connections. All engines pass
+// the bytes to [client], which parses and counts them.
 package loadtest

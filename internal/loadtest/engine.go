@@ -1,8 +1,7 @@
 package loadtest
 
-// engine opens, reads and closes connections. Its methods return at once. It passes what it reads
-// to [client], and reports to [localClients]: clientOpened and clientClosed, both with the client's
-// shard locked.
+// engine opens, reads and closes connections. Its methods return at once. It passes the received bytes to
+// [client], and reports to [localClients]: clientOpened and clientClosed, both with the client's shard locked.
 type engine interface {
 	// open connects a client unless it has a connection or is not to be connected.
 	open(c *client)

@@ -12,7 +12,7 @@ import (
 func TestOptions_TooFewFiles_AreRejected(t *testing.T) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
-		t.Skip("there is no limit that a run could meet")
+		t.Skip("the system has no limit of open files")
 	}
 	opts := Options{Conns: int(limit.Cur), Rate: 1, WorkerCommand: []string{"none"}}
 	if err := opts.withDefaults().check(); err == nil || !strings.Contains(err.Error(), "ulimit -n") || !strings.Contains(err.Error(), "--workers") {

@@ -14,7 +14,7 @@ import (
 // The tests start the test binary also as a worker, or as a run that has workers.
 const (
 	asWorker = "TIDEMARK_BENCH_WORKER"
-	asRun    = "TIDEMARK_BENCH_STAND" // set to the options of a run, as JSON
+	asRun    = "TIDEMARK_BENCH_RUN" // set to the options of a run, as JSON
 )
 
 func TestMain(m *testing.M) {

@@ -19,6 +19,6 @@ func TestMarker_InData_IsFound(t *testing.T) {
 		}
 	}
 	if strings.ContainsAny(m.String(), `"\&?#{}<> `) {
-		t.Errorf("%q has characters that something would escape", m)
+		t.Errorf("%q has characters that JSON, a URL or a form would escape", m)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Metrics selects metrics of the server, which show whether it releases what the clients used.
+// Metrics selects metrics of the server. They show whether it releases the resources of the clients.
 type Metrics struct {
 	URL   string        // in Prometheus's text format; no metrics are read when empty
 	Names []string      // of gauges and counters; several series of a name are added up

@@ -28,10 +28,10 @@ type process struct {
 const exitTimeout = 10 * time.Second
 
 // startProcess starts a worker and makes its clients. It calls abort when the process ends before
-// close, and when the worker cannot go on.
+// close, and when the worker cannot continue.
 func startProcess(ctx context.Context, opts Options, part Partition, abort func(error)) (*process, error) {
 	command := opts.WorkerCommand
-	p := &process{part: part, cmd: exec.Command(command[0], command[1:]...), ended: make(chan struct{})} // not of ctx: close waits for its end
+	p := &process{part: part, cmd: exec.Command(command[0], command[1:]...), ended: make(chan struct{})} // without ctx: close ends it
 	p.cmd.Stderr = &p.stderr
 	p.cmd.WaitDelay = time.Second // for a child of it that keeps standard error open
 	var err error
@@ -67,7 +67,7 @@ func startProcess(ctx context.Context, opts Options, part Partition, abort func(
 	return p, nil
 }
 
-// processCodec reports the end of the worker's output, and what it read instead of a response.
+// processCodec reports the end of the worker's output, and text that is not a response.
 type processCodec struct {
 	rpc.ClientCodec
 	outputEnded chan error
@@ -103,8 +103,8 @@ func (p *process) wait(err error) error {
 	return errors.New(text)
 }
 
-// call calls a method of a worker and blocks until its reply, the end of ctx, or the timeout; 0 is
-// no timeout.
+// call calls a method of a worker and blocks until its reply, the end of ctx, or the timeout. A timeout of 0 does
+// not end.
 func call[R any](ctx context.Context, p *process, timeout time.Duration, method string, args any) (reply R, err error) {
 	if timeout > 0 {
 		var cancel context.CancelFunc

@@ -39,7 +39,7 @@ const (
 	PerUser   Pattern = "per-user"  // the connections of one user; users take turns
 )
 
-// Connects counts the connections that were opened.
+// Connects counts the opened connections.
 type Connects struct {
 	Opened    int           `json:"opened"`
 	Failed    int           `json:"failed"`
@@ -50,7 +50,7 @@ type Connects struct {
 	Reconnects int `json:"reconnects"`
 }
 
-// Verdict compares what each client received with what was published for it.
+// Verdict compares the received events of each client with the published ones.
 type Verdict struct {
 	Expected  int `json:"expected"` // deliveries that were to be made
 	Delivered int `json:"delivered"`

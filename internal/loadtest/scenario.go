@@ -32,9 +32,9 @@ type StormOptions struct {
 	Missed int // events that each client misses while all are disconnected
 }
 
-// Storm resets all connections at once, publishes events, reconnects all clients at the same
-// moment with their Last-Event-ID, and measures how long it takes until the last one has caught
-// up. Result.CaughtUp is 0 when not all did.
+// Storm measures how long all clients need to catch up after their connections were reset at once. It resets the
+// connections, publishes events, and reconnects all clients at the same moment with their Last-Event-ID.
+// Result.CaughtUp is 0 when not all clients caught up.
 func Storm(ctx context.Context, opts StormOptions) (Result, error) {
 	return run(ctx, "storm", opts.Options, func(ctx context.Context, b *bench) error {
 		if err := b.connect(ctx); err != nil {
@@ -93,9 +93,9 @@ func (o SoakOptions) withDefaults() SoakOptions {
 
 var errNoFirst = errors.New("not every client received a first event: is this the right feed, and are events published to it?")
 
-// Soak publishes numbered events while random clients are disrupted: resets, connections closed in
-// the middle of a frame, pauses that make them slow, long absences. At the end the numbers of each
-// client are compared with what was published.
+// Soak publishes numbered events while it disrupts random clients. The disruptions are resets, connections closed
+// in the middle of a frame, pauses that make clients slow, and long absences. At the end it compares the numbers
+// that each client received with the published ones.
 func Soak(ctx context.Context, opts SoakOptions) (Result, error) {
 	opts = opts.withDefaults()
 	if opts.Server != nil {

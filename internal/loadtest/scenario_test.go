@@ -51,7 +51,7 @@ func TestStorm_AllReconnect_MeasuresCatchUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.CaughtUp <= 0 || r.Connect.Reconnects != 50 {
-		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.CaughtUp, r.Connect.Reconnects)
+		t.Errorf("%+v, caught up after %v, %d reconnects", r.Verdict, r.CaughtUp, r.Connect.Reconnects)
 	}
 	opts = newFakeServer(t, faults{replayAll: true}).options(50)
 	opts.For = 100 * time.Millisecond

@@ -7,16 +7,15 @@ import (
 	"time"
 )
 
-// PublishTarget is the address that events are published to. In each template {user} becomes the
-// user and {payload} the data.
+// PublishTarget is the address of publishes. In each template {user} becomes the user and {payload} the data.
 type PublishTarget struct {
 	// URL is http(s)://… for a POST per event, or nats://… for JetStream.
 	URL string
 	// Body is that of the POST; the payload alone when empty. ContentType is its type.
 	Body, ContentType string
 	Headers           []string
-	// Arrays says that a POST may have a JSON array of bodies and is answered with an array, as by
-	// Tidemark's /publish: at most 1000 of them, and 1 MiB. It is used for bursts.
+	// Arrays allows a POST with a JSON array of bodies, which is answered with an array, as by Tidemark's /publish.
+	// An array has at most 1000 bodies and 1 MiB. Bursts use it.
 	Arrays bool
 	// Subject is that of NATS, such as notifications.user.{user}.
 	Subject string
@@ -31,7 +30,7 @@ type message struct {
 
 // sink publishes events.
 type sink interface {
-	// batches splits a burst into what one publish can have.
+	// batches splits a burst into parts. Each fits into one publish.
 	batches(burst []message) [][]message
 	// publish sends a batch in its order and returns when all of it is acknowledged.
 	publish(ctx context.Context, batch []message) error
@@ -69,7 +68,7 @@ func splitBatches(burst []message, most, mostBytes int, size func(message) int, 
 }
 
 // storedOrder compares the stored order with the numbers. A burst that failed in its middle may be
-// stored in part, and a retry would store the rest behind it. Then the run has failed, because its
+// stored in part, and a retry would store the rest after later events. Then the run has failed, because its
 // clients correctly receive that order.
 type storedOrder map[string]storedAt
 

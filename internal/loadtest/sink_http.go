@@ -31,7 +31,7 @@ type httpSink struct {
 }
 
 func newHTTPSink(t PublishTarget, burst int) *httpSink {
-	around := append([]string{t.URL}, t.Headers...) // what an array has once
+	around := append([]string{t.URL}, t.Headers...) // the parts that an array has once
 	has := func(name string) bool {
 		return slices.ContainsFunc(around, func(s string) bool { return strings.Contains(s, name) })
 	}

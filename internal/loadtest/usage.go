@@ -48,7 +48,7 @@ func cpu(stat procfs.ProcStat) time.Duration {
 	return time.Duration(stat.CPUTime() * float64(time.Second))
 }
 
-// each updates the usage of each process. One that has ended counts as zero.
+// each updates the usage of each process. An ended process counts as zero.
 func (m *usageMeter) each(update func(u *Usage, rss int64, cpuTime time.Duration)) {
 	for _, usages := range [][]Usage{m.self, m.servers} {
 		for i := range usages {

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// RunWorker has a part of the connections of a run. The process of the run starts it as its
+// RunWorker runs a part of the connections of a load test. The process of the run starts it as its
 // Options.WorkerCommand; in and out are standard input and output, which carry JSON-RPC.
 //
-//   - It blocks until in ends, as it does when the other process is gone, or ctx ends; a read of in
+//   - It blocks until in ends, as when the other process has ended, or ctx ends; a read of in
 //     may outlive it.
 //   - Interrupts from the terminal should be ignored by the program: they reach all processes, and
 //     the other one decides.
-//   - An error is of in or ctx; all others are sent to the run.
+//   - It returns errors of in and ctx; it sends all others to the run.
 func RunWorker(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -78,7 +78,7 @@ type StartRequest struct {
 	Part    Partition `json:"part"`
 }
 
-// SampleReply is what a sample returns.
+// SampleReply is the result of a sample.
 type SampleReply struct {
 	Connected int        `json:"connected"`
 	Second    *histogram `json:"second"`
@@ -114,7 +114,7 @@ func (w *worker) Start(req StartRequest, _ *none) (err error) {
 	return err
 }
 
-// Aborted blocks until the run cannot go on here.
+// Aborted blocks until this worker cannot continue the run.
 func (w *worker) Aborted(none, *none) error {
 	select {
 	case err := <-w.aborted:

@@ -67,7 +67,7 @@ func TestWorkers_Storm_MeasureCatchUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.CaughtUp <= 0 || r.Connect.Reconnects != 50 {
-		t.Errorf("%+v, level after %v, %d reconnects", r.Verdict, r.CaughtUp, r.Connect.Reconnects)
+		t.Errorf("%+v, caught up after %v, %d reconnects", r.Verdict, r.CaughtUp, r.Connect.Reconnects)
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// wireLine is any line that a stream may have, whatever is published.
+// wireLine matches every line that a stream of events may have, whatever is published.
 var wireLine = regexp.MustCompile(`^(|:.*|retry: \d+|id: \d+-[0-9a-z-]+|event: [^\r\n\x00]+|data: .*|data:)$`)
 
-// fieldCases are events that are taken, and must not break out of their fields.
+// fieldCases are events that are accepted, and must not break out of their fields.
 var fieldCases = []struct{ name, event, data, id, idempotency, want string }{
 	{name: "line feeds", data: "a\n\nevent: tidemark.close\ndata: b\n\n", want: "a\n\nevent: tidemark.close\ndata: b\n\n"},
 	{name: "carriage returns", data: "a\r\revent: tidemark.close\rdata: b\r\r", want: "a\n\nevent: tidemark.close\ndata: b\n\n"},
@@ -35,8 +35,8 @@ var fieldCases = []struct{ name, event, data, id, idempotency, want string }{
 	{name: "a wildcard for an idempotency key", idempotency: "> * a.b", data: "x y", want: "x y"},
 }
 
-// TestAbuse_RandomFields_LeakNothing publishes what is allowed and would break out of a field, and reads what
-// goes over the wire.
+// TestAbuse_RandomFields_LeakNothing publishes allowed events that would break out of a field, and reads the bytes
+// of the responses.
 func TestAbuse_RandomFields_LeakNothing(t *testing.T) {
 	g := newTarget(t, func(*server.Options) {}, "/events?user=good")
 	for _, c := range fieldCases {
@@ -68,7 +68,7 @@ func TestAbuse_RandomFields_LeakNothing(t *testing.T) {
 			}
 			marker := g.probe()
 			if ev, err := dec.Next(); err != nil || string(ev.Data) != marker || ev.Type != "" {
-				t.Errorf("behind it came %q %q: %v", ev.Type, ev.Data, err)
+				t.Errorf("then received %q %q: %v", ev.Type, ev.Data, err)
 			}
 			for line := range strings.SplitSeq(wire.String(), "\n") {
 				if !wireLine.MatchString(line) {

@@ -15,8 +15,8 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// visit connects, and returns the first event that it is sent. It leaves without a trace: ten
-// thousand sockets in TIME_WAIT would be other tests' ports.
+// visit connects, and returns the first event that it receives. It leaves no socket in TIME_WAIT: ten thousand
+// would take the ports of other tests.
 func visit(addr string) (first string, err error) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -36,14 +36,14 @@ func visit(addr string) (first string, err error) {
 	return "nothing", nil
 }
 
-// TestAbuse_Flood_HealthyClientIsServed: ten thousand honest clients behind one address come in by the default limits,
-// and three times as many do not disturb those who are there.
+// TestAbuse_Flood_HealthyClientIsServed checks that the default limits admit ten thousand clients behind one
+// address, and that three times as many do not disturb the admitted ones.
 func TestAbuse_Flood_HealthyClientIsServed(t *testing.T) {
 	const honest, all = 10_000, 30_000
 	r := newHarness(t, func(o *server.Options) {
 		limits := config.Default().Limits
 		o.Limits = feedhttp.Limits{Replays: limits.Replays, ConnectsBurst: limits.ConnectsBurst}
-		o.Limits.ConnectsPerSecond = 1 // what the burst holds is all there is, however long this takes
+		o.Limits.ConnectsPerSecond = 1 // the burst is all there is, however long this takes
 	})
 	healthy := r.listen("/events?user=healthy", "")
 	healthy.want("tidemark.open")
@@ -71,7 +71,7 @@ func TestAbuse_Flood_HealthyClientIsServed(t *testing.T) {
 	}
 	work.Wait()
 	if opened.Load() < honest || turnedAway.Load() == 0 {
-		t.Errorf("%d were let in, %d turned away", opened.Load(), turnedAway.Load())
+		t.Errorf("%d were admitted, %d rejected", opened.Load(), turnedAway.Load())
 	}
 	r.publish("notifications.user.healthy", 20, 20)
 	healthy.wantNumbers(20, 20)

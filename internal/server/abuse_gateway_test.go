@@ -15,15 +15,15 @@ import (
 // addressProxy is in http.trusted_proxies and not in auth.header.trusted.
 const addressProxy = "127.0.0.4"
 
-// kin are headers in which other programs put the user, and spellings that some of them fold into
-// X-User. None of them is auth.header.user.
+// kin are headers with the user of other programs, and spellings that some programs fold into X-User. None of them
+// is auth.header.user.
 var kin = []string{
 	"X-User-Id", "X-User-Name", "X-Username", "X-User-Email", "X-Remote-User", "Remote-User", "Remote-Email", "X-Email",
 	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Auth-Request-User", "X-Auth-Request-Email",
 	"X-Auth-User", "X-Authenticated-User", "X-WEBAUTH-USER", "User", "X.User", "XUser", "X--User", "X-User-", "HTTP_X_USER", "X_User", "x_user", "X_USER",
 }
 
-// kinAttacks send what is nearly the header, from the gateway and from elsewhere.
+// kinAttacks send almost the header, from the gateway and from elsewhere.
 func kinAttacks() (out []attack) {
 	for _, header := range kin {
 		out = append(out,
@@ -43,7 +43,7 @@ func kinAttacks() (out []attack) {
 	)
 }
 
-// grantsNode takes users from a gateway that says until when, percent-encoded.
+// grantsNode accepts users from a gateway, percent-encoded and with an expiry.
 func grantsNode(t *testing.T) (*target, []attack) {
 	g := newTarget(t, func(o *server.Options) {
 		o.Dev = false
@@ -57,7 +57,7 @@ func grantsNode(t *testing.T) (*target, []attack) {
 	return g, append(grantEndAttacks(), percentAttacks()...)
 }
 
-// grantEndAttacks try to have a grant that does not end.
+// grantEndAttacks try to get a grant that does not end.
 func grantEndAttacks() (out []attack) {
 	later := fmt.Sprint(time.Now().Add(time.Hour).Unix())
 	add := func(name string, want []int, header ...string) {
@@ -74,7 +74,7 @@ func grantEndAttacks() (out []attack) {
 	add("is missing", unknown)
 	add("twice", bad, "X-User-Expires", later, "x-user-expires", "1")
 	add("by an underscore", unknown, "X_User_Expires", later)
-	add("taken away by Connection", streams, "X-User-Expires", later, "Connection", "X-User-Expires") // this node is no proxy
+	add("taken away by Connection", streams, "X-User-Expires", later, "Connection", "X-User-Expires") // this node is not a proxy
 	return append(out,
 		attack{name: "grant end without a user", path: "/events", from: gateway, header: []string{"X-User-Expires", later}, want: unknown},
 		attack{name: "grant end from another address", path: "/events", header: []string{"X-User", "alice", "X-User-Expires", later}, want: unknown},
@@ -83,7 +83,7 @@ func grantEndAttacks() (out []attack) {
 	)
 }
 
-// percentAttacks encode the user in ways that must not reach anybody else's subject.
+// percentAttacks encode the user in ways that must not reach subjects of other users.
 func percentAttacks() (out []attack) {
 	later := fmt.Sprint(time.Now().Add(time.Hour).Unix())
 	add := func(name, value string, want []int, as string) {

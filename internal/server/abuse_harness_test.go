@@ -23,63 +23,62 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-// attack is one case: bytes on a connection of their own, and what must come of them. They
-// are written as they stand, since no client library would send most of them.
+// attack is one case: bytes on a connection of their own, and the expected answers. The bytes are written
+// unchanged, since no client library would send most of them.
 type attack struct {
 	name   string
 	method string   // GET when empty
 	path   string   // the request's target, with its query
 	header []string // names and values in turn
 	body   string
-	raw    string // instead of all of the above; {host} stands for the node's address
+	raw    string // replaces all of the above; {host} stands for the node's address
 	from   string // the client's address; 127.0.0.1 when empty
 
-	// want are the statuses of which the first answer has one; 0 is a connection that is
-	// closed without any.
+	// want are the possible statuses of the first answer; 0 is a connection closed without an answer.
 	want []int
 	// more are the statuses of the answers after the first, on the same connection.
 	more []int
-	// plain: net/http itself answers, in its own words.
+	// plain means that net/http itself answers, with its own text.
 	plain bool
-	// as is whom a stream is for; empty is the anonymous.
+	// as is the user of the connection; empty is the anonymous user.
 	as string
-	// gets are subjects that a stream has beyond the broadcast and those of its user.
+	// gets are subjects that the connection receives beyond the broadcast and those of its user.
 	gets []string
-	// without: the stream has neither, but gets alone.
+	// without means that the connection receives gets alone, and not the broadcast and its user's subjects.
 	without bool
-	// ends: the stream says tidemark.close at once.
+	// ends means that the connection receives tidemark.close at once.
 	ends   bool
 	stored uint64 // events of the attack itself
 }
 
-// The statuses that most cases want.
+// The expected statuses of most cases.
 var (
 	streams   = []int{http.StatusOK}
 	bad       = []int{http.StatusBadRequest}
 	unknown   = []int{http.StatusUnauthorized}
 	forbidden = []int{http.StatusForbidden}
-	// undeliverable is a subject that reaches nobody.
+	// undeliverable is the answer for a subject that no connection receives.
 	undeliverable = []int{http.StatusUnprocessableEntity}
 
 	tooLarge = []int{http.StatusRequestEntityTooLarge}
 	closed   = []int{0}
 )
 
-// private is in what alice alone may read.
+// private is in an event that alice alone may read.
 const private = "private-of-alice"
 
-// target is a node under attack, and a healthy client that must not notice.
+// target is a node under attack, with a healthy client that must not be affected.
 type target struct {
 	*harness
 	log     *logText
 	good    *listener
-	goodAt  int    // the last event that it had
+	goodAt  int    // its last event
 	n       int    // of the last probe
-	last    uint64 // of the stream, as far as the test knows
+	last    uint64 // of the stream, as far as the test has counted
 	secrets []string
 }
 
-// logText is all that a node has logged.
+// logText is the whole log of a node.
 type logText struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -97,8 +96,7 @@ func (l *logText) String() string {
 	return l.text.String()
 }
 
-// newTarget starts a node that logs everything; healthy is the target and headers of the
-// client for the user good.
+// newTarget starts a node that logs everything. healthy is the target and headers of the client for the user good.
 func newTarget(t *testing.T, change func(*server.Options), healthy ...string) *target {
 	t.Helper()
 	g := &target{log: &logText{}}
@@ -121,7 +119,7 @@ func (g *target) listenWith(path string, header ...string) *listener {
 	g.t.Helper()
 	l := &listener{t: g.t, events: make(chan sse.Event, 16)}
 	c := g.dial(g.t, "")
-	_ = c.SetDeadline(time.Time{}) // it stays
+	_ = c.SetDeadline(time.Time{}) // it stays open
 	quit := make(chan struct{})
 	l.cancel = sync.OnceFunc(func() { close(quit); c.Close() })
 	_, _ = io.WriteString(c, g.bytes(attack{path: path, header: header}))
@@ -149,8 +147,7 @@ func (g *target) listenWith(path string, header ...string) *listener {
 	return l
 }
 
-// secret remembers what must be in no answer and no log: the parts of a token, but for its
-// header, or a key.
+// secret adds text that must be in no answer and no log: the parts of a token, but for its header, or a key.
 func (g *target) secret(token string) string {
 	parts := strings.Split(token, ".")
 	for i, part := range parts {
@@ -194,8 +191,8 @@ func (g *target) bytes(a attack) string {
 	return b.String() + "\r\n" + a.body
 }
 
-// probe publishes what alice alone may read, then what everybody gets, then what the healthy
-// client waits for. Whoever has received the second, would have received the first before.
+// probe publishes an event for alice alone, then a broadcast, then an event for the healthy client. A client that
+// has received the broadcast would have received the first event before it.
 func (g *target) probe() (marker string) {
 	g.t.Helper()
 	g.n++
@@ -217,7 +214,7 @@ func (g *target) store(subject, data string) {
 		g.t.Fatal(err)
 	}
 	if g.last++; ack.Sequence != g.last {
-		g.t.Errorf("the stream has %d events, where %d are known of", ack.Sequence, g.last)
+		g.t.Errorf("the stream has %d events, want %d", ack.Sequence, g.last)
 		g.last = ack.Sequence
 	}
 }
@@ -229,9 +226,9 @@ func (g *target) healthy(t *testing.T) {
 		select {
 		case ev, ok := <-g.good.events:
 			if !ok {
-				t.Fatal("the healthy client was cut off")
+				t.Fatal("the healthy client was disconnected")
 			}
-			if string(ev.Data) == "x" { // of an attack that is none
+			if string(ev.Data) == "x" { // of an attack that uses a permission it has
 				continue
 			}
 			if strings.HasPrefix(string(ev.Data), "for-all-") || strings.HasPrefix(ev.Type, feed.ControlPrefix+"position") {
@@ -249,7 +246,7 @@ func (g *target) healthy(t *testing.T) {
 	}
 }
 
-// unchanged checks that nothing was stored but what is known of.
+// unchanged checks that nothing was stored but the counted events.
 func (g *target) unchanged(t *testing.T, stored uint64) {
 	t.Helper()
 	g.last += stored
@@ -263,14 +260,14 @@ func (g *target) unchanged(t *testing.T, stored uint64) {
 	}
 }
 
-// run makes an attack and judges what comes of it.
+// run makes an attack and checks the result.
 func (g *target) run(t *testing.T, a attack) {
 	c := g.dial(t, a.from)
 	defer c.Close()
 	var written sync.WaitGroup
 	defer written.Wait()
 	defer c.Close()
-	written.Go(func() { _, _ = io.WriteString(c, g.bytes(a)) }) // some are refused before they are sent whole
+	written.Go(func() { _, _ = io.WriteString(c, g.bytes(a)) }) // the server refuses some before they are sent whole
 	seen := &bytes.Buffer{}
 	br := bufio.NewReader(io.TeeReader(c, seen))
 	statuses, streaming := append([][]int{a.want}, each(a.more)...), false
@@ -315,12 +312,12 @@ func each(statuses []int) (out [][]int) {
 	return out
 }
 
-// readAnswer checks an answer that is no stream.
+// readAnswer checks an answer that is not a stream of events.
 func (g *target) readAnswer(t *testing.T, a attack, resp *http.Response) {
 	t.Helper()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Errorf("the answer breaks off: %v", err)
+		t.Errorf("the answer is incomplete: %v", err)
 	}
 	if resp.StatusCode < 400 {
 		return
@@ -337,7 +334,7 @@ func (g *target) readAnswer(t *testing.T, a attack, resp *http.Response) {
 		Status              int
 	}
 	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil && a.method != http.MethodHead {
-		t.Errorf("the answer is no problem: %s %v: %q", resp.Status, resp.Header, body)
+		t.Errorf("the answer is not a problem document: %s %v: %q", resp.Status, resp.Header, body)
 	}
 	if a.method != http.MethodHead && (p.Status != resp.StatusCode || p.Detail == "" || p.Type == "" || p.Title == "") {
 		t.Errorf("%s: %q", resp.Status, body)
@@ -350,7 +347,7 @@ func (g *target) readAnswer(t *testing.T, a attack, resp *http.Response) {
 	}
 }
 
-// readStream reads up to the marker of a probe, which comes after anything that was not to come.
+// readStream reads up to the marker of a probe, which follows anything that must not be received.
 func (g *target) readStream(t *testing.T, a attack, resp *http.Response) {
 	t.Helper()
 	if resp.StatusCode != http.StatusOK {
@@ -366,7 +363,7 @@ func (g *target) readStream(t *testing.T, a attack, resp *http.Response) {
 		switch {
 		case ev.Type == "tidemark.close":
 			if !a.ends {
-				t.Errorf("the stream was closed: %s", ev.Data)
+				t.Errorf("the connection was closed: %s", ev.Data)
 			}
 			g.probe()
 			return
@@ -396,11 +393,11 @@ func (g *target) checkSubjects(t *testing.T, a attack, data []byte) {
 	}
 	slices.Sort(want)
 	if !slices.Equal(open.Subjects, want) {
-		t.Errorf("the stream is of %q, want %q", open.Subjects, want)
+		t.Errorf("the connection receives %q, want %q", open.Subjects, want)
 	}
 }
 
-// nothingMore: whatever else a connection carries, it is no further answer.
+// nothingMore checks that the connection carries no further answer.
 func (g *target) nothingMore(t *testing.T, c net.Conn, br *bufio.Reader) {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
@@ -410,20 +407,20 @@ func (g *target) nothingMore(t *testing.T, c net.Conn, br *bufio.Reader) {
 	}
 }
 
-// judge looks for what nobody but its owner may see, in all that an attacker has received.
+// judge looks in all received bytes for secrets, and for events of other users.
 func (g *target) judge(t *testing.T, seen []byte) {
 	t.Helper()
 	if bytes.Contains(seen, []byte(private)) {
-		t.Errorf("received what is alice's: %.2000q", seen)
+		t.Errorf("received an event for alice: %.2000q", seen)
 	}
 	for _, s := range g.secrets {
 		if bytes.Contains(seen, []byte(s)) {
-			t.Errorf("the answer tells a token or a key: %.2000q", seen)
+			t.Errorf("the answer contains a token or a key: %.2000q", seen)
 		}
 	}
 }
 
-// judgeLog does so in the node's log.
+// judgeLog looks for them in the node's log.
 func (g *target) judgeLog(t *testing.T) {
 	t.Helper()
 	text := g.log.String()
@@ -433,6 +430,6 @@ func (g *target) judgeLog(t *testing.T) {
 		}
 	}
 	if strings.Contains(text, "level=ERROR") {
-		t.Errorf("the node met an error:\n%.3000s", text[strings.Index(text, "level=ERROR"):])
+		t.Errorf("the node logged an error:\n%.3000s", text[strings.Index(text, "level=ERROR"):])
 	}
 }

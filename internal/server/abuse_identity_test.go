@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// injections are values that must never become a part of a subject as they are.
+// injections are values that must never become a part of a subject unencoded.
 var injections = []struct{ name, value string }{
 	{"star", "*"}, {"all", ">"}, {"dot", "alice.x"}, {"dots", ".."}, {"leading dot", ".alice"}, {"trailing dot", "alice."},
 	{"star within", "al*ce"}, {"template", "{user}.>"}, {"space", "alice x"}, {"tab", "alice\tx"},
@@ -20,8 +20,8 @@ var injections = []struct{ name, value string }{
 	{"over-long", strings.Repeat("a", 256)},
 }
 
-// encoded returns what a value gets: its own token, and no subject of anybody else; nothing for
-// one that is refused.
+// encoded returns the token of a value: it is its own and not part of another user's subject. A refused value has
+// no token.
 func encoded(value string) (token string, want []int) {
 	token, err := subject.Encode(value)
 	if err != nil {
@@ -30,7 +30,7 @@ func encoded(value string) (token string, want []int) {
 	return token, streams
 }
 
-// home is the subject that a city adds.
+// home returns the subject that a city adds.
 func home(value string) (gets []string, want []int) {
 	token, want := encoded(value)
 	if token != "" {
@@ -41,7 +41,7 @@ func home(value string) (gets []string, want []int) {
 
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
-// tokenAttacks are tokens that are no good, or good and not enough.
+// tokenAttacks have tokens that are not valid, or valid and not sufficient.
 func (g *target) tokenAttacks(t *testing.T) (out []attack) {
 	add := func(name, token string, want []int) {
 		out = append(out, attack{name: "token " + name, path: "/events", header: bearer(g.secret(token)), want: want})
@@ -119,7 +119,7 @@ func (g *target) tokenAttacks(t *testing.T) (out []attack) {
 	)
 }
 
-// headerAttacks forge what a gateway sets.
+// headerAttacks forge the headers of a gateway.
 func headerAttacks() (out []attack) {
 	add := func(name, from string, want []int, as string, header ...string) {
 		out = append(out, attack{name: "header " + name, path: "/events", from: from, header: header, want: want, as: as})
@@ -134,10 +134,10 @@ func headerAttacks() (out []attack) {
 	add("not UTF-8", gateway, bad, "", "X-User", "alice\xff")
 	add("twice", gateway, bad, "", "X-User", "mallory", "x-user", "alice")
 	add("city twice", gateway, bad, "", "X-User", "mallory", "X-City", "rome", "X-City", "alicetown")
-	add("folded", gateway, streams, "mallory%20alice", "X-User", "mallory\r\n alice") // one value, of nobody
+	add("folded", gateway, streams, "mallory%20alice", "X-User", "mallory\r\n alice") // one value, which names no existing user
 	add("city alone", gateway, streams, "", "X-City", "alicetown")
 	add("underscore", gateway, streams, "", "X_User", "alice")
-	// From anybody else they count for nothing.
+	// From other addresses the headers are ignored.
 	add("forged", "", streams, "", "X-User", "alice")
 	add("forged city", "", streams, "", "X-User", "alice", "X-City", "alicetown")
 	add("forged address", "", streams, "", "X-User", "alice", "X-Forwarded-For", gateway)
@@ -152,7 +152,7 @@ func headerAttacks() (out []attack) {
 	)
 }
 
-// grantAttacks try to get more out of a good token than it grants.
+// grantAttacks try to get more from a valid token than it grants.
 func (g *target) grantAttacks() (out []attack) {
 	add := func(name string, c claims, query string, want []int) {
 		out = append(out, attack{name: "grant " + name, path: "/events" + query, header: bearer(g.secret(token(c))), want: want, as: "mallory"})
@@ -164,7 +164,7 @@ func (g *target) grantAttacks() (out []attack) {
 	add("beside what it widens to", claims{"read": []string{"notifications.home.rome"}}, "?subject=notifications.home.alicetown", forbidden)
 	add("what it narrows from", claims{"only": []string{"notifications.topic.>"}}, "", forbidden)
 	add("all taken", claims{"only": []string{}}, "?subject=notifications.city.paris", forbidden)
-	add("narrowed away though asked for", claims{"only": "notifications.topic.>"}, "?subject=notifications.city.paris&only=1", forbidden)
+	add("requested but not in the narrow claim", claims{"only": "notifications.topic.>"}, "?subject=notifications.city.paris&only=1", forbidden)
 	add("narrowed away though widened", claims{"only": "notifications.topic.>", "read": "notifications.user.alice"}, "?subject=notifications.user.alice&only=1", forbidden)
 	add("narrow null", claims{"only": nil, "read": 7}, "", unknown)
 	add("narrow by a number", claims{"only": 7}, "", unknown)
@@ -183,13 +183,13 @@ func (g *target) grantAttacks() (out []attack) {
 	return out
 }
 
-// doorAttacks bring tokens in several places.
+// doorAttacks send tokens in several places.
 func (g *target) doorAttacks() (out []attack) {
 	mine, alices := g.secret(token(nil)), g.secret(token(claims{"sub": "alice", "exp": time.Now().Add(-time.Hour).Unix()}))
 	add := func(name, query string, want []int, header ...string) {
 		out = append(out, attack{name: "door " + name, path: "/events" + query, header: header, want: want, as: "mallory"})
 	}
-	add("nobody", "", unknown)
+	add("no identity", "", unknown)
 	add("header and query differ", "?access_token="+alices, bad, bearer(mine)...)
 	add("header and cookie differ", "", bad, append(bearer(mine), "Cookie", "tide="+alices)...)
 	add("cookie and query differ", "?access_token="+alices, bad, "Cookie", "tide="+mine)
@@ -217,7 +217,7 @@ func (g *target) doorAttacks() (out []attack) {
 	return out
 }
 
-// revokedAttacks come with what was taken back.
+// revokedAttacks use revoked tokens.
 func (g *target) revokedAttacks(t *testing.T) []attack {
 	t.Helper()
 	live := g.listenWith("/events", bearer(token(claims{"sub": "dave", "iat": time.Now().Unix()}))...)
@@ -228,7 +228,7 @@ func (g *target) revokedAttacks(t *testing.T) []attack {
 		}
 	}
 	if ev := live.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "revoked" {
-		t.Errorf("a revoked stream goes on with %s %s", ev.Type, ev.Data)
+		t.Errorf("a revoked connection received %s %s", ev.Type, ev.Data)
 	}
 	dave := g.secret(token(claims{"sub": "dave", "iat": time.Now().Add(-time.Minute).Unix()}))
 	stolen := g.secret(token(claims{"jti": "stolen", "publish": ">"}))

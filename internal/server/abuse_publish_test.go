@@ -12,7 +12,7 @@ func post(name, path, body string, want []int, header ...string) attack {
 	return attack{name: "publish " + name, method: http.MethodPost, path: path, body: body, header: header, want: want}
 }
 
-// publishAttacks publish what their key or token does not allow.
+// publishAttacks publish events that their key or token does not allow.
 func (g *target) publishAttacks(key, strange string) (out []attack) {
 	tok := func(c claims) []string { return bearer(g.secret(token(c))) }
 	add := func(name, body string, want []int, header ...string) {
@@ -70,7 +70,7 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 	return out
 }
 
-// openPublishAttacks publish where everybody may, what nobody may.
+// openPublishAttacks publish invalid events where publishing needs no identity.
 func openPublishAttacks() (out []attack) {
 	for _, subject := range []string{
 		"$JS.API.STREAM.DELETE.NOTIFICATIONS", "$SYS.REQ.SERVER.PING", "_INBOX.x", "$KV.a.b", ">", "*", "notifications.*", "notifications.>", "notifications.user.>",
@@ -84,7 +84,7 @@ func openPublishAttacks() (out []attack) {
 		"notifications.user", "notifications.user.a.b", "notifications.user.alice.b@example.com", "notifications.broadcast.x", "notifications.city.a.b", "notifications.topic",
 		"notifications.user.%61lice", "notifications.user.alic%65", "notifications.user.a%2eb", "notifications.user.a%40b", "notifications.user.100%", "notifications.topic.a.%zz", "notifications%2Euser.alice",
 	} {
-		out = append(out, post("subject that reaches nobody "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, undeliverable))
+		out = append(out, post("undeliverable subject "+subject[:min(len(subject), 40)], "/publish", `{"subject":"`+subject+`","data":"x"}`, undeliverable))
 	}
 	for name, c := range map[string]struct {
 		query, body string

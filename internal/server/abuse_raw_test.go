@@ -2,7 +2,7 @@ package server_test
 
 import "strings"
 
-// rawAttacks are what no client would send: shapes that a proxy in front may read otherwise.
+// rawAttacks are requests that no client would send: a proxy in front may parse them differently.
 func rawAttacks() (out []attack) {
 	add := func(name, raw string, want []int, plain bool, more ...int) {
 		out = append(out, attack{name: "raw " + name, raw: raw, want: want, plain: plain, more: more, as: "mallory"})
@@ -14,7 +14,7 @@ func rawAttacks() (out []attack) {
 		inner   = "POST /publish HTTP/1.1\r\nHost: {host}\r\nContent-Length: 48\r\n\r\n" + broadcastX
 		empty   = "0\r\n\r\n"
 	)
-	// One stream, and what stands behind it is never answered.
+	// The connection stays open, and the request behind it is never answered.
 	add("pipelined second stream", get+"\r\n"+alice, streams, false)
 	add("pipelined publish", get+"\r\n"+inner, streams, false)
 	add("pipelined rubbish", get+"\r\n\x00\x01\x02\r\n\r\n", streams, false)
@@ -80,7 +80,7 @@ func rawAttacks() (out []attack) {
 	} {
 		add("path "+path, "GET "+path+end, []int{404, 400}, false)
 	}
-	// HTTP/2: what answers is a GOAWAY, or nothing.
+	// HTTP/2: the answer is a GOAWAY, or nothing.
 	add("HTTP/2 preface with rubbish", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+strings.Repeat("\xff", 64), closed, false)
 	add("HTTP/2 preface cut", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"+alice, []int{0, 400, 404, 505}, false)
 	add("HTTP/2 preface with a request of HTTP/1.1", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+alice, closed, false)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// subjectAttacks ask for what nobody granted.
+// subjectAttacks request subjects that are not granted.
 func subjectAttacks() (out []attack) {
 	add := func(want []int, subjects ...string) {
 		for _, s := range subjects {
@@ -42,7 +42,7 @@ func subjectAttacks() (out []attack) {
 	return out
 }
 
-// resumeAttacks come with positions that are not theirs: nothing is granted by one.
+// resumeAttacks send positions of other users: a position grants nothing.
 func (g *target) resumeAttacks() (out []attack) {
 	l := g.listen("/events", "")
 	id := string(l.next().ID)

@@ -16,11 +16,11 @@ import (
 
 const gateway = "127.0.0.2"
 
-// TestAbuse attacks nodes over real connections. After every attack nothing was delivered
-// that is somebody else's, nothing was stored, and a healthy client has all of its events.
-func TestAbuse(t *testing.T) {
+// TestAbuse_KnownAttacks_LeakAndStoreNothing attacks nodes over real connections. After every attack no event of another
+// user was delivered, nothing was stored, and a healthy client has all of its events.
+func TestAbuse_KnownAttacks_LeakAndStoreNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("a second loopback address, from which the gateway connects, there is on Linux alone")
+		t.Skip("the gateway connects from a second loopback address, which only Linux has")
 	}
 	gate, gateAttacks := gatewayNode(t)
 	doors, doorAttacks := doorsNode(t)
@@ -43,7 +43,7 @@ func TestAbuse(t *testing.T) {
 			names := map[string]bool{}
 			for _, a := range node.attacks {
 				if names[a.name] {
-					t.Errorf("two attacks are called %q", a.name)
+					t.Errorf("two attacks have the name %q", a.name)
 				}
 				names[a.name] = true
 				t.Run(a.name, func(t *testing.T) { node.target.run(t, a) })
@@ -61,12 +61,11 @@ func TestAbuse(t *testing.T) {
 		})
 	}
 	if t.Logf("%d attacks", total); total < 800 && !t.Failed() {
-		t.Errorf("%d attacks; there were 800 once", total)
+		t.Errorf("%d attacks, want 800 at least", total)
 	}
 }
 
-// gatewayNode takes tokens, and headers from a gateway, and lets nobody publish without a key
-// or a token.
+// gatewayNode accepts tokens, and headers from a gateway. Publishing needs a key or a token.
 func gatewayNode(t *testing.T) (*target, []attack) {
 	key, line, err := auth.NewAPIKey("shop", "notifications.broadcast", "notifications.topic.shop")
 	if err != nil {
@@ -94,7 +93,7 @@ func gatewayNode(t *testing.T) (*target, []attack) {
 	return g, attacks
 }
 
-// doorsNode takes tokens from everywhere, and nobody without one.
+// doorsNode accepts tokens in all places, and rejects requests without a token.
 func doorsNode(t *testing.T) (*target, []attack) {
 	g := newTarget(t, func(o *server.Options) {
 		o.Auth.Identity = []string{"jwt"}
@@ -105,7 +104,7 @@ func doorsNode(t *testing.T) (*target, []attack) {
 	return g, append(g.doorAttacks(), g.revokedAttacks(t)...)
 }
 
-// devNode is what the first command of the README starts.
+// devNode is started as by the first command of the README.
 func devNode(t *testing.T) (*target, []attack) {
 	g := newTarget(t, func(*server.Options) {}, "/events?user=good")
 	attacks := append(devAttacks(), subjectAttacks()...)
@@ -125,10 +124,10 @@ func issuerOptions(t *testing.T) auth.JWTOptions {
 // slow are connections that never finish their request.
 type slow struct {
 	conns []net.Conn
-	ended chan []byte // with all that the node said
+	ended chan []byte // with all bytes of the node's answer
 }
 
-// slowSenders connects some that dribble while others are served.
+// slowSenders opens some slow connections while others are served.
 func (g *target) slowSenders(t *testing.T) *slow {
 	t.Helper()
 	starts := []string{"", "G", "GET /events?user=ali", "GET /events HTTP/1.1\r\nHost: localhost\r\nX-", "POST /publish HTTP/1.1\r\nHost: localhost\r\n", "PRI * HTTP/2.0\r\n\r\n", "\r\n",
@@ -145,7 +144,7 @@ func (g *target) slowSenders(t *testing.T) *slow {
 		s.conns = append(s.conns, c)
 		_, _ = io.WriteString(c, starts[i%len(starts)])
 		writing.Go(func() {
-			for starts[i%len(starts)] != "" { // one of them says nothing at all
+			for starts[i%len(starts)] != "" { // one of them sends nothing at all
 				time.Sleep(300 * time.Millisecond)
 				if _, err := io.WriteString(c, "a"); err != nil {
 					return
@@ -167,7 +166,7 @@ func (g *target) slowSenders(t *testing.T) *slow {
 	return s
 }
 
-// wait: each was given up on, at most with a word of refusal.
+// wait checks that the node closed each connection, at most after an error response.
 func (s *slow) wait(t *testing.T, g *target) {
 	t.Helper()
 	waitTimeout := time.After(14 * time.Second)
@@ -175,7 +174,7 @@ func (s *slow) wait(t *testing.T, g *target) {
 		select {
 		case said := <-s.ended:
 			if len(said) > 0 && !slowRefusal.Match(said) {
-				t.Errorf("a slow sender was told %.300q", said)
+				t.Errorf("a slow sender received %.300q", said)
 			}
 			g.judge(t, said)
 		case <-waitTimeout:

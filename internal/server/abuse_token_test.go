@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Keys of an issuer, and of somebody who would be one.
+// Keys of the issuer, and of an attacker who pretends to be the issuer.
 var (
 	issuerKey = sync.OnceValue(newRSA)
 	evilKey   = sync.OnceValue(newRSA)
@@ -58,7 +58,7 @@ func writeFile(t *testing.T, text []byte) string {
 
 var b64 = base64.RawURLEncoding.EncodeToString
 
-// token is signed by the issuer, for mallory, with changes; nil takes a claim away.
+// token is signed by the issuer, for mallory, with changes; nil removes a claim.
 func token(changes claims) string {
 	return signed(`{"alg":"RS256","typ":"JWT"}`, payload(changes), issuerKey())
 }
@@ -85,7 +85,7 @@ func signed(header string, payload []byte, key *rsa.PrivateKey) string {
 	return input + "." + b64(sig)
 }
 
-// confused is signed with the issuer's public key, taken for a secret.
+// confused is signed with the issuer's public key as an HMAC secret.
 func confused(header string, secret []byte) string {
 	input := b64([]byte(header)) + "." + b64(payload(claims{"sub": "alice"}))
 	mac := hmac.New(sha256.New, secret)

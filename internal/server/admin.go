@@ -19,10 +19,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// adminSockets bounds the sockets of AdminOptions.Addr. The reserve of open files holds them.
+// adminSockets is the limit of sockets at AdminOptions.Addr. They are part of the reserve of open files.
 const adminSockets = 64
 
-// bindAdmin binds the address of operators, where there is one.
+// bindAdmin binds AdminOptions.Addr, if it is set.
 func (s *Server) bindAdmin(context.Context) (err error) {
 	addr := s.opts.Admin.Addr
 	if addr == "" {
@@ -35,8 +35,8 @@ func (s *Server) bindAdmin(context.Context) (err error) {
 	return err
 }
 
-// listenAdmin does not share a port with clients that connect on all addresses: where the system permits it,
-// connections of this machine's clients would come to the listener of operators.
+// listenAdmin refuses the port of the main listener, also when that listens on all addresses. Where the system
+// lets both share the port, requests of clients on this machine would reach the admin listener.
 func (s *Server) listenAdmin(addr string) (*listener, error) {
 	main, ok := s.Addr().(*net.TCPAddr)
 	if _, port, err := net.SplitHostPort(addr); ok && err == nil && main.IP.IsUnspecified() && port == strconv.Itoa(main.Port) {
@@ -50,7 +50,7 @@ func (s *Server) listenAdmin(addr string) (*listener, error) {
 	return l, nil
 }
 
-// newAdmin returns the API of operators, and of those that list connections.
+// newAdmin returns the handlers of the admin API and of GET /connections.
 func (s *Server) newAdmin() *admin.API {
 	opts := admin.Options{
 		Health: s.health, Drain: s.drain, LogLevel: s.opts.LogLevel,
@@ -72,8 +72,8 @@ func (s *Server) newAdmin() *admin.API {
 	return admin.New(opts)
 }
 
-// adminRoutes make the server of the listener of operators. Without one, /metrics is served with
-// the feeds where Options.Dev states that no proxy is in front, to programs of this machine.
+// adminRoutes makes the HTTP server of the admin listener. Without that listener, /metrics is served at the main
+// listener where Options.Dev states that no proxy is in front, to programs of this machine.
 func (s *Server) adminRoutes(main *echo.Echo, api *admin.API) {
 	scrape := echo.WrapHandler(s.telemetry.metrics.Handler(s.opts.Logger.With("component", "metrics")))
 	if s.admin == nil {

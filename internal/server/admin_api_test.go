@@ -18,10 +18,10 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// operate asks the listener of operators.
+// operate sends a request to the admin listener.
 func (r *harness) operate(into any, method, path, body string, header ...string) int {
 	r.t.Helper()
-	resp, raw := r.ask(method, r.admin(path), body, header...)
+	resp, raw := r.request(method, r.admin(path), body, header...)
 	if into != nil {
 		if err := json.Unmarshal(raw, into); err != nil {
 			r.t.Fatalf("%s: %v", raw, err)
@@ -44,7 +44,7 @@ func TestAdmin_Connections_AreListedAndFiltered(t *testing.T) {
 		}
 		return answer
 	}
-	r.eventually("all are there", func() bool { return list("").Total == 4 })
+	r.eventually("all connections", func() bool { return list("").Total == 4 })
 	for query, want := range map[string]int{
 		"?user=0": 2, "?user=7": 0, "?feed=archive": 1, "?feed=notifications&user=1": 1, "?limit=2": 4, "?sort=events": 4, "?state=waiting": 0,
 	} {
@@ -63,7 +63,7 @@ func TestAdmin_Connections_AreListedAndFiltered(t *testing.T) {
 		}
 	}
 	var feeds struct{ Feeds []admin.FeedState }
-	r.eventually("the feeds are level", func() bool {
+	r.eventually("the feeds have caught up", func() bool {
 		r.operate(&feeds, "GET", "/admin/feeds", "")
 		return len(feeds.Feeds) == 2 && feeds.Feeds[0].Connections.Live == 1 && feeds.Feeds[1].Connections.Live == 3
 	})
@@ -90,7 +90,7 @@ func TestAdmin_CloseConnection_ClientReconnects(t *testing.T) {
 	if ev := l.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "admin" {
 		t.Errorf("%s %s", ev.Type, ev.Data)
 	}
-	r.eventually("it is gone", func() bool { return r.operate(nil, "POST", path, "") == http.StatusNotFound })
+	r.eventually("the connection ends", func() bool { return r.operate(nil, "POST", path, "") == http.StatusNotFound })
 	if status := r.operate(nil, "POST", "/admin/connections/x/close", ""); status != http.StatusBadRequest {
 		t.Errorf("no number: %d", status)
 	}
@@ -99,7 +99,8 @@ func TestAdmin_CloseConnection_ClientReconnects(t *testing.T) {
 	other.want("still here")
 }
 
-// TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled: the node empties and goes on, is taken back, and can be stopped in either state.
+// TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled drains a node, cancels the drain, and stops nodes in either
+// state.
 func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	l := r.listen("/events", "")
@@ -115,8 +116,8 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 		t.Errorf("/readyz: %d", got)
 	}
 	r.listen("/events", l.last).want("tidemark.close")
-	r.eventually("it is empty", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
-	r.operate(nil, "POST", "/admin/drain", "") // again, which changes nothing
+	r.eventually("the end of all connections", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
+	r.operate(nil, "POST", "/admin/drain", "") // a second request changes nothing
 
 	d = admin.Drain{}
 	if status := r.operate(&d, "POST", "/admin/undrain", ""); status != http.StatusOK || d.Draining || d.Since != nil {
@@ -129,8 +130,8 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 	r.stop()
 }
 
-// TestDrain_BeforeDelayHasPassed_ServesOpenConnections: load balancers see the node leave before a
-// request fails, and a drain that is taken back closes nothing.
+// TestDrain_BeforeDelayHasPassed_ServesOpenConnections checks that load balancers see the drain before a request
+// fails, and that a cancelled drain closes nothing.
 func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = time.Hour })
 	l := r.listen("/events", "")
@@ -158,14 +159,14 @@ func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
 	r.srv.SetDrainDelay(0) // else the end of the node takes an hour
 }
 
-// TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses: SIGTERM, as Run's context is.
+// TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses ends the context of Run, as SIGTERM does.
 func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = 5 * time.Second })
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
 	stopped := make(chan struct{})
 	go func() { r.stop(); close(stopped) }()
-	r.eventually("/readyz says so", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
+	r.eventually("/readyz reports the drain", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	late := r.listen("/events", "")
 	if ev := late.next(); ev.Type != "tidemark.close" || field(ev.Data, "reason") != "drain" {
 		t.Errorf("a new connection: %s %s", ev.Type, ev.Data)
@@ -178,7 +179,7 @@ func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
 	<-stopped
 }
 
-// TestAdmin_OtherCallers_AreRefused: pages, rebound names, proxies and keys without the right are kept out.
+// TestAdmin_OtherCallers_AreRefused covers pages, rebound names, proxies and keys without the right.
 func TestAdmin_OtherCallers_AreRefused(t *testing.T) {
 	admin, adminLine, err := auth.NewAPIKey("ops", auth.AdminRight)
 	if err != nil {
@@ -215,7 +216,7 @@ func TestAdmin_OtherCallers_AreRefused(t *testing.T) {
 		}
 	}
 	if got := r.status("/admin/connections"); got != http.StatusNotFound {
-		t.Errorf("where clients connect: %d", got)
+		t.Errorf("at the main listener: %d", got)
 	}
 }
 
@@ -250,5 +251,5 @@ func TestAdmin_LogLevel_ChangesAtOnce(t *testing.T) {
 	l = r.listen("/events?user=loud", "")
 	l.want("tidemark.open")
 	l.cancel()
-	r.eventually("debug is logged, by loggers made before, too", func() bool { return strings.Contains(log.String(), `"user":"loud"`) })
+	r.eventually("debug lines, also of existing loggers", func() bool { return strings.Contains(log.String(), `"user":"loud"`) })
 }

@@ -25,24 +25,24 @@ func TestAdmin_PageOfAnotherOrigin_IsRefused(t *testing.T) {
 		"an old browser's own page":    {[]string{"Referer", "http://" + own + "/debug/pprof/"}, 200},
 	} {
 		for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap?gc=1", "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/admin/status", "/admin/connections"} {
-			resp, _ := r.ask(http.MethodGet, r.admin(path), "", c.header...)
+			resp, _ := r.request(http.MethodGet, r.admin(path), "", c.header...)
 			if resp.StatusCode != c.want {
 				t.Errorf("%s: GET %s: %d, want %d", name, path, resp.StatusCode, c.want)
 			}
 		}
 		if c.want == http.StatusForbidden {
 			for _, path := range []string{"/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1"} {
-				if resp, _ := r.ask(http.MethodGet, r.admin(path), "", c.header...); resp.StatusCode != c.want {
+				if resp, _ := r.request(http.MethodGet, r.admin(path), "", c.header...); resp.StatusCode != c.want {
 					t.Errorf("%s: GET %s: %d", name, path, resp.StatusCode)
 				}
 			}
-			if resp, _ := r.ask(http.MethodPost, r.admin("/admin/drain"), "", c.header...); resp.StatusCode != c.want {
+			if resp, _ := r.request(http.MethodPost, r.admin("/admin/drain"), "", c.header...); resp.StatusCode != c.want {
 				t.Errorf("%s: POST /admin/drain: %d", name, resp.StatusCode)
 			}
 		}
 	}
-	if resp, _ := r.ask(http.MethodGet, r.admin("/metrics"), "", "Sec-Fetch-Site", "cross-site"); resp.StatusCode != http.StatusOK {
-		t.Errorf("/metrics, which a link may open: %d", resp.StatusCode)
+	if resp, _ := r.request(http.MethodGet, r.admin("/metrics"), "", "Sec-Fetch-Site", "cross-site"); resp.StatusCode != http.StatusOK {
+		t.Errorf("GET /metrics, which a link can send: %d", resp.StatusCode)
 	}
 }
 
@@ -50,13 +50,13 @@ func TestPprof_Seconds_AreBounded(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	for _, seconds := range []string{"61", "1e9", "-1", "0", "NaN", "Inf", "x", "", "1&seconds=3600"} {
 		for _, profile := range []string{"profile", "trace", "heap", "goroutine", "block"} {
-			resp, body := r.ask(http.MethodGet, r.admin("/debug/pprof/"+profile+"?seconds="+seconds), "")
+			resp, body := r.request(http.MethodGet, r.admin("/debug/pprof/"+profile+"?seconds="+seconds), "")
 			if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "at most 60") {
 				t.Errorf("%s for %s s: %d %s", profile, seconds, resp.StatusCode, body)
 			}
 		}
 	}
-	if resp, body := r.ask(http.MethodGet, r.admin("/debug/pprof/trace?seconds=0.05"), ""); resp.StatusCode != http.StatusOK || len(body) == 0 {
-		t.Errorf("a short trace: %d, %d bytes", resp.StatusCode, len(body))
+	if resp, body := r.request(http.MethodGet, r.admin("/debug/pprof/trace?seconds=0.05"), ""); resp.StatusCode != http.StatusOK || len(body) == 0 {
+		t.Errorf("a short trace: status %d, %d bytes", resp.StatusCode, len(body))
 	}
 }

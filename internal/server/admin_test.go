@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestAdminAddr_Taken_FailsUnlessOptional: a node that was told where operators connect does not start without
-// it; one that was not goes on.
+// TestAdminAddr_Taken_FailsUnlessOptional checks that a node does not start without its configured admin listener,
+// and starts if the listener is optional.
 func TestAdminAddr_Taken_FailsUnlessOptional(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,20 +41,21 @@ func TestAdminAddr_Taken_FailsUnlessOptional(t *testing.T) {
 		}
 	})
 	if r.srv.AdminAddr() != nil {
-		t.Errorf("operators connect at %v", r.srv.AdminAddr())
+		t.Errorf("the admin listener is at %v", r.srv.AdminAddr())
 	}
 	if !strings.Contains(log.String(), "set admin.addr to a free address") || !strings.Contains(log.String(), addr) {
 		t.Errorf("the log: %s", log.String())
 	}
 	if got := r.status("/metrics"); got != http.StatusOK {
-		t.Errorf("/metrics where clients connect: %d", got)
+		t.Errorf("/metrics at the main listener: %d", got)
 	}
 	if got := r.status("/admin/status"); got != http.StatusNotFound {
-		t.Errorf("/admin where clients connect: %d", got)
+		t.Errorf("/admin at the main listener: %d", got)
 	}
 }
 
-// An address for operators does not take this machine's clients away from one for all interfaces.
+// An admin listener cannot take the port of a main listener on all interfaces, which would cut off this machine's
+// clients.
 func TestAdminAddr_PortOfClients_IsRefused(t *testing.T) {
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,7 +69,7 @@ func TestAdminAddr_PortOfClients_IsRefused(t *testing.T) {
 		o.Admin = server.AdminOptions{Addr: addr, Optional: true}
 	})
 	if r.srv.AdminAddr() != nil {
-		t.Errorf("operators connect at %v, clients at %v", r.srv.AdminAddr(), r.srv.Addr())
+		t.Errorf("the admin listener is at %v, the main listener at %v", r.srv.AdminAddr(), r.srv.Addr())
 	}
 }
 
@@ -82,23 +83,23 @@ func TestBanner_AdminAddr_IsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(out.String(), "tidemark status http://127.0.0.1:"); got != want {
-			t.Errorf("operators are told of: %v\n%s", got, out.String())
+			t.Errorf("the banner has: %v\n%s", got, out.String())
 		}
 	}
 }
 
-// TestAdmin_NoKeys_OtherMachinesAreRefused: beyond loopback nobody operates a node without a key, also where there are
-// no keys; metrics and health are for who reaches the address.
+// TestAdmin_NoKeys_OtherMachinesAreRefused checks that other machines need a key for the admin API, also where no
+// keys are configured. Metrics and health need no login.
 func TestAdmin_NoKeys_OtherMachinesAreRefused(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.Admin.Addr = ":0" })
 	_, port, _ := net.SplitHostPort(r.srv.AdminAddr().String())
 	for _, path := range []string{"/admin/status", "/admin/connections", "/admin/feeds", "/admin/drain", "/admin/log/level", "/debug/pprof/"} {
-		resp, body := r.ask("GET", "http://127.0.0.1:"+port+path, "", "Host", "node.example", "Authorization", "Bearer tmk_nothing")
+		resp, body := r.request("GET", "http://127.0.0.1:"+port+path, "", "Host", "node.example", "Authorization", "Bearer tmk_nothing")
 		if resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
 	}
-	if resp, _ := r.ask("GET", "http://127.0.0.1:"+port+"/metrics", "", "Host", "node.example"); resp.StatusCode != http.StatusOK {
+	if resp, _ := r.request("GET", "http://127.0.0.1:"+port+"/metrics", "", "Host", "node.example"); resp.StatusCode != http.StatusOK {
 		t.Errorf("/metrics: %d", resp.StatusCode)
 	}
 }

@@ -32,7 +32,7 @@ func (r *harness) describedPaths() []string {
 
 var echoParam = regexp.MustCompile(`:(\w+)`)
 
-// describedPath is a path of Echo as OpenAPI has it.
+// describedPath returns a path of Echo in the syntax of OpenAPI.
 func describedPath(path string) string {
 	if path == "/publish/*" {
 		return "/publish/{subject}"
@@ -40,7 +40,7 @@ func describedPath(path string) string {
 	return echoParam.ReplaceAllString(path, "{$1}")
 }
 
-// TestOpenAPI_Document_HasEveryRoute: what is served is in it, and what is in it is served.
+// TestOpenAPI_Document_HasEveryRoute compares the document with the routes in both directions.
 func TestOpenAPI_Document_HasEveryRoute(t *testing.T) {
 	pages := []string{"/", "/metrics", "/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/console/*", "/client.js", "/client.d.ts"}
 	for name, publish := range map[string]bool{"publishing": true, "reading alone": false} {
@@ -61,8 +61,9 @@ func TestOpenAPI_Document_HasEveryRoute(t *testing.T) {
 	}
 }
 
-// TestDocsOffline: the page is there whole, packed or not, and names nothing elsewhere.
-func TestDocsOffline(t *testing.T) {
+// TestDocsOffline_Requested_NeedsNoOtherServer checks that the page is complete, compressed or not, and has no URL
+// of another server.
+func TestDocsOffline_Requested_NeedsNoOtherServer(t *testing.T) {
 	r := newHarness(t, withDocs)
 	for _, path := range []string{"/docs", "/docs/init.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"} {
 		resp, body := get(t, r.base+path, "")

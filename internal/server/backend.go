@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/subject"
 )
 
-// openBackend opens the streams that feeds name, each once.
+// openBackend opens each stream of the feeds once.
 func (s *Server) openBackend(context.Context) error {
 	s.streams = streamkeeper.New(streamkeeper.Options{Definitions: s.opts.Streams, Apply: s.opts.ApplyStreams, Logger: s.opts.Logger})
 	var opened []backend.Stream
@@ -38,8 +38,8 @@ func (s *Server) openBackend(context.Context) error {
 	return nil
 }
 
-// tokensWiden reports whether tokens may grant subjects beyond those of the feeds: every subject
-// of a stream can be delivered then.
+// tokensWiden reports whether tokens may grant subjects beyond those of the feeds. Then every subject of a stream
+// can be delivered.
 func (o *Options) tokensWiden() bool {
 	return slices.Contains(o.Auth.Identity, "jwt") && o.Auth.JWT.WidenClaim != ""
 }

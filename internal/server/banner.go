@@ -13,8 +13,8 @@ import (
 )
 
 // WriteBanner writes the commands to try first, with the bound addresses. It omits commands that this node
-// refuses, and names the key to set instead. With the lines of the log at a start it stays within
-// a screen of 24 lines. The line "serving" of the log has the same facts; see logServing.
+// refuses, and names the key to set instead. With the log lines of a start it fits into a screen of 24 lines. The
+// log line "serving" has the same facts; see logServing.
 func (s *Server) WriteBanner(w io.Writer) error {
 	base := s.baseURL()
 	if exec := containerExec(); exec != "" {
@@ -24,7 +24,7 @@ func (s *Server) WriteBanner(w io.Writer) error {
 	return err
 }
 
-// logServing logs the node's name, version and addresses in one line, for readers of the log.
+// logServing logs the node's name, version and addresses in one line.
 func (s *Server) logServing() {
 	fields := []any{"node", s.opts.Node.Name, "version", cmp.Or(s.opts.Node.Version, "unknown"), "http", s.baseURL()}
 	if s.admin != nil {
@@ -68,7 +68,7 @@ func (s *Server) commands(base string) string {
 	return hints.String()
 }
 
-// identityHint returns the keys to set at a node without identities; empty for others.
+// identityHint returns the keys to set at a node without identities. It is empty for other nodes.
 func (o *Options) identityHint() string {
 	if len(o.Auth.Identity) > 0 || o.Dev {
 		return ""
@@ -116,8 +116,8 @@ func (s *Server) natsLine() string {
 	return fmt.Sprintf("with NATS clients on %s and its data in %s", s.nats.embedded.ClientURL(), s.opts.Embedded.Dir)
 }
 
-// natsFlag returns the flags that the nats CLI needs where the server is not at its default. One of several
-// servers is enough.
+// natsFlag returns the flags that the nats CLI needs if the server is not at its default address. It names only
+// the first server.
 func (s *Server) natsFlag() string {
 	addr, _, _ := strings.Cut(natsconn.WithoutLogin(s.opts.NATS.URL), ",")
 	if s.nats.embedded != nil {
@@ -142,8 +142,7 @@ func (s *Server) baseURL() string {
 	return scheme + "://" + dialAddr(s.Addr()) + s.opts.HTTP.BasePath
 }
 
-// dialAddr returns an address at which programs of this machine connect to a bound one: an unspecified address
-// is for binding alone.
+// dialAddr returns the address to dial for a bound address: an unspecified address can only be bound.
 func dialAddr(bound net.Addr) string {
 	addr := bound.String()
 	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().IsUnspecified() {

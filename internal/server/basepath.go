@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/internal/problem"
 )
 
-// underBase serves next below a base path. Routes, and all that next sees, have no base.
+// underBase serves next below a base path. The paths that next receives do not have the base.
 func underBase(base string, next http.Handler) http.Handler {
 	if base == "" {
 		return next
@@ -19,7 +19,7 @@ func underBase(base string, next http.Handler) http.Handler {
 		case strings.HasPrefix(r.URL.Path, base+"/"):
 			strip.ServeHTTP(w, r)
 		case r.URL.Path == base:
-			to := base + "/" // a path of the configuration, so that no request chooses where this leads
+			to := base + "/" // a path of the configuration, so that no request chooses the target
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
 			}

@@ -35,13 +35,13 @@ func (r *harness) dial(secure bool) net.Conn {
 	return c
 }
 
-// raw sends text as it is, and returns the status of the answer.
+// raw sends text unchanged, and returns the status of the answer.
 func (r *harness) raw(secure bool, text string) int {
 	r.t.Helper()
 	c := r.dial(secure)
 	defer c.Close()
 	var sending sync.WaitGroup
-	sending.Go(func() { _, _ = io.WriteString(c, text) }) // what is refused early is not read to its end
+	sending.Go(func() { _, _ = io.WriteString(c, text) }) // the server does not read a refused request to its end
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		r.t.Errorf("%.60q…: %v", text, err)
@@ -66,7 +66,7 @@ func newTLSRig(t *testing.T, change func(*server.Options)) *harness {
 	return r
 }
 
-// inTheClearAndTLS runs a test over the engine's own reading of requests and over net/http's.
+// inTheClearAndTLS runs a test with the request parser of the engine and with that of net/http.
 func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *testing.T, r *harness, secure bool)) {
 	t.Run("clear", func(t *testing.T) {
 		r := newHarness(t, change)
@@ -74,7 +74,7 @@ func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *t
 		l.want("tidemark.open")
 		test(t, r, false)
 		r.publish("notifications.user.42", 1, 1)
-		l.wantNumbers(1, 1) // nobody else was disturbed
+		l.wantNumbers(1, 1) // the other client was not disturbed
 	})
 	t.Run("tls", func(t *testing.T) { test(t, newTLSRig(t, change), true) })
 }
@@ -96,20 +96,20 @@ func TestRequests_TooLarge_AreRefused(t *testing.T) {
 			request string
 			status  int
 		}{
-			"a head that is the server's":  {head("/events", field(20<<10)), 200},
-			"a head too long":              {head("/events", field(100<<10)), 431},
-			"a head too long, of a page":   {head("/", field(100<<10)), 431},
-			"many headers":                 {head("/events", fields(1000)...), 200},
-			"too many headers":             {head("/events", fields(20_000)...), 431},
-			"a path too long":              {head("/" + strings.Repeat("x", 100<<10)), 431},
-			"a query too long":             {head("/events?x=" + strings.Repeat("x", 9<<10)), 400},
-			"a query far too long":         {head("/events?x=" + strings.Repeat("x", 100<<10)), 431},
-			"an id too long":               {head("/events", "Last-Event-ID: "+strings.Repeat("9", 10<<10)), 200},
-			"too many subjects":            {head("/events?" + strings.Repeat("subject=notifications.city.a&", 65)), 400},
-			"a method too long":            {strings.Repeat("G", 100<<10) + " / HTTP/1.1\r\nHost: localhost\r\n\r\n", 431},
-			"a body too long":              {"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" + body, 413},
-			"a body of no told length":     {"POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + body + "\r\n0\r\n\r\n", 413},
-			"a body for the other publish": {"POST /api/events/send-message HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" + body, 413},
+			"a head that is the server's":   {head("/events", field(20<<10)), 200},
+			"a head too long":               {head("/events", field(100<<10)), 431},
+			"a head too long, of a page":    {head("/", field(100<<10)), 431},
+			"many headers":                  {head("/events", fields(1000)...), 200},
+			"too many headers":              {head("/events", fields(20_000)...), 431},
+			"a path too long":               {head("/" + strings.Repeat("x", 100<<10)), 431},
+			"a query too long":              {head("/events?x=" + strings.Repeat("x", 9<<10)), 400},
+			"a query far too long":          {head("/events?x=" + strings.Repeat("x", 100<<10)), 431},
+			"an id too long":                {head("/events", "Last-Event-ID: "+strings.Repeat("9", 10<<10)), 200},
+			"too many subjects":             {head("/events?" + strings.Repeat("subject=notifications.city.a&", 65)), 400},
+			"a method too long":             {strings.Repeat("G", 100<<10) + " / HTTP/1.1\r\nHost: localhost\r\n\r\n", 431},
+			"a body too long":               {"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" + body, 413},
+			"a body without Content-Length": {"POST /publish HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" + body + "\r\n0\r\n\r\n", 413},
+			"a body for the other publish":  {"POST /api/events/send-message HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" + body, 413},
 		} {
 			if got := r.raw(secure, c.request); got != c.status {
 				t.Errorf("%s: %d, want %d", name, got, c.status)
@@ -118,7 +118,7 @@ func TestRequests_TooLarge_AreRefused(t *testing.T) {
 	})
 }
 
-// TestRequests_SlowSenders_AreDisconnected: a head that dribbles does not keep a connection for longer than it may.
+// TestRequests_SlowSenders_AreDisconnected checks that a slow head does not keep a connection beyond the timeout.
 func TestRequests_SlowSenders_AreDisconnected(t *testing.T) {
 	short := func(o *server.Options) { o.HTTP.HeadTimeout = 300 * time.Millisecond }
 	inTheClearAndTLS(t, short, func(t *testing.T, r *harness, secure bool) {
@@ -136,14 +136,14 @@ func TestRequests_SlowSenders_AreDisconnected(t *testing.T) {
 							return
 						case <-tick.C:
 							if request != "" {
-								_, _ = io.WriteString(c, "x") // of a header that never ends
+								_, _ = io.WriteString(c, "x") // part of a header that never ends
 							}
 						}
 					}
 				})
 				_, err := io.Copy(io.Discard, c)
 				if errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("%q…: the connection is still there", request)
+					t.Errorf("%q…: the connection is still open", request)
 				}
 				close(stop)
 				dribbling.Wait()
@@ -192,7 +192,7 @@ func TestSecurityHeaders_EveryRoute_HasThem(t *testing.T) {
 	}
 }
 
-// TestLog_Tokens_AreNotWritten runs a node at the lowest level through what may quote a request.
+// TestLog_Tokens_AreNotWritten runs a node with the lowest log level, and makes requests that the log may quote.
 func TestLog_Tokens_AreNotWritten(t *testing.T) {
 	const token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2lnbmF0dXJl"
 	var log testkit.Log
@@ -223,7 +223,7 @@ func TestLog_Tokens_AreNotWritten(t *testing.T) {
 			r.raw(secure, "GET /events?"+q+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		}
 		if secure {
-			c := r.dial(false) // a request in the clear, which the handshake chokes on
+			c := r.dial(false) // a request in the clear, which fails the handshake
 			_, _ = io.WriteString(c, "GET /events?"+q+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c)
 		}
@@ -234,7 +234,7 @@ func TestLog_Tokens_AreNotWritten(t *testing.T) {
 	text := log.String()
 	for _, must := range []string{"connection closed", "too many connects from one address", "TLS handshake"} {
 		if !strings.Contains(text, must) {
-			t.Errorf("the log has no %q, so it proves little", must)
+			t.Errorf("the log has no %q; the test checks nothing", must)
 		}
 	}
 	for line := range strings.Lines(text) {

@@ -7,8 +7,8 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// TestClientLibrary_Requested_IsServed: pages of every origin may load the library, whatever CORS says of feeds,
-// and nothing else.
+// TestClientLibrary_Requested_IsServed checks that pages of every origin may load the library, whatever the CORS
+// options of the feeds, and nothing else.
 func TestClientLibrary_Requested_IsServed(t *testing.T) {
 	for name, change := range map[string]func(*server.Options){
 		"no CORS": nil,

@@ -11,11 +11,11 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// clients are the parts that serve connections.
+// clients are the parts of a node for connections.
 type clients struct {
 	engine    *engine.Engine
 	admission *feedhttp.Admission
-	handlers  []*feedhttp.Subscribe // by their place among Options.Feeds
+	handlers  []*feedhttp.Subscribe // in the order of Options.Feeds
 }
 
 func (s *Server) startEngine(context.Context) (err error) {
@@ -69,7 +69,7 @@ func (s *Server) openSockets() {
 	})
 }
 
-// connectionLimits returns the limits with their defaults, which follow from the limit of open files.
+// connectionLimits returns the limits with defaults computed from the limit of open files.
 func connectionLimits(limits feedhttp.Limits) feedhttp.Limits {
 	if limits.Connections == 0 {
 		limits.Connections = filelimit.Streams(filelimit.Current())

@@ -13,9 +13,9 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// BenchmarkConnect opens streams as users do that come back together, and closes them. An
-// operation is one stream, whose bytes and allocations are the server's alone: the clients are
-// system calls. Its time is of both sides.
+// BenchmarkConnect opens connections as users do that all reconnect, and closes them. An operation is one
+// connection. Its bytes and allocations are the server's alone, as the clients are system calls. Its time is of
+// both sides.
 func BenchmarkConnect(b *testing.B) {
 	const crowd = 64
 	url, _ := startNATS(b, "127.0.0.1:0", b.TempDir())
@@ -84,7 +84,7 @@ func (c *rawClient) connect(b *testing.B, to netip.AddrPort) {
 	c.fd = fd
 }
 
-// awaitOpen reads up to tidemark.open, and hangs up.
+// awaitOpen reads up to tidemark.open, and disconnects.
 func (c *rawClient) awaitOpen(b *testing.B, buf []byte) {
 	for got := 0; !bytes.Contains(buf[:got], []byte("tidemark.open")); {
 		n, err := unix.Read(c.fd, buf[got:])

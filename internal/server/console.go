@@ -6,8 +6,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// consoleRoutes serve the page at /, and its files below /console/. Without them Echo
-// answers 404.
+// consoleRoutes serves the page at /, and its files below /console/. Without them Echo answers 404.
 func (s *Server) consoleRoutes(e *echo.Echo) {
 	if !s.opts.Console {
 		return
@@ -17,8 +16,7 @@ func (s *Server) consoleRoutes(e *echo.Echo) {
 	e.Match(reading, "/console/*", h)
 }
 
-// consoleOptions name the feeds with their first path each; the others are for clients of
-// other servers.
+// consoleOptions returns the feeds, each with its first path. The further paths are for clients of other servers.
 func (o *Options) consoleOptions() web.ConsoleOptions {
 	opts := web.ConsoleOptions{Publish: o.Publish.Enabled, Users: o.takesUsers()}
 	for _, f := range o.Feeds {

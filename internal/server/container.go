@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
-// containerExec returns the command that runs another command in the container of this process, such
-// as "docker exec 3f2a9c1b7d4e"; empty outside of containers of the image.
+// containerExec returns the command that runs another command in the container of this process, such as "docker
+// exec 3f2a9c1b7d4e". It is empty outside of containers of the image.
 //
 // The image has neither curl nor the nats command, and its ports have other addresses outside.
 func containerExec() string {
@@ -18,12 +18,12 @@ func containerExec() string {
 	return execCommand(os.Getenv, func(path string) bool { _, err := os.Stat(path); return err == nil }, host)
 }
 
-// containerID is the hostname that engines give to a container without one.
+// containerID matches the default hostname of a container.
 var containerID = regexp.MustCompile(`^[0-9a-f]{12}$`)
 
 func execCommand(getenv func(string) string, exists func(path string) bool, host string) string {
 	if exists("/bin/sh") {
-		return "" // a container to work in, not the image
+		return "" // the container is for work in it, and not of the image
 	}
 	if getenv("KUBERNETES_SERVICE_HOST") != "" {
 		return "kubectl exec " + host + " --" // the hostname is the name of the pod
@@ -48,8 +48,9 @@ func (s *Server) writeContainerBanner(w io.Writer, exec string) error {
 	return err
 }
 
-// containerCommands returns the commands to type first outside of this node's container. They run in it, where
-// the image has this command alone, so that they work whatever ports the engine publishes.
+// containerCommands returns the commands to type first outside of this node's container. They run in the
+// container, so that they do not depend on published ports, and use the tidemark command alone, as the image has
+// no other.
 func (s *Server) containerCommands(base, exec string) string {
 	to := s.opts.example()
 	hints := fmt.Sprintf("  listen   %s tidemark subscribe '%s%s%s'\n  publish  %s tidemark publish %s hi%s\n",

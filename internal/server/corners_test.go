@@ -16,7 +16,7 @@ import (
 
 const me = "/events?user=42"
 
-// fromLog makes every resume take an ephemeral consumer.
+// fromLog makes every resume use an ephemeral consumer.
 func fromLog(o *server.Options) { o.Feeds[0].ReplayFromStore = true }
 
 // bothWays runs a test with replays from the window and from consumers.
@@ -25,7 +25,7 @@ func bothWays(t *testing.T, test func(*testing.T, *harness)) {
 	t.Run("consumer", func(t *testing.T) { test(t, newHarness(t, fromLog)) })
 }
 
-func TestResume(t *testing.T) {
+func TestResume_AfterDisconnect_ReceivesMissedAndLiveEvents(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		first := r.listen(me, "")
 		first.want("tidemark.open")
@@ -35,7 +35,7 @@ func TestResume(t *testing.T) {
 		r.publish("notifications.user.42", 4, 6)
 		r.publish("notifications.user.43", 1, 3)
 		r.publish("notifications.broadcast", 7, 8)
-		r.awaitReady() // the tail is level, so that pending is exact
+		r.awaitReady() // the tail has caught up, so that pending is exact
 		second := r.listen(me, first.last)
 		open := second.next()
 		if field(open.Data, "resumed") != "true" || field(open.Data, "pending") != "5" || field(open.Data, "position") != first.last {
@@ -62,14 +62,14 @@ func TestResume_UnknownPosition_SendsGap(t *testing.T) {
 			"0-" + epoch:           {"tidemark.open", "1", "2", "3", "4", "5", "6"},
 		} {
 			l := r.listen("/events", id)
-			l.want(want[0]) // it stands: the sixth comes after it
+			l.want(want[0]) // the connection stays open: the sixth event comes after the gap
 			defer l.want(want[1:]...)
 		}
 		r.publish("notifications.broadcast", 6, 6)
 	})
 }
 
-// epoch is what positions of the stream end with.
+// epoch returns the epoch in positions of the stream.
 func (r *harness) epoch() string {
 	l := r.listen("/events", "")
 	defer l.cancel()
@@ -99,7 +99,7 @@ func TestStream_RecreatedUnderLiveClients_SendsGap(t *testing.T) {
 	})
 }
 
-func TestPurge(t *testing.T) {
+func TestPurge_WhileConnectionsAreOpen_SendsGapOnlyForMissedEvents(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
@@ -109,7 +109,7 @@ func TestPurge(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.publish("notifications.broadcast", 6, 6)
-		live.wantNumbers(6, 6) // it had everything: no gap
+		live.wantNumbers(6, 6) // it had received everything: no gap
 	})
 	t.Run("behind", func(t *testing.T) {
 		r := newHarness(t, fromLog)
@@ -123,8 +123,7 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-// TestRetention_OvertakesAClient_SendsGap lets a limit trim the stream while a client that takes
-// little is being caught up.
+// TestRetention_OvertakesAClient_SendsGap lets a limit trim the stream while a slow client catches up.
 func TestRetention_OvertakesAClient_SendsGap(t *testing.T) {
 	const stored, kept = 4_000, 50
 	r := newHarness(t, fromLog)
@@ -137,7 +136,7 @@ func TestRetention_OvertakesAClient_SendsGap(t *testing.T) {
 	<-r.js.PublishAsyncComplete()
 	l := r.listen("/events", "0")
 	l.want("tidemark.open")
-	first := l.next() // 32 MB wait behind it, more than the sockets hold
+	first := l.next() // 32 MB are queued behind it, more than the socket buffers hold
 	time.Sleep(300 * time.Millisecond)
 	cfg := testStream()
 	cfg.MaxMsgs = kept
@@ -158,7 +157,7 @@ func TestRetention_OvertakesAClient_SendsGap(t *testing.T) {
 		last++
 	}
 	if gaps == 0 {
-		t.Error("nothing was overtaken: the test has no bite")
+		t.Error("no event was trimmed before the client read it; the test checks nothing")
 	}
 }
 
@@ -172,7 +171,7 @@ func sequence(position string) (seq uint64) {
 	return seq
 }
 
-func TestInteriorDeletes(t *testing.T) {
+func TestResume_EventsDeletedInBetween_SendsPossibleGap(t *testing.T) {
 	r := newHarness(t, fromLog)
 	r.publish("notifications.broadcast", 1, 6)
 	if err := r.stream().DeleteMsg(t.Context(), 4); err != nil {
@@ -182,8 +181,9 @@ func TestInteriorDeletes(t *testing.T) {
 	r.listen(me, "4").want("tidemark.open", "5", "6")
 }
 
-// TestPoisonPills publishes what a JetStream client takes for a status of the server.
-func TestPoisonPills(t *testing.T) {
+// TestPoisonPills_StoredMessages_AreDelivered publishes messages that a JetStream client may take for a status of
+// the server.
+func TestPoisonPills_StoredMessages_AreDelivered(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
@@ -204,7 +204,7 @@ func TestPoisonPills(t *testing.T) {
 	})
 }
 
-func TestReservedTypesFromNATSProducers(t *testing.T) {
+func TestEventType_ReservedFromNATSProducer_IsRemoved(t *testing.T) {
 	r := newHarness(t, nil)
 	l := r.listen(me, "")
 	l.want("tidemark.open")
@@ -219,7 +219,7 @@ func TestReservedTypesFromNATSProducers(t *testing.T) {
 	l.want("x", "x", "x", "fine x")
 }
 
-// TestConsumers_ReplaysEnd_AreDeleted aborts many replays and counts what is left on the server.
+// TestConsumers_ReplaysEnd_AreDeleted aborts many replays and counts the remaining consumers on the server.
 func TestConsumers_ReplaysEnd_AreDeleted(t *testing.T) {
 	r := newHarness(t, fromLog)
 	r.publish("notifications.broadcast", 1, 200)
@@ -240,7 +240,7 @@ func TestConsumers_ReplaysEnd_AreDeleted(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	r.eventually("the tail's consumer alone", func() bool {
+	r.eventually("only the tail's consumer", func() bool {
 		info, err := r.stream().Info(t.Context(), jetstream.WithDeletedDetails(false))
 		return err == nil && info.State.Consumers == 1
 	})

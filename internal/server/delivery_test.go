@@ -27,7 +27,7 @@ func (r *harness) undeliverable() (n int) {
 
 const warned = "feed: no feed can deliver a message"
 
-// Messages of NATS producers that reach nobody are counted, and logged once with an example.
+// Messages of NATS producers that no connection can receive are counted, and logged once with an example.
 func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
@@ -46,15 +46,15 @@ func TestUndeliverable_ByNATS_CountedAndLogged(t *testing.T) {
 	}
 	text := log.String()
 	if strings.Count(text, warned) != 1 || !strings.Contains(text, "notifications.user.alice.b@example.com") {
-		t.Errorf("the log has not one warning with the example:\n%s", text)
+		t.Errorf("want one warning with the example in the log:\n%s", text)
 	}
 }
 
-// What was stored before the node came is not counted at each start.
+// Events stored before the node started are not counted at each start.
 func TestUndeliverable_StoredBeforeTheStart_NotCounted(t *testing.T) {
 	first := newHarness(t, nil)
 	first.publish("notifications.other", 1, 20)
-	first.eventually("they are counted", func() bool { return first.undeliverable() == 20 })
+	first.eventually("the count of messages", func() bool { return first.undeliverable() == 20 })
 	second := startNode(t, options(t, first.nc.ConnectedUrl()))
 	second.awaitReady()
 	second.connect(first.nc.ConnectedUrl())
@@ -68,7 +68,7 @@ func TestUndeliverable_StoredBeforeTheStart_NotCounted(t *testing.T) {
 	}
 }
 
-func TestPublish_SubjectReachesNobody_Refused(t *testing.T) {
+func TestPublish_SubjectWithoutConnections_Refused(t *testing.T) {
 	r := newHarness(t, nil)
 	for subject, says := range map[string]string{
 		"notifications.other":                    "notifications.user.{user}",
@@ -79,7 +79,7 @@ func TestPublish_SubjectReachesNobody_Refused(t *testing.T) {
 	} {
 		status, answer := r.post("/publish", asJSON(map[string]string{"subject": subject, "data": "x"}))
 		if detail := fmt.Sprint(answer["detail"]); status != http.StatusUnprocessableEntity || answer["field"] != "subject" || !strings.Contains(detail, says) {
-			t.Errorf("%s: %d %v; want that it says %q", subject, status, answer, says)
+			t.Errorf("%s: %d %v; want the detail %q", subject, status, answer, says)
 		}
 	}
 	if info, err := r.stream().Info(t.Context()); err != nil || info.State.LastSeq != 0 {
@@ -87,7 +87,7 @@ func TestPublish_SubjectReachesNobody_Refused(t *testing.T) {
 	}
 }
 
-// publish.subjects: stream accepts all of the streams, counts, and does not warn.
+// publish.subjects: stream accepts all subjects of the streams, counts, and does not warn.
 func TestPublish_AllSubjects_AcceptedAndCounted(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) {
@@ -99,13 +99,13 @@ func TestPublish_AllSubjects_AcceptedAndCounted(t *testing.T) {
 			t.Errorf("%s: %d %v", subject, status, answer)
 		}
 	}
-	r.eventually("they are counted", func() bool { return r.undeliverable() == 2 })
+	r.eventually("the count of messages", func() bool { return r.undeliverable() == 2 })
 	if strings.Contains(log.String(), warned) {
-		t.Error("the log warns of what was allowed")
+		t.Error("the log has a warning of an allowed subject")
 	}
 }
 
-// Tokens that may widen what is read can reach every subject.
+// If tokens may grant further subjects, every subject can be delivered.
 func TestPublish_TokensWiden_EverySubjectCanBeDelivered(t *testing.T) {
 	r := newHarness(t, byToken(t))
 	header := []string{"Authorization", "Bearer " + bearerOf(t, map[string]any{"sub": "42", "exp": 60, "publish": ">", "more": "notifications.secret.>"})}
@@ -118,7 +118,7 @@ func TestPublish_TokensWiden_EverySubjectCanBeDelivered(t *testing.T) {
 	}
 }
 
-// A stream's own transform decides what is stored, also one that is set later.
+// A stream's own transform decides the stored subject, also a transform that is added later.
 func TestPublish_StreamTransforms_StoredSubjectCounts(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		o.Streams[0].Subjects = []string{"notifications.>", "orders.>"}
@@ -140,7 +140,7 @@ func TestPublish_StreamTransforms_StoredSubjectCounts(t *testing.T) {
 	if _, err := r.js.UpdateStream(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("the change is seen", func() bool {
+	r.eventually("the change of the stream to take effect", func() bool {
 		status, _ := r.post("/publish", `{"subject":"orders.a%2Eb.lost","data":"two"}`)
 		return status == http.StatusOK
 	})

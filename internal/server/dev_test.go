@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// TestDev_Off_LoopbackHasNoRights: behind a proxy on the same machine that adds no header
-// everybody is loopback, so that it must not make anybody a user, a publisher or an operator.
+// TestDev_Off_LoopbackHasNoRights covers a proxy on the same machine that adds no header. All its clients seem to
+// be loopback, so that loopback must not be a user, a publisher or an operator.
 func TestDev_Off_LoopbackHasNoRights(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		withPresence("a")(o)
@@ -27,7 +27,7 @@ func TestDev_Off_LoopbackHasNoRights(t *testing.T) {
 		"publish":              {"POST", "/publish", "publish.keys"},
 		"send-message":         {"POST", "/api/events/send-message", "publish.keys"},
 	} {
-		resp, body := r.ask(c.method, r.base+c.path, `{"subject":"notifications.broadcast","data":"x"}`)
+		resp, body := r.request(c.method, r.base+c.path, `{"subject":"notifications.broadcast","data":"x"}`)
 		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusNotFound || !strings.Contains(string(body), c.hint) {
 			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
 		}

@@ -18,8 +18,8 @@ import (
 
 const inboxPrefix = "_INBOX_tidemark"
 
-// hubAndLeaf runs a hub with the JetStream domain "hub" and a leaf node of it with the domain "leaf",
-// where the user "node" may receive answers below inboxPrefix alone.
+// hubAndLeaf runs a hub with the JetStream domain "hub" and a leaf node of it with the domain "leaf". The user
+// "node" of the leaf may receive answers below inboxPrefix alone.
 func hubAndLeaf(t *testing.T) (hub, leaf *natsserver.Server) {
 	t.Helper()
 	h := startRegion(t, "hub", func(o *natsserver.Options) {
@@ -37,7 +37,7 @@ func hubAndLeaf(t *testing.T) (hub, leaf *natsserver.Server) {
 	return h.nats, l.nats
 }
 
-// The whole service on a leaf node, whose own JetStream must stay empty.
+// The whole node uses a leaf node, whose own JetStream must stay empty.
 func TestDomain_NodeOnLeaf_UsesStreamsOfHub(t *testing.T) {
 	for name, set := range map[string]func(*server.Options){
 		"domain":     func(o *server.Options) { o.Domain = "hub" },

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
-// drainPhase is how far a node has stopped to serve:
+// drainPhase is the progress of a drain:
 //
 //	serving ──▶ announced ──▶ closing ──▶ the process ends
 //	   ▲            │            │
@@ -42,7 +42,7 @@ type drainer struct {
 	phase    drainPhase
 	since    time.Time   // when the phase announced began
 	timer    *time.Timer // ends the phase announced; nil while the phase is serving
-	stopping bool        // the process ends, which cannot be cancelled
+	stopping bool        // the process ends, and the drain cannot be cancelled
 }
 
 func (d *drainer) draining() bool {
@@ -123,9 +123,9 @@ func (d *drainer) Cancel() (cancelled bool, err error) {
 	return true, nil
 }
 
-// stop drains the node at the end of the process. It blocks for the rest of the
-// delay and then until the connections have ended, at most the period and timeout beyond it. A
-// drain that an operator began is continued, without a second delay. atOnce skips the delay.
+// stop drains the node at the end of the process. It blocks for the rest of the delay and then until the
+// connections have ended, at most for the period and the timeout. It continues a drain that an operator began,
+// without a second delay. atOnce skips the delay.
 func (d *drainer) stop(atOnce bool, timeout time.Duration) {
 	d.mu.Lock()
 	d.stopping = true
@@ -149,7 +149,7 @@ func (d *drainer) stop(atOnce bool, timeout time.Duration) {
 	d.wait(timeout)
 }
 
-// wait blocks until all connections have ended, or timeout beyond the period has passed.
+// wait blocks until all connections have ended, at most for the period and the timeout.
 func (d *drainer) wait(timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.period+timeout)
 	defer cancel()

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natsd"
 )
 
-// startNATS starts the embedded server where no other one is named.
+// startNATS starts the embedded server unless the options name another server.
 func (s *Server) startNATS(ctx context.Context) (err error) {
 	if s.opts.NATS.URL != "" {
 		return nil
@@ -36,17 +36,17 @@ func (s *Server) startNATS(ctx context.Context) (err error) {
 	return s.checkEmbedded(ctx)
 }
 
-// ownsStore reports whether the streams are in the embedded server, and not behind a leaf node of it.
+// ownsStore reports whether the embedded server has the streams. A leaf node has them elsewhere.
 func (o *Options) ownsStore() bool {
 	return o.NATS.URL == "" && o.Domain == "" && o.APIPrefix == ""
 }
 
-// embeddedTimeout bounds the check of the login; the server is in this process.
+// embeddedTimeout bounds the check of the login. The server is in this process.
 const embeddedTimeout = 5 * time.Second
 
-// checkEmbedded reports what a configuration file lacks for the node: a login, and JetStream in its
-// account. It would otherwise wait for both without an end. Where accounts come from elsewhere, they
-// may be added while the server runs, so that it is an error of the log alone.
+// checkEmbedded returns an error if the file of nats.embedded.config has no login for the node, or no JetStream in
+// its account. The node would otherwise wait for both without an end. Accounts of other sources may be added while
+// the server runs, so the node only logs the error there.
 func (s *Server) checkEmbedded(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, embeddedTimeout)
 	defer cancel()
@@ -76,7 +76,7 @@ func (s *Server) tryEmbedded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Other errors, such as of a user that may not read this, are reported by the parts that need it.
+	// The parts of the node report other errors, such as a missing permission for this request.
 	_, err = js.AccountInfo(ctx)
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("nats.embedded.config: the account of the node (%s) has no JetStream; add `jetstream: enabled` to it, or give the account of an operator JetStream limits: %w", loginKey(opts), err)
@@ -85,8 +85,8 @@ func (s *Server) tryEmbedded(ctx context.Context) error {
 }
 
 // privateInboxes reports whether the login of the node permits the random inbox prefix of
-// [natsd.Server.InProcess]. The permissions of a login of the embedded server have no limits; those of a
-// login of the node's own may name _INBOX alone.
+// [natsd.Server.InProcess]. The permissions of a login of the embedded server have no limits. A login of the
+// node's own may permit _INBOX alone.
 func (s *Server) privateInboxes(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, embeddedTimeout)
 	defer cancel()
@@ -104,7 +104,7 @@ func (s *Server) privateInboxes(ctx context.Context) bool {
 	return nc.FlushWithContext(ctx) == nil && !errors.Is(nc.LastError(), nats.ErrPermissionViolation)
 }
 
-// loginKey names the key that decides how the node logs in to its embedded server.
+// loginKey returns the configuration key of the node's login at its embedded server.
 func loginKey(o natsconn.Options) string {
 	switch {
 	case o.CredsFile != "":
@@ -119,8 +119,8 @@ func loginKey(o natsconn.Options) string {
 	return "nats.embedded.account"
 }
 
-// SetEmbeddedUsers replaces the users of the embedded server with the next Reload. It does nothing
-// without an embedded server.
+// SetEmbeddedUsers sets the users of the embedded server for the next Reload. It does nothing without an embedded
+// server.
 func (s *Server) SetEmbeddedUsers(users []natsd.User) {
 	if s.nats.embedded != nil {
 		s.nats.embedded.SetUsers(users)

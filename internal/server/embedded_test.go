@@ -25,7 +25,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// embedding is a node with an embedded server by a configuration file, and where clients connect.
+// embedding returns the options of a node with an embedded server, configured by a file, and its URL for clients.
 func embedding(t *testing.T, conf string, change func(*server.Options)) (opts server.Options, url string) {
 	t.Helper()
 	addr, err := testkit.FreeAddr()
@@ -156,7 +156,7 @@ func TestEmbedded_OperatorMode_NodeUsesItsCredentials(t *testing.T) {
 	account, _, _ := stranger.account("APP", true)
 	refuses(t, url, "a user of another operator", nats.UserCredentials(stranger.user(account)))
 
-	// The streams are in the account of the node alone.
+	// Only the account of the node has the streams.
 	r.producer(url, nats.UserCredentials(o.user(other)))
 	for name := range r.js.StreamNames(t.Context()).Name() {
 		t.Errorf("another account has the stream %s", name)
@@ -169,7 +169,7 @@ func TestEmbedded_OperatorMode_NodeUsesItsCredentials(t *testing.T) {
 	l.wantNumbers(4, 5)
 }
 
-// With a resolver that stores accounts, they come when the server runs: the node waits for its own.
+// A resolver may store accounts after the server has started: the node waits for its own account.
 func TestEmbedded_OperatorMode_AccountComesLater(t *testing.T) {
 	o := newOperator(t)
 	sys, sysID, sysJWT := o.account("SYS", false)
@@ -259,9 +259,9 @@ func TestEmbedded_TLS_ProducerChecksCertificateAndReloadRenewsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := nats.Connect(url, login, nats.RootCAs(cert)); err == nil {
-		t.Error("the certificate from before is still in use")
+		t.Error("the old certificate is still in use")
 	}
-	r.publish("notifications.user.42", 4, 4) // the connection from before goes on
+	r.publish("notifications.user.42", 4, 4) // the connection from before the reload still works
 	r.producer(url, login, nats.RootCAs(renewed))
 	r.publish("notifications.user.42", 5, 6)
 	l.wantNumbers(4, 6)
@@ -303,7 +303,7 @@ func leafConf(urls []string) string {
 	return fmt.Sprintf("server_name: edge\njetstream { domain: edge }\nleafnodes { reconnect: 1, remotes: [ { urls: [ '%s' ] } ] }", strings.Join(urls, "', '"))
 }
 
-// A producer at the cluster stores events in the embedded server, which has a domain of its own, also
+// A producer at the cluster stores events in the embedded server, which has a domain of its own. This works also
 // after the leaf node has lost its server of the cluster.
 func TestEmbedded_LeafOfCluster_ReceivesFromCluster(t *testing.T) {
 	hub, urls := cluster(t)
@@ -316,7 +316,7 @@ func TestEmbedded_LeafOfCluster_ReceivesFromCluster(t *testing.T) {
 	r.producer(url)
 	r.publish("notifications.user.42", 1, 2)
 	r.producer(hub[0].ClientURL())
-	r.eventually("the subject's interest at the cluster", func() bool {
+	r.eventually("interest in the subject at the cluster", func() bool {
 		_, err := r.js.Publish(t.Context(), "notifications.user.42", []byte("3"), jetstream.WithMsgID("3"))
 		return err == nil
 	})
@@ -332,14 +332,14 @@ func TestEmbedded_LeafOfCluster_ReceivesFromCluster(t *testing.T) {
 	left := slices.DeleteFunc(slices.Clone(hub), func(s *natsserver.Server) bool { return s == lost })
 	r.eventually("the leaf node at another server", func() bool { return leafHost(left) != nil })
 	r.producer(left[0].ClientURL())
-	r.eventually("the subject's interest again", func() bool {
+	r.eventually("interest in the subject again", func() bool {
 		_, err := r.js.Publish(t.Context(), "notifications.user.42", []byte("6"), jetstream.WithMsgID("6"))
 		return err == nil
 	})
 	l.wantNumbers(6, 6)
 }
 
-// leafHost is the server of the cluster that has the leaf node.
+// leafHost returns the server of the cluster that has the leaf node.
 func leafHost(servers []*natsserver.Server) *natsserver.Server {
 	for _, s := range servers {
 		if s.NumLeafNodes() > 0 {
@@ -349,7 +349,7 @@ func leafHost(servers []*natsserver.Server) *natsserver.Server {
 	return nil
 }
 
-// With nats.domain the embedded server only leads to the cluster, which has the streams.
+// With nats.domain the embedded server only connects to the cluster, which has the streams.
 func TestEmbedded_LeafOfCluster_UsesStreamsOfCluster(t *testing.T) {
 	hub, urls := cluster(t)
 	opts, url := embedding(t, leafConf(urls), func(o *server.Options) {

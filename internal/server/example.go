@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// example is an example for the banner: a connection, and a subject whose events it receives.
+// example is an example for the banner: a connection, and a subject that it receives.
 type example struct {
 	path, query string
 	subject     string
 }
 
-// example returns one for the configured feeds: for a user where ?user= is trusted, else a subject
-// without variables, else a subject that clients may request, else a subject with placeholders such as USER.
-// The feed at /events comes first.
+// example returns an example for the configured feeds. It prefers, in this order: a user where ?user= is trusted,
+// a subject without variables, a subject that clients may request, a subject with placeholders such as USER. It
+// tries the feed at /events first.
 func (o *Options) example() example {
 	feeds := slices.DeleteFunc(slices.Clone(o.Feeds), func(f FeedOptions) bool { return len(f.Paths) == 0 })
 	slices.SortStableFunc(feeds, func(a, b FeedOptions) int {
@@ -66,7 +66,7 @@ func plainExample(f FeedOptions) (query, subject string) {
 	return "", ""
 }
 
-// requestExample puts a value in the place of wildcards.
+// requestExample replaces wildcards by an example value.
 func requestExample(f FeedOptions) (query, subject string) {
 	for _, t := range f.Allow {
 		if len(t.Variables()) == 0 {
@@ -86,7 +86,7 @@ func placeholderExample(f FeedOptions) (query, subject string) {
 	return "", ""
 }
 
-// plainSubjects returns the subjects of feeds that every connection receives, and whether there are others.
+// plainSubjects returns the subjects that every connection of a feed receives, and whether there are others.
 func (o *Options) plainSubjects() (plain []string, others bool) {
 	for _, t := range o.subjects() {
 		if len(t.Variables()) > 0 {

@@ -2,15 +2,15 @@ package server
 
 import "time"
 
-// Served are the paths of http.addr, as Echo has them.
+// Served returns the paths of http.addr in the syntax of Echo.
 func (s *Server) Served() []string { return s.main.served }
 
-// SetDrainDelay changes HTTPOptions.DrainDelay of a node that runs.
+// SetDrainDelay changes HTTPOptions.DrainDelay of a running node.
 func (s *Server) SetDrainDelay(d time.Duration) {
 	s.drain.mu.Lock()
 	defer s.drain.mu.Unlock()
 	s.drain.delay = d
 }
 
-// BreakAdmin makes the listener of operators fail.
+// BreakAdmin makes the admin listener fail.
 func (s *Server) BreakAdmin() { _ = s.admin.Close() }

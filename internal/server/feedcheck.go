@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	feedCheckEvery   = 2 * time.Second // how often a stream is looked up that was not found yet
+	feedCheckEvery   = 2 * time.Second // interval of look-ups of a missing stream
 	feedCheckRepeat  = 10 * time.Minute
 	feedCheckTimeout = 5 * time.Second
 )
 
 // FeedProblem is a part of a feed without effect.
 type FeedProblem struct {
-	Key  string // to change, such as feeds.news.subjects
+	Key  string // key to change, such as feeds.news.subjects
 	Text string
 }
 
-// Undeliverable reports the subjects of a feed without possible events in its stream.
+// Undeliverable returns the subjects of a feed without possible events in its stream.
 func (f FeedOptions) Undeliverable(stream jetstream.StreamConfig) (all []FeedProblem) {
 	check := func(key string, templates []subject.Template) {
 		for _, t := range templates {
@@ -43,9 +43,9 @@ func (f FeedOptions) Undeliverable(stream jetstream.StreamConfig) (all []FeedPro
 	return all
 }
 
-// checkFeeds looks up the stream of each feed, until all were found or ctx ends. It logs feeds whose
-// stream does not exist, at first and every ten minutes, and subjects that a stream cannot
-// have. A stream that this node creates is waited for.
+// checkFeeds looks up the stream of each feed, until it has found all or ctx ends. It logs feeds without a stream,
+// at first and every ten minutes, and subjects that a stream cannot have. It logs nothing about a missing stream
+// that this node creates.
 func (s *Server) checkFeeds(ctx context.Context) {
 	var left []string
 	for _, f := range s.opts.Feeds {
@@ -67,7 +67,7 @@ func (s *Server) checkFeeds(ctx context.Context) {
 	}
 }
 
-// checkFeedStream reports whether the stream was found. logged has the times of the warnings.
+// checkFeedStream reports whether it found the stream. logged has the times of the warnings.
 func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[string]time.Time) (found bool) {
 	if s.streams.Pending(name) || !s.nats.main.IsConnected() {
 		return false
@@ -96,7 +96,7 @@ func (s *Server) checkFeedStream(ctx context.Context, name string, logged map[st
 	return true
 }
 
-// warnMissing names the feeds of a stream that does not exist, and the streams that this node defines.
+// warnMissing logs the feeds of a stream that does not exist, and the streams that this node defines.
 func (s *Server) warnMissing(stream string) {
 	var defined []string
 	for _, def := range s.opts.Streams {
@@ -111,8 +111,8 @@ func (s *Server) warnMissing(stream string) {
 	}
 }
 
-// checkDefinitions refuses to start where the definition of a feed's stream cannot be served. Streams
-// that are not defined here are checked when their tail first reaches them.
+// checkDefinitions returns an error if a feed cannot be served from the definition of its stream. Streams without
+// a definition here are checked when their tail first reads them.
 func (s *Server) checkDefinitions(context.Context) error {
 	var errs []error
 	for _, def := range s.opts.Streams {

@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// startLogged starts a node over a NATS server with the streams of a list, and returns its log.
+// startLogged starts a node with some streams on its NATS server, and returns its log.
 func startLogged(t *testing.T, streams []jetstream.StreamConfig, change func(*server.Options)) (*harness, *testkit.Log) {
 	t.Helper()
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
@@ -32,7 +32,7 @@ func startLogged(t *testing.T, streams []jetstream.StreamConfig, change func(*se
 	return r, log
 }
 
-// lineWith returns the line of a log that has all of some words.
+// lineWith returns the line of a log that contains all of some words.
 func lineWith(log *testkit.Log, words ...string) string {
 	for line := range strings.Lines(log.String()) {
 		found := true

@@ -39,7 +39,7 @@ func TestOrigin_NotAllowed_LoggedOnceAMinuteWithTheKey(t *testing.T) {
 				header[i] = strings.ReplaceAll(header[i], "BASE", strings.TrimPrefix(r.base, "http://"))
 			}
 			for range 3 {
-				r.ask(c.method, r.base+c.path, "{}", header...)
+				r.request(c.method, r.base+c.path, "{}", header...)
 			}
 			lines := 0
 			for line := range strings.Lines(log.String()) {

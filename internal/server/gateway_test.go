@@ -44,18 +44,18 @@ func TestHeaderGrant_WhenItEnds_ConnectionIsClosed(t *testing.T) {
 			t.Errorf("%s: closed before the end of the grant", name)
 		}
 	}
-	resp, body := r.ask(http.MethodGet, r.base+"/events", "", "X-User", "42", "X-User-Expires", fmt.Sprint(end.Unix()))
+	resp, body := r.request(http.MethodGet, r.base+"/events", "", "X-User", "42", "X-User-Expires", fmt.Sprint(end.Unix()))
 	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), "urn:tidemark:token-expired") {
 		t.Errorf("after the end: %s %s", resp.Status, body)
 	}
 }
 
-// TestHeaderIdentity_OfAnotherSender_IsLoggedAndCounted: also of one in http.trusted_proxies, which is
-// about addresses alone.
+// TestHeaderIdentity_OfAnotherSender_IsLoggedAndCounted includes a sender in http.trusted_proxies, which may name
+// addresses but not users.
 func TestHeaderIdentity_OfAnotherSender_IsLoggedAndCounted(t *testing.T) {
 	log := &testkit.Log{}
 	r := newHarness(t, byHeader("192.0.2.7", log))
-	resp, _ := r.ask(http.MethodGet, r.base+"/events", "", "X-User", "alice", "X-User-Expires", "2100-01-01T00:00:00Z", "X-Forwarded-For", "192.0.2.7")
+	resp, _ := r.request(http.MethodGet, r.base+"/events", "", "X-User", "alice", "X-User-Expires", "2100-01-01T00:00:00Z", "X-Forwarded-For", "192.0.2.7")
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("answered with %s", resp.Status)
 	}
@@ -75,7 +75,7 @@ func TestHeaderGrant_ThatCannotBeRead_IsInTheSecurityLog(t *testing.T) {
 	r := newHarness(t, byHeader("127.0.0.1", log))
 	for value, status := range map[string]int{"soon": http.StatusBadRequest, "1764237600000": http.StatusBadRequest, "1": http.StatusUnauthorized, "": http.StatusUnauthorized} {
 		before := len(log.String())
-		resp, _ := r.ask(http.MethodGet, r.base+"/events", "", "X-User", "42", "X-User-Expires", value)
+		resp, _ := r.request(http.MethodGet, r.base+"/events", "", "X-User", "42", "X-User-Expires", value)
 		if resp.StatusCode != status {
 			t.Errorf("%q: answered with %s, want %d", value, resp.Status, status)
 		}

@@ -35,8 +35,7 @@ type harness struct {
 	dir  string // where the NATS server keeps its streams
 }
 
-// testStream is NOTIFICATIONS as it is built in, but for what tests must be allowed: to
-// purge, to delete, to fill it up.
+// testStream is the built-in NOTIFICATIONS, with permission to purge, to delete, and to fill it up.
 func testStream() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: "NOTIFICATIONS", Subjects: []string{"notifications.>"}, Storage: jetstream.FileStorage,
@@ -56,7 +55,7 @@ func templates(t testing.TB, texts ...string) (out []subject.Template) {
 	return out
 }
 
-// options are a node on free ports over a NATS server at url.
+// options returns the options of a node on free ports with a NATS server at url.
 func options(t testing.TB, url string) server.Options {
 	opts := server.Options{
 		HTTP:    server.HTTPOptions{Addr: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second},
@@ -142,7 +141,7 @@ func (r *harness) connect(url string) {
 	r.useConn(nc)
 }
 
-// useConn lets r publish by a connection.
+// useConn makes r publish over a connection.
 func (r *harness) useConn(nc *nats.Conn) {
 	r.t.Helper()
 	js, err := jetstream.New(nc)
@@ -157,7 +156,7 @@ func (r *harness) awaitReady() {
 	r.eventually("ready", func() bool { return r.status("/readyz") == http.StatusOK })
 }
 
-// eventually polls; what never comes true fails the test after a generous while.
+// eventually polls until ok returns true, and fails the test after a generous time.
 func (r *harness) eventually(what string, ok func() bool) {
 	r.t.Helper()
 	for range 400 {
@@ -166,7 +165,7 @@ func (r *harness) eventually(what string, ok func() bool) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	r.t.Fatalf("never came: %s", what)
+	r.t.Fatalf("timeout waiting for: %s", what)
 }
 
 func (r *harness) status(path string) int {
@@ -179,7 +178,7 @@ func (r *harness) status(path string) int {
 	return resp.StatusCode
 }
 
-// publish stores numbered events through NATS, as any producer would.
+// publish stores numbered events through NATS, as a producer would.
 func (r *harness) publish(subject string, from, to int) {
 	r.t.Helper()
 	for i := from; i <= to; i++ {
@@ -198,9 +197,9 @@ func (r *harness) stream() jetstream.Stream {
 	return s
 }
 
-// deleteStream waits until the files are gone, too. nats-server 2.15.2 moves them aside and
-// removes them in the background; a stream that is created under the same name meanwhile
-// fails (err_code 10049), or finds messages of the one before.
+// deleteStream waits also until the files are removed. nats-server 2.15.2 renames them and removes them in the
+// background. A stream that is created under the same name before that fails (err_code 10049), or finds messages
+// of the deleted one.
 func (r *harness) deleteStream() {
 	r.t.Helper()
 	if err := r.js.DeleteStream(r.t.Context(), "NOTIFICATIONS"); err != nil {
@@ -212,8 +211,8 @@ func (r *harness) deleteStream() {
 	})
 }
 
-// ask sends a request and reads the whole answer. Headers are name, value; Host is the request's.
-func (r *harness) ask(method, url, body string, header ...string) (*http.Response, []byte) {
+// request sends a request and reads the whole answer. Headers are name, value; Host is the request's.
+func (r *harness) request(method, url, body string, header ...string) (*http.Response, []byte) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -240,7 +239,7 @@ func (r *harness) ask(method, url, body string, header ...string) (*http.Respons
 // post sends JSON and returns the status and the answer.
 func (r *harness) post(path, body string, header ...string) (int, map[string]any) {
 	r.t.Helper()
-	resp, raw := r.ask(http.MethodPost, r.base+path, body, header...)
+	resp, raw := r.request(http.MethodPost, r.base+path, body, header...)
 	answer := map[string]any{}
 	if !bytes.HasPrefix(raw, []byte("[")) {
 		if err := json.Unmarshal(raw, &answer); err != nil {
@@ -254,7 +253,7 @@ func (r *harness) post(path, body string, header ...string) (int, map[string]any
 type listener struct {
 	t      *testing.T
 	cancel context.CancelFunc
-	events chan sse.Event // closed at the end of the stream
+	events chan sse.Event // closed when the connection ends
 	last   string
 }
 
@@ -308,13 +307,13 @@ func (r *harness) listenAs(path string, header ...string) *listener {
 	return l
 }
 
-// next returns the next event, whatever it is.
+// next returns the next event of any type.
 func (l *listener) next() sse.Event {
 	l.t.Helper()
 	select {
 	case ev, ok := <-l.events:
 		if !ok {
-			l.t.Fatal("the stream ended")
+			l.t.Fatal("the connection ended")
 		}
 		l.last = string(ev.ID)
 		return ev

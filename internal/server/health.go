@@ -10,7 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natsconn"
 )
 
-// openHealth comes once all that is checked exists.
+// openHealth makes the health checks. It comes after all parts that they check.
 func (s *Server) openHealth(context.Context) error {
 	opts := health.Options{
 		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Started: time.Now(),
@@ -54,7 +54,7 @@ func (s *Server) checkNATS() error {
 	return nil
 }
 
-// checkRevocations marks a node that cannot store revocations as degraded: it serves.
+// checkRevocations returns an error if the node cannot store revocations. The node is then degraded, but serves.
 func (s *Server) checkRevocations() error {
 	ready, err := s.revocations.Check()
 	if ready {

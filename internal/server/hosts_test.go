@@ -9,8 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// TestHosts_NameNotServed_IsRefusedAtEveryRoute: pages whose name was rebound to this node are
-// answered with 421, at the feeds that the engine serves too, and an operator sees it.
+// TestHosts_NameNotServed_IsRefusedAtEveryRoute checks that pages whose name was rebound to this node receive 421,
+// also at the feeds that the engine serves, and that the refusals are logged.
 func TestHosts_NameNotServed_IsRefusedAtEveryRoute(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
@@ -27,13 +27,13 @@ func TestHosts_NameNotServed_IsRefusedAtEveryRoute(t *testing.T) {
 			"rebound.example": false, "example.com": false, "192.0.2.1:80": false,
 			"localhost:8080": true, "events.example.com": true, "x.app.example.com:443": true,
 		} {
-			resp, _ := r.ask("HEAD", url, "", "Host", host)
+			resp, _ := r.request("HEAD", url, "", "Host", host)
 			if got := resp.StatusCode == http.StatusMisdirectedRequest; got == ok {
 				t.Errorf("%s for %s: %d", url, host, resp.StatusCode)
 			}
 			if !ok {
 				refused++
-				resp, body := r.ask("GET", url, "", "Host", host)
+				resp, body := r.request("GET", url, "", "Host", host)
 				refused++
 				if resp.StatusCode != http.StatusMisdirectedRequest || !strings.Contains(string(body), "http.hosts") {
 					t.Errorf("GET %s for %s: %d %s", url, host, resp.StatusCode, body)
@@ -55,18 +55,18 @@ func TestBasePath_Set_EveryRouteLiesBelow(t *testing.T) {
 	below.awaitReady()
 	for _, path := range []string{"/", "/healthz", "/readyz", "/client.js", "/console/console.js", "/console/settings.json", "/docs", "/docs/init.js", "/openapi.json"} {
 		for _, method := range []string{"GET", "HEAD"} {
-			if resp, body := below.ask(method, below.base+path, ""); resp.StatusCode != http.StatusOK {
+			if resp, body := below.request(method, below.base+path, ""); resp.StatusCode != http.StatusOK {
 				t.Errorf("%s %s: %d %s", method, path, resp.StatusCode, body)
 			}
-			if resp, _ := below.ask(method, root+path, ""); resp.StatusCode != http.StatusNotFound {
+			if resp, _ := below.request(method, root+path, ""); resp.StatusCode != http.StatusNotFound {
 				t.Errorf("%s %s without the base: %d", method, path, resp.StatusCode)
 			}
 		}
 	}
-	if _, body := below.ask("GET", below.base+"/console/settings.json", ""); !strings.Contains(string(body), `"/live/tidemark/events"`) {
-		t.Errorf("the console is not given the base: %s", body)
+	if _, body := below.request("GET", below.base+"/console/settings.json", ""); !strings.Contains(string(body), `"/live/tidemark/events"`) {
+		t.Errorf("the console does not have the base: %s", body)
 	}
-	if _, body := below.ask("GET", below.base+"/openapi.json", ""); !strings.Contains(string(body), `"servers":[{"url":"/live/tidemark"}]`) {
+	if _, body := below.request("GET", below.base+"/openapi.json", ""); !strings.Contains(string(body), `"servers":[{"url":"/live/tidemark"}]`) {
 		t.Errorf("openapi.json: %.200s", body)
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -79,7 +79,7 @@ func TestBasePath_Set_EveryRouteLiesBelow(t *testing.T) {
 		t.Errorf("the base itself: %d to %q", resp.StatusCode, got)
 	}
 	for _, path := range []string{"/live/tidemarkevents", "/live/tidemark/../events", "/live%2Ftidemark/healthz", "//live/tidemark/healthz", "/live/tidemark//healthz"} {
-		if resp, _ := below.ask("GET", root+path, ""); resp.StatusCode == http.StatusOK {
+		if resp, _ := below.request("GET", root+path, ""); resp.StatusCode == http.StatusOK {
 			t.Errorf("%s is served", path)
 		}
 	}
@@ -89,7 +89,7 @@ func TestBasePath_Set_EveryRouteLiesBelow(t *testing.T) {
 	l.want("below")
 }
 
-// TestBanner_NATSLogin_IsNotPrinted: the hints go to the terminal, or to the log of containers.
+// TestBanner_NATSLogin_IsNotPrinted checks the banner, which may be in the logs of containers.
 func TestBanner_NATSLogin_IsNotPrinted(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	host := strings.TrimPrefix(url, "nats://")
@@ -104,7 +104,7 @@ func TestBanner_NATSLogin_IsNotPrinted(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := srv.Run(ended); err != nil { // which cleans up
+		if err := srv.Run(ended); err != nil { // releases everything
 			t.Error(err)
 		}
 	}

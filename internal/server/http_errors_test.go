@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// TestTLS_FailedHandshakes_AreLogged: net/http would write them to stderr in a form of its own.
+// TestTLS_FailedHandshakes_AreLogged checks the form of the log line: net/http would write its own to stderr.
 func TestTLS_FailedHandshakes_AreLogged(t *testing.T) {
 	cert, key, _ := selfSigned(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
@@ -20,7 +20,7 @@ func TestTLS_FailedHandshakes_AreLogged(t *testing.T) {
 	r := startNode(t, opts)
 	if c, err := tls.Dial("tcp", r.srv.Addr().String(), nil); err == nil {
 		c.Close()
-		t.Fatal("a certificate of nobody's was trusted")
+		t.Fatal("an unknown certificate was trusted")
 	}
 	r.eventually("the failed handshake in the log", func() bool {
 		return strings.Contains(log.String(), `level=DEBUG msg="http: TLS handshake error`)

@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
-func TestPublishAndReceive(t *testing.T) {
+func TestPublish_OverHTTP_IsStoredAndReceived(t *testing.T) {
 	r := newHarness(t, nil)
 	l := r.listen(me, "")
 	l.want("tidemark.open")
@@ -80,7 +80,7 @@ func TestPublish_Refused_StoresNothing(t *testing.T) {
 	}
 }
 
-func TestPaths(t *testing.T) {
+func TestRoutes_Requested_AnswerTheirStatus(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
 	for path, want := range map[string]int{
 		"/": 200, "/healthz": 200, "/readyz": 200, "/nothing": 404, "/publish": 405,
@@ -135,8 +135,8 @@ func TestConnections_OfOneUser_AllReceiveEvents(t *testing.T) {
 	}
 }
 
-// TestStop_OpenConnections_ReceiveClose stops a node under clients: they are told, and the stream breaks off
-// without its last chunk.
+// TestStop_OpenConnections_ReceiveClose stops a node with clients: they receive tidemark.close, and the response
+// ends without its last chunk.
 func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
 	r := newHarness(t, nil)
 	resp, err := http.Get(r.base + me)
@@ -150,7 +150,7 @@ func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
 		ev, err := dec.Next()
 		if err != nil {
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Errorf("the stream ended with %v", err)
+				t.Errorf("the response ended with %v", err)
 			}
 			break
 		}
@@ -162,7 +162,7 @@ func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
 	r.stop()
 }
 
-func TestHTTP2(t *testing.T) {
+func TestHTTP2_OverTLSAndInTheClear_ServesConnections(t *testing.T) {
 	cert, key, pool := selfSigned(t)
 	for name, c := range map[string]struct {
 		change    func(*server.Options)
@@ -229,12 +229,12 @@ func TestStart_WrongOptions_NamesTheKey(t *testing.T) {
 		opts := options(t, url)
 		change(&opts)
 		if _, err := server.New(t.Context(), opts); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("want an error that names %s, got %v", want, err)
+			t.Errorf("got %v, want an error with %s", want, err)
 		}
 	}
 }
 
-// selfSigned writes a certificate for 127.0.0.1, as openssl would, and returns who trusts it.
+// selfSigned writes a certificate for 127.0.0.1, as openssl would, and returns a pool that has it.
 func selfSigned(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	certPEM, keyPEM := generateCertificate(t)

@@ -11,16 +11,16 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// callers identify the callers of each kind of request.
+// callers are the sources of identities for each kind of request.
 type callers struct {
-	tokens  *auth.JWTSource    // nil without
-	headers *auth.HeaderSource // nil without
-	keys    *auth.APIKeys      // nil without
+	tokens  *auth.JWTSource    // nil if not configured
+	headers *auth.HeaderSource // nil if not configured
+	keys    *auth.APIKeys      // nil if not configured
 
 	reader    auth.Source // of feeds
 	publisher auth.Source // nil where every caller may publish
 	presence  auth.Source // of GET /connections
-	operators auth.Source // of /admin from other machines; nil where none may
+	operators auth.Source // of /admin from other machines; nil rejects all
 
 	revoked auth.Revocations
 	tags    auth.Tagger
@@ -54,8 +54,8 @@ func (s *Server) openCallers(context.Context) error {
 	return nil
 }
 
-// refuseUser refuses ?user= where no source identifies users. To ignore it would leave a
-// developer with a connection that receives broadcasts only.
+// refuseUser refuses ?user= where no source identifies users. A developer would otherwise have a connection that
+// receives broadcasts only, without an error.
 func refuseUser(r *http.Request) (auth.Identity, error) {
 	if _, asked := r.URL.Query()["user"]; !asked {
 		return auth.Identity{}, auth.ErrNoIdentity
@@ -116,15 +116,15 @@ func (s *Server) openPublishers() error {
 	return nil
 }
 
-// howToIdentify returns which identities this node accepts and which variables they have, for clients without a
-// value for a variable.
+// howToIdentify returns the identities that this node accepts, with their variables. The text is for clients
+// without a value for a variable.
 func (o *Options) howToIdentify() string {
 	var ways []string
 	for _, source := range o.Auth.Identity {
 		switch source {
 		case "jwt":
 			claims := o.Auth.JWT.Claims
-			if claims == nil { // as pkg/auth has it
+			if claims == nil { // the default of pkg/auth
 				claims = map[string]string{"user": "sub"}
 			}
 			ways = append(ways, "send a token, which has "+variables(claims)+" (auth.jwt.claims)")
@@ -146,7 +146,7 @@ func (o *Options) howToIdentify() string {
 	return strings.Join(ways, " or ")
 }
 
-// variables lists the keys of a map as templates have them.
+// variables lists the keys of a map in the syntax of templates.
 func variables(of map[string]string) string {
 	names := slices.Sorted(maps.Keys(of))
 	for i, name := range names {
@@ -155,8 +155,8 @@ func variables(of map[string]string) string {
 	return strings.Join(names, ", ")
 }
 
-// withoutKeys is the source where there are neither keys nor tokens: with Options.Dev programs of
-// this machine have the right, else the answer names the key to set.
+// withoutKeys is the source where neither keys nor tokens are configured. With Options.Dev programs of this
+// machine have the right. Otherwise the answer names the key to set.
 func (s *Server) withoutKeys(what, set string) auth.Source {
 	if s.opts.Dev {
 		return auth.LoopbackOnly()
@@ -166,8 +166,8 @@ func (s *Server) withoutKeys(what, set string) auth.Source {
 	}
 }
 
-// openPresenceReaders accepts keys and tokens, and where there are neither, with Options.Dev, programs of this
-// machine.
+// openPresenceReaders accepts keys and tokens. Where neither is configured, it accepts programs of this machine
+// with Options.Dev.
 func (s *Server) openPresenceReaders() {
 	var sources []auth.Source
 	if s.callers.keys != nil {

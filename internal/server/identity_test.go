@@ -20,7 +20,7 @@ import (
 
 const tokenSecret = "a secret of thirty-two bytes, or more"
 
-// bearerOf signs claims. A number of seconds from now stands for its time.
+// bearerOf signs claims. An int in exp, iat or nbf is a number of seconds from now.
 func bearerOf(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	for _, name := range []string{"exp", "iat", "nbf"} {
@@ -47,7 +47,7 @@ func bearerOf(t *testing.T, claims map[string]any) string {
 	return text
 }
 
-// byToken lets a node read identities from tokens, and publish by a claim.
+// byToken configures a node to read identities from tokens, and to permit publishing by a claim.
 func byToken(t *testing.T) func(*server.Options) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "secret")
@@ -77,7 +77,7 @@ func TestToken_Claims_DecideTheSubjects(t *testing.T) {
 		numbers []string
 	}{
 		"as the feed gives":    {map[string]any{"sub": "42"}, "", []string{"1", "2"}},
-		"asked for more":       {map[string]any{"sub": "42"}, "&subject=notifications.city.oslo", []string{"1", "2", "3"}},
+		"more requested":       {map[string]any{"sub": "42"}, "&subject=notifications.city.oslo", []string{"1", "2", "3"}},
 		"widened":              {map[string]any{"sub": "42", "more": []string{"notifications.secret.*"}}, "&subject=notifications.secret.a", []string{"1", "2", "4"}},
 		"narrowed":             {map[string]any{"sub": "42", "only": []string{"notifications.user.>"}}, "", []string{"1"}},
 		"narrowed and widened": {map[string]any{"sub": "42", "only": []string{"notifications.secret.>"}, "more": []string{"notifications.>"}}, "&subject=notifications.>", []string{"4"}},
@@ -134,7 +134,7 @@ func TestToken_Invalid_IsRefused(t *testing.T) {
 	}
 }
 
-// TestToken_Expires_ClosesTheConnection while its stream is open.
+// TestToken_Expires_ClosesTheConnection checks a connection that is open at the expiry.
 func TestToken_Expires_ClosesTheConnection(t *testing.T) {
 	r := newHarness(t, byToken(t))
 	l := r.listen("/events?access_token="+bearerOf(t, map[string]any{"sub": "42", "exp": 2}), "")
@@ -144,8 +144,8 @@ func TestToken_Expires_ClosesTheConnection(t *testing.T) {
 	}
 }
 
-// TestRevoke ends the streams of a user on every node, and spares others.
-func TestRevoke(t *testing.T) {
+// TestRevoke_User_ClosesConnectionsOnEveryNode checks also that connections of other users stay open.
+func TestRevoke_User_ClosesConnectionsOnEveryNode(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	change := byToken(t)
 	var nodes []*harness
@@ -167,7 +167,7 @@ func TestRevoke(t *testing.T) {
 	for _, l := range append(hit, spared...) {
 		l.want("tidemark.open")
 	}
-	if err := nodes[0].nc.Publish("tidemark.revoke", []byte(`not json`)); err != nil { // harms nobody
+	if err := nodes[0].nc.Publish("tidemark.revoke", []byte(`not json`)); err != nil { // it has no effect
 		t.Fatal(err)
 	}
 	start := time.Now()
@@ -180,7 +180,7 @@ func TestRevoke(t *testing.T) {
 		}
 	}
 	t.Logf("both ended %v after the revocation", time.Since(start))
-	time.Sleep(1100 * time.Millisecond) // iat counts in whole seconds
+	time.Sleep(1100 * time.Millisecond) // iat counts whole seconds
 	for _, n := range nodes {
 		if status := n.status("/events?access_token=" + old); status != http.StatusUnauthorized {
 			t.Errorf("the revoked token: %d", status)
@@ -194,7 +194,7 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// TestPublish_Claim_DecidesTheSubjects: a token that may be read with is none to publish with.
+// TestPublish_Claim_DecidesTheSubjects checks that a token for reading does not permit publishing.
 func TestPublish_Claim_DecidesTheSubjects(t *testing.T) {
 	r := newHarness(t, byToken(t))
 	body := `{"subject":"notifications.user.42","data":"hi"}`
@@ -203,12 +203,12 @@ func TestPublish_Claim_DecidesTheSubjects(t *testing.T) {
 		body   string
 		status int
 	}{
-		"nobody":        {"", body, http.StatusUnauthorized},
+		"no identity":   {"", body, http.StatusUnauthorized},
 		"a reader":      {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60}), body, http.StatusForbidden},
 		"a publisher":   {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.user.*"}}), body, http.StatusOK},
 		"of elsewhere":  {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.city.*"}}), body, http.StatusForbidden},
 		"one of a few":  {"Bearer " + bearerOf(t, map[string]any{"sub": "1", "exp": 60, "publish": []string{"notifications.user.*"}}), `[` + body + `,{"subject":"notifications.broadcast","data":"hi"}]`, http.StatusForbidden},
-		"a bad request": {"", `{`, http.StatusUnauthorized}, // who is asked first
+		"a bad request": {"", `{`, http.StatusUnauthorized}, // the identity is checked first
 	} {
 		header := []string{}
 		if c.header != "" {
@@ -227,7 +227,8 @@ func TestPublish_Claim_DecidesTheSubjects(t *testing.T) {
 	}
 }
 
-// TestPublish_LocalOnly_AcceptsLoopbackAlone: a page whose name was rebound to this machine publishes nothing.
+// TestPublish_LocalOnly_AcceptsLoopbackAlone checks also that a page whose name was rebound to this machine cannot
+// publish.
 func TestPublish_LocalOnly_AcceptsLoopbackAlone(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { o.Publish.LocalOnly = true; o.HTTP.Hosts = []string{"rebound.evil.example"} })
 	for name, c := range map[string]struct {
@@ -253,7 +254,8 @@ func TestPublish_LocalOnly_AcceptsLoopbackAlone(t *testing.T) {
 	}
 }
 
-// TestIdentityHeaders_Forged_AreCounted: who is no trusted proxy is not believed, and an operator sees it.
+// TestIdentityHeaders_Forged_AreCounted checks that headers of other senders than trusted proxies are ignored, and
+// counted.
 func TestIdentityHeaders_Forged_AreCounted(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		o.Auth = server.AuthOptions{

@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// spy has the permissions of a producer, and returns what arrived in all inboxes that it may subscribe to.
+// spy has the permissions of a producer, and returns all messages in the inboxes that it may subscribe to.
 func spy(t *testing.T, url string) (received func() []string) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.UserInfo("orders", "p"))
@@ -31,7 +31,7 @@ func spy(t *testing.T, url string) (received func() []string) {
 		t.Fatal(err)
 	}
 	return func() (list []string) {
-		if err := nc.Flush(); err != nil { // the answer comes behind what the server has for the spy
+		if err := nc.Flush(); err != nil { // the answer comes after all messages that the server has for the spy
 			t.Fatal(err)
 		}
 		for n, _, _ := sub.Pending(); n > 0; n-- {
@@ -64,7 +64,7 @@ func everyAnswer(r *harness) {
 
 const producerAndOps = `{user: orders, password: p, permissions: {publish: "notifications.user.1", subscribe: "_INBOX.>"}}, {user: ops, password: p}`
 
-// A producer reads the inboxes of its account, and in them nothing that the node is sent.
+// A producer may read the inboxes of its account, but receives no message for the node.
 func TestInboxes_ProducerSubscribesToAll_ReceivesNothingOfNode(t *testing.T) {
 	for name, c := range map[string]struct {
 		conf   string
@@ -106,7 +106,7 @@ func TestInboxes_ProducerSubscribesToAll_ReceivesNothingOfNode(t *testing.T) {
 			if got := received(); len(got) > 0 {
 				t.Errorf("a producer reads %d messages, such as %.200q", len(got), got[0])
 			}
-			// What others of the account receive below _INBOX is read, so that the test can fail.
+			// The spy receives messages for other clients of the account below _INBOX, so the test can fail.
 			r.producer(url, nats.UserInfo("ops", "p"))
 			r.publish("notifications.user.42", 7, 7)
 			r.eventually("an acknowledgement in the usual inbox of another user", func() bool {
@@ -116,7 +116,7 @@ func TestInboxes_ProducerSubscribesToAll_ReceivesNothingOfNode(t *testing.T) {
 	}
 }
 
-// A login of the node's own that may use the usual inboxes alone still works, and the log says what follows.
+// A login for the node that may only use the default inboxes still works, and the log has the consequence.
 func TestInboxes_NodeMayUseUsualOnesAlone_WorksAndWarns(t *testing.T) {
 	const node = `{user: node, password: p, permissions: {publish: ">", subscribe: ["_INBOX.>", "$SRV.>", "tidemark.>"]}}`
 	var log testkit.Log

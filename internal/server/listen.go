@@ -13,14 +13,14 @@ import (
 	"github.com/tidemark/tidemark/internal/logging"
 )
 
-// bind binds the HTTP address. TLS is served where there is a certificate.
+// bind binds the HTTP address, with TLS if there is a certificate.
 func (s *Server) bind(context.Context) (err error) {
 	s.main, err = s.bindAddr("http.addr", s.opts.HTTP.Addr)
 	return err
 }
 
-// wrapMain lets the engine answer subscribe requests that are the first of a socket, which costs less
-// than net/http.
+// wrapMain passes sockets whose first request is a subscribe request to the engine, which costs less than
+// net/http.
 func (s *Server) wrapMain() error {
 	s.main.http.ConnState = s.main.sockets.ConnState
 	if s.main.http.TLSConfig != nil {
@@ -37,7 +37,7 @@ func (s *Server) wrapMain() error {
 	return nil
 }
 
-// isFeedURL is isStream for the path of a request as the client sends it.
+// isFeedURL reports whether the path of a request, as the client sends it, is of a feed.
 func (o *Options) isFeedURL(path string) bool {
 	path, ok := strings.CutPrefix(path, o.HTTP.BasePath)
 	return ok && o.isStream(path)
@@ -47,7 +47,7 @@ func (o *Options) isStream(path string) bool {
 	return slices.ContainsFunc(o.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
 }
 
-// newHTTPServer speaks HTTP/1.1 and HTTP/2; in the clear HTTP/2 needs prior knowledge (h2c).
+// newHTTPServer returns a server of HTTP/1.1 and HTTP/2. In the clear HTTP/2 needs prior knowledge (h2c).
 func newHTTPServer(opts HTTPOptions, cert *certificate, handler http.Handler, logger *slog.Logger) *http.Server {
 	srv := httpserver.New(handler, httpserver.Options{
 		HeadTimeout: opts.HeadTimeout, BodyTimeout: opts.BodyTimeout, ErrorLog: logging.HTTPErrors(logger.With("component", "http")),
@@ -61,8 +61,8 @@ func newHTTPServer(opts HTTPOptions, cert *certificate, handler http.Handler, lo
 	return srv
 }
 
-// suitesTLS12 are those of TLS 1.2 with forward secrecy and authenticated encryption. Go's default
-// has ECDHE with CBC, too, which scanners report as weak. TLS 1.3 has its own, which are not configured.
+// suitesTLS12 are the TLS 1.2 suites with forward secrecy and authenticated encryption. Go's default also has
+// ECDHE with CBC, which scanners report as weak. The suites of TLS 1.3 cannot be configured.
 var suitesTLS12 = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,

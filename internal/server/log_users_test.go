@@ -13,8 +13,8 @@ import (
 
 const loggedUser = "annalena"
 
-// TestLog_Users_AreWrittenAsConfigured lets everything happen to a user that is logged, and looks for the name in
-// all lines of the run.
+// TestLog_Users_AreWrittenAsConfigured causes every log line about a user, and looks for the name in the whole
+// log.
 func TestLog_Users_AreWrittenAsConfigured(t *testing.T) {
 	for mode, want := range map[string]struct{ ended, failed string }{
 		"plain": {`"user":"annalena"`, `notifications.user.annalena`},
@@ -71,7 +71,7 @@ func TestLog_Users_AreWrittenAsConfigured(t *testing.T) {
 	}
 }
 
-// everythingLogged stops the node, so that all is logged.
+// everythingLogged stops the node, so that its log is complete.
 func everythingLogged(r *harness) {
 	r.t.Helper()
 	l := r.listen("/events?user="+loggedUser, "")

@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// withAdmin gives a node an address for operators, and a second feed that always reads the stream.
+// withAdmin gives a node an admin listener, and a second feed that always reads the stream.
 func withAdmin(o *server.Options) {
 	o.Admin.Addr = "127.0.0.1:0"
 	o.Node.Version = "1.2.3"
@@ -30,7 +30,7 @@ func withAdmin(o *server.Options) {
 
 func (r *harness) admin(path string) string { return "http://" + r.srv.AdminAddr().String() + path }
 
-// scrape is what a node tells, by the text form.
+// scrape is the answer of /metrics in the text format.
 type scrape struct {
 	t        *testing.T
 	families map[string]*dto.MetricFamily
@@ -69,8 +69,8 @@ func get(t *testing.T, url, accept string) (*http.Response, []byte) {
 	return resp, raw
 }
 
-// value is that of `name{label="value",…}`, labels in the order of their names; of a histogram
-// it is the count. What is not there is -1.
+// value returns the value of `name{label="value",…}`, with the labels in the order of their names; of a histogram
+// it returns the count. It returns -1 if the series does not exist.
 func (s scrape) value(series string) float64 {
 	name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
 	for _, m := range s.families["tidemark_"+name].GetMetric() {
@@ -88,7 +88,7 @@ func (s scrape) value(series string) float64 {
 	return -1
 }
 
-// eventuallyScrape waits for what is counted a moment after a client has seen it.
+// eventuallyScrape waits for counts that rise shortly after the client has the response.
 func (r *harness) eventuallyScrape(want map[string]float64) scrape {
 	r.t.Helper()
 	var s scrape
@@ -100,7 +100,7 @@ func (r *harness) eventuallyScrape(want map[string]float64) scrape {
 		}
 		return list
 	}
-	for range 400 { // as eventually
+	for range 400 { // as in eventually
 		if s = r.scrape(r.admin("/metrics")); len(wrong()) == 0 {
 			return s
 		}
@@ -110,7 +110,7 @@ func (r *harness) eventuallyScrape(want map[string]float64) scrape {
 	return s
 }
 
-// TestMetrics_AfterTraffic_HaveItsCounts compares what is told with what was done.
+// TestMetrics_AfterTraffic_HaveItsCounts compares the metrics with the traffic of the test.
 func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
@@ -156,7 +156,7 @@ func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
 		`consumer_create_failures_total{reason="limit",stream="NOTIFICATIONS"}`: 0,
 	})
 
-	// Who leaves, who is one too many, who comes back.
+	// A client disconnects, a client exceeds the limit, and a client reconnects.
 	there[0].cancel()
 	r.eventuallyScrape(map[string]float64{
 		`disconnects_total{feed="notifications",reason="gone"}`: 1,
@@ -238,12 +238,12 @@ func (r *harness) metricsOfPublishing() {
 	}
 	for _, secret := range []string{"user=", "127.0.0.1", "notifications.", `"42"`} {
 		if strings.Contains(s.raw, secret) {
-			r.t.Errorf("the metrics tell of %q:\n%s", secret, s.raw)
+			r.t.Errorf("the metrics contain %q:\n%s", secret, s.raw)
 		}
 	}
 }
 
-// TestMetrics_NodeStops_EndWithIt: operators see the end of a node.
+// TestMetrics_NodeStops_EndWithIt checks that operators can watch the drain of a node.
 func TestMetrics_NodeStops_EndWithIt(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.SSE.DrainPeriod = 0 })
 	l := r.listen(me, "")
@@ -252,7 +252,7 @@ func TestMetrics_NodeStops_EndWithIt(t *testing.T) {
 	r.stop()
 	l.want("tidemark.close")
 	if _, err := http.Get(url); err == nil {
-		t.Error("the node has stopped, and its metrics have not")
+		t.Error("the node has stopped, but still serves metrics")
 	}
 }
 
@@ -275,7 +275,8 @@ func TestMetrics_PrometheusLinter_Passes(t *testing.T) {
 	}
 }
 
-// TestMetrics_NativeHistograms_AreNegotiated: a scrape by protobuf has them, with the classic buckets beside them.
+// TestMetrics_NativeHistograms_AreNegotiated checks that a protobuf scrape has native histograms in addition to
+// the classic buckets.
 func TestMetrics_NativeHistograms_AreNegotiated(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	l := r.listen(me, "")
@@ -314,7 +315,7 @@ func checkNative(t *testing.T, h *dto.Histogram, want uint64) {
 		t.Fatalf("%v", h)
 	}
 	if s := h.GetSampleSum(); s <= 0 || s > 20*60 {
-		t.Errorf("the delays are %g s together", s)
+		t.Errorf("the sum of the delays is %g s", s)
 	}
 	for i := 1; i < len(classic); i++ {
 		if classic[i].GetCumulativeCount() < classic[i-1].GetCumulativeCount() {
@@ -323,7 +324,7 @@ func checkNative(t *testing.T, h *dto.Histogram, want uint64) {
 	}
 }
 
-// TestMetrics_OtherMachines_AreRefused: without an address for operators, this machine itself does.
+// TestMetrics_OtherMachines_AreRefused checks that the main listener serves metrics to this machine alone.
 func TestMetrics_OtherMachines_AreRefused(t *testing.T) {
 	named := func(o *server.Options) { o.HTTP.Hosts = []string{"rebound.example", "tidemark"} }
 	main := newHarness(t, named)
@@ -333,7 +334,7 @@ func TestMetrics_OtherMachines_AreRefused(t *testing.T) {
 		status             int
 	}{
 		{main.base + "/metrics", "", "", 200},
-		{main.base + "/metrics", "X-Forwarded-For", "192.0.2.1", 403}, // by a proxy of this machine
+		{main.base + "/metrics", "X-Forwarded-For", "192.0.2.1", 403}, // through a proxy on this machine
 		{main.base + "/metrics", "Host", "rebound.example", 403},
 		{main.base + "/debug/pprof/", "", "", 404},
 		{admin.base + "/metrics", "", "", 404},
@@ -369,7 +370,7 @@ func TestMetrics_OtherMachines_AreRefused(t *testing.T) {
 	}
 }
 
-// TestMetrics_ScrapedUnderTraffic_StayConsistent is for the race detector: everything is counted while it is read.
+// TestMetrics_ScrapedUnderTraffic_StayConsistent is for the race detector: it scrapes while all metrics change.
 func TestMetrics_ScrapedUnderTraffic_StayConsistent(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	done := make(chan struct{})

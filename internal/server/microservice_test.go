@@ -18,8 +18,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// ask gathers so many answers to a request.
-func ask(t *testing.T, nc *nats.Conn, subject string, answers int) (all [][]byte) {
+// queryServices sends a request and collects a number of answers.
+func queryServices(t *testing.T, nc *nats.Conn, subject string, answers int) (all [][]byte) {
 	t.Helper()
 	inbox, err := nc.SubscribeSync(nats.NewInbox())
 	if err == nil {
@@ -38,8 +38,8 @@ func ask(t *testing.T, nc *nats.Conn, subject string, answers int) (all [][]byte
 	return all
 }
 
-// TestMicro: what the nats CLI asks of services, of two nodes.
-func TestMicro(t *testing.T) {
+// TestMicro_TwoNodes_AnswerTheNATSCLI sends the requests of the nats CLI about services.
+func TestMicro_TwoNodes_AnswerTheNATSCLI(t *testing.T) {
 	announced := func(name string) func(*server.Options) {
 		return func(o *server.Options) { o.Node = server.NodeOptions{Name: name, Version: "abc/def", Micro: true} }
 	}
@@ -50,7 +50,7 @@ func TestMicro(t *testing.T) {
 	b.awaitReady()
 
 	var nodes []string
-	for _, text := range ask(t, a.nc, "$SRV.INFO.tidemark", 2) {
+	for _, text := range queryServices(t, a.nc, "$SRV.INFO.tidemark", 2) {
 		var info micro.Info
 		if err := json.Unmarshal(text, &info); err != nil {
 			t.Fatal(err)
@@ -64,22 +64,22 @@ func TestMicro(t *testing.T) {
 	if slices.Sort(nodes); !slices.Equal(nodes, []string{"a", "b"}) {
 		t.Errorf("nodes %q", nodes)
 	}
-	for _, text := range ask(t, a.nc, microservice.StatusSubject, 2) {
+	for _, text := range queryServices(t, a.nc, microservice.StatusSubject, 2) {
 		var health health.Report
 		if err := json.Unmarshal(text, &health); err != nil || health.Status != "ok" || health.Node == "" {
 			t.Errorf("%s, %v", text, err)
 		}
 	}
-	for _, text := range ask(t, a.nc, "$SRV.STATS.tidemark", 2) {
+	for _, text := range queryServices(t, a.nc, "$SRV.STATS.tidemark", 2) {
 		if !strings.Contains(string(text), `"connections":0`) {
 			t.Errorf("%s", text)
 		}
 	}
 	b.stop()
-	ask(t, a.nc, "$SRV.PING", 1)
+	queryServices(t, a.nc, "$SRV.PING", 1)
 }
 
-// TestMicro_NATSRestarts_IsAnnouncedAgain: the node answers a NATS server that came back.
+// TestMicro_NATSRestarts_IsAnnouncedAgain checks that the node answers after the restart of a NATS server.
 func TestMicro_NATSRestarts_IsAnnouncedAgain(t *testing.T) {
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
@@ -88,17 +88,17 @@ func TestMicro_NATSRestarts_IsAnnouncedAgain(t *testing.T) {
 	r := startNode(t, opts)
 	r.connect(url)
 	r.awaitReady()
-	ask(t, r.nc, "$SRV.PING.tidemark", 1)
+	queryServices(t, r.nc, "$SRV.PING.tidemark", 1)
 	stopNATS()
 	r.eventually("not ready without NATS", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	startNATS(t, addr, dir)
 	r.awaitReady()
-	r.eventually("the client is back", r.nc.IsConnected)
-	ask(t, r.nc, "$SRV.PING.tidemark", 1)
-	ask(t, r.nc, microservice.StatusSubject, 1)
+	r.eventually("the client is connected again", r.nc.IsConnected)
+	queryServices(t, r.nc, "$SRV.PING.tidemark", 1)
+	queryServices(t, r.nc, microservice.StatusSubject, 1)
 }
 
-// TestMicro_NATSStartsLater_IsAnnounced: a node that starts first is announced when NATS comes.
+// TestMicro_NATSStartsLater_IsAnnounced starts the node before the NATS server.
 func TestMicro_NATSStartsLater_IsAnnounced(t *testing.T) {
 	addr := freeAddr(t)
 	opts := options(t, "nats://"+addr)
@@ -107,10 +107,10 @@ func TestMicro_NATSStartsLater_IsAnnounced(t *testing.T) {
 	url, _ := startNATS(t, addr, t.TempDir())
 	r.awaitReady()
 	r.connect(url)
-	ask(t, r.nc, "$SRV.PING.tidemark", 1)
+	queryServices(t, r.nc, "$SRV.PING.tidemark", 1)
 }
 
-// TestMicro_NotPermitted_IsStopped: a node that may not announce itself says so once, and serves.
+// TestMicro_NotPermitted_IsStopped checks that a node without the permission logs that once, and serves.
 func TestMicro_NotPermitted_IsStopped(t *testing.T) {
 	g := startGuarded(t, nil)
 	g.createStream(testStream())
@@ -121,7 +121,7 @@ func TestMicro_NotPermitted_IsStopped(t *testing.T) {
 		o.NATS.Logger = o.Logger
 	})
 	r.awaitReady()
-	r.eventually("it is told", func() bool { return strings.Contains(log.String(), "not announced") })
+	r.eventually("the log line", func() bool { return strings.Contains(log.String(), "not announced") })
 	g.stop()
 	r.eventually("not ready without NATS", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	g.start()
@@ -130,7 +130,7 @@ func TestMicro_NotPermitted_IsStopped(t *testing.T) {
 	r.stop()
 	text := log.String()
 	if n := strings.Count(text, "not announced"); n != 1 {
-		t.Errorf("told %d times:\n%s", n, text)
+		t.Errorf("logged %d times:\n%s", n, text)
 	}
 	if !strings.Contains(text, "level=INFO msg=\"micro: service not permitted") || !strings.Contains(text, "$SRV.>") || strings.Contains(text, "nats: error without a request") {
 		t.Errorf("the log:\n%s", text)

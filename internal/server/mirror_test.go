@@ -50,8 +50,8 @@ func runNATS(t *testing.T, opts *natsserver.Options) *natsserver.Server {
 	return srv
 }
 
-// regions are a hub with a stream and a leaf with its mirror, as docs/design/positions.md sets them up.
-// The nodes make the streams, from their definitions.
+// regions starts a hub with a stream and a leaf with its mirror, as docs/design/positions.md describes. The nodes
+// create the streams, from their definitions.
 func regions(t *testing.T, mirror string, change func(*server.Options)) (hub, leaf *region) {
 	t.Helper()
 	hub = startRegion(t, "hub", func(o *natsserver.Options) {
@@ -92,11 +92,10 @@ func (r *region) node(t *testing.T, definition string, change func(*server.Optio
 	r.awaitReady()
 }
 
-// A client moves between the regions again and again while events are published, and is told
-// everything once and in order.
+// A client moves between the regions again and again during publishes, and receives every event once and in order.
 func TestMirror_ClientMoves_Resumes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long; not with -short")
+		t.Skip("slow; skipped with -short")
 	}
 	for name, change := range map[string]func(*server.Options){"window": nil, "consumer": fromLog} {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +147,7 @@ func (m *mover) visit(events, total int) {
 			continue
 		}
 		if number(ev.Data) != m.due {
-			m.t.Errorf("after %s event %s came when %d was due", m.id, ev.Data, m.due)
+			m.t.Errorf("after %s event %s received, want %d", m.id, ev.Data, m.due)
 			return
 		}
 		m.due++
@@ -165,29 +164,29 @@ func (r *harness) lastSeq() uint64 {
 	return stream.CachedInfo().State.LastSeq
 }
 
-// A mirror without the epoch of its origin is told to the operator, and its clients of a gap.
+// A mirror without the epoch of its origin is logged, and its clients receive a gap.
 func TestMirror_WithoutEpoch_SendsGap(t *testing.T) {
 	var log testkit.Log
 	hub, leaf := regions(t, strings.Replace(mirrorDefinition, `"tidemark.epoch": "world-1"`, "", 1), func(o *server.Options) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	hub.publish("notifications.broadcast", 1, 3)
-	leaf.eventually("the mirror is level", func() bool { return leaf.lastSeq() == 3 })
+	leaf.eventually("the mirror has caught up", func() bool { return leaf.lastSeq() == 3 })
 	leaf.listen("/events", "2-world-1").want("tidemark.open", "tidemark.gap epoch", "1", "2", "3")
 	if !strings.Contains(log.String(), "set tidemark.epoch") {
-		t.Errorf("the operator was not told:\n%s", &log)
+		t.Errorf("the log has no line about it:\n%s", &log)
 	}
 }
 
-// What is published through a mirror's node is stored by the origin, and has its position; with
-// the origin out of reach the publisher is told to try again, and clients wait.
+// Events published through a node with the mirror are stored by the origin, and have its positions. When the
+// origin is unreachable, publishers receive 503, and clients wait.
 func TestMirror_OriginIsUnreachable_PublishersRetry(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long; not with -short")
+		t.Skip("slow; skipped with -short")
 	}
 	hub, leaf := regions(t, mirrorDefinition, nil)
 	const event = `{"subject":"notifications.broadcast","data":"%d"}`
-	leaf.eventually("the origin is reached", func() bool {
+	leaf.eventually("a publish through the mirror", func() bool {
 		status, answer := leaf.post("/publish", fmt.Sprintf(event, 1))
 		if status == http.StatusOK && fmt.Sprint(answer["position"]) != "1-world-1" {
 			t.Errorf("stored at %v", answer)
@@ -199,7 +198,7 @@ func TestMirror_OriginIsUnreachable_PublishersRetry(t *testing.T) {
 	hub.stop()
 	hub.nats.Shutdown()
 	hub.nats.WaitForShutdown()
-	for range 2 { // at first it may be sent and not answered; then nobody takes it
+	for range 2 { // the first request may be sent without an answer; then it is not sent at all
 		if status, answer := leaf.post("/publish", fmt.Sprintf(event, 2)); status != http.StatusServiceUnavailable {
 			t.Errorf("published without an origin: %d %v", status, answer)
 		}
@@ -209,7 +208,7 @@ func TestMirror_OriginIsUnreachable_PublishersRetry(t *testing.T) {
 	hub.nats = runNATS(t, hub.opts)
 	hub.connect(hub.nats.ClientURL())
 	hub.publish("notifications.broadcast", 2, 5)
-	for range 600 { // a mirror looks for its origin again after ten seconds or more
+	for range 600 { // a mirror connects to its origin again after ten seconds or more
 		if leaf.lastSeq() == 5 {
 			break
 		}
@@ -222,14 +221,14 @@ func TestMirror_OriginIsUnreachable_PublishersRetry(t *testing.T) {
 func TestMirror_PositionBeyondOrigin_SendsGap(t *testing.T) {
 	hub, leaf := regions(t, mirrorDefinition, nil)
 	hub.publish("notifications.broadcast", 1, 3)
-	leaf.eventually("the mirror is level", func() bool { return leaf.lastSeq() == 3 })
+	leaf.eventually("the mirror has caught up", func() bool { return leaf.lastSeq() == 3 })
 	l := leaf.listen("/events", "9-world-1")
 	l.want("tidemark.open", "tidemark.gap future")
 	hub.publish("notifications.broadcast", 4, 5)
 	l.wantNumbers(4, 5)
 }
 
-// A definition with a mirror is what the server then has.
+// The server stores a definition with a mirror unchanged.
 func TestMirror_Definition_HasNoDifferences(t *testing.T) {
 	var log testkit.Log
 	_, leaf := regions(t, mirrorDefinition, nil)
@@ -242,7 +241,7 @@ func TestMirror_Definition_HasNoDifferences(t *testing.T) {
 	}
 }
 
-// The mirror in docs/design/positions.md is the one of these tests.
+// docs/design/positions.md has the definition of the mirror of these tests.
 func TestMirror_Definition_IsDocumented(t *testing.T) {
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "design", "positions.md"))
 	if err != nil {

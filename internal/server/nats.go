@@ -21,10 +21,10 @@ type natsLinks struct {
 	micro    *microservice.Service
 }
 
-// connectNATS makes the node's connections to NATS. The server disconnects a connection that has more
-// than 64 MB waiting, and sends in order: replays must neither disconnect the tails
-// nor delay live events and the answers to publishers. A burst of events that the tails read
-// does not delay these answers either.
+// connectNATS makes the node's connections to NATS. A NATS server sends to a connection in order, and disconnects
+// it when more than 64 MB are queued. So replays have a connection of their own: they must neither disconnect the
+// tails nor delay live events and the answers to publishers. Publishes have one, too, because a burst of events
+// for the tails would delay these answers.
 func (s *Server) connectNATS(ctx context.Context) (err error) {
 	s.nats.micro = microservice.New()
 	s.opts.NATS.Denied = func(err error) bool { return s.nats.micro.Denied(err) || s.revocations.Denied(err) }
@@ -46,7 +46,7 @@ func (s *Server) connectNATS(ctx context.Context) (err error) {
 	return nil
 }
 
-// natsConns are the connections by the names that metrics and health have for them.
+// natsConns returns the connections with their names in metrics and health.
 func (s *Server) natsConns() []metrics.NATSConn {
 	return []metrics.NATSConn{{Name: "main", Conn: s.nats.main}, {Name: "tail", Conn: s.nats.tails}, {Name: "replay", Conn: s.nats.replays}}
 }

@@ -18,7 +18,7 @@ const (
 	rulesFile     = prometheusDir + "tidemark.rules.yml"
 )
 
-// panel is what matters of a dashboard's.
+// panel has the checked fields of a dashboard panel.
 type panel struct {
 	ID         int
 	Type       string
@@ -75,7 +75,7 @@ func readFile(t *testing.T, name string) []byte {
 	return raw
 }
 
-// TestDashboard_File_IsWellFormed checks what Grafana needs, as far as it can be told without one.
+// TestDashboard_File_IsWellFormed checks the structure that Grafana needs, without Grafana.
 func TestDashboard_File_IsWellFormed(t *testing.T) {
 	d := readDashboard(t)
 	if d.UID != "tidemark" || d.SchemaVersion < 36 {
@@ -103,12 +103,12 @@ func TestDashboard_File_IsWellFormed(t *testing.T) {
 			continue
 		}
 		if len(p.Targets) == 0 || p.Datasource.UID != "${datasource}" {
-			t.Errorf("%q asks nothing, or somebody else: %+v", p.Title, p)
+			t.Errorf("%q has no query, or another data source: %+v", p.Title, p)
 		}
 		for _, target := range p.Targets {
 			for _, name := range used.FindAllStringSubmatch(target.Expr, -1) {
 				if !slices.Contains(variables, name[1]) {
-					t.Errorf("%q needs the variable %s, which is not there", p.Title, name[1])
+					t.Errorf("%q uses the variable %s, which the dashboard does not have", p.Title, name[1])
 				}
 			}
 		}
@@ -120,28 +120,28 @@ var (
 	ofHistory  = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
-// TestDashboard_Queries_NameExistingMetrics: a metric that is renamed would leave them empty.
+// TestDashboard_Queries_NameExistingMetrics finds queries of renamed metrics, whose panels would be empty.
 func TestDashboard_Queries_NameExistingMetrics(t *testing.T) {
 	listed := metricName.FindAllString(string(readFile(t, "../../docs/reference/metrics.md")), -1)
 	for _, file := range []string{dashboardFile, rulesFile, prometheusDir + "tidemark.rules_test.yml"} {
 		names := metricName.FindAllString(string(readFile(t, file)), -1)
 		if len(names) < 10 {
-			t.Errorf("%s asks for %d metrics", file, len(names))
+			t.Errorf("%s queries %d metrics", file, len(names))
 		}
 		for _, name := range names {
 			if !slices.Contains(listed, ofHistory.ReplaceAllString(name, "")) {
-				t.Errorf("%s asks for %s, which docs/reference/metrics.md does not list", file, name)
+				t.Errorf("%s queries %s, which docs/reference/metrics.md does not list", file, name)
 			}
 		}
 	}
 }
 
-// TestAlerts_Each_HasARunbook: each names a section, which is there as soon as the document is.
+// TestAlerts_Each_HasARunbook checks the link of each alert to a section, if the document exists.
 func TestAlerts_Each_HasARunbook(t *testing.T) {
 	const document = "docs/operate/runbook.md"
 	runbook, err := os.ReadFile("../../" + document)
 	if err != nil {
-		t.Logf("%s is not there: the sections are not looked for", document)
+		t.Logf("%s does not exist; the sections are not checked", document)
 	}
 	for _, r := range readRules(t) {
 		file, section, found := strings.Cut(r.Annotations["runbook"], "#")
@@ -157,7 +157,7 @@ func TestAlerts_Each_HasARunbook(t *testing.T) {
 	}
 }
 
-// anchors are the sections of a Markdown text, by the names that links have.
+// anchors returns the sections of a Markdown text by their names in links.
 func anchors(text string) (names []string) {
 	drop := regexp.MustCompile(`[^a-z0-9 _-]`)
 	for line := range strings.Lines(text) {
@@ -169,7 +169,7 @@ func anchors(text string) (names []string) {
 	return names
 }
 
-// TestAlerts_Promtool_Passes checks the syntax, and what some alerts say to made-up series.
+// TestAlerts_Promtool_Passes checks the syntax, and the results of some alerts for example series.
 func TestAlerts_Promtool_Passes(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {

@@ -16,32 +16,30 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// Options configure a Server. Zero values work, but for Embedded.Dir (or NATS.URL) and
-// Feeds.
+// Options configure a Server. Zero values work, except for Feeds, and for Embedded.Dir where NATS.URL is empty.
 type Options struct {
 	HTTP  HTTPOptions
 	Admin AdminOptions
-	// NATS is the server to use. With an empty URL an embedded one is started instead.
+	// NATS is the server to use. With an empty URL the node starts an embedded server.
 	NATS     natsconn.Options
 	Embedded natsd.Options
-	// Domain is the JetStream domain of all streams and of the bucket of presence, APIPrefix their
-	// API where an account imports it. They are as in jetstore.Options.
+	// Domain is the JetStream domain of all streams and of the bucket of presence. APIPrefix is the prefix of the
+	// JetStream API where an account imports it. They are as in jetstore.Options.
 	Domain, APIPrefix string
-	// Streams are created when missing; where they differ they are changed if ApplyStreams.
+	// Streams are created if they are missing, and changed to these definitions if ApplyStreams.
 	Streams      []jetstream.StreamConfig
 	ApplyStreams bool
-	// Dev is for trying things out: without Auth.Identity ?user= names the user, and without keys and
-	// tokens presence may be read, both by programs of this machine alone; see auth.Dev. Not behind
-	// a proxy.
+	// Dev is for development. Without Auth.Identity ?user= names the user, and without keys and tokens presence may
+	// be read, both by programs of this machine alone; see auth.Dev. Do not set it behind a proxy.
 	Dev    bool
 	Auth   AuthOptions
 	Feeds  []FeedOptions
 	SSE    SSEOptions
 	Window WindowOptions
-	// Limits.Streams of 0 is what the limit of open files allows, less a reserve. Limits.PerAddress
-	// of 0 is half of Limits.Streams, or 13,000 where that leaves a quarter and half is less.
+	// Limits.Connections of 0 is the limit of open files, less a reserve. Limits.PerAddress of 0 is half of
+	// Limits.Connections, but 13,000 where half is less than that and 13,000 leaves a quarter to others.
 	Limits feedhttp.Limits
-	// ReplayBytes is the size of the feeds' common feed.ReplayBudget; its default when zero.
+	// ReplayBytes is the size of the common feed.ReplayBudget of the feeds; its default when zero.
 	ReplayBytes int
 	Sockets     SocketLimits
 	Publish     PublishOptions
@@ -51,71 +49,69 @@ type Options struct {
 	Presence PresenceOptions
 	// Traces are off when zero.
 	Traces TraceOptions
-	Logger *slog.Logger // nil discards
-	// LogLevel is that of Logger, for operators to change; nil where it cannot be.
+	Logger *slog.Logger // nil discards the log
+	// LogLevel is the level of Logger, which operators can change. When nil they cannot.
 	LogLevel *logging.Level
 	// Docs serves /openapi.json and /docs.
 	Docs bool
 }
 
-// HTTPOptions say where and how clients connect.
+// HTTPOptions are the addresses and limits of the main listener.
 type HTTPOptions struct {
 	Addr              string // host:port; 127.0.0.1:8080 when empty; port 0 picks one
-	CertFile, KeyFile string // PEM; without them HTTP/1.1 and h2c are spoken in the clear
+	CertFile, KeyFile string // PEM; without them the listener serves HTTP/1.1 and h2c in the clear
 	CORSOrigins       []string
 	CORSCredentials   bool
-	CORSHeaders       []string // request headers that pages may send besides those that Tidemark knows
-	// Hosts are the host names that requests may be for, at every route and at the admin listener;
-	// *.example.com stands for all names below
-	// example.com. When empty, loopback listeners serve localhost alone, and others every name.
-	// A request for another name is answered with 421.
+	CORSHeaders       []string // request headers that pages may send, in addition to those of Tidemark
+	// Hosts are the allowed host names of requests, at every route and at the admin listener. *.example.com allows
+	// all names below example.com. When empty, loopback listeners allow localhost alone, and other listeners every
+	// name. A request for another name is answered with 421.
 	Hosts []string
-	// BasePath is a path that all routes of Addr lie below, such as /tidemark: with a leading
-	// slash and without a trailing one. Empty for none.
+	// BasePath is the prefix of all routes of Addr, such as /tidemark, with a leading slash and without a trailing
+	// one. Empty means no prefix.
 	BasePath string
-	// TrustedProxies are proxies whose X-Forwarded-For names the client's address. When empty, all
-	// clients of a proxy have its address. Gateways that name users are AuthOptions.Header.Trusted.
+	// TrustedProxies are proxies whose X-Forwarded-For names the client's address. When empty, all clients of a
+	// proxy have its address. AuthOptions.Header.Trusted has the gateways that name users.
 	TrustedProxies []netip.Prefix
-	// HeadTimeout bounds the wait for the head of a request; 10 s when zero.
+	// HeadTimeout bounds the time until the head of a request has arrived; 10 s when zero.
 	HeadTimeout time.Duration
-	// BodyTimeout bounds the time that a request takes to arrive with its body, whether or not a
-	// handler reads it; 30 s when zero.
+	// BodyTimeout bounds the time until a request has arrived with its body, whether or not a handler reads it; 30
+	// s when zero.
 	BodyTimeout time.Duration
-	// ShutdownTimeout bounds the wait for requests to end, and for streams beyond their
-	// SSEOptions.DrainPeriod; 10 s when zero.
+	// ShutdownTimeout bounds the wait for requests to end, and for connections after SSEOptions.DrainPeriod; 10 s
+	// when zero.
 	ShutdownTimeout time.Duration
-	// DrainDelay is how long a node that is to stop reports 503 at /readyz and closes new
-	// connections with tidemark.close before it closes the open ones and the port. It should
-	// exceed the interval of a load balancer's checks; zero waits for nothing.
+	// DrainDelay is the time between the announcement of a drain and the first closed connection. During it /readyz
+	// answers 503, and new connections receive tidemark.close. It should exceed the interval of a load balancer's
+	// checks. Zero skips it.
 	DrainDelay time.Duration
 }
 
-// AdminOptions say where operators connect.
+// AdminOptions configure the admin listener.
 type AdminOptions struct {
-	// Addr is the host:port of /metrics, /healthz, /readyz, profiles (/debug/pprof/, for this machine
-	// itself alone) and /admin (for this machine itself, and API keys with auth.AdminRight);
-	// port 0 picks one. The first three have no login: whoever reaches it sees them.
-	// Empty serves /metrics at HTTPOptions.Addr to this machine itself, and no profiles.
+	// Addr is the host:port of /metrics, /healthz, /readyz, profiles (/debug/pprof/, for programs of this machine
+	// alone) and /admin (for programs of this machine, and API keys with auth.AdminRight); port 0 picks a free one.
+	// The first three are served without a login. When empty, /metrics is served at HTTPOptions.Addr to programs of
+	// this machine, and profiles are not served.
 	Addr string
-	// Optional lets the node go on as with an empty Addr, and log a warning, where it cannot listen
-	// on Addr.
+	// Optional lets the node start as with an empty Addr, and log a warning, if it cannot listen on Addr.
 	Optional bool
 }
 
-// AuthOptions say who is calling.
+// AuthOptions configure the identities of clients.
 type AuthOptions struct {
-	// Identity are sources in the order in which they are tried: jwt, header, dev, anonymous.
-	// Empty is anonymous, before which Options.Dev puts dev; without it a request with ?user= is
-	// refused. Where no source finds an identity, the request is refused.
+	// Identity has the sources of identities in the order in which they are tried: jwt, header, dev, anonymous.
+	// Empty is anonymous alone. With Options.Dev dev comes before it; without Dev a request with ?user= is refused.
+	// A request without an identity from any source is refused.
 	Identity []string
 	JWT      auth.JWTOptions
 	Header   auth.HeaderOptions
-	// TagKey is the key of the tags of GET /identity, with auth.MinTagKey bytes at least and the
-	// same at all nodes. When empty, the nodes share one in the metadata of RevocationStream.
+	// TagKey is the key of the tags of GET /identity. It has at least auth.MinTagKey bytes, and is the same at all
+	// nodes. When empty, the nodes share a key in the metadata of RevocationStream.
 	TagKey []byte
 }
 
-// FeedOptions are one stream at some paths.
+// FeedOptions map paths to one stream.
 type FeedOptions struct {
 	Name            string
 	Paths           []string
@@ -124,62 +120,59 @@ type FeedOptions struct {
 	ReplayFromStore bool // an ephemeral consumer for every resume
 }
 
-// SocketLimits bound the sockets of HTTPOptions.Addr; see engine.Sockets. Those of AdminOptions.Addr
-// are 64.
+// SocketLimits bound the sockets of HTTPOptions.Addr; see engine.Sockets. The limit at AdminOptions.Addr is 64.
 type SocketLimits struct {
-	All int // 0 is what the limit of open files allows, less a reserve
-	// PerAddress bounds those of one IPv4 address, or one /64 of IPv6; the addresses of
-	// HTTPOptions.TrustedProxies are exempt. 0 is half of All, or 14,000 where that leaves a
-	// quarter and half is less.
+	All int // 0 is the limit of open files, less a reserve
+	// PerAddress bounds the sockets of one IPv4 address, or one /64 of IPv6. The addresses of
+	// HTTPOptions.TrustedProxies are exempt. 0 is half of All, but 14,000 where half is less than that and 14,000
+	// leaves a quarter to others.
 	PerAddress int
 }
 
-// SSEOptions are as in feedhttp.SubscribeOptions, but for DrainPeriod.
+// SSEOptions are as in feedhttp.SubscribeOptions, except for DrainPeriod.
 type SSEOptions struct {
 	Retry, RetryLater, Heartbeat, WriteTimeout, MaxAge, MaxIdle time.Duration
-	// DrainPeriod is the time over which clients are sent away when the service stops; see
-	// feedhttp.Subscribe.Drain. Zero sends all away at once.
+	// DrainPeriod is the time over which the connections are closed when the node stops; see
+	// feedhttp.Subscribe.Drain. Zero closes all at once.
 	DrainPeriod time.Duration
 }
 
 // WindowOptions are as in feed.Options.
 type WindowOptions struct{ Events, Bytes int }
 
-// PublishOptions say whether and what may be published over HTTP.
+// PublishOptions configure publishing over HTTP.
 type PublishOptions struct {
 	Enabled  bool
 	KeysFile string // of API keys; see auth.OpenAPIKeys
-	// LocalOnly lets only this machine publish where there are neither keys nor tokens.
+	// LocalOnly restricts publishing to programs of this machine where neither keys nor tokens are configured.
 	LocalOnly bool
-	ByToken   bool // a token of AuthOptions.JWT may publish what its publish claim says
-	// AllSubjects accepts every subject of the feeds' streams, not only those that a feed can
-	// deliver.
+	ByToken   bool // a token of AuthOptions.JWT may publish according to its publish claim
+	// AllSubjects accepts every subject of the feeds' streams, also those that no feed can deliver.
 	AllSubjects bool
 	MaxBytes    int64
 	MaxBatch    int
 }
 
-// NodeOptions say what this node is to others.
+// NodeOptions are the name and version of this node.
 type NodeOptions struct {
-	// Name is this node's alone; the host's name and a few random characters when empty. See
+	// Name is unique among the nodes. When empty it is the host's name and a few random characters. See
 	// presence.CheckNode.
 	Name string
-	// Version is the build's, for NATS micro and metrics.
+	// Version is the version of the build, for NATS micro and metrics.
 	Version string
 	// Micro announces the node as a NATS micro service.
 	Micro bool
 }
 
-// PresenceOptions say whether the nodes tell each other who is connected; see
-// presence.Options.
+// PresenceOptions configure the list of connected users, shared by the nodes; see presence.Options.
 type PresenceOptions struct {
 	Enabled  bool
 	Bucket   string
 	TTL      time.Duration
-	Replicas int // 0 is what the definitions of the feeds' streams have
+	Replicas int // 0 is as in the definitions of the feeds' streams
 	Interval time.Duration
 	Events   string
-	ByToken  bool // a token of AuthOptions.JWT may read it if its claim says so
+	ByToken  bool // a token of AuthOptions.JWT may read presence if its claim allows it
 }
 
 func (o Options) withDefaults() Options {
@@ -195,10 +188,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// TraceOptions are of the ways of events that are told by OpenTelemetry's OTLP; see
-// tracing.Options.
+// TraceOptions configure the traces of publishes and replays, sent over OTLP; see tracing.Options.
 type TraceOptions struct {
-	Endpoint string  // URL of the collector, with its path; empty is off
-	Sample   float64 // share of publishes and replays whose callers have not decided
-	Rate     int     // traces a second at most; 100 when zero
+	Endpoint string  // URL of the collector, with its path; empty disables traces
+	Sample   float64 // share of publishes and replays without a decision of the caller
+	Rate     int     // most traces a second; 100 when zero
 }

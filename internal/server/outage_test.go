@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// freeAddr returns an address that nothing listens on, and that stays the test's own.
+// freeAddr returns an unused address, which stays reserved for the test.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	addr, err := testkit.FreeAddr()
@@ -22,8 +22,8 @@ func freeAddr(t *testing.T) string {
 	return addr
 }
 
-// TestOutage_NATSRestarts_NoEventIsMissing takes NATS away under clients that are live and under one that comes while
-// it is away: nobody is disconnected, and all go on without a gap.
+// TestOutage_NATSRestarts_NoEventIsMissing restarts NATS while clients are live, and a client connects during the
+// outage. No connection is closed, and no client receives a gap.
 func TestOutage_NATSRestarts_NoEventIsMissing(t *testing.T) {
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
@@ -40,11 +40,11 @@ func TestOutage_NATSRestarts_NoEventIsMissing(t *testing.T) {
 	if got := r.status("/healthz"); got != http.StatusOK {
 		t.Errorf("/healthz without NATS: %d", got)
 	}
-	r.eventually("a publish without NATS is known not to be stored", func() bool {
+	r.eventually("a publish without NATS answers that it is not stored", func() bool {
 		status, problem := r.post("/publish", `{"subject":"notifications.user.42","data":"lost?"}`)
 		return status == http.StatusServiceUnavailable && problem["outcome"] == "not_stored" && strings.Contains(fmt.Sprint(problem["detail"]), "is not stored")
 	})
-	during := r.listen(me, "1") // the window still has what it missed
+	during := r.listen(me, "1") // the window still has the missed events
 	during.want("tidemark.open", "2", "3")
 
 	startNATS(t, addr, dir)
@@ -55,8 +55,8 @@ func TestOutage_NATSRestarts_NoEventIsMissing(t *testing.T) {
 	r.listen(me, "0").want("tidemark.open", "1", "2", "3", "4", "5", "6")
 }
 
-// TestStart_BeforeNATS_BecomesReady starts a node first. A client that comes meanwhile is served when NATS
-// is there.
+// TestStart_BeforeNATS_BecomesReady starts a node before NATS. A client that connects before NATS is ready waits,
+// and then receives events.
 func TestStart_BeforeNATS_BecomesReady(t *testing.T) {
 	addr := freeAddr(t)
 	r := startNode(t, options(t, "nats://"+addr))
@@ -74,7 +74,7 @@ func TestStart_BeforeNATS_BecomesReady(t *testing.T) {
 	early.wantNumbers(1, 2)
 }
 
-// TestReplay_ThroughAnOutage_IsComplete cuts NATS while a client is being caught up.
+// TestReplay_ThroughAnOutage_IsComplete disconnects NATS during the replay of a client.
 func TestReplay_ThroughAnOutage_IsComplete(t *testing.T) {
 	const stored = 3_000
 	addr, dir := freeAddr(t), t.TempDir()
@@ -102,7 +102,7 @@ func TestReplay_ThroughAnOutage_IsComplete(t *testing.T) {
 	})
 	for i := 2; i <= stored; i++ {
 		if n := number(l.next().Data); n != i {
-			t.Fatalf("event %d came when %d was due", n, i)
+			t.Fatalf("received event %d, want %d", n, i)
 		}
 	}
 	back.Wait()
@@ -141,7 +141,7 @@ func TestResume_UnderPublishing_IsComplete(t *testing.T) {
 								continue
 							}
 							if number(ev.Data) != due {
-								t.Errorf("client %d: event %s came when %d was due", c, ev.Data, due)
+								t.Errorf("client %d: received event %s, want %d", c, ev.Data, due)
 								return
 							}
 							due++

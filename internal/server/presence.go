@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/presence"
 )
 
-// nameNode gives a node without a name one.
+// nameNode sets the name of a node that has none.
 func (s *Server) nameNode(context.Context) error {
 	node := &s.opts.Node
 	if node.Name == "" {
@@ -39,8 +39,8 @@ func (s *Server) openPresence(context.Context) (err error) {
 	return nil
 }
 
-// replicas returns the most replicas of the definitions of the feeds' streams. Presence and revocations outlive
-// the loss of a NATS server, too, where the events do.
+// replicas returns the most replicas of the definitions of the feeds' streams. Presence and revocations then
+// survive the loss of a NATS server whenever the events do.
 func (o *Options) replicas() int {
 	most := 1
 	for _, def := range o.Streams {
@@ -51,7 +51,7 @@ func (o *Options) replicas() int {
 	return most
 }
 
-// observer is nil without presence, and not a nil pointer that looks like something.
+// observer returns nil without presence, and not an interface with a nil pointer.
 func (s *Server) observer() feedhttp.Observer {
 	if s.presence == nil {
 		return nil
@@ -68,7 +68,7 @@ func (o observer) Disconnected(s feedhttp.Conn, reason string) {
 	o.Presence.Disconnected(connSource{s}, reason)
 }
 
-// connSource is as small as a pointer: 100,000 of them need no memory of their own.
+// connSource is a struct of one pointer, so that converting it to an interface does not allocate.
 type connSource struct{ feedhttp.Conn }
 
 func (s connSource) Info() presence.ConnInfo { return presence.ConnInfo(s.Conn.Info()) }

@@ -17,7 +17,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// withPresence is a node that tells the others.
+// withPresence configures a node that shares presence with other nodes.
 func withPresence(name string) func(*server.Options) {
 	return func(o *server.Options) {
 		o.Node.Name = name
@@ -28,7 +28,7 @@ func withPresence(name string) func(*server.Options) {
 // get returns the status and the body.
 func (r *harness) get(path string, header ...string) (int, string) {
 	r.t.Helper()
-	resp, body := r.ask(http.MethodGet, r.base+path, "", header...)
+	resp, body := r.request(http.MethodGet, r.base+path, "", header...)
 	return resp.StatusCode, string(body)
 }
 
@@ -52,7 +52,7 @@ func (r *harness) awaitConnections(path string, want int) (answer admin.Presence
 	return answer
 }
 
-func TestPresence(t *testing.T) {
+func TestPresence_TwoNodes_ListConnectionsOfBoth(t *testing.T) {
 	a := newHarness(t, withPresence("a"))
 	opts := options(t, a.nc.ConnectedUrl())
 	withPresence("b")(&opts)
@@ -99,7 +99,7 @@ func TestPresence(t *testing.T) {
 	a.awaitConnections("/connections", 0)
 }
 
-// TestPresence_ThroughAnOutage_IsWrittenAgain: clients come and go while NATS is away.
+// TestPresence_ThroughAnOutage_IsWrittenAgain opens and closes connections while NATS is stopped.
 func TestPresence_ThroughAnOutage_IsWrittenAgain(t *testing.T) {
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
@@ -123,7 +123,7 @@ func TestPresence_ThroughAnOutage_IsWrittenAgain(t *testing.T) {
 	startNATS(t, addr, dir)
 	r.awaitReady()
 	comes.want("tidemark.open")
-	r.eventually("who is there", func() bool {
+	r.eventually("the connections", func() bool {
 		status, body := r.get("/connections")
 		return status == http.StatusOK && strings.Contains(body, "stays") && strings.Contains(body, "comes") && !strings.Contains(body, "goes")
 	})
@@ -138,7 +138,7 @@ func TestPresence_Off_Answers404(t *testing.T) {
 	}
 }
 
-// TestPresence_WithoutTheRight_IsRefused: who may read who is connected.
+// TestPresence_WithoutTheRight_IsRefused tries requests without the right to read presence.
 func TestPresence_WithoutTheRight_IsRefused(t *testing.T) {
 	watch, watchLine, err := auth.NewAPIKey("watch", auth.PresenceRight)
 	if err != nil {
@@ -170,7 +170,7 @@ func TestPresence_WithoutTheRight_IsRefused(t *testing.T) {
 		header []string
 		want   int
 	}{
-		"nobody":           {nil, http.StatusUnauthorized},
+		"no identity":      {nil, http.StatusUnauthorized},
 		"a key":            {[]string{"X-API-Key", watch}, http.StatusOK},
 		"a bearer key":     {[]string{"Authorization", "Bearer " + watch}, http.StatusOK},
 		"another key":      {[]string{"X-API-Key", post}, http.StatusForbidden},
@@ -193,7 +193,7 @@ func TestPresence_WithoutTheRight_IsRefused(t *testing.T) {
 			}
 		}
 	}
-	// A revoked key is none.
+	// A revoked key grants nothing.
 	if err := r.nc.Publish(revocation.Subject, []byte(`{"token":"watch"}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestPresence_WithoutTheRight_IsRefused(t *testing.T) {
 	})
 }
 
-// TestPresence_Dev_AcceptsLoopback: without keys it is nobody's but this machine's.
+// TestPresence_Dev_AcceptsLoopback checks that without keys only programs of this machine can read presence.
 func TestPresence_Dev_AcceptsLoopback(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withPresence("a")(o); o.HTTP.Hosts = []string{"evil.example.com"} })
 	for name, header := range map[string][]string{
@@ -216,7 +216,7 @@ func TestPresence_Dev_AcceptsLoopback(t *testing.T) {
 	}
 }
 
-// TestPresence_WrongQueries_AreRefused: nothing of a request becomes part of a subject.
+// TestPresence_WrongQueries_AreRefused checks that no part of a request becomes part of a subject.
 func TestPresence_WrongQueries_AreRefused(t *testing.T) {
 	r := newHarness(t, withPresence("a"))
 	r.listen("/events?user=42", "").want("tidemark.open")
@@ -244,7 +244,7 @@ func TestPresence_WrongQueries_AreRefused(t *testing.T) {
 	if status != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", status)
 	}
-	// Odd users are found by what they are called.
+	// Users with unusual names are found by their names.
 	for _, user := range []string{"ünï", "a:b@c", "%2e", "<b"} {
 		path := "/events?" + "user=" + escape(user)
 		r.listen(path, "").want("tidemark.open")
@@ -255,7 +255,7 @@ func TestPresence_WrongQueries_AreRefused(t *testing.T) {
 	}
 }
 
-// escape writes every byte as %XX, which neither path nor query takes for anything else.
+// escape writes every byte as %XX, so that path and query cannot parse any as a separator.
 func escape(s string) string {
 	var out strings.Builder
 	for i := range len(s) {

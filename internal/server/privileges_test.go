@@ -40,11 +40,11 @@ type guarded struct {
 	t         *testing.T
 	addr, dir string
 	conf      string
-	change    func(user string, p *natsserver.Permissions) // of what the configuration says
+	change    func(user string, p *natsserver.Permissions) // changes the configuration
 	stop      func()
 
 	mu         sync.Mutex
-	violations []string // what the server and the node said of permissions
+	violations []string // permission errors of the server and the node
 }
 
 func startGuarded(t *testing.T, change func(user string, p *natsserver.Permissions)) *guarded {
@@ -55,7 +55,7 @@ func startGuarded(t *testing.T, change func(user string, p *natsserver.Permissio
 	return g
 }
 
-// documented writes the one configuration in docs/operate/nats-permissions.md to a file.
+// documented writes the only configuration in docs/operate/nats-permissions.md to a file.
 func documented(t *testing.T) (file string) {
 	t.Helper()
 	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", "nats-permissions.md"))
@@ -76,7 +76,7 @@ func documented(t *testing.T) (file string) {
 	return file
 }
 
-// config reads the configuration; only where the server listens and stores is changed.
+// config reads the configuration, and changes only the addresses and the directory of the server.
 func (g *guarded) config() *natsserver.Options {
 	g.t.Helper()
 	opts, err := natsserver.ProcessConfigFile(g.conf)
@@ -111,7 +111,7 @@ func (g *guarded) start() {
 
 func (g *guarded) url(user string) string { return "nats://" + user + ":secret@" + g.addr }
 
-// dial connects as a user. Errors of its permissions are its own, not the node's.
+// dial connects as a user. The test, and not the node, receives the connection's permission errors.
 func (g *guarded) dial(user string, options ...nats.Option) *nats.Conn {
 	g.t.Helper()
 	nc, err := nats.Connect(g.url(user), options...)
@@ -122,8 +122,8 @@ func (g *guarded) dial(user string, options ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// node starts a service as a user, and a harness whose own connection is the operator's. The
-// feed "replayed" reads the stream for every resume.
+// node starts a node as a user, and a harness whose own connection is the operator's. The feed "replayed" reads
+// the stream for every resume.
 func (g *guarded) node(user string, change func(*server.Options)) *harness {
 	g.t.Helper()
 	opts := options(g.t, "nats://"+g.addr)
@@ -160,7 +160,7 @@ func (g *guarded) wantNoViolation() {
 	}
 }
 
-// serverLog hears of every violation from the server.
+// serverLog receives every violation from the server.
 type serverLog struct{ g *guarded }
 
 func (l serverLog) Errorf(format string, v ...any) {
@@ -175,7 +175,7 @@ func (serverLog) Warnf(string, ...any)             {}
 func (serverLog) Debugf(string, ...any)            {}
 func (serverLog) Tracef(string, ...any)            {}
 
-// nodeLog hears of what NATS reports to the node apart from any call.
+// nodeLog receives asynchronous errors of the node's NATS connections.
 type nodeLog struct {
 	slog.Handler
 	g *guarded
@@ -191,8 +191,8 @@ func (l nodeLog) Handle(ctx context.Context, rec slog.Record) error {
 	return l.Handler.Handle(ctx, rec)
 }
 
-// TestPrivileges runs the whole service with nothing but the documented permissions.
-func TestPrivileges(t *testing.T) {
+// TestPrivileges_DocumentedUsers_SufficeForTheNode runs the whole node with only the documented permissions.
+func TestPrivileges_DocumentedUsers_SufficeForTheNode(t *testing.T) {
 	for _, user := range []string{userFull, userProvision, userRead, userPresence} {
 		t.Run(user, func(t *testing.T) {
 			g := startGuarded(t, nil)
@@ -219,7 +219,7 @@ func TestPrivileges(t *testing.T) {
 			recreated(g, r, publishing, provisioning)
 			r.stop()
 			if left := r.consumers(); len(left) > 0 {
-				t.Errorf("consumers left behind: %v", left)
+				t.Errorf("remaining consumers: %v", left)
 			}
 			g.wantNoViolation()
 		})
@@ -249,13 +249,13 @@ func (r *harness) consumers() (names []string) {
 	return names
 }
 
-// withEverything turns on what is optional.
+// withEverything enables all optional features.
 func withEverything(o *server.Options) {
 	withPresence("a")(o)
 	o.Publish.Enabled, o.Node.Micro, o.Presence.Events = false, true, "tidemark.presence"
 }
 
-// present uses what is optional, after a restart of the NATS server.
+// present uses the optional features after a restart of the NATS server.
 func present(r *harness) {
 	r.t.Helper()
 	heard, err := r.nc.SubscribeSync("tidemark.presence.connected.42")
@@ -273,12 +273,11 @@ func present(r *harness) {
 	r.awaitConnections("/connections/42", 1)
 	l.cancel()
 	r.awaitConnections("/connections/42", 0)
-	ask(r.t, r.nc, "$SRV.INFO.tidemark", 1)
-	ask(r.t, r.nc, microservice.StatusSubject, 1)
+	queryServices(r.t, r.nc, "$SRV.INFO.tidemark", 1)
+	queryServices(r.t, r.nc, microservice.StatusSubject, 1)
 }
 
-// everyStart begins everywhere among five events, from memory and from the stream, with one
-// filter and with several.
+// everyStart starts at each of five events, from memory and from the stream, with one filter and with several.
 func everyStart(r *harness) {
 	r.t.Helper()
 	for _, path := range []string{"/events?user=42", "/replayed?user=42", "/events?", "/replayed?"} {
@@ -294,8 +293,8 @@ func everyStart(r *harness) {
 	}
 }
 
-// throughARestart publishes the sixth event over HTTP where that is on, and the seventh
-// after the NATS server went and came back.
+// throughARestart publishes the sixth event over HTTP where that is on, and the seventh after a restart of the
+// NATS server.
 func throughARestart(g *guarded, r *harness, publishing bool) {
 	r.t.Helper()
 	live := r.listen(me, "")
@@ -315,7 +314,7 @@ func throughARestart(g *guarded, r *harness, publishing bool) {
 	r.eventually("not ready without NATS", func() bool { return r.status("/readyz") == http.StatusServiceUnavailable })
 	g.start()
 	r.awaitReady()
-	r.eventually("the operator is back", r.nc.IsConnected)
+	r.eventually("the operator is connected again", r.nc.IsConnected)
 	r.publish("notifications.broadcast", 7, 7)
 	live.wantNumbers(7, 7)
 	for _, path := range []string{"/events?user=42", "/replayed?user=42"} {
@@ -343,7 +342,7 @@ func gaps(r *harness) {
 	l.cancel()
 }
 
-// recreated takes the stream away under a live client, and makes it anew.
+// recreated deletes the stream while a client is live, and creates it again.
 func recreated(g *guarded, r *harness, publishing, provisioning bool) {
 	r.t.Helper()
 	live := r.listen(me, "")
@@ -352,7 +351,7 @@ func recreated(g *guarded, r *harness, publishing, provisioning bool) {
 	if publishing {
 		want := http.StatusUnprocessableEntity
 		if provisioning {
-			want = http.StatusServiceUnavailable // the node created the stream, and does it again
+			want = http.StatusServiceUnavailable // the node created the stream, and does so again
 		}
 		status, answer := r.post("/publish", `{"subject":"notifications.broadcast","data":"lost"}`)
 		if status != want {
@@ -373,10 +372,10 @@ func recreated(g *guarded, r *harness, publishing, provisioning bool) {
 	live.cancel()
 }
 
-// needs are what a node does that needs a permission, each after it has started. Without an
-// entry's permission there is a violation that names it, and none of any other.
+// needs are actions of a node that need a permission. Without the permission of an entry each causes a violation
+// that names it, and no other violation.
 var needs = map[string]struct {
-	prepare func(g *guarded) // instead of creating the stream
+	prepare func(g *guarded) // in place of creating the stream
 	change  func(*server.Options)
 	do      func(g *guarded, r *harness)
 }{
@@ -409,7 +408,7 @@ var needs = map[string]struct {
 	"notifications.>": {do: func(_ *guarded, r *harness) {
 		r.attempt(http.MethodPost, "/publish", `{"subject":"notifications.broadcast","data":"1"}`)
 	}},
-	// A node with everything that is optional needs these from the start.
+	// A node with all optional features needs these from the start.
 	"$JS.API.STREAM.INFO.KV_TIDEMARK_PRESENCE": {},
 	"$JS.API.DIRECT.GET.KV_TIDEMARK_PRESENCE":  {},
 	"$JS.API.INFO": {},
@@ -442,8 +441,8 @@ func (r *harness) attempt(method, path, body string) {
 	r.t.Cleanup(func() { cancel(); trying.Wait() })
 }
 
-// TestPrivileges_EachPermission_IsNeeded takes each documented permission away in turn. The users that have
-// all of them stand for the others, which TestPrivileges_DocumentedUsers_DifferAsDescribed compares with them.
+// TestPrivileges_EachPermission_IsNeeded removes each documented permission in turn. It tests the users that have
+// all of them. TestPrivileges_DocumentedUsers_DifferAsDescribed compares the other users with them.
 func TestPrivileges_EachPermission_IsNeeded(t *testing.T) {
 	g := startGuarded(t, nil)
 	all, read, optional := g.permissions(userProvision), g.permissions(userRead), g.permissions(userPresence)
@@ -458,7 +457,7 @@ func TestPrivileges_EachPermission_IsNeeded(t *testing.T) {
 func minimal(t *testing.T, user, dropped string) {
 	need, known := needs[dropped]
 	if !known {
-		t.Fatal("nothing is known that needs it")
+		t.Fatal("the table has no action that needs it")
 	}
 	g := startGuarded(t, func(name string, p *natsserver.Permissions) {
 		if name == user {
@@ -493,10 +492,10 @@ func minimal(t *testing.T, user, dropped string) {
 	}
 }
 
-// quoted finds the subject in what the server and nats.go say of a violation.
+// quoted finds the subject in a violation message of the server or nats.go.
 var quoted = regexp.MustCompile(`(?:Subject|Publish to|Subscription to) "([^"]+)"`)
 
-// without never returns an empty list, which allows everything.
+// without never returns an empty list, which would allow everything.
 func without(allow []string, dropped string) []string {
 	left := slices.DeleteFunc(slices.Clone(allow), func(s string) bool { return s == dropped })
 	if len(left) == 0 {
@@ -516,7 +515,7 @@ func (g *guarded) permissions(user string) *natsserver.Permissions {
 	return nil
 }
 
-// TestPrivileges_DocumentedUsers_DifferAsDescribed holds what the documented users differ in.
+// TestPrivileges_DocumentedUsers_DifferAsDescribed compares the permissions of the documented users.
 func TestPrivileges_DocumentedUsers_DifferAsDescribed(t *testing.T) {
 	g := startGuarded(t, nil)
 	all := g.permissions(userProvision)
@@ -540,7 +539,7 @@ func TestPrivileges_DocumentedUsers_DifferAsDescribed(t *testing.T) {
 	}
 }
 
-// TestPrivileges_DocumentedUsers_AreKeptOut tries what the documented users are to be kept from.
+// TestPrivileges_DocumentedUsers_AreKeptOut tries actions that the documented users must not be able to do.
 func TestPrivileges_DocumentedUsers_AreKeptOut(t *testing.T) {
 	g := startGuarded(t, nil)
 	g.createStream(testStream())
@@ -574,7 +573,7 @@ func TestPrivileges_DocumentedUsers_AreKeptOut(t *testing.T) {
 			tries["change the bucket"] = publishes("$JS.API.STREAM.UPDATE.KV_TIDEMARK_PRESENCE")
 			tries["listen to the bucket"] = subscribes("$KV.>")
 		} else {
-			tries["read who is connected"] = publishes("$JS.API.DIRECT.GET.KV_TIDEMARK_PRESENCE")
+			tries["read presence"] = publishes("$JS.API.DIRECT.GET.KV_TIDEMARK_PRESENCE")
 			tries["listen to who connects"] = subscribes("tidemark.presence.>")
 		}
 		if user == userRead || user == userPresence {
@@ -591,7 +590,7 @@ func TestPrivileges_DocumentedUsers_AreKeptOut(t *testing.T) {
 				nc := g.dial(user, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 					select {
 					case refused <- err:
-					default: // one is enough
+					default: // one violation suffices
 					}
 				}))
 				if err := try(nc); err != nil {

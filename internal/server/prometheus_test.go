@@ -13,12 +13,12 @@ import (
 	"testing"
 )
 
-// startPrometheus runs a real one that scrapes a node each second, and returns where it answers.
+// startPrometheus runs a Prometheus server that scrapes a node each second, and returns its URL.
 func startPrometheus(t *testing.T, r *harness, args ...string) (base string) {
 	t.Helper()
 	binary, err := exec.LookPath("prometheus")
 	if err != nil {
-		t.Skip("prometheus is not installed (apt-get install prometheus): nothing is evaluated")
+		t.Skip("prometheus is not installed (apt-get install prometheus): no expression is evaluated")
 	}
 	rules, err := filepath.Abs(rulesFile)
 	if err != nil {
@@ -49,7 +49,7 @@ func startPrometheus(t *testing.T, r *harness, args ...string) (base string) {
 	return "http://" + addr
 }
 
-// query evaluates an expression now, and returns how many series came of it.
+// query evaluates an expression, and returns the number of series in its result.
 func query(base, expr string) (series int, err error) {
 	resp, err := http.Get(base + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err != nil {
@@ -70,27 +70,27 @@ func query(base, expr string) (series int, err error) {
 	return len(answer.Data.Result), nil
 }
 
-// filled is an expression of the dashboard as Grafana would send it.
+// filled returns an expression of the dashboard with its variables replaced as by Grafana.
 func filled(expr string) string {
 	return strings.NewReplacer("$__rate_interval", "10s", "$job", ".*", "$instance", ".*", "$feed", ".*", "$stream", ".*").Replace(expr)
 }
 
-// nothing is what these panels show of a node that is well.
+// nothing are the panels without data of a node without problems.
 var nothing = map[string]bool{
 	"Requests answered with an error, a second": true,
-	"Memory a client":                   true, // where there are more than a hundred
+	"Memory a client":                   true, // for more than a hundred connections
 	"Trouble, an hour":                  true,
-	"Rare faults, an hour":              true, // of some only with traces.endpoint, or identities in headers
+	"Rare faults, an hour":              true, // some exist only with traces.endpoint, or identities in headers
 	"Duration of replays":               true,
 	"Resumed from memory":               true,
-	"Connected, and the store writable": true, // its store is another server's
+	"Connected, and the store writable": true, // the store is in another server
 }
 
-// TestPrometheus_Scrape_Succeeds evaluates what the dashboard and the alerts ask, on a real
-// Prometheus that scrapes a node with a client: with native histograms, and without.
+// TestPrometheus_Scrape_Succeeds evaluates the queries of the dashboard and the alerts. A Prometheus server
+// scrapes a node with a client: with native histograms, and without.
 func TestPrometheus_Scrape_Succeeds(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long; not with -short")
+		t.Skip("slow; skipped with -short")
 	}
 	for name, args := range map[string][]string{"native": {"--enable-feature=native-histograms"}, "classic": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestPrometheus_Scrape_Succeeds(t *testing.T) {
 			l := r.listen(me, "")
 			l.want("tidemark.open")
 			i := 0
-			r.eventually("rates of what is delivered and published", func() bool {
+			r.eventually("rates of deliveries and publishes", func() bool {
 				i++
 				r.post("/publish", fmt.Sprintf(`{"subject":"notifications.broadcast","data":"%d"}`, i))
 				l.want(fmt.Sprint(i))
@@ -116,7 +116,7 @@ func TestPrometheus_Scrape_Succeeds(t *testing.T) {
 				}
 			}
 			for _, rule := range readRules(t) {
-				// Whether it fires is not asked: this machine may be too busy for its thresholds.
+				// The test does not check whether it fires: this machine may be too busy for its thresholds.
 				if _, err := query(base, rule.Expr); err != nil {
 					t.Errorf("%s: %v", rule.Alert, err)
 				}

@@ -71,8 +71,8 @@ func TestPublishBody_PublishingOff_NamesTheKeys(t *testing.T) {
 	}
 }
 
-// sourcingRig is a node whose stream has no subjects, and sources ORIGIN.
-func sourcingRig(t *testing.T) *harness {
+// sourcingNode starts a node whose stream has no subjects, and sources ORIGIN.
+func sourcingNode(t *testing.T) *harness {
 	t.Helper()
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	operator := &harness{t: t}
@@ -93,7 +93,7 @@ func sourcingRig(t *testing.T) *harness {
 }
 
 func TestPublish_StreamIsSourced_PositionIsNullAndEventArrives(t *testing.T) {
-	r := sourcingRig(t)
+	r := sourcingNode(t)
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
 	status, answer := r.post("/publish", `{"subject":"notifications.broadcast","data":1}`)
@@ -104,9 +104,9 @@ func TestPublish_StreamIsSourced_PositionIsNullAndEventArrives(t *testing.T) {
 	l.want("1")
 }
 
-// A stream that no feed reads takes no event, whatever it captures.
+// A stream that no feed reads accepts no event, whatever its subjects.
 func TestPublish_ForeignStreamCapturesSubject_Refused(t *testing.T) {
-	r := sourcingRig(t)
+	r := sourcingNode(t)
 	if err := r.js.DeleteStream(t.Context(), "ORIGIN"); err != nil {
 		t.Fatal(err)
 	}

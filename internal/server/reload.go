@@ -8,12 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// Reload reads the files that are renewed while a node runs. These are the certificate of HTTPOptions, the
-// file of API keys, and the keys of tokens (from a URL it fetches them). They are independent: a file that cannot
-// be read stays as it was, and is in the error with the key of the
-// configuration that names it. Open connections continue; new ones, and new requests, use the new files.
-// It blocks while keys are fetched: twice auth.JWKSOptions.Timeout at most, or until ctx ends.
-// Safe for concurrent use.
+// Reload reads renewable files again while a node runs. These are the certificate of HTTPOptions, the file of API
+// keys, and the keys of tokens (from a URL it fetches them). They are independent: if a file cannot be read, its
+// old content stays in use, and the error names its configuration key. Open connections continue; new connections
+// and requests use the new files. It blocks while keys are fetched: twice auth.JWKSOptions.Timeout at most, or
+// until ctx ends. It is safe for concurrent use.
 func (s *Server) Reload(ctx context.Context) error {
 	var failed []error
 	if s.main.certificate != nil {
@@ -35,7 +34,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// certificate is read from its files, and given to each new connection as it is then.
+// certificate is a certificate with its files. Each new connection receives the one loaded last.
 type certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
@@ -50,8 +49,8 @@ func openCertificate(o HTTPOptions) (*certificate, error) {
 	return c, c.load()
 }
 
-// load checks that the key is the certificate's. Between the writing of two files it may not be;
-// then the pair from before stays.
+// load reads the pair, and checks that the key belongs to the certificate. Between the writing of two files it may
+// not; then the previous pair stays.
 func (c *certificate) load() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {

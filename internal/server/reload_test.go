@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// served is the certificate that a new connection is given.
+// served returns the certificate that a new connection receives.
 func (r *harness) served() string {
 	r.t.Helper()
 	c := r.dial(true).(*tls.Conn)
@@ -30,8 +30,8 @@ func overwrite(t *testing.T, file string, text []byte) {
 	}
 }
 
-// TestReload_Certificate_IsUsedByNewConnections renews a certificate: new connections are given the new one, and a stream
-// that is open goes on.
+// TestReload_Certificate_IsUsedByNewConnections renews a certificate. New connections receive the new one, and an
+// open connection stays open.
 func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -51,19 +51,19 @@ func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	defer stream.Body.Close()
 
 	certPEM, keyPEM = generateCertificate(t)
-	overwrite(t, cert, certPEM) // and the key is still that of the old one
+	overwrite(t, cert, certPEM) // the key still belongs to the old certificate
 	if err := r.srv.Reload(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "http.tls.cert, http.tls.key: ") {
 		t.Errorf("half renewed: %v", err)
 	}
 	if r.served() != first {
-		t.Error("half renewed: the certificate from before is not served any more")
+		t.Error("only one file renewed: the old certificate is not served any more")
 	}
 	overwrite(t, key, keyPEM)
 	if err := r.srv.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if r.served() == first {
-		t.Error("renewed: the certificate from before is still served")
+		t.Error("both files renewed: the old certificate is still served")
 	}
 	post, err := client.Post(r.base+"/publish", "application/json", strings.NewReader(`{"subject":"notifications.user.42","data":"after"}`))
 	if err != nil {
@@ -73,14 +73,14 @@ func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	for text, buf := "", make([]byte, 4096); !strings.Contains(text, "data: after\n"); {
 		n, err := stream.Body.Read(buf)
 		if err != nil {
-			t.Fatalf("the open stream ended: %v, after %q", err, text)
+			t.Fatalf("the open connection ended: %v, after %q", err, text)
 		}
 		text += string(buf[:n])
 	}
 }
 
-// TestReload_Keys_AreUsedByNewRequests: keys that were added are known, and keys that were taken out are not; what
-// cannot be read changes nothing, and keeps nothing else from being read.
+// TestReload_Keys_AreUsedByNewRequests adds and removes keys. A file that cannot be read keeps its old keys, and
+// does not prevent the other files from being read.
 func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 	dir := t.TempDir()
 	keys, secret := filepath.Join(dir, "keys"), filepath.Join(dir, "secret")
@@ -113,7 +113,7 @@ func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 		return resp.StatusCode == http.StatusOK
 	}
 	if !mayPublish(oldKey) || mayPublish(newKey) || mayRead() {
-		t.Fatal("the keys of the start are not those of the files")
+		t.Fatal("the keys at the start differ from those of the files")
 	}
 
 	overwrite(t, keys, []byte("a line that is none"))
@@ -122,7 +122,7 @@ func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 		t.Errorf("a bad line: %v", err)
 	}
 	if !mayPublish(oldKey) || !mayRead() {
-		t.Error("a bad line: the keys from before are gone, or the secret was not read")
+		t.Error("an invalid line: the previous keys do not work, or the secret was not read")
 	}
 
 	overwrite(t, keys, []byte(newLine))
@@ -133,6 +133,6 @@ func TestReload_Keys_AreUsedByNewRequests(t *testing.T) {
 		t.Errorf("no secret: %v", err)
 	}
 	if mayPublish(oldKey) || !mayPublish(newKey) || !mayRead() {
-		t.Error("no secret: the API keys were not read, or the secret from before is gone")
+		t.Error("no secret: the API keys were not read, or the previous secret does not work")
 	}
 }

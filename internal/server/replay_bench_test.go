@@ -14,8 +14,8 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// BenchmarkReplay reads 100,000 stored events through one connection, which takes them as fast as
-// they come. An operation is one such replay.
+// BenchmarkReplay reads 100,000 stored events through one connection as fast as possible. An operation is one such
+// replay.
 func BenchmarkReplay(b *testing.B) {
 	const events = 100_000
 	url, _ := startNATS(b, "127.0.0.1:0", b.TempDir())
@@ -41,7 +41,7 @@ func BenchmarkReplay(b *testing.B) {
 	b.ReportMetric(float64(b.N)*events/b.Elapsed().Seconds(), "events/s")
 }
 
-// storeForReplay stores n events of 200 bytes once the stream is there.
+// storeForReplay stores n events of 200 bytes once the stream exists.
 func storeForReplay(b *testing.B, url string, n int) {
 	nc, err := nats.Connect(url)
 	if err != nil {

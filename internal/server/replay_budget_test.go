@@ -19,7 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// startNATSWith runs a NATS server that disconnects clients with more than maxPending bytes waiting.
+// startNATSWith runs a NATS server that disconnects clients with more than maxPending queued bytes.
 func startNATSWith(t *testing.T, maxPending int64) *natsserver.Server {
 	t.Helper()
 	srv, err := natsserver.NewServer(&natsserver.Options{
@@ -51,7 +51,7 @@ func (r *harness) publishBroadcasts(n, size int) {
 	}
 }
 
-// replayFromAll opens from=all by hand, with little room in the kernel for what is not read.
+// replayFromAll opens from=all on a bare socket with a small receive buffer.
 func (r *harness) replayFromAll(recvBuffer int) net.Conn {
 	r.t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
@@ -83,7 +83,7 @@ func readEvents(c net.Conn, n int) error {
 		}
 		digits, _, _ := bytes.Cut(id, []byte("-"))
 		if seq, err := strconv.Atoi(string(digits)); err != nil || seq != next {
-			return fmt.Errorf("event %s came for %d", id, next)
+			return fmt.Errorf("event %s received, want %d", id, next)
 		}
 		next++
 	}
@@ -108,9 +108,9 @@ func (r *harness) replayAll(n, events int) time.Duration {
 	return time.Since(begun)
 }
 
-// TestReplayStorm_ManyClients_NATSKeepsTheNode: clients that are behind at once request no more than
-// the node's budget, and so no more than the server lets wait for a connection. Each gets each event.
-func TestReplayStorm_ManyClients_NATSKeepsTheNode(t *testing.T) {
+// TestReplayStorm_ManyClients_NodeStaysConnected replays for many clients at once. They request no more than the
+// node's budget, and so less than the server queues for a connection. Each client receives each event.
+func TestReplayStorm_ManyClients_NodeStaysConnected(t *testing.T) {
 	const clients, events = 40, 2000
 	nats := startNATSWith(t, 6<<20)
 	opts := options(t, nats.ClientURL())
@@ -130,7 +130,7 @@ func TestReplayStorm_ManyClients_NATSKeepsTheNode(t *testing.T) {
 	})
 }
 
-// heapInUse is what is alive, without garbage.
+// heapInUse returns the bytes of live objects, without garbage.
 func heapInUse() int {
 	runtime.GC()
 	runtime.GC()
@@ -139,9 +139,9 @@ func heapInUse() int {
 	return int(m.HeapAlloc)
 }
 
-// TestStalledReplays_MemoryIsBounded: a replay whose client does not read holds neither bytes of the
-// budget nor a consumer, and less than 96 KiB in all: the NATS server is in the process, too. One that
-// reads on gets each event.
+// TestStalledReplays_MemoryIsBounded checks replays whose clients do not read. Such a replay occupies neither
+// bytes of the budget nor a consumer, and less than 96 KiB in all (the NATS server is in the process, too). A
+// client that resumes reading receives each event.
 func TestStalledReplays_MemoryIsBounded(t *testing.T) {
 	const clients, events, each = 100, 3000, 96 << 10
 	r := newHarness(t, func(o *server.Options) {
@@ -157,25 +157,25 @@ func TestStalledReplays_MemoryIsBounded(t *testing.T) {
 			first = c
 		}
 	}
-	r.eventually("all are suspended", func() bool {
+	r.eventually("the suspension of all replays", func() bool {
 		m := r.scrape(r.admin("/metrics"))
 		return m.value("replay_suspensions_total") >= clients && m.value("replay_bytes") == 0 && m.value(`consumers{stream="NOTIFICATIONS"}`) == 1
 	})
 	grown := heapInUse() - before
-	t.Logf("a stalled replay takes %d KiB", grown/clients>>10)
+	t.Logf("a stalled replay occupies %d KiB", grown/clients>>10)
 	if grown > clients*each {
-		t.Errorf("%d stalled replays take %d KiB, %d are the most", clients, grown>>10, clients*each>>10)
+		t.Errorf("%d stalled replays occupy %d KiB, want %d at most", clients, grown>>10, clients*each>>10)
 	}
 	if err := readEvents(first, events); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestReplayStorm_Figures measures what a storm of replays costs others:
+// TestReplayStorm_Figures measures the effect of a storm of replays on other clients:
 //
 //	TIDEMARK_REPLAY_STORM=200 go test ./internal/server -run ReplayStorm_Figures -v -count=1
 //
-// The clients are in the process of the node, so that only ratios of one run mean something.
+// The clients are in the process of the node, so only ratios within one run are meaningful.
 func TestReplayStorm_Figures(t *testing.T) {
 	clients, err := strconv.Atoi(os.Getenv("TIDEMARK_REPLAY_STORM"))
 	if err != nil {
@@ -197,13 +197,13 @@ func TestReplayStorm_Figures(t *testing.T) {
 		t.Logf("%d clients: %.0f MB/s, live events of another client at most %v late", n, perSecond, late())
 		return perSecond
 	}
-	rate(few) // warm
+	rate(few) // warm-up
 	a, b := rate(few), rate(clients)
 	t.Logf("%d clients read at %.2f times the rate of %d; NATS has disconnected %d slow consumers", clients, b/a, few, nats.NumSlowConsumers())
 }
 
-// watchLateness publishes an event each 20 ms for a client, and returns a function for the largest
-// delay since its last call.
+// watchLateness publishes an event each 20 ms for a client. It returns a function for the largest delay since its
+// last call.
 func (r *harness) watchLateness() (worst func() time.Duration) {
 	r.t.Helper()
 	live := r.listen("/events?user=7&only=1&subject=notifications.city.x", "")

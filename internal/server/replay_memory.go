@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A storm of replays whose clients do not read leaves several times limits.replay_bytes of garbage, and
-// the runtime keeps that memory for minutes: nothing allocates any more that would make it collect. It
-// is returned once at least suspendedStorm replays were suspended and most of the budget is free. That
-// is looked at every stormPause, so that it costs one collection in that time at most.
+// A storm of replays whose clients do not read leaves several times limits.replay_bytes of garbage. The runtime
+// keeps that memory for minutes, because nothing allocates any more that would start a collection. The node
+// returns it once at least suspendedStorm replays were suspended and most of the budget is free. It checks that
+// every stormPause, so that it costs one collection in that time at most.
 const (
 	suspendedStorm = 50
 	stormPause     = 10 * time.Second

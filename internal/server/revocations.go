@@ -14,7 +14,8 @@ import (
 // longestToken is how long revocations are kept where auth.jwt.max_lifetime does not bound tokens.
 const longestToken = 24 * time.Hour
 
-// openRevocations comes before the connection to NATS, whose violations of permissions may be about revocations.
+// openRevocations comes before the connection to NATS: that reports violations of permissions, also on the
+// subjects of revocations.
 func (s *Server) openRevocations(context.Context) error {
 	if s.callers.tokens != nil {
 		s.callers.revoked.Leeway = s.callers.tokens.Leeway()
@@ -51,7 +52,7 @@ func (s *Server) disconnectRevoked(rev auth.Revocation, at time.Time) (connectio
 	return connections
 }
 
-// revocationStatus is for the metrics.
+// revocationStatus returns the status for the metrics.
 func (s *Server) revocationStatus() metrics.Revocations {
 	status := s.callers.revoked.Status()
 	applied, invalid := s.revocations.Counts()

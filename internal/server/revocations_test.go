@@ -10,8 +10,8 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// Messages on the subject of revocations cost the node and its log a bounded amount, whatever they
-// hold, and are counted.
+// Messages on the subject of revocations cost the node and its log a bounded amount, whatever their data, and are
+// counted.
 func TestRevocations_HugeAndInvalidMessages_AreBounded(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) {

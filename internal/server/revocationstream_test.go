@@ -18,7 +18,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// readiness is the status of /readyz, and what it says of revocations.
+// readiness returns the status of /readyz, and its detail about revocations.
 func (r *harness) readiness() (status, detail string) {
 	r.t.Helper()
 	_, body := get(r.t, r.base+"/readyz", "")
@@ -63,7 +63,7 @@ func TestRevocations_NodeStartsLater_AppliesStoredOnes(t *testing.T) {
 			if revoked && name != "another user" {
 				want = http.StatusUnauthorized
 			}
-			resp, _ := r.ask(http.MethodHead, r.base+"/events", "", "Authorization", "Bearer "+token)
+			resp, _ := r.request(http.MethodHead, r.base+"/events", "", "Authorization", "Bearer "+token)
 			if resp.StatusCode != want {
 				t.Errorf("%s: %d, want %d", name, resp.StatusCode, want)
 			}
@@ -72,17 +72,17 @@ func TestRevocations_NodeStartsLater_AppliesStoredOnes(t *testing.T) {
 	first := node()
 	check(first, false)
 	first.revoke(auth.Revocation{User: "42"})
-	first.eventually("it is applied", func() bool { return first.status("/events?access_token="+tokens["iat"]) == http.StatusUnauthorized })
+	first.eventually("the revocation to take effect", func() bool { return first.status("/events?access_token="+tokens["iat"]) == http.StatusUnauthorized })
 	check(first, true)
 	first.stop()
 	second := node()
 	check(second, true)
 	if status, detail := second.readiness(); status != "ok" || detail != "ok" {
-		t.Errorf("ready: %s, revocations: %s", status, detail)
+		t.Errorf("/readyz: %s, revocations: %s", status, detail)
 	}
 }
 
-// A revocation that is stored while a node has no connection to NATS reaches it afterwards.
+// A node that has no connection to NATS while a revocation is stored receives it afterwards.
 func TestRevocations_NATSRestarts_NoneIsMissed(t *testing.T) {
 	dir := t.TempDir()
 	addr := freeAddr(t)
@@ -95,7 +95,7 @@ func TestRevocations_NATSRestarts_NoneIsMissed(t *testing.T) {
 	r.revoke(auth.Revocation{User: "1"})
 	stop()
 	startNATS(t, addr, dir)
-	// What is sent before the client has noticed the restart is lost with the old connection.
+	// Messages sent before the client has detected the restart are lost with the old connection.
 	r.eventually("connected again", func() bool { return r.nc.Stats().Reconnects > 0 && r.nc.IsConnected() })
 	r.revoke(auth.Revocation{User: "2"})
 	for _, user := range []string{"1", "2"} {
@@ -114,12 +114,12 @@ func TestRevocations_StreamDeleted_IsCreatedAgain(t *testing.T) {
 		return revocation.Store(t.Context(), r.js, auth.Revocation{User: "42"}) == nil
 	})
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
-	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
+	r.eventually("the revocation to take effect", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 	r.awaitReady()
 }
 
-// Another stream takes the subject, so that the stream cannot exist.
-func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
+// Another stream has the subject, so that the stream of revocations cannot exist.
+func TestRevocations_NotStorable_NodeServesAndReportsIt(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts := options(t, url)
 	byToken(t)(&opts)
@@ -133,7 +133,7 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 	r.connect(url)
 	r.awaitReady()
 	if status, detail := r.readiness(); status != "degraded" || !strings.Contains(detail, "not stored") {
-		t.Errorf("ready: %s, revocations: %s", status, detail)
+		t.Errorf("/readyz: %s, revocations: %s", status, detail)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -147,16 +147,16 @@ func TestRevocations_NotStorable_NodeServesAndSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
-	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
+	r.eventually("the revocation to take effect", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 }
 
-func TestRevocations_NotPermitted_NodeServesAndSaysSo(t *testing.T) {
+func TestRevocations_NotPermitted_NodeServesAndReportsIt(t *testing.T) {
 	for _, dropped := range []string{"$JS.API.STREAM.INFO.TIDEMARK_REVOCATIONS", "$JS.API.STREAM.CREATE.TIDEMARK_REVOCATIONS", "$JS.API.CONSUMER.CREATE.TIDEMARK_REVOCATIONS.>"} {
 		t.Run(dropped, func(t *testing.T) {
 			g := startGuarded(t, func(_ string, p *natsserver.Permissions) { p.Publish.Allow = without(p.Publish.Allow, dropped) })
 			g.createStream(testStream())
 			r := g.node(userRead, nil)
-			r.eventually("the node says so", func() bool {
+			r.eventually("the log line", func() bool {
 				status, detail := r.readiness()
 				return status == "degraded" && strings.Contains(detail, "not stored")
 			})
@@ -197,13 +197,13 @@ func TestAdminRevoke_Stored_Answers204(t *testing.T) {
 		}
 	}
 	token := bearerOf(t, map[string]any{"sub": "42", "exp": 60})
-	r.eventually("it is applied", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
+	r.eventually("the revocation to take effect", func() bool { return r.status("/events?access_token="+token) == http.StatusUnauthorized })
 }
 
-// identity asks for the tag of a caller.
+// identity requests the tag of a caller.
 func (r *harness) identity(path string, header ...string) string {
 	r.t.Helper()
-	resp, body := r.ask(http.MethodGet, r.base+path, "", header...)
+	resp, body := r.request(http.MethodGet, r.base+path, "", header...)
 	var answer struct{ Identity string }
 	if err := json.Unmarshal(body, &answer); err != nil || resp.StatusCode != http.StatusOK || len(answer.Identity) != 22 {
 		r.t.Fatalf("%s: %s %s %v", path, resp.Status, body, err)
@@ -227,7 +227,7 @@ func TestIdentity_TwoNodes_HaveTheSameTags(t *testing.T) {
 	}
 	one := nodes[0].identity("/identity?user=42")
 	if nodes[1].identity("/api/events/identity?user=42") != one || nodes[0].identity("/identity?user=43") == one || nodes[0].identity("/identity") == one {
-		t.Error("the tags of accounts are not the same at two nodes, or not their own")
+		t.Error("the tags of accounts differ between two nodes, or are equal for two accounts")
 	}
 }
 

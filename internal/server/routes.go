@@ -21,7 +21,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
-// reading are the methods of routes that change nothing.
+// reading are the methods of routes without effects.
 var reading = []string{http.MethodGet, http.MethodHead}
 
 // newRouter returns a router whose own errors are problem documents.
@@ -86,7 +86,7 @@ func (s *Server) clientRoutes(e *echo.Echo, api *admin.API, origins *httpguard.O
 	return s.docsRoutes(e)
 }
 
-// UserSubject and broadcastSubject are where /api/events/send-message publishes.
+// UserSubject and broadcastSubject are the subjects of /api/events/send-message.
 const (
 	UserSubject      = "notifications.user.{user}"
 	broadcastSubject = "notifications.broadcast"
@@ -94,10 +94,10 @@ const (
 
 var publishPaths = []string{"/publish", "/api/events/send-message"}
 
-// publishBodyPath begins the paths of events whose subject is in the path.
+// publishBodyPath is the prefix of the paths whose rest is the subject of the event.
 const publishBodyPath = "/publish/"
 
-// withSubject gives a request the path value "subject", from its path as net/http has decoded it.
+// withSubject sets the path value "subject" of a request, from its path as net/http has decoded it.
 func withSubject(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.SetPathValue("subject", strings.TrimPrefix(r.URL.Path, publishBodyPath))
@@ -146,7 +146,7 @@ func (s *Server) healthRoutes(e *echo.Echo) {
 	e.Match(reading, "/readyz", echo.WrapHandler(http.HandlerFunc(s.health.Readyz)))
 }
 
-// docsRoutes serve the OpenAPI document of this node, and Swagger UI over it.
+// docsRoutes serves the OpenAPI document of this node, and Swagger UI over it.
 func (s *Server) docsRoutes(e *echo.Echo) error {
 	if !s.opts.Docs {
 		return nil
@@ -167,7 +167,7 @@ func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
 	return err
 }
 
-// problemHandler gives Echo's own errors the form of all others.
+// problemHandler writes Echo's own errors as problem documents.
 func (s *Server) problemHandler(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
@@ -185,7 +185,7 @@ func (s *Server) problemHandler(err error, c echo.Context) {
 	problem.Write(c.Response(), p)
 }
 
-// eventPath is the path that the hints and the page name.
+// eventPath returns the path that the banner and the page name.
 func (o *Options) eventPath() string {
 	for _, f := range o.Feeds {
 		if slices.Contains(f.Paths, "/events") {
@@ -198,7 +198,7 @@ func (o *Options) eventPath() string {
 	return "/"
 }
 
-// refuseAll answers 403 to every request.
+// refuseAll answers every request with 403.
 func refuseAll(detail string) echo.MiddlewareFunc {
 	return func(echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

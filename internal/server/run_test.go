@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// runOptions are a node with every part that has goroutines, at two addresses of its own.
+// runOptions returns the options of a node with every part that has goroutines, at two addresses of its own.
 func runOptions(t *testing.T, url string) (opts server.Options, addrs []string) {
 	t.Helper()
 	for range 2 {
@@ -36,14 +36,14 @@ func wantReleased(t *testing.T, addrs []string) {
 	for _, addr := range addrs {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Errorf("the node has stopped, and its address is taken: %v", err)
+			t.Errorf("the node has stopped, but its address is in use: %v", err)
 			continue
 		}
 		l.Close()
 	}
 }
 
-// TestMain looks for goroutines that are left.
+// TestMain finds remaining goroutines.
 func TestRun_ContextEndsAtAnyMoment_ReleasesEverything(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	for i, cancelAt := range []string{"before", "during", "serving", "before", "during", "serving"} {
@@ -80,7 +80,7 @@ func TestRun_ContextEndsAtAnyMoment_ReleasesEverything(t *testing.T) {
 func TestRun_ListenerFails_ReturnsItsErrorAndReleasesEverything(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts, addrs := runOptions(t, url)
-	opts.HTTP.DrainDelay = time.Hour // is skipped: load balancers do not reach the node
+	opts.HTTP.DrainDelay = time.Hour // is skipped, since load balancers cannot reach the node
 	srv, err := server.New(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)

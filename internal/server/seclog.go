@@ -7,7 +7,7 @@ import (
 	"github.com/tidemark/tidemark/internal/seclog"
 )
 
-// refusedRequests is the hook of handlers that serve one action.
+// refusedRequests returns the hook for refused requests of one action.
 func (s *Server) refusedRequests(action seclog.Action) func(feedhttp.RefusedRequest) {
 	return func(r feedhttp.RefusedRequest) {
 		of := action
@@ -21,15 +21,15 @@ func (s *Server) refusedRequests(action seclog.Action) func(feedhttp.RefusedRequ
 	}
 }
 
-// ignoredHeaders logs a request whose identity headers do not come from a gateway. The request
-// itself is served as if it had none.
+// ignoredHeaders logs a request whose identity headers do not come from a trusted gateway. The request is served
+// without them.
 func (s *Server) ignoredHeaders(r *http.Request) {
 	s.telemetry.security.Ignored(seclog.Event{
 		Action: seclog.Header, Reason: "the sender is not in auth.header.trusted", Remote: r.RemoteAddr, Path: r.URL.Path,
 	})
 }
 
-// refusedHost counts and logs a request for a host name that is not served.
+// refusedHost counts and logs a request for a host name that is not allowed.
 func (s *Server) refusedHost(r *http.Request, reason string) {
 	s.clients.admission.Refuse(feedhttp.RefusedHost)
 	s.telemetry.security.Refused(seclog.Event{Action: seclog.Host, Reason: reason, Remote: r.RemoteAddr, Path: r.URL.Path})

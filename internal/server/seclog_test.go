@@ -13,7 +13,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// TestSecurityLog_EachRefusal_HasALine: with reason, address and the key's name, and nothing secret.
+// TestSecurityLog_EachRefusal_HasALine checks the reason, the address and the key's name, and that no secret is
+// logged.
 func TestSecurityLog_EachRefusal_HasALine(t *testing.T) {
 	admin, adminLine, err := auth.NewAPIKey("ops", auth.AdminRight)
 	if err != nil {
@@ -40,13 +41,13 @@ func TestSecurityLog_EachRefusal_HasALine(t *testing.T) {
 		do   func()
 		want []string
 	}{
-		"a login":             {func() { r.ask("GET", r.base+"/events?user=alice", "") }, []string{`"action":"login"`, `"remote":"127.0.0.1`, `"path":"/events"`}},
-		"publish, no key":     {func() { r.ask("POST", r.base+"/publish", `{}`) }, []string{`"action":"publish"`}},
-		"publish, a guess":    {func() { r.ask("POST", r.base+"/publish", `{}`, "X-API-Key", guess) }, []string{`"action":"publish"`, "unknown API key"}},
+		"a login":             {func() { r.request("GET", r.base+"/events?user=alice", "") }, []string{`"action":"login"`, `"remote":"127.0.0.1`, `"path":"/events"`}},
+		"publish, no key":     {func() { r.request("POST", r.base+"/publish", `{}`) }, []string{`"action":"publish"`}},
+		"publish, a guess":    {func() { r.request("POST", r.base+"/publish", `{}`, "X-API-Key", guess) }, []string{`"action":"publish"`, "unknown API key"}},
 		"publish, not theirs": {func() { r.post("/publish", `{"subject":"notifications.broadcast","data":"x"}`, "X-API-Key", billing) }, []string{`"action":"publish"`, `"key":"billing"`}},
-		"presence":            {func() { r.ask("GET", r.base+"/connections", "", "X-API-Key", billing) }, []string{`"action":"presence"`, `"key":"billing"`}},
+		"presence":            {func() { r.request("GET", r.base+"/connections", "", "X-API-Key", billing) }, []string{`"action":"presence"`, `"key":"billing"`}},
 		"operate":             {func() { r.operate(nil, "POST", "/admin/drain", "", "Host", "node.example", "X-API-Key", billing) }, []string{`"action":"operate"`, `"key":"billing"`}},
-		"a host":              {func() { r.ask("GET", r.base+"/healthz", "", "Host", "evil.example") }, []string{`"action":"host"`, "evil.example"}},
+		"a host":              {func() { r.request("GET", r.base+"/healthz", "", "Host", "evil.example") }, []string{`"action":"host"`, "evil.example"}},
 		"an operator": {func() {
 			r.operate(nil, "POST", "/admin/undrain", "", "Host", "node.example", "X-API-Key", admin)
 			r.operate(nil, "POST", "/admin/drain", "", "Host", "node.example", "X-API-Key", admin)
@@ -74,7 +75,7 @@ func TestSecurityLog_EachRefusal_HasALine(t *testing.T) {
 			t.Errorf("the log has the secret %s", secret)
 		}
 	}
-	resp, _ := r.ask("GET", r.base+"/readyz", "")
+	resp, _ := r.request("GET", r.base+"/readyz", "")
 	if got := resp.Header.Get("Cache-Control"); got != "no-store" || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("/readyz while draining: %d, Cache-Control %q", resp.StatusCode, got)
 	}

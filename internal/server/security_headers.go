@@ -6,9 +6,9 @@ import (
 	"github.com/tidemark/tidemark/internal/problem"
 )
 
-// setSecurityHeaders sets the headers of all responses but those of feeds, which set their own. Echo's
-// Secure has no Cross-Origin-Resource-Policy, and one list for pages, problems and other programs
-// that use the handlers is kept more easily.
+// setSecurityHeaders sets the headers of all responses except those of feeds, which set their own. Echo's Secure
+// has no Cross-Origin-Resource-Policy. One list for pages, problems and embedding programs is also simpler to
+// maintain.
 //
 // Strict-Transport-Security is not set: it would bind all services of this host name.
 func (s *Server) setSecurityHeaders(next echo.HandlerFunc) echo.HandlerFunc {

@@ -19,9 +19,9 @@ import (
 // Server is one Tidemark node.
 type Server struct {
 	opts  Options
-	life  *lifecycle.Group // of everything that New acquires and Run starts
-	main  *listener        // of clients
-	admin *listener        // of operators; nil without one
+	life  *lifecycle.Group // everything that New acquires and Run starts
+	main  *listener        // for clients
+	admin *listener        // for operators; nil if not configured
 
 	nats    natsLinks
 	backend *backend.Backend
@@ -37,8 +37,8 @@ type Server struct {
 	telemetry telemetry
 }
 
-// New builds a node and binds its addresses. It blocks until an embedded NATS server is
-// ready, and does not wait for a remote one. Call Run, which also releases everything.
+// New builds a node and binds its addresses. It blocks until an embedded NATS server is ready, and does not wait
+// for a remote one. Call Run, which also releases everything.
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts.withDefaults(), life: lifecycle.New(context.WithoutCancel(ctx))}
 	if err := s.build(ctx); err != nil {
@@ -63,7 +63,7 @@ func (s *Server) build(ctx context.Context) error {
 // Addr returns the bound HTTP address.
 func (s *Server) Addr() net.Addr { return s.main.Addr() }
 
-// AdminAddr returns the bound address of Options.Admin; nil without one.
+// AdminAddr returns the bound address of Options.Admin. It is nil without an admin listener.
 func (s *Server) AdminAddr() net.Addr {
 	if s.admin == nil {
 		return nil
@@ -71,8 +71,8 @@ func (s *Server) AdminAddr() net.Addr {
 	return s.admin.Addr()
 }
 
-// Run serves until ctx ends or a listener fails, and returns once everything has stopped. It
-// returns nil when ctx has ended it.
+// Run serves until ctx ends or a listener fails, and returns after everything has stopped. It returns nil when ctx
+// has ended it.
 func (s *Server) Run(ctx context.Context) error {
 	s.logServing()
 	s.start()
@@ -88,7 +88,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // start starts the goroutines of the node. They end with s.life rather than with the context of Run, because
-// clients are disconnected before their feed stops.
+// connections are closed before their feed stops.
 func (s *Server) start() {
 	background := func(run func(context.Context)) {
 		s.life.Go(func(ctx context.Context) error {
@@ -98,7 +98,7 @@ func (s *Server) start() {
 	}
 	s.life.Serve(s.main.serve, s.main.stop)
 	if s.admin != nil {
-		s.life.Serve(s.admin.serve, s.admin.stop) // until the end, so that a node can be watched while it drains
+		s.life.Serve(s.admin.serve, s.admin.stop) // until the end, so that operators can watch the drain
 	}
 	background(func(ctx context.Context) {
 		s.streams.Run(ctx, s.backend.JetStream, s.backend.Feeds, s.backend.Delivery.Refresh)
@@ -117,8 +117,8 @@ func (s *Server) start() {
 	}
 }
 
-// shutdown drains the node, then waits for the requests that are left. After the failure of a listener it does
-// not wait for load balancers, which do not reach the node any more.
+// shutdown drains the node, then waits for the remaining requests. After the failure of a listener it skips the
+// delay for load balancers, which cannot reach the node any more.
 func (s *Server) shutdown(failed bool) {
 	timeout := s.opts.HTTP.ShutdownTimeout
 	s.drain.stop(failed, timeout)
@@ -132,7 +132,7 @@ func (s *Server) shutdown(failed bool) {
 // listener is a bound address, and its HTTP server.
 type listener struct {
 	net.Listener
-	key         string // of the configuration
+	key         string // configuration key
 	http        *http.Server
 	certificate *certificate // nil without TLS
 	sockets     *engine.Sockets
@@ -146,11 +146,11 @@ func (s *Server) bindAddr(key, addr string) (*listener, error) {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w; stop the program there or choose another address", key, addr, err)
 	}
 	bound := &listener{Listener: l, key: key}
-	s.life.OnStop(func() { _ = bound.Close() }) // the listener may be wrapped by then
+	s.life.OnStop(func() { _ = bound.Close() }) // the listener may have a wrapper by then
 	return bound, nil
 }
 
-// serve blocks until stop, and returns nil then.
+// serve blocks until stop, and then returns nil.
 func (l *listener) serve() (err error) {
 	if l.http.TLSConfig != nil {
 		err = l.http.ServeTLS(l.Listener, "", "")

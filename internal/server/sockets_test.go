@@ -21,8 +21,8 @@ type sockets struct {
 	addr string
 }
 
-// get sends a request from an address and returns the socket with the status; 0 where the server
-// closed it without a response.
+// get sends a request from an address and returns the socket with the status. The status is 0 if the server closed
+// the socket without a response.
 func (s sockets) get(from, path string) (net.Conn, int) {
 	s.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
@@ -48,8 +48,8 @@ func (s sockets) again(c net.Conn, path string) int {
 	return resp.StatusCode
 }
 
-// One address that keeps many sockets idle, and then fills all it may have with streams, shuts out
-// neither other addresses nor, where a proxy is trusted, those behind it.
+// One address keeps many sockets idle, and then opens as many connections as it may. It excludes neither other
+// addresses nor, if a proxy is trusted, the clients behind it.
 func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) {
@@ -60,7 +60,7 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s := sockets{t, r.srv.Addr().String()}
-	http.DefaultClient.CloseIdleConnections() // the harness's own
+	http.DefaultClient.CloseIdleConnections() // sockets of the harness
 	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 0, `sockets{state="busy"}`: 0})
 	first, _ := s.get("127.0.0.2", "/healthz")
 	for range 20 {
@@ -71,15 +71,15 @@ func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	if status := s.again(first, "/healthz"); status != 0 {
 		t.Errorf("the longest idle socket is open: %d", status)
 	}
-	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 6}) // the last one is, a moment after its response
+	r.eventuallyScrape(map[string]float64{`sockets{state="idle"}`: 6}) // the last one becomes idle shortly after its response
 	refused := 0
 	for range 8 {
 		if _, status := s.get("127.0.0.2", "/events"); status == 0 {
 			refused++
 		}
 	}
-	if refused != 2 { // half of 12 are its own
-		t.Errorf("%d streams were refused, want 2", refused)
+	if refused != 2 { // half of 12 belong to the address
+		t.Errorf("%d connections were refused, want 2", refused)
 	}
 	if _, status := s.get("127.0.0.3", "/events"); status != http.StatusOK {
 		t.Errorf("another address: %d", status)
@@ -112,7 +112,7 @@ func TestSockets_AddressOfATrustedProxy_MayTakeAll(t *testing.T) {
 	}
 }
 
-// By default an address may have half of the streams of a node.
+// By default an address may have half of the connections of a node.
 func TestStreams_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)

@@ -16,7 +16,7 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// memoryNATS is a NATS server that comes back on its port, without its streams in memory.
+// memoryNATS is a NATS server that loses its streams in memory in a restart on the same port.
 type memoryNATS struct {
 	t    *testing.T
 	opts natsserver.Options
@@ -75,13 +75,13 @@ func TestStream_LostWithItsServer_IsCreatedAgain(t *testing.T) {
 		l.want("tidemark.gap epoch", fmt.Sprint(n))
 		r.awaitReady()
 	}
-	if _, body := r.ask(http.MethodGet, r.base+"/metrics", ""); !bytes.Contains(body, []byte(`tidemark_stream_recreations_total{stream="NOTIFICATIONS"} 2`)) {
+	if _, body := r.request(http.MethodGet, r.base+"/metrics", ""); !bytes.Contains(body, []byte(`tidemark_stream_recreations_total{stream="NOTIFICATIONS"} 2`)) {
 		t.Errorf("metrics: %s", body)
 	}
 }
 
-// awaitPublish publishes a number until it is stored. Until then every answer must say that it is
-// not available, never that no stream takes it.
+// awaitPublish publishes a number until it is stored. Until then every answer must report that the stream is
+// unavailable, never that no stream has the subject.
 func (r *harness) awaitPublish(n int) {
 	r.t.Helper()
 	r.eventually("an event is stored", func() bool {
@@ -93,7 +93,7 @@ func (r *harness) awaitPublish(n int) {
 	})
 }
 
-// Three nodes with the same definition, and one that was restarted when the stream existed.
+// Three nodes have the same definition. One of them was restarted when the stream existed.
 func TestStream_LostUnderSeveralNodes_IsCreatedOnce(t *testing.T) {
 	store := startMemoryNATS(t)
 	first := store.node(t)
@@ -120,7 +120,7 @@ func TestStream_LostUnderSeveralNodes_IsCreatedOnce(t *testing.T) {
 	}
 }
 
-// While the stream cannot be created, /readyz says why; then it is created.
+// While the stream cannot be created, /readyz reports the reason; then the node creates it.
 func TestStream_CannotBeCreatedAgain_IsReportedAndRetried(t *testing.T) {
 	r := startMemoryNATS(t).node(t)
 	r.awaitReady()
@@ -130,7 +130,7 @@ func TestStream_CannotBeCreatedAgain_IsReportedAndRetried(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.eventually("the reason in /readyz", func() bool {
-		resp, body := r.ask(http.MethodGet, r.base+"/readyz", "")
+		resp, body := r.request(http.MethodGet, r.base+"/readyz", "")
 		return resp.StatusCode == http.StatusServiceUnavailable && bytes.Contains(body, []byte("another stream takes some of the subjects"))
 	})
 	if err := r.js.DeleteStream(t.Context(), "OTHER"); err != nil {
@@ -178,12 +178,12 @@ func TestStream_MadeByOperator_IsNotCreatedAgain(t *testing.T) {
 			r.publish("notifications.user.42", 1, 1)
 			seen := r.watchRequests()
 			r.removeStream()
-			r.eventually("a publish is refused for good", func() bool {
+			r.eventually("a publish to be refused", func() bool {
 				status, _ := r.post("/publish", `{"subject":"notifications.user.42","data":1}`)
 				return status == http.StatusUnprocessableEntity
 			})
 			before := seen.infos.Load()
-			r.eventually("the node looks again and again", func() bool { return seen.infos.Load() > before+16 })
+			r.eventually("further attempts to create the stream", func() bool { return seen.infos.Load() > before+16 })
 			if n := seen.creates.Load(); n > 0 {
 				t.Errorf("%d attempts to create the stream", n)
 			}
@@ -211,7 +211,7 @@ func (r *harness) removeStream() {
 	}
 }
 
-// A stream that exists but has not the subject is another case than one that is missing.
+// A stream without the subject differs from a missing stream.
 func TestStream_SubjectNotInStream_PublishIsRefused(t *testing.T) {
 	store := startMemoryNATS(t)
 	r := store.node(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// tag returns the tag of an account. It is empty where there is no key: auth.tag_key is not set, and
-// the stream that holds the nodes' own cannot be read.
+// tag returns the tag of an account. It is empty without a key: auth.tag_key is not set, and the stream with the
+// key of the nodes cannot be read.
 func (s *Server) tag(id auth.Identity) (string, error) {
 	if !s.callers.tags.Ready() && s.revocations.Waiting() {
 		return "", &auth.Error{Status: http.StatusServiceUnavailable, Detail: "this node is starting and cannot distinguish accounts yet; try again, or at another node"}
@@ -22,8 +22,8 @@ func (s *Server) tag(id auth.Identity) (string, error) {
 	return s.callers.tags.Tag(id), nil
 }
 
-// identityPaths are /identity, and the same next to the path of each feed, so that a client finds it
-// also behind a proxy that passes on one directory.
+// identityPaths returns /identity, and a path next to the path of each feed, so that a client can request it also
+// behind a proxy that passes on one directory.
 func (o *Options) identityPaths() []string {
 	paths, feeds := map[string]bool{"/identity": true}, map[string]bool{}
 	for _, f := range o.Feeds {

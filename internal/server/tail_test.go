@@ -10,8 +10,8 @@ import (
 	"github.com/tidemark/tidemark/internal/server"
 )
 
-// The stream is deleted while it is written to and while it deletes what it replaces, and is created
-// again: the node is ready, and serves, each time.
+// The stream is deleted during publishes that replace older events, and is created again. The node is ready, and
+// serves, each time.
 func TestReadyz_StreamDeletedWhileItHasHoles_IsReadyWithTheNext(t *testing.T) {
 	cfg := testStream()
 	cfg.MaxMsgsPerSubject, cfg.Storage = 1, jetstream.MemoryStorage
@@ -45,8 +45,8 @@ func TestReadyz_StreamDeletedWhileItHasHoles_IsReadyWithTheNext(t *testing.T) {
 	live.wantNumbers(1, 1)
 }
 
-// The newest events are deleted before the tail has read them, and nothing is published afterwards:
-// the node is level, with as many consumers as before.
+// The newest events are deleted before the tail has read them, and nothing is published afterwards. The node
+// becomes ready, with as many consumers as before.
 func TestReadyz_NewestEventsDeletedUnread_IsReady(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	r.publish("notifications.user.42", 1, 20)
@@ -66,7 +66,7 @@ func TestReadyz_NewestEventsDeletedUnread_IsReady(t *testing.T) {
 	if unread == 0 {
 		t.Skip("the tail read all events before they were deleted")
 	}
-	r.eventually("level", func() bool {
+	r.eventually("the tail to catch up", func() bool {
 		s := r.scrape(r.admin("/metrics"))
 		return s.value(`tail_lag_events{stream="NOTIFICATIONS"}`) == 0 &&
 			s.value(`tail_up{stream="NOTIFICATIONS"}`) == 1

@@ -16,14 +16,14 @@ import (
 	"github.com/tidemark/tidemark/internal/tracing"
 )
 
-// telemetry are the reports of a node besides its log.
+// telemetry are the metrics, traces and security events of a node.
 type telemetry struct {
 	metrics  *metrics.Metrics
-	traces   *tracing.Traces // nil without
+	traces   *tracing.Traces // nil if off
 	security *seclog.Log     // of refused requests and of actions of operators
 }
 
-// openTelemetry comes first, so that parts that are released before it may end spans.
+// openTelemetry comes first, so that parts can still end spans when they are released.
 func (s *Server) openTelemetry(context.Context) (err error) {
 	s.telemetry.security = seclog.New(s.opts.Logger.With("component", "security"))
 	s.life.OnStop(s.telemetry.security.Close)
@@ -41,7 +41,7 @@ func (s *Server) openTelemetry(context.Context) (err error) {
 	return nil
 }
 
-// openMetrics comes once all that is shown exists.
+// openMetrics comes after all parts that the metrics read.
 func (s *Server) openMetrics(context.Context) error {
 	node := metrics.Node{
 		Publisher: s.backend.Publisher, Admission: s.clients.admission, Sockets: s.main.sockets, NATS: s.natsConns(), Replays: s.backend.Budget, Version: cmp.Or(s.opts.Node.Version, "unknown"),
@@ -69,10 +69,10 @@ func (s *Server) openMetrics(context.Context) error {
 	return nil
 }
 
-// countRequests lies outside of all other middleware, and so sees what they answer.
+// countRequests is the outermost middleware, so that it counts the answers of all others.
 func (s *Server) countRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
-		defer func() { s.telemetry.metrics.Answered(c.Path(), answered(c, err)) }() // a stream ends by a panic
+		defer func() { s.telemetry.metrics.Answered(c.Path(), answered(c, err)) }() // a connection ends by a panic
 		return next(c)
 	}
 }

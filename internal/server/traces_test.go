@@ -28,7 +28,7 @@ const (
 	trace3 = "6bf92f3577b34da6a3ce929d0e0e4736"
 )
 
-// send stores an event over NATS with headers, as a publisher does that is traced.
+// send stores an event over NATS with headers, as a traced publisher does.
 func (r *harness) send(subject, data string, header ...string) {
 	r.t.Helper()
 	msg := nats.NewMsg(subject)
@@ -41,7 +41,7 @@ func (r *harness) send(subject, data string, header ...string) {
 	}
 }
 
-// TestTraces_Traceparent_IsContinued publishes over HTTP and over NATS in traces of the publisher's.
+// TestTraces_Traceparent_IsContinued publishes over HTTP and over NATS within traces of the publisher.
 func TestTraces_Traceparent_IsContinued(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	r := newHarness(t, func(o *server.Options) { o.Traces.Endpoint = otel.Endpoint })
@@ -54,7 +54,7 @@ func TestTraces_Traceparent_IsContinued(t *testing.T) {
 		}
 	}
 	r.send("notifications.broadcast", "x", "traceparent", tracestest.Parent(trace2, "01"))
-	r.send("notifications.broadcast", "x", "Traceparent", tracestest.Parent(trace2, "03")) // as HTTP has it
+	r.send("notifications.broadcast", "x", "Traceparent", tracestest.Parent(trace2, "03")) // as over HTTP
 	for _, header := range []string{
 		tracestest.Parent(trace3, "00"), "00-rubbish-01", strings.ToUpper(tracestest.Parent(trace3, "01")), tracestest.Parent(trace3, "01") + "-x",
 		tracestest.Parent(strings.Repeat("0", 32), "01"), "ff" + tracestest.Parent(trace3, "01")[2:], strings.Repeat("1", 1<<10),
@@ -64,7 +64,7 @@ func TestTraces_Traceparent_IsContinued(t *testing.T) {
 	for range 12 {
 		l.want("x")
 	}
-	r.stop() // which flushes
+	r.stop() // flushes the spans
 	for trace, want := range map[string][]string{
 		trace1: {"POST /publish < publisher", "deliver < tail", "store < POST /publish", "tail < store"},
 		trace2: {"deliver < tail", "deliver < tail", "tail < publisher", "tail < publisher"},
@@ -75,7 +75,7 @@ func TestTraces_Traceparent_IsContinued(t *testing.T) {
 		}
 	}
 	if n := len(otel.Spans("")); n != 8 {
-		t.Errorf("%d spans, want 8: what nobody samples, and what cannot be read, has none", n)
+		t.Errorf("%d spans, want 8: unsampled and invalid traceparents have none", n)
 	}
 	for _, s := range otel.Spans(trace1) {
 		if s.GetTraceState() != "shop=7" {
@@ -84,7 +84,7 @@ func TestTraces_Traceparent_IsContinued(t *testing.T) {
 	}
 }
 
-// TestTraces_Delivery_HasSpans: one span for all clients, with counts, and none where there are none.
+// TestTraces_Delivery_HasSpans expects one span for all clients, with counts, and none without clients.
 func TestTraces_Delivery_HasSpans(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	r := newHarness(t, func(o *server.Options) { o.Traces.Endpoint = otel.Endpoint })
@@ -101,7 +101,7 @@ func TestTraces_Delivery_HasSpans(t *testing.T) {
 		l.want("1", "3")
 	}
 	listeners[3].want("3")
-	late := r.listen("/events?user=anna&from=all", "") // from the window: it was not offered the event
+	late := r.listen("/events?user=anna&from=all", "") // from the window: the event was not enqueued for it
 	late.want("tidemark.open", "1", "3")
 	r.stop()
 	if got := otel.Tree(trace1); !slices.Equal(got, []string{"deliver < tail", "tail < publisher"}) {
@@ -126,7 +126,8 @@ func wantAttributes(t *testing.T, spans []*otlp.Span, name string, want ...strin
 	}
 }
 
-// TestTraces_StoredBeforeStart_HaveNone: a node that starts reads what is stored, and tells nothing of it.
+// TestTraces_StoredBeforeStart_HaveNone checks that a starting node records no spans for the stored events that it
+// reads.
 func TestTraces_StoredBeforeStart_HaveNone(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
@@ -154,8 +155,8 @@ func TestTraces_StoredBeforeStart_HaveNone(t *testing.T) {
 	}
 }
 
-// TestTraces_Replay_HasASpan: one span, with what was replayed, and none for whoever is idle. The log names
-// its trace, though the client's request had none.
+// TestTraces_Replay_HasASpan expects one span with the number of replayed events, and none for idle connections.
+// The log names its trace, though the client's request had none.
 func TestTraces_Replay_HasASpan(t *testing.T) {
 	otel := tracestest.NewReceiver(t)
 	var log testkit.Log
@@ -171,7 +172,7 @@ func TestTraces_Replay_HasASpan(t *testing.T) {
 	own.want("tidemark.open", "1", "2", "3", "4", "5")
 	resp := r.open("/events?from=all", "traceparent", tracestest.Parent(trace1, "01"))
 	dec := sse.NewDecoder(resp.Body)
-	for range 6 { // tidemark.open, and five
+	for range 6 { // tidemark.open, and five events
 		if _, err := dec.Next(); err != nil {
 			t.Fatal(err)
 		}
@@ -191,12 +192,12 @@ func TestTraces_Replay_HasASpan(t *testing.T) {
 	}
 	for _, s := range otel.Spans("") {
 		if line := fmt.Sprintf("trace_id=%x", s.GetTraceId()); strings.Count(log.String(), line) != 1 {
-			t.Errorf("%s is not once in the log:\n%s", line, log.String())
+			t.Errorf("want %s once in the log:\n%s", line, log.String())
 		}
 	}
 }
 
-// open asks for a stream with headers; the test ends it.
+// open opens a connection with headers. It ends with the test.
 func (r *harness) open(path string, header ...string) *http.Response {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.base+path, nil)
@@ -214,12 +215,12 @@ func (r *harness) open(path string, header ...string) *http.Response {
 	return resp
 }
 
-// TestTraces_CollectorIsDown_ServesAsBefore: nobody waits for one that is gone, or hangs; no event is lost, and the log has a
-// line.
+// TestTraces_CollectorIsDown_ServesAsBefore has a collector that refuses connections or does not answer. No client
+// waits, no event is lost, and the log has a line.
 func TestTraces_CollectorIsDown_ServesAsBefore(t *testing.T) {
 	for name, listen := range map[string]func(net.Listener){
-		"gone":  func(l net.Listener) { _ = l.Close() },
-		"hangs": func(net.Listener) {}, // the kernel takes connections, and nobody answers
+		"down":  func(l net.Listener) { _ = l.Close() },
+		"hangs": func(net.Listener) {}, // the kernel accepts connections, and no program answers
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -234,7 +235,7 @@ func TestTraces_CollectorIsDown_ServesAsBefore(t *testing.T) {
 }
 
 func noCollector(t *testing.T, endpoint string) {
-	const events = 4000 // more than spans may wait
+	const events = 4000 // more than the queue of spans holds
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
@@ -264,7 +265,7 @@ func noCollector(t *testing.T, endpoint string) {
 	s := r.scrape(r.admin("/metrics"))
 	sent, lost := s.value(`trace_spans_total{result="sent"}`), s.value(`trace_spans_total{result="failed"}`)+s.value(`trace_spans_total{result="dropped"}`)
 	if sent != 0 || lost < events-2048 {
-		t.Errorf("%g spans were sent, %g lost", sent, lost)
+		t.Errorf("sent %g spans, lost %g", sent, lost)
 	}
 	r.stop()
 	if n := strings.Count(log.String(), "tracing: export failed"); n != 1 {

@@ -20,7 +20,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// realUsers are ids as identity providers give them, and values that look like something else.
+// realUsers are ids of identity providers, and values that resemble other syntax.
 var realUsers = []string{
 	"auth0|5f7c8ec7", "google-oauth2|1234567890", "über", "😀", "a/b", `DOMAIN\bob`, `"q"`, "o'brien", "a+b@c",
 	"urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8", "x&y=z", "#1", "%41", "$me", "{x}", "f:1234:bob", "uid=bob,ou=people", "bob@localhost",
@@ -32,7 +32,8 @@ var realUsers = []string{
 	"👩\u200d💻", "Ⅷ", strings.Repeat("x", 255), strings.Repeat(".", 255), strings.Repeat("é", 127) + "x", " ",
 }
 
-// userDoors are the ways in which a client says who it is; nil is one that cannot carry the user.
+// userDoors are the ways in which a client sends its user. An entry returns nothing for a user that it cannot
+// carry.
 var userDoors = map[string]func(t *testing.T, user string) (path string, header []string){
 	"query": func(_ *testing.T, user string) (string, []string) {
 		return "/events?user=" + url.QueryEscape(user), nil
@@ -102,8 +103,8 @@ func (r *harness) stored(path, body string) error {
 	return nil
 }
 
-// Whatever a user is called, and however client and publisher name the user, all events reach
-// that user and no other.
+// All events for a user reach that user and no other, for every name, and for every way in which client and
+// publisher name the user.
 func TestUsers_EveryDoor_DeliveredToThatUserAlone(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) {
@@ -162,11 +163,11 @@ func TestUsers_EveryDoor_DeliveredToThatUserAlone(t *testing.T) {
 	}
 	r.stop()
 	if text := log.String(); !strings.Contains(text, `"user":"alice.b@example.com"`) || strings.Contains(text, `"user":"alice%2Eb`+`@example%2Ecom"`) != slices.Contains(realUsers, "alice%2Eb@example%2Ecom") {
-		t.Errorf("the log does not name users as they are called:\n%.2000s", text)
+		t.Errorf("the log does not have the plain names of users:\n%.2000s", text)
 	}
 }
 
-// statusOf does not read the body, which may be a stream.
+// statusOf does not read the body, which may be a stream of events.
 func (r *harness) statusOf(path string, header ...string) int {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.base+path, nil)
@@ -195,7 +196,7 @@ func checkPresence(r *harness) {
 			}
 		}
 		paths := []string{"/connections?user=" + url.QueryEscape(id)}
-		if strings.Trim(id, ".") != "" { // clients and servers take dots of a path away
+		if strings.Trim(id, ".") != "" { // clients and servers remove dots from a path
 			paths = append(paths, "/connections/"+url.PathEscape(id))
 		}
 		for _, path := range paths {
@@ -208,7 +209,7 @@ func checkPresence(r *harness) {
 	}
 }
 
-// A revocation names the plain id, and ends the connections of that user alone.
+// A revocation names the plain id, and closes the connections of that user alone.
 func TestUsers_Revoked_ConnectionsOfThatUserEnd(t *testing.T) {
 	r := newHarness(t, byEveryDoor(t))
 	for _, pair := range [][2]string{
@@ -242,7 +243,7 @@ func TestUsers_Revoked_ConnectionsOfThatUserEnd(t *testing.T) {
 	}
 }
 
-// What a template of allow grants is below the user's own token.
+// Subjects granted by a template of allow are below the user's own token.
 func TestUsers_AllowTemplate_OwnTokenAlone(t *testing.T) {
 	r := newHarness(t, byEveryDoor(t))
 	for id, token := range map[string]string{"alice.b@example.com": "alice%2Eb@example%2Ecom", "*": "%2A", "a b": "a%20b", "%41": "%2541"} {
@@ -261,7 +262,7 @@ func TestUsers_AllowTemplate_OwnTokenAlone(t *testing.T) {
 	}
 }
 
-// What no token can hold is refused at every door, and nothing is stored.
+// Users that no token can hold are refused at every door, and nothing is stored.
 func TestUsers_NotEncodable_RefusedAtEveryDoor(t *testing.T) {
 	r := newHarness(t, byEveryDoor(t))
 	for _, id := range []string{strings.Repeat("x", 256), strings.Repeat("é", 128), "a\xff"} {

@@ -1,9 +1,8 @@
 // Package tidemark serves durable, replayable Server-Sent Events from a JetStream stream in your own
 // Go program. Clients that reconnect with Last-Event-ID receive every stored event that they missed,
-// in order and once, and then live events. Events that cannot be delivered are announced by tidemark.gap.
+// in order and once, and then live events. tidemark.gap announces events that cannot be delivered.
 //
-// Use it where events belong to a program that has its own users, routes and NATS connection. Where
-// they do not, run the command tidemark.
+// Use it in a program with its own users, routes and NATS connection. Otherwise run the command tidemark.
 //
 //	f, err := tidemark.Open(ctx, nc, tidemark.Options{
 //		Stream:   "NEWS",
@@ -16,11 +15,11 @@
 //
 // # Two ways to serve
 //
-// A [Feed] is an [http.Handler] for any mux and path. ServeHTTP returns when the connection has ended,
-// so that the durations which middleware measures are right, and a connection costs a goroutine and the buffers of
-// net/http. [Feed.Serve] serves a listener with the engine instead: on Linux and over plain HTTP/1.1,
-// connections cost no goroutine and 1.9 KB of memory instead of 28 KB while they are idle. Use it for
-// more than a few thousand connections.
+// A [Feed] is an [http.Handler] for any mux and path. ServeHTTP returns when the connection has ended, so that
+// middleware measures the right durations. A connection costs a goroutine and the buffers of net/http.
+// [Feed.Serve] serves a listener with the engine instead: on Linux and over plain HTTP/1.1, connections cost no
+// goroutine and 1.9 KB of memory instead of 28 KB while they are idle. Use it for more than a few thousand
+// connections.
 //
 // # Publishing and revoking
 //
@@ -44,7 +43,7 @@
 //
 //	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 //	defer cancel()
-//	err := f.Drain(ctx) // clients are asked to reconnect elsewhere
+//	err := f.Drain(ctx) // clients reconnect to another node
 //	f.Close()
 //
 // [http.Server.Shutdown] waits for connections without ending them: call Drain first.

@@ -34,7 +34,7 @@ type Feed struct {
 	drained  bool
 }
 
-// store is what a Feed reads and publishes to.
+// store is the stream of a Feed, for reading and publishing.
 type store struct {
 	events    *feed.Feed
 	publisher feed.Publisher
@@ -70,7 +70,7 @@ func (f *Feed) onceReady(do func(context.Context)) {
 	})
 }
 
-// ServeHTTP implements [http.Handler]. It does not look at the path, so that a Feed can be mounted
+// ServeHTTP implements [http.Handler]. It does not depend on the path, so that a Feed can be mounted
 // anywhere, also several times.
 //
 //   - GET opens a connection (text/event-stream), HEAD returns its headers, OPTIONS the methods.
@@ -138,11 +138,11 @@ func (f *Feed) newHandler(writer *engine.Engine) *feedhttp.Subscribe {
 type Status struct {
 	Connections int // open now
 	Replays     int // of these, those that read stored events from JetStream
-	// Events and Bytes are what the window holds. Oldest is when its first event was stored; zero
-	// where there is none.
+	// Events and Bytes are the size of the window. Oldest is when its first event was stored; zero if the window is
+	// empty.
 	Events, Bytes int
 	Oldest        time.Time
-	// Lost is why the stream cannot be reached now; nil while it is followed. It is the text for a
+	// Lost is the reason why the stream cannot be reached now; nil while it is followed. It is the text for a
 	// readiness check: connections are accepted, and wait.
 	Lost error
 }
@@ -154,13 +154,12 @@ func (f *Feed) Status() Status {
 	return Status{Connections: connections, Replays: replays, Events: s.Events, Bytes: s.Bytes, Oldest: s.Oldest, Lost: s.Lost}
 }
 
-// Drain closes the connections with tidemark.close, one by one over Options.DrainPeriod, so that the
-// clients reconnect to other nodes without a storm. Later connections are closed at once. Then it
-// stops the servers of [Feed.Serve], as [http.Server.Shutdown] does, with the connections of other
-// feeds on them.
+// Drain closes the connections with tidemark.close, one by one over Options.DrainPeriod. So the clients reconnect
+// to other nodes without a storm. Later connections are closed at once. Then it stops the servers of [Feed.Serve],
+// as [http.Server.Shutdown] does, with the connections of other feeds on them.
 //
-// It blocks until all have ended, or ctx ends; its error then is that of ctx, and the
-// remaining connections stay until Close. The Feed still publishes. It may be called more than once.
+// It blocks until all have ended, or ctx ends; its error then is that of ctx, and the remaining connections stay
+// until Close. Publishing still works. Drain may be called more than once.
 func (f *Feed) Drain(ctx context.Context) error {
 	handlers, servers := f.drain()
 	if err := drainAll(ctx, handlers, f.config.DrainPeriod); err != nil {
@@ -173,7 +172,7 @@ func (f *Feed) Drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// drain lets no new connections in, and returns the handlers and servers to be drained.
+// drain rejects new connections, and returns the handlers and servers to be drained.
 func (f *Feed) drain() (handlers []*feedhttp.Subscribe, servers []*server) {
 	f.mu.Lock()
 	f.drained = true

@@ -59,7 +59,7 @@ func countEvents(t *testing.T, url string, seed uint64, n int) {
 		for left := random.IntN(n/8) + 1; left > 0 && have < n; left-- {
 			ev := c.next(t, "")
 			if got := string(ev.Data); got != strconv.Itoa(have+1) {
-				t.Errorf("connection %d received %s behind %d", connections, got, have)
+				t.Errorf("connection %d received %s after %d", connections, got, have)
 				c.close()
 				return
 			}
@@ -68,7 +68,7 @@ func countEvents(t *testing.T, url string, seed uint64, n int) {
 		c.close()
 	}
 	if connections < 2 {
-		t.Errorf("the client connected %d times; it proves nothing", connections)
+		t.Errorf("the client connected %d times; the test checks nothing", connections)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestFeed_EventsWereTrimmed_SendsGapFirst(t *testing.T) {
 			t.Errorf("the reason is %q", reason)
 		}
 		if ev := c.next(t, ""); string(ev.Data) != "6" {
-			t.Errorf("received %s behind the gap", ev.Data)
+			t.Errorf("received %s after the gap", ev.Data)
 		}
 		return true
 	})
@@ -269,7 +269,7 @@ func TestClose_ConnectionsAreOpen_LeavesNoGoroutines(t *testing.T) {
 	})
 }
 
-// publishOnce starts what nats.go keeps for publishers until the connection closes.
+// publishOnce starts the goroutines of nats.go for publishers, which run until the connection closes.
 func publishOnce(t *testing.T, n testNATS) {
 	f := n.open(t, newsOptions())
 	publish(t, f, "news.all", 1)

@@ -21,7 +21,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/tidemark"
 )
 
-// waitTimeout bounds every wait, so that what never comes fails instead of blocking.
+// waitTimeout bounds every wait, so that a missing event fails the test instead of blocking it.
 const waitTimeout = time.Minute
 
 // testNATS is a NATS server of the test, with a connection and the streams NEWS and CHAT.

@@ -7,8 +7,8 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// required answers a request without an identity with 401. The answer does not say which identity is
-// missing: it may come from a cookie of the program as well as from a gateway.
+// required answers a request without an identity with 401. The answer does not name the missing identity: it may
+// come from a cookie of the program as well as from a gateway.
 func required(source auth.Source) auth.Source {
 	return otherwise401(source, "this feed needs an identity, and the request has none; log in")
 }

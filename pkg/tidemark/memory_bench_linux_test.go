@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/tidemark"
 )
 
-// BenchmarkIdleConnection reports what an idle connection occupies in heap and stacks, by the way it is
+// BenchmarkIdleConnection reports the memory of an idle connection in heap and stacks, by the way it is
 // served. The clients are bare descriptors, which cost the process nothing.
 func BenchmarkIdleConnection(b *testing.B) {
 	const connections = 2000

@@ -19,26 +19,29 @@ import (
 	"github.com/tidemark/tidemark/internal/testopen"
 )
 
-// ErrStreamNotFound is what [Open] returns, wrapped, when the stream does not exist.
+// ErrStreamNotFound reports that the stream of [Open] does not exist. Open wraps it.
 var ErrStreamNotFound = errors.New("the stream does not exist")
 
 // openTimeout bounds how long Open waits for JetStream where its context has no deadline.
 const openTimeout = 10 * time.Second
 
-// NATSOptions returns options for connections to NATS that serve a feed: a connection reconnects
-// for as long as it takes (nats.go gives up after two minutes by default), notices a server that has
-// stopped within 1.5 s, and buffers no publish during an outage. Give options that should differ
-// after them.
+// NATSOptions returns options for the NATS connections of a feed. With them a connection
+//
+//   - reconnects without a limit of time (nats.go gives up after two minutes by default),
+//   - detects a server that has stopped within 1.5 s,
+//   - and buffers no publish during an outage.
+//
+// Put options that should differ after them.
 func NATSOptions() []nats.Option { return natsconn.Resilience("tidemark") }
 
-// Open opens a feed of a stream on nc, which stays the caller's and must be closed after the Feed.
+// Open opens a feed of a stream on nc. The caller owns nc, and closes it after the Feed.
 //
 //   - It blocks until JetStream has answered about the stream: until ctx ends, for ten seconds at
 //     most where ctx has no deadline. With Options.WaitForStream it does not block. It does not wait for
 //     the window to be filled; connections do.
 //   - The Feed does not end with ctx. Call [Feed.Close].
-//   - Errors name every option to change, or wrap [ErrStreamNotFound], or say why JetStream was not
-//     reached.
+//   - Errors name every option to change, or wrap [ErrStreamNotFound], or give the reason why JetStream
+//     was not reached.
 //
 // Open a stream once in a program: each Feed reads it and has a window of its own.
 func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Feed, error) {

@@ -60,7 +60,7 @@ func TestOpen_WaitForStream_ServesOnceItIsCreated(t *testing.T) {
 	answered := make(chan *conn, 1)
 	go func() { answered <- connect(t, client, url+"?from=all") }()
 	if f.Status().Lost == nil {
-		t.Error("the status does not say that the stream is missing")
+		t.Error("the status does not report that the stream is missing")
 	}
 	n.create(t, jetstream.StreamConfig{Name: "LATER", Subjects: []string{"later.>"}})
 	publish(t, f, "later.x", 1)

@@ -22,16 +22,16 @@ import (
 type Options struct {
 	// Stream is the name of the stream. Its retention must be by limits.
 	Stream string
-	// Subjects are what every connection receives: subjects of the stream, in which whole tokens may
-	// be wildcards (* and >) or variables of the identity, as in "news.user.{user}". A subject whose
-	// variable the identity does not have is left out for that connection. The value of a variable
-	// is one token; characters that a token cannot hold are percent-encoded ("." is "%2E").
+	// Subjects are received by every connection. They are subjects of the stream, in which whole tokens may be
+	// wildcards (* and >) or variables of the identity, as in "news.user.{user}". A subject whose variable the
+	// identity does not have is left out for that connection. The value of a variable is one token; characters that
+	// a token cannot hold are percent-encoded ("." is "%2E").
 	Subjects []string
 	// Allow are the subjects that clients may request in addition, with ?subject=; of the same form.
 	// A client may request up to 64 subjects within these.
 	Allow []string
 
-	// Identify finds out which user a request is from; see package auth. When nil all clients are
+	// Identify returns the identity of a request; see package auth. When nil all clients are
 	// anonymous, and subjects may have no variables. A request without an identity is answered with
 	// 401; auth.First(source) admits it as anonymous. It is called once for each connection and may
 	// block, and only that connection waits.
@@ -42,10 +42,10 @@ type Options struct {
 	// Domain is the JetStream domain of the stream, APIPrefix its API where the account imports it
 	// under another subject than $JS.API. At most one may be set.
 	Domain, APIPrefix string
-	// TailConn and ReplayConn are further connections to the same account: for reading the end of the
-	// stream, and for reading stored events on behalf of clients. When nil, nc serves for all. A NATS
-	// server sends what waits for a connection in order, and disconnects it beyond 64 MB: give both
-	// where clients replay megabytes while others wait for live events. They stay the caller's.
+	// TailConn and ReplayConn are further connections to the same account: for reading the end of the stream, and
+	// for reading stored events on behalf of clients. When nil, nc serves for all. A NATS server sends the queue of
+	// a connection in order, and disconnects the connection when the queue exceeds 64 MB: set both where clients
+	// replay megabytes while others wait for live events. The caller owns them.
 	TailConn, ReplayConn *nats.Conn
 	// WaitForStream lets Open return though NATS is not reachable or the stream does not exist.
 	// Connections then stay open and wait. A stream that cannot be served is logged, as an error.
@@ -75,15 +75,15 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Window bounds the recent events in memory, from which clients resume without reading the stream.
-// The bound that is reached first counts. The zero value works.
+// Window bounds the recent events in memory. Clients resume from them without reading the stream. The bound that
+// is reached first counts. The zero value works.
 type Window struct {
 	Events int // 65,536 when zero
-	Bytes  int // an estimate of what events occupy; 64 MiB when zero
+	Bytes  int // estimated memory of the events; 64 MiB when zero
 }
 
-// Limits bound what clients may use. Where a field does not say otherwise, zero is no bound. A client
-// that exceeds a limit receives tidemark.close and reconnects after Options.RetryLater.
+// Limits bound the resources of clients. Unless the field states otherwise, zero means no limit. A client that
+// exceeds a limit receives tidemark.close and reconnects after Options.RetryLater.
 //
 // An address is an IPv4 address, or the /64 of an IPv6 address.
 type Limits struct {
@@ -106,7 +106,7 @@ type Limits struct {
 	TrustedProxies []netip.Prefix
 }
 
-// CORS names the pages of other origins that may read a feed. The zero value allows none.
+// CORS allows pages of other origins to read a feed. The zero value allows none.
 type CORS struct {
 	// Origins are scheme, host and port, such as "https://app.example.com", or "*" for all pages.
 	Origins []string

@@ -24,7 +24,7 @@ var (
 
 // Message is an event to be published.
 type Message struct {
-	// Subject is one that a connection can receive, without wildcards.
+	// Subject has no wildcards, and connections can receive it.
 	Subject string
 	// User takes the place of Subject: the event goes to the one subject of Options.Subjects that has
 	// {user} as its only variable.
@@ -32,7 +32,7 @@ type Message struct {
 	// Type is the event's name in browsers ("message" when empty); up to 128 bytes, not "error", "open"
 	// or below "tidemark.".
 	Type string
-	Data []byte // up to what NATS accepts, 1 MiB by default
+	Data []byte // up to the limit of the NATS server, 1 MiB by default
 	// ID makes repeats harmless: the stream stores it once within its duplicate window, two minutes
 	// by default. Up to 256 bytes; empty for none.
 	ID string
@@ -43,7 +43,7 @@ type Message struct {
 	Header map[string]string
 }
 
-// Ack says where an event is stored.
+// Ack is the place of a stored event.
 type Ack struct {
 	// Position is the id by which clients receive the event.
 	Position string
@@ -52,15 +52,15 @@ type Ack struct {
 	Duplicate bool
 }
 
-// Result is what became of one event of PublishAll.
+// Result is the outcome of one event of PublishAll.
 type Result struct {
 	Ack
 	Err error
 }
 
-// Publish stores an event. It blocks until JetStream has acknowledged it or ctx ends, for five
-// seconds at most. An event that no connection can receive is refused ([ErrNotStored]), as is one that is not
-// valid; the error names the field.
+// Publish stores an event. It blocks until JetStream has acknowledged it or ctx ends, for five seconds at most. It
+// refuses an event that no connection can receive ([ErrNotStored]) or that is not valid; the error names the
+// field.
 func (f *Feed) Publish(ctx context.Context, m Message) (Ack, error) {
 	r := f.PublishAll(ctx, m)[0]
 	return r.Ack, r.Err

@@ -22,18 +22,20 @@ type PublishOptions struct {
 	MaxBatch int
 }
 
-// PublishHandler returns a handler that stores events of POST requests. It reads the requests of the command's /publish:
+// PublishHandler returns a handler of POST requests with events. It reads the requests of the command's /publish:
 //
 //   - At a path such as "POST /publish": a JSON object with subject or user, and event, data and id, or an array
 //     of them. With ?user= the body is the data of one event for that user.
 //   - At a path with the value {subject}, such as "POST /publish/{subject...}": the body is the data of one event.
 //
-// The response comes after JetStream has acknowledged all events, within five seconds, and has the position of each.
-// A request with an event that is not valid, or that the publisher may not publish, stores nothing. Errors are
-// application/problem+json: 401 and 403 (identity), 400, 413 and 422 (body), 503 (JetStream), 507 (a full stream).
+// The response comes after JetStream has acknowledged all events, within five seconds, and has the position of
+// each. A request with an event that is not valid, or that the publisher may not publish, stores nothing. Errors
+// are application/problem+json: 401 and 403 (identity), 400, 413 and 422 (body), 503 (JetStream), 507 (a full
+// stream).
 //
-// Pages of other origins are rejected with 403, also those that send a user's cookies, except for those in Options.CORS. The
-// handler bounds neither the rate nor the number of requests: use middleware. It works until [Feed.Close].
+// Pages of other origins are rejected with 403, also those that send a user's cookies, except for those in
+// Options.CORS. The handler bounds neither the rate nor the number of requests: use middleware. It works until
+// [Feed.Close].
 func (f *Feed) PublishHandler(opts PublishOptions) http.Handler {
 	identify := noPublishers
 	if opts.Identify != nil {

@@ -17,20 +17,19 @@ import (
 	"github.com/tidemark/tidemark/internal/httpserver"
 )
 
-// Serve serves mux on a listener with the engine: on Linux and over plain HTTP/1.1, connections of
-// every Feed in mux cost no goroutine. Everything else is served as by net/http: other paths, HTTP/2 in
-// the clear (h2c), and listeners with TLS, whose connections cost a goroutine each. A nil mux is f
-// alone, at every path.
+// Serve serves mux on a listener with the engine. On Linux and over plain HTTP/1.1, connections of every Feed in
+// mux then cost no goroutine. All other requests are served as by net/http: other paths, HTTP/2 in the clear
+// (h2c), and listeners with TLS, whose connections cost a goroutine each. A nil mux is f alone, at every path.
 //
-//   - It blocks until Drain or Close of f has stopped it, and returns nil then; else it returns
+//   - It blocks until Drain or Close of f has stopped it, and then returns nil; else it returns
 //     the error of the listener, or [http.ErrServerClosed] where f was drained before. All of its connections have
 //     ended when it returns, and l is closed.
 //
 //   - The head of a request has 10 s and 64 KiB, a request with its body 30 s. There is no timeout for
 //     responses.
 //
-//   - Where a path has served events, the engine reads later requests for it: responses other than
-//     events are collected before they are sent there, so such a path should serve events alone.
+//   - Where a path has served events, the engine reads later requests for it. It collects other responses
+//     than events before it sends them, so such a path should serve events alone.
 //
 //   - Middleware before the Feed works if its ResponseWriter has Unwrap or Hijack. Where it has
 //     neither, connections cost a goroutine as with net/http.
@@ -83,7 +82,7 @@ type server struct {
 	mu       sync.Mutex
 	feeds    map[*Feed]bool // that serve connections with the engine
 	draining bool           // connections are no longer accepted
-	closed   bool           // the engine is
+	closed   bool           // the engine is closed
 }
 
 type serverKey struct{}
@@ -131,7 +130,7 @@ func (s *server) run(l net.Listener) error {
 	return err
 }
 
-// named gives requests that the engine reads the context that others have from the http.Server.
+// named sets the context of requests from the engine to that of requests from the http.Server.
 func (s *server) named(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), serverKey{}, s)))
@@ -174,7 +173,7 @@ func hijackable(w http.ResponseWriter) bool {
 	}
 }
 
-// attach notes a feed that has connections here; false once the engine is closed.
+// attach adds a feed with connections on the server. It returns false once the engine is closed.
 func (s *server) attach(f *Feed) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +197,7 @@ func (s *server) stopConnects() []*Feed {
 	return slices.Collect(maps.Keys(s.feeds))
 }
 
-// detach closes the engine, which ends the connections that are left.
+// detach closes the engine, which ends the remaining connections.
 func (s *server) detach() {
 	s.mu.Lock()
 	s.closed = true

@@ -85,7 +85,7 @@ func TestDrain_ContextEnds_ReturnsAndCloseEndsTheRest(t *testing.T) {
 	}
 	f.Close()
 	if left := f.Status().Connections; left != 0 {
-		t.Errorf("%d connections are left", left)
+		t.Errorf("%d connections are still open", left)
 	}
 }
 
@@ -146,8 +146,8 @@ func TestOpen_SeparateConnections_CarryTailAndReplays(t *testing.T) {
 	}
 }
 
-// Serve, Drain and Close may come in any order, at any moment.
-func TestServe_DrainedAndClosedMeanwhile_Ends(t *testing.T) {
+// Serve, Drain and Close may be called in any order, at any moment.
+func TestServe_DrainedAndClosedConcurrently_Ends(t *testing.T) {
 	for round := range 100 {
 		f := tidemarktest.New(t, tidemark.Options{Subjects: []string{"n.all"}})
 		l := listen(t)

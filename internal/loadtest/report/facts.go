@@ -39,7 +39,7 @@ func sections(r loadtest.Result) []section {
 	return append(all, section{tools(r), usageRows(r.Self)}, section{"Run", runRows(r)})
 }
 
-// tools is the title of the load generator's usage, of which several processes have a share.
+// tools returns the title of the load generator's usage, with the number of its processes.
 func tools(r loadtest.Result) string {
 	if r.Workers > 1 {
 		return "This tool and its " + count(r.Workers) + " workers"
@@ -167,7 +167,7 @@ type percentile struct {
 	at   time.Duration
 }
 
-// percentiles returns those of l by rank, without names that are not numbers from 0 to 100.
+// percentiles returns the percentiles of l by rank, without names that are not numbers from 0 to 100.
 func percentiles(l loadtest.Latency) []percentile {
 	var all []percentile
 	for name, at := range maps.All(l.At) {

@@ -14,7 +14,7 @@ var pageSource string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 
-// page is what the template shows.
+// page is the input of the template.
 type page struct {
 	Scenario, URL, Started string
 	Verdict                verdict

@@ -46,8 +46,8 @@ func saveForReview(t *testing.T, name, got string) {
 	}
 }
 
-// checkElement checks that the page is self-contained, that its ids are unique, and that every
-// coordinate is a finite number within the drawing. Those of the library are upside down.
+// checkElement checks that the page is self-contained, that its ids are unique, and that every coordinate is a
+// finite number within the plot. The y axis of the library points upwards.
 func checkElement(t *testing.T, e xml.StartElement, ids map[string]bool) {
 	t.Helper()
 	switch e.Name.Local {
@@ -65,7 +65,7 @@ func checkElement(t *testing.T, e xml.StartElement, ids map[string]bool) {
 			t.Errorf("%s loads %q", e.Name.Local, a.Value)
 		case "x", "y", "x1", "x2", "y1", "y2", "cx", "cy":
 			if v, err := strconv.ParseFloat(a.Value, 64); err != nil || v < -sizes[0].width.Points() || v > sizes[0].width.Points() {
-				t.Errorf("%s: %s=%q is outside of the drawing", e.Name.Local, a.Name.Local, a.Value)
+				t.Errorf("%s: %s=%q is outside of the plot", e.Name.Local, a.Name.Local, a.Value)
 			}
 		case "d":
 			if strings.ContainsAny(a.Value, "NI") {

@@ -16,8 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// sizes are the formats of each drawing: a wide drawing that is scaled down to a phone would have
-// letters of five pixels.
+// sizes are the formats of each plot. A wide plot scaled down to a phone would have letters of five pixels.
 var sizes = []struct {
 	class         string
 	width, height vg.Length
@@ -102,7 +101,7 @@ func addDots(p *plot.Plot, points plotter.XYs, c color.Color) {
 	p.Add(&plotter.Scatter{XYs: points, GlyphStyle: draw.GlyphStyle{Color: c, Radius: 3, Shape: draw.CircleGlyph{}}})
 }
 
-// addLabel writes a text beside a point.
+// addLabel writes a text next to a point.
 func addLabel(p *plot.Plot, at plotter.XY, text string, offset vg.Point, align draw.XAlignment) {
 	style := p.X.Tick.Label
 	style.Color, style.XAlign, style.YAlign = ink, align, draw.YCenter

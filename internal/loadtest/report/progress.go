@@ -16,9 +16,9 @@ const plainEvery = 5 * time.Second
 // lineWidth keeps a live line from wrapping: only one line can be rewritten.
 const lineWidth = 79
 
-// Progress shows the progress of a run: one line that is rewritten in a terminal, a plain line every
-// five seconds and at each new phase elsewhere. It is for one goroutine. Errors of the writer are
-// ignored, so that they do not end the run.
+// Progress shows the progress of a run. In a terminal it rewrites one line; elsewhere it writes a line every five
+// seconds and at each new phase. It is not safe for concurrent use. It ignores errors of the writer, so that they
+// do not end the run.
 type Progress struct {
 	w        io.Writer
 	live     bool
@@ -27,12 +27,12 @@ type Progress struct {
 	lastLine time.Time
 }
 
-// NewProgress returns a Progress that writes to w. Live says that w is a terminal.
+// NewProgress returns a Progress for w. Set live if w is a terminal.
 func NewProgress(w io.Writer, live bool) *Progress {
 	return &Progress{w: w, live: live}
 }
 
-// Update shows s, the latest second of a run that is in the given phase.
+// Update shows s, the latest second of a run, and its phase.
 func (p *Progress) Update(s loadtest.Sample, phase string) {
 	line := progressLine(s, plain(phase))
 	if p.live {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// none is shown instead of a missing value.
+// none stands for a missing value.
 const none = "–"
 
 // duration writes d with three digits, in a readable unit.

@@ -1,5 +1,5 @@
 // Package transports measures the network traffic of four ways to receive events: Server-Sent Events,
-// a WebSocket, long polling and short polling. It is behind `tidemark bench overhead`.
+// a WebSocket, long polling and short polling. `tidemark bench overhead` is its command.
 //
 // Each transport has a reference endpoint, a net/http server on loopback, and one client that sends
 // the headers of a browser. The figures are those of an idle minute and of one event.

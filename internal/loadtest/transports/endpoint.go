@@ -70,7 +70,7 @@ func (w *endpoint) waitUntilIdle(ctx context.Context) (usage, error) {
 	}
 }
 
-// countsMatch reports whether each end has read what the other wrote.
+// countsMatch reports whether each end has read all bytes of the other.
 func (w *endpoint) countsMatch() bool {
 	return w.clientEnd.out.Load() == w.serverEnd.in.Load() && w.serverEnd.out.Load() == w.clientEnd.in.Load()
 }

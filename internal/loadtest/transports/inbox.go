@@ -30,7 +30,7 @@ func (d delivery) check(want *message) error {
 	return d.message.check(*want)
 }
 
-// inbox passes what a client reads to the goroutine that drives the exchange.
+// inbox passes deliveries from a client to the goroutine that drives the exchange.
 type inbox chan delivery
 
 // expect waits for a delivery and checks it.

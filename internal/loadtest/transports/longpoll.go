@@ -11,7 +11,7 @@ import (
 type longPoll struct {
 	poller
 	pending chan struct{} // from the handler: a request is waiting
-	answers chan *message // to the handler: its answer; nil is no event
+	answers chan *message // answers of the handler; nil means that there is no event
 	inbox   inbox
 	cancel  context.CancelFunc
 	polling sync.WaitGroup

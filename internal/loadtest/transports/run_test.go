@@ -51,7 +51,7 @@ func TestRun_AllTransports_CountTraffic(t *testing.T) {
 	}
 }
 
-// The sizes of the frames are known.
+// The test computes the sizes of the frames.
 func TestRun_Frames_AreCountedToTheByte(t *testing.T) {
 	table := run(t, quickOptions)
 	perMinute := float64(time.Minute / quickOptions.Heartbeat)

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Client returns a client whose connections to every host are to this feed, through memory. Its
-// requests work in a bubble of testing/synctest. It is closed with the feed.
+// Client returns a client connected to this feed through memory, for every host name. Its requests work in a
+// bubble of testing/synctest. It is closed with the feed.
 func (f *Feed) Client() *http.Client { return f.memory.client(f) }
 
 // memory is a server and its client without sockets. The zero value is ready.
@@ -24,7 +24,7 @@ type memory struct {
 func (m *memory) client(h http.Handler) *http.Client {
 	m.once.Do(func() {
 		m.listener = &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-		m.server = &http.Server{Handler: h} //nolint:gosec // G112: no stranger connects
+		m.server = &http.Server{Handler: h} //nolint:gosec // G112: only the test connects
 		m.transport = &http.Transport{DialContext: m.listener.dial}
 		m.serving.Go(func() { _ = m.server.Serve(m.listener) })
 	})

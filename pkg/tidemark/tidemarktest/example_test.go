@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/tidemark/tidemarktest"
 )
 
-// In a test: publish, connect, and compare. TestFeed_InAProgram_ServesItsHandlers runs the like.
+// In a test: publish, connect, and compare. TestFeed_InAProgram_ServesItsHandlers is such a test.
 func Example() {
 	var t *testing.T // of your test
 

@@ -5,14 +5,15 @@
 //	srv := httptest.NewServer(yourMux(f.Feed)) // or f.Client(), without sockets
 //	f.Publish(ctx, tidemark.Message{Subject: "news.all", Data: []byte("hi")})
 //
-// The feed, its HTTP handler and what they promise are those of production; the stream alone is in
-// memory. It takes every subject of the options, stores events without a bound, and can do what JetStream does
-// at bad moments: trim, delete, disappear, be replaced.
+// The feed, its HTTP handler and their guarantees are those of production; only the stream is in memory. It
+// accepts every subject of the options, stores events without a limit, and can simulate JetStream at bad moments:
+// trim, delete, disappear, be replaced.
 //
 // # Time
 //
 // There is no clock to set: use testing/synctest. In a bubble heartbeats, MaxAge, limits per second and reconnect
-// delays pass at once, and [Feed.Client] needs no socket, which a bubble cannot wait for. Call New within the bubble.
+// delays pass at once, and [Feed.Client] needs no socket, which a bubble cannot wait for. Call New within the
+// bubble.
 package tidemarktest
 
 import (
@@ -23,7 +24,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/tidemark"
 )
 
-// Feed is a feed of a stream in memory. The embedded Feed is what the program under test takes.
+// Feed is a feed of a stream in memory. Pass the embedded Feed to the program under test.
 type Feed struct {
 	*tidemark.Feed
 	log    *feedtest.MemStore
@@ -56,13 +57,14 @@ func New(tb testing.TB, opts tidemark.Options) *Feed {
 // receive tidemark.gap with the reason trimmed.
 func (f *Feed) Trim(first uint64) { f.log.Trim(first) }
 
-// Delete deletes one event. It is not announced to clients that have received it; to others possibly.
+// Delete deletes one event. Clients that have received it receive no gap. Others may receive one with the reason
+// possible.
 func (f *Feed) Delete(seq uint64) { f.log.Delete(seq) }
 
 // Recreate replaces the stream with an empty one: clients receive tidemark.gap with the reason
 // epoch, and positions begin again.
 func (f *Feed) Recreate() { f.log.Recreate() }
 
-// SetDown puts the stream out of reach, with the reason, until SetDown(nil). Connections stay open, and
+// SetDown makes the stream unreachable, for the given reason, until SetDown(nil). Connections stay open, and
 // Publish fails with [tidemark.ErrUnavailable].
 func (f *Feed) SetDown(why error) { f.log.SetDown(why) }
