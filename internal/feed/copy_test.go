@@ -18,8 +18,8 @@ func mirrorHarness(t *testing.T, opts feed.Options) *harness {
 	return r
 }
 
-// A client that has more than the copy does waits for what comes after its position, however
-// long that takes, while its stream is live.
+// A client that is ahead of the mirror waits for the events after its position without a limit,
+// while the mirror follows its origin.
 func TestAheadOfACopy(t *testing.T) {
 	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestAheadOfACopy(t *testing.T) {
 	}
 }
 
-// A copy that stays level below the position says that the origin has lost it.
+// A mirror that stays caught up below the position shows that the origin has lost the events.
 func TestBeyondTheOriginOfACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mirrorHarness(t, feed.Options{})
@@ -64,8 +64,8 @@ func TestBeyondTheOriginOfACopy(t *testing.T) {
 	})
 }
 
-// A copy that becomes a stream of its own gives the numbers between to other events, also where
-// it has passed the position before anybody looked.
+// A mirror that becomes an ordinary stream assigns the sequences in between to other events, also if
+// it has passed the position before the feed reads its state.
 func TestCopyIsPromoted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mirrorHarness(t, feed.Options{})
@@ -81,8 +81,8 @@ func TestCopyIsPromoted(t *testing.T) {
 	})
 }
 
-// A stream that was created anew with the epoch that it had is another one nevertheless to all
-// who are there, live or behind.
+// A stream that was created again with the same epoch is another stream to all connected clients, live
+// or behind.
 func TestRecreatedWithTheSameEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -111,7 +111,7 @@ func TestReplayOfAStreamRecreatedWithTheSameEpoch(t *testing.T) {
 		c.want(t, "3", "4", "5")
 		r.RecreateAlike()
 		r.publish(12, "n.a")
-		synctest.Wait() // until the tail knows: the window serves what it held before, too
+		synctest.Wait() // until the tail has detected it: the window serves its older frames, too
 		c.drain(t, r)
 		c.want(t, append([]string{"3", "4", "5", "gap:epoch"}, texts(span(1, 12))...)...)
 	})

@@ -38,8 +38,8 @@ type reader struct {
 
 // TestWindow_RandomDeletions_FollowsStream publishes and deletes at random, in every way in which a
 // stream loses events, while clients read now and then. No client may receive an event two seconds
-// after its deletion; none may miss one without a gap; and in the end the window holds what the
-// stream does.
+// after its deletion, and no client may miss an event without a gap. In the end the window has the
+// same events as the stream.
 func TestWindow_RandomDeletions_FollowsStream(t *testing.T) {
 	histories := 150
 	if testing.Short() {
@@ -123,7 +123,7 @@ func (h *history) change() {
 	}
 }
 
-// now returns what the stream has.
+// now returns the sequences in the stream.
 func (h *history) now() map[uint64]bool {
 	reader, err := h.Read(context.Background(), feed.ReadOptions{From: 1, To: 1 << 60})
 	if err != nil {

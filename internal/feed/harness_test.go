@@ -59,7 +59,7 @@ func (r *harness) publish(n int, subject string) {
 	}
 }
 
-// client collects what a subscription gives.
+// client collects the frames and gaps of a subscription.
 type client struct {
 	sub  *feed.Subscription
 	seqs []uint64
@@ -94,7 +94,7 @@ func (c *client) take(d feed.Delivery) {
 	}
 }
 
-// step takes what Next gives once.
+// step calls Next once.
 func (c *client) step(t *testing.T, ctx context.Context) {
 	t.Helper()
 	d, err := c.sub.Next(ctx)
@@ -104,8 +104,8 @@ func (c *client) step(t *testing.T, ctx context.Context) {
 	c.take(d)
 }
 
-// drain takes what comes until nothing has come for a while. In a synctest bubble the while
-// costs no time and proves that nothing more is under way.
+// drain calls Next until nothing has arrived for some time. In a synctest bubble the time is not
+// real, and proves that nothing more is under way.
 func (c *client) drain(t *testing.T, r *harness) {
 	t.Helper()
 	for {
@@ -122,7 +122,7 @@ func (c *client) drain(t *testing.T, r *harness) {
 	}
 }
 
-// until takes what comes until the sequence last was seen.
+// until calls Next until the sequence last was received.
 func (c *client) until(ctx context.Context, last uint64) error {
 	for len(c.seqs) == 0 || c.seqs[len(c.seqs)-1] < last {
 		d, err := c.sub.Next(ctx)

@@ -148,7 +148,7 @@ func TestSubscription_CutOffBeforeGap_GetsItWhenResuming(t *testing.T) {
 	})
 }
 
-// The window knows the subjects of events that it held: only clients that match them get a gap.
+// The window remembers the subjects of events that it held: only clients that match them receive a gap.
 func TestResume_EventOfOtherSubjectDeleted_SendsNoGap(t *testing.T) {
 	for _, filters := range [][]string{{"n.b"}, {"n.b", "n.*.c"}, {"n.*.c", "m.>"}} {
 		synctest.Test(t, func(t *testing.T) {

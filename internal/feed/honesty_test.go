@@ -51,7 +51,7 @@ func TestGapsAtTheStart(t *testing.T) {
 	})
 }
 
-// The window may still hold what the stream no longer does; without it the gap is told.
+// The window may still have events that the stream no longer has. Without them the gap is sent.
 func TestTrimmedPosition(t *testing.T) {
 	for _, opts := range []feed.Options{fromLog, {WindowEvents: 2}, {NoPreload: true}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -254,8 +254,8 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// TestOutage puts the log out of reach: clients wait, then go on, with a gap only where
-// retention took something meanwhile.
+// TestOutage puts the store out of reach: clients wait, then continue. They receive a gap only if retention
+// removed events during the outage.
 func TestOutage(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
@@ -287,8 +287,8 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestSlowClient overflows a client's list and lets it rejoin; the others get everything at
-// once, and what waits for the slow one stays bounded.
+// TestSlowClient overflows a client's queue and lets it rejoin. The others receive everything at
+// once, and the queue of the slow client stays bounded.
 func TestSlowClient(t *testing.T) {
 	for _, window := range []int{1000, 5} {
 		synctest.Test(t, func(t *testing.T) {
@@ -354,7 +354,7 @@ func (l *brittleLog) HasDeleted(ctx context.Context, from, to uint64) (bool, err
 	return l.MemStore.HasDeleted(ctx, from, to)
 }
 
-// TestLogFailsDuringAReplay: nobody's subscription ends for it.
+// A store that fails during a replay ends no subscription.
 func TestLogFailsDuringAReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &brittleLog{MemStore: feedtest.NewMemStore()}

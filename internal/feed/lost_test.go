@@ -56,7 +56,7 @@ func parse(s string) (seq uint64) {
 	return seq
 }
 
-// What was announced of one incarnation says nothing of the next.
+// Deletions that were announced for one incarnation do not apply to the next.
 func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{WindowEvents: 4, MaxPending: 2})
@@ -88,7 +88,7 @@ func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 		r.publish(40, "n.a")
 		r.Delete(35)
 		synctest.Wait()
-		c := r.subscribe(t, feed.Resume("10-e1"), "n.a") // it knows of 35
+		c := r.subscribe(t, feed.Resume("10-e1"), "n.a") // it has received the gap of 35
 		c.step(t, r.ctx)
 		c.log, c.gaps = nil, nil
 		log.broken = func() { r.Delete(20) } // at the next batch, which fails
@@ -145,7 +145,7 @@ func TestReplay_EndLostAndRegrown_ReadsWhatTookThePlace(t *testing.T) {
 	}
 }
 
-// toTheEndOfTheReplay takes the end itself, too, and not what comes after it.
+// toTheEndOfTheReplay includes the end itself, and no later events.
 func (c *client) toTheEndOfTheReplay(t *testing.T, r *harness) {
 	t.Helper()
 	for {
@@ -178,7 +178,7 @@ func (l *swapLog) HasDeleted(ctx context.Context, from, to uint64) (bool, error)
 	return l.MemStore.HasDeleted(ctx, from, to)
 }
 
-// That another incarnation has no deletions says nothing about the one that was read.
+// The state of another incarnation without deletions does not apply to the incarnation that was read.
 func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &swapLog{MemStore: feedtest.NewMemStore()}
@@ -194,8 +194,8 @@ func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(
 	})
 }
 
-// Retention that passes a deleted event between the state and the question for deletions takes
-// what lay before it, too.
+// Retention that passes a deleted event between the state and the request for deletions also removes
+// the events before it.
 func TestReplay_HoleTrimmedBeforeDeletionsAreLookedFor_Announced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &swapLog{MemStore: feedtest.NewMemStore()}
@@ -284,7 +284,7 @@ func TestTail_NewestEventsDeletedBeforeTheyAreRead_IsLevel(t *testing.T) {
 	})
 }
 
-// stepLog lets its newest event be deleted after the feed has asked where the stream ends.
+// stepLog deletes its newest event after the feed has requested the end of the stream.
 type stepLog struct {
 	*feedtest.MemStore
 	once bool
@@ -347,7 +347,7 @@ func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
 		r.Delete(3)
 		time.Sleep(2 * time.Second)
 		c.drain(t, r)
-		c.want(t, "5") // what lies before the opening is not delivered after it
+		c.want(t, "5") // events before the opening are not delivered after it
 	})
 }
 
@@ -370,7 +370,7 @@ func TestReplay_DeletionTakenBackWithTheEnd_AnnouncesTheNewOne(t *testing.T) {
 				t.Errorf("8 was passed over without a gap: %v", c.log)
 			}
 			if entry == "6" {
-				announced = false // what was announced before says nothing of it
+				announced = false // gaps that were announced before do not cover it
 			}
 		}
 	})

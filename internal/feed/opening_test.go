@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// lateLog is a log whose tail learns of a loss only when it is released.
+// lateLog is a store whose tail detects a loss only when it is released.
 type lateLog struct {
 	*feedtest.MemStore
 	release chan struct{}
@@ -37,8 +37,8 @@ func (l *lateLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2
 	}
 }
 
-// A client that knows the present incarnation from another node resumes there, though this node's
-// tail is still in the one before.
+// A client that has a position of the present incarnation from another node resumes there, although this
+// node's tail is still in the incarnation before.
 func TestSubscribe_TailInTheIncarnationBefore_ResumesInThePresentOne(t *testing.T) {
 	for id, want := range map[string]string{
 		"4-e2": "5", "0-e2": "1 2 3 4 5", "5-e2": "",
@@ -177,22 +177,22 @@ func TestSubscribe_EndLostDuringTheOpening_AnnouncesIt(t *testing.T) {
 	}
 }
 
-// A client that names no position misses nothing that was deleted before it came. What is lost while it
-// subscribes is announced, and the id of the opening leads a client that is cut off before the gap
-// to the gap.
+// A client that names no position receives no gap for events that were deleted before it connected. Losses
+// while it subscribes are announced. A client that disconnects before the gap receives it when it resumes at
+// the id of the opening.
 func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 	for _, from := range []string{"all", "1h"} {
 		for at, c := range map[string]struct {
 			hook func(r *harness)
 			want string
-			back string // what a client gets that resumes at the id of the opening; want when empty
+			back string // received after a resume at the id of the opening; want when empty
 		}{
 			"after state":  {func(r *harness) { r.Trim(5) }, "gap:trimmed 5 6 7 8 9 10", ""},
 			"before time":  {func(r *harness) { r.Recreate(); r.publish(3, "n.a") }, "gap:epoch 1 2 3", ""},
 			"before state": {func(r *harness) { r.Delete(5) }, "1 2 3 4 6 7 8 9 10", "gap:possible 1 2 3 4 6 7 8 9 10"},
 		} {
 			if from == "all" && at == "before time" || from == "1h" && at == "after state" {
-				continue // it is not asked for a time, or asked for it afterwards
+				continue // no time is requested, or it is requested afterwards
 			}
 			synctest.Test(t, func(t *testing.T) {
 				r := hookRig(t, at, c.hook)
@@ -271,8 +271,8 @@ func TestFetch_EndLostWhileABatchIsRead_DeliversItOnce(t *testing.T) {
 	})
 }
 
-// The stream loses its end, and grows past it, after the tail has met a hole: the tail finds it by
-// what it had read before.
+// The stream loses its end, and grows past it, after the tail has met a deleted sequence. The tail detects it
+// by the messages that it had read before.
 func TestTail_EndLostAtAHole_FindsTheReusedSequences(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, l := hookRigUnarmed(t)

@@ -17,7 +17,7 @@ type bell struct{ rung atomic.Int64 }
 
 func (b *bell) Wake() { b.rung.Add(1) }
 
-// poller takes what a subscription gives without waiting, but for the log.
+// poller reads a subscription with Poll, and waits only for the store.
 type poller struct {
 	client
 	room int
@@ -43,8 +43,8 @@ func (p *poller) empty(t *testing.T, r *harness) {
 	}
 }
 
-// TestPollInPieces: however little room there is, everything comes once and in order, from
-// what is pending, from the window and from the log.
+// Every event arrives once and in order, from the queue, the window and the store, however little room
+// there is.
 func TestPollInPieces(t *testing.T) {
 	for name, opts := range ways {
 		for _, room := range []int{1, 600, 1 << 20} {
@@ -66,7 +66,7 @@ func TestPollInPieces(t *testing.T) {
 	}
 }
 
-// TestWaker: whoever was told that there is nothing is woken when there is something.
+// A connection whose Poll returned nothing is woken when there are events.
 func TestWaker(t *testing.T) {
 	r := newHarness(t, nil, feed.Options{MaxPending: 3})
 	<-r.feed.Ready()

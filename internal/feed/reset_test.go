@@ -131,7 +131,7 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 				if got := live.seqs[len(live.seqs)-1]; got != last {
 					t.Errorf("live: ends at %d, want %d: %v", got, last, live.log)
 				}
-				// What it has lies before the loss, so that all that is stored after it comes, in any case.
+				// Its position is before the loss, so everything that is stored after it arrives in any case.
 				if early.log[0] != "3" || !slices.Equal(early.seqs, span(3, last)) || len(early.gaps) > 0 {
 					t.Errorf("early: %v, want 3 to %d", early.log, last)
 				}
@@ -192,8 +192,8 @@ func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 	})
 }
 
-// What a heartbeat has named as the position of a quiet client holds when events wait to be sent,
-// when their list overflows, and when a gap waits.
+// The position that a heartbeat has named for a quiet client does not fall when events wait to be sent,
+// when their queue overflows, or when a gap waits.
 func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 	for name, next := range map[string]func(r *harness){
 		"one event": func(r *harness) { r.publish(1, "n.me") },

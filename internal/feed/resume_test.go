@@ -189,8 +189,8 @@ func TestQuietPositionMovesWithTheTail(t *testing.T) {
 	})
 }
 
-// TestJoinUnderPublishing lets clients of all speeds come and go while events are stored,
-// and compares what each got with what its subjects were sent.
+// TestJoinUnderPublishing connects and disconnects clients of all speeds while events are stored, and
+// compares the events of each client with the stored events of its subjects.
 func TestJoinUnderPublishing(t *testing.T) {
 	for name, opts := range ways {
 		t.Run(name, func(t *testing.T) {

@@ -24,8 +24,8 @@ func (l *shortLog) State(ctx context.Context) (feed.State, error) {
 	return s, err
 }
 
-// TestLeaderBehindItsReplicas: a position that a replica has given is no position from the
-// future because the leader is a moment late; one that never was still is.
+// A leader that is briefly late does not cause a future gap for a position that a replica has reached. A
+// position that never existed still does.
 func TestLeaderBehindItsReplicas(t *testing.T) {
 	log := &shortLog{MemStore: feedtest.NewMemStore()}
 	for range 3 {

@@ -202,8 +202,8 @@ func TestSuspend_LastOfEachSubject_ContinuesWithThese(t *testing.T) {
 	})
 }
 
-// TestSuspend_StreamChanges_GapIsAnnounced: what is trimmed or replaced while a replay is suspended is a
-// gap from where the client really is.
+// Events that are trimmed or replaced while a replay is suspended are a gap from the client's real
+// position.
 func TestSuspend_StreamChanges_GapIsAnnounced(t *testing.T) {
 	for want, change := range map[string]func(*requestLog){
 		"1 2 gap:trimmed 9 10 11": func(l *requestLog) { l.Trim(9); l.Publish("n.a", "", nil) },

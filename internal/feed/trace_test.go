@@ -2,8 +2,8 @@ package feed
 
 import "testing"
 
-// TestTrace_EventMatches_CountsSubscriptions: each once, also those whose queue overflows, and none
-// that has seen it.
+// Each subscription counts once, also if its queue overflows. A subscription that has already received the event does
+// not count.
 func TestTrace_EventMatches_CountsSubscriptions(t *testing.T) {
 	f, subs := benchFeed(3, func(int) string { return "a.*" })
 	f.opts.MaxPending = 1

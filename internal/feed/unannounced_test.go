@@ -70,8 +70,8 @@ func (r *harness) live(t *testing.T, filters ...string) *client {
 	return c
 }
 
-// A client that left live delivery at a hole keeps what waits for it. When the stream then loses its
-// end the client is as far as that.
+// A client that left live delivery at a deleted sequence keeps its pending events. When the stream then loses
+// its end, the position of the client is behind these events.
 func TestReset_EndLostBehindAHoleWithEventsWaiting_AnnouncesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -90,8 +90,8 @@ func TestReset_EndLostBehindAHoleWithEventsWaiting_AnnouncesIt(t *testing.T) {
 	})
 }
 
-// What waits for a client is dropped, as events among it may have been deleted. The gap of a loss that
-// was to follow must not skip it.
+// The pending events of a client are dropped, as some of them may have been deleted. The gap of the loss after
+// them must not skip them.
 func TestSubscription_DroppedEventsBeforeALoss_AreReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})

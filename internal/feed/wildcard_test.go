@@ -21,8 +21,8 @@ func (w wokenBy) Wake() {
 	}
 }
 
-// TestResume_WildcardsWhilePublishing_EachEventOnce resumes over many stretches of the window while
-// the tail adds to it: what is read and what is offered meet without a gap and without a repeat.
+// TestResume_WildcardsWhilePublishing_EachEventOnce resumes over many ranges of the window while
+// the tail appends to it: the read and the enqueued events join without a gap and without a repeat.
 func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
 	log := feedtest.NewMemStore()
 	const before, after = 6000, 3000

@@ -46,7 +46,7 @@ func randomFilters(r *rand.Rand, tokens string) []string {
 	return subject.MergeFilters(filters)
 }
 
-// matching is what the window must give, found the slow way.
+// matching returns the sequences that the window must return, by comparing each frame.
 func matching(frames []*Frame, seq uint64, filters []string) (seqs []uint64) {
 	for _, f := range frames {
 		if f.Seq > seq && (len(filters) == 0 || slices.ContainsFunc(filters, func(filter string) bool { return subject.Matches(filter, f.Subject) })) {

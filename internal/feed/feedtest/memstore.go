@@ -53,7 +53,7 @@ func (l *MemStore) update(change func()) {
 	l.changed = make(chan struct{})
 }
 
-// Limits configure the events that a MemStore deletes by itself; zero values disable a limit.
+// Limits configure the deletion of events by a MemStore. Zero values disable a limit.
 type Limits struct {
 	MaxPerSubject int
 	MaxAge        time.Duration
@@ -126,8 +126,8 @@ func (l *MemStore) Recreate() {
 	})
 }
 
-// RecreateAlike replaces the stream with an empty one of the same epoch, as one with an
-// epoch that somebody chose.
+// RecreateAlike replaces the stream with an empty one of the same epoch, like a stream with a
+// configured epoch.
 func (l *MemStore) RecreateAlike() {
 	l.update(func() {
 		l.events, l.last = nil, 0

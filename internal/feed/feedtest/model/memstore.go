@@ -11,8 +11,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// InMemory is the model on [feedtest.MemStore], in synctest bubbles: a history takes no time of
-// its own, and plays the same each time.
+// InMemory is the model on [feedtest.MemStore], in synctest bubbles. A history takes no real time, and
+// runs in the same order each time.
 func InMemory(command string, histories int) Kind {
 	return Kind{
 		Command: command, Histories: histories, Bubble: synctest.Test, RemovedWithin: 2 * time.Second,

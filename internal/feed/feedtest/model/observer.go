@@ -227,7 +227,7 @@ func (o *Observer) position(p feed.Position) {
 	o.move(place{p.Seq, p.Epoch, l.orderAt(p.Seq), o.rec.tick})
 }
 
-// number is that of the line of the place; 0 for one that the stream never had.
+// number is the number of the line of the place; 0 for an epoch that the stream never had.
 func (o *Observer) number() int {
 	if l := o.rec.lines[o.at.epoch]; l != nil {
 		return l.number
