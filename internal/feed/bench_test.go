@@ -35,7 +35,7 @@ func BenchmarkMatch(b *testing.B) {
 				seq++
 				to := int(seq*7919) % users
 				f.publish(Event{Seq: seq, Subject: subs[to].filters[0], Data: data})
-				subs[to].takePending(nextBytes)
+				subs[to].dequeuePending(nextBytes)
 			}
 		})
 	}
@@ -52,7 +52,7 @@ func BenchmarkFanOut(b *testing.B) {
 		seq++
 		f.publish(Event{Seq: seq, Subject: "notifications.broadcast", Data: data})
 		for _, s := range subs {
-			d, _ := s.takePending(nextBytes)
+			d, _ := s.dequeuePending(nextBytes)
 			_ = d.Frames[0].Wire()
 		}
 	}

@@ -59,7 +59,7 @@ func TestReplayBudget_Full_ServesInOrder(t *testing.T) {
 	})
 }
 
-func TestReplayBudget_RequestBeyondItsSize_GetsAllOfIt(t *testing.T) {
+func TestReplayBudget_RequestBeyondItsSize_AcquiresAllOfIt(t *testing.T) {
 	b := NewReplayBudget(10)
 	n, err := b.acquire(t.Context(), 1000)
 	if n != 10 || err != nil {

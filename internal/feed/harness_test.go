@@ -17,35 +17,35 @@ import (
 // harness is a running feed over a store in memory.
 type harness struct {
 	*feedtest.MemStore
-	feed    *feed.Feed
-	ctx     context.Context
-	fromLog bool
+	feed      *feed.Feed
+	ctx       context.Context
+	fromStore bool
 }
 
-// fromLog stands for options of their own: subscriptions that always begin with the log.
-var fromLog = feed.Options{MaxPending: 127}
+// fromStore stands for options of their own: subscriptions that always begin with the store.
+var fromStore = feed.Options{MaxPending: 127}
 
-// newHarness starts a feed over log; nil for an empty one. Within a synctest bubble everything
+// newHarness starts a feed over store; nil for an empty one. Within a synctest bubble everything
 // has ended when the test ends.
-func newHarness(t *testing.T, log *feedtest.MemStore, opts feed.Options) *harness {
+func newHarness(t *testing.T, store *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
-	if log == nil {
-		log = feedtest.NewMemStore()
+	if store == nil {
+		store = feedtest.NewMemStore()
 	}
-	return newHarnessOn(t, log, log, opts)
+	return newHarnessOn(t, store, store, opts)
 }
 
-// newHarnessOn starts a feed that reads behind, which keeps its events in log.
-func newHarnessOn(t *testing.T, behind feed.Store, log *feedtest.MemStore, opts feed.Options) *harness {
+// newHarnessOn starts a feed that reads behind, which keeps its events in store.
+func newHarnessOn(t *testing.T, behind feed.Store, store *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &harness{MemStore: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
+	r := &harness{MemStore: store, feed: feed.New(behind, opts), ctx: ctx, fromStore: opts.MaxPending == fromStore.MaxPending}
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		tail.Wait()
-		if n := log.OpenReaders(); n != 0 {
+		if n := store.OpenReaders(); n != 0 {
 			t.Errorf("%d readers were left open", n)
 		}
 	})
@@ -71,19 +71,19 @@ func (r *harness) subscribe(t *testing.T, start feed.Start, filters ...string) *
 	t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
-	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromStore: r.fromLog})
+	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromStore: r.fromStore})
 	if err != nil {
 		t.Fatalf("Subscribe: %v", err)
 	}
 	t.Cleanup(sub.Close)
 	c := &client{sub: sub}
 	if gap := sub.StartInfo().Gap; gap != nil {
-		c.take(feed.Delivery{Gap: gap})
+		c.record(feed.Delivery{Gap: gap})
 	}
 	return c
 }
 
-func (c *client) take(d feed.Delivery) {
+func (c *client) record(d feed.Delivery) {
 	if d.Gap != nil {
 		c.gaps = append(c.gaps, *d.Gap)
 		c.log = append(c.log, "gap:"+string(d.Gap.Reason))
@@ -101,7 +101,7 @@ func (c *client) step(t *testing.T, ctx context.Context) {
 	if err != nil {
 		t.Fatalf("Next: %v", err)
 	}
-	c.take(d)
+	c.record(d)
 }
 
 // drain calls Next until nothing has arrived for some time. In a synctest bubble the time is not
@@ -118,7 +118,7 @@ func (c *client) drain(t *testing.T, r *harness) {
 		if err != nil {
 			t.Fatalf("Next: %v", err)
 		}
-		c.take(d)
+		c.record(d)
 	}
 }
 
@@ -129,7 +129,7 @@ func (c *client) until(ctx context.Context, last uint64) error {
 		if err != nil {
 			return fmt.Errorf("after %d events: %w", len(c.seqs), err)
 		}
-		c.take(d)
+		c.record(d)
 	}
 	return nil
 }
@@ -155,10 +155,10 @@ func texts(seqs []uint64) (out []string) {
 	return out
 }
 
-// newStoreDown is a log with one event that is out of reach.
+// newStoreDown is a store with one event that is out of reach.
 func newStoreDown() *feedtest.MemStore {
-	log := feedtest.NewMemStore()
-	log.Publish("n.a", "", nil)
-	log.SetDown(errors.New("not up yet"))
-	return log
+	store := feedtest.NewMemStore()
+	store.Publish("n.a", "", nil)
+	store.SetDown(errors.New("not up yet"))
+	return store
 }

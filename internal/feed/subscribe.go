@@ -134,7 +134,7 @@ func (s *Subscription) startFromWindow(r resolved) bool {
 // startFromStore begins at a place that requires the answer of the leader.
 func (s *Subscription) startFromStore(ctx context.Context, r resolved, always bool) error {
 	if r.named() {
-		s.feed.fromLog.Add(1)
+		s.feed.fromStore.Add(1)
 	} else {
 		s.ignoreDeletions()
 	}
@@ -251,24 +251,24 @@ func (s *Subscription) ignoreDeletions() {
 }
 
 // countInWindow counts the matching events between the cursor and the present end of the window, a
-// stretch at a time.
+// batch at a time.
 func (s *Subscription) countInWindow() (n uint64, covered bool) {
 	r := newWindowReader(s.filters)
-	count, looked, end, covered := s.lookBehind(r, 0)
-	for len(looked) > 0 && covered {
-		count += r.set.count(looked)
-		at := looked[len(looked)-1].Seq
+	count, copied, end, covered := s.copyBehind(r, 0)
+	for len(copied) > 0 && covered {
+		count += r.set.count(copied)
+		at := copied[len(copied)-1].Seq
 		if at >= end {
 			break
 		}
-		_, looked, _, covered = s.lookBehind(r, at)
+		_, copied, _, covered = s.copyBehind(r, at)
 	}
 	return uint64(count), covered //nolint:gosec // a count
 }
 
-// lookBehind returns the frames of a stretch behind the cursor and at, and the end of the window.
+// copyBehind returns the frames of a batch behind the cursor and at, and the end of the window.
 // Without wildcards it returns the number of frames instead.
-func (s *Subscription) lookBehind(r *windowReader, at uint64) (n int, looked []*Frame, end uint64, covered bool) {
+func (s *Subscription) copyBehind(r *windowReader, at uint64) (n int, copied []*Frame, end uint64, covered bool) {
 	s.feed.expireDue()
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
@@ -281,6 +281,6 @@ func (s *Subscription) lookBehind(r *windowReader, at uint64) (n int, looked []*
 	if !r.set.wildcard {
 		return w.countOf(s.cursor, r.set.filters), nil, w.high, true
 	}
-	looked, _ = w.look(r.buf, max(s.cursor, at))
-	return 0, looked, w.high, true
+	copied, _ = w.copyFrames(r.buf, max(s.cursor, at))
+	return 0, copied, w.high, true
 }

@@ -70,19 +70,19 @@ func BenchmarkResumeHold(b *testing.B) {
 				}
 				r := newWindowReader(s.filters)
 				for at, end := uint64(0), false; !end; {
-					var looked []*Frame
-					timed(func() { _, looked, _, _ = s.lookBehind(r, at) })
-					if end = len(looked) == 0; !end {
-						r.set.count(looked)
-						at = looked[len(looked)-1].Seq
+					var copied []*Frame
+					timed(func() { _, copied, _, _ = s.copyBehind(r, at) })
+					if end = len(copied) == 0; !end {
+						r.set.count(copied)
+						at = copied[len(copied)-1].Seq
 					}
 				}
 				s.setStateLocked(CatchingUp)
 				for live := false; !live; {
-					var looked []*Frame
-					timed(func() { looked, _, _, live = s.lookOrJoin(nextBytes, r) })
-					if len(looked) > 0 {
-						frames, upTo := r.set.match(looked)
+					var copied []*Frame
+					timed(func() { copied, _, _, live = s.copyOrJoin(nextBytes, r) })
+					if len(copied) > 0 {
+						frames, upTo := r.set.match(copied)
 						s.mu.Lock()
 						s.readLocked(frames, upTo, nextBytes)
 						s.mu.Unlock()
@@ -97,10 +97,10 @@ func BenchmarkResumeHold(b *testing.B) {
 	}
 }
 
-// BenchmarkLiveBesideResumes measures the delay of an event to a live client in three cases: alone, in
+// BenchmarkLiveDuringResumes measures the delay of an event to a live client in three cases: alone, in
 // parallel with a client that resumes with 64 wildcards repeatedly, and in parallel with a goroutine that
 // computes as much without the feed. The last one shows the cost of the processor time alone.
-func BenchmarkLiveBesideResumes(b *testing.B) {
+func BenchmarkLiveDuringResumes(b *testing.B) {
 	f := fullWindow(b)
 	live, err := f.Subscribe(b.Context(), SubscribeOptions{Filters: []string{"notifications.live"}})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// Deletions before the stretch that is loaded at the start do not keep it from being loaded; those
+// Deletions before the range that is loaded at the start do not keep it from being loaded; those
 // within are holes.
 func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 	for _, c := range []struct {
@@ -22,18 +22,18 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 		events  int
 		resume  []string // of a client that has 980
 	}{
-		{"before the stretch", 2, 100, texts(span(981, 1000))},
-		{"within the stretch", 990, 99, append([]string{"gap:possible"}, append(texts(span(981, 989)), texts(span(991, 1000))...)...)},
+		{"before the range", 2, 100, texts(span(981, 1000))},
+		{"within the range", 990, 99, append([]string{"gap:possible"}, append(texts(span(981, 989)), texts(span(991, 1000))...)...)},
 		{"at its end", 1000, 99, append([]string{"gap:possible"}, texts(span(981, 999))...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := feedtest.NewMemStore()
+				store := feedtest.NewMemStore()
 				for range 1000 {
-					log.Publish("n.a", "", nil)
+					store.Publish("n.a", "", nil)
 				}
-				log.Delete(c.deleted)
-				r := newHarness(t, log, feed.Options{WindowEvents: 100})
+				store.Delete(c.deleted)
+				r := newHarness(t, store, feed.Options{WindowEvents: 100})
 				<-r.feed.Ready()
 				synctest.Wait()
 				if st := r.feed.Status(); st.Events != c.events {
@@ -42,16 +42,16 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 				client := r.subscribe(t, feed.Resume("980"), "n.a")
 				client.drain(t, r)
 				client.want(t, c.resume...)
-				if st := r.feed.Status(); st.FromLog != 0 {
-					t.Error("the resume took the log")
+				if st := r.feed.Status(); st.FromStore != 0 {
+					t.Error("the resume read the store")
 				}
 			})
 		})
 	}
 }
 
-// makeHole publishes an event that the tail cannot read before it is deleted.
-func (r *harness) makeHole(subject string) {
+// addDeleted publishes an event that the tail cannot read before it is deleted.
+func (r *harness) addDeleted(subject string) {
 	r.SetDown(errors.New("cut"))
 	r.Delete(r.Publish(subject, "", nil))
 	r.SetDown(nil)
@@ -75,7 +75,7 @@ func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 				if err != nil {
 					return
 				}
-				c.take(d)
+				c.record(d)
 				at = append(at, time.Now())
 			}
 		}()
@@ -85,7 +85,7 @@ func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 			if gap := len(at); gap > 0 && position.Seq < c.gaps[gap-1].Continues.Seq {
 				t.Errorf("the position is %v after the gap %+v", position, c.gaps[gap-1])
 			}
-			r.makeHole("n.other")
+			r.addDeleted("n.other")
 			r.publish(1, "n.other")
 			time.Sleep(10 * time.Millisecond)
 			synctest.Wait()
@@ -109,13 +109,13 @@ func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 		<-r.feed.Ready()
 		r.publish(1, "n.b")
 		c := r.subscribe(t, feed.Start{}, "n.a")
-		r.makeHole("n.a") // 2
+		r.addDeleted("n.a") // 2
 		r.publish(1, "n.a")
 		synctest.Wait()
 		c.step(t, r.ctx)
 		c.step(t, r.ctx)
 		c.want(t, "gap:possible", "3")
-		r.makeHole("n.a") // 4
+		r.addDeleted("n.a") // 4
 		r.publish(2, "n.a")
 		synctest.Wait()
 		if d, behind, err := c.sub.Poll(1 << 20); !d.Empty() || behind || err != nil {
@@ -131,14 +131,14 @@ func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 
 // A position before a hole gets a gap also where the live client that had it was cut off before its
 // gap came.
-func TestSubscription_CutOffBeforeGap_GetsItWhenResuming(t *testing.T) {
+func TestSubscription_DisconnectedBeforeGap_ReceivesItOnResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		r.publish(5, "n.a")
 		synctest.Wait()
 		live := r.subscribe(t, feed.Start{}, "n.quiet")
 		live.sub.Poll(1 << 20)
-		r.makeHole("n.quiet")
+		r.addDeleted("n.quiet")
 		r.publish(5, "n.a")
 		synctest.Wait()
 		at := live.sub.Position()
@@ -181,12 +181,12 @@ func TestResume_EventOfOtherSubjectDeleted_SendsNoGap(t *testing.T) {
 }
 
 // More subjects than are remembered count as unknown, the older ones first.
-func TestResume_ManySubjectsDeleted_BoundsWhatIsRemembered(t *testing.T) {
+func TestResume_ManySubjectsDeleted_BoundsTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := feedtest.NewMemStore()
-		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
-		log.ReadBatch = 1000
-		r := newHarness(t, log, feed.Options{})
+		store := feedtest.NewMemStore()
+		store.SetLimits(feedtest.Limits{MaxPerSubject: 1})
+		store.ReadBatch = 1000
+		r := newHarness(t, store, feed.Options{})
 		const subjects = 20_000
 		r.publish(1, "n.kept")
 		for range 2 {
@@ -226,12 +226,12 @@ func TestSubscription_DeletedAfterItLeftTheWindow_IsNotSent(t *testing.T) {
 // A stream that begins to keep more events of a subject is followed from then on.
 func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := feedtest.NewMemStore()
-		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
-		r := newHarness(t, log, feed.Options{})
+		store := feedtest.NewMemStore()
+		store.SetLimits(feedtest.Limits{MaxPerSubject: 1})
+		r := newHarness(t, store, feed.Options{})
 		r.publish(3, "n.a")
 		time.Sleep(1100 * time.Millisecond)
-		log.SetLimits(feedtest.Limits{MaxPerSubject: 3})
+		store.SetLimits(feedtest.Limits{MaxPerSubject: 3})
 		r.publish(2, "n.a")
 		time.Sleep(2 * time.Second)
 		c := r.subscribe(t, feed.Resume("2"), "n.a")
@@ -243,16 +243,16 @@ func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 // A leader that does not answer is an outage: deletions cannot be followed.
 func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &silentLog{MemStore: feedtest.NewMemStore()}
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{})
+		store := &silentStore{MemStore: feedtest.NewMemStore()}
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{})
 		<-r.feed.Ready()
 		answer := make(chan struct{})
-		log.silent.Store(&answer)
+		store.silent.Store(&answer)
 		time.Sleep(10 * time.Second)
 		if err := r.feed.Status().Lost; err == nil || r.feed.LostFor() == 0 {
 			t.Errorf("lost: %v, for %v", err, r.feed.LostFor())
 		}
-		log.silent.Store(nil)
+		store.silent.Store(nil)
 		close(answer)
 		time.Sleep(10 * time.Second)
 		if err := r.feed.Status().Lost; err != nil || r.feed.LostFor() != 0 {
@@ -261,13 +261,13 @@ func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 	})
 }
 
-// silentLog is a log whose leader does not answer for a while, though events are read from a replica.
-type silentLog struct {
+// silentStore is a store whose leader does not answer for a while, though events are read from a replica.
+type silentStore struct {
 	*feedtest.MemStore
 	silent atomic.Pointer[chan struct{}]
 }
 
-func (l *silentLog) State(ctx context.Context) (feed.State, error) {
+func (l *silentStore) State(ctx context.Context) (feed.State, error) {
 	if answer := l.silent.Load(); answer != nil {
 		select {
 		case <-*answer:

@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// hole stores three events of which the second is deleted before the tail reads it.
-func (r *harness) hole() {
+// publishAroundDeleted stores three events. The second is deleted before the tail reads it.
+func (r *harness) publishAroundDeleted() {
 	r.SetDown(errors.New("cut"))
 	r.publish(1, "n.a")
 	deleted := r.Publish("n.a", "", nil)
@@ -26,14 +26,14 @@ func (r *harness) hole() {
 // A client that is not polled between two losses gets everything that is stored between them.
 func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 	for name, second := range map[string]func(r *harness){
-		"another hole": func(r *harness) { r.hole() },
+		"another hole": func(r *harness) { r.publishAroundDeleted() },
 		"retention": func(r *harness) {
 			r.SetDown(errors.New("cut"))
 			r.publish(3, "n.a")
 			r.Trim(5)
 			r.SetDown(nil)
 		},
-		"two more holes": func(r *harness) { r.hole(); r.hole() },
+		"two more holes": func(r *harness) { r.publishAroundDeleted(); r.publishAroundDeleted() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 				r.publish(3, "n.a")
 				live := r.subscribe(t, feed.Resume("3-e1"))
 				live.drain(t, r)
-				r.hole()
+				r.publishAroundDeleted()
 				second(r)
 				synctest.Wait()
 				r.publish(1, "n.a")
@@ -55,7 +55,7 @@ func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 	}
 }
 
-// stored returns the sequences from first on that the log still holds.
+// stored returns the sequences from first on that the store still holds.
 func (r *harness) stored(t *testing.T, first uint64) (seqs []uint64) {
 	t.Helper()
 	state, err := r.State(r.ctx)
@@ -82,7 +82,7 @@ func TestReset_RecreatedAfterALossBeforeThePoll_AnnouncesTheEpoch(t *testing.T) 
 				r.publish(3, "n.a")
 				live := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 				live.drain(t, r)
-				r.hole()
+				r.publishAroundDeleted()
 				recreate(r.MemStore)
 				r.publish(20, "n.a")
 				synctest.Wait()
@@ -103,9 +103,9 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 	for name, refill := range map[string]int{"shorter": 2, "as long": 5, "longer": 9} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := feedtest.NewMemStore()
-				log.ReadBatch = 2
-				r := newHarness(t, log, feed.Options{WindowEvents: 2})
+				store := feedtest.NewMemStore()
+				store.ReadBatch = 2
+				r := newHarness(t, store, feed.Options{WindowEvents: 2})
 				r.publish(10, "n.a")
 				live, quiet := r.subscribe(t, feed.Resume("10-e1"), "n.a"), r.subscribe(t, feed.Resume("10-e1"), "n.b")
 				live.drain(t, r)
@@ -140,13 +140,13 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 	}
 }
 
-// rewindLog passes on what a store reports that finds out of a loss after the stream has passed the tail.
-type rewindLog struct {
+// rewindStore passes on the events of a store that detects a loss after the stream has passed the tail.
+type rewindStore struct {
 	*feedtest.MemStore
 	rewound chan struct{}
 }
 
-func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
+func (l *rewindStore) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -175,7 +175,7 @@ func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Se
 
 func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &rewindLog{feedtest.NewMemStore(), make(chan struct{}, 1)}
+		l := &rewindStore{feedtest.NewMemStore(), make(chan struct{}, 1)}
 		r := newHarnessOn(t, l, l.MemStore, feed.Options{})
 		r.publish(10, "n.a")
 		<-r.feed.Ready()
@@ -198,7 +198,7 @@ func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 	for name, next := range map[string]func(r *harness){
 		"one event": func(r *harness) { r.publish(1, "n.me") },
 		"overflow":  func(r *harness) { r.publish(5, "n.me") },
-		"gap":       func(r *harness) { r.hole() },
+		"gap":       func(r *harness) { r.publishAroundDeleted() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 
 // A stream loses its end twice. Positions that only the first loss concerned are those of the second
 // events by then, and a client that resumes receives the reason.
-func TestReset_EndLostTwiceBeforeThePoll_GoesBackAsFuture(t *testing.T) {
+func TestReset_EndLostTwiceBeforeThePoll_SendsFutureGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		r.publish(4, "n.a")

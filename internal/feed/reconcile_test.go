@@ -24,7 +24,7 @@ type history struct {
 	random  *rand.Rand
 	limits  feedtest.Limits
 	stored  map[uint64]string    // every event that was ever stored, by its subject
-	gone    map[uint64]time.Time // since when it is not; found at the next look
+	gone    map[uint64]time.Time // since when it is not; found at the next check
 	clients []*reader
 }
 
@@ -57,7 +57,7 @@ func TestWindow_RandomDeletions_FollowsStream(t *testing.T) {
 
 func runHistory(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 13))
-	log := feedtest.NewMemStore()
+	store := feedtest.NewMemStore()
 	h := &history{t: t, random: random, stored: map[uint64]string{}, gone: map[uint64]time.Time{}}
 	limits := feedtest.Limits{Late: time.Duration(random.IntN(1200)) * time.Millisecond}
 	if random.IntN(2) == 0 {
@@ -66,18 +66,18 @@ func runHistory(t *testing.T, seed uint64) {
 	if random.IntN(4) == 0 {
 		limits.MaxAge = time.Duration(2+random.IntN(8)) * time.Second
 	}
-	log.SetLimits(limits)
+	store.SetLimits(limits)
 	h.limits = limits
 	opts := feed.Options{WindowEvents: 5 + random.IntN(60), MaxPending: 1 + random.IntN(10), NoPreload: random.IntN(3) == 0}
-	h.harness = &harness{MemStore: log}
+	h.harness = &harness{MemStore: store}
 	for range random.IntN(40) {
 		h.change()
 	}
-	h.harness = newHarness(t, log, opts)
+	h.harness = newHarness(t, store, opts)
 	<-h.feed.Ready()
 	for range 150 {
 		h.change()
-		h.look()
+		h.noteDeleted()
 		switch random.IntN(4) {
 		case 0:
 			h.connect()
@@ -85,7 +85,7 @@ func runHistory(t *testing.T, seed uint64) {
 			h.read()
 		}
 		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
-		h.look()
+		h.noteDeleted()
 	}
 	h.settle()
 }
@@ -144,8 +144,8 @@ func (h *history) now() map[uint64]bool {
 	}
 }
 
-// look notes what was deleted.
-func (h *history) look() {
+// noteDeleted records the events that were deleted.
+func (h *history) noteDeleted() {
 	has := h.now()
 	for seq := range h.stored {
 		if _, known := h.gone[seq]; !known && !has[seq] {
@@ -185,7 +185,7 @@ func (h *history) step(c *reader) (more bool) {
 			h.t.Errorf("event %d was sent %v after its deletion", f.Seq, time.Since(at))
 		}
 	}
-	c.take(d)
+	c.record(d)
 	return behind || !d.Empty()
 }
 
@@ -193,7 +193,7 @@ func (h *history) step(c *reader) (more bool) {
 func (h *history) settle() {
 	for range 6 {
 		time.Sleep(time.Second)
-		h.look()
+		h.noteDeleted()
 		for _, c := range h.clients {
 			for h.step(c) {
 			}

@@ -11,17 +11,17 @@ import (
 
 // mirrorHarness is a copy with ten events.
 func mirrorHarness(t *testing.T, opts feed.Options) *harness {
-	log := feedtest.NewMemStore()
-	log.SetCopy(feed.CopyBehind)
-	r := newHarness(t, log, opts)
+	store := feedtest.NewMemStore()
+	store.SetCopy(feed.CopyBehind)
+	r := newHarness(t, store, opts)
 	r.publish(10, "n.a")
 	return r
 }
 
 // A client that is ahead of the mirror waits for the events after its position without a limit,
 // while the mirror follows its origin.
-func TestAheadOfACopy(t *testing.T) {
-	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
+func TestResume_AheadOfTheMirror_WaitsForLaterEvents(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "store": fromStore} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := mirrorHarness(t, opts)
@@ -48,7 +48,7 @@ func TestAheadOfACopy(t *testing.T) {
 }
 
 // A mirror that stays caught up below the position shows that the origin has lost the events.
-func TestBeyondTheOriginOfACopy(t *testing.T) {
+func TestResume_BeyondTheOriginOfAMirror_SendsFutureGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mirrorHarness(t, feed.Options{})
 		r.SetCopy(feed.CopyCaughtUp)
@@ -66,7 +66,7 @@ func TestBeyondTheOriginOfACopy(t *testing.T) {
 
 // A mirror that becomes an ordinary stream assigns the sequences in between to other events, also if
 // it has passed the position before the feed reads its state.
-func TestCopyIsPromoted(t *testing.T) {
+func TestMirrorWait_MirrorPromoted_SendsFutureGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mirrorHarness(t, feed.Options{})
 		c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
@@ -83,7 +83,7 @@ func TestCopyIsPromoted(t *testing.T) {
 
 // A stream that was created again with the same epoch is another stream to all connected clients, live
 // or behind.
-func TestRecreatedWithTheSameEpoch(t *testing.T) {
+func TestFeed_RecreatedWithTheSameEpoch_SendsEpochGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		r.publish(10, "n.a")
@@ -102,9 +102,9 @@ func TestRecreatedWithTheSameEpoch(t *testing.T) {
 	})
 }
 
-func TestReplayOfAStreamRecreatedWithTheSameEpoch(t *testing.T) {
+func TestReplay_RecreatedWithTheSameEpoch_SendsEpochGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newHarness(t, nil, fromLog)
+		r := newHarness(t, nil, fromStore)
 		r.publish(10, "n.a")
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.>")
 		c.step(t, r.ctx)
@@ -119,8 +119,8 @@ func TestReplayOfAStreamRecreatedWithTheSameEpoch(t *testing.T) {
 
 // A stream that lost its end, and grew past it again, is no longer trusted with the numbers that
 // it gave twice.
-func TestNumbersGivenAgain(t *testing.T) {
-	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
+func TestResume_SequenceReused_SendsPossibleGap(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "store": fromStore} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newHarness(t, nil, opts)
