@@ -31,7 +31,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 	}{
 		{"state", testState},
 		{"seq at a time", testSeqAt},
-		{"holes", testHoles},
+		{"has deleted", testHasDeleted},
 		{"count", testCount},
 		{"read headers", testReadHeaders},
 		{"read a range", testReadRange},
@@ -116,7 +116,7 @@ func testSeqAt(t *testing.T, h Harness) {
 	}
 }
 
-func testHoles(t *testing.T, h Harness) {
+func testHasDeleted(t *testing.T, h Harness) {
 	h.publish(8, "notifications.a")
 	h.Trim(3)
 	h.Delete(5)
