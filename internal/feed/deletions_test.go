@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// Deletions before the range that is loaded at the start do not keep it from being loaded; those
-// within are holes.
+// Deletions before the range that is loaded at the start do not prevent loading it. Deletions in the range
+// are holes.
 func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -58,8 +58,8 @@ func (r *harness) addDeleted(subject string) {
 	synctest.Wait()
 }
 
-// A client whose subjects are quiet gets at most one gap a second for the holes that the tail meets,
-// with a position that does not pass a hole before its gap.
+// A client of quiet subjects receives at most one gap a second for the holes that the tail meets. Its
+// position does not pass a hole before the gap.
 func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -102,7 +102,7 @@ func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 	})
 }
 
-// Events behind a hole wait for its gap, and no client receives one before.
+// Events after a hole wait for its gap. No client receives such an event before the gap.
 func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -129,8 +129,8 @@ func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 	})
 }
 
-// A position before a hole gets a gap also where the live client that had it was cut off before its
-// gap came.
+// A resume at a position before a hole receives a gap, also if the live client disconnected before its
+// gap.
 func TestSubscription_DisconnectedBeforeGap_ReceivesItOnResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -180,7 +180,7 @@ func TestResume_EventOfOtherSubjectDeleted_SendsNoGap(t *testing.T) {
 	}
 }
 
-// More subjects than are remembered count as unknown, the older ones first.
+// Subjects beyond the limit of memory count as unknown, the older ones first.
 func TestResume_ManySubjectsDeleted_BoundsTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := feedtest.NewMemStore()
@@ -199,14 +199,14 @@ func TestResume_ManySubjectsDeleted_BoundsTheMemory(t *testing.T) {
 		if n := r.feed.Status().Removed[feed.RemovedSuperseded]; n != subjects {
 			t.Fatalf("%d events were superseded", n)
 		}
-		early := r.subscribe(t, feed.Resume("1"), "n.kept") // of whose subject nothing was deleted
+		early := r.subscribe(t, feed.Resume("1"), "n.kept") // no event of this subject was deleted
 		early.want(t, "gap:possible")
 		late := r.subscribe(t, feed.Resume(fmt.Sprint(subjects+1)), "n.kept")
 		late.want(t)
 	})
 }
 
-// An event that waits for a slow client after it has left the window is not sent once it is deleted.
+// An event that left the window waits for a slow client. It is not sent after its deletion.
 func TestSubscription_DeletedAfterItLeftTheWindow_IsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{WindowEvents: 3})
@@ -223,7 +223,7 @@ func TestSubscription_DeletedAfterItLeftTheWindow_IsNotSent(t *testing.T) {
 	})
 }
 
-// A stream that begins to keep more events of a subject is followed from then on.
+// The window keeps more events of a subject after the stream does.
 func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := feedtest.NewMemStore()
@@ -278,8 +278,7 @@ func (l *silentStore) State(ctx context.Context) (feed.State, error) {
 	return l.MemStore.State(ctx)
 }
 
-// Events that wait for a client when the tail is moved behind a loss are sent before its gap, unless
-// the stream has trimmed them.
+// Pending events of a client are sent before the gap of a reset, unless the stream has trimmed them.
 func TestSubscription_PendingAtReset_IsSentUnlessTrimmed(t *testing.T) {
 	for first, want := range map[uint64][]string{
 		11: {"gap:trimmed", "11", "12"},
@@ -291,7 +290,7 @@ func TestSubscription_PendingAtReset_IsSentUnlessTrimmed(t *testing.T) {
 			r.publish(5, "n.a")
 			synctest.Wait()
 			r.Delete(2)
-			time.Sleep(1500 * time.Millisecond) // the stream is known to have deletions
+			time.Sleep(1500 * time.Millisecond) // the feed has read that the stream has deletions
 			c := r.subscribe(t, feed.Resume("5"), "n.a")
 			c.sub.Poll(1 << 20)
 			r.publish(2, "n.a")

@@ -58,12 +58,12 @@ func TestResume_TrimmedPosition_SendsTrimmedGap(t *testing.T) {
 			r := newHarness(t, nil, opts)
 			<-r.feed.Ready()
 			r.publish(10, "n.a")
-			synctest.Wait() // the tail has seen them all
+			synctest.Wait() // the tail has read all of them
 			r.Trim(6)
 			c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
 			c.drain(t, r)
 			if opts.NoPreload {
-				c.want(t, texts(span(3, 10))...) // the tail saw them before they were trimmed
+				c.want(t, texts(span(3, 10))...) // the tail read them before they were trimmed
 				return
 			}
 			c.want(t, append([]string{"gap:trimmed"}, texts(span(6, 10))...)...)
@@ -167,7 +167,7 @@ func TestReplay_DeletedDuringIt_SendsPossibleGap(t *testing.T) {
 	})
 }
 
-// A slow client must not get events that were removed with their stream, or with its end, long ago.
+// A slow client must not receive events that were removed long ago, with their stream or with its end.
 func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
 	for name, remove := range map[string]func(*harness) (want []string){
 		"recreated": func(r *harness) []string {
@@ -202,7 +202,8 @@ func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
 	}
 }
 
-// TestFeed_StreamRecreated_SendsEpochGap replaces the stream under clients that are live, pending and replaying.
+// TestFeed_StreamRecreated_SendsEpochGap replaces the stream of clients that are live, pending and
+// replaying.
 func TestFeed_StreamRecreated_SendsEpochGap(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
@@ -254,8 +255,8 @@ func TestFeed_StreamRolledBack_SendsGap(t *testing.T) {
 	})
 }
 
-// TestFeed_StoreOutOfReach_ClientsWaitAndContinue puts the store out of reach: clients wait, then continue. They receive a gap only if retention
-// removed events during the outage.
+// TestFeed_StoreOutOfReach_ClientsWaitAndContinue puts the store out of reach. Clients wait, then continue.
+// They receive a gap only if retention removed events during the outage.
 func TestFeed_StoreOutOfReach_ClientsWaitAndContinue(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
@@ -287,8 +288,8 @@ func TestFeed_StoreOutOfReach_ClientsWaitAndContinue(t *testing.T) {
 	})
 }
 
-// TestSubscription_SlowClient_RejoinsWithoutDelayingOthers overflows a client's queue and lets it rejoin. The others receive everything at
-// once, and the queue of the slow client stays bounded.
+// TestSubscription_SlowClient_RejoinsWithoutDelayingOthers overflows a client's queue and lets it rejoin.
+// The others receive everything at once, and the queue of the slow client stays bounded.
 func TestSubscription_SlowClient_RejoinsWithoutDelayingOthers(t *testing.T) {
 	for _, window := range []int{1000, 5} {
 		synctest.Test(t, func(t *testing.T) {
@@ -341,7 +342,7 @@ func TestSubscribe_StoreDown_Waits(t *testing.T) {
 	})
 }
 
-// brittleStore fails once, as a store does whose leader goes away between two requests.
+// brittleStore fails like a store whose leader is lost between two requests.
 type brittleStore struct {
 	*feedtest.MemStore
 	failures atomic.Int32
@@ -360,7 +361,7 @@ func TestReplay_StoreFails_SubscriptionContinues(t *testing.T) {
 		store := &brittleStore{MemStore: feedtest.NewMemStore()}
 		r := newHarnessOn(t, store, store.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(9, "n.a")
-		synctest.Wait() // else they may wait for the client already
+		synctest.Wait() // otherwise the events may already wait for the client
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
 		r.Delete(5)

@@ -22,11 +22,11 @@ type harness struct {
 	fromStore bool
 }
 
-// fromStore stands for options of their own: subscriptions that always begin with the store.
+// fromStore marks a harness whose subscriptions always begin with the store.
 var fromStore = feed.Options{MaxPending: 127}
 
-// newHarness starts a feed over store; nil for an empty one. Within a synctest bubble everything
-// has ended when the test ends.
+// newHarness starts a feed over store; nil means an empty store. In a synctest bubble all goroutines
+// end with the test.
 func newHarness(t *testing.T, store *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
 	if store == nil {
@@ -35,7 +35,7 @@ func newHarness(t *testing.T, store *feedtest.MemStore, opts feed.Options) *harn
 	return newHarnessOn(t, store, store, opts)
 }
 
-// newHarnessOn starts a feed that reads behind, which keeps its events in store.
+// newHarnessOn starts a feed that reads behind. The events of behind are in store.
 func newHarnessOn(t *testing.T, behind feed.Store, store *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -64,7 +64,7 @@ type client struct {
 	sub  *feed.Subscription
 	seqs []uint64
 	gaps []feed.Gap
-	log  []string // "3 4 gap:trimmed 9", as it came
+	log  []string // "3 4 gap:trimmed 9", in the order of arrival
 }
 
 func (r *harness) subscribe(t *testing.T, start feed.Start, filters ...string) *client {

@@ -80,7 +80,7 @@ func TestLastSubjects_SameFilters_CountedOnceForSomeSeconds(t *testing.T) {
 	})
 }
 
-// TestLastSubjects_CountFails_OthersCountAgain: the caller that counts for all may leave.
+// The caller that counts for all may end before the count.
 func TestLastSubjects_CountFails_OthersCountAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newLastHarness(t, 3)

@@ -9,7 +9,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// mirrorHarness is a copy with ten events.
+// mirrorHarness is a mirror with ten events.
 func mirrorHarness(t *testing.T, opts feed.Options) *harness {
 	store := feedtest.NewMemStore()
 	store.SetCopy(feed.CopyBehind)
@@ -96,7 +96,7 @@ func TestFeed_RecreatedWithTheSameEpoch_SendsEpochGap(t *testing.T) {
 		live.want(t, "10", "gap:epoch", "1", "2", "3")
 		behind.drain(t, r)
 		behind.want(t, "gap:epoch", "1", "2", "3")
-		back := r.subscribe(t, feed.Resume("2-e1"), "n.>") // which of the two is not known
+		back := r.subscribe(t, feed.Resume("2-e1"), "n.>") // the position may be of either stream
 		back.drain(t, r)
 		back.want(t, "gap:possible", "3")
 	})
@@ -117,8 +117,8 @@ func TestReplay_RecreatedWithTheSameEpoch_SendsEpochGap(t *testing.T) {
 	})
 }
 
-// A stream that lost its end, and grew past it again, is no longer trusted with the numbers that
-// it gave twice.
+// A stream that lost its end has grown past it again. Positions with a sequence that was assigned twice
+// receive a gap.
 func TestResume_SequenceReused_SendsPossibleGap(t *testing.T) {
 	for name, opts := range map[string]feed.Options{"window": {}, "store": fromStore} {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,7 @@ type history struct {
 	random  *rand.Rand
 	limits  feedtest.Limits
 	stored  map[uint64]string    // every event that was ever stored, by its subject
-	gone    map[uint64]time.Time // since when it is not; found at the next check
+	gone    map[uint64]time.Time // when it was removed, as found at the next check
 	clients []*reader
 }
 
@@ -134,7 +134,7 @@ func (h *history) now() map[uint64]bool {
 	for {
 		batch, err := reader.Next(context.Background())
 		for _, ev := range batch.Events {
-			if ev.Expires.IsZero() || time.Now().Before(ev.Expires) { // else the stream is late
+			if ev.Expires.IsZero() || time.Now().Before(ev.Expires) { // otherwise the stream expires it late
 				has[ev.Seq] = true
 			}
 		}
@@ -164,7 +164,7 @@ func (h *history) connect() {
 	h.clients = append(h.clients, &reader{client: c, filter: filter, from: from, received: map[uint64]bool{}})
 }
 
-// read lets a client take one step, if there is one to take.
+// read lets a random client take one step.
 func (h *history) read() {
 	if len(h.clients) > 0 {
 		h.step(h.clients[h.random.IntN(len(h.clients))])
@@ -189,7 +189,7 @@ func (h *history) step(c *reader) (more bool) {
 	return behind || !d.Empty()
 }
 
-// settle lets everything come to rest, and compares.
+// settle waits until all clients are idle, and compares.
 func (h *history) settle() {
 	for range 6 {
 		time.Sleep(time.Second)
@@ -217,7 +217,7 @@ func (h *history) settle() {
 	}
 }
 
-// compare checks that a client misses nothing without a gap, and nothing at all that is stored.
+// compare checks that a client missed no event without a gap, and no stored event at all.
 func (h *history) compare(c *reader, has map[uint64]bool) {
 	if !slices.IsSorted(c.seqs) || len(c.received) != len(c.seqs) {
 		h.t.Errorf("a client of %s received %v", c.filter, c.log)

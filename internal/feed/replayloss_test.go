@@ -23,7 +23,8 @@ func replayHarness(t *testing.T, n int) *harness {
 	return r
 }
 
-// Holes that leave at the front of the stream do not hide as many new ones behind a replay.
+// Holes that leave at the front of the stream do not hide the same number of new ones after a replay's
+// position.
 func TestReplay_HoleTrimmedAtTheFrontAndAnotherMade_AnnouncesTheNewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := replayHarness(t, 40)
@@ -37,7 +38,7 @@ func TestReplay_HoleTrimmedAtTheFrontAndAnotherMade_AnnouncesTheNewOne(t *testin
 	})
 }
 
-// wantGapBefore checks that a gap comes before the first event behind a sequence that is missing.
+// wantGapBefore checks that a gap precedes the first event after a missing sequence.
 func (c *client) wantGapBefore(t *testing.T, missing uint64) {
 	t.Helper()
 	behind := slices.IndexFunc(c.log, func(s string) bool { return !isGap(s) && parse(s) > missing })
@@ -79,7 +80,7 @@ func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
 	})
 }
 
-// A range in which deletions were announced already is announced again when there are more.
+// A range with announced deletions is announced again when there are more deletions.
 func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &brittleReader{MemStore: feedtest.NewMemStore()}
@@ -122,7 +123,7 @@ func (r *brittleReplay) Next(ctx context.Context) (feed.Batch, error) {
 	return r.Reader.Next(ctx)
 }
 
-// The stream loses its end during a replay, and grows past the place again.
+// The stream loses its end during a replay, and grows past the replay's position again.
 func TestReplay_EndLostAndRegrown_ReadsTheNewEvents(t *testing.T) {
 	for name, tailSees := range map[string]bool{"seen by the tail": true, "before the tail sees it": false} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +165,7 @@ func (c *client) readReplay(t *testing.T, r *harness) {
 	}
 }
 
-// swapStore lets a stream be created again between the end of a batch and the question for deletions.
+// swapStore changes the stream between the end of a batch and the request for deletions.
 type swapStore struct {
 	*feedtest.MemStore
 	swap func()
@@ -211,7 +212,8 @@ func TestReplay_HoleTrimmedBeforeDeletionsAreLookedFor_Announced(t *testing.T) {
 	})
 }
 
-// Retention and a deletion meet one batch: the gap names no place behind which all is there.
+// Retention and a deletion affect one batch. The gap then names no position after which all events are
+// stored.
 func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := replayHarness(t, 20)
@@ -225,7 +227,7 @@ func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
 	})
 }
 
-// A replay that cannot be opened behind a gap loses the replay, not the gap.
+// If the replay after a gap cannot be opened, the gap is still sent.
 func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &refusingStore{MemStore: feedtest.NewMemStore()}
@@ -242,7 +244,7 @@ func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
 	})
 }
 
-// refusingStore refuses to open as many replays as it is set to.
+// refusingStore rejects a number of replays.
 type refusingStore struct {
 	*feedtest.MemStore
 	refuse int
@@ -256,8 +258,8 @@ func (l *refusingStore) Read(ctx context.Context, opts feed.ReadOptions) (feed.R
 	return l.MemStore.Read(ctx, opts)
 }
 
-// The newest events are deleted before the tail reads them: the feed is ready, and level, without
-// the next publish, and its clients are sent a gap.
+// The newest events are deleted before the tail reads them. The feed is ready and caught up without
+// another publish, and its clients receive a gap.
 func TestTail_NewestEventsDeletedBeforeTheyAreRead_CatchesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newStoreDown() // with one event
@@ -315,7 +317,7 @@ func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 	})
 }
 
-// The first batch of the latest events cannot be read: they are read by another replay.
+// The first batch of the latest events cannot be read. Another replay reads them.
 func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &brittleReader{MemStore: feedtest.NewMemStore()}
@@ -334,8 +336,8 @@ func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 	})
 }
 
-// A client that begins with the latest events and takes none for a while does not get those that were
-// deleted in between.
+// A client begins with the latest events and reads none for some time. It does not receive events that were
+// deleted in that time.
 func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -351,8 +353,8 @@ func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
 	})
 }
 
-// A stream that loses its end takes deletions there back. As many new ones elsewhere leave the number
-// of deletions as it was.
+// A stream that loses its end has fewer deletions. The same number of new deletions elsewhere leaves
+// their number unchanged.
 func TestReplay_DeletionTakenBackWithTheEnd_AnnouncesTheNewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := hookHarnessUnarmed(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// goneStore answers State with an error as often as it is set to.
+// goneStore answers State with an error for a number of times.
 type goneStore struct {
 	*feedtest.MemStore
 	err  error
@@ -54,7 +54,7 @@ func TestRun_StateFailsAtAHole_ContinuesBehindTheHole(t *testing.T) {
 	}
 }
 
-// failingStore fails at following, or ends without an error, as often as it is set to.
+// failingStore fails at Follow, or ends it without an error, for a number of times.
 type failingStore struct {
 	*feedtest.MemStore
 	err      error

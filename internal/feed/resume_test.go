@@ -13,7 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// ways are the ways to resume: all from the window, all from the store, and both in turn.
+// ways are options for three ways to resume: from the window, from the store, and from both in turn.
 var ways = map[string]feed.Options{
 	"window":      {},
 	"tiny window": {WindowEvents: 4},
@@ -189,8 +189,8 @@ func TestPosition_QuietClient_FollowsTheTail(t *testing.T) {
 	})
 }
 
-// TestSubscribe_WhilePublishing_JoinsExactly connects and disconnects clients of all speeds while events are stored, and
-// compares the events of each client with the stored events of its subjects.
+// TestSubscribe_WhilePublishing_JoinsExactly connects and disconnects clients of all speeds while events
+// are stored, and compares the events of each client with the stored events of its subjects.
 func TestSubscribe_WhilePublishing_JoinsExactly(t *testing.T) {
 	for name, opts := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestSubscribe_WhilePublishing_JoinsExactly(t *testing.T) {
 			})
 			for n := range clients {
 				work.Go(func() {
-					if err := comeAndGo(ctx, r, n, users, total); err != nil {
+					if err := readInSessions(ctx, r, n, users, total); err != nil {
 						t.Errorf("client %d: %v", n, err)
 					}
 				})
@@ -221,8 +221,8 @@ func TestSubscribe_WhilePublishing_JoinsExactly(t *testing.T) {
 	}
 }
 
-// comeAndGo reads one user's events, breaking off and resuming, until the last one.
-func comeAndGo(ctx context.Context, r *harness, n, users, total int) error {
+// readInSessions reads one user's events in several subscriptions, until the last event.
+func readInSessions(ctx context.Context, r *harness, n, users, total int) error {
 	user, at := n%users, "0-e1"
 	var got []uint64
 	for lives := 0; len(got) < total/users; lives++ {

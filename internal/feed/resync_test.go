@@ -23,7 +23,7 @@ func (r *harness) publishAroundDeleted() {
 	synctest.Wait()
 }
 
-// A client that is not polled between two losses gets everything that is stored between them.
+// A client that is not polled between two losses receives all events that are stored between them.
 func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 	for name, second := range map[string]func(r *harness){
 		"another hole": func(r *harness) { r.publishAroundDeleted() },
@@ -96,9 +96,9 @@ func TestReset_RecreatedAfterALossBeforeThePoll_AnnouncesTheEpoch(t *testing.T) 
 	}
 }
 
-// A stream that lost its end gives its numbers to other events. Clients that are connected and have
-// the first ones are sent a gap, whether they are live or behind, and whether or not the stream has
-// grown past the tail before the tail finds out.
+// A stream that lost its end assigns its sequences to other events. Connected clients that have the first
+// events receive a gap, live or behind, also if the stream has grown past the tail before the tail detects
+// the loss.
 func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 	for name, refill := range map[string]int{"shorter": 2, "as long": 5, "longer": 9} {
 		t.Run(name, func(t *testing.T) {
@@ -218,8 +218,8 @@ func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 	}
 }
 
-// A stream loses its end twice. Positions that only the first loss concerned are those of the second
-// events by then, and a client that resumes receives the reason.
+// A stream loses its end twice. Positions that only the first loss affected then belong to the second
+// events. A client that resumes receives the reason.
 func TestReset_EndLostTwiceBeforeThePoll_SendsFutureGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})

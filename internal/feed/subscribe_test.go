@@ -43,7 +43,7 @@ func TestSubscribe_TailInTheIncarnationBefore_ResumesInThePresentOne(t *testing.
 	for id, want := range map[string]string{
 		"4-e2": "5", "0-e2": "1 2 3 4 5", "5-e2": "",
 		"3-e1": "gap:epoch 1 2 3 4 5", "9-e2": "gap:future", "4-e9": "gap:epoch 1 2 3 4 5",
-		"4": "5", // which means the present one
+		"4": "5", // in the present epoch
 	} {
 		for _, always := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -122,7 +122,7 @@ func (r *hookReader) Next(ctx context.Context) (feed.Batch, error) {
 // hookHarness has ten events, and a hook that is armed when the feed has read them.
 func hookHarness(t *testing.T, at string, hook func(r *harness)) *harness {
 	r, l := hookHarnessUnarmed(t)
-	l.set(at, func() { hook(r); synctest.Wait() }) // the tail has seen it
+	l.set(at, func() { hook(r); synctest.Wait() }) // the tail has read it
 	return r
 }
 
@@ -137,8 +137,8 @@ func hookHarnessUnarmed(t *testing.T) (*harness, *hookStore) {
 
 var openings = []string{"before state", "after state", "before read"}
 
-// The stream is created again while a client subscribes: it is sent one gap and every event of the
-// new one, or none and those after its position.
+// The stream is created again while a client subscribes. The client receives one gap and every event of
+// the new stream, or no gap and the events after its position.
 func TestSubscribe_RecreatedDuringTheOpening_AnnouncesTheEpochOnce(t *testing.T) {
 	for _, at := range openings {
 		synctest.Test(t, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestSubscribe_RecreatedDuringTheOpening_AnnouncesTheEpochOnce(t *testing.T)
 			c.want(t, append([]string{"gap:epoch"}, texts(span(1, 4))...)...)
 		})
 	}
-	synctest.Test(t, func(t *testing.T) { // a position that another node gave in the new incarnation
+	synctest.Test(t, func(t *testing.T) { // a position of another node in the new incarnation
 		r := hookHarness(t, "before state", func(r *harness) { r.Recreate(); r.publish(4, "n.a") })
 		c := r.subscribe(t, feed.Resume("3-e2"), "n.a")
 		c.drain(t, r)
@@ -156,7 +156,7 @@ func TestSubscribe_RecreatedDuringTheOpening_AnnouncesTheEpochOnce(t *testing.T)
 	})
 }
 
-// The stream loses its end while a client subscribes within what is lost.
+// The stream loses its end while a client subscribes at a lost position.
 func TestSubscribe_EndLostDuringTheOpening_AnnouncesIt(t *testing.T) {
 	for _, at := range openings {
 		for _, refill := range []int{0, 3, 9} {
@@ -213,7 +213,7 @@ func TestSubscribe_FromTheBeginningOrATime_KeepsTheGap(t *testing.T) {
 	}
 }
 
-// A client that names no position has nothing that another event could have replaced.
+// A client that names no position has no events that others could have replaced.
 func TestSubscribe_FromNewWhereSequencesWereReused_HasNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -229,8 +229,8 @@ func TestSubscribe_FromNewWhereSequencesWereReused_HasNoGap(t *testing.T) {
 	})
 }
 
-// The stream loses its end while a client that names no position subscribes: that it was to begin
-// somewhere else at first is of no matter.
+// The stream loses its end while a client that names no position subscribes. Its first start position does
+// not matter.
 func TestSubscribe_EndLostBeforeTheBeginningIsLookedUp_DeliversAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := hookHarness(t, "before state", func(r *harness) { r.Rollback(5); r.publish(2, "n.a") })
@@ -241,7 +241,7 @@ func TestSubscribe_EndLostBeforeTheBeginningIsLookedUp_DeliversAll(t *testing.T)
 	})
 }
 
-// The opening has found one gap already when the stream loses its end.
+// The stream loses its end after the opening has found a gap.
 func TestSubscribe_EndLostBehindTheGapOfTheOpening_AnnouncesBoth(t *testing.T) {
 	for refill, want := range map[int]string{1: "gap:trimmed gap:future 8 9", 4: "gap:trimmed gap:possible 9 10 11 12"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestSubscribe_EndLostBehindTheGapOfTheOpening_AnnouncesBoth(t *testing.T) {
 	}
 }
 
-// A batch that was read while the stream lost its end may be of either side of the loss.
+// A batch that was read while the stream lost its end may be from before or after the loss.
 func TestFetch_EndLostWhileABatchIsRead_DeliversItOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, l := hookHarnessUnarmed(t)
@@ -281,7 +281,7 @@ func TestTail_EndLostAtAHole_FindsTheReusedSequences(t *testing.T) {
 		r.Delete(12)
 		l.set("before state", func() { r.Rollback(8); r.publish(9, "n.a") })
 		r.SetDown(nil)
-		time.Sleep(2 * time.Second) // the feed looks at the state of the stream once a second
+		time.Sleep(2 * time.Second) // the feed reads the state of the stream once a second
 		synctest.Wait()
 		c := r.subscribe(t, feed.Resume("11-e1"), "n.a")
 		c.drain(t, r)

@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// bell counts how often it was woken.
+// bell counts the calls of Wake.
 type bell struct{ rung atomic.Int64 }
 
 func (b *bell) Wake() { b.rung.Add(1) }
@@ -23,7 +23,7 @@ type poller struct {
 	room int
 }
 
-// empty polls, and fetches where it must, until there is nothing more.
+// empty polls, and fetches where Poll requires it, until there are no more events.
 func (p *poller) empty(t *testing.T, r *harness) {
 	t.Helper()
 	for {
@@ -78,7 +78,7 @@ func TestWaker_PollReturnedNothing_IsWoken(t *testing.T) {
 	}
 	p := &poller{client: *c, room: 1 << 20}
 	var publisher sync.WaitGroup
-	const total = 2000 // far more than may wait: it falls behind, and comes back
+	const total = 2000 // far more than MaxPending: it falls behind, and catches up
 	publisher.Go(func() { r.publish(total, "n.a") })
 	for len(p.seqs) < total {
 		before := b.rung.Load()

@@ -56,7 +56,7 @@ func stored(n, size int) *requestStore {
 	return l
 }
 
-// behindFeed starts a feed whose replays read l, with a budget.
+// behindFeed starts a feed with a budget. Its replays read l.
 func behindFeed(t *testing.T, l *requestStore, budget *feed.ReplayBudget) *harness {
 	t.Helper()
 	r := newHarnessOn(t, l, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 1, Replays: budget})
@@ -90,8 +90,8 @@ func TestReplay_ClientDrains_BatchesGrow(t *testing.T) {
 	})
 }
 
-// TestReplay_BudgetIsUsed_Waits: of two feeds that share a budget one replays only when the other has
-// sent what it holds, or is suspended.
+// Of two feeds that share a budget, one replays only after the other has sent its events, or is
+// suspended.
 func TestReplay_BudgetIsUsed_Waits(t *testing.T) {
 	for _, how := range []string{"sent", "suspended", "closed"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestSuspend_LastOfEachSubject_ContinuesWithThese(t *testing.T) {
 		}
 		r.publish(1, "n.b")
 		c.drain(t, r)
-		// 12 was the latest of n.b when the client came; a second reading may leave it out for 16.
+		// 12 was the latest of n.b when the client connected; a second replay may have 16 instead.
 		if got := strings.Join(c.log, " "); got != "11 12 13 14 15 16" && got != "11 13 14 15 16" {
 			t.Errorf("received %s", got)
 		}
@@ -267,8 +267,8 @@ func TestReplay_LargeEvents_CountTheirTrueSize(t *testing.T) {
 	})
 }
 
-// TestReplay_ManyClientsSuspendedAtRandom_ReceiveEachEventOnce: with a budget for a few of them, and events of all sizes that
-// are published at the same time, each client gets each event once and in order.
+// The budget is sufficient for a few clients only, and events of all sizes are published at the same time.
+// Each client receives each event once and in order.
 func TestReplay_ManyClientsSuspendedAtRandom_ReceiveEachEventOnce(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
@@ -306,7 +306,7 @@ func TestReplay_ManyClientsSuspendedAtRandom_ReceiveEachEventOnce(t *testing.T) 
 	}
 }
 
-// readAndSuspend reads up to the sequence last, and now and then stalls in the middle of a delivery.
+// readAndSuspend reads up to the sequence last, and sometimes stalls in the middle of a delivery.
 func readAndSuspend(t *testing.T, r *harness, c *client, rnd *rand.Rand, last uint64) {
 	for len(c.seqs) == 0 || c.seqs[len(c.seqs)-1] < last {
 		d, err := c.sub.Next(r.ctx)
@@ -329,8 +329,8 @@ func readAndSuspend(t *testing.T, r *harness, c *client, rnd *rand.Rand, last ui
 	c.want(t, texts(span(1, last))...)
 }
 
-// TestReplay_StreamOutOfReach_OthersKeepTheirBytes: a replay that waits for a stream that is out of reach
-// leaves the budget to replays of other streams, and continues when the stream is back.
+// A replay that waits for a stream out of reach leaves the budget to replays of other streams, and
+// continues when the stream can be reached again.
 func TestReplay_StreamOutOfReach_OthersKeepTheirBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := feed.NewReplayBudget(160 * kib)

@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// The warning has an example, and the number of messages since the last one; it comes at most
+// The warning has an example, and the number of messages since the last warning. It is logged at most
 // once a minute.
 func TestUndeliverable_LoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

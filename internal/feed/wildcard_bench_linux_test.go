@@ -37,8 +37,8 @@ func plainUsers(n int) (filters []string) {
 	return filters
 }
 
-// threadTime is the processor time of the calling thread. Unlike the clock it does not include what
-// other programs used in between.
+// threadTime is the processor time of the calling thread. Unlike the clock it does not include the time of
+// other programs.
 func threadTime(tb testing.TB) time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {

@@ -59,8 +59,7 @@ func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
 	reading.Wait()
 }
 
-// TestPoll_MoreWindowThanOneCallReads_WakesAndContinues: the goroutine that polls serves others in
-// between.
+// The goroutine that polls serves other connections in between.
 func TestPoll_MoreWindowThanOneCallReads_WakesAndContinues(t *testing.T) {
 	store := feedtest.NewMemStore()
 	const quiet = 20_000
@@ -88,7 +87,7 @@ func TestPoll_MoreWindowThanOneCallReads_WakesAndContinues(t *testing.T) {
 	if polls < 2 {
 		t.Errorf("%d frames were matched in %d calls, want more", quiet, polls)
 	}
-	if at := c.sub.Position().Seq; at > quiet { // the event is not known to be sent yet
+	if at := c.sub.Position().Seq; at > quiet { // the event is not acknowledged yet
 		t.Errorf("the position is %d before the event was sent", at)
 	}
 	c.want(t, fmt.Sprint(quiet+1))

@@ -101,7 +101,7 @@ func TestReadWindow_AnyFilters_ReturnsAllMatchingInOrder(t *testing.T) {
 	}
 }
 
-// TestCopyFramesAndPick_LargeWindow_AreBounded bounds what the feed is locked for.
+// TestCopyFramesAndPick_LargeWindow_AreBounded bounds the work while the feed is locked.
 func TestCopyFramesAndPick_LargeWindow_AreBounded(t *testing.T) {
 	w := newWindow(1<<20, 1<<30)
 	w.reset(0)
