@@ -367,7 +367,7 @@ type Limits struct {
 
 // AdmissionLimits are the limits of connections and publishers. It converts to feedhttp.Limits.
 type AdmissionLimits struct {
-	// Connections of all clients. 0 is what the limit of open files allows, less a reserve.
+	// Connections of all clients. 0 is the limit of open files, less a reserve.
 	Connections int `key:"connections" min:"0" usage:"greatest <number> of connections; 0 is what open files allow"`
 	// Connections of one user. 0 is unlimited.
 	PerUser int `key:"connections_per_user" min:"0" usage:"greatest <number> of connections of one user; 0 is unlimited"`

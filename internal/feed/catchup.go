@@ -20,32 +20,32 @@ func (s *Subscription) coveredLocked() bool {
 	return s.same(f.incarnation) && s.cursor >= f.window.low && (s.cursor <= f.window.high || s.verified == f.resets)
 }
 
-// pollBatches bounds how much of the window one Poll reads, to about 1 ms with 64 wildcard filters:
+// pollStretches bounds how much of the window one Poll reads, to about 1 ms with 64 wildcard filters:
 // the goroutine that calls it writes to other clients, too.
-const pollBatches = 8
+const pollStretches = 8
 
 // readWindow returns frames of the window, and goes live when it has reached the end of the window.
-// covered is false where the store must be read first. Where pollBatches are not enough it wakes the
+// covered is false where the store must be read first. Where pollStretches are not enough it wakes the
 // subscription, so that another Poll continues.
 //
 // Frames of wildcards are matched while the feed is not locked; see windowReader.
 func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
 	r := newWindowReader(s.filters)
-	for range pollBatches {
-		copied, d, covered, done := s.copyOrJoin(room, r)
+	for range pollStretches {
+		looked, d, covered, done := s.lookOrJoin(room, r)
 		if !covered || done || !d.Empty() {
 			return d, covered
 		}
-		if len(copied) == 0 {
+		if len(looked) == 0 {
 			continue
 		}
-		frames, upTo := r.set.match(copied)
+		frames, upTo := r.set.match(looked)
 		s.mu.Lock()
 		switch {
 		case s.state != CatchingUp: // the next Poll resyncs
 			done = true
 		case slices.ContainsFunc(frames, func(f *Frame) bool { return f.removed.Load() }):
-			// deleted since it was copied: the next batch finds the gap
+			// deleted since it was copied: the next stretch finds the gap
 		default:
 			d.Frames = s.readLocked(frames, upTo, room)
 		}
@@ -60,12 +60,12 @@ func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
 	return Delivery{}, true
 }
 
-// copyOrJoin goes live where few frames are left to match, and else returns frames that are to be
-// matched: a batch where there are wildcards. done reports that there is nothing to read now. Where events were deleted after the cursor that matched, or may have, a gap comes first.
+// lookOrJoin goes live where few frames are left to match, and else returns frames that are to be
+// matched: a stretch where there are wildcards. done reports that there is nothing to read now. Where events were deleted after the cursor that matched, or may have, a gap comes first.
 //
 // Each event is in what was read, or is enqueued later: the index is entered under the same lock
 // under which the last frames are read.
-func (s *Subscription) copyOrJoin(room int, r *windowReader) (copied []*Frame, d Delivery, covered, done bool) {
+func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d Delivery, covered, done bool) {
 	f := s.feed
 	f.expireDue()
 	f.mu.RLock()
@@ -92,11 +92,11 @@ func (s *Subscription) copyOrJoin(room int, r *windowReader) (copied []*Frame, d
 	var frames []*Frame
 	upTo := f.window.high
 	if r.set.wildcard {
-		copied, left := f.window.copyFrames(r.buf, s.cursor)
-		if left > 0 || len(copied) > joinAtOnce {
-			return copied, Delivery{}, true, false
+		looked, left := f.window.look(r.buf, s.cursor)
+		if left > 0 || len(looked) > joinAtOnce {
+			return looked, Delivery{}, true, false
 		}
-		frames, _ = r.set.match(copied) // all: they are fewer than it returns
+		frames, _ = r.set.match(looked) // all: they are fewer than it returns
 	} else {
 		frames, upTo = f.window.pick(s.cursor, r.set.filters, catchUpFrames)
 	}

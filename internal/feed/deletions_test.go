@@ -43,7 +43,7 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 				client.drain(t, r)
 				client.want(t, c.resume...)
 				if st := r.feed.Status(); st.FromStore != 0 {
-					t.Error("the resume read the store")
+					t.Error("the resume took the store")
 				}
 			})
 		})

@@ -29,6 +29,8 @@ type State struct {
 	Epoch    string // the incarnation; see Position
 	FirstSeq uint64 // the oldest event still stored; LastSeq+1 when none is
 	LastSeq  uint64 // the sequence that was given last; 0 when none ever was
+	// LastTime is the time at which the event of LastSeq was stored. Zero is not known, and not stored any more.
+	LastTime time.Time
 	// Deleted counts the deleted sequences between FirstSeq and LastSeq. 0 proves that only retention
 	// at the front can have taken anything.
 	Deleted uint64

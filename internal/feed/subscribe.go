@@ -251,24 +251,24 @@ func (s *Subscription) ignoreDeletions() {
 }
 
 // countInWindow counts the matching events between the cursor and the present end of the window, a
-// batch at a time.
+// stretch at a time.
 func (s *Subscription) countInWindow() (n uint64, covered bool) {
 	r := newWindowReader(s.filters)
-	count, copied, end, covered := s.copyBehind(r, 0)
-	for len(copied) > 0 && covered {
-		count += r.set.count(copied)
-		at := copied[len(copied)-1].Seq
+	count, looked, end, covered := s.lookBehind(r, 0)
+	for len(looked) > 0 && covered {
+		count += r.set.count(looked)
+		at := looked[len(looked)-1].Seq
 		if at >= end {
 			break
 		}
-		_, copied, _, covered = s.copyBehind(r, at)
+		_, looked, _, covered = s.lookBehind(r, at)
 	}
 	return uint64(count), covered //nolint:gosec // a count
 }
 
-// copyBehind returns the frames of a batch behind the cursor and at, and the end of the window.
+// lookBehind returns the frames of a stretch behind the cursor and at, and the end of the window.
 // Without wildcards it returns the number of frames instead.
-func (s *Subscription) copyBehind(r *windowReader, at uint64) (n int, copied []*Frame, end uint64, covered bool) {
+func (s *Subscription) lookBehind(r *windowReader, at uint64) (n int, looked []*Frame, end uint64, covered bool) {
 	s.feed.expireDue()
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
@@ -281,6 +281,6 @@ func (s *Subscription) copyBehind(r *windowReader, at uint64) (n int, copied []*
 	if !r.set.wildcard {
 		return w.countOf(s.cursor, r.set.filters), nil, w.high, true
 	}
-	copied, _ = w.copyFrames(r.buf, max(s.cursor, at))
-	return 0, copied, w.high, true
+	looked, _ = w.look(r.buf, max(s.cursor, at))
+	return 0, looked, w.high, true
 }

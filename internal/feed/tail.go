@@ -139,7 +139,16 @@ func (f *Feed) resolve(loss *LossError) {
 	}
 	f.opts.Logger.Warn("feed: tail cannot continue at its position; clients get a gap", "error", loss, "continues_after", seq)
 	if loss.lostEnd() || loss.Reason == NewEpoch {
-		f.read = Mark{}
+		f.read = lastMark(loss.State, seq)
 	}
 	f.reset(loss, seq)
+}
+
+// lastMark returns the mark of a stream's newest event, if a tail that continues after a sequence has passed it. With
+// the mark, the tail detects that the stream loses its end again before it has read an event.
+func lastMark(state State, after uint64) Mark {
+	if state.LastTime.IsZero() || state.LastSeq > after {
+		return Mark{}
+	}
+	return Mark{state.LastSeq, state.LastTime}
 }

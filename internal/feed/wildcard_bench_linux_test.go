@@ -70,19 +70,19 @@ func BenchmarkResumeHold(b *testing.B) {
 				}
 				r := newWindowReader(s.filters)
 				for at, end := uint64(0), false; !end; {
-					var copied []*Frame
-					timed(func() { _, copied, _, _ = s.copyBehind(r, at) })
-					if end = len(copied) == 0; !end {
-						r.set.count(copied)
-						at = copied[len(copied)-1].Seq
+					var looked []*Frame
+					timed(func() { _, looked, _, _ = s.lookBehind(r, at) })
+					if end = len(looked) == 0; !end {
+						r.set.count(looked)
+						at = looked[len(looked)-1].Seq
 					}
 				}
 				s.setStateLocked(CatchingUp)
 				for live := false; !live; {
-					var copied []*Frame
-					timed(func() { copied, _, _, live = s.copyOrJoin(nextBytes, r) })
-					if len(copied) > 0 {
-						frames, upTo := r.set.match(copied)
+					var looked []*Frame
+					timed(func() { looked, _, _, live = s.lookOrJoin(nextBytes, r) })
+					if len(looked) > 0 {
+						frames, upTo := r.set.match(looked)
 						s.mu.Lock()
 						s.readLocked(frames, upTo, nextBytes)
 						s.mu.Unlock()

@@ -1,34 +1,34 @@
 package feed
 
-// windowBatch is how many frames of the window a subscription with wildcards matches in one step. The
+// stretch is how many frames of the window a subscription with wildcards looks at in one step. The
 // feed is locked for 2 µs while they are copied, a hundredth of the time for matching them.
-const windowBatch = 1024
+const stretch = 1024
 
 // joinAtOnce is how many frames it matches while the feed is locked, to join the live ones behind
 // the last. 16 frames take 2 µs with 64 wildcard filters.
 const joinAtOnce = 16
 
 // windowReader reads the window for one subscription. Subjects without wildcards cost what they
-// match, however many others are in between. With wildcards each frame is matched.
+// match, however much lies between. Wildcards cost a look at each frame.
 //
-// Frames are matched after the feed was unlocked again. Matching a batch while it is locked takes
+// Frames are matched after the feed was unlocked again. Matching a stretch while it is locked takes
 // 100 µs, and on a busy machine a live event then waited up to 20 ms next to one client that resumed
 // repeatedly, perhaps because the thread that held the lock lost its processor.
 type windowReader struct {
 	set filterSet
-	buf []*Frame // one batch, nil without wildcards
+	buf []*Frame // a stretch, nil without wildcards
 }
 
 func newWindowReader(filters []string) *windowReader {
 	r := &windowReader{set: newFilterSet(filters)}
 	if r.set.wildcard {
-		r.buf = make([]*Frame, windowBatch)
+		r.buf = make([]*Frame, stretch)
 	}
 	return r
 }
 
-// copyFrames copies the first batch of frames beyond seq, and returns how many lie behind them.
-func (w *window) copyFrames(buf []*Frame, seq uint64) (frames []*Frame, left int) {
+// look copies the frames of the first stretch beyond seq, and returns how many lie behind them.
+func (w *window) look(buf []*Frame, seq uint64) (frames []*Frame, left int) {
 	from := w.frames.search(seq)
 	n := w.frames.copyTo(buf, from)
 	return buf[:n], w.frames.len() - from - n

@@ -66,12 +66,12 @@ func readAll(w *window, from uint64, filters []string, limit int) (seqs []uint64
 		var frames []*Frame
 		upTo := w.high
 		if r.set.wildcard {
-			copied, _ := w.copyFrames(r.buf, from)
-			if len(copied) > 0 {
-				frames, upTo = r.set.match(copied)
+			looked, _ := w.look(r.buf, from)
+			if len(looked) > 0 {
+				frames, upTo = r.set.match(looked)
 			}
-			n, _ := slices.BinarySearchFunc(copied, upTo+1, func(f *Frame, seq uint64) int { return cmp.Compare(f.Seq, seq) })
-			count += r.set.count(copied[:n])
+			n, _ := slices.BinarySearchFunc(looked, upTo+1, func(f *Frame, seq uint64) int { return cmp.Compare(f.Seq, seq) })
+			count += r.set.count(looked[:n])
 		} else {
 			frames, upTo = w.pick(from, filters, limit)
 		}
@@ -86,7 +86,7 @@ func readAll(w *window, from uint64, filters []string, limit int) (seqs []uint64
 func TestReadWindow_AnyFilters_ReturnsAllMatchingInOrder(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		w, frames := randomWindow(r, 1+r.IntN(3*windowBatch))
+		w, frames := randomWindow(r, 1+r.IntN(3*stretch))
 		for _, tokens := range []string{"abc", "abc*"} { // without wildcards, and with some
 			filters, from := randomFilters(r, tokens), w.low+uint64(r.IntN(w.frames.len()+1))
 			if tokens == "abc" && len(filters) == 0 {
@@ -101,19 +101,19 @@ func TestReadWindow_AnyFilters_ReturnsAllMatchingInOrder(t *testing.T) {
 	}
 }
 
-// TestCopyFramesAndPick_LargeWindow_AreBounded bounds the work while the feed is locked.
-func TestCopyFramesAndPick_LargeWindow_AreBounded(t *testing.T) {
+// TestLookAndPick_LargeWindow_AreBounded bounds the work while the feed is locked.
+func TestLookAndPick_LargeWindow_AreBounded(t *testing.T) {
 	w := newWindow(1<<20, 1<<30)
 	w.reset(0)
 	var subjects []string
 	for i := range 7 {
 		subjects = append(subjects, fmt.Sprintf("n.%d", i))
 	}
-	for seq := range uint64(10 * windowBatch) {
+	for seq := range uint64(10 * stretch) {
 		w.add(newFrame("e1", Event{Seq: seq + 1, Subject: subjects[seq%7]}))
 	}
-	if copied, left := w.copyFrames(make([]*Frame, windowBatch), 100); len(copied) != windowBatch || left != 9*windowBatch-100 || copied[0].Seq != 101 {
-		t.Errorf("copied %d frames from %d on, %d are left", len(copied), copied[0].Seq, left)
+	if looked, left := w.look(make([]*Frame, stretch), 100); len(looked) != stretch || left != 9*stretch-100 || looked[0].Seq != 101 {
+		t.Errorf("looked %d frames from %d on, %d are left", len(looked), looked[0].Seq, left)
 	}
 	if frames, upTo := w.pick(0, subjects, 50); len(frames) != 50 || upTo != 50 {
 		t.Errorf("picked %d frames up to %d", len(frames), upTo)

@@ -143,7 +143,7 @@ func TestWindow_EventDeleted_IsNotDelivered(t *testing.T) {
 				return strings.Join(s.resume(f, 0, last), " ") == c.want
 			})
 			if st := f.Status(); st.FromStore > 1 && c.want[0] != 't' {
-				t.Errorf("%d resumes read the store", st.FromStore)
+				t.Errorf("%d resumes took the log", st.FromStore)
 			}
 		})
 	}
@@ -314,7 +314,7 @@ func TestFeed_KeyValueStream_KeepsConsumerAndWindow(t *testing.T) {
 		t.Errorf("a client that lacks the last event received %v", got)
 	}
 	if st := f.Status(); st.FromStore != 0 || st.Events < 100 {
-		t.Errorf("the window holds %d events, and %d resumes read the store", st.Events, st.FromStore)
+		t.Errorf("the window holds %d events, and %d resumes took the log", st.Events, st.FromStore)
 	}
 }
 

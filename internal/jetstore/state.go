@@ -31,6 +31,8 @@ func stateOf(i *jsapi.StreamInfo) feed.State {
 	}
 	if i.State.Msgs == 0 {
 		s.FirstSeq = s.LastSeq + 1
+	} else {
+		s.LastTime = i.State.LastTime
 	}
 	return s
 }

@@ -31,12 +31,13 @@ type StreamInfo struct {
 		Error  *jetstream.APIError `json:"error"`
 	} `json:"mirror"`
 	State struct {
-		Msgs       uint64   `json:"messages"`
-		FirstSeq   uint64   `json:"first_seq"`
-		LastSeq    uint64   `json:"last_seq"`
-		NumDeleted uint64   `json:"num_deleted"`
-		Deleted    []uint64 `json:"deleted"`
-		Consumers  int      `json:"consumer_count"`
-		Subjects   int      `json:"num_subjects"`
+		Msgs       uint64    `json:"messages"`
+		FirstSeq   uint64    `json:"first_seq"`
+		LastSeq    uint64    `json:"last_seq"`
+		LastTime   time.Time `json:"last_ts"`
+		NumDeleted uint64    `json:"num_deleted"`
+		Deleted    []uint64  `json:"deleted"`
+		Consumers  int       `json:"consumer_count"`
+		Subjects   int       `json:"num_subjects"`
 	} `json:"state"`
 }

@@ -46,7 +46,7 @@ var (
 	replayBytesWaiting = define(gauge, "replay_bytes_waiting", "Replays waiting for bytes of limits.replay_bytes.")
 	replaySuspensions  = define(counter, "replay_suspensions_total", "Suspensions of replays whose client had read nothing for a second. A suspended replay releases its bytes.")
 
-	consumers       = define(gauge, "consumers", "Ephemeral consumers in use: one for the tail, and one for each replay.", "stream")
+	consumers       = define(gauge, "consumers", "Ephemeral consumers in use: that of the tail and those of replays.", "stream")
 	consumerCreates = define(counter, "consumer_creates_total", "Created ephemeral consumers.", "stream")
 	createFailures  = define(counter, "consumer_create_failures_total", "Failed attempts to create a consumer; they are retried. limit: the stream or the account has its maximum number of consumers.", "stream", "reason")
 

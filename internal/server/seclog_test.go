@@ -42,7 +42,7 @@ func TestSecurityLog_EachRefusal_HasALine(t *testing.T) {
 	}{
 		"a login":             {func() { r.ask("GET", r.base+"/events?user=alice", "") }, []string{`"action":"login"`, `"remote":"127.0.0.1`, `"path":"/events"`}},
 		"publish, no key":     {func() { r.ask("POST", r.base+"/publish", `{}`) }, []string{`"action":"publish"`}},
-		"publish, a guess":    {func() { r.ask("POST", r.base+"/publish", `{}`, "X-API-Key", guess) }, []string{`"action":"publish"`, "not known"}},
+		"publish, a guess":    {func() { r.ask("POST", r.base+"/publish", `{}`, "X-API-Key", guess) }, []string{`"action":"publish"`, "unknown API key"}},
 		"publish, not theirs": {func() { r.post("/publish", `{"subject":"notifications.broadcast","data":"x"}`, "X-API-Key", billing) }, []string{`"action":"publish"`, `"key":"billing"`}},
 		"presence":            {func() { r.ask("GET", r.base+"/connections", "", "X-API-Key", billing) }, []string{`"action":"presence"`, `"key":"billing"`}},
 		"operate":             {func() { r.operate(nil, "POST", "/admin/drain", "", "Host", "node.example", "X-API-Key", billing) }, []string{`"action":"operate"`, `"key":"billing"`}},

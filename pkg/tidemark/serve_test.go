@@ -126,8 +126,13 @@ func TestOpen_SeparateConnections_CarryTailAndReplays(t *testing.T) {
 	f := n.open(t, opts)
 	url := ways["engine"](t, f, f)
 	const events = 50
+	live := connect(t, newClient(t), url)
+	live.next(t, "tidemark.open")
 	for i := range events {
 		publish(t, f, "news.all", i)
+	}
+	for range events {
+		live.next(t, "") // afterwards the tail has read all of them, and the window has only the last
 	}
 	c := connect(t, newClient(t), url+"?from=all")
 	for range events {

@@ -206,6 +206,9 @@ func (l *MemStore) stateLocked() feed.State {
 	if n := len(l.events); n > 0 {
 		s.FirstSeq = l.events[0].Seq
 		s.Deleted = l.last - s.FirstSeq + 1 - uint64(n)
+		if newest := l.events[n-1]; newest.Seq == l.last {
+			s.LastTime = newest.Time
+		}
 	}
 	return s
 }

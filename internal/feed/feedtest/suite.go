@@ -30,6 +30,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		run  func(*testing.T, Harness)
 	}{
 		{"state", testState},
+		{"time of the last event", testLastTime},
 		{"seq at a time", testSeqAt},
 		{"has deleted", testHasDeleted},
 		{"count", testCount},
@@ -98,6 +99,24 @@ func testState(t *testing.T, h Harness) {
 	h.Recreate()
 	if s := h.state(t); s.Epoch == empty.Epoch || s.LastSeq != 0 {
 		t.Errorf("recreated: %+v, was %+v", s, empty)
+	}
+}
+
+// The tail compares this time with that of the event to detect a stream that has lost its end.
+func testLastTime(t *testing.T, h Harness) {
+	if empty := h.state(t); !empty.LastTime.IsZero() {
+		t.Errorf("the time of the last event of an empty stream is %v", empty.LastTime)
+	}
+	h.publish(5, "notifications.a")
+	state := h.state(t)
+	for ev, err := range h.Store.Follow(testContext(t), feed.FollowOptions{From: state.LastSeq, Epoch: state.Epoch}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Seq != state.LastSeq || !ev.Time.Equal(state.LastTime) {
+			t.Errorf("event %d was stored at %v, and the state has %v of %d", ev.Seq, ev.Time, state.LastTime, state.LastSeq)
+		}
+		break
 	}
 }
 
