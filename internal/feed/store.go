@@ -80,7 +80,7 @@ type Store interface {
 	SeqAt(ctx context.Context, t time.Time) (uint64, error)
 
 	// HasDeleted reports whether any sequence within from..to, both included, is not stored:
-	// deleted from the inside of the stream, or trimmed at its front since the caller copied.
+	// deleted from the inside of the stream, or trimmed at its front since the caller looked.
 	// It may report true where it does not know.
 	HasDeleted(ctx context.Context, from, to uint64) (bool, error)
 

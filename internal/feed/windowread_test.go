@@ -113,7 +113,7 @@ func TestLookAndPick_LargeWindow_AreBounded(t *testing.T) {
 		w.add(newFrame("e1", Event{Seq: seq + 1, Subject: subjects[seq%7]}))
 	}
 	if looked, left := w.look(make([]*Frame, stretch), 100); len(looked) != stretch || left != 9*stretch-100 || looked[0].Seq != 101 {
-		t.Errorf("looked %d frames from %d on, %d are left", len(looked), looked[0].Seq, left)
+		t.Errorf("looked at %d frames from %d on, %d are left", len(looked), looked[0].Seq, left)
 	}
 	if frames, upTo := w.pick(0, subjects, 50); len(frames) != 50 || upTo != 50 {
 		t.Errorf("picked %d frames up to %d", len(frames), upTo)
