@@ -111,7 +111,7 @@ func (p *tab) wantNumbers(who string, want []int) {
 	who = p.engine + ": " + who
 	wantExactly(p.t, who, want, p.numbers)
 	if gaps := eval[int](p, "gaps.length"); gaps > 0 {
-		p.t.Errorf("%s was told of %d gaps", who, gaps)
+		p.t.Errorf("%s received %d gaps", who, gaps)
 	}
 	if errors := eval[[]string](p, "errors"); len(errors) > 0 {
 		p.t.Errorf("%s met errors: %q", who, errors)

@@ -35,7 +35,7 @@ type consoleErrors struct {
 }
 
 // add records an error. The browser also reports a node that is not ready, as nodes may be for a moment on a loaded
-// machine: the page shows that state, and it is no error of the page.
+// machine: the page shows that state, which is not an error of the page.
 func (c *consoleErrors) add(text string) {
 	if strings.Contains(text, "status of 503") && strings.HasSuffix(text, "/readyz") {
 		return

@@ -129,7 +129,7 @@ func (s *service) storeReports(status int, want string) bool {
 	var h health.Report
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(resp.Body); err != nil || json.Unmarshal(body.Bytes(), &h) != nil {
-		s.t.Errorf("/readyz says %q", body.Bytes())
+		s.t.Errorf("/readyz reports %q", body.Bytes())
 	}
 	if h.Status == "degraded" {
 		s.t.Logf("/readyz: %s", h.Checks["store"])
@@ -153,7 +153,7 @@ func (s *service) post(subject string) (status int, answer string) {
 	return resp.StatusCode, string(raw)
 }
 
-// wantPublishRefused: the response to a publish over HTTP says that the event is not, or may not be, stored.
+// wantPublishRefused: the response to a publish over HTTP reports that the event is not, or may not be, stored.
 func (s *service) wantPublishRefused() {
 	s.t.Helper()
 	status, answer := s.post("notifications.user.44")

@@ -1,7 +1,7 @@
 // Package e2e contains end-to-end tests and no code. They build the command, run it as processes, and take connections,
 // peers, disks and processes away.
 //
-// The tests count numbered events whose publishing a NATS server has acknowledged. What they show:
+// The tests count numbered events whose publishing a NATS server has acknowledged. They show:
 //
 //   - `serve` is killed with SIGKILL and restarted, and connections are cut at any byte or become silent on one side:
 //     each client receives each event of its subjects once, in order, and no gap.

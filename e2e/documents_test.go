@@ -122,7 +122,7 @@ func (d *documentShell) runLine(line string) {
 	expectGap(t, line, string(out))
 }
 
-// expectGap compares the output of lines with a position of another incarnation with what the pages say.
+// expectGap compares the output of lines with a position of another incarnation with the text of the pages.
 func expectGap(t *testing.T, line, out string) {
 	t.Helper()
 	wanted := strings.Contains(line, "-zzzzzz") || strings.Contains(line, "-aaaaaa")

@@ -143,7 +143,7 @@ func (f *follower) wantExactly(want []int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.gaps) > 0 {
-		f.t.Errorf("%s was told of gaps: %+v", f.name, f.gaps)
+		f.t.Errorf("%s received gaps: %+v", f.name, f.gaps)
 	}
 	for _, open := range f.opens[min(1, len(f.opens)):] {
 		if !open.Resumed {
@@ -153,7 +153,7 @@ func (f *follower) wantExactly(want []int) {
 	f.t.Logf("%s: %d events over %d connections; %d lost", f.name, len(f.got), len(f.opens), f.losses)
 }
 
-// wantExactly waits until the last wanted number has been received, and compares all of them.
+// wantExactly waits until the last expected number has been received, and compares all of them.
 func wantExactly(t *testing.T, who string, want []int, numbers func() []int) {
 	t.Helper()
 	last := want[len(want)-1]

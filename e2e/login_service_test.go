@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// loginService receives the head of each request from a gateway, and knows sessions by their cookie.
+// loginService receives the head of each request from a gateway, and identifies sessions by their cookie.
 type loginService struct {
 	addr string
 

@@ -80,8 +80,8 @@ func (c *otherClient) ends() (n int) {
 	return n
 }
 
-// otherClients installs the libraries, in locked versions. The returned function makes the command of one; nil for
-// one that cannot be installed here.
+// otherClients installs the libraries, in locked versions. The returned function makes the command of a library; nil for
+// a library that cannot be installed here.
 func otherClients(t *testing.T) func(name, url string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
@@ -105,7 +105,7 @@ func otherClients(t *testing.T) func(name, url string) *exec.Cmd {
 	}
 }
 
-// prepare runs a command that needs a registry. If there is none, it skips what needs the command; with CI=true
+// prepare runs a command that needs a registry. If there is none, it skips the tests that need the command; with CI=true
 // the test fails.
 func prepare(t *testing.T, dir, name string, args ...string) bool {
 	t.Helper()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// response is what a client that reconnects receives.
+// response is the answer to a client that reconnects.
 type response string
 
 const (
@@ -36,14 +36,14 @@ var responses = []response{
 }
 
 // finalResponses are the responses after which the EventSource of an engine gives up; docs/reference/clients.md
-// has the table. By WHATWG HTML, a failure without a status is no reason to give up.
+// has the table. By WHATWG HTML, a client does not give up after a failure without a status.
 var finalResponses = map[string][]response{
 	chromiumEngine: {response503, response502, response204},
 	firefoxEngine:  {responseSilent, responseRefused, response503, response502, response204},
 	webkitEngine:   {response503, response502, response204},
 }
 
-// testReconnectResponses observes the EventSource of each engine after each response. One that does not give up
+// testReconnectResponses observes the EventSource of each engine after each response. An engine that does not give up
 // must reconnect three times.
 func (e engines) testReconnectResponses(t *testing.T) {
 	pages := e.open(t, recorder(t))

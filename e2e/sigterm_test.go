@@ -46,7 +46,7 @@ func (f *follower) closeEvents() int {
 	defer f.mu.Unlock()
 	for _, c := range f.closes {
 		if c.Reason != "drain" || c.RetryMS <= 0 {
-			f.t.Errorf("%s was told %+v", f.name, c)
+			f.t.Errorf("%s received %+v", f.name, c)
 		}
 	}
 	return len(f.closes)

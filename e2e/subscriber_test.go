@@ -170,7 +170,7 @@ func TestSubscribe_Killed_ResumesFromItsStateFile(t *testing.T) {
 	t.Logf("%d events over %d lives, %d printed again after a SIGKILL", len(sub.numbers()), lives, repeats)
 }
 
-// checkRestarts compares the printed numbers with the wanted ones; after a SIGKILL the number before the restart
+// checkRestarts compares the printed numbers with the expected ones; after a SIGKILL the number before the restart
 // may be repeated.
 func checkRestarts(t *testing.T, got, want []int, restarts map[int]bool) (repeats int) {
 	t.Helper()

@@ -108,7 +108,7 @@ func (r *tour) translate(line string) string {
 	return strings.ReplaceAll(line, "go run ./cmd/tidemark", command(r.t))
 }
 
-// publish does what `nats pub SUBJECT DATA -H Name:value` does.
+// publish replaces `nats pub SUBJECT DATA -H Name:value`.
 func (r *tour) publish(args []string) {
 	r.t.Helper()
 	if len(args) < 3 || args[0] != "pub" {
@@ -134,7 +134,7 @@ func (r *tour) stored() int {
 	return int(stream.CachedInfo().State.Msgs)
 }
 
-// check compares the output of lines that connect with what the README says.
+// check compares the output of lines that connect with the text of the README.
 func (r *tour) check(line, output string) {
 	r.t.Helper()
 	var count, after int

@@ -25,7 +25,7 @@ func newImage(t *testing.T) image {
 	return image{p, t}
 }
 
-// start runs a node in the background, as the header of the Dockerfile says, with further flags.
+// start runs a node in the background, as described in the header of the Dockerfile, with further flags.
 func (i image) start(t *testing.T, flags ...string) (id string) {
 	t.Helper()
 	args := append([]string{"run", "-d", "--read-only", "-p", "127.0.0.1::8080", "-e", "TIDEMARK_AUTH_IDENTITY=anonymous"}, flags...)
@@ -171,7 +171,7 @@ func (i image) testHints(t *testing.T) {
 	}
 }
 
-// testDrainThenStop does what a preStop hook and the kubelet do.
+// testDrainThenStop acts like a preStop hook and the kubelet.
 func (i image) testDrainThenStop(t *testing.T) {
 	id := i.start(t, "-v", i.volume(t)+":/data", "-e", "TIDEMARK_ADMIN_ADDR=:8081", "-e", "TIDEMARK_HTTP_DRAIN_DELAY=1s")
 	resp, err := http.Get(i.url(t, id) + "/events")

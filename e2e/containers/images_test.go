@@ -69,7 +69,7 @@ func TestImages_EachThatIsNamed_HasAStandInOrAReason(t *testing.T) {
 	}
 }
 
-// The stand-in for nats is built from go.mod.
+// The image in place of nats is built from go.mod.
 func TestImages_NATS_HasTheVersionOfTheModule(t *testing.T) {
 	mod, err := os.ReadFile("../../go.mod")
 	if err != nil {

@@ -37,7 +37,7 @@ type project struct {
 	https     string
 }
 
-// newProject does not start anything. What the test starts is removed at its end.
+// newProject does not start anything. Containers that the test starts are removed at its end.
 func newProject(t *testing.T) *project {
 	t.Helper()
 	needEngine(t)

@@ -21,7 +21,7 @@ func read(t *testing.T) []byte {
 	return raw
 }
 
-// check decodes strictly: an unknown field, one of another kind and one that is missing are errors,
+// check decodes strictly: an unknown field, a field of another kind and a missing field are errors,
 // also within the options of panels and the queries of Prometheus.
 func check(raw []byte) error {
 	plugins.RegisterDefaultPlugins()

@@ -22,8 +22,8 @@ func benchFeed(subscribers int, filter func(i int) string) (*Feed, []*Subscripti
 	return f, subs
 }
 
-// BenchmarkMatch offers an event for one user among many: its cost must not depend on how
-// many there are.
+// BenchmarkMatch publishes an event for one user among many. Its cost must not depend on the number
+// of users.
 func BenchmarkMatch(b *testing.B) {
 	for _, users := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("users=%d", users), func(b *testing.B) {
@@ -35,14 +35,14 @@ func BenchmarkMatch(b *testing.B) {
 				seq++
 				to := int(seq*7919) % users
 				f.publish(Event{Seq: seq, Subject: subs[to].filters[0], Data: data})
-				subs[to].takePending(nextBytes)
+				subs[to].dequeuePending(nextBytes)
 			}
 		})
 	}
 }
 
-// BenchmarkFanOut offers a broadcast to many and takes it: the cost of one delivery without
-// the write.
+// BenchmarkFanOut publishes a broadcast to many subscriptions and dequeues it: the cost of one delivery
+// without the write.
 func BenchmarkFanOut(b *testing.B) {
 	const clients = 10_000
 	f, subs := benchFeed(clients, func(int) string { return "notifications.broadcast" })
@@ -52,15 +52,15 @@ func BenchmarkFanOut(b *testing.B) {
 		seq++
 		f.publish(Event{Seq: seq, Subject: "notifications.broadcast", Data: data})
 		for _, s := range subs {
-			d, _ := s.takePending(nextBytes)
+			d, _ := s.dequeuePending(nextBytes)
 			_ = d.Frames[0].Wire()
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/clients, "ns/delivery")
 }
 
-// BenchmarkJoin resumes from the window: 10 events missed of one user, among 50,000 of
-// others since.
+// BenchmarkJoin resumes from the window: 10 missed events of one user, among 50,000 of other
+// users.
 func BenchmarkJoin(b *testing.B) {
 	for _, others := range []int{0, 50_000} {
 		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {

@@ -59,7 +59,7 @@ func TestReplayBudget_Full_ServesInOrder(t *testing.T) {
 	})
 }
 
-func TestReplayBudget_RequestBeyondItsSize_GetsAllOfIt(t *testing.T) {
+func TestReplayBudget_RequestBeyondItsSize_AcquiresAllOfIt(t *testing.T) {
 	b := NewReplayBudget(10)
 	n, err := b.acquire(t.Context(), 1000)
 	if n != 10 || err != nil {
@@ -89,8 +89,8 @@ func TestReplayBudget_WaiterLeaves_NextIsServed(t *testing.T) {
 	})
 }
 
-// TestReplayBudget_RandomUse_StaysWithinItsSize: with waiters that give up, none is forgotten, and what
-// is in use ends at zero.
+// TestReplayBudget_RandomUse_StaysWithinItsSize has waiters that give up. Every waiter is served, and the
+// used bytes end at zero.
 func TestReplayBudget_RandomUse_StaysWithinItsSize(t *testing.T) {
 	const size, users, rounds = 1000, 50, 400
 	b := NewReplayBudget(size)

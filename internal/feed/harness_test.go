@@ -17,35 +17,35 @@ import (
 // harness is a running feed over a store in memory.
 type harness struct {
 	*feedtest.MemStore
-	feed    *feed.Feed
-	ctx     context.Context
-	fromLog bool
+	feed      *feed.Feed
+	ctx       context.Context
+	fromStore bool
 }
 
-// fromLog stands for options of their own: subscriptions that always begin with the log.
-var fromLog = feed.Options{MaxPending: 127}
+// fromStore marks a harness whose subscriptions always begin with the store.
+var fromStore = feed.Options{MaxPending: 127}
 
-// newHarness starts a feed over log; nil for an empty one. Within a synctest bubble everything
-// has ended when the test ends.
-func newHarness(t *testing.T, log *feedtest.MemStore, opts feed.Options) *harness {
+// newHarness starts a feed over store; nil means an empty store. In a synctest bubble all goroutines
+// end with the test.
+func newHarness(t *testing.T, store *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
-	if log == nil {
-		log = feedtest.NewMemStore()
+	if store == nil {
+		store = feedtest.NewMemStore()
 	}
-	return newHarnessOn(t, log, log, opts)
+	return newHarnessOn(t, store, store, opts)
 }
 
-// newHarnessOn starts a feed that reads behind, which keeps its events in log.
-func newHarnessOn(t *testing.T, behind feed.Store, log *feedtest.MemStore, opts feed.Options) *harness {
+// newHarnessOn starts a feed that reads behind. The events of behind are in store.
+func newHarnessOn(t *testing.T, behind feed.Store, store *feedtest.MemStore, opts feed.Options) *harness {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &harness{MemStore: log, feed: feed.New(behind, opts), ctx: ctx, fromLog: opts.MaxPending == fromLog.MaxPending}
+	r := &harness{MemStore: store, feed: feed.New(behind, opts), ctx: ctx, fromStore: opts.MaxPending == fromStore.MaxPending}
 	var tail sync.WaitGroup
 	tail.Go(func() { _ = r.feed.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		tail.Wait()
-		if n := log.OpenReaders(); n != 0 {
+		if n := store.OpenReaders(); n != 0 {
 			t.Errorf("%d readers were left open", n)
 		}
 	})
@@ -59,31 +59,31 @@ func (r *harness) publish(n int, subject string) {
 	}
 }
 
-// client collects what a subscription gives.
+// client collects the frames and gaps of a subscription.
 type client struct {
 	sub  *feed.Subscription
 	seqs []uint64
 	gaps []feed.Gap
-	log  []string // "3 4 gap:trimmed 9", as it came
+	log  []string // "3 4 gap:trimmed 9", in the order of arrival
 }
 
 func (r *harness) subscribe(t *testing.T, start feed.Start, filters ...string) *client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
-	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromStore: r.fromLog})
+	sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{Filters: filters, Start: start, ReplayFromStore: r.fromStore})
 	if err != nil {
 		t.Fatalf("Subscribe: %v", err)
 	}
 	t.Cleanup(sub.Close)
 	c := &client{sub: sub}
 	if gap := sub.StartInfo().Gap; gap != nil {
-		c.take(feed.Delivery{Gap: gap})
+		c.record(feed.Delivery{Gap: gap})
 	}
 	return c
 }
 
-func (c *client) take(d feed.Delivery) {
+func (c *client) record(d feed.Delivery) {
 	if d.Gap != nil {
 		c.gaps = append(c.gaps, *d.Gap)
 		c.log = append(c.log, "gap:"+string(d.Gap.Reason))
@@ -94,18 +94,18 @@ func (c *client) take(d feed.Delivery) {
 	}
 }
 
-// step takes what Next gives once.
+// step calls Next once.
 func (c *client) step(t *testing.T, ctx context.Context) {
 	t.Helper()
 	d, err := c.sub.Next(ctx)
 	if err != nil {
 		t.Fatalf("Next: %v", err)
 	}
-	c.take(d)
+	c.record(d)
 }
 
-// drain takes what comes until nothing has come for a while. In a synctest bubble the while
-// costs no time and proves that nothing more is under way.
+// drain calls Next until nothing has arrived for some time. In a synctest bubble the time is not
+// real, and proves that nothing more is under way.
 func (c *client) drain(t *testing.T, r *harness) {
 	t.Helper()
 	for {
@@ -118,18 +118,18 @@ func (c *client) drain(t *testing.T, r *harness) {
 		if err != nil {
 			t.Fatalf("Next: %v", err)
 		}
-		c.take(d)
+		c.record(d)
 	}
 }
 
-// until takes what comes until the sequence last was seen.
+// until calls Next until the sequence last was received.
 func (c *client) until(ctx context.Context, last uint64) error {
 	for len(c.seqs) == 0 || c.seqs[len(c.seqs)-1] < last {
 		d, err := c.sub.Next(ctx)
 		if err != nil {
 			return fmt.Errorf("after %d events: %w", len(c.seqs), err)
 		}
-		c.take(d)
+		c.record(d)
 	}
 	return nil
 }
@@ -155,10 +155,10 @@ func texts(seqs []uint64) (out []string) {
 	return out
 }
 
-// newStoreDown is a log with one event that is out of reach.
+// newStoreDown is a store with one event that is out of reach.
 func newStoreDown() *feedtest.MemStore {
-	log := feedtest.NewMemStore()
-	log.Publish("n.a", "", nil)
-	log.SetDown(errors.New("not up yet"))
-	return log
+	store := feedtest.NewMemStore()
+	store.Publish("n.a", "", nil)
+	store.SetDown(errors.New("not up yet"))
+	return store
 }

@@ -13,17 +13,17 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-func newLastRig(t *testing.T, subjects int) *harness {
+func newLastHarness(t *testing.T, subjects int) *harness {
 	t.Helper()
-	log := feedtest.NewMemStore()
+	store := feedtest.NewMemStore()
 	for i := range subjects {
-		log.Publish(fmt.Sprintf("n.%d", i), "", nil)
+		store.Publish(fmt.Sprintf("n.%d", i), "", nil)
 	}
-	return newHarness(t, log, feed.Options{})
+	return newHarness(t, store, feed.Options{})
 }
 
 func TestSubscribe_LastOverTooManySubjects_Fails(t *testing.T) {
-	r := newLastRig(t, 5)
+	r := newLastHarness(t, 5)
 	last, err := feed.ParseFrom("last", time.Now())
 	if err != nil || !last.Last() {
 		t.Fatal(last, err)
@@ -56,7 +56,7 @@ func TestSubscribe_LastOverTooManySubjects_Fails(t *testing.T) {
 
 func TestLastSubjects_SameFilters_CountedOnceForSomeSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newLastRig(t, 3)
+		r := newLastHarness(t, 3)
 		var asking sync.WaitGroup
 		for range 50 {
 			asking.Go(func() {
@@ -80,10 +80,10 @@ func TestLastSubjects_SameFilters_CountedOnceForSomeSeconds(t *testing.T) {
 	})
 }
 
-// TestLastSubjects_CountFails_OthersTryThemselves: the caller that counts for all may leave.
-func TestLastSubjects_CountFails_OthersTryThemselves(t *testing.T) {
+// The caller that counts for all may end before the count.
+func TestLastSubjects_CountFails_OthersCountAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newLastRig(t, 3)
+		r := newLastHarness(t, 3)
 		r.SetDown(errors.New("away"))
 		first, leave := context.WithCancel(r.ctx)
 		var asking sync.WaitGroup

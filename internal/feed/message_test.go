@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-func TestParsePosition(t *testing.T) {
+func TestParsePosition_ValidAndInvalid_AsDocumented(t *testing.T) {
 	for in, want := range map[string]feed.Position{
 		"0":                    {},
 		"1042":                 {Seq: 1042},
@@ -46,7 +46,7 @@ func FuzzPosition(f *testing.F) {
 	})
 }
 
-func TestValidateMessage(t *testing.T) {
+func TestValidateMessage_EachLimit_IsEnforced(t *testing.T) {
 	ok := feed.Message{Subject: "tidemark", Type: "greeting", ID: "x-1", TTL: time.Minute, Header: map[string]string{"Content-Type": "text/csv", "ce-x": "é"}}
 	if err := ok.Validate(); err != nil {
 		t.Error(err)

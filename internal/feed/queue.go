@@ -18,8 +18,8 @@ type queue struct {
 	missed     bool          // frames were removed because they are deleted: a gap is due before the rest
 }
 
-// take removes the frames that fit into room, at least one. They are valid until the next call.
-func (q *queue) take(room int) []*Frame {
+// record removes the frames that fit into room, at least one. They are valid until the next call.
+func (q *queue) dequeue(room int) []*Frame {
 	if q.bytes > room {
 		if n := fitting(q.frames, room); n < len(q.frames) {
 			frames := q.frames[:n]

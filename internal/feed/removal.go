@@ -67,7 +67,7 @@ func (w *window) setLimits(state State) {
 }
 
 // remove takes out frames that the stream no longer has, and remembers their subjects. The
-// sequences rise. It costs a copy of the window's pointers, not a look at each frame.
+// sequences rise. It costs a copy of the window's pointers, not a check of each frame.
 func (w *window) remove(seqs []uint64) (n int) {
 	removed := w.frames.remove(seqs)
 	if len(removed) == 0 {

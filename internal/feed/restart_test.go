@@ -13,34 +13,34 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// goneLog answers State with an error as often as it is set to.
-type goneLog struct {
+// goneStore answers State with an error for a number of times.
+type goneStore struct {
 	*feedtest.MemStore
 	err  error
 	left atomic.Int32
 }
 
-func (l *goneLog) State(ctx context.Context) (feed.State, error) {
+func (l *goneStore) State(ctx context.Context) (feed.State, error) {
 	if l.left.Add(-1) >= 0 {
 		return feed.State{}, l.err
 	}
 	return l.MemStore.State(ctx)
 }
 
-// Nothing that the log answers between a hole and the next look at the stream ends the feed.
+// No answer of the store between a deleted sequence and the next request for its state ends the feed.
 func TestRun_StateFailsAtAHole_ContinuesBehindTheHole(t *testing.T) {
 	for name, err := range map[string]error{"stream deleted": feed.ErrNoStream, "any error": errors.New("no leader")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &goneLog{MemStore: feedtest.NewMemStore(), err: err}
-				r := newHarnessOn(t, log, log.MemStore, feed.Options{})
+				store := &goneStore{MemStore: feedtest.NewMemStore(), err: err}
+				r := newHarnessOn(t, store, store.MemStore, feed.Options{})
 				r.publish(1, "n.a")
 				c := r.subscribe(t, feed.Resume("1-e1"), "n.a")
 				c.drain(t, r)
 				r.SetDown(errors.New("cut"))
 				r.publish(2, "n.a")
 				r.Delete(2)
-				log.left.Store(3)
+				store.left.Store(3)
 				r.SetDown(nil)
 				c.drain(t, r)
 				r.publish(1, "n.a")
@@ -54,14 +54,14 @@ func TestRun_StateFailsAtAHole_ContinuesBehindTheHole(t *testing.T) {
 	}
 }
 
-// failingLog fails at following, or ends without an error, as often as it is set to.
-type failingLog struct {
+// failingStore fails at Follow, or ends it without an error, for a number of times.
+type failingStore struct {
 	*feedtest.MemStore
 	err      error
 	failures atomic.Int32
 }
 
-func (l *failingLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
+func (l *failingStore) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
 		if l.failures.Add(-1) < 0 {
 			l.MemStore.Follow(ctx, opts)(yield)
@@ -77,10 +77,10 @@ func TestRun_FollowFails_RestartsTheTail(t *testing.T) {
 	for name, err := range map[string]error{"error": errors.New("out of memory"), "no error": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &failingLog{MemStore: feedtest.NewMemStore(), err: err}
+				store := &failingStore{MemStore: feedtest.NewMemStore(), err: err}
 				const failures = 9
-				log.failures.Store(failures)
-				r := newHarnessOn(t, log, log.MemStore, feed.Options{})
+				store.failures.Store(failures)
+				r := newHarnessOn(t, store, store.MemStore, feed.Options{})
 				<-r.feed.Ready()
 				c := r.subscribe(t, feed.Start{}, "n.a")
 				r.publish(3, "n.a")
@@ -102,9 +102,9 @@ func TestRun_FollowFails_RestartsTheTail(t *testing.T) {
 
 func TestRun_ContextEnds_DuringTheRestartPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &failingLog{MemStore: feedtest.NewMemStore(), err: errors.New("broken")}
-		log.failures.Store(1 << 30)
-		f := feed.New(log, feed.Options{})
+		store := &failingStore{MemStore: feedtest.NewMemStore(), err: errors.New("broken")}
+		store.failures.Store(1 << 30)
+		f := feed.New(store, feed.Options{})
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(ctx) }()

@@ -13,11 +13,11 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// ways are the ways to resume: all from the window, all from the log, and both in turn.
+// ways are options for three ways to resume: from the window, from the store, and from both in turn.
 var ways = map[string]feed.Options{
 	"window":      {},
 	"tiny window": {WindowEvents: 4},
-	"log":         fromLog,
+	"log":         fromStore,
 	"no preload":  {NoPreload: true},
 	"tiny list":   {WindowEvents: 8, MaxPending: 2},
 }
@@ -30,7 +30,7 @@ func eachWay(t *testing.T, test func(*testing.T, feed.Options)) {
 	}
 }
 
-func TestResumeAtEveryPosition(t *testing.T) {
+func TestResume_AtEveryPosition_DeliversTheRest(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		const before, after = 12, 6
 		r := newHarness(t, nil, opts)
@@ -53,7 +53,7 @@ func TestResumeAtEveryPosition(t *testing.T) {
 	})
 }
 
-func TestPendingIsCounted(t *testing.T) {
+func TestSubscribe_Resume_CountsPendingEvents(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
 		for range 5 {
@@ -70,7 +70,7 @@ func TestPendingIsCounted(t *testing.T) {
 	})
 }
 
-func TestFilters(t *testing.T) {
+func TestSubscribe_Filters_DeliverMatchingEvents(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
 		publish := func() {
@@ -95,18 +95,18 @@ func TestFilters(t *testing.T) {
 	})
 }
 
-func TestStarts(t *testing.T) {
+func TestSubscribe_EachStart_BeginsWhereDocumented(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
-		log := feedtest.NewMemStore()
-		log.Publish("n.a", "", nil) // 1
-		log.Publish("n.b", "", nil) // 2
-		log.Publish("n.a", "", nil) // 3
+		store := feedtest.NewMemStore()
+		store.Publish("n.a", "", nil) // 1
+		store.Publish("n.b", "", nil) // 2
+		store.Publish("n.a", "", nil) // 3
 		time.Sleep(time.Hour)
-		log.Publish("n.c", "", nil) // 4
-		log.Publish("n.b", "", nil) // 5
+		store.Publish("n.c", "", nil) // 4
+		store.Publish("n.b", "", nil) // 5
 		time.Sleep(time.Minute)
-		log.Trim(2)
-		r := newHarness(t, log, opts)
+		store.Trim(2)
+		r := newHarness(t, store, opts)
 		for from, want := range map[string][]string{
 			"new": {"6"}, "": {"6"},
 			"all":  {"2", "3", "4", "5", "6"},
@@ -129,11 +129,11 @@ func TestStarts(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		log.Publish("n.d", "", nil) // 6
+		store.Publish("n.d", "", nil) // 6
 	})
 }
 
-func TestAClientCutOffAfterTheOpeningResumesFromItsID(t *testing.T) {
+func TestResume_AtTheIDOfTheOpening_DeliversAll(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
 		r.publish(3, "n.a")
@@ -162,7 +162,7 @@ func isSubsequence(part, of []uint64) bool {
 	return len(part) == 0
 }
 
-func TestQuietPositionMovesWithTheTail(t *testing.T) {
+func TestPosition_QuietClient_FollowsTheTail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		c := r.subscribe(t, feed.Start{}, "n.me")
@@ -189,21 +189,21 @@ func TestQuietPositionMovesWithTheTail(t *testing.T) {
 	})
 }
 
-// TestJoinUnderPublishing lets clients of all speeds come and go while events are stored,
-// and compares what each got with what its subjects were sent.
-func TestJoinUnderPublishing(t *testing.T) {
+// TestSubscribe_WhilePublishing_JoinsExactly connects and disconnects clients of all speeds while events
+// are stored, and compares the events of each client with the stored events of its subjects.
+func TestSubscribe_WhilePublishing_JoinsExactly(t *testing.T) {
 	for name, opts := range ways {
 		t.Run(name, func(t *testing.T) {
 			const total, users, clients = 6_000, 4, 24
-			log := feedtest.NewMemStore()
-			log.ReadBatch = 64
-			r := newHarness(t, log, opts)
+			store := feedtest.NewMemStore()
+			store.ReadBatch = 64
+			r := newHarness(t, store, opts)
 			ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
 			defer cancel()
 			var work sync.WaitGroup
 			work.Go(func() {
 				for i := range total {
-					log.Publish(fmt.Sprintf("n.user.%d", i%users), "", nil)
+					store.Publish(fmt.Sprintf("n.user.%d", i%users), "", nil)
 					if i%97 == 0 {
 						time.Sleep(time.Millisecond)
 					}
@@ -211,7 +211,7 @@ func TestJoinUnderPublishing(t *testing.T) {
 			})
 			for n := range clients {
 				work.Go(func() {
-					if err := comeAndGo(ctx, r, n, users, total); err != nil {
+					if err := readInSessions(ctx, r, n, users, total); err != nil {
 						t.Errorf("client %d: %v", n, err)
 					}
 				})
@@ -221,13 +221,13 @@ func TestJoinUnderPublishing(t *testing.T) {
 	}
 }
 
-// comeAndGo reads one user's events, breaking off and resuming, until the last one.
-func comeAndGo(ctx context.Context, r *harness, n, users, total int) error {
+// readInSessions reads one user's events in several subscriptions, until the last event.
+func readInSessions(ctx context.Context, r *harness, n, users, total int) error {
 	user, at := n%users, "0-e1"
 	var got []uint64
 	for lives := 0; len(got) < total/users; lives++ {
 		sub, err := r.feed.Subscribe(ctx, feed.SubscribeOptions{
-			Filters: []string{fmt.Sprintf("n.user.%d", user)}, Start: feed.Resume(at), ReplayFromStore: r.fromLog,
+			Filters: []string{fmt.Sprintf("n.user.%d", user)}, Start: feed.Resume(at), ReplayFromStore: r.fromStore,
 		})
 		if err != nil {
 			return err

@@ -51,8 +51,8 @@ func TestTransitions_Documented_AreThoseOfTheCode(t *testing.T) {
 	}
 }
 
-// TestSetState_AnyTransition_KeepsIndexAndResyncInStep tries every pair of states.
-func TestSetState_AnyTransition_KeepsIndexAndResyncInStep(t *testing.T) {
+// TestSetState_AnyTransition_KeepsIndexAndResyncConsistent tries every pair of states.
+func TestSetState_AnyTransition_KeepsIndexAndResyncConsistent(t *testing.T) {
 	reported := 0
 	defer func(report func(*Subscription, SubscriptionState)) { reportTransition = report }(reportTransition)
 	reportTransition = func(*Subscription, SubscriptionState) { reported++ }

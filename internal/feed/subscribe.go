@@ -134,7 +134,7 @@ func (s *Subscription) startFromWindow(r resolved) bool {
 // startFromStore begins at a place that requires the answer of the leader.
 func (s *Subscription) startFromStore(ctx context.Context, r resolved, always bool) error {
 	if r.named() {
-		s.feed.fromLog.Add(1)
+		s.feed.fromStore.Add(1)
 	} else {
 		s.ignoreDeletions()
 	}

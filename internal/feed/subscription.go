@@ -154,7 +154,7 @@ func (s *Subscription) prepareWait() {
 //   - The error is ErrClosed, after Close or when the feed has stopped.
 func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 	s.replay.ack()
-	d, next := s.takePending(room)
+	d, next := s.dequeuePending(room)
 	switch {
 	case next == pollClosed, d.Empty() && s.feed.isDone():
 		return Delivery{}, false, ErrClosed
@@ -266,9 +266,9 @@ const (
 	pollClosed
 )
 
-// takePending acknowledges the previous Delivery. It returns pending frames, else the gap of a
+// dequeuePending acknowledges the previous Delivery. It returns pending frames, else the gap of a
 // resync, and the next step when there is neither.
-func (s *Subscription) takePending(room int) (d Delivery, next pollStep) {
+func (s *Subscription) dequeuePending(room int) (d Delivery, next pollStep) {
 	s.feed.expireDue()
 	s.mu.Lock()
 	s.unacked = false
@@ -290,7 +290,7 @@ func (s *Subscription) takePending(room int) (d Delivery, next pollStep) {
 	case len(q.frames) > 0:
 		s.cursor = q.frames[0].Seq - 1 // the tail has read everything before it
 		s.holdAckedLocked()
-		d.Frames = q.take(room)
+		d.Frames = q.dequeue(room)
 		s.cursor = d.Frames[len(d.Frames)-1].Seq
 	case s.state == Resyncing:
 		d.Gap = s.applyResyncLocked()

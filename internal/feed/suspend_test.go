@@ -25,30 +25,30 @@ func from(text string) feed.Start {
 	return start
 }
 
-// requestLog is a log that records the requests of its readers.
-type requestLog struct {
+// requestStore is a store that records the requests of its readers.
+type requestStore struct {
 	*feedtest.MemStore
 	requests []int
 }
 
-func (l *requestLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+func (l *requestStore) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	r, err := l.MemStore.Read(ctx, opts)
 	return &requestReader{r, l}, err
 }
 
 type requestReader struct {
 	feed.Reader
-	log *requestLog
+	store *requestStore
 }
 
 func (r *requestReader) Request(bytes int) bool {
-	r.log.requests = append(r.log.requests, bytes)
+	r.store.requests = append(r.store.requests, bytes)
 	return r.Reader.Request(bytes)
 }
 
 // stored is a stream of n events of size bytes.
-func stored(n, size int) *requestLog {
-	l := &requestLog{MemStore: feedtest.NewMemStore()}
+func stored(n, size int) *requestStore {
+	l := &requestStore{MemStore: feedtest.NewMemStore()}
 	l.ReadBatch = 1 << 20
 	for range n {
 		l.Publish("n.a", "", []byte(strings.Repeat("x", size)))
@@ -56,8 +56,8 @@ func stored(n, size int) *requestLog {
 	return l
 }
 
-// behindFeed starts a feed whose replays read l, with a budget.
-func behindFeed(t *testing.T, l *requestLog, budget *feed.ReplayBudget) *harness {
+// behindFeed starts a feed with a budget. Its replays read l.
+func behindFeed(t *testing.T, l *requestStore, budget *feed.ReplayBudget) *harness {
 	t.Helper()
 	r := newHarnessOn(t, l, l.MemStore, feed.Options{NoPreload: true, WindowEvents: 1, Replays: budget})
 	<-r.feed.Ready()
@@ -90,8 +90,8 @@ func TestReplay_ClientDrains_BatchesGrow(t *testing.T) {
 	})
 }
 
-// TestReplay_BudgetIsUsed_Waits: of two feeds that share a budget one replays only when the other has
-// sent what it holds, or is suspended.
+// Of two feeds that share a budget, one replays only after the other has sent its events, or is
+// suspended.
 func TestReplay_BudgetIsUsed_Waits(t *testing.T) {
 	for _, how := range []string{"sent", "suspended", "closed"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestReplay_BudgetIsUsed_Waits(t *testing.T) {
 			}
 			switch how {
 			case "sent":
-				first.take(held)
+				first.record(held)
 				first.drain(t, one)
 				first.want(t, texts(span(1, 10))...)
 			case "suspended":
@@ -156,7 +156,7 @@ func TestSuspend_AtAnyEvent_NothingIsLostOrRepeated(t *testing.T) {
 					t.Fatal(err)
 				}
 				sent := min(len(d.Frames), keep-len(c.seqs))
-				c.take(feed.Delivery{Frames: d.Frames[:sent]})
+				c.record(feed.Delivery{Frames: d.Frames[:sent]})
 				if len(c.seqs) < keep {
 					continue
 				}
@@ -176,7 +176,7 @@ func TestSuspend_AtAnyEvent_NothingIsLostOrRepeated(t *testing.T) {
 
 func TestSuspend_LastOfEachSubject_ContinuesWithThese(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &requestLog{MemStore: feedtest.NewMemStore()}
+		l := &requestStore{MemStore: feedtest.NewMemStore()}
 		for range 3 {
 			for _, subject := range []string{"n.a", "n.b", "n.c", "n.d", "n.e"} {
 				l.Publish(subject, "", []byte("x"))
@@ -189,25 +189,25 @@ func TestSuspend_LastOfEachSubject_ContinuesWithThese(t *testing.T) {
 		if err != nil || len(d.Frames) != 3 {
 			t.Fatalf("%d frames: %v", len(d.Frames), err)
 		}
-		c.take(feed.Delivery{Frames: d.Frames[:1]})
+		c.record(feed.Delivery{Frames: d.Frames[:1]})
 		if !c.sub.Suspend(d.Frames[1:]) {
 			t.Error("not suspended")
 		}
 		r.publish(1, "n.b")
 		c.drain(t, r)
-		// 12 was the latest of n.b when the client came; a second reading may leave it out for 16.
+		// 12 was the latest of n.b when the client connected; a second replay may have 16 instead.
 		if got := strings.Join(c.log, " "); got != "11 12 13 14 15 16" && got != "11 13 14 15 16" {
 			t.Errorf("received %s", got)
 		}
 	})
 }
 
-// TestSuspend_StreamChanges_GapIsAnnounced: what is trimmed or replaced while a replay is suspended is a
-// gap from where the client really is.
+// Events that are trimmed or replaced while a replay is suspended are a gap from the client's real
+// position.
 func TestSuspend_StreamChanges_GapIsAnnounced(t *testing.T) {
-	for want, change := range map[string]func(*requestLog){
-		"1 2 gap:trimmed 9 10 11": func(l *requestLog) { l.Trim(9); l.Publish("n.a", "", nil) },
-		"1 2 gap:epoch 1":         func(l *requestLog) { l.Recreate(); l.Publish("n.a", "", nil) },
+	for want, change := range map[string]func(*requestStore){
+		"1 2 gap:trimmed 9 10 11": func(l *requestStore) { l.Trim(9); l.Publish("n.a", "", nil) },
+		"1 2 gap:epoch 1":         func(l *requestStore) { l.Recreate(); l.Publish("n.a", "", nil) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := stored(10, kib)
@@ -217,7 +217,7 @@ func TestSuspend_StreamChanges_GapIsAnnounced(t *testing.T) {
 			if err != nil || len(d.Frames) != 10 {
 				t.Fatalf("%d frames: %v", len(d.Frames), err)
 			}
-			c.take(feed.Delivery{Frames: d.Frames[:2]})
+			c.record(feed.Delivery{Frames: d.Frames[:2]})
 			c.sub.Suspend(d.Frames[2:])
 			change(l)
 			synctest.Wait()
@@ -230,7 +230,7 @@ func TestSuspend_StreamChanges_GapIsAnnounced(t *testing.T) {
 	}
 }
 
-func TestSuspend_Live_KeepsWhatIsPending(t *testing.T) {
+func TestSuspend_Live_KeepsPendingFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		<-r.feed.Ready()
@@ -246,7 +246,7 @@ func TestSuspend_Live_KeepsWhatIsPending(t *testing.T) {
 	})
 }
 
-func TestReplay_LargeEvents_AreCountedAsTheyAre(t *testing.T) {
+func TestReplay_LargeEvents_CountTheirTrueSize(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, budget := stored(5, 300*kib), feed.NewReplayBudget(0)
 		r := behindFeed(t, l, budget)
@@ -258,7 +258,7 @@ func TestReplay_LargeEvents_AreCountedAsTheyAre(t *testing.T) {
 		if s := budget.Status(); s.Used < 300*kib || s.Used > 301*kib {
 			t.Errorf("an event of 300 KiB is held: %+v", s)
 		}
-		c.take(d)
+		c.record(d)
 		c.drain(t, r)
 		c.want(t, texts(span(1, 5))...)
 		if s := budget.Status(); s.Used != 0 {
@@ -267,15 +267,15 @@ func TestReplay_LargeEvents_AreCountedAsTheyAre(t *testing.T) {
 	})
 }
 
-// TestReplay_ManyClientsSuspendedAtRandom: with a budget for a few of them, and events of all sizes that
-// are published at the same time, each client gets each event once and in order.
-func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
+// The budget is sufficient for a few clients only, and events of all sizes are published at the same time.
+// Each client receives each event once and in order.
+func TestReplay_ManyClientsSuspendedAtRandom_ReceiveEachEventOnce(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			const clients, before, after = 12, 60, 20
 			sizes := rand.New(rand.NewPCG(seed, 0))
 			budget := feed.NewReplayBudget(512 * kib)
-			l := &requestLog{MemStore: feedtest.NewMemStore()}
+			l := &requestStore{MemStore: feedtest.NewMemStore()}
 			l.ReadBatch = 8
 			publish := func() {
 				size := sizes.IntN(2000)
@@ -306,7 +306,7 @@ func TestReplay_ManyClientsSuspendedAtRandom(t *testing.T) {
 	}
 }
 
-// readAndSuspend reads up to the sequence last, and now and then stalls in the middle of a delivery.
+// readAndSuspend reads up to the sequence last, and sometimes stalls in the middle of a delivery.
 func readAndSuspend(t *testing.T, r *harness, c *client, rnd *rand.Rand, last uint64) {
 	for len(c.seqs) == 0 || c.seqs[len(c.seqs)-1] < last {
 		d, err := c.sub.Next(r.ctx)
@@ -323,14 +323,14 @@ func readAndSuspend(t *testing.T, r *harness, c *client, rnd *rand.Rand, last ui
 			}
 		}
 		d.Frames = d.Frames[:sent]
-		c.take(d)
+		c.record(d)
 	}
 	c.drain(t, r)
 	c.want(t, texts(span(1, last))...)
 }
 
-// TestReplay_StreamOutOfReach_OthersKeepTheirBytes: a replay that waits for a stream that is out of reach
-// leaves the budget to replays of other streams, and continues when the stream is back.
+// A replay that waits for a stream out of reach leaves the budget to replays of other streams, and
+// continues when the stream can be reached again.
 func TestReplay_StreamOutOfReach_OthersKeepTheirBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		budget := feed.NewReplayBudget(160 * kib)

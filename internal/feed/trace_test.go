@@ -2,8 +2,8 @@ package feed
 
 import "testing"
 
-// TestTrace_EventMatches_CountsSubscriptions: each once, also those whose queue overflows, and none
-// that has seen it.
+// Each subscription counts once, also if its queue overflows. A subscription that has already received
+// the event does not count.
 func TestTrace_EventMatches_CountsSubscriptions(t *testing.T) {
 	f, subs := benchFeed(3, func(int) string { return "a.*" })
 	f.opts.MaxPending = 1
@@ -16,8 +16,8 @@ func TestTrace_EventMatches_CountsSubscriptions(t *testing.T) {
 		}}
 	}
 	f.publish(event(1, "a.b"))
-	f.publish(event(2, "a.b")) // two are full, and leave
-	f.publish(event(3, "a.b")) // so is the third
+	f.publish(event(2, "a.b")) // two queues are full: they leave the index
+	f.publish(event(3, "a.b")) // so is the third one
 	f.publish(event(4, "a.b"))
 	f.publish(event(5, "b"))
 	want := []int{2, 3, 1, 0, 0}
@@ -29,7 +29,7 @@ func TestTrace_EventMatches_CountsSubscriptions(t *testing.T) {
 			t.Fatalf("%v, want %v", counts, want)
 		}
 	}
-	d, _ := subs[1].takePending(nextBytes)
+	d, _ := subs[1].dequeuePending(nextBytes)
 	if len(d.Frames) != 0 {
 		t.Error("it was full and has kept something")
 	}
@@ -39,7 +39,7 @@ func TestTrace_EventMatches_CountsSubscriptions(t *testing.T) {
 	}
 }
 
-// TestTrace_FeedNotReady_IsDropped: events that fill the window were stored before the node started.
+// Events that fill the window were stored before the node started.
 func TestTrace_FeedNotReady_IsDropped(t *testing.T) {
 	f := New(nil, Options{})
 	f.window.reset(0)

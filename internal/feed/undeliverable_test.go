@@ -11,7 +11,7 @@ import (
 	"github.com/tidemark/tidemark/internal/testkit"
 )
 
-// The warning has an example, and the number of messages since the last one; it comes at most
+// The warning has an example, and the number of messages since the last warning. It is logged at most
 // once a minute.
 func TestUndeliverable_LoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestUndeliverable_LoggedOnceAMinute(t *testing.T) {
 				t.Errorf("%d messages are counted, want %d", n, want)
 			}
 		}
-		r.publish(1, "other.seen") // somebody receives it, whatever Deliverable says
+		r.publish(1, "other.seen") // a client receives it, whatever Deliverable returns
 		r.publish(1, "n.a")
 		counted(0)
 		client.sub.Close()

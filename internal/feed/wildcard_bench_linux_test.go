@@ -37,8 +37,8 @@ func plainUsers(n int) (filters []string) {
 	return filters
 }
 
-// threadTime is the processor time of the calling thread. Unlike the clock it does not include what
-// other programs used in between.
+// threadTime is the processor time of the calling thread. Unlike the clock it does not include the time of
+// other programs.
 func threadTime(tb testing.TB) time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
@@ -47,8 +47,8 @@ func threadTime(tb testing.TB) time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// BenchmarkResumeHold resumes at the old end of a full window. It reports for how much processor
-// time the feed was locked at once: the longest of all, and what one in a thousand exceeds.
+// BenchmarkResumeHold resumes at the old end of a full window. It reports the processor time during
+// which the feed was locked at once: the maximum and the 99.9th percentile.
 func BenchmarkResumeHold(b *testing.B) {
 	for name, filters := range map[string][]string{
 		"wildcards=1": topics(1), "wildcards=64": topics(64), "all": {">"}, "plain=64": plainUsers(64),
@@ -97,10 +97,10 @@ func BenchmarkResumeHold(b *testing.B) {
 	}
 }
 
-// BenchmarkLiveBesideResumes is how long an event takes to a live client: alone, beside a client that
-// resumes with 64 wildcards over and over, and beside a goroutine that computes as much without the
-// feed. The last says what the processor's time alone costs on the machine.
-func BenchmarkLiveBesideResumes(b *testing.B) {
+// BenchmarkLiveDuringResumes measures the delay of an event to a live client in three cases: alone, in
+// parallel with a client that resumes with 64 wildcards repeatedly, and in parallel with a goroutine that
+// computes as much without the feed. The last one shows the cost of the processor time alone.
+func BenchmarkLiveDuringResumes(b *testing.B) {
 	f := fullWindow(b)
 	live, err := f.Subscribe(b.Context(), SubscribeOptions{Filters: []string{"notifications.live"}})
 	if err != nil {
@@ -131,7 +131,7 @@ func BenchmarkLiveBesideResumes(b *testing.B) {
 	b.ReportMetric(us(beside)/us(computing), "beside/computing")
 }
 
-// liveDelay offers events one by one, and returns what one in a hundred exceeds on its way.
+// liveDelay publishes events one by one, and returns the 99th percentile of their delays.
 func liveDelay(b *testing.B, f *Feed, live *Subscription) time.Duration {
 	const events = 1000
 	var delays []time.Duration

@@ -21,16 +21,16 @@ func (w wokenBy) Wake() {
 	}
 }
 
-// TestResume_WildcardsWhilePublishing_EachEventOnce resumes over many stretches of the window while
-// the tail adds to it: what is read and what is offered meet without a gap and without a repeat.
+// TestResume_WildcardsWhilePublishing_EachEventOnce resumes over many ranges of the window while
+// the tail appends to it: the read and the enqueued events join without a gap and without a repeat.
 func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
-	log := feedtest.NewMemStore()
+	store := feedtest.NewMemStore()
 	const before, after = 6000, 3000
 	subj := func(i int) string { return fmt.Sprintf("n.%d.x%d", i%3, i%11) }
 	for i := 1; i <= before; i++ {
-		log.Publish(subj(i), "", nil)
+		store.Publish(subj(i), "", nil)
 	}
-	r := newHarness(t, log, feed.Options{})
+	r := newHarness(t, store, feed.Options{})
 	filters := []string{"n.1.*", "n.*.x4", "m.>", "o.*.x"}
 	var want []uint64
 	for i := 1; i <= before+after; i++ {
@@ -59,16 +59,15 @@ func TestResume_WildcardsWhilePublishing_EachEventOnce(t *testing.T) {
 	reading.Wait()
 }
 
-// TestPoll_MoreWindowThanOneCallReads_WakesAndContinues: the goroutine that polls serves others in
-// between.
+// The goroutine that polls serves other connections in between.
 func TestPoll_MoreWindowThanOneCallReads_WakesAndContinues(t *testing.T) {
-	log := feedtest.NewMemStore()
+	store := feedtest.NewMemStore()
 	const quiet = 20_000
 	for range quiet {
-		log.Publish("n.other", "", nil)
+		store.Publish("n.other", "", nil)
 	}
-	log.Publish("n.mine.1", "", nil)
-	r := newHarness(t, log, feed.Options{})
+	store.Publish("n.mine.1", "", nil)
+	r := newHarness(t, store, feed.Options{})
 	c := r.subscribe(t, feed.Resume("0-e1"), "n.mine.*", "n.*.*.a", "n.*.*.b")
 	if got := c.sub.StartInfo().Pending; got != 1 {
 		t.Errorf("%d events pending, want 1", got)
@@ -82,13 +81,13 @@ func TestPoll_MoreWindowThanOneCallReads_WakesAndContinues(t *testing.T) {
 		if err != nil || behind {
 			t.Fatal(behind, err)
 		}
-		c.take(d)
+		c.record(d)
 		polls++
 	}
 	if polls < 2 {
-		t.Errorf("%d frames were looked at in %d calls, want more", quiet, polls)
+		t.Errorf("%d frames were matched in %d calls, want more", quiet, polls)
 	}
-	if at := c.sub.Position().Seq; at > quiet { // the event is not known to be sent yet
+	if at := c.sub.Position().Seq; at > quiet { // the event is not acknowledged yet
 		t.Errorf("the position is %d before the event was sent", at)
 	}
 	c.want(t, fmt.Sprint(quiet+1))

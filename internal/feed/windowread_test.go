@@ -46,7 +46,7 @@ func randomFilters(r *rand.Rand, tokens string) []string {
 	return subject.MergeFilters(filters)
 }
 
-// matching is what the window must give, found the slow way.
+// matching returns the sequences that the window must return, by comparing each frame.
 func matching(frames []*Frame, seq uint64, filters []string) (seqs []uint64) {
 	for _, f := range frames {
 		if f.Seq > seq && (len(filters) == 0 || slices.ContainsFunc(filters, func(filter string) bool { return subject.Matches(filter, f.Subject) })) {
@@ -56,7 +56,7 @@ func matching(frames []*Frame, seq uint64, filters []string) (seqs []uint64) {
 	return seqs
 }
 
-// readAll reads the window from a position on as a subscription does, stretch by stretch.
+// readAll reads the window from a position on as a subscription does, batch by batch.
 func readAll(w *window, from uint64, filters []string, limit int) (seqs []uint64, count int) {
 	r := newWindowReader(filters)
 	if !r.set.wildcard {
@@ -101,7 +101,7 @@ func TestReadWindow_AnyFilters_ReturnsAllMatchingInOrder(t *testing.T) {
 	}
 }
 
-// TestLookAndPick_LargeWindow_AreBounded bounds what the feed is locked for.
+// TestLookAndPick_LargeWindow_AreBounded bounds the work while the feed is locked.
 func TestLookAndPick_LargeWindow_AreBounded(t *testing.T) {
 	w := newWindow(1<<20, 1<<30)
 	w.reset(0)

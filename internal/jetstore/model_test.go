@@ -74,7 +74,7 @@ func newModelStore(t testing.TB, p model.Profile) *modelStore {
 
 func oneOf[T any](rng *rand.Rand, choices ...T) T { return choices[rng.IntN(len(choices))] }
 
-func (s *modelStore) Log(int) feed.Store {
+func (s *modelStore) NodeStore(int) feed.Store {
 	n := &modelNode{line: &line{}}
 	var err error
 	n.nc, err = nats.Connect(s.Server.ClientURL(), nats.SetCustomDialer(n.line), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),

@@ -2,7 +2,7 @@
 // beginning of the data of each event, one a line. It is a module of its own, so that users of Tidemark's packages
 // download neither library.
 //
-// A line "ended" says that the library has given up; the command then starts it again at its position.
+// A line "ended" reports that the library has given up; the command then starts it again at its position.
 package main
 
 import (

@@ -1,5 +1,5 @@
 // Follows a feed with a client library of others and prints the number that each event begins
-// with, a line each. A line "ended" tells that the library has given up.
+// with, a line each. A line "ended" reports that the library has given up.
 import { readFile } from 'node:fs/promises';
 
 const [, , library, url] = process.argv;

@@ -56,7 +56,7 @@ export class XMLHttpRequest extends EventTarget {
 
   #finish(how) {
     if (this.readyState === 4) return;
-    if (how === 'error') this.responseText = 'the connection was lost'; // in place of what was received
+    if (how === 'error') this.responseText = 'the connection was lost'; // in place of the received text
     this.#enter(4);
     this.#tell(how);
   }

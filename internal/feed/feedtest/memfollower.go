@@ -11,7 +11,7 @@ import (
 // Follow implements feed.Store.
 func (l *MemStore) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
-		f := &memFollower{log: l, opts: opts, next: opts.From, ends: -1}
+		f := &memFollower{store: l, opts: opts, next: opts.From, ends: -1}
 		for {
 			events, changed, err := f.poll(ctx)
 			if err != nil {
@@ -39,15 +39,15 @@ func (l *MemStore) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq
 
 // memFollower is one Follow under way.
 type memFollower struct {
-	log  *MemStore
-	opts feed.FollowOptions
-	next uint64
-	ends int // how many of MemStore.floors were seen; -1 before the first look
+	store *MemStore
+	opts  feed.FollowOptions
+	next  uint64
+	ends  int // how many of MemStore.floors were seen; -1 before the first look
 }
 
 // poll returns the stored events from next on, or how the sequences up to the end were lost.
 func (f *memFollower) poll(ctx context.Context) (events []feed.Event, changed <-chan struct{}, err error) {
-	l := f.log
+	l := f.store
 	if err := l.reachTold(ctx, f.opts); err != nil {
 		return nil, nil, err
 	}
@@ -98,8 +98,8 @@ func (f *memFollower) lossLocked(state feed.State) error {
 
 // keptLocked returns the last sequence that was read and is the same as then.
 func (f *memFollower) keptLocked() uint64 {
-	kept, ends := f.next-1, f.log.floors
-	if f.ends < 0 && (f.log.last < kept || f.log.replacedLocked(f.opts.Read)) {
+	kept, ends := f.next-1, f.store.floors
+	if f.ends < 0 && (f.store.last < kept || f.store.replacedLocked(f.opts.Read)) {
 		return 0
 	}
 	if f.ends >= 0 && f.ends < len(ends) {

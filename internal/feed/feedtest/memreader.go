@@ -15,7 +15,7 @@ func (l *MemStore) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader
 		return nil, err
 	}
 	defer l.mu.Unlock()
-	r := &memReader{log: l, opts: opts, next: opts.From, failed: l.failed}
+	r := &memReader{store: l, opts: opts, next: opts.From, failed: l.failed}
 	if opts.LastPerSubject {
 		r.only = l.latestLocked(opts)
 	}
@@ -43,7 +43,7 @@ func (l *MemStore) latestLocked(opts feed.ReadOptions) map[uint64]bool {
 }
 
 type memReader struct {
-	log     *MemStore
+	store   *MemStore
 	opts    feed.ReadOptions
 	next    uint64
 	only    map[uint64]bool
@@ -68,20 +68,20 @@ func (r *memReader) Request(bytes int) bool {
 }
 
 func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
-	if err := r.log.reachStream(ctx); err != nil {
+	if err := r.store.reachStream(ctx); err != nil {
 		return feed.Batch{}, err
 	}
-	defer r.log.mu.Unlock()
-	if r.failed != r.log.failed {
+	defer r.store.mu.Unlock()
+	if r.failed != r.store.failed {
 		return feed.Batch{}, errReplay
 	}
-	limit := r.log.ReadBatch
+	limit := r.store.ReadBatch
 	if limit == 0 {
 		limit = 3
 	}
-	batch := feed.Batch{State: r.log.stateLocked()}
+	batch := feed.Batch{State: r.store.stateLocked()}
 	room := r.bytes
-	for _, ev := range r.log.events {
+	for _, ev := range r.store.events {
 		if !r.wants(ev) {
 			continue
 		}
@@ -108,10 +108,10 @@ func (r *memReader) Next(ctx context.Context) (feed.Batch, error) {
 }
 
 func (r *memReader) Close() {
-	r.log.mu.Lock()
-	defer r.log.mu.Unlock()
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
 	if !r.closed {
 		r.closed = true
-		r.log.readers--
+		r.store.readers--
 	}
 }

@@ -1,4 +1,4 @@
-// Package feedtest holds an in-memory feed.Store, and the conformance suite that every Log
+// Package feedtest holds an in-memory feed.Store, and the conformance suite that every store
 // passes.
 package feedtest
 
@@ -53,7 +53,7 @@ func (l *MemStore) update(change func()) {
 	l.changed = make(chan struct{})
 }
 
-// Limits configure the events that a MemStore deletes by itself; zero values disable a limit.
+// Limits configure the deletion of events by a MemStore. Zero values disable a limit.
 type Limits struct {
 	MaxPerSubject int
 	MaxAge        time.Duration
@@ -126,8 +126,8 @@ func (l *MemStore) Recreate() {
 	})
 }
 
-// RecreateAlike replaces the stream with an empty one of the same epoch, as one with an
-// epoch that somebody chose.
+// RecreateAlike replaces the stream with an empty one of the same epoch, like a stream with a
+// configured epoch.
 func (l *MemStore) RecreateAlike() {
 	l.update(func() {
 		l.events, l.last = nil, 0
@@ -147,10 +147,10 @@ func (l *MemStore) Rollback(last uint64) {
 	})
 }
 
-// SetDown puts the log out of reach until SetDown(nil).
+// SetDown puts the store out of reach until SetDown(nil).
 func (l *MemStore) SetDown(why error) { l.update(func() { l.down = why }) }
 
-// Down returns why the log is out of reach; nil while it is not.
+// Down returns why the store is out of reach; nil while it is not.
 func (l *MemStore) Down() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -174,7 +174,7 @@ func (l *MemStore) reachStream(ctx context.Context) error {
 	return err
 }
 
-// reach waits until the log can be reached, and returns holding the lock.
+// reach waits until the store can be reached, and returns holding the lock.
 func (l *MemStore) reach(ctx context.Context) error {
 	for {
 		if ctx.Err() != nil {

@@ -32,7 +32,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		{"state", testState},
 		{"time of the last event", testLastTime},
 		{"seq at a time", testSeqAt},
-		{"holes", testHoles},
+		{"has deleted", testHasDeleted},
 		{"count", testCount},
 		{"read headers", testReadHeaders},
 		{"read a range", testReadRange},
@@ -135,7 +135,7 @@ func testSeqAt(t *testing.T, h Harness) {
 	}
 }
 
-func testHoles(t *testing.T, h Harness) {
+func testHasDeleted(t *testing.T, h Harness) {
 	h.publish(8, "notifications.a")
 	h.Trim(3)
 	h.Delete(5)

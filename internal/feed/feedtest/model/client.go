@@ -275,7 +275,7 @@ func (w *world) drawStart(rng *rand.Rand) (start, feed.Start) {
 	return s, of
 }
 
-// drawPlace returns a position that some client was given, or one that is made up.
+// drawPlace returns a position that a client has received, or a made-up position.
 func (w *world) drawPlace(rng *rand.Rand) (at place, madeUp bool) {
 	if len(w.places) > 0 && rng.IntN(4) != 0 {
 		return w.places[rng.IntN(len(w.places))], false

@@ -1,6 +1,6 @@
 // Package model plays random histories of a stream, its nodes and its clients, and checks what
 // clients receive against the promises of package feed and of docs/reference/gap-protocol.md. Every [Store]
-// passes the same model: the in-memory log in the tests of internal/feed, JetStream in those of
+// passes the same model: the in-memory store in the tests of internal/feed, JetStream in those of
 // internal/jetstore.
 //
 // # A history
@@ -10,7 +10,7 @@
 // random numbers of its own, so that a shorter list of operations replays in the same way and a
 // failure can be reduced. Operations change the stream (publish, trim, delete, purge a subject,
 // recreate, remove, back up, restore, roll back, copy from an origin), the way to it (outages, consumers lost, calls
-// of the log held before or after the answer) and the clients (open with every kind of start,
+// of the store held before or after the answer) and the clients (open with every kind of start,
 // poll, leave in the middle of anything). Clients poll at random, only when woken, or block in
 // Next; they resume from positions that other clients were given, also on another node.
 //

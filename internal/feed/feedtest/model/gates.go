@@ -11,8 +11,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// gates hold calls of a log, before they are made and before their answer is returned, until
-// the history lets one of them go on: anything may happen in between.
+// gates hold calls of a store, before they are made and before their answer is returned, until
+// the history releases one of them. Anything may happen in between.
 type gates struct {
 	mu      sync.Mutex
 	open    bool
@@ -42,7 +42,7 @@ func (g *gates) wait(ctx context.Context, name string) {
 	}
 }
 
-// release lets one of the waiting calls go on, and returns its name; empty for none.
+// release releases one of the waiting calls, and returns its name; empty for none.
 func (g *gates) release(pick int) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -66,7 +66,7 @@ func (g *gates) openAll() {
 	g.waiting = nil
 }
 
-// gatedLog is a log whose calls pass gates. Methods that it does not know pass freely.
+// gatedStore is a store whose calls pass gates. All other methods pass freely.
 type gatedStore struct {
 	feed.Store
 	gates *gates
@@ -83,10 +83,10 @@ func (l *gatedStore) State(ctx context.Context) (feed.State, error) {
 }
 
 func (l *gatedStore) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
-	l.gates.wait(ctx, "holes")
-	holes, err := l.Store.HasDeleted(ctx, from, to)
-	l.gates.wait(ctx, "holes answer")
-	return holes, err
+	l.gates.wait(ctx, "deletions")
+	deleted, err := l.Store.HasDeleted(ctx, from, to)
+	l.gates.wait(ctx, "deletions answer")
+	return deleted, err
 }
 
 func (l *gatedStore) SeqAt(ctx context.Context, t time.Time) (uint64, error) {

@@ -11,21 +11,21 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// InMemory is the model on [feedtest.MemStore], in synctest bubbles: a history takes no time of
-// its own, and plays the same each time.
+// InMemory is the model on [feedtest.MemStore], in synctest bubbles. A history takes no real time, and
+// runs in the same order each time.
 func InMemory(command string, histories int) Kind {
 	return Kind{
 		Command: command, Histories: histories, Bubble: synctest.Test, RemovedWithin: 2 * time.Second,
 		Open: func(_ testing.TB, p Profile) Store {
-			log := feedtest.NewMemStore()
-			log.ReadBatch = p.ReadBatch
+			store := feedtest.NewMemStore()
+			store.ReadBatch = p.ReadBatch
 			if p.ChosenEpoch {
-				log.ChooseEpoch("chosen")
+				store.ChooseEpoch("chosen")
 			}
 			if p.Mirror {
-				log.SetCopy(feed.CopyCaughtUp)
+				store.SetCopy(feed.CopyCaughtUp)
 			}
-			return &memStore{MemStore: log}
+			return &memStore{MemStore: store}
 		},
 	}
 }
@@ -37,7 +37,7 @@ type memStore struct {
 	cut    map[int]bool
 }
 
-func (s *memStore) Log(int) feed.Store { return s.MemStore }
+func (s *memStore) NodeStore(int) feed.Store { return s.MemStore }
 
 func (s *memStore) Publish(subject string, data []byte) uint64 {
 	return s.MemStore.Publish(subject, "", data)

@@ -30,7 +30,7 @@ type Observer struct {
 	blind         bool           // the node cannot know what replaced events below the place
 	replaced      []*event       // passed over, with a sequence that was used before
 	latest        latestOnly
-	beat          feed.Position // the last that position was given
+	heartbeat     feed.Position // the last that position was given
 	delivered     int
 	reasons       map[feed.Reason]int // of gaps
 	removedWithin time.Duration       // see Kind.RemovedWithin
@@ -202,7 +202,7 @@ func (o *Observer) removedLongAgo(e *event, id feed.Position, at time.Time) {
 
 // position checks what a heartbeat would name now.
 func (o *Observer) position(p feed.Position) {
-	if p == o.beat {
+	if p == o.heartbeat {
 		return
 	}
 	switch {
@@ -211,10 +211,10 @@ func (o *Observer) position(p feed.Position) {
 			o.bad("the position %s is of another epoch than %s", p, o.at)
 		}
 		return
-	case p.Epoch == o.beat.Epoch && p.Seq < o.beat.Seq:
-		o.bad("the position falls from %s to %s", o.beat, p)
+	case p.Epoch == o.heartbeat.Epoch && p.Seq < o.heartbeat.Seq:
+		o.bad("the position falls from %s to %s", o.heartbeat, p)
 	}
-	o.beat = p
+	o.heartbeat = p
 	if p.Seq <= o.at.seq {
 		return
 	}
@@ -227,7 +227,7 @@ func (o *Observer) position(p feed.Position) {
 	o.move(place{p.Seq, p.Epoch, l.orderAt(p.Seq), o.rec.tick})
 }
 
-// number is that of the line of the place; 0 for one that the stream never had.
+// number is the number of the line of the place; 0 for an epoch that the stream never had.
 func (o *Observer) number() int {
 	if l := o.rec.lines[o.at.epoch]; l != nil {
 		return l.number

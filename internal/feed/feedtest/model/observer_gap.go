@@ -29,7 +29,7 @@ func (o *Observer) gap(g *feed.Gap) {
 	o.gaps = append(o.gaps, o.rec.tick)
 	o.reasons[g.Reason]++
 	o.move(place{g.Continues.Seq, g.Continues.Epoch, o.rec.order, l.oldest(g.Continues.Seq, o.rec.tick)})
-	o.beat = feed.Position{}
+	o.heartbeat = feed.Position{}
 	o.blind = slices.ContainsFunc(l.lost, func(e lostEnd) bool { // it may have been found before the loss
 		return e.tick > o.asked && e.unseenBy(o.node, g.Continues.Seq) && g.Continues.Seq <= e.last
 	})

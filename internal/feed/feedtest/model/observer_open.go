@@ -11,7 +11,7 @@ import (
 type start struct {
 	kind      string // new, all, last, time, seq, resume
 	named     feed.Position
-	order     int  // what the named position accounts for
+	order     int  // of the last event up to the named position
 	tick      int  // when the named position was given
 	madeUp    bool // no client was given it
 	malformed bool
@@ -54,7 +54,7 @@ func (o *Observer) open(opening feed.StartInfo, exact bool) {
 			o.bad("from=all opens at %s", opening.Position)
 		}
 	case "new", "last":
-		if opening.Position.Seq > l.maxLast(0) { // of the present incarnation, or of one that the node still follows
+		if opening.Position.Seq > l.maxLast(0) { // of the present incarnation, or of the one that the node still follows
 			o.bad("from=%s opens at %s, beyond the end", o.start.kind, opening.Position)
 		}
 		if o.start.kind == "last" {

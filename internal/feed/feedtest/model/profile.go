@@ -14,7 +14,7 @@ type Profile struct {
 	Seed  uint64
 	Feed  feed.Options
 	Nodes int
-	// Gated holds the calls of the log until the history releases them.
+	// Gated holds the calls of the store until the history releases them.
 	Gated bool
 	// ReadBatch is how many events a replay reads at a time, about.
 	ReadBatch int

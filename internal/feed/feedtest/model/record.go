@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Record is the reference: every event of the stream that was ever stored, and when it
-// was there. Time is counted in changes of the record (ticks).
+// Record is the reference: all events ever stored in the stream, each with the time of its
+// presence. Time is counted in changes of the record (ticks).
 type Record struct {
 	tick    int
 	order   int // of the event stored last
@@ -74,7 +74,7 @@ type backup struct {
 	of    *line
 	order int
 	last  uint64
-	there map[*event]bool // false for one that had been removed
+	there map[*event]bool // false for a removed event
 }
 
 func newRecord(epoch string) *Record {

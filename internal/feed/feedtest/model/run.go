@@ -186,8 +186,8 @@ func (r *run) reduce(w *world, ops []op) (*world, []op) {
 	return w, ops
 }
 
-// promise is a violation without its numbers: what two histories must have in common to be
-// taken for the same failure.
+// promise is a violation without its numbers. Two histories with the same promise count as the same
+// failure.
 func promise(violation string) string {
 	text := strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' {

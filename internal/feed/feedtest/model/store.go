@@ -11,8 +11,8 @@ import (
 // calls its methods, which return when the change is in force and fail the test where that is
 // not possible. The stream can be changed while its nodes cannot reach it.
 type Store interface {
-	// Log returns the stream as one node of the model reads it. It is called once for each.
-	Log(node int) feed.Store
+	// NodeStore returns the stream as one node of the model reads it. It is called once for each node.
+	NodeStore(node int) feed.Store
 	// Epoch is that of the stream as it is now.
 	Epoch() string
 

@@ -41,11 +41,11 @@ type queued struct {
 
 // node is one feed over the stream.
 type node struct {
-	w    *world
-	id   int
-	log  *gatedStore
-	feed *feed.Feed
-	down bool
+	w     *world
+	id    int
+	store *gatedStore
+	feed  *feed.Feed
+	down  bool
 
 	stop  context.CancelFunc
 	ended chan error
@@ -109,8 +109,8 @@ func (w *world) remember(at place) {
 }
 
 func (w *world) startNode(i int) {
-	n := &node{w: w, id: i, log: &gatedStore{Store: w.store.Log(i), gates: w.gates}, ended: make(chan error, 1)}
-	n.feed = feed.New(n.log, w.p.Feed)
+	n := &node{w: w, id: i, store: &gatedStore{Store: w.store.NodeStore(i), gates: w.gates}, ended: make(chan error, 1)}
+	n.feed = feed.New(n.store, w.p.Feed)
 	var ctx context.Context
 	ctx, n.stop = context.WithCancel(context.Background())
 	go func() { n.ended <- n.feed.Run(ctx) }()
@@ -154,7 +154,7 @@ func (w *world) seen() map[int]uint64 {
 	seen := map[int]uint64{}
 	for _, n := range w.nodes {
 		if st := n.feed.Status(); st.Epoch == w.rec.current.epoch {
-			at := min(st.High, n.log.followed.Load())
+			at := min(st.High, n.store.followed.Load())
 			if !w.rec.current.holeBehind(at) {
 				seen[n.id] = at
 			}
@@ -265,10 +265,10 @@ func (w *world) openClient(rng *rand.Rand) {
 		c.obs.removedWithin = 0
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	fromLog, try := rng.IntN(3) == 0, rng.IntN(3) == 0
-	w.note("%s opens on node %d: %s, filters %v, from the log %v, mode %d", c.name, n.id, st, c.obs.filters, fromLog, c.mode)
+	fromStore, try := rng.IntN(3) == 0, rng.IntN(3) == 0
+	w.note("%s opens on node %d: %s, filters %v, from the store %v, mode %d", c.name, n.id, st, c.obs.filters, fromStore, c.mode)
 	w.clients = append(w.clients, c)
-	c.open(feed.SubscribeOptions{Filters: c.obs.filters, Start: of, ReplayFromStore: fromLog}, try)
+	c.open(feed.SubscribeOptions{Filters: c.obs.filters, Start: of, ReplayFromStore: fromStore}, try)
 }
 
 // noticed is the tick of the latest change of the incarnation that a node is known to have

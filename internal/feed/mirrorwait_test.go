@@ -9,19 +9,19 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// mirrorHarness is a copy with ten events.
+// mirrorHarness is a mirror with ten events.
 func mirrorHarness(t *testing.T, opts feed.Options) *harness {
-	log := feedtest.NewMemStore()
-	log.SetCopy(feed.CopyBehind)
-	r := newHarness(t, log, opts)
+	store := feedtest.NewMemStore()
+	store.SetCopy(feed.CopyBehind)
+	r := newHarness(t, store, opts)
 	r.publish(10, "n.a")
 	return r
 }
 
-// A client that has more than the copy does waits for what comes after its position, however
-// long that takes, while its stream is live.
-func TestAheadOfACopy(t *testing.T) {
-	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
+// A client that is ahead of the mirror waits for the events after its position without a limit,
+// while the mirror follows its origin.
+func TestResume_AheadOfTheMirror_WaitsForLaterEvents(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "store": fromStore} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := mirrorHarness(t, opts)
@@ -47,8 +47,8 @@ func TestAheadOfACopy(t *testing.T) {
 	}
 }
 
-// A copy that stays level below the position says that the origin has lost it.
-func TestBeyondTheOriginOfACopy(t *testing.T) {
+// A mirror that stays caught up below the position shows that the origin has lost the events.
+func TestResume_BeyondTheOriginOfAMirror_SendsFutureGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mirrorHarness(t, feed.Options{})
 		r.SetCopy(feed.CopyCaughtUp)
@@ -64,9 +64,9 @@ func TestBeyondTheOriginOfACopy(t *testing.T) {
 	})
 }
 
-// A copy that becomes a stream of its own gives the numbers between to other events, also where
-// it has passed the position before anybody looked.
-func TestCopyIsPromoted(t *testing.T) {
+// A mirror that becomes an ordinary stream assigns the sequences in between to other events, also if
+// it has passed the position before the feed reads its state.
+func TestMirrorWait_MirrorPromoted_SendsFutureGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mirrorHarness(t, feed.Options{})
 		c := r.subscribe(t, feed.Resume("14-e1"), "n.>")
@@ -81,9 +81,9 @@ func TestCopyIsPromoted(t *testing.T) {
 	})
 }
 
-// A stream that was created anew with the epoch that it had is another one nevertheless to all
-// who are there, live or behind.
-func TestRecreatedWithTheSameEpoch(t *testing.T) {
+// A stream that was created again with the same epoch is another stream to all connected clients, live
+// or behind.
+func TestFeed_RecreatedWithTheSameEpoch_SendsEpochGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		r.publish(10, "n.a")
@@ -96,31 +96,31 @@ func TestRecreatedWithTheSameEpoch(t *testing.T) {
 		live.want(t, "10", "gap:epoch", "1", "2", "3")
 		behind.drain(t, r)
 		behind.want(t, "gap:epoch", "1", "2", "3")
-		back := r.subscribe(t, feed.Resume("2-e1"), "n.>") // which of the two is not known
+		back := r.subscribe(t, feed.Resume("2-e1"), "n.>") // the position may be of either stream
 		back.drain(t, r)
 		back.want(t, "gap:possible", "3")
 	})
 }
 
-func TestReplayOfAStreamRecreatedWithTheSameEpoch(t *testing.T) {
+func TestReplay_RecreatedWithTheSameEpoch_SendsEpochGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newHarness(t, nil, fromLog)
+		r := newHarness(t, nil, fromStore)
 		r.publish(10, "n.a")
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.>")
 		c.step(t, r.ctx)
 		c.want(t, "3", "4", "5")
 		r.RecreateAlike()
 		r.publish(12, "n.a")
-		synctest.Wait() // until the tail knows: the window serves what it held before, too
+		synctest.Wait() // until the tail has detected it: the window serves its older frames, too
 		c.drain(t, r)
 		c.want(t, append([]string{"3", "4", "5", "gap:epoch"}, texts(span(1, 12))...)...)
 	})
 }
 
-// A stream that lost its end, and grew past it again, is no longer trusted with the numbers that
-// it gave twice.
-func TestNumbersGivenAgain(t *testing.T) {
-	for name, opts := range map[string]feed.Options{"window": {}, "log": fromLog} {
+// A stream that lost its end has grown past it again. Positions with a sequence that was assigned twice
+// receive a gap.
+func TestResume_SequenceReused_SendsPossibleGap(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "store": fromStore} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newHarness(t, nil, opts)

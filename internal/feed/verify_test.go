@@ -9,13 +9,13 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// shortLog is a replicated log whose leader is some looks behind its replicas.
-type shortLog struct {
+// shortStore is a replicated store whose leader is behind its replicas for some requests.
+type shortStore struct {
 	*feedtest.MemStore
 	behind atomic.Int64
 }
 
-func (l *shortLog) State(ctx context.Context) (feed.State, error) {
+func (l *shortStore) State(ctx context.Context) (feed.State, error) {
 	s, err := l.MemStore.State(ctx)
 	s.Replicated = true
 	if l.behind.Add(-1) >= 0 {
@@ -24,21 +24,21 @@ func (l *shortLog) State(ctx context.Context) (feed.State, error) {
 	return s, err
 }
 
-// TestLeaderBehindItsReplicas: a position that a replica has given is no position from the
-// future because the leader is a moment late; one that never was still is.
-func TestLeaderBehindItsReplicas(t *testing.T) {
-	log := &shortLog{MemStore: feedtest.NewMemStore()}
+// A leader that is briefly late does not cause a future gap for a position that a replica has reached. A
+// position that never existed still does.
+func TestResume_LeaderBehindItsReplicas_SendsNoFutureGap(t *testing.T) {
+	store := &shortStore{MemStore: feedtest.NewMemStore()}
 	for range 3 {
-		log.Publish("n.all", "", []byte("x"))
+		store.Publish("n.all", "", []byte("x"))
 	}
-	f := feed.New(log, feed.Options{})
+	f := feed.New(store, feed.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = f.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
 	<-f.Ready()
 	for id, want := range map[string]bool{"3": false, "4": true} {
-		log.behind.Store(3)
+		store.behind.Store(3)
 		sub, err := f.Subscribe(ctx, feed.SubscribeOptions{Start: feed.Resume(id), ReplayFromStore: true})
 		if err != nil {
 			t.Fatal(err)

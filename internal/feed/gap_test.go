@@ -12,7 +12,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-func TestGapsAtTheStart(t *testing.T) {
+func TestResume_EachPosition_SendsItsGap(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
@@ -51,19 +51,19 @@ func TestGapsAtTheStart(t *testing.T) {
 	})
 }
 
-// The window may still hold what the stream no longer does; without it the gap is told.
-func TestTrimmedPosition(t *testing.T) {
-	for _, opts := range []feed.Options{fromLog, {WindowEvents: 2}, {NoPreload: true}} {
+// The window may still have events that the stream no longer has. Without them the gap is sent.
+func TestResume_TrimmedPosition_SendsTrimmedGap(t *testing.T) {
+	for _, opts := range []feed.Options{fromStore, {WindowEvents: 2}, {NoPreload: true}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newHarness(t, nil, opts)
 			<-r.feed.Ready()
 			r.publish(10, "n.a")
-			synctest.Wait() // the tail has seen them all
+			synctest.Wait() // the tail has read all of them
 			r.Trim(6)
 			c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
 			c.drain(t, r)
 			if opts.NoPreload {
-				c.want(t, texts(span(3, 10))...) // the tail saw them before they were trimmed
+				c.want(t, texts(span(3, 10))...) // the tail read them before they were trimmed
 				return
 			}
 			c.want(t, append([]string{"gap:trimmed"}, texts(span(6, 10))...)...)
@@ -74,9 +74,9 @@ func TestTrimmedPosition(t *testing.T) {
 	}
 }
 
-func TestEverythingTrimmed(t *testing.T) {
+func TestResume_EverythingTrimmed_SendsTrimmedGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newHarness(t, nil, fromLog)
+		r := newHarness(t, nil, fromStore)
 		r.publish(10, "n.a")
 		r.Trim(11)
 		level, behind := r.subscribe(t, feed.Resume("10-e1")), r.subscribe(t, feed.Resume("9-e1"))
@@ -88,9 +88,9 @@ func TestEverythingTrimmed(t *testing.T) {
 	})
 }
 
-func TestInteriorDeletes(t *testing.T) {
+func TestResume_DeletedInBetween_SendsPossibleGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newHarness(t, nil, fromLog)
+		r := newHarness(t, nil, fromStore)
 		r.publish(10, "n.a")
 		r.Delete(5)
 		before, after := r.subscribe(t, feed.Resume("2-e1"), "n.a"), r.subscribe(t, feed.Resume("5-e1"), "n.a")
@@ -104,8 +104,8 @@ func TestInteriorDeletes(t *testing.T) {
 	})
 }
 
-// TestHoleInTheTail deletes an event before the tail can read it.
-func TestHoleInTheTail(t *testing.T) {
+// TestTail_DeletedBeforeItIsRead_SendsPossibleGap deletes an event before the tail can read it.
+func TestTail_DeletedBeforeItIsRead_SendsPossibleGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		r.publish(3, "n.a")
@@ -125,9 +125,9 @@ func TestHoleInTheTail(t *testing.T) {
 	})
 }
 
-func TestRetentionOvertakesAReplay(t *testing.T) {
+func TestReplay_RetentionOvertakesIt_SendsTrimmedGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newHarness(t, nil, fromLog)
+		r := newHarness(t, nil, fromStore)
 		r.publish(20, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx) // 1 2 3
@@ -142,9 +142,9 @@ func TestRetentionOvertakesAReplay(t *testing.T) {
 	})
 }
 
-func TestRetentionTakesTheRestOfAReplay(t *testing.T) {
+func TestReplay_RestTrimmed_SendsTrimmedGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newHarness(t, nil, fromLog)
+		r := newHarness(t, nil, fromStore)
 		r.publish(20, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
@@ -155,9 +155,9 @@ func TestRetentionTakesTheRestOfAReplay(t *testing.T) {
 	})
 }
 
-func TestDeletesDuringAReplay(t *testing.T) {
+func TestReplay_DeletedDuringIt_SendsPossibleGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newHarness(t, nil, fromLog)
+		r := newHarness(t, nil, fromStore)
 		r.publish(9, "n.a")
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
@@ -167,7 +167,7 @@ func TestDeletesDuringAReplay(t *testing.T) {
 	})
 }
 
-// A slow client must not get events that were removed with their stream, or with its end, long ago.
+// A slow client must not receive events that were removed long ago, with their stream or with its end.
 func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
 	for name, remove := range map[string]func(*harness) (want []string){
 		"recreated": func(r *harness) []string {
@@ -202,8 +202,9 @@ func TestRemovedStream_SlowClient_GetsNoRemovedEvents(t *testing.T) {
 	}
 }
 
-// TestRecreation replaces the stream under clients that are live, pending and replaying.
-func TestRecreation(t *testing.T) {
+// TestFeed_StreamRecreated_SendsEpochGap replaces the stream of clients that are live, pending and
+// replaying.
+func TestFeed_StreamRecreated_SendsEpochGap(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
@@ -235,7 +236,7 @@ func TestRecreation(t *testing.T) {
 	})
 }
 
-func TestRollback(t *testing.T) {
+func TestFeed_StreamRolledBack_SendsGap(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
@@ -254,9 +255,9 @@ func TestRollback(t *testing.T) {
 	})
 }
 
-// TestOutage puts the log out of reach: clients wait, then go on, with a gap only where
-// retention took something meanwhile.
-func TestOutage(t *testing.T) {
+// TestFeed_StoreOutOfReach_ClientsWaitAndContinue puts the store out of reach. Clients wait, then continue.
+// They receive a gap only if retention removed events during the outage.
+func TestFeed_StoreOutOfReach_ClientsWaitAndContinue(t *testing.T) {
 	eachWay(t, func(t *testing.T, opts feed.Options) {
 		r := newHarness(t, nil, opts)
 		r.publish(10, "n.a")
@@ -287,9 +288,9 @@ func TestOutage(t *testing.T) {
 	})
 }
 
-// TestSlowClient overflows a client's list and lets it rejoin; the others get everything at
-// once, and what waits for the slow one stays bounded.
-func TestSlowClient(t *testing.T) {
+// TestSubscription_SlowClient_RejoinsWithoutDelayingOthers overflows a client's queue and lets it rejoin.
+// The others receive everything at once, and the queue of the slow client stays bounded.
+func TestSubscription_SlowClient_RejoinsWithoutDelayingOthers(t *testing.T) {
 	for _, window := range []int{1000, 5} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newHarness(t, nil, feed.Options{WindowEvents: window, MaxPending: 3})
@@ -318,16 +319,16 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-func TestSubscribeWaitsForTheLog(t *testing.T) {
+func TestSubscribe_StoreDown_Waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		_ = r
-		log := newStoreDown()
-		late := newHarness(t, log, feed.Options{})
-		time.AfterFunc(time.Minute, func() { log.SetDown(nil) })
+		store := newStoreDown()
+		late := newHarness(t, store, feed.Options{})
+		time.AfterFunc(time.Minute, func() { store.SetDown(nil) })
 		select {
 		case <-late.feed.Ready():
-			t.Error("ready without a log")
+			t.Error("ready without a store")
 		default:
 		}
 		start := time.Now()
@@ -341,36 +342,36 @@ func TestSubscribeWaitsForTheLog(t *testing.T) {
 	})
 }
 
-// brittleLog fails once, as a log does whose leader goes away between two requests.
-type brittleLog struct {
+// brittleStore fails like a store whose leader is lost between two requests.
+type brittleStore struct {
 	*feedtest.MemStore
 	failures atomic.Int32
 }
 
-func (l *brittleLog) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
+func (l *brittleStore) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	if l.failures.Add(-1) >= 0 {
 		return false, errors.New("no leader")
 	}
 	return l.MemStore.HasDeleted(ctx, from, to)
 }
 
-// TestLogFailsDuringAReplay: nobody's subscription ends for it.
-func TestLogFailsDuringAReplay(t *testing.T) {
+// A store that fails during a replay ends no subscription.
+func TestReplay_StoreFails_SubscriptionContinues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &brittleLog{MemStore: feedtest.NewMemStore()}
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
+		store := &brittleStore{MemStore: feedtest.NewMemStore()}
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(9, "n.a")
-		synctest.Wait() // else they may wait for the client already
+		synctest.Wait() // otherwise the events may already wait for the client
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx)
 		r.Delete(5)
-		log.failures.Store(2)
+		store.failures.Store(2)
 		c.drain(t, r)
 		c.want(t, "1", "2", "3", "gap:possible", "4", "6", "7", "8", "9")
 	})
 }
 
-func TestSubscribeToAStoppedFeed(t *testing.T) {
+func TestSubscribe_FeedStopped_ReturnsErrClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := feed.New(feedtest.NewMemStore(), feed.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -384,7 +385,7 @@ func TestSubscribeToAStoppedFeed(t *testing.T) {
 	})
 }
 
-func TestFeedStops(t *testing.T) {
+func TestSubscription_Closed_ReturnsErrClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		c := r.subscribe(t, feed.Start{})

@@ -24,7 +24,7 @@ type history struct {
 	random  *rand.Rand
 	limits  feedtest.Limits
 	stored  map[uint64]string    // every event that was ever stored, by its subject
-	gone    map[uint64]time.Time // since when it is not; found at the next look
+	gone    map[uint64]time.Time // when it was removed, as found at the next check
 	clients []*reader
 }
 
@@ -38,8 +38,8 @@ type reader struct {
 
 // TestWindow_RandomDeletions_FollowsStream publishes and deletes at random, in every way in which a
 // stream loses events, while clients read now and then. No client may receive an event two seconds
-// after its deletion; none may miss one without a gap; and in the end the window holds what the
-// stream does.
+// after its deletion, and no client may miss an event without a gap. In the end the window has the
+// same events as the stream.
 func TestWindow_RandomDeletions_FollowsStream(t *testing.T) {
 	histories := 150
 	if testing.Short() {
@@ -57,7 +57,7 @@ func TestWindow_RandomDeletions_FollowsStream(t *testing.T) {
 
 func runHistory(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 13))
-	log := feedtest.NewMemStore()
+	store := feedtest.NewMemStore()
 	h := &history{t: t, random: random, stored: map[uint64]string{}, gone: map[uint64]time.Time{}}
 	limits := feedtest.Limits{Late: time.Duration(random.IntN(1200)) * time.Millisecond}
 	if random.IntN(2) == 0 {
@@ -66,18 +66,18 @@ func runHistory(t *testing.T, seed uint64) {
 	if random.IntN(4) == 0 {
 		limits.MaxAge = time.Duration(2+random.IntN(8)) * time.Second
 	}
-	log.SetLimits(limits)
+	store.SetLimits(limits)
 	h.limits = limits
 	opts := feed.Options{WindowEvents: 5 + random.IntN(60), MaxPending: 1 + random.IntN(10), NoPreload: random.IntN(3) == 0}
-	h.harness = &harness{MemStore: log}
+	h.harness = &harness{MemStore: store}
 	for range random.IntN(40) {
 		h.change()
 	}
-	h.harness = newHarness(t, log, opts)
+	h.harness = newHarness(t, store, opts)
 	<-h.feed.Ready()
 	for range 150 {
 		h.change()
-		h.look()
+		h.noteDeleted()
 		switch random.IntN(4) {
 		case 0:
 			h.connect()
@@ -85,7 +85,7 @@ func runHistory(t *testing.T, seed uint64) {
 			h.read()
 		}
 		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
-		h.look()
+		h.noteDeleted()
 	}
 	h.settle()
 }
@@ -123,7 +123,7 @@ func (h *history) change() {
 	}
 }
 
-// now returns what the stream has.
+// now returns the sequences in the stream.
 func (h *history) now() map[uint64]bool {
 	reader, err := h.Read(context.Background(), feed.ReadOptions{From: 1, To: 1 << 60})
 	if err != nil {
@@ -134,7 +134,7 @@ func (h *history) now() map[uint64]bool {
 	for {
 		batch, err := reader.Next(context.Background())
 		for _, ev := range batch.Events {
-			if ev.Expires.IsZero() || time.Now().Before(ev.Expires) { // else the stream is late
+			if ev.Expires.IsZero() || time.Now().Before(ev.Expires) { // otherwise the stream expires it late
 				has[ev.Seq] = true
 			}
 		}
@@ -144,8 +144,8 @@ func (h *history) now() map[uint64]bool {
 	}
 }
 
-// look notes what was deleted.
-func (h *history) look() {
+// noteDeleted records the events that were deleted.
+func (h *history) noteDeleted() {
 	has := h.now()
 	for seq := range h.stored {
 		if _, known := h.gone[seq]; !known && !has[seq] {
@@ -164,7 +164,7 @@ func (h *history) connect() {
 	h.clients = append(h.clients, &reader{client: c, filter: filter, from: from, received: map[uint64]bool{}})
 }
 
-// read lets a client take one step, if there is one to take.
+// read lets a random client take one step.
 func (h *history) read() {
 	if len(h.clients) > 0 {
 		h.step(h.clients[h.random.IntN(len(h.clients))])
@@ -185,15 +185,15 @@ func (h *history) step(c *reader) (more bool) {
 			h.t.Errorf("event %d was sent %v after its deletion", f.Seq, time.Since(at))
 		}
 	}
-	c.take(d)
+	c.record(d)
 	return behind || !d.Empty()
 }
 
-// settle lets everything come to rest, and compares.
+// settle waits until all clients are idle, and compares.
 func (h *history) settle() {
 	for range 6 {
 		time.Sleep(time.Second)
-		h.look()
+		h.noteDeleted()
 		for _, c := range h.clients {
 			for h.step(c) {
 			}
@@ -217,7 +217,7 @@ func (h *history) settle() {
 	}
 }
 
-// compare checks that a client misses nothing without a gap, and nothing at all that is stored.
+// compare checks that a client missed no event without a gap, and no stored event at all.
 func (h *history) compare(c *reader, has map[uint64]bool) {
 	if !slices.IsSorted(c.seqs) || len(c.received) != len(c.seqs) {
 		h.t.Errorf("a client of %s received %v", c.filter, c.log)

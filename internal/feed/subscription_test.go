@@ -12,18 +12,18 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// bell counts how often it was woken.
+// bell counts the calls of Wake.
 type bell struct{ rung atomic.Int64 }
 
 func (b *bell) Wake() { b.rung.Add(1) }
 
-// poller takes what a subscription gives without waiting, but for the log.
+// poller reads a subscription with Poll, and waits only for the store.
 type poller struct {
 	client
 	room int
 }
 
-// empty polls, and fetches where it must, until there is nothing more.
+// empty polls, and fetches where Poll requires it, until there are no more events.
 func (p *poller) empty(t *testing.T, r *harness) {
 	t.Helper()
 	for {
@@ -39,13 +39,13 @@ func (p *poller) empty(t *testing.T, r *harness) {
 		if len(d.Frames) > 1 && p.room == 1 && !behind {
 			t.Errorf("%d frames in room for none", len(d.Frames))
 		}
-		p.take(d)
+		p.record(d)
 	}
 }
 
-// TestPollInPieces: however little room there is, everything comes once and in order, from
-// what is pending, from the window and from the log.
-func TestPollInPieces(t *testing.T) {
+// Every event arrives once and in order, from the queue, the window and the store, however little room
+// there is.
+func TestPoll_LittleRoom_ReturnsEachEventOnce(t *testing.T) {
 	for name, opts := range ways {
 		for _, room := range []int{1, 600, 1 << 20} {
 			t.Run(name, func(t *testing.T) {
@@ -66,8 +66,8 @@ func TestPollInPieces(t *testing.T) {
 	}
 }
 
-// TestWaker: whoever was told that there is nothing is woken when there is something.
-func TestWaker(t *testing.T) {
+// A connection whose Poll returned nothing is woken when there are events.
+func TestWaker_PollReturnedNothing_IsWoken(t *testing.T) {
 	r := newHarness(t, nil, feed.Options{MaxPending: 3})
 	<-r.feed.Ready()
 	c := r.subscribe(t, feed.Start{}, "n.a")
@@ -78,7 +78,7 @@ func TestWaker(t *testing.T) {
 	}
 	p := &poller{client: *c, room: 1 << 20}
 	var publisher sync.WaitGroup
-	const total = 2000 // far more than may wait: it falls behind, and comes back
+	const total = 2000 // far more than MaxPending: it falls behind, and catches up
 	publisher.Go(func() { r.publish(total, "n.a") })
 	for len(p.seqs) < total {
 		before := b.rung.Load()
@@ -93,17 +93,17 @@ func TestWaker(t *testing.T) {
 	p.want(t, texts(span(1, total))...)
 }
 
-func TestTrySubscribe(t *testing.T) {
-	log := feedtest.NewMemStore()
+func TestTrySubscribe_EachStart_SucceedsWithoutTheStoreOrNot(t *testing.T) {
+	store := feedtest.NewMemStore()
 	for range 10 {
-		log.Publish("n.a", "", nil)
+		store.Publish("n.a", "", nil)
 	}
-	r := newHarness(t, log, feed.Options{WindowEvents: 4})
+	r := newHarness(t, store, feed.Options{WindowEvents: 4})
 	<-r.feed.Ready() // the window is filled
 	from := func(text string) feed.Start { s, _ := feed.ParseFrom(text, time.Now()); return s }
 	for name, c := range map[string]struct {
 		start feed.Start
-		now   bool // without the log
+		now   bool // without the store
 	}{
 		"new": {feed.Start{}, true}, "malformed": {feed.Resume("x"), true},
 		"in the window": {feed.Resume("6-e1"), true}, "a bare sequence in the window": {feed.Resume("8"), true},
@@ -120,22 +120,22 @@ func TestTrySubscribe(t *testing.T) {
 		}
 	}
 	if sub, _ := r.feed.TrySubscribe(feed.SubscribeOptions{Start: feed.Resume("8-e1"), ReplayFromStore: true}); sub != nil {
-		t.Error("a resume that must take the log did not")
+		t.Error("a resume that must read the store did not")
 	}
 	if _, err := r.feed.TrySubscribe(feed.SubscribeOptions{Filters: []string{"a..b"}}); err == nil {
 		t.Error("a bad filter was taken")
 	}
 	status := r.feed.Status()
-	if status.FromWindow != 3 || status.FromLog != 0 || status.Subscriptions != 0 {
+	if status.FromWindow != 3 || status.FromStore != 0 || status.Subscriptions != 0 {
 		t.Errorf("status %+v", status)
 	}
 	r.subscribe(t, feed.Resume("2-e1"), "n.a")
-	if got := r.feed.Status().FromLog; got != 1 {
-		t.Errorf("%d resumes from the log, want 1", got)
+	if got := r.feed.Status().FromStore; got != 1 {
+		t.Errorf("%d resumes from the store, want 1", got)
 	}
 }
 
-func TestTrySubscribeBeforeAndAfter(t *testing.T) {
+func TestTrySubscribe_FeedNotRunning_Fails(t *testing.T) {
 	r := newHarness(t, newStoreDown(), feed.Options{})
 	if sub, err := r.feed.TrySubscribe(feed.SubscribeOptions{}); sub != nil || err != nil {
 		t.Errorf("before the feed is ready: %v, %v", sub, err)

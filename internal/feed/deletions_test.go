@@ -13,8 +13,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// Deletions before the stretch that is loaded at the start do not keep it from being loaded; those
-// within are holes.
+// Deletions before the range that is loaded at the start do not prevent loading it. Deletions in the range
+// are holes.
 func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -22,18 +22,18 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 		events  int
 		resume  []string // of a client that has 980
 	}{
-		{"before the stretch", 2, 100, texts(span(981, 1000))},
-		{"within the stretch", 990, 99, append([]string{"gap:possible"}, append(texts(span(981, 989)), texts(span(991, 1000))...)...)},
+		{"before the range", 2, 100, texts(span(981, 1000))},
+		{"within the range", 990, 99, append([]string{"gap:possible"}, append(texts(span(981, 989)), texts(span(991, 1000))...)...)},
 		{"at its end", 1000, 99, append([]string{"gap:possible"}, texts(span(981, 999))...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := feedtest.NewMemStore()
+				store := feedtest.NewMemStore()
 				for range 1000 {
-					log.Publish("n.a", "", nil)
+					store.Publish("n.a", "", nil)
 				}
-				log.Delete(c.deleted)
-				r := newHarness(t, log, feed.Options{WindowEvents: 100})
+				store.Delete(c.deleted)
+				r := newHarness(t, store, feed.Options{WindowEvents: 100})
 				<-r.feed.Ready()
 				synctest.Wait()
 				if st := r.feed.Status(); st.Events != c.events {
@@ -42,24 +42,24 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 				client := r.subscribe(t, feed.Resume("980"), "n.a")
 				client.drain(t, r)
 				client.want(t, c.resume...)
-				if st := r.feed.Status(); st.FromLog != 0 {
-					t.Error("the resume took the log")
+				if st := r.feed.Status(); st.FromStore != 0 {
+					t.Error("the resume took the store")
 				}
 			})
 		})
 	}
 }
 
-// makeHole publishes an event that the tail cannot read before it is deleted.
-func (r *harness) makeHole(subject string) {
+// addDeleted publishes an event that the tail cannot read before it is deleted.
+func (r *harness) addDeleted(subject string) {
 	r.SetDown(errors.New("cut"))
 	r.Delete(r.Publish(subject, "", nil))
 	r.SetDown(nil)
 	synctest.Wait()
 }
 
-// A client whose subjects are quiet gets at most one gap a second for the holes that the tail meets,
-// with a position that does not pass a hole before its gap.
+// A client of quiet subjects receives at most one gap a second for the holes that the tail meets. Its
+// position does not pass a hole before the gap.
 func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -75,7 +75,7 @@ func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 				if err != nil {
 					return
 				}
-				c.take(d)
+				c.record(d)
 				at = append(at, time.Now())
 			}
 		}()
@@ -85,7 +85,7 @@ func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 			if gap := len(at); gap > 0 && position.Seq < c.gaps[gap-1].Continues.Seq {
 				t.Errorf("the position is %v after the gap %+v", position, c.gaps[gap-1])
 			}
-			r.makeHole("n.other")
+			r.addDeleted("n.other")
 			r.publish(1, "n.other")
 			time.Sleep(10 * time.Millisecond)
 			synctest.Wait()
@@ -102,20 +102,20 @@ func TestSubscription_ManyHoles_MergesGaps(t *testing.T) {
 	})
 }
 
-// Events behind a hole wait for its gap, and no client receives one before.
+// Events after a hole wait for its gap. No client receives such an event before the gap.
 func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		<-r.feed.Ready()
 		r.publish(1, "n.b")
 		c := r.subscribe(t, feed.Start{}, "n.a")
-		r.makeHole("n.a") // 2
+		r.addDeleted("n.a") // 2
 		r.publish(1, "n.a")
 		synctest.Wait()
 		c.step(t, r.ctx)
 		c.step(t, r.ctx)
 		c.want(t, "gap:possible", "3")
-		r.makeHole("n.a") // 4
+		r.addDeleted("n.a") // 4
 		r.publish(2, "n.a")
 		synctest.Wait()
 		if d, behind, err := c.sub.Poll(1 << 20); !d.Empty() || behind || err != nil {
@@ -129,16 +129,16 @@ func TestSubscription_EventsBehindHoles_FollowTheGap(t *testing.T) {
 	})
 }
 
-// A position before a hole gets a gap also where the live client that had it was cut off before its
-// gap came.
-func TestSubscription_CutOffBeforeGap_GetsItWhenResuming(t *testing.T) {
+// A resume at a position before a hole receives a gap, also if the live client disconnected before its
+// gap.
+func TestSubscription_DisconnectedBeforeGap_ReceivesItOnResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		r.publish(5, "n.a")
 		synctest.Wait()
 		live := r.subscribe(t, feed.Start{}, "n.quiet")
 		live.sub.Poll(1 << 20)
-		r.makeHole("n.quiet")
+		r.addDeleted("n.quiet")
 		r.publish(5, "n.a")
 		synctest.Wait()
 		at := live.sub.Position()
@@ -148,7 +148,7 @@ func TestSubscription_CutOffBeforeGap_GetsItWhenResuming(t *testing.T) {
 	})
 }
 
-// The window knows the subjects of events that it held: only clients that match them get a gap.
+// The window remembers the subjects of events that it held: only clients that match them receive a gap.
 func TestResume_EventOfOtherSubjectDeleted_SendsNoGap(t *testing.T) {
 	for _, filters := range [][]string{{"n.b"}, {"n.b", "n.*.c"}, {"n.*.c", "m.>"}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -180,13 +180,13 @@ func TestResume_EventOfOtherSubjectDeleted_SendsNoGap(t *testing.T) {
 	}
 }
 
-// More subjects than are remembered count as unknown, the older ones first.
-func TestResume_ManySubjectsDeleted_BoundsWhatIsRemembered(t *testing.T) {
+// Subjects beyond the limit of memory count as unknown, the older ones first.
+func TestResume_ManySubjectsDeleted_BoundsTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := feedtest.NewMemStore()
-		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
-		log.ReadBatch = 1000
-		r := newHarness(t, log, feed.Options{})
+		store := feedtest.NewMemStore()
+		store.SetLimits(feedtest.Limits{MaxPerSubject: 1})
+		store.ReadBatch = 1000
+		r := newHarness(t, store, feed.Options{})
 		const subjects = 20_000
 		r.publish(1, "n.kept")
 		for range 2 {
@@ -199,14 +199,14 @@ func TestResume_ManySubjectsDeleted_BoundsWhatIsRemembered(t *testing.T) {
 		if n := r.feed.Status().Removed[feed.RemovedSuperseded]; n != subjects {
 			t.Fatalf("%d events were superseded", n)
 		}
-		early := r.subscribe(t, feed.Resume("1"), "n.kept") // of whose subject nothing was deleted
+		early := r.subscribe(t, feed.Resume("1"), "n.kept") // no event of this subject was deleted
 		early.want(t, "gap:possible")
 		late := r.subscribe(t, feed.Resume(fmt.Sprint(subjects+1)), "n.kept")
 		late.want(t)
 	})
 }
 
-// An event that waits for a slow client after it has left the window is not sent once it is deleted.
+// An event that left the window waits for a slow client. It is not sent after its deletion.
 func TestSubscription_DeletedAfterItLeftTheWindow_IsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{WindowEvents: 3})
@@ -223,15 +223,15 @@ func TestSubscription_DeletedAfterItLeftTheWindow_IsNotSent(t *testing.T) {
 	})
 }
 
-// A stream that begins to keep more events of a subject is followed from then on.
+// The window keeps more events of a subject after the stream does.
 func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := feedtest.NewMemStore()
-		log.SetLimits(feedtest.Limits{MaxPerSubject: 1})
-		r := newHarness(t, log, feed.Options{})
+		store := feedtest.NewMemStore()
+		store.SetLimits(feedtest.Limits{MaxPerSubject: 1})
+		r := newHarness(t, store, feed.Options{})
 		r.publish(3, "n.a")
 		time.Sleep(1100 * time.Millisecond)
-		log.SetLimits(feedtest.Limits{MaxPerSubject: 3})
+		store.SetLimits(feedtest.Limits{MaxPerSubject: 3})
 		r.publish(2, "n.a")
 		time.Sleep(2 * time.Second)
 		c := r.subscribe(t, feed.Resume("2"), "n.a")
@@ -243,16 +243,16 @@ func TestWindow_LimitRaised_KeepsEvents(t *testing.T) {
 // A leader that does not answer is an outage: deletions cannot be followed.
 func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &silentLog{MemStore: feedtest.NewMemStore()}
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{})
+		store := &silentStore{MemStore: feedtest.NewMemStore()}
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{})
 		<-r.feed.Ready()
 		answer := make(chan struct{})
-		log.silent.Store(&answer)
+		store.silent.Store(&answer)
 		time.Sleep(10 * time.Second)
 		if err := r.feed.Status().Lost; err == nil || r.feed.LostFor() == 0 {
 			t.Errorf("lost: %v, for %v", err, r.feed.LostFor())
 		}
-		log.silent.Store(nil)
+		store.silent.Store(nil)
 		close(answer)
 		time.Sleep(10 * time.Second)
 		if err := r.feed.Status().Lost; err != nil || r.feed.LostFor() != 0 {
@@ -261,13 +261,13 @@ func TestFeed_LeaderSilent_IsAnOutage(t *testing.T) {
 	})
 }
 
-// silentLog is a log whose leader does not answer for a while, though events are read from a replica.
-type silentLog struct {
+// silentStore is a store whose leader does not answer for a while, though events are read from a replica.
+type silentStore struct {
 	*feedtest.MemStore
 	silent atomic.Pointer[chan struct{}]
 }
 
-func (l *silentLog) State(ctx context.Context) (feed.State, error) {
+func (l *silentStore) State(ctx context.Context) (feed.State, error) {
 	if answer := l.silent.Load(); answer != nil {
 		select {
 		case <-*answer:
@@ -278,8 +278,7 @@ func (l *silentLog) State(ctx context.Context) (feed.State, error) {
 	return l.MemStore.State(ctx)
 }
 
-// Events that wait for a client when the tail is moved behind a loss are sent before its gap, unless
-// the stream has trimmed them.
+// Pending events of a client are sent before the gap of a reset, unless the stream has trimmed them.
 func TestSubscription_PendingAtReset_IsSentUnlessTrimmed(t *testing.T) {
 	for first, want := range map[uint64][]string{
 		11: {"gap:trimmed", "11", "12"},
@@ -291,7 +290,7 @@ func TestSubscription_PendingAtReset_IsSentUnlessTrimmed(t *testing.T) {
 			r.publish(5, "n.a")
 			synctest.Wait()
 			r.Delete(2)
-			time.Sleep(1500 * time.Millisecond) // the stream is known to have deletions
+			time.Sleep(1500 * time.Millisecond) // the feed has read that the stream has deletions
 			c := r.subscribe(t, feed.Resume("5"), "n.a")
 			c.sub.Poll(1 << 20)
 			r.publish(2, "n.a")

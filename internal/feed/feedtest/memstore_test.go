@@ -2,7 +2,7 @@ package feedtest
 
 import "testing"
 
-func TestMemLog(t *testing.T) {
+func TestMemStore_Suite_Passes(t *testing.T) {
 	TestStore(t, func(*testing.T) Harness {
 		l := NewMemStore()
 		return Harness{Store: l, Publish: l.Publish, Trim: l.Trim, Delete: l.Delete, Recreate: l.Recreate}

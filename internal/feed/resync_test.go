@@ -12,8 +12,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// hole stores three events of which the second is deleted before the tail reads it.
-func (r *harness) hole() {
+// publishAroundDeleted stores three events. The second is deleted before the tail reads it.
+func (r *harness) publishAroundDeleted() {
 	r.SetDown(errors.New("cut"))
 	r.publish(1, "n.a")
 	deleted := r.Publish("n.a", "", nil)
@@ -23,17 +23,17 @@ func (r *harness) hole() {
 	synctest.Wait()
 }
 
-// A client that is not polled between two losses gets everything that is stored between them.
+// A client that is not polled between two losses receives all events that are stored between them.
 func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 	for name, second := range map[string]func(r *harness){
-		"another hole": func(r *harness) { r.hole() },
+		"another hole": func(r *harness) { r.publishAroundDeleted() },
 		"retention": func(r *harness) {
 			r.SetDown(errors.New("cut"))
 			r.publish(3, "n.a")
 			r.Trim(5)
 			r.SetDown(nil)
 		},
-		"two more holes": func(r *harness) { r.hole(); r.hole() },
+		"two more holes": func(r *harness) { r.publishAroundDeleted(); r.publishAroundDeleted() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 				r.publish(3, "n.a")
 				live := r.subscribe(t, feed.Resume("3-e1"))
 				live.drain(t, r)
-				r.hole()
+				r.publishAroundDeleted()
 				second(r)
 				synctest.Wait()
 				r.publish(1, "n.a")
@@ -55,7 +55,7 @@ func TestReset_SecondLossBeforeThePoll_SkipsNothingStored(t *testing.T) {
 	}
 }
 
-// stored returns the sequences from first on that the log still holds.
+// stored returns the sequences from first on that the store still holds.
 func (r *harness) stored(t *testing.T, first uint64) (seqs []uint64) {
 	t.Helper()
 	state, err := r.State(r.ctx)
@@ -82,7 +82,7 @@ func TestReset_RecreatedAfterALossBeforeThePoll_AnnouncesTheEpoch(t *testing.T) 
 				r.publish(3, "n.a")
 				live := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 				live.drain(t, r)
-				r.hole()
+				r.publishAroundDeleted()
 				recreate(r.MemStore)
 				r.publish(20, "n.a")
 				synctest.Wait()
@@ -96,16 +96,16 @@ func TestReset_RecreatedAfterALossBeforeThePoll_AnnouncesTheEpoch(t *testing.T) 
 	}
 }
 
-// A stream that lost its end gives its numbers to other events. Clients that are connected and have
-// the first ones are sent a gap, whether they are live or behind, and whether or not the stream has
-// grown past the tail before the tail finds out.
+// A stream that lost its end assigns its sequences to other events. Connected clients that have the first
+// events receive a gap, live or behind, also if the stream has grown past the tail before the tail detects
+// the loss.
 func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 	for name, refill := range map[string]int{"shorter": 2, "as long": 5, "longer": 9} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := feedtest.NewMemStore()
-				log.ReadBatch = 2
-				r := newHarness(t, log, feed.Options{WindowEvents: 2})
+				store := feedtest.NewMemStore()
+				store.ReadBatch = 2
+				r := newHarness(t, store, feed.Options{WindowEvents: 2})
 				r.publish(10, "n.a")
 				live, quiet := r.subscribe(t, feed.Resume("10-e1"), "n.a"), r.subscribe(t, feed.Resume("10-e1"), "n.b")
 				live.drain(t, r)
@@ -131,7 +131,7 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 				if got := live.seqs[len(live.seqs)-1]; got != last {
 					t.Errorf("live: ends at %d, want %d: %v", got, last, live.log)
 				}
-				// What it has lies before the loss, so that all that is stored after it comes, in any case.
+				// Its position is before the loss, so everything that is stored after it arrives in any case.
 				if early.log[0] != "3" || !slices.Equal(early.seqs, span(3, last)) || len(early.gaps) > 0 {
 					t.Errorf("early: %v, want 3 to %d", early.log, last)
 				}
@@ -140,13 +140,13 @@ func TestReset_SequencesReused_AnnouncedToConnectedClients(t *testing.T) {
 	}
 }
 
-// rewindLog passes on what a store reports that finds out of a loss after the stream has passed the tail.
-type rewindLog struct {
+// rewindStore passes on the events of a store that detects a loss after the stream has passed the tail.
+type rewindStore struct {
 	*feedtest.MemStore
 	rewound chan struct{}
 }
 
-func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
+func (l *rewindStore) Follow(ctx context.Context, opts feed.FollowOptions) iter.Seq2[feed.Event, error] {
 	return func(yield func(feed.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -175,7 +175,7 @@ func (l *rewindLog) Follow(ctx context.Context, opts feed.FollowOptions) iter.Se
 
 func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &rewindLog{feedtest.NewMemStore(), make(chan struct{}, 1)}
+		l := &rewindStore{feedtest.NewMemStore(), make(chan struct{}, 1)}
 		r := newHarnessOn(t, l, l.MemStore, feed.Options{})
 		r.publish(10, "n.a")
 		<-r.feed.Ready()
@@ -192,13 +192,13 @@ func TestReset_ReusedWithoutAKnownStart_AnnouncedOnceToEach(t *testing.T) {
 	})
 }
 
-// What a heartbeat has named as the position of a quiet client holds when events wait to be sent,
-// when their list overflows, and when a gap waits.
+// The position that a heartbeat has named for a quiet client does not fall when events wait to be sent,
+// when their queue overflows, or when a gap waits.
 func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 	for name, next := range map[string]func(r *harness){
 		"one event": func(r *harness) { r.publish(1, "n.me") },
 		"overflow":  func(r *harness) { r.publish(5, "n.me") },
-		"gap":       func(r *harness) { r.hole() },
+		"gap":       func(r *harness) { r.publishAroundDeleted() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -218,9 +218,9 @@ func TestPosition_EventsOrAGapWait_DoesNotFall(t *testing.T) {
 	}
 }
 
-// A stream loses its end twice. Positions that only the first loss concerned are those of the second
-// events by then, and a client that resumes receives the reason.
-func TestReset_EndLostTwiceBeforeThePoll_GoesBackAsFuture(t *testing.T) {
+// A stream loses its end twice. Positions that only the first loss affected then belong to the second
+// events. A client that resumes receives the reason.
+func TestReset_EndLostTwiceBeforeThePoll_SendsFutureGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
 		r.publish(4, "n.a")

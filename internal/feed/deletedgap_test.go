@@ -9,7 +9,8 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
-// A hole that a client came after is not announced to all yet when the tail meets another.
+// A client connects after a deleted sequence whose gap is not announced yet. Then the tail meets another
+// deleted sequence.
 func TestPosition_HoleBehindAnUnannouncedOne_DoesNotFall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -39,7 +40,7 @@ func TestPosition_HoleBehindAnUnannouncedOne_DoesNotFall(t *testing.T) {
 	})
 }
 
-// Events that wait for a client are trimmed, and then the stream is another one.
+// The pending events of a client are trimmed, and then the stream is created again.
 func TestSubscription_PendingEventsTrimmedThenRecreated_AnnouncesTheEpochAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -59,7 +60,7 @@ func TestSubscription_PendingEventsTrimmedThenRecreated_AnnouncesTheEpochAlone(t
 	})
 }
 
-// live subscribes behind what is stored, and takes nothing yet.
+// live subscribes at the end of the stream, and reads nothing yet.
 func (r *harness) live(t *testing.T, filters ...string) *client {
 	t.Helper()
 	synctest.Wait()
@@ -70,8 +71,8 @@ func (r *harness) live(t *testing.T, filters ...string) *client {
 	return c
 }
 
-// A client that left live delivery at a hole keeps what waits for it. When the stream then loses its
-// end the client is as far as that.
+// A client that left live delivery at a deleted sequence keeps its pending events. When the stream then loses
+// its end, the position of the client is after these events.
 func TestReset_EndLostBehindAHoleWithEventsWaiting_AnnouncesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -90,8 +91,8 @@ func TestReset_EndLostBehindAHoleWithEventsWaiting_AnnouncesIt(t *testing.T) {
 	})
 }
 
-// What waits for a client is dropped, as events among it may have been deleted. The gap of a loss that
-// was to follow must not skip it.
+// The pending events of a client are dropped, as some of them may have been deleted. The gap of the loss after
+// them must not skip them.
 func TestSubscription_DroppedEventsBeforeALoss_AreReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -111,8 +112,8 @@ func TestSubscription_DroppedEventsBeforeALoss_AreReadAgain(t *testing.T) {
 	})
 }
 
-// Events that waited were trimmed, and the stream then loses its end: both are announced, each before
-// what follows it.
+// Pending events were trimmed, and the stream then loses its end. Both losses are announced, each before
+// the events after it.
 func TestSubscription_TrimmedEventsThenEndLost_AnnouncesBothInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -132,7 +133,7 @@ func TestSubscription_TrimmedEventsThenEndLost_AnnouncesBothInOrder(t *testing.T
 	})
 }
 
-// A stream is deleted while events wait for a client that left the window for its bounds.
+// A stream is deleted while a client has pending events that left the window because of its size.
 func TestSubscription_StreamDeletedWhileEventsWait_DeliversNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{WindowEvents: 1})

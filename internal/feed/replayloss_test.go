@@ -13,20 +13,21 @@ import (
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 )
 
-// replayRig has n events and replays of two events a batch.
-func replayRig(t *testing.T, n int) *harness {
-	log := feedtest.NewMemStore()
-	log.ReadBatch = 2
-	r := newHarness(t, log, fromLog)
+// replayHarness has n events and replays of two events a batch.
+func replayHarness(t *testing.T, n int) *harness {
+	store := feedtest.NewMemStore()
+	store.ReadBatch = 2
+	r := newHarness(t, store, fromStore)
 	r.publish(n, "n.a")
 	synctest.Wait()
 	return r
 }
 
-// Holes that leave at the front of the stream do not hide as many new ones behind a replay.
+// Holes that leave at the front of the stream do not hide the same number of new ones after a replay's
+// position.
 func TestReplay_HoleTrimmedAtTheFrontAndAnotherMade_AnnouncesTheNewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := replayRig(t, 40)
+		r := replayHarness(t, 40)
 		r.Delete(2)
 		c := r.subscribe(t, feed.Resume("10-e1"), "n.a")
 		c.step(t, r.ctx) // 11 12
@@ -37,7 +38,7 @@ func TestReplay_HoleTrimmedAtTheFrontAndAnotherMade_AnnouncesTheNewOne(t *testin
 	})
 }
 
-// wantGapBefore checks that a gap comes before the first event behind a sequence that is missing.
+// wantGapBefore checks that a gap precedes the first event after a missing sequence.
 func (c *client) wantGapBefore(t *testing.T, missing uint64) {
 	t.Helper()
 	behind := slices.IndexFunc(c.log, func(s string) bool { return !isGap(s) && parse(s) > missing })
@@ -56,7 +57,7 @@ func parse(s string) (seq uint64) {
 	return seq
 }
 
-// What was announced of one incarnation says nothing of the next.
+// Deletions that were announced for one incarnation do not apply to the next.
 func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{WindowEvents: 4, MaxPending: 2})
@@ -79,25 +80,25 @@ func TestReplay_DeletionInTheNextIncarnation_AnnouncedThere(t *testing.T) {
 	})
 }
 
-// A stretch in which deletions were announced already is announced again when there are more.
+// A range with announced deletions is announced again when there are more deletions.
 func TestReplay_MoreDeletedBetweenTwoReplays_AnnouncedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &brittleReader{MemStore: feedtest.NewMemStore()}
-		log.ReadBatch = 2
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 4}) // the window does not help
+		store := &brittleReader{MemStore: feedtest.NewMemStore()}
+		store.ReadBatch = 2
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{WindowEvents: 4}) // the window does not help
 		r.publish(40, "n.a")
 		r.Delete(35)
 		synctest.Wait()
-		c := r.subscribe(t, feed.Resume("10-e1"), "n.a") // it knows of 35
+		c := r.subscribe(t, feed.Resume("10-e1"), "n.a") // it has received the gap of 35
 		c.step(t, r.ctx)
 		c.log, c.gaps = nil, nil
-		log.broken = func() { r.Delete(20) } // at the next batch, which fails
+		store.broken = func() { r.Delete(20) } // at the next batch, which fails
 		c.drain(t, r)
 		c.wantGapBefore(t, 20)
 	})
 }
 
-// brittleReader is a log of which a replay fails once.
+// brittleReader is a store with a replay that fails once.
 type brittleReader struct {
 	*feedtest.MemStore
 	broken func()
@@ -105,7 +106,7 @@ type brittleReader struct {
 
 type brittleReplay struct {
 	feed.Reader
-	log *brittleReader
+	store *brittleReader
 }
 
 func (l *brittleReader) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
@@ -114,27 +115,27 @@ func (l *brittleReader) Read(ctx context.Context, opts feed.ReadOptions) (feed.R
 }
 
 func (r *brittleReplay) Next(ctx context.Context) (feed.Batch, error) {
-	if broken := r.log.broken; broken != nil {
-		r.log.broken = nil
+	if broken := r.store.broken; broken != nil {
+		r.store.broken = nil
 		broken()
 		return feed.Batch{}, errors.New("broken")
 	}
 	return r.Reader.Next(ctx)
 }
 
-// The stream loses its end during a replay, and grows past the place again.
-func TestReplay_EndLostAndRegrown_ReadsWhatTookThePlace(t *testing.T) {
+// The stream loses its end during a replay, and grows past the replay's position again.
+func TestReplay_EndLostAndRegrown_ReadsTheNewEvents(t *testing.T) {
 	for name, tailSees := range map[string]bool{"seen by the tail": true, "before the tail sees it": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := replayRig(t, 100)
+				r := replayHarness(t, 100)
 				c := r.subscribe(t, feed.Resume("50-e1"), "n.a")
 				c.step(t, r.ctx) // 51 52
 				r.Rollback(80)
 				if tailSees {
 					synctest.Wait()
 				}
-				c.toTheEndOfTheReplay(t, r)
+				c.readReplay(t, r)
 				r.publish(40, "n.a")
 				c.drain(t, r)
 				if !slices.Equal(c.seqs, span(51, 120)) {
@@ -145,15 +146,15 @@ func TestReplay_EndLostAndRegrown_ReadsWhatTookThePlace(t *testing.T) {
 	}
 }
 
-// toTheEndOfTheReplay takes the end itself, too, and not what comes after it.
-func (c *client) toTheEndOfTheReplay(t *testing.T, r *harness) {
+// readReplay includes the end itself, and no later events.
+func (c *client) readReplay(t *testing.T, r *harness) {
 	t.Helper()
 	for {
 		d, behind, err := c.sub.Poll(1 << 20)
-		c.take(d)
+		c.record(d)
 		if err == nil && d.Empty() && behind {
 			d, err = c.sub.Fetch(r.ctx)
-			c.take(d)
+			c.record(d)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -164,13 +165,13 @@ func (c *client) toTheEndOfTheReplay(t *testing.T, r *harness) {
 	}
 }
 
-// swapLog lets a stream be created again between the end of a batch and the question for deletions.
-type swapLog struct {
+// swapStore changes the stream between the end of a batch and the request for deletions.
+type swapStore struct {
 	*feedtest.MemStore
 	swap func()
 }
 
-func (l *swapLog) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
+func (l *swapStore) HasDeleted(ctx context.Context, from, to uint64) (bool, error) {
 	if l.swap != nil {
 		l.swap()
 		l.swap = nil
@@ -178,43 +179,44 @@ func (l *swapLog) HasDeleted(ctx context.Context, from, to uint64) (bool, error)
 	return l.MemStore.HasDeleted(ctx, from, to)
 }
 
-// That another incarnation has no deletions says nothing about the one that was read.
+// The state of another incarnation without deletions does not apply to the incarnation that was read.
 func TestReplay_RecreatedBeforeDeletionsAreLookedFor_DeliversNothingUnannounced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &swapLog{MemStore: feedtest.NewMemStore()}
-		log.ReadBatch = 6
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
+		store := &swapStore{MemStore: feedtest.NewMemStore()}
+		store.ReadBatch = 6
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
 		synctest.Wait()
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
 		r.Delete(5)
-		log.swap = func() { r.Recreate(); r.publish(20, "n.a") }
+		store.swap = func() { r.Recreate(); r.publish(20, "n.a") }
 		c.drain(t, r)
 		c.want(t, append([]string{"gap:epoch"}, texts(span(1, 20))...)...)
 	})
 }
 
-// Retention that passes a deleted event between the state and the question for deletions takes
-// what lay before it, too.
+// Retention that passes a deleted event between the state and the request for deletions also removes
+// the events before it.
 func TestReplay_HoleTrimmedBeforeDeletionsAreLookedFor_Announced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &swapLog{MemStore: feedtest.NewMemStore()}
-		log.ReadBatch = 6
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2})
+		store := &swapStore{MemStore: feedtest.NewMemStore()}
+		store.ReadBatch = 6
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{WindowEvents: 2})
 		r.publish(20, "n.a")
 		synctest.Wait()
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
 		r.Delete(5)
-		log.swap = func() { r.Trim(12) }
+		store.swap = func() { r.Trim(12) }
 		c.drain(t, r)
 		c.wantGapBefore(t, 5)
 	})
 }
 
-// Retention and a deletion meet one batch: the gap names no place behind which all is there.
+// Retention and a deletion affect one batch. The gap then names no position after which all events are
+// stored.
 func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := replayRig(t, 20)
+		r := replayHarness(t, 20)
 		c := r.subscribe(t, feed.Resume("2-e1"), "n.a")
 		c.step(t, r.ctx) // 3 4
 		r.Trim(8)
@@ -225,30 +227,30 @@ func TestReplay_TrimmedAndDeletedInOneBatch_IsPossible(t *testing.T) {
 	})
 }
 
-// A replay that cannot be opened behind a gap loses the replay, not the gap.
+// If the replay after a gap cannot be opened, the gap is still sent.
 func TestReplay_OpenFailsBehindAGap_KeepsTheGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &refusingLog{MemStore: feedtest.NewMemStore()}
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{WindowEvents: 2, MaxPending: 1})
+		store := &refusingStore{MemStore: feedtest.NewMemStore()}
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{WindowEvents: 2, MaxPending: 1})
 		r.publish(3, "n.a")
 		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 		c.drain(t, r)
 		r.publish(20, "n.a") // 4 to 23
 		synctest.Wait()
 		r.Trim(10)
-		log.refuse = 2
+		store.refuse = 2
 		c.drain(t, r)
 		c.want(t, append([]string{"gap:trimmed"}, texts(span(10, 23))...)...)
 	})
 }
 
-// refusingLog refuses to open as many replays as it is set to.
-type refusingLog struct {
+// refusingStore rejects a number of replays.
+type refusingStore struct {
 	*feedtest.MemStore
 	refuse int
 }
 
-func (l *refusingLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
+func (l *refusingStore) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	if l.refuse > 0 {
 		l.refuse--
 		return nil, io.ErrNoProgress
@@ -256,15 +258,15 @@ func (l *refusingLog) Read(ctx context.Context, opts feed.ReadOptions) (feed.Rea
 	return l.MemStore.Read(ctx, opts)
 }
 
-// The newest events are deleted before the tail reads them: the feed is ready, and level, without
-// the next publish, and its clients are sent a gap.
-func TestTail_NewestEventsDeletedBeforeTheyAreRead_IsLevel(t *testing.T) {
+// The newest events are deleted before the tail reads them. The feed is ready and caught up without
+// another publish, and its clients receive a gap.
+func TestTail_NewestEventsDeletedBeforeTheyAreRead_CatchesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newStoreDown() // with one event
-		log.Publish("n.a", "", nil)
-		log.Publish("n.a", "", nil)
-		r := newHarness(t, log, feed.Options{})
-		log.SetDown(nil)
+		store := newStoreDown() // with one event
+		store.Publish("n.a", "", nil)
+		store.Publish("n.a", "", nil)
+		r := newHarness(t, store, feed.Options{})
+		store.SetDown(nil)
 		<-r.feed.Ready()
 		c := r.subscribe(t, feed.Resume("3-e1"), "n.a")
 		c.drain(t, r)
@@ -284,13 +286,13 @@ func TestTail_NewestEventsDeletedBeforeTheyAreRead_IsLevel(t *testing.T) {
 	})
 }
 
-// stepLog lets its newest event be deleted after the feed has asked where the stream ends.
-type stepLog struct {
+// stepStore deletes its newest event after the feed has requested the end of the stream.
+type stepStore struct {
 	*feedtest.MemStore
 	once bool
 }
 
-func (l *stepLog) State(ctx context.Context) (feed.State, error) {
+func (l *stepStore) State(ctx context.Context) (feed.State, error) {
 	state, err := l.MemStore.State(ctx)
 	if !l.once {
 		l.once = true
@@ -301,11 +303,11 @@ func (l *stepLog) State(ctx context.Context) (feed.State, error) {
 
 func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &stepLog{MemStore: feedtest.NewMemStore()}
+		store := &stepStore{MemStore: feedtest.NewMemStore()}
 		for range 5 {
-			log.Publish("n.a", "", nil)
+			store.Publish("n.a", "", nil)
 		}
-		r := newHarnessOn(t, log, log.MemStore, feed.Options{})
+		r := newHarnessOn(t, store, store.MemStore, feed.Options{})
 		synctest.Wait()
 		select {
 		case <-r.feed.Ready():
@@ -315,7 +317,7 @@ func TestTail_NewestEventDeletedDuringPreload_IsReady(t *testing.T) {
 	})
 }
 
-// The first batch of the latest events cannot be read: they are read by another replay.
+// The first batch of the latest events cannot be read. Another replay reads them.
 func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &brittleReader{MemStore: feedtest.NewMemStore()}
@@ -334,8 +336,8 @@ func TestSubscribe_FirstBatchOfLastFails_DeliversTheLatest(t *testing.T) {
 	})
 }
 
-// A client that begins with the latest events and takes none for a while does not get those that were
-// deleted in between.
+// A client begins with the latest events and reads none for some time. It does not receive events that were
+// deleted in that time.
 func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, nil, feed.Options{})
@@ -347,15 +349,15 @@ func TestSubscribe_LastDeletedBeforeItIsTaken_IsNotDelivered(t *testing.T) {
 		r.Delete(3)
 		time.Sleep(2 * time.Second)
 		c.drain(t, r)
-		c.want(t, "5") // what lies before the opening is not delivered after it
+		c.want(t, "5") // events before the opening are not delivered after it
 	})
 }
 
-// A stream that loses its end takes deletions there back. As many new ones elsewhere leave the number
-// of deletions as it was.
+// A stream that loses its end has fewer deletions. The same number of new deletions elsewhere leaves
+// their number unchanged.
 func TestReplay_DeletionTakenBackWithTheEnd_AnnouncesTheNewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := hookRigUnarmed(t)
+		r, _ := hookHarnessUnarmed(t)
 		r.Delete(10)
 		c := r.subscribe(t, feed.Resume("0-e1"), "n.a")
 		c.step(t, r.ctx) // 1 2 3
@@ -370,7 +372,7 @@ func TestReplay_DeletionTakenBackWithTheEnd_AnnouncesTheNewOne(t *testing.T) {
 				t.Errorf("8 was passed over without a gap: %v", c.log)
 			}
 			if entry == "6" {
-				announced = false // what was announced before says nothing of it
+				announced = false // gaps that were announced before do not cover it
 			}
 		}
 	})
