@@ -250,9 +250,9 @@ func (s *service) streams() int {
 		return -1
 	}
 	defer resp.Body.Close()
-	var health struct{ Streams int }
+	var health struct{ Connections int }
 	if json.NewDecoder(resp.Body).Decode(&health) != nil {
 		return -1
 	}
-	return health.Streams
+	return health.Connections
 }

@@ -81,10 +81,10 @@ nats:
 		env     []string
 		want    string // part of the error; empty if the event is stored
 	}{
-		{"notifications.user.42", nil, "refuses the login"},
-		{"notifications.user.42", login("orders", "wrong"), "refuses the login"},
-		{"notifications.user.42", login("nobody", "right"), "refuses the login"},
-		{"notifications.user.42", []string{"NATS_USER=right"}, "refuses the login"}, // a token
+		{"notifications.user.42", nil, "rejects the login"},
+		{"notifications.user.42", login("orders", "wrong"), "rejects the login"},
+		{"notifications.user.42", login("nobody", "right"), "rejects the login"},
+		{"notifications.user.42", []string{"NATS_USER=right"}, "rejects the login"}, // a token
 		{"notifications.broadcast", login("orders", "right"), "lacks a permission"},
 		{"notifications.user.42", login("orders", "right"), ""},
 		{"notifications.broadcast", login("ops", "also right"), ""},
@@ -123,7 +123,7 @@ accounts {
 		want  string
 	}{
 		{login("orders", "right"), nil, "certificate"},
-		{login("orders", "wrong"), []string{ca}, "refuses the login"},
+		{login("orders", "wrong"), []string{ca}, "rejects the login"},
 		{login("other", "p"), []string{ca}, "JetStream not enabled"},
 		{login("orders", "right"), []string{ca}, ""},
 	} {

@@ -167,7 +167,7 @@ func TestDocumentedStorage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := documentedBlock(t, "../pkg/web/client/README.md", "Node (18 or newer) keeps the position in memory, or in a `storage` of yours:", "js")
+	block := documentedBlock(t, "../pkg/web/client/README.md", "Node (18 or newer) keeps the position in memory, or in your own `storage`:", "js")
 	script := "import { connect } from " + fmt.Sprintf("%q", (&url.URL{Scheme: "file", Path: library}).String()) + ";\n" + block + `
 const live = connect(process.argv[2], { storage, onEvent(event) {
   console.log(parseInt(event.data));
