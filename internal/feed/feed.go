@@ -53,14 +53,14 @@ type Feed struct {
 	verification  verification // of the goroutine that polls
 	rounds        gapRounds
 
-	counted, compared   atomic.Uint64 // see Status
-	fromWindow, fromLog atomic.Uint64 // see Status
-	replays             replays
-	outages             outages
-	losses              lossCounts
-	undeliverable       undeliverable
-	tailFailures        atomic.Uint64
-	lastSubjects        subjectCounts
+	counted, compared     atomic.Uint64 // see Status
+	fromWindow, fromStore atomic.Uint64 // see Status
+	replays               replays
+	outages               outages
+	losses                lossCounts
+	undeliverable         undeliverable
+	tailFailures          atomic.Uint64
+	lastSubjects          subjectCounts
 }
 
 // New returns a feed of the stream behind store. It does nothing until Run.
@@ -114,7 +114,7 @@ type Status struct {
 	Subscriptions int
 	// Positions that were continued from the window, and those that required the store. Their ratio
 	// shows whether the window is large enough.
-	FromWindow, FromLog uint64
+	FromWindow, FromStore uint64
 	// When the oldest and the newest event of the window were stored; zero for none.
 	Oldest, Newest time.Time
 	// Losses are how often the tail could not continue at its position, by reason.
@@ -151,7 +151,7 @@ func (f *Feed) Status() Status {
 		Events: f.window.frames.len(), Bytes: f.window.bytes,
 		Removed: f.removed.load(), Counts: f.counted.Load(), Reads: f.compared.Load(),
 		Subscriptions: f.subs.Len(), Lost: cmp.Or(f.streamContact.err, f.leaderContact.err),
-		FromWindow: f.fromWindow.Load(), FromLog: f.fromLog.Load(),
+		FromWindow: f.fromWindow.Load(), FromStore: f.fromStore.Load(),
 		Undeliverable: f.undeliverable.count.Load(),
 	}
 }

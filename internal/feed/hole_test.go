@@ -42,7 +42,7 @@ func TestFeed_DeletedBeforeStart_LoadsWindow(t *testing.T) {
 				client := r.subscribe(t, feed.Resume("980"), "n.a")
 				client.drain(t, r)
 				client.want(t, c.resume...)
-				if st := r.feed.Status(); st.FromLog != 0 {
+				if st := r.feed.Status(); st.FromStore != 0 {
 					t.Error("the resume took the log")
 				}
 			})

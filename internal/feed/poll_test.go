@@ -126,11 +126,11 @@ func TestTrySubscribe(t *testing.T) {
 		t.Error("a bad filter was taken")
 	}
 	status := r.feed.Status()
-	if status.FromWindow != 3 || status.FromLog != 0 || status.Subscriptions != 0 {
+	if status.FromWindow != 3 || status.FromStore != 0 || status.Subscriptions != 0 {
 		t.Errorf("status %+v", status)
 	}
 	r.subscribe(t, feed.Resume("2-e1"), "n.a")
-	if got := r.feed.Status().FromLog; got != 1 {
+	if got := r.feed.Status().FromStore; got != 1 {
 		t.Errorf("%d resumes from the log, want 1", got)
 	}
 }

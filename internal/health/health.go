@@ -173,9 +173,9 @@ func WindowOf(f *feed.Feed) Window {
 	s := f.Status()
 	w := Window{
 		First: s.Low + 1, Last: s.High, Events: s.Events, Bytes: s.Bytes,
-		FromWindow: s.FromWindow, FromLog: s.FromLog, HitRatio: 1,
+		FromWindow: s.FromWindow, FromStore: s.FromStore, HitRatio: 1,
 	}
-	if all := s.FromWindow + s.FromLog; all > 0 {
+	if all := s.FromWindow + s.FromStore; all > 0 {
 		w.HitRatio = float64(s.FromWindow) / float64(all)
 	}
 	return w

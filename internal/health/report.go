@@ -66,7 +66,7 @@ type Window struct {
 	// Resumes that the window could serve, and those that had to read the stream. HitRatio is
 	// the share of the former; where it is low, a larger window saves consumers.
 	FromWindow uint64  `json:"from_window"`
-	FromLog    uint64  `json:"from_stream"`
+	FromStore  uint64  `json:"from_stream"`
 	HitRatio   float64 `json:"hit_ratio"`
 }
 

@@ -142,8 +142,8 @@ func TestWindow_EventDeleted_IsNotDelivered(t *testing.T) {
 			s.Await("a client that resumes does not receive the event", func() bool {
 				return strings.Join(s.resume(f, 0, last), " ") == c.want
 			})
-			if st := f.Status(); st.FromLog > 1 && c.want[0] != 't' {
-				t.Errorf("%d resumes took the log", st.FromLog)
+			if st := f.Status(); st.FromStore > 1 && c.want[0] != 't' {
+				t.Errorf("%d resumes took the log", st.FromStore)
 			}
 		})
 	}
@@ -313,8 +313,8 @@ func TestFeed_KeyValueStream_KeepsConsumerAndWindow(t *testing.T) {
 	if got := s.resume(f, last-1, last, "notifications.k.7"); !slices.Equal(got, []string{fmt.Sprint(last)}) {
 		t.Errorf("a client that lacks the last event received %v", got)
 	}
-	if st := f.Status(); st.FromLog != 0 || st.Events < 100 {
-		t.Errorf("the window holds %d events, and %d resumes took the log", st.Events, st.FromLog)
+	if st := f.Status(); st.FromStore != 0 || st.Events < 100 {
+		t.Errorf("the window holds %d events, and %d resumes took the log", st.Events, st.FromStore)
 	}
 }
 

@@ -166,7 +166,7 @@ func (c *collector) window(to sink, s Stream, status feed.Status) {
 	send(to, windowComparisons, status.Counts, s.Name, "count")
 	send(to, windowComparisons, status.Reads, s.Name, "read")
 	send(to, windowResumes, status.FromWindow, s.Name, "window")
-	send(to, windowResumes, status.FromLog, s.Name, "stream")
+	send(to, windowResumes, status.FromStore, s.Name, "stream")
 }
 
 func (c *collector) replays(to sink, s Stream, status feed.ReplayStatus) {

@@ -115,7 +115,7 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 		t.Errorf("/readyz: %d", got)
 	}
 	r.listen("/events", l.last).want("tidemark.close")
-	r.eventually("it is empty", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
+	r.eventually("it is empty", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Connections == 0 && d.Draining })
 	r.operate(nil, "POST", "/admin/drain", "") // again, which changes nothing
 
 	d = admin.Drain{}
