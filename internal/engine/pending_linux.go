@@ -21,7 +21,7 @@ const maxHead = 16 << 10
 
 // pendingConn is an accepted connection until the engine or the http.Server has its first request.
 //
-// The acceptor reads what is available. If the request is complete, it answers the request or passes the
+// The acceptor reads the available bytes. If the request is complete, it answers the request or passes the
 // connection to the http.Server. Otherwise a loop waits for the rest, and passes the connection to a worker
 // goroutine, which does the same.
 type pendingConn struct {
@@ -136,7 +136,7 @@ func (l *loop) expireHeads(now time.Time) {
 	}
 }
 
-// headKind is what the engine does with the bytes of a first request.
+// headKind classifies the bytes of a first request by the next step of the engine.
 type headKind int
 
 const (
