@@ -47,13 +47,14 @@ func (f *Feed) stop() {
 	}
 }
 
-// A stream that does not exist is looked for soon, as it may be created just now, then
-// ever more rarely.
+// Bounds of the pause between two requests for a stream that does not exist. The pause begins short, because
+// the stream may be created at this moment, and doubles.
 const (
 	firstPoll = 20 * time.Millisecond
 	lastPoll  = time.Second
 )
 
+// awaitState requests the state of the stream until it exists or ctx ends.
 func (f *Feed) awaitState(ctx context.Context) (State, error) {
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		state, err := f.store.State(ctx)
