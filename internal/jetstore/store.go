@@ -81,7 +81,7 @@ func Open(nc *nats.Conn, opts Options) (*Store, error) {
 }
 
 // Close ends requests under way with ErrClosed. It blocks until all goroutines of the Store have ended and its
-// consumers are deleted, for closeTimeout at most.
+// consumers are deleted, for about five seconds at most.
 func (s *Store) Close() {
 	timeout := time.AfterFunc(closeTimeout, func() { s.stop(ErrClosed) })
 	defer timeout.Stop()

@@ -37,13 +37,13 @@ func (s *Server) wrapMain() error {
 	return nil
 }
 
-// isFeedURL is isStream for the path of a request as the client sends it.
+// isFeedURL reports whether a path, as the client sends it with the base path, is that of a feed.
 func (o *Options) isFeedURL(path string) bool {
 	path, ok := strings.CutPrefix(path, o.HTTP.BasePath)
-	return ok && o.isStream(path)
+	return ok && o.isFeedPath(path)
 }
 
-func (o *Options) isStream(path string) bool {
+func (o *Options) isFeedPath(path string) bool {
 	return slices.ContainsFunc(o.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
 }
 
