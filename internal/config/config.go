@@ -331,7 +331,7 @@ const (
 	ReplayConsumer Replay = "consumer"
 )
 
-// SSE is sse.*: connections over time. It converts to the options of the server.
+// SSE is sse.*: the times of connections. It converts to the options of the server.
 type SSE struct {
 	// How long clients wait before they reconnect, with a jitter of half of it. Every connection begins
 	// with it (retry:), so it is also the interruption that the loss of a node causes.
@@ -353,8 +353,8 @@ type SSE struct {
 	DrainPeriod time.Duration `key:"drain_period" default:"30s" min:"0s" usage:"close connections over this <duration> when the service stops"`
 }
 
-// Limits is limits.*: the limits of one node. 0 is unlimited, except for Streams, PerAddress, Sockets and
-// ReplayBytes.
+// Limits is limits.*: the limits of one node. 0 is unlimited, except for Connections, PerAddress, Sockets
+// and ReplayBytes.
 type Limits struct {
 	AdmissionLimits
 	Sockets SocketLimits `key:",inline"`
