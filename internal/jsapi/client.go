@@ -84,8 +84,6 @@ func (c Client) ask(ctx context.Context, subject string, body []byte) (*nats.Msg
 		return nil, context.Cause(conn)
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, ErrNoAnswer
-	case natsconn.NotConnected(err):
-		return nil, notConnectedError{err}
 	}
-	return nil, err
+	return nil, natsconn.Explain(err)
 }

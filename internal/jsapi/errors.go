@@ -20,13 +20,6 @@ const (
 // ErrNoAnswer is the error of a request after Client.Timeout.
 var ErrNoAnswer = errors.New("no answer from JetStream (an operation that is not permitted looks the same)")
 
-// notConnectedError is an error of [natsconn.NotConnected] with a text that names the cause. The text of package
-// nats names a buffer that these connections do not have.
-type notConnectedError struct{ cause error }
-
-func (e notConnectedError) Error() string { return "there is no connection to NATS" }
-func (e notConnectedError) Unwrap() error { return e.cause }
-
 // Unclear reports that a request may have been carried out though it failed.
 func Unclear(err error) bool {
 	return errors.Is(err, ErrNoAnswer) || errors.Is(err, natsconn.ErrChanged)
