@@ -86,14 +86,14 @@ func drain(ctx context.Context, client *http.Client, url string, timeout time.Du
 	if err != nil || timeout <= 0 {
 		return err
 	}
-	fmt.Fprintf(out, "draining: %d connections\n", status.Streams)
+	fmt.Fprintf(out, "draining: %d connections\n", status.Connections)
 	deadline := time.After(timeout)
-	for !status.Closing || status.Streams > 0 {
+	for !status.Closing || status.Connections > 0 {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-deadline:
-			return fmt.Errorf("%d connections are still open after %s; the drain continues", status.Streams, timeout)
+			return fmt.Errorf("%d connections are still open after %s; the drain continues", status.Connections, timeout)
 		case <-time.After(drainPoll):
 		}
 		next, err := drainRequest(ctx, client, http.MethodGet, url)

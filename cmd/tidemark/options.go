@@ -22,8 +22,9 @@ import (
 	"github.com/tidemark/tidemark/streams"
 )
 
-// serverOptions are the options of a configuration. Where a section has the fields of its options it is
-// converted, which the compiler checks; TestServerOptions_EveryKey_ReachesThem checks the others.
+// serverOptions returns the options of a configuration. A section with the same fields as its options is
+// converted, so that the compiler finds a missing field. TestServerOptions_EveryKey_ReachesThem checks the
+// others.
 func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, error) {
 	defs, err := definitions(cfg)
 	if err != nil {

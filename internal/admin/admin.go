@@ -32,14 +32,14 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// Options are the parts of a node for the API to show and change.
+// Options has the parts of the node for the API.
 type Options struct {
 	Health *health.Reporter
 	Feeds  []Feed
 	Drain  Drainer
 	// Revoke stores a revocation, and blocks until it is stored.
 	Revoke func(context.Context, auth.Revocation) error
-	// LogLevel is nil where the level cannot be changed.
+	// LogLevel is nil if the level cannot be changed.
 	LogLevel *logging.Level
 	// Presence is nil where presence is off.
 	Presence Presence

@@ -24,13 +24,13 @@ type Drainer interface {
 
 // Drain is the answer of /admin/drain.
 type Drain struct {
-	Draining bool       `json:"draining"` // /readyz answers 503, new connections are closed at once
-	Closing  bool       `json:"closing"`  // the delay has passed: open connections are closed, too
-	Stopping bool       `json:"stopping"` // the process ends once the connections have
-	Since    *time.Time `json:"since,omitempty"`
-	DelayMS  int64      `json:"delay_ms"`    // from draining to closing
-	PeriodMS int64      `json:"period_ms"`   // over which the connections are closed, at most
-	Streams  int        `json:"connections"` // connections that are still open
+	Draining    bool       `json:"draining"` // /readyz answers 503, new connections are closed at once
+	Closing     bool       `json:"closing"`  // the delay has passed: open connections are closed, too
+	Stopping    bool       `json:"stopping"` // the process ends once the connections have
+	Since       *time.Time `json:"since,omitempty"`
+	DelayMS     int64      `json:"delay_ms"`    // from draining to closing
+	PeriodMS    int64      `json:"period_ms"`   // over which the connections are closed, at most
+	Connections int        `json:"connections"` // connections that are still open
 }
 
 func (a *API) getDrain(c echo.Context) error { return c.JSON(http.StatusOK, a.opts.Drain.Status()) }

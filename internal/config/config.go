@@ -331,7 +331,7 @@ const (
 	ReplayConsumer Replay = "consumer"
 )
 
-// SSE is sse.*: connections over time. It converts to the options of the server.
+// SSE is sse.*: the times of connections. It converts to the options of the server.
 type SSE struct {
 	// How long clients wait before they reconnect, with a jitter of half of it. Every connection begins
 	// with it (retry:), so it is also the interruption that the loss of a node causes.

@@ -31,8 +31,9 @@ type WriteTurn struct {
 	Room    int // the number of bytes to append; one larger frame is allowed
 	Now     time.Time
 	Written time.Time // when the kernel had accepted all bytes; zero before the first write
-	// Lane identifies the calling goroutine, so that sources can update counters without contention. It
-	// is the index of the engine's loop, and one more for all first turns. Without a loop it is 0.
+	// Lane lets sources spread counters, so that calls at the same time seldom update the same one. It is
+	// the index of the engine's loop. The first turns of all connections share one further index, the
+	// number of loops. Without a loop it is 0.
 	Lane int
 }
 

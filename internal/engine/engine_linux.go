@@ -25,8 +25,8 @@ type Engine struct {
 	done           chan struct{} // closed by Close
 	headerCache    headerCache
 	idleWorkers    chan *pendingConn // to idle worker goroutines
-	running        sync.WaitGroup    // the loops and the goroutines started by them
-	polling        sync.WaitGroup    // listen
+	running        sync.WaitGroup    // the loops, the workers, and acceptors that handle a connection
+	polling        sync.WaitGroup    // pollLoop
 
 	mu     sync.RWMutex // held for reading while a connection is added
 	closed bool
@@ -57,14 +57,14 @@ func New() (*Engine, error) {
 // Close closes all connections. It blocks until Ended of all sources has returned.
 func (e *Engine) Close() {
 	e.mu.Lock()
-	again := e.closed
+	closed := e.closed
 	e.closed = true
 	e.mu.Unlock()
-	if !again {
+	if !closed {
 		close(e.done)
 	}
 	e.running.Wait()
-	if !again {
+	if !closed {
 		_ = e.epoll.Close() // after the end of the loops, which use it
 	}
 	e.polling.Wait()

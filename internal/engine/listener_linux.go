@@ -230,27 +230,27 @@ func (f *engineListener) passConn(fd int32, owner *socketOwner, read []byte) {
 
 // serveAccepted reads the first request of a connection, and answers it if it is complete. It blocks
 // while the handler runs, or until the http.Server accepts the connection.
-func (e *Engine) serveAccepted(a *pendingConn, buf []byte) {
+func (e *Engine) serveAccepted(p *pendingConn, buf []byte) {
 	if !e.trackRunning() {
-		a.close()
+		p.close()
 		return
 	}
 	defer e.running.Done()
-	n, gone := readAvailable(a.fd, buf)
+	n, gone := readAvailable(p.fd, buf)
 	if gone {
-		a.close()
+		p.close()
 		return
 	}
-	a.head = buf[:n]
-	switch a.classify() {
+	p.head = buf[:n]
+	switch p.classify() {
 	case complete:
-		a.serve(e)
+		p.serve(e)
 	case passThrough:
-		a.passToServer(e)
+		p.passToServer(e)
 	case incomplete:
-		a.head = bytes.Clone(a.head)
-		a.generation, a.watched = e.nextGeneration.Add(1), true
-		e.loops[int(a.fd)%len(e.loops)].addPending(a)
+		p.head = bytes.Clone(p.head)
+		p.generation, p.watched = e.nextGeneration.Add(1), true
+		e.loops[int(p.fd)%len(e.loops)].addPending(p)
 	}
 }
 

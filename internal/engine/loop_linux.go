@@ -14,8 +14,8 @@ import (
 //
 //  1. registers new pending connections with epoll,
 //  2. dispatches the events of epoll,
-//  3. gives each queued connection a turn: ask its source for frames and write them,
-//  4. handles the deadlines that have passed.
+//  3. gives each queued connection a turn, which writes the frames of its source,
+//  4. handles the deadlines that have passed, and closes pending connections that wait for too long.
 type loop struct {
 	engine    *Engine
 	lane      int           // its index among the loops
@@ -54,8 +54,8 @@ func newLoop(e *Engine) *loop {
 
 // add queues a connection for a turn. The caller has set its queueState.
 func (l *loop) add(c *conn)               { post(l, &l.queue, c) }
-func (l *loop) addReadiness(h readiness)  { post(l, &l.ready, h) }
-func (l *loop) addPending(a *pendingConn) { post(l, &l.newPending, a) }
+func (l *loop) addReadiness(r readiness)  { post(l, &l.ready, r) }
+func (l *loop) addPending(p *pendingConn) { post(l, &l.newPending, p) }
 
 // post appends to one of the loop's lists. It signals the loop if all lists were empty.
 func post[T any](l *loop, list *[]T, x T) {
@@ -94,19 +94,19 @@ func (l *loop) run() {
 // round handles the entries of all lists.
 func (l *loop) round() {
 	l.mu.Lock()
-	queue, happened, arrived := l.queue, l.ready, l.newPending
+	queue, ready, pending := l.queue, l.ready, l.newPending
 	l.queue, l.ready, l.newPending = l.spareQueue[:0], l.spareReady[:0], nil
 	l.mu.Unlock()
-	l.watchPending(arrived)
-	for _, h := range happened {
-		l.dispatch(h)
+	l.watchPending(pending)
+	for _, r := range ready {
+		l.dispatch(r)
 	}
 	slices.SortFunc(queue, byDescriptor)
 	for _, c := range queue {
 		c.turn(time.Now())
 	}
 	clear(queue)
-	l.spareQueue, l.spareReady = queue, happened
+	l.spareQueue, l.spareReady = queue, ready
 	l.expire(time.Now())
 }
 
@@ -115,11 +115,11 @@ func (l *loop) round() {
 func byDescriptor(a, b *conn) int { return int(a.fd - b.fd) }
 
 // dispatch routes an epoll event to its connection.
-func (l *loop) dispatch(h readiness) {
-	if c := l.conns[h.fd]; c != nil && c.generation == h.generation {
-		c.handleReadiness(h.events)
-	} else if a := l.pending[h.fd]; a != nil && a.generation == h.generation {
-		l.readHead(a)
+func (l *loop) dispatch(r readiness) {
+	if c := l.conns[r.fd]; c != nil && c.generation == r.generation {
+		c.handleReadiness(r.events)
+	} else if p := l.pending[r.fd]; p != nil && p.generation == r.generation {
+		l.readHead(p)
 	}
 }
 
@@ -166,14 +166,14 @@ func (l *loop) schedule(c *conn) {
 func (l *loop) end() {
 	l.timer.Stop()
 	l.mu.Lock()
-	queue, arrived := l.queue, l.newPending
+	queue, pending := l.queue, l.newPending
 	l.queue, l.newPending = nil, nil
 	l.mu.Unlock()
-	for _, a := range arrived {
-		l.closePending(a)
+	for _, p := range pending {
+		l.closePending(p)
 	}
-	for _, a := range l.pending {
-		l.closePending(a)
+	for _, p := range l.pending {
+		l.closePending(p)
 	}
 	for _, c := range queue {
 		c.close(ErrClosed)

@@ -19,8 +19,11 @@ import (
 // server.
 const maxHead = 16 << 10
 
-// pendingConn is a connection whose first request is not complete. The acceptor reads it first. If the
-// request is not complete by then, a loop waits for the rest and passes it to a worker goroutine.
+// pendingConn is an accepted connection until the engine or the http.Server has its first request.
+//
+// The acceptor reads the available bytes. If the request is complete, it answers the request or passes the
+// connection to the http.Server. Otherwise a loop waits for the rest, and passes the connection to a worker
+// goroutine, which does the same.
 type pendingConn struct {
 	listener   *engineListener
 	owner      *socketOwner // counts it; the owner of the socket releases it once
@@ -34,25 +37,25 @@ type pendingConn struct {
 }
 
 // watchPending registers connections with epoll for the rest of their first request.
-func (l *loop) watchPending(arrived []*pendingConn) {
-	for _, a := range arrived {
-		l.pending[a.fd] = a
-		if l.engine.watch(unix.EPOLL_CTL_ADD, a.fd, a.generation, unix.EPOLLIN) != nil {
-			l.closePending(a)
+func (l *loop) watchPending(added []*pendingConn) {
+	for _, p := range added {
+		l.pending[p.fd] = p
+		if l.engine.watch(unix.EPOLL_CTL_ADD, p.fd, p.generation, unix.EPOLLIN) != nil {
+			l.closePending(p)
 		}
 	}
 }
 
 // closePending closes a connection without a complete request.
-func (l *loop) closePending(a *pendingConn) {
-	delete(l.pending, a.fd)
-	a.close()
+func (l *loop) closePending(p *pendingConn) {
+	delete(l.pending, p.fd)
+	p.close()
 }
 
 // close ends the connection without a response.
-func (a *pendingConn) close() {
-	closeSocket(a.fd)
-	a.owner.release()
+func (p *pendingConn) close() {
+	closeSocket(p.fd)
+	p.owner.release()
 }
 
 // readAvailable reads the available bytes of a first request. It reports whether the peer has
@@ -66,21 +69,21 @@ func readAvailable(fd int32, buf []byte) (n int, gone bool) {
 }
 
 // readHead reads the available bytes of a first request. A complete request goes to a worker.
-func (l *loop) readHead(a *pendingConn) {
+func (l *loop) readHead(p *pendingConn) {
 	buf := l.buf[:maxHead]
-	n, gone := readAvailable(a.fd, buf)
+	n, gone := readAvailable(p.fd, buf)
 	if gone {
-		l.closePending(a)
+		l.closePending(p)
 		return
 	}
-	a.head = append(a.head, buf[:n]...)
-	verdict := a.classify()
-	if verdict == incomplete {
+	p.head = append(p.head, buf[:n]...)
+	kind := p.classify()
+	if kind == incomplete {
 		return // epoll reports further bytes
 	}
-	delete(l.pending, a.fd)
-	a.complete = verdict == complete
-	l.engine.startWorker(a)
+	delete(l.pending, p.fd)
+	p.complete = kind == complete
+	l.engine.startWorker(p)
 }
 
 // idleWorkerTimeout is the time after which a worker goroutine without a request ends.
@@ -88,27 +91,28 @@ const idleWorkerTimeout = time.Second
 
 // startWorker passes a connection to a worker goroutine, because a handler may block. It prefers an idle
 // worker: its stack has already grown, and growing it takes a tenth of the time of a connect.
-func (e *Engine) startWorker(a *pendingConn) {
+func (e *Engine) startWorker(p *pendingConn) {
 	select {
-	case e.idleWorkers <- a:
+	case e.idleWorkers <- p:
 	default:
-		e.running.Go(func() { e.workerLoop(a) })
+		e.running.Go(func() { e.workerLoop(p) })
 	}
 }
 
-func (e *Engine) workerLoop(a *pendingConn) {
-	enough := time.NewTimer(idleWorkerTimeout)
-	defer enough.Stop()
+// workerLoop handles a connection, then those that startWorker passes to an idle worker.
+func (e *Engine) workerLoop(p *pendingConn) {
+	idle := time.NewTimer(idleWorkerTimeout)
+	defer idle.Stop()
 	for {
-		if a.complete {
-			a.serve(e)
+		if p.complete {
+			p.serve(e)
 		} else {
-			a.passToServer(e)
+			p.passToServer(e)
 		}
-		enough.Reset(idleWorkerTimeout)
+		idle.Reset(idleWorkerTimeout)
 		select {
-		case a = <-e.idleWorkers:
-		case <-enough.C:
+		case p = <-e.idleWorkers:
+		case <-idle.C:
 			return
 		case <-e.done:
 			return
@@ -125,43 +129,44 @@ func (l *loop) expireHeads(now time.Time) {
 		return
 	}
 	l.headsChecked = now
-	for _, a := range l.pending {
-		if now.Sub(a.since) > a.listener.opts.HeadTimeout {
-			l.closePending(a)
+	for _, p := range l.pending {
+		if now.Sub(p.since) > p.listener.opts.HeadTimeout {
+			l.closePending(p)
 		}
 	}
 }
 
+// headKind classifies the bytes of a first request by the next step of the engine.
 type headKind int
 
 const (
-	incomplete headKind = iota
-	complete
-	passThrough
+	incomplete  headKind = iota // wait for more bytes
+	complete                    // answer the request
+	passThrough                 // pass the connection to the http.Server
 )
 
-// classify reports whether the engine answers the request: a complete HTTP/1.1 subscribe request.
-func (a *pendingConn) classify() headKind {
-	line, _, whole := bytes.Cut(a.head, []byte("\n"))
+// classify decides by the bytes so far. The engine answers HTTP/1.1 subscribe requests only.
+func (p *pendingConn) classify() headKind {
+	line, _, whole := bytes.Cut(p.head, []byte("\n"))
 	switch {
-	case whole && !a.isSubscribe(line):
+	case whole && !p.isSubscribe(line):
 		return passThrough
-	case bytes.HasSuffix(a.head, []byte("\r\n\r\n")) && bytes.Count(a.head, []byte("\r\n\r\n")) == 1:
+	case bytes.HasSuffix(p.head, []byte("\r\n\r\n")) && bytes.Count(p.head, []byte("\r\n\r\n")) == 1:
 		return complete
-	case len(a.head) >= maxHead, !startsLike(a.head, "GET /"):
+	case len(p.head) >= maxHead, !startsLike(p.head, "GET /"):
 		return passThrough
-	case bytes.Contains(a.head, []byte("\n\r\n")), bytes.Contains(a.head, []byte("\n\n")):
+	case bytes.Contains(p.head, []byte("\n\r\n")), bytes.Contains(p.head, []byte("\n\n")):
 		return passThrough // more than a head, or other line ends
 	}
 	return incomplete
 }
 
 // isSubscribe reports whether the request line is that of a subscribe request.
-func (a *pendingConn) isSubscribe(line []byte) bool {
+func (p *pendingConn) isSubscribe(line []byte) bool {
 	target, isGet := bytes.CutPrefix(line, []byte("GET "))
 	target, isHTTP11 := bytes.CutSuffix(target, []byte(" HTTP/1.1\r"))
 	path, _, _ := bytes.Cut(target, []byte("?"))
-	return isGet && isHTTP11 && a.listener.opts.IsSubscribe(string(path))
+	return isGet && isHTTP11 && p.listener.opts.IsSubscribe(string(path))
 }
 
 // startsLike reports whether b may become something that starts with prefix.
@@ -171,11 +176,11 @@ func startsLike(b []byte, prefix string) bool {
 }
 
 // passToServer passes the connection to the http.Server, together with the bytes read from it.
-func (a *pendingConn) passToServer(e *Engine) {
-	if a.watched {
-		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, a.fd, nil)
+func (p *pendingConn) passToServer(e *Engine) {
+	if p.watched {
+		_ = epollCtl(e.epollFD, unix.EPOLL_CTL_DEL, p.fd, nil)
 	}
-	a.listener.passConn(a.fd, a.owner, bytes.Clone(a.head)) // a copy, because the head may be in an acceptor's buffer
+	p.listener.passConn(p.fd, p.owner, bytes.Clone(p.head)) // a copy, because the head may be in an acceptor's buffer
 }
 
 // headReader contains the readers for parsing a head.
@@ -188,24 +193,24 @@ var headReaders = sync.Pool{New: func() any { return &headReader{lines: bufio.Ne
 
 // request parses the head. It returns nil for requests that the http.Server must answer: invalid ones,
 // and those with a body, an upgrade or Expect.
-func (a *pendingConn) request() *http.Request {
+func (p *pendingConn) request() *http.Request {
 	from := headReaders.Get().(*headReader)
 	defer func() {
 		from.head.Reset(nil)
 		headReaders.Put(from)
 	}()
-	from.head.Reset(a.head)
+	from.head.Reset(p.head)
 	from.lines.Reset(&from.head)
 	r, err := http.ReadRequest(from.lines)
 	if err != nil || !plainHost(r.Host) || !validHeader(r.Header) || r.ContentLength != 0 || len(r.TransferEncoding) > 0 ||
 		r.Header.Get("Expect") != "" || r.Header.Get("Upgrade") != "" {
 		return nil
 	}
-	r.RemoteAddr = a.from.String()
-	if a.listener.local != nil {
-		return r.WithContext(a.listener.local)
+	r.RemoteAddr = p.from.String()
+	if p.listener.local != nil {
+		return r.WithContext(p.listener.local)
 	}
-	local, err := localAddress(a.fd)
+	local, err := localAddress(p.fd)
 	if err != nil {
 		return nil
 	}
@@ -233,13 +238,13 @@ func validHeader(header http.Header) bool {
 }
 
 // serve calls the handler. The handler calls Engine.Serve, or its response is buffered.
-func (a *pendingConn) serve(e *Engine) {
-	r := a.request()
+func (p *pendingConn) serve(e *Engine) {
+	r := p.request()
 	if r == nil {
-		a.passToServer(e)
+		p.passToServer(e)
 		return
 	}
-	w := &firstResponse{pending: a, header: http.Header{}}
+	w := &firstResponse{pending: p, header: http.Header{}}
 	defer w.finish(r)
-	a.listener.opts.Handler.ServeHTTP(w, r)
+	p.listener.opts.Handler.ServeHTTP(w, r)
 }

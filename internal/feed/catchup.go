@@ -32,14 +32,14 @@ const pollStretches = 8
 func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
 	r := newWindowReader(s.filters)
 	for range pollStretches {
-		looked, d, covered, done := s.lookOrJoin(room, r)
+		unmatched, d, covered, done := s.readOrGoLive(room, r)
 		if !covered || done || !d.Empty() {
 			return d, covered
 		}
-		if len(looked) == 0 {
+		if len(unmatched) == 0 {
 			continue
 		}
-		frames, upTo := r.set.match(looked)
+		frames, upTo := r.set.match(unmatched)
 		s.mu.Lock()
 		switch {
 		case s.state != CatchingUp: // the next Poll resyncs
@@ -60,12 +60,19 @@ func (s *Subscription) readWindow(room int) (d Delivery, covered bool) {
 	return Delivery{}, true
 }
 
-// lookOrJoin goes live where few frames are left to match, and else returns frames that are to be
-// matched: a stretch where there are wildcards. done reports that there is nothing to read now. Where events were deleted after the cursor that matched, or may have, a gap comes first.
+// readOrGoLive does the part of readWindow for which the feed is locked:
 //
-// Each event is in what was read, or is enqueued later: the index is entered under the same lock
-// under which the last frames are read.
-func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d Delivery, covered, done bool) {
+//   - If events after the cursor were deleted that matched, or may have matched, it returns their gap.
+//   - With wildcards and more than joinAtOnce frames left, it returns unmatched frames: the caller matches
+//     them after the unlock.
+//   - Otherwise it returns matching frames. At the end of the window the subscription goes live.
+//
+// covered is false where the window does not continue the cursor. done reports that there is nothing more
+// to read now.
+//
+// Each event is either among the frames read, or is enqueued later: the index is entered under the same
+// lock under which the last frames are read.
+func (s *Subscription) readOrGoLive(room int, r *windowReader) (unmatched []*Frame, d Delivery, covered, done bool) {
 	f := s.feed
 	f.expireDue()
 	f.mu.RLock()
@@ -92,11 +99,11 @@ func (s *Subscription) lookOrJoin(room int, r *windowReader) (looked []*Frame, d
 	var frames []*Frame
 	upTo := f.window.high
 	if r.set.wildcard {
-		looked, left := f.window.look(r.buf, s.cursor)
-		if left > 0 || len(looked) > joinAtOnce {
-			return looked, Delivery{}, true, false
+		unmatched, left := f.window.copyAfter(r.buf, s.cursor)
+		if left > 0 || len(unmatched) > joinAtOnce {
+			return unmatched, Delivery{}, true, false
 		}
-		frames, _ = r.set.match(looked) // all: they are fewer than it returns
+		frames, _ = r.set.match(unmatched) // all: joinAtOnce is less than catchUpFrames
 	} else {
 		frames, upTo = f.window.pick(s.cursor, r.set.filters, catchUpFrames)
 	}

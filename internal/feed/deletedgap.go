@@ -64,7 +64,7 @@ func (f *Feed) skipDeleted(next, upTo uint64) {
 	w.deletions.skip(upTo)
 	skipped.round = w.deletions.round
 	if n := len(f.unannounced); n == maxUnannounced {
-		skipped.before = f.unannounced[n-1].before // a position before both is right for both
+		skipped.before = f.unannounced[n-1].before // merged: a position before both ranges is correct for both
 		f.unannounced = f.unannounced[:n-1]
 	}
 	f.unannounced = append(f.unannounced, skipped)
@@ -73,8 +73,9 @@ func (f *Feed) skipDeleted(next, upTo uint64) {
 	f.opts.Logger.Debug("feed: events were deleted before they were read; subscriptions get a gap", "from", next, "to", upTo)
 }
 
-// announceGaps begins a gap round: it takes live subscriptions to which deletions were not announced
-// from the index, so that they find them, and wakes those that have waited for the round.
+// announceGaps begins a gap round. It wakes the subscriptions that have waited for the round. It removes
+// live subscriptions from the index if deletions were not announced to them, so that they read the window,
+// where they find the gap.
 func (f *Feed) announceGaps() {
 	for _, s := range f.rounds.next() {
 		s.mu.Lock()

@@ -8,14 +8,14 @@ import (
 // Bounds of the memory for deleted events.
 const (
 	maxDeletedSubjects = 16_384
-	// maxDeletionMatches bounds how many comparisons with wildcards one question costs while the
-	// feed is locked; about half a millisecond.
+	// maxDeletionMatches bounds the comparisons with wildcards of one call of matches while the feed is
+	// locked, to about half a millisecond.
 	maxDeletionMatches = 8_192
 )
 
-// deletions remembers which sequences of a window have no event any more, as far as
-// subscriptions must know: whether, after a position, something was deleted that matches. The
-// latest sequence of a subject answers that for the whole subject.
+// deletions has the deleted sequences of a window. A subscription needs to find out whether any event after
+// its position was deleted that matches its filters. For that, the latest deleted sequence of each subject is
+// sufficient.
 //
 // Each round of removals has a number. A subscription that has announced a gap remembers the
 // round, so that the same deletions are not announced again.

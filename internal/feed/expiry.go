@@ -18,7 +18,7 @@ type streamClock struct{ offset atomic.Int64 } // nanoseconds; 0 while it is not
 
 var clockBase = time.Now()
 
-// set takes the leader's time from an answer that has just come.
+// set records the leader's time of an answer that was received just now.
 func (c *streamClock) set(leader time.Time) {
 	if !leader.IsZero() {
 		c.offset.Store(leader.UnixNano() - int64(time.Since(clockBase)))

@@ -220,7 +220,7 @@ type contact struct {
 	since time.Time
 }
 
-// set returns whether the contact was lost or established now.
+// set records the contact, and reports whether it changed: it was lost or established now.
 func (c *contact) set(err error) (changed bool) {
 	if changed = (c.err == nil) != (err == nil); changed {
 		c.since = time.Now()

@@ -89,7 +89,7 @@ func (l *ledger) outsideOf(w *window, state State) (known, passed int64, certain
 	return known, passed, false
 }
 
-// even takes a state at which the window held nothing that the stream did not.
+// even records a state at which the window held nothing that the stream did not.
 func (l *ledger) even(w *window, state State, outside int64) {
 	l.known, l.outside, l.first, l.passed = true, outside, state.FirstSeq, w.passed
 }

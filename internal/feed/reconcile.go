@@ -18,8 +18,8 @@ const (
 	reachTimeout = 500 * time.Millisecond
 )
 
-// watch looks after the stream and the gaps to announce until ctx ends or stop is called, which
-// waits.
+// watch starts the goroutines that poll the stream and announce gaps. They run until ctx ends or stop is
+// called, which waits for them.
 func (f *Feed) watch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup

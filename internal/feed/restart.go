@@ -19,8 +19,8 @@ type restart struct {
 	failures int
 }
 
-// pause reports that the tail ended with cause, ran seconds after its start, and blocks until it
-// is to be started again. It returns an error when ctx ends first.
+// pause records that the tail failed with cause after it had run for a time, and blocks until its next
+// start. It returns an error when ctx ends first.
 func (r *restart) pause(ctx context.Context, cause error, ran time.Duration) error {
 	if ran >= steadyTail {
 		r.failures = 0

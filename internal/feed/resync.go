@@ -6,8 +6,8 @@ type resync struct {
 	to  place
 }
 
-// reset informs the subscription that the tail continues after seq behind a loss. reached is the end
-// that the tail had read before. The tail calls it under Feed.mu.
+// reset adapts the subscription to a reset of the tail, which continues after seq. reached is the end that
+// the tail had read before. The tail calls it under Feed.mu.
 //
 // Only two kinds of subscription are moved. A live subscription has no other way to detect the
 // loss. A subscription that is behind compares its position with the stream when it reads the store, which

@@ -1,9 +1,9 @@
 package feed
 
-// reusedRange are the sequences above..upTo that the stream gave twice within the epoch, as the
-// tail saw: the stream lost its end, or was created again with the epoch that it had. A client
-// at one of them may have the first event of that number or the second, and so may miss some;
-// its position does not distinguish them.
+// reusedRange is the range of sequences that the stream has assigned twice within the epoch: those
+// greater than above, up to upTo. The stream lost its end, or was created again with the same epoch. A
+// client with one of these sequences as its position may have received the first event with that number or
+// the second. The position does not distinguish them, so the client may miss events.
 type reusedRange struct {
 	above, upTo uint64
 	times       uint64 // how often an end was lost within an incarnation, since the start
@@ -28,12 +28,12 @@ func (r reusedRange) after(epoch string, loss *LossError) reusedRange {
 	return now
 }
 
-// reused returns the sequences that the loss alone has given another meaning.
+// reusedRange returns the sequences that this loss has given another meaning, without earlier losses.
 func (e *LossError) reusedRange() reusedRange { return reusedRange{above: e.Kept, upTo: e.From - 1} }
 
 func (r reusedRange) contains(seq uint64) bool { return r.above < seq && seq <= r.upTo }
 
-// rewound reports that the stream lost its end within the incarnation.
+// lostEnd reports that the stream lost its end within the incarnation.
 func (e *LossError) lostEnd() bool {
 	return e.Reused || e.Reason == Future
 }

@@ -254,21 +254,22 @@ func (s *Subscription) ignoreDeletions() {
 // stretch at a time.
 func (s *Subscription) countInWindow() (n uint64, covered bool) {
 	r := newWindowReader(s.filters)
-	count, looked, end, covered := s.lookBehind(r, 0)
-	for len(looked) > 0 && covered {
-		count += r.set.count(looked)
-		at := looked[len(looked)-1].Seq
+	count, frames, end, covered := s.copyBehind(r, 0)
+	for len(frames) > 0 && covered {
+		count += r.set.count(frames)
+		at := frames[len(frames)-1].Seq
 		if at >= end {
 			break
 		}
-		_, looked, _, covered = s.lookBehind(r, at)
+		_, frames, _, covered = s.copyBehind(r, at)
 	}
 	return uint64(count), covered //nolint:gosec // a count
 }
 
-// lookBehind returns the frames of a stretch behind the cursor and at, and the end of the window.
-// Without wildcards it returns the number of frames instead.
-func (s *Subscription) lookBehind(r *windowReader, at uint64) (n int, looked []*Frame, end uint64, covered bool) {
+// copyBehind returns a stretch of frames after the cursor and after at, and the end of the window. Without
+// wildcards it returns the number of matching frames instead. covered is false where the window does not
+// continue the cursor.
+func (s *Subscription) copyBehind(r *windowReader, at uint64) (n int, frames []*Frame, end uint64, covered bool) {
 	s.feed.expireDue()
 	s.feed.mu.RLock()
 	defer s.feed.mu.RUnlock()
@@ -281,6 +282,6 @@ func (s *Subscription) lookBehind(r *windowReader, at uint64) (n int, looked []*
 	if !r.set.wildcard {
 		return w.countOf(s.cursor, r.set.filters), nil, w.high, true
 	}
-	looked, _ = w.look(r.buf, max(s.cursor, at))
-	return 0, looked, w.high, true
+	frames, _ = w.copyAfter(r.buf, max(s.cursor, at))
+	return 0, frames, w.high, true
 }

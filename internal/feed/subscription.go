@@ -218,11 +218,11 @@ func (s *Subscription) holdAckedLocked() {
 	}
 }
 
-// enqueue appends a frame to the queue and wakes the connection. The tail calls it under Feed.mu. It
-// returns false for a frame that is not new: the position is ahead of the tail, or two filters match.
+// enqueue appends a frame to the queue and wakes the connection. The tail calls it under Feed.mu.
 //
-// A subscription that cannot have the frame leaves the index: its queue overflows, or a gap comes
-// first.
+// It returns false if the subscription does not need the frame: it is not live any more, its position is
+// ahead of the tail, or the frame was enqueued already because two filters match. If the queue overflows,
+// or a gap must come first, the subscription leaves the index and reads the frame later.
 func (s *Subscription) enqueue(f *Frame) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

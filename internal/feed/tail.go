@@ -47,13 +47,14 @@ func (f *Feed) stop() {
 	}
 }
 
-// A stream that does not exist is looked for soon, as it may be created just now, then
-// ever more rarely.
+// Bounds of the pause between two requests for a stream that does not exist. The pause begins short, because
+// the stream may be created at this moment, and doubles.
 const (
 	firstPoll = 20 * time.Millisecond
 	lastPoll  = time.Second
 )
 
+// awaitState requests the state of the stream until it exists or ctx ends.
 func (f *Feed) awaitState(ctx context.Context) (State, error) {
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		state, err := f.store.State(ctx)
@@ -100,7 +101,7 @@ func (f *Feed) follow(ctx context.Context, next uint64, state State) error {
 	opts := FollowOptions{From: next, Epoch: f.epoch, Created: f.created, Read: f.read, Contact: f.setLost}
 	for ev, err := range f.store.Follow(ctx, opts) {
 		if loss, ok := errors.AsType[*LossError](err); ok {
-			f.resolve(loss)
+			f.continueAfterLoss(loss)
 			return nil
 		}
 		switch {
@@ -130,8 +131,8 @@ func (f *Feed) markReady(last, reached uint64) {
 	}
 }
 
-// resolve decides where the tail continues; see gapAt for the reasons.
-func (f *Feed) resolve(loss *LossError) {
+// continueAfterLoss resets the feed to the sequence at which the tail continues; see gapAt for the reasons.
+func (f *Feed) continueAfterLoss(loss *LossError) {
 	_, seq := gapAt(place{f.incarnation, loss.From - 1}, "", loss.State)
 	if loss.Reason == NewEpoch && loss.State.Epoch == f.epoch {
 		f.opts.Logger.Error("feed: stream was created again with the same epoch; clients that reconnect get no gap",

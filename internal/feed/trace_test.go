@@ -33,7 +33,7 @@ func TestTrace_EventMatches_CountsSubscriptions(t *testing.T) {
 	if len(d.Frames) != 0 {
 		t.Error("it was full and has kept something")
 	}
-	frames, _ := f.window.look(make([]*Frame, 10), 0)
+	frames, _ := f.window.copyAfter(make([]*Frame, 10), 0)
 	if len(frames) != 5 || frames[0].Trace() == nil {
 		t.Error("a frame of the window has lost its trace")
 	}
@@ -44,7 +44,7 @@ func TestTrace_FeedNotReady_IsDropped(t *testing.T) {
 	f := New(nil, Options{})
 	f.window.reset(0)
 	f.publish(Event{Seq: 1, Subject: "a", Trace: &Trace{Enqueued: func(int) { t.Error("Enqueued was called") }}})
-	frames, _ := f.window.look(make([]*Frame, 10), 0)
+	frames, _ := f.window.copyAfter(make([]*Frame, 10), 0)
 	if len(frames) != 1 || frames[0].Trace() != nil {
 		t.Error("it is kept")
 	}

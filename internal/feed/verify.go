@@ -105,7 +105,7 @@ func (f *Feed) contentsLocked() contents {
 	}
 }
 
-// acceptCount takes the state from before the count as one at which the window was even.
+// acceptCount records the state from before the count as even, if the count agrees with the window.
 func (f *Feed) acceptCount(before contents, state, now State, count uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -71,7 +71,7 @@ func BenchmarkResumeHold(b *testing.B) {
 				r := newWindowReader(s.filters)
 				for at, end := uint64(0), false; !end; {
 					var looked []*Frame
-					timed(func() { _, looked, _, _ = s.lookBehind(r, at) })
+					timed(func() { _, looked, _, _ = s.copyBehind(r, at) })
 					if end = len(looked) == 0; !end {
 						r.set.count(looked)
 						at = looked[len(looked)-1].Seq
@@ -80,7 +80,7 @@ func BenchmarkResumeHold(b *testing.B) {
 				s.setStateLocked(CatchingUp)
 				for live := false; !live; {
 					var looked []*Frame
-					timed(func() { looked, _, _, live = s.lookOrJoin(nextBytes, r) })
+					timed(func() { looked, _, _, live = s.readOrGoLive(nextBytes, r) })
 					if len(looked) > 0 {
 						frames, upTo := r.set.match(looked)
 						s.mu.Lock()

@@ -1,19 +1,19 @@
 package feed
 
-// stretch is how many frames of the window a subscription with wildcards looks at in one step. The
-// feed is locked for 2 µs while they are copied, a hundredth of the time for matching them.
+// stretch is how many frames of the window a subscription with wildcards copies in one step. The feed is
+// locked for 2 µs while they are copied, a hundredth of the time for matching them.
 const stretch = 1024
 
-// joinAtOnce is how many frames it matches while the feed is locked, to join the live ones behind
-// the last. 16 frames take 2 µs with 64 wildcard filters.
+// joinAtOnce is how many frames at the end of the window it matches while the feed is locked, so that live
+// frames follow the last of them. 16 frames take 2 µs with 64 wildcard filters.
 const joinAtOnce = 16
 
-// windowReader reads the window for one subscription. Subjects without wildcards cost what they
-// match, however much lies between. Wildcards cost a look at each frame.
+// windowReader reads the window for one subscription. Filters without wildcards cost time for each frame
+// that matches, however many frames are between. Wildcards cost time for every frame.
 //
-// Frames are matched after the feed was unlocked again. Matching a stretch while it is locked takes
-// 100 µs, and on a busy machine a live event then waited up to 20 ms next to one client that resumed
-// repeatedly, perhaps because the thread that held the lock lost its processor.
+// With wildcards, frames are copied while the feed is locked, and matched after that. Matching a stretch
+// under the lock takes 100 µs. On a busy machine a live event then waited up to 20 ms while one client
+// resumed repeatedly, perhaps because the thread that held the lock lost its processor.
 type windowReader struct {
 	set filterSet
 	buf []*Frame // a stretch, nil without wildcards
@@ -27,8 +27,8 @@ func newWindowReader(filters []string) *windowReader {
 	return r
 }
 
-// look copies the frames of the first stretch beyond seq, and returns how many lie behind them.
-func (w *window) look(buf []*Frame, seq uint64) (frames []*Frame, left int) {
+// copyAfter copies the frames of the first stretch after seq to buf, and returns how many follow them.
+func (w *window) copyAfter(buf []*Frame, seq uint64) (frames []*Frame, left int) {
 	from := w.frames.search(seq)
 	n := w.frames.copyTo(buf, from)
 	return buf[:n], w.frames.len() - from - n

@@ -66,7 +66,7 @@ func readAll(w *window, from uint64, filters []string, limit int) (seqs []uint64
 		var frames []*Frame
 		upTo := w.high
 		if r.set.wildcard {
-			looked, _ := w.look(r.buf, from)
+			looked, _ := w.copyAfter(r.buf, from)
 			if len(looked) > 0 {
 				frames, upTo = r.set.match(looked)
 			}
@@ -112,7 +112,7 @@ func TestLookAndPick_LargeWindow_AreBounded(t *testing.T) {
 	for seq := range uint64(10 * stretch) {
 		w.add(newFrame("e1", Event{Seq: seq + 1, Subject: subjects[seq%7]}))
 	}
-	if looked, left := w.look(make([]*Frame, stretch), 100); len(looked) != stretch || left != 9*stretch-100 || looked[0].Seq != 101 {
+	if looked, left := w.copyAfter(make([]*Frame, stretch), 100); len(looked) != stretch || left != 9*stretch-100 || looked[0].Seq != 101 {
 		t.Errorf("looked at %d frames from %d on, %d are left", len(looked), looked[0].Seq, left)
 	}
 	if frames, upTo := w.pick(0, subjects, 50); len(frames) != 50 || upTo != 50 {

@@ -55,8 +55,8 @@ func (d *deadlines) next(due, now time.Time) time.Time {
 	return due
 }
 
-// idleClock measures how long a client was sent no event. A client may take longer over one write than
-// it may be idle, so the clock starts again when the kernel has accepted the events.
+// idleClock measures the time since the last event that a client was sent. One write may take longer than
+// MaxIdle, so the clock starts again when the kernel has accepted the events.
 type idleClock struct {
 	since   time.Time // when the last event was handed over, or accepted by the kernel
 	pending bool      // the kernel is not known to have accepted it

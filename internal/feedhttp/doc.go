@@ -9,7 +9,7 @@
 //     tidemark.gap that reports that the stream itself was replaced or rolled back.
 //   - Once the status 200 is sent, everything is reported in the response: EventSource gives up
 //     on any other status. 4xx is for requests that must not be repeated.
-//   - A response ends by an abort, so that every client library reconnects.
+//   - Every response ends without its last chunk, so that every client library reconnects.
 //
 // # Blocking and closing
 //
@@ -23,7 +23,7 @@
 //
 //	from         to           when
 //	new          connecting   the store must be read: its goroutine subscribes
-//	new          live         the window of the feed has the position
+//	new          live         the window of the feed has the position, or the connection starts with new events
 //	new          closing      a limit, a revocation or a drain rejects the connection, or the feed is closed
 //	new          closed       the engine ends it
 //	connecting   catching up  the store has answered

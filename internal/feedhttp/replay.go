@@ -12,7 +12,7 @@ type Replay struct {
 	ConnInfo
 	Trace    feed.TraceContext // of the client's request; empty without
 	Started  time.Time
-	CaughtUp bool          // it got there; else the stream ended before
+	CaughtUp bool          // false if the connection ended before
 	First    bool          // the connection began with it
 	From, To feed.Position // zero if the store never answered
 	Events   int           // sent

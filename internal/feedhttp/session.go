@@ -48,7 +48,8 @@ type session struct {
 	trace *feed.TraceContext
 }
 
-// announcement is how widely the begin of a connection was announced. Its end is announced to the same.
+// announcement records the counters and observers that know of a connection. They are also notified of its
+// end.
 type announcement uint8
 
 const (
@@ -81,7 +82,7 @@ type startRequest struct {
 	release  func() // of Admission.admitLast; nil where the start is not counted
 }
 
-// done gives back what waiting for the start took.
+// done gives back the place of Admission.admitLast.
 func (r *startRequest) done() {
 	if r != nil && r.release != nil {
 		r.release()

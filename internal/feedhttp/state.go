@@ -27,9 +27,10 @@ var transitions = [states]uint8{
 	stateClosing:    1 << stateClosed,
 }
 
-// moveLocked moves the session to a state and reports whether it did. A transition that the table
-// lacks changes nothing: a session that closes may still be revoked, drained or subscribed. So
-// does a replay for which Limits.Replays leaves no room.
+// moveLocked moves the session to a state, and reports whether it did. It changes nothing in two cases:
+//
+//   - The table does not have the transition. For example, a session that is closing can be revoked.
+//   - The session would connect, and Limits.Replays leaves no room for its replay.
 func (s *session) moveLocked(to state) bool {
 	if transitions[s.state]&(1<<to) == 0 {
 		return false

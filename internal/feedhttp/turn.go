@@ -53,7 +53,7 @@ func (s *session) appendEventsLocked(dst []byte, turn engine.WriteTurn) ([]byte,
 	for len(dst) < limit {
 		if s.left.Empty() {
 			if s.replay != nil && s.sent.events > before {
-				break // the next events are read once the kernel has these
+				break // the next events are read when the kernel has accepted these
 			}
 			if more, err := s.pollLocked(limit - len(dst)); !more {
 				return dst, err
@@ -62,7 +62,7 @@ func (s *session) appendEventsLocked(dst []byte, turn engine.WriteTurn) ([]byte,
 		dst = s.appendDeliveryLocked(dst, limit, turn)
 	}
 	if s.replay != nil || limit-start < turn.Room {
-		s.waker.Wake() // there may be more, though this was less than the engine has room for
+		s.waker.Wake() // the engine expects no more after less than turn.Room bytes, but there may be more
 	}
 	return dst, nil
 }
@@ -165,7 +165,8 @@ func (s *session) appendHeartbeatLocked(dst []byte, turn engine.WriteTurn) ([]by
 	return s.controls.position(dst, s.sent.position), nil
 }
 
-// heartbeatAt returns when a heartbeat is due after the last write; the zero time is before the first write.
+// heartbeatAt returns the time of the next heartbeat. written is the time of the last write; zero before the
+// first one.
 func (h *Subscribe) heartbeatAt(start, written time.Time) time.Time {
 	if written.IsZero() {
 		return start.Add(min(firstHeartbeat, h.opts.Heartbeat))
@@ -173,7 +174,8 @@ func (h *Subscribe) heartbeatAt(start, written time.Time) time.Time {
 	return written.Add(h.opts.Heartbeat)
 }
 
-// nextTurnLocked returns when Append has something to do though nothing happens.
+// nextTurnLocked returns the time of the next turn if nothing wakes the session before: the next heartbeat,
+// deadline, or end of MaxIdle.
 func (s *session) nextTurnLocked(turn engine.WriteTurn, writing bool) time.Time {
 	written := turn.Written
 	if writing {

@@ -72,10 +72,10 @@ func (c *consumerCreator) now(ctx context.Context, cfg jetstream.ConsumerConfig)
 	return c.run(ctx, cfg, createOptions{api: c.leader.api, attempts: 1, release: func() {}})
 }
 
-// sameName is how often a consumer is requested under one name. The server may still be making it
-// when the first request has timed out: a second one under the same name costs it nothing, where
-// another name is the same work again. Not more often, because in a cluster the name also stands
-// for the replica, which may be gone.
+// sameName is the number of requests to create a consumer under one name. The server may still be creating
+// it when the first request times out. A second request under the same name then costs nothing, while
+// another name doubles the work. There are no more, because in a cluster the name also determines the
+// replica, which may be down.
 const sameName = 2
 
 // createOptions are those of one consumer.
@@ -90,10 +90,10 @@ type createResult struct {
 	err     error
 }
 
-// run waits for the answer also when ctx ends first: a delete that was
-// sent before the server has created would leave the consumer behind. Either the caller
-// receives the result or the goroutine deletes the consumer; the channel has no buffer, so
-// that exactly one of them does.
+// run creates a consumer in a goroutine that waits for the answer also when ctx ends first: the server would
+// ignore a delete that arrives before the consumer exists, and keep the consumer. Either the caller receives
+// the result, or the goroutine deletes the consumer. The channel has no buffer, so that exactly one of them
+// does.
 func (c *consumerCreator) run(ctx context.Context, cfg jetstream.ConsumerConfig, opts createOptions) (created, error) {
 	result := make(chan createResult)
 	started := c.group.start(func() {
@@ -149,8 +149,8 @@ func (c *consumerCreator) create(cfg jetstream.ConsumerConfig, api jsapi.Client)
 	return resp, err
 }
 
-// within returns create with the stream's consumer_limits applied, also where they became lower
-// since the leader's last answer.
+// within returns a function that applies the stream's consumer_limits, then calls create. If the limits have
+// become lower since the leader's last answer, it calls create again with the lower ones.
 func (c *consumerCreator) within(create createFunc) createFunc {
 	limits := &c.leader.limits
 	return func(ctx context.Context, cfg jetstream.ConsumerConfig) (created, error) {

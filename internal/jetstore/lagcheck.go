@@ -10,9 +10,9 @@ var (
 	errOtherIncarnation = errors.New("the stream is another incarnation")
 )
 
-// lagInterval is how often the tail is compared with the stream's leader, and so how far a
-// consumer's replica may be late before another is tried. maxAllowedLag bounds how rarely a tail
-// moves where it finds none that is better.
+// lagInterval is the interval at which the tail is compared with the stream's leader. It is also the lag after
+// which another replica is tried. Where no replica is better, the allowed lag doubles up to maxAllowedLag, so
+// that the tail does not change its replica each second.
 const (
 	lagInterval   = time.Second
 	maxAllowedLag = 32 * time.Second

@@ -101,7 +101,8 @@ func (l *leader) retry(ctx context.Context, try func() error) error {
 // permanent reports that another attempt would fail in the same way.
 func permanent(err error) bool { return errors.Is(err, ErrClosed) || jsapi.Permanent(err) }
 
-// logRetry omits requests that failed because there is no connection: natsconn logs that once.
+// logRetry logs that a request is retried, at a limited rate. It logs nothing without a connection, because
+// natsconn logs that once.
 func (l *leader) logRetry(err error) {
 	if natsconn.NotConnected(err) {
 		return

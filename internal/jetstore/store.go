@@ -80,8 +80,8 @@ func Open(nc *nats.Conn, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// Close ends requests under way with ErrClosed. It blocks until the Store has no goroutine
-// left and its consumers are deleted, for about five seconds at most.
+// Close ends requests under way with ErrClosed. It blocks until all goroutines of the Store have ended and its
+// consumers are deleted, for about five seconds at most.
 func (s *Store) Close() {
 	timeout := time.AfterFunc(closeTimeout, func() { s.stop(ErrClosed) })
 	defer timeout.Stop()

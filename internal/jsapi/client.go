@@ -85,5 +85,5 @@ func (c Client) ask(ctx context.Context, subject string, body []byte) (*nats.Msg
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, ErrNoAnswer
 	}
-	return nil, err
+	return nil, natsconn.Explain(err)
 }

@@ -61,8 +61,9 @@ func New(ctx context.Context) *Group {
 // Context returns the context of the group's goroutines.
 func (g *Group) Context() context.Context { return g.ctx }
 
-// Go runs a function in a goroutine until its context ends. It reports whether the goroutine was started.
-// An error that the context has caused counts, too: return nil at the end of the context.
+// Go calls run in a goroutine, with the group's context. It reports whether the goroutine was started.
+//
+// run must return when the context ends, and then return nil: any error counts as a failure of the group.
 func (g *Group) Go(run func(context.Context) error) (started bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -77,9 +78,11 @@ func (g *Group) Go(run func(context.Context) error) (started bool) {
 	return true
 }
 
-// Serve runs a function in a goroutine, and ends it by an interrupt rather than a context. An example is
-// [net/http.Server.Serve]. Interrupt is called once, when the context has ended, also where serve has returned
-// before or has not begun. It reports whether the goroutine was started.
+// Serve calls serve in a goroutine, for functions without a context such as [net/http.Server.Serve]. It reports
+// whether the goroutine was started.
+//
+// When the context ends, interrupt is called once, and must make serve return. The call can come before serve
+// has begun, and after it has returned.
 func (g *Group) Serve(serve func() error, interrupt func()) (started bool) {
 	return g.Go(func(ctx context.Context) error {
 		returned := make(chan struct{})

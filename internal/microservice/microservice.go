@@ -23,7 +23,7 @@ const (
 	StatusSubject = "tidemark.status"
 )
 
-// Options describe a node. Status and Logger are needed.
+// Options describe a node. Status, Stats and Logger are required.
 type Options struct {
 	Node, Version string
 	Addr          string // of the HTTP listener

@@ -76,6 +76,20 @@ func isNoCause(err error) bool {
 // log message.
 func NotConnected(err error) bool { return errors.Is(err, nats.ErrReconnectBufExceeded) }
 
+// Explain replaces the text of an error of NotConnected. It returns any other error unchanged. The
+// text of package nats names a buffer that these connections do not have.
+func Explain(err error) error {
+	if NotConnected(err) {
+		return notConnectedError{err}
+	}
+	return err
+}
+
+type notConnectedError struct{ cause error }
+
+func (e notConnectedError) Error() string { return "there is no connection to NATS" }
+func (e notConnectedError) Unwrap() error { return e.cause }
+
 // LastError returns why nc is not connected; nil where it is connected or the cause is not known.
 func LastError(nc *nats.Conn) error {
 	if err := nc.LastError(); !isNoCause(err) {

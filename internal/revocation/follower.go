@@ -121,7 +121,7 @@ func (f *Follower) noteFailure(err error) (permanent bool) {
 	_, denied := errors.AsType[deniedError](err)
 	permanent = denied || errors.Is(err, errOtherStream) || isPermanent(err)
 	if !permanent {
-		if f.state.set(waiting, err.Error()) && !natsconn.NotConnected(err) {
+		if f.state.set(waiting, natsconn.Explain(err).Error()) && !natsconn.NotConnected(err) {
 			f.opts.Logger.Warn("revocation: stream unavailable; retrying", "stream", Stream, "error", err)
 		}
 		return false

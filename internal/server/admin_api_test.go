@@ -116,7 +116,7 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 		t.Errorf("/readyz: %d", got)
 	}
 	r.listen("/events", l.last).want("tidemark.close")
-	r.eventually("the end of all connections", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Streams == 0 && d.Draining })
+	r.eventually("the end of all connections", func() bool { r.operate(&d, "GET", "/admin/drain", ""); return d.Connections == 0 && d.Draining })
 	r.operate(nil, "POST", "/admin/drain", "") // a second request changes nothing
 
 	d = admin.Drain{}

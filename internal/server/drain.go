@@ -58,7 +58,7 @@ func (d *drainer) Status() admin.Drain {
 	connections, _ := d.admission.Counts()
 	status := admin.Drain{
 		Draining: d.phase != serving, Closing: d.phase == closing, Stopping: d.stopping,
-		DelayMS: d.delay.Milliseconds(), PeriodMS: d.period.Milliseconds(), Streams: connections,
+		DelayMS: d.delay.Milliseconds(), PeriodMS: d.period.Milliseconds(), Connections: connections,
 	}
 	if status.Draining {
 		since := d.since

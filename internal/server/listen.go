@@ -40,10 +40,10 @@ func (s *Server) wrapMain() error {
 // isFeedURL reports whether the path of a request, as the client sends it, is of a feed.
 func (o *Options) isFeedURL(path string) bool {
 	path, ok := strings.CutPrefix(path, o.HTTP.BasePath)
-	return ok && o.isStream(path)
+	return ok && o.isFeedPath(path)
 }
 
-func (o *Options) isStream(path string) bool {
+func (o *Options) isFeedPath(path string) bool {
 	return slices.ContainsFunc(o.Feeds, func(f FeedOptions) bool { return slices.Contains(f.Paths, path) })
 }
 

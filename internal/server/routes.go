@@ -133,7 +133,7 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 func (s *Server) logForeign(origins *httpguard.Origins) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			if s.opts.isStream(c.Path()) || isPublishPath(c.Path()) {
+			if s.opts.isFeedPath(c.Path()) || isPublishPath(c.Path()) {
 				origins.LogForeign(c.Request())
 			}
 			return next(c)

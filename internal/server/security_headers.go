@@ -13,7 +13,7 @@ import (
 // Strict-Transport-Security is not set: it would bind all services of this host name.
 func (s *Server) setSecurityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if !s.opts.isStream(c.Path()) {
+		if !s.opts.isFeedPath(c.Path()) {
 			problem.SecurityHeaders(c.Response().Header())
 		}
 		return next(c)

@@ -96,7 +96,7 @@ func (k *Keeper) provision(ctx context.Context, want jetstream.StreamConfig) boo
 		if ctx.Err() != nil {
 			return false
 		}
-		why := err.Error()
+		why := natsconn.Explain(err).Error()
 		k.pending.Store(&why)
 		if why != logged && !natsconn.NotConnected(err) { // once, not at each attempt of a long outage
 			k.opts.Logger.Warn("stream: cannot be created or checked; retrying", "stream", want.Name, "error", err)
