@@ -2,8 +2,10 @@
 package msgheader
 
 const (
-	// Type names the type of an event, and CloudEventType does so as CloudEvents have it.
-	Type           = "Event-Type"
+	// Type names the type of an event.
+	Type = "Event-Type"
+
+	// CloudEventType names the type of an event in the binary mode of CloudEvents.
 	CloudEventType = "ce-type"
 
 	// TTL is how long the server keeps a message, where the stream allows it.

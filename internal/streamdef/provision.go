@@ -13,6 +13,7 @@ import (
 // Action is the effect of Provision.
 type Action string
 
+// The effects.
 const (
 	Unchanged Action = "unchanged" // there was no difference
 	Missing   Action = "missing"   // it does not exist, and was not created
