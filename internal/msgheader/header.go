@@ -1,6 +1,7 @@
 // Package msgheader names the headers of NATS messages that have a meaning for events.
 package msgheader
 
+// The headers.
 const (
 	// Type names the type of an event.
 	Type = "Event-Type"
