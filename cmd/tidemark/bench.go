@@ -176,7 +176,7 @@ func newBenchSoak() *cobra.Command {
 	var opts loadtest.SoakOptions
 	var server string
 	cmd := benchCommand("soak", "Disrupt random clients while events are published, and count every delivery", `  tidemark bench soak --conns 1000 --rate 200 --for 1m
-  tidemark bench soak --server-cmd 'tidemark serve --dev' --kill-every 10s`,
+  tidemark bench soak --server-cmd 'tidemark serve --dev' --kill-every 10s --for 1m`,
 		func(ctx context.Context, o loadtest.Options) (loadtest.Result, error) {
 			opts.Options = o
 			if server != "" {

@@ -74,14 +74,30 @@ func (h *hangup) reload(ctx context.Context) {
 		h.logger.Error("reload: files cannot be read; their values are unchanged", "error", err)
 		return
 	}
-	h.logger.Warn("reload: certificate and keys read again")
+	if node.HasCertificateOrKeys() {
+		h.logger.Warn("reload: certificate and keys read again")
+	}
+	if node.IsEmbedded() {
+		h.logger.Info("reload: users and files of the embedded server read again")
+	}
 }
 
-func (h *hangup) setLevel(level string) {
-	before := h.level.String()
-	if err := h.level.Set(level); err != nil {
+func (h *hangup) setLevel(text string) {
+	level, err := logging.ParseLevel(text)
+	if err != nil {
 		h.logger.Error("reload: log level is invalid; unchanged", "error", err)
 		return
 	}
-	h.logger.Warn("reload: log level changed", "from", before, "to", h.level.String())
+	from, before := h.level.String(), h.level.Level()
+	if level.Level() == before {
+		return
+	}
+	note := func() { h.logger.Info("reload: log level changed", "from", from, "to", level.String()) }
+	if level.Level() > before { // the new level can hide the message
+		note()
+		_ = h.level.Set(text) // ParseLevel has accepted it
+		return
+	}
+	_ = h.level.Set(text)
+	note()
 }

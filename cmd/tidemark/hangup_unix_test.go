@@ -47,7 +47,7 @@ func TestHangup_LogLevelChanged_TakesEffect(t *testing.T) {
 	h := &hangup{level: level, logger: logger, flags: flags}
 	stop := onHangup(func() { h.reload(t.Context()); read <- struct{}{} })
 	for _, step := range []struct{ text, want string }{
-		{"log: {level: debug}", "debug"}, {"log: {level: loud}", "debug"}, {"log: {level: warn}", "warn"},
+		{"log: {level: debug}", "debug"}, {"log: {level: loud}", "debug"}, {"log: {level: debug}", "debug"}, {"log: {level: warn}", "warn"},
 	} {
 		if err := os.WriteFile(file, []byte(step.text), 0o600); err != nil {
 			t.Fatal(err)
@@ -175,7 +175,10 @@ func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	awaitLog(t, log, "reload: certificate and keys read again")
+	awaitLog(t, log, "reload: users and files of the embedded server read again")
+	if strings.Contains(log.String(), "certificate and keys") {
+		t.Errorf("neither is configured: %s", log.String())
+	}
 	for user, password := range map[string]string{"orders": "second", "billing": "third"} {
 		if err := login(user, password); err != nil {
 			t.Errorf("%s: %v", user, err)

@@ -51,7 +51,7 @@ func (k key) readEntry(name string, entry, value any, p *problems) {
 	for _, field := range slices.Sorted(maps.Keys(tree)) {
 		f, known := keys.find(field)
 		if !known {
-			p.add(name+"."+field, "there is no such key%s", DidYouMean(field, keys.names()))
+			p.add(name+"."+field, "there is no such key%s", didYouMeanKey(field, keys.names()))
 			continue
 		}
 		if err := assign(f.field(entry), tree[field]); err != nil {

@@ -37,7 +37,7 @@ func (keys keySet) envHint(name string, known []string) string {
 			return "; " + k.name + " can be set in the file only"
 		}
 	}
-	return DidYouMean(name, known)
+	return didYouMeanKey(name, known)
 }
 
 // serviceLink matches what Kubernetes and container links put into the environment of every container for

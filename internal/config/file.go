@@ -100,7 +100,7 @@ func (keys keySet) checkKey(key string, value any, p *problems) (known bool) {
 			p.add(key, "it must be a mapping of keys, not a value")
 		}
 	default:
-		p.add(key, "there is no such key%s", DidYouMean(key, names))
+		p.add(key, "there is no such key%s", didYouMeanKey(key, names))
 	}
 	return false
 }

@@ -49,10 +49,19 @@ func DidYouMean(name string, known []string) string {
 		return ""
 	}
 	best := slices.MinFunc(known, func(a, b string) int { return distance(name, a) - distance(name, b) })
-	if distance(name, best) > max(2, len(name)/4) {
+	if distance(name, best) > 2 {
 		return ""
 	}
 	return "; did you mean " + best + "?"
+}
+
+// didYouMeanKey is DidYouMean for keys and variables of the configuration. Without a similar one it names the
+// list of all.
+func didYouMeanKey(name string, known []string) string {
+	if hint := DidYouMean(name, known); hint != "" {
+		return hint
+	}
+	return "; see docs/reference/configuration.md"
 }
 
 // distance is the Levenshtein distance: the number of characters to insert, remove or change.

@@ -23,7 +23,7 @@ feeds:
 	_, err := Load(Options{
 		File:    name,
 		Flags:   flags(t, "--publish.max_batch=many"),
-		Environ: []string{"TIDEMARK_HTTP_ADR=:1", "TIDEMARK_SSE_MAX_IDLE=-1s", "TIDEMARK_FEEDS_X_STREAM=Y", "TIDEMARK_ZZZZZZ="},
+		Environ: []string{"TIDEMARK_HTTP_ADR=:1", "TIDEMARK_SSE_MAX_IDLE=-1s", "TIDEMARK_FEEDS_X_STREAM=Y", "TIDEMARK_ZZZZZZ=", "TIDEMARK_LIMITS_STREAMS=1"},
 	})
 	if err == nil {
 		t.Fatal("no error")
@@ -32,7 +32,8 @@ feeds:
 	want := []string{
 		"TIDEMARK_HTTP_ADR: there is no such variable; did you mean TIDEMARK_HTTP_ADDR?",
 		"TIDEMARK_FEEDS_X_STREAM: there is no such variable; feeds can be set in the file only",
-		"TIDEMARK_ZZZZZZ: there is no such variable",
+		"TIDEMARK_ZZZZZZ: there is no such variable; see docs/reference/configuration.md",
+		"TIDEMARK_LIMITS_STREAMS: there is no such variable; see docs/reference/configuration.md",
 		"http.adr (from " + name + "): there is no such key; did you mean http.addr?",
 		"window (from " + name + "): it must be a mapping of keys, not a value",
 		"sse.retry (from " + name + `): "soon" is not a duration`,

@@ -41,7 +41,11 @@ func (e *Error) Error() string {
 	if more := len(e.Allowed) - len(listed); more > 0 {
 		fmt.Fprintf(&text, " and %d more", more)
 	}
-	text.WriteString(" (publish.subjects lists the accepted ones)")
+	text.WriteString(" (or add the subject to a feed's subjects or allow")
+	if e.Stored != "" {
+		text.WriteString(", or set publish.subjects: stream")
+	}
+	text.WriteString(")")
 	return text.String()
 }
 

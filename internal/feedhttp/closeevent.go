@@ -32,7 +32,7 @@ var closeEvents = map[error]struct {
 	errIdle:        {CloseIdle, "nothing was sent for a long time; reconnect to continue", false},
 	errExpired:     {CloseExpired, "the token of this connection has expired; reconnect with a new one", false},
 	errRevoked:     {CloseRevoked, "the grant of this connection was revoked; sign in again", true},
-	errDrain:       {CloseDrain, "this server is shutting down; reconnect to continue on another", false},
+	errDrain:       {CloseDrain, "this node is draining; reconnect", false},
 	errAdmin:       {CloseAdmin, "an operator closed this connection; reconnect to continue", false},
 	feed.ErrClosed: {CloseDrain, "this feed is shutting down; reconnect to continue", false},
 	errOverload:    {CloseOverload, "this server has reached its limit of connections; reconnect later", true},

@@ -3,6 +3,7 @@ package feedhttp
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"strconv"
@@ -43,7 +44,26 @@ func (h *PublishBody) event(w http.ResponseWriter, r *http.Request) ([]feed.Mess
 	if named {
 		return nil, &fieldError{field: "user", reason: "stands in place of the subject in the path; send one of them"}
 	}
-	return h.body(w, r, r.PathValue("subject"), "subject")
+	subj := r.PathValue("subject")
+	msgs, err := h.body(w, r, subj, "subject")
+	if wrong, ok := errors.AsType[*fieldError](err); ok && wrong.field == "subject" {
+		wrong.reason += h.pathHint(subj, wrong.reason)
+	}
+	return msgs, err
+}
+
+// pathHint ends the reason why the subject of a path is not accepted. The reason names subjects as they are stored;
+// a path has %25 for their %.
+func (p *publisher) pathHint(subj, reason string) string {
+	for _, t := range p.opts.Templates {
+		if encoded, ok := t.EncodeLast(subj); ok {
+			return fmt.Sprintf("; in the path that is %q", strings.ReplaceAll(encoded, "%", "%25"))
+		}
+	}
+	if strings.Contains(reason, "%") {
+		return "; in the path write %25 for each % of the subject"
+	}
+	return ""
 }
 
 // toUser reads POST /publish?user=, whose body is the data of one event.

@@ -316,5 +316,5 @@ func (p *puller) refused(text string) error {
 	if n, ok := p.store.refusalLog.allow(); ok {
 		p.store.opts.Logger.Warn("jetstream: pull request rejected; retrying", "consumer", p.consumer, "status", text, "times", n)
 	}
-	return fmt.Errorf("the pull request was refused: %s", text)
+	return fmt.Errorf("the pull request was rejected: %s", text)
 }

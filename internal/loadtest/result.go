@@ -22,6 +22,7 @@ type Result struct {
 	Latency   Latency       `json:"latency"`                // from the intended send time to the event's arrival
 	Delivery  Delivery      `json:"delivery,omitzero"`      // of runs with bursts
 	CaughtUp  time.Duration `json:"caught_up_ns,omitempty"` // storm: from the reconnects until the last client has caught up
+	Kills     int           `json:"kills,omitempty"`        // soak: of the server by --kill-every
 	WireBytes int64         `json:"wire_bytes"`             // received, headers and chunk framing included
 
 	Servers []Usage  `json:"servers,omitempty"` // of the processes that --pid names

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -91,6 +92,19 @@ func (o SoakOptions) withDefaults() SoakOptions {
 	return o
 }
 
+// checkKills reports options with which the server would never be killed.
+func (o SoakOptions) checkKills() error {
+	switch {
+	case o.KillEvery < 0:
+		return fmt.Errorf("--kill-every %s: it must not be below zero", o.KillEvery)
+	case o.KillEvery > 0 && o.Server == nil:
+		return fmt.Errorf("--kill-every %s: --server-cmd is missing; no kill would happen", o.KillEvery)
+	case o.KillEvery > 0 && o.For <= o.KillEvery:
+		return fmt.Errorf("--for %s is not longer than --kill-every %s; no kill would happen: set a longer --for", o.For, o.KillEvery)
+	}
+	return nil
+}
+
 var errNoFirst = errors.New("not every client received a first event: is this the right feed, and are events published to it?")
 
 // Soak publishes numbered events while it disrupts random clients. The disruptions are resets, connections closed
@@ -98,6 +112,9 @@ var errNoFirst = errors.New("not every client received a first event: is this th
 // that each client received with the published ones.
 func Soak(ctx context.Context, opts SoakOptions) (Result, error) {
 	opts = opts.withDefaults()
+	if err := opts.checkKills(); err != nil {
+		return Result{}, err
+	}
 	if opts.Server != nil {
 		if err := opts.Server.Start(ctx, opts.URL); err != nil {
 			return Result{}, err
@@ -129,7 +146,14 @@ func Soak(ctx context.Context, opts SoakOptions) (Result, error) {
 		killing, stopKilling := context.WithCancel(ctx)
 		defer stopKilling()
 		ended := make(chan error, 1)
-		go func() { ended <- opts.Server.killRepeatedly(killing, opts.KillEvery, opts.URL) }()
+		go func() {
+			kills, err := opts.Server.killRepeatedly(killing, opts.KillEvery, opts.URL)
+			if err == nil && kills == 0 && opts.KillEvery > 0 {
+				err = fmt.Errorf("--kill-every %s: the run ended before the first kill; set a longer --for", opts.KillEvery)
+			}
+			b.result.Kills = kills
+			ended <- err
+		}()
 		err := b.publish(ctx, "soaking", eventCount(b.opts))
 		stopKilling()
 		if err = errors.Join(err, <-ended); err != nil {

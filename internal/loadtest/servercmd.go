@@ -26,11 +26,19 @@ type ServerCmd struct {
 // startTimeout bounds the wait until a started server accepts connections.
 const startTimeout = 30 * time.Second
 
-// Start runs the command and blocks until the host of feedURL accepts connections.
+// Start runs the command and blocks until the host of feedURL accepts connections. It is an error if the host
+// accepts them before: the run would measure, and not kill, another server.
 func (s *ServerCmd) Start(ctx context.Context, feedURL string) error {
 	words := strings.Fields(s.Command)
 	if len(words) == 0 {
 		return serverCmdError(errors.New("the command is empty"))
+	}
+	u, err := url.Parse(strings.ReplaceAll(feedURL, "{user}", "USER"))
+	if err != nil {
+		return serverCmdError(err)
+	}
+	if acceptsConnections(u.Host) {
+		return serverCmdError(fmt.Errorf("another server is already at %s; end it, or set another address with --url and --publish", u.Host))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,17 +49,13 @@ func (s *ServerCmd) Start(ctx context.Context, feedURL string) error {
 	}
 	s.ended = make(chan error, 1)
 	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(s.cmd, s.ended)
-	return s.waitUntilUp(ctx, feedURL)
+	return s.waitUntilUp(ctx, u.Host)
 }
 
-func (s *ServerCmd) waitUntilUp(ctx context.Context, feedURL string) error {
-	u, err := url.Parse(strings.ReplaceAll(feedURL, "{user}", "USER"))
-	if err != nil {
-		return serverCmdError(err)
-	}
+func (s *ServerCmd) waitUntilUp(ctx context.Context, host string) error {
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline) && ctx.Err() == nil; {
-		if c, err := net.DialTimeout("tcp", u.Host, time.Second); err == nil {
-			return c.Close()
+		if acceptsConnections(host) {
+			return nil
 		}
 		select {
 		case err := <-s.ended:
@@ -60,7 +64,16 @@ func (s *ServerCmd) waitUntilUp(ctx context.Context, feedURL string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return serverCmdError(errors.Join(fmt.Errorf("%s accepted no connection for %s", u.Host, startTimeout), ctx.Err()))
+	return serverCmdError(errors.Join(fmt.Errorf("%s accepted no connection for %s", host, startTimeout), ctx.Err()))
+}
+
+func acceptsConnections(host string) bool {
+	c, err := net.DialTimeout("tcp", host, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close() // nothing was sent
+	return true
 }
 
 // Stop kills the server and waits for its end.
@@ -74,20 +87,21 @@ func (s *ServerCmd) Stop() {
 	}
 }
 
-// killRepeatedly kills and starts the server until ctx ends, and leaves it running.
-func (s *ServerCmd) killRepeatedly(ctx context.Context, every time.Duration, feedURL string) error {
+// killRepeatedly kills and starts the server until ctx ends, and leaves it running. It returns the number of kills.
+func (s *ServerCmd) killRepeatedly(ctx context.Context, every time.Duration, feedURL string) (kills int, err error) {
 	if s == nil || every <= 0 {
-		return nil
+		return 0, nil
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return kills, nil
 		case <-time.After(every):
 		}
 		s.Stop()
+		kills++
 		if err := s.Start(context.WithoutCancel(ctx), feedURL); err != nil {
-			return err
+			return kills, err
 		}
 	}
 }

@@ -13,6 +13,25 @@ import (
 
 func lifetimes(o *server.Options) { o.Streams[0].AllowMsgTTL = true }
 
+func TestPublishBody_ValueWithDots_ErrorNamesThePath(t *testing.T) {
+	r := newHarness(t, nil)
+	for path, want := range map[string]string{
+		"notifications.user.alice%2Eb":   `in the path that is "notifications.user.alice%252Eb"`,
+		"notifications.user.alice.b":     `in the path that is "notifications.user.alice%252Eb"`,
+		"notifications.user.alice%252eb": "in the path write %25 for each % of the subject",
+		"notifications.other":            "",
+	} {
+		status, answer := r.post("/publish/"+path, "1")
+		detail := fmt.Sprint(answer["detail"])
+		if status != http.StatusUnprocessableEntity || !strings.Contains(detail, want) || want == "" && strings.Contains(detail, "in the path") {
+			t.Errorf("%s: %d %s; want %q", path, status, detail, want)
+		}
+	}
+	if status, answer := r.post("/publish/notifications.user.alice%252Eb", "1"); status != http.StatusOK {
+		t.Errorf("as the error says: %d %v", status, answer)
+	}
+}
+
 func TestPublishBody_Event_IsDeliveredWithItsHeaders(t *testing.T) {
 	r := newHarness(t, lifetimes)
 	l := r.listen("/events?user=a.b", "")

@@ -34,6 +34,14 @@ func (s *Server) Reload(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
+// HasCertificateOrKeys reports whether Reload reads a certificate, API keys or keys of tokens.
+func (s *Server) HasCertificateOrKeys() bool {
+	return s.main.certificate != nil || s.callers.keys != nil || s.callers.tokens != nil
+}
+
+// IsEmbedded reports whether the node runs an embedded NATS server.
+func (s *Server) IsEmbedded() bool { return s.nats.embedded != nil }
+
 // certificate is a certificate with its files. Each new connection receives the one loaded last.
 type certificate struct {
 	certFile, keyFile string

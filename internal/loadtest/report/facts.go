@@ -55,6 +55,9 @@ func connectRows(r loadtest.Result) []row {
 		{Label: "failed", Value: count(c.Failed), Note: plain(c.Error), Bad: c.Failed > 0},
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
+	if r.Kills > 0 {
+		rows = append(rows, row{Label: "kills of the server", Value: count(r.Kills)})
+	}
 	if r.CaughtUp > 0 {
 		rows = append(rows, row{Label: "until all caught up", Value: duration(r.CaughtUp), Note: "from the reconnects to the last client's last event"})
 	}
