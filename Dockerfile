@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
 
-# Tidemark alone: one static binary, as a user who is not root, with nothing to write to but
+# Only Tidemark: one static binary, which runs as a user other than root and can write only to
 # /data, which the embedded NATS server needs (./data/nats), and nodes with nats.url do not.
 #
-#   task image        # or: docker build -t tidemark . (`tidemark version` then tells no commit)
+#   task image        # or: docker build -t tidemark . (`tidemark version` then shows no commit)
 #   docker run --rm --read-only -p 127.0.0.1:8080:8080 -v tidemark:/data \
 #     -e TIDEMARK_AUTH_IDENTITY=anonymous tidemark
 
@@ -13,7 +13,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
-# What `tidemark version` tells, as the context has no git: `task image` and compose.yaml hand it over.
+# The values of `tidemark version`, because the context has no git: `task image` and compose.yaml set them.
 ARG VERSION=
 ARG COMMIT=
 ARG DATE=
@@ -31,12 +31,12 @@ COPY --from=build --chown=10001:10001 /out/data /data
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 ENV PATH=/usr/bin
-# Loopback would be the container's own. It beats a file, which should leave http.addr out. Who
-# is calling is not set here, as the environment would beat a file there, too: without
-# auth.identity the node does not start, and says so.
+# Loopback would be the container's own. It overrides a configuration file, which should omit
+# http.addr. auth.identity is not set here, because the environment would override a file there, too:
+# without auth.identity the node does not start and reports an error.
 ENV TIDEMARK_HTTP_ADDR=:8080
 EXPOSE 8080
-# Whether it lives, not whether it is ready: while NATS is away a restart would help nobody.
+# Checks that the process runs, not that it is ready: while NATS is unreachable a restart does not help.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["tidemark", "health"]
 ENTRYPOINT ["tidemark"]
 CMD ["serve"]

@@ -29,9 +29,9 @@ func (b *browser) testConsoleToken(t *testing.T) {
 		t.Error("a user can be named, whom nobody would believe")
 	}
 	page.connectWith("")
-	page.awaitState("Refused")
+	page.awaitState("Rejected")
 	page.connectWith("not.a.token")
-	page.awaitState("Refused")
+	page.awaitState("Rejected")
 
 	page.connectWith(sign(fmt.Sprintf(`{"sub":"42","exp":%d,"publish":[%q]}`, time.Now().Add(time.Hour).Unix(), mine)))
 	page.awaitState("Connected")
@@ -56,7 +56,7 @@ func (b *browser) testConsoleToken(t *testing.T) {
 	}
 
 	page.connectWith(sign(fmt.Sprintf(`{"sub":"42","exp":%d}`, time.Now().Unix()+3)))
-	page.awaitState("Refused")
+	page.awaitState("Rejected")
 	page.await(`/expired/.test(document.querySelector('#connection-note').textContent)`)
 }
 

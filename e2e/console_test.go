@@ -137,7 +137,7 @@ func (b *browser) testConsoleProblems(t *testing.T) {
 	page.wantRows(t, numbersOf(me, 7))
 
 	s.kill()
-	page.awaitState("Lost")
+	page.awaitState("Connection lost")
 	page.publish("greeting", "nobody takes it")
 	page.await(`document.querySelector('#publish-note').textContent.startsWith('Not known to be stored')`)
 	page.await(`document.querySelector('#node-status').textContent === 'The node does not answer'`)
@@ -148,7 +148,7 @@ func (b *browser) testConsoleProblems(t *testing.T) {
 
 	run(page, chromedp.SetValue(`#connect [name=subject]`, "secret.>"))
 	run(page, chromedp.Click(`#connect-button`))
-	page.awaitState("Refused")
+	page.awaitState("Rejected")
 	page.await(`document.querySelector('#connection-note').textContent.includes('secret.>')`)
 }
 

@@ -176,6 +176,6 @@ func printReport(out io.Writer, report doctor.Report) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(out, "\n%d problems, %d warnings, %d ok, %d skipped\n", counts[doctor.Problem], counts[doctor.Warning], counts[doctor.OK], counts[doctor.Skipped])
+	_, err := fmt.Fprintf(out, "\n%s, %s, %d ok, %d skipped\n", plural(counts[doctor.Problem], "problem"), plural(counts[doctor.Warning], "warning"), counts[doctor.OK], counts[doctor.Skipped])
 	return err
 }

@@ -86,14 +86,14 @@ func drain(ctx context.Context, client *http.Client, url string, timeout time.Du
 	if err != nil || timeout <= 0 {
 		return err
 	}
-	fmt.Fprintf(out, "draining: %d connections\n", status.Connections)
+	fmt.Fprintf(out, "draining: %s\n", plural(status.Connections, "connection"))
 	deadline := time.After(timeout)
 	for !status.Closing || status.Connections > 0 {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-deadline:
-			return fmt.Errorf("%d connections are still open after %s; the drain continues", status.Connections, timeout)
+			return fmt.Errorf("%s still open after %s; the drain continues", plural(status.Connections, "connection"), timeout)
 		case <-time.After(drainPoll):
 		}
 		next, err := drainRequest(ctx, client, http.MethodGet, url)

@@ -27,7 +27,7 @@ func newHealth() *cobra.Command {
 NATS, and its streams exist. Use it in containers, whose image has no other program. Without --url it
 checks the node of http.addr and http.tls, on this machine.
 
-Do not restart nodes based on --ready: no node is ready while NATS is not reached, and a restart would
+Do not restart nodes based on --ready: no node is ready while NATS is unreachable, and a restart would
 disconnect the waiting clients. With --wait the command repeats the request until the node is alive, or
 ready, and fails after that time: for scripts that start a node.`,
 		Example: "  tidemark health\n  tidemark health --ready --wait 30s\n  tidemark health --ready --url https://events.example.com",

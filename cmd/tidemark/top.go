@@ -115,7 +115,7 @@ func topTable(out io.Writer, found []health.Report, before, now sample) error {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", terminal.Escape(h.Node), terminal.Escape(state), h.Streams, h.Replays, events, bytes, connects)
 		streams, replays = streams+h.Streams, replays+h.Replays
 	}
-	fmt.Fprintf(w, "%d nodes\t\t%d\t%d\t\t\t\n", len(found), streams, replays)
+	fmt.Fprintf(w, "%s\t\t%d\t%d\t\t\t\n", plural(len(found), "node"), streams, replays)
 	return w.Flush()
 }
 

@@ -56,7 +56,7 @@ func (a *API) authorizeAdmin(r *http.Request) (auth.Identity, error) {
 func (a *API) authorizePresence(r *http.Request) (auth.Identity, error) {
 	id, err := a.opts.PresenceReaders(r)
 	if err == nil && !id.Presence {
-		err = &auth.Error{Status: http.StatusForbidden, Detail: "this identity may not list connections; that takes an API key with " + auth.PresenceRight + ", or a token with the claim of auth.jwt.presence_claim"}
+		err = &auth.Error{Status: http.StatusForbidden, Detail: "this identity may not list connections; use an API key with " + auth.PresenceRight + ", or a token with the claim of auth.jwt.presence_claim"}
 	}
 	return id, err
 }

@@ -36,8 +36,8 @@ type PresenceList struct {
 }
 
 var (
-	errNoPresence          = &auth.Error{Status: http.StatusNotFound, Detail: "connections of all nodes are not kept here; set presence.enabled to have them"}
-	errPresenceUnavailable = &auth.Error{Status: http.StatusServiceUnavailable, Detail: "presence cannot be read now; NATS does not answer, or has no bucket of presence"}
+	errNoPresence          = &auth.Error{Status: http.StatusNotFound, Detail: "presence is disabled on this node; set presence.enabled to list the connections of all nodes"}
+	errPresenceUnavailable = &auth.Error{Status: http.StatusServiceUnavailable, Detail: "presence cannot be read; NATS does not respond, or the presence bucket does not exist"}
 )
 
 func (a *API) getPresence(c echo.Context) error {

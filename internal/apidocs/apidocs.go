@@ -89,8 +89,8 @@ func (o Options) document() ([]byte, error) {
 		for i, path := range f.Paths {
 			get := maps.Clone(feedPath["get"].(map[string]any))
 			get["operationId"] = fmt.Sprintf("subscribe-%s-%d", f.Name, i+1)
-			get["summary"] = "Stream events of the feed " + f.Name
-			get["description"] = fmt.Sprintf("Stream %s. Every connection gets %s; `?subject=` may ask for %s.", f.Stream, list(f.Subjects), list(f.Allow))
+			get["summary"] = "Subscribe to the feed " + f.Name
+			get["description"] = fmt.Sprintf("Stream %s. Each connection receives %s; `?subject=` can add %s.", f.Stream, list(f.Subjects), list(f.Allow))
 			paths[path] = map[string]any{"get": get}
 		}
 	}

@@ -13,7 +13,7 @@ func (d *doctor) checkClock(answers []streamAnswer) []Finding {
 	c := &check{name: "clock"}
 	answers = slices.DeleteFunc(answers, func(a streamAnswer) bool { return a.info == nil || a.info.TimeStamp.IsZero() })
 	if len(answers) == 0 {
-		c.skip("no NATS server told its time")
+		c.skip("no NATS server reported its time")
 		return c.found
 	}
 	best := slices.MinFunc(answers, func(a, b streamAnswer) int { return int(a.within - b.within) })

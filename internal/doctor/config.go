@@ -18,20 +18,20 @@ func (d *doctor) checkConfig(ctx context.Context) []Finding {
 		c.problem("", "%v", err)
 	}
 	if !d.Usable {
-		c.skip("the other checks of this configuration wait for it to be read")
+		c.skip("other checks require a configuration that can be read")
 		return c.found
 	}
 	d.checkSecrets(c)
 	d.checkCertificate(c, time.Now())
 	d.checkKeys(ctx, c)
 	if d.Config.Dev && d.URL != "" {
-		c.problem("dev", "with dev a proxy on this machine that adds no header lets every client name any user, and publish; it is for trying things out")
+		c.problem("dev", "with dev, a proxy on this machine that adds no header lets every client name any user, and publish; use dev for development only")
 	}
 	if d.Config.Insecure {
-		c.warn("insecure", "everybody who reaches http.addr may connect without an identity")
+		c.warn("insecure", "every client that can reach http.addr may connect without an identity")
 	}
 	if c.fine() {
-		c.ok("valid, with the files that it names")
+		c.ok("the configuration and its files are valid")
 	}
 	return c.found
 }

@@ -31,7 +31,7 @@ func (d *doctor) refusedByEmbedded(c *check, shown string, err error) {
 	case has && (refusesLogin(err) || unreadable):
 		c.warn(loginOfCommands, "%s does not accept the login of this command: %v; the node has its own login, through memory", shown, err)
 	case refusesLogin(err):
-		c.skip("%s has logins, and this command has none; the node has its own, through memory. To have the streams checked, set %s", shown, loginOfCommands)
+		c.skip("%s requires a login, and this command has none; the node has its own login, through memory. To check the streams, set %s", shown, loginOfCommands)
 	default:
 		c.skip("%s does not accept this command: %v; the node uses the server through memory. For a server with TLS set NATS_CA, and NATS_CERT with NATS_KEY where it requires a certificate", shown, err)
 	}

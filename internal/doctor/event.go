@@ -49,7 +49,7 @@ func (d *doctor) newEvent(nc *nats.Conn, path string) *testEvent {
 // awaitEvent reports whether the connection can still be used.
 func (v *visit) awaitEvent(ctx context.Context, parts <-chan arrival, event *testEvent) bool {
 	if err := v.publish(ctx, event); err != nil {
-		v.warn("the permission to publish (see permissions), or leave out --publish", "no event could be published: %v", err)
+		v.warn("the permission to publish (see permissions), or omit --publish", "no event could be published: %v", err)
 		return true
 	}
 	begun := time.Now()

@@ -21,19 +21,19 @@ func (d *doctor) checkExposure() []Finding {
 	}
 	for _, prefix := range trusted {
 		if prefix.Bits() < broad {
-			c.problem("http.trusted_proxies: name the addresses of the proxies", "%s trusts everybody in it to name any user and any address", prefix)
+			c.problem("http.trusted_proxies: name the addresses of the proxies", "%s trusts everybody in the network to name any user and any address", prefix)
 		}
 	}
 	if d.proxied() && len(trusted) == 0 {
 		c.warn("http.trusted_proxies: name the proxy, and let it overwrite X-Forwarded-For (nginx: proxy_set_header X-Forwarded-For $remote_addr)",
-			"no proxy is trusted: limits.connections_per_address and the log take all clients of a proxy for one")
+			"no proxy is trusted: limits.connections_per_address and the log count all clients of a proxy as one client")
 	}
 	if slices.Contains(d.Config.Auth.Identity, "header") && len(trusted) == 0 {
-		c.problem("http.trusted_proxies: name the gateway", "auth.identity has header, and no gateway is trusted to send it")
+		c.problem("http.trusted_proxies: name the gateway", "auth.identity has header, but no gateway is trusted to send the header")
 	}
 	d.checkHosts(c)
 	if c.fine() {
-		c.ok("%d trusted, %d host names", len(trusted), len(d.Config.HTTP.Hosts))
+		c.ok("trusted proxies: %d, host names: %d", len(trusted), len(d.Config.HTTP.Hosts))
 	}
 	return c.found
 }
@@ -60,6 +60,6 @@ func (d *doctor) checkHosts(c *check) {
 		bound.IP = net.IPv4(127, 0, 0, 1)
 	}
 	if !hostname.New(bound, d.Config.HTTP.Hosts).Allows(u.Host) {
-		c.warn("http.hosts: add "+u.Hostname(), "a proxy that passes the host name %s on is answered with 421", u.Hostname())
+		c.warn("http.hosts: add "+u.Hostname(), "the node rejects requests with the host name %s with 421", u.Hostname())
 	}
 }

@@ -22,7 +22,7 @@ func (d *doctor) checkOpenFiles() []Finding {
 	}
 	sockets, connections := filelimit.Sockets(limit), filelimit.Streams(limit)
 	if sockets == 0 {
-		c.ok("no limit is known on this system")
+		c.ok("this system has no limit that doctor can read")
 		return c.found
 	}
 	own := d.Config

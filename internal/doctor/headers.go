@@ -11,15 +11,15 @@ func (v *visit) checkHeaders() {
 	h := v.resp.Header
 	cache := strings.ToLower(strings.Join(h.Values("Cache-Control"), ","))
 	if !strings.Contains(cache, "no-store") && !strings.Contains(cache, "no-cache") {
-		v.problem("leave Cache-Control of the node as it is (nginx: no expires, no proxy_hide_header for it)", "Cache-Control is %q: a cache may answer one client with the events of another", cache)
+		v.problem("do not change Cache-Control of the node (nginx: no expires, no proxy_hide_header for it)", "Cache-Control is %q: a cache may send the events of one client to another", cache)
 	} else if !strings.Contains(cache, "no-transform") {
-		v.warn("leave Cache-Control of the node as it is (nginx: no expires, no add_header Cache-Control)", "Cache-Control is %q, and has lost no-transform: proxies on the way may compress and hold back", cache)
+		v.warn("do not change Cache-Control of the node (nginx: no expires, no add_header Cache-Control)", "Cache-Control is %q, without no-transform: proxies may compress and delay the events", cache)
 	}
 	if enc := h.Get("Content-Encoding"); enc != "" {
-		v.warn(gzipOff, "the proxy compresses the stream (%s): events may wait for a block to fill", enc)
+		v.warn(gzipOff, "the proxy compresses the response (%s): events may wait for a block to fill", enc)
 	}
 	if v.resp.ContentLength >= 0 {
-		v.problem(bufferingOff, "the response has a length (%d): it was complete before it was passed on", v.resp.ContentLength)
+		v.problem(bufferingOff, "the response has a length (%d): the proxy buffered it until it was complete", v.resp.ContentLength)
 	}
 	if age := h.Get("Age"); age != "" && age != "0" {
 		v.problem("do not cache the feed's paths (nginx proxy_cache off)", "the response comes from a cache (Age: %s)", age)
@@ -32,14 +32,14 @@ func (v *visit) checkHeaders() {
 func (v *visit) checkProtocol() {
 	u := v.resp.Request.URL
 	if u.String() != v.target {
-		v.warn("name the URL that clients use at the end", "the URL redirects to %s", withoutQuery(u))
+		v.warn("name the final URL that clients use", "the URL redirects to %s", withoutQuery(u))
 	}
 	name := u.Hostname()
 	switch {
 	case u.Scheme == "http" && name != "localhost" && !strings.HasPrefix(name, "127."):
-		v.warn("TLS in the proxy (nginx listen ... ssl) or in the node (http.tls)", "the URL has no TLS: events and tokens can be read on the way, and browsers open six connections at most")
+		v.warn("TLS in the proxy (nginx listen ... ssl) or in the node (http.tls)", "the URL has no TLS: the network can read events and tokens, and browsers open at most six connections")
 	case u.Scheme == "https" && v.resp.ProtoMajor < 2:
-		v.warn("HTTP/2 in the proxy (nginx http2 on; before 1.25.1 listen ... ssl http2)", "%s is spoken: browsers open six connections to a host at most", v.resp.Proto)
+		v.warn("HTTP/2 in the proxy (nginx http2 on; before 1.25.1 listen ... ssl http2)", "the protocol is %s: browsers open at most six connections to a host", v.resp.Proto)
 	}
 }
 
@@ -67,13 +67,13 @@ func (v *visit) checkCORS() {
 	allowed := v.resp.Header.Values("Access-Control-Allow-Origin")
 	switch {
 	case len(allowed) == 0:
-		v.problem(change, "pages of %s may not read: Access-Control-Allow-Origin is missing", origin)
+		v.problem(change, "pages of %s cannot read the response: Access-Control-Allow-Origin is missing", origin)
 	case len(allowed) > 1 || strings.Contains(allowed[0], ","):
-		v.problem(change, "browsers refuse the response: Access-Control-Allow-Origin is there twice (%s)", strings.Join(allowed, ", "))
+		v.problem(change, "browsers reject the response: Access-Control-Allow-Origin appears twice (%s)", strings.Join(allowed, ", "))
 	case allowed[0] != "*" && allowed[0] != origin:
-		v.problem(change, "pages of %s may not read: Access-Control-Allow-Origin is %s", origin, allowed[0])
+		v.problem(change, "pages of %s cannot read the response: Access-Control-Allow-Origin is %s", origin, allowed[0])
 	case v.Usable && v.Config.HTTP.CORS.Credentials && v.resp.Header.Get("Access-Control-Allow-Credentials") != "true":
-		v.problem(change, "Access-Control-Allow-Credentials was lost on the way (http.cors.credentials)")
+		v.problem(change, "Access-Control-Allow-Credentials of the node is missing (http.cors.credentials)")
 	}
 }
 

@@ -32,7 +32,7 @@ func (d *doctor) checkServers(ctx context.Context) (*nats.Conn, []Finding) {
 	if urls == "" {
 		urls = d.Embedded.URL
 		if !d.node.running {
-			c.skip("the embedded server runs within `tidemark serve`; start it to have its streams checked")
+			c.skip("the embedded server runs within `tidemark serve`; start it to check its streams")
 			return nil, c.found
 		}
 		if urls == "" {
@@ -79,7 +79,7 @@ func (d *doctor) connectOne(ctx context.Context, c *check, server string) *nats.
 	defer cancel()
 	shown := natsconn.WithoutLogin(server)
 	if err := dial(ctx, server); err != nil {
-		c.problem("nats.url (nats.embedded.addr without one), and whether the server runs and no firewall is between", "%s is not reached: %v", shown, err)
+		c.problem("nats.url (or nats.embedded.addr), or check that the server runs and that no firewall blocks it", "cannot connect to %s: %v", shown, err)
 		return nil
 	}
 	opts := d.NATS
@@ -179,6 +179,6 @@ func (d *doctor) checkPayload(c *check, nc *nats.Conn) {
 	largest := int64(d.Config.Publish.MaxBytes)
 	if nc.MaxPayload() < largest && d.Config.PublishEnabled() {
 		c.warn(fmt.Sprintf("publish.max_bytes: at most %d, or raise max_payload of the NATS server", nc.MaxPayload()),
-			"the server takes messages of %d bytes, and publish.max_bytes is %d", nc.MaxPayload(), largest)
+			"the server accepts messages of at most %d bytes, but publish.max_bytes is %d", nc.MaxPayload(), largest)
 	}
 }

@@ -40,19 +40,19 @@ type readiness struct {
 func (d *doctor) checkNode(ctx context.Context) []Finding {
 	c := &check{name: "node"}
 	if d.NodeURL == "" {
-		c.skip("http.addr has no fixed port; a running node is not looked for")
+		c.skip("http.addr has no fixed port; doctor cannot find a running node")
 		return c.found
 	}
 	state, err := askNode(ctx, d.NodeURL+"/readyz")
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		c.skip("no node runs at %s; start it to have it checked, too", d.NodeURL)
+		c.skip("no node runs at %s; start it to check it, too", d.NodeURL)
 		return c.found
 	case errors.Is(err, errNoNode):
-		c.problem("http.addr, or stop the other program", "%s is answered by a program that is not a node of Tidemark", d.NodeURL)
+		c.problem("http.addr, or stop the other program", "the program at %s is not a node of Tidemark", d.NodeURL)
 		return c.found
 	case err != nil:
-		c.problem("http.addr, or look at the log of the node", "%s is not answered: %v", d.NodeURL, err)
+		c.problem("http.addr, or check the log of the node", "%s does not respond: %v", d.NodeURL, err)
 		return c.found
 	}
 	d.node = node{running: true, name: state.Node}
@@ -86,11 +86,11 @@ func (d *doctor) askAdmin(ctx context.Context, c *check, state readiness) {
 	}
 	full, err := askNode(ctx, d.AdminURL+"/admin/status")
 	if err != nil || full.Node != state.Node {
-		c.warn("admin.addr: a free address for each node of this machine", "%s does not serve operators and metrics at %s", state.Node, d.AdminURL)
+		c.warn("admin.addr: a free address for each node of this machine", "%s does not serve the admin API and metrics at %s", state.Node, d.AdminURL)
 		return
 	}
 	if full.Version != d.Version {
-		c.warn("restart the node with this version, or run its own doctor", "%s runs version %s, and this is %s", state.Node, full.Version, d.Version)
+		c.warn("restart the node with this version, or run doctor of its version", "%s runs version %s, and this command has version %s", state.Node, full.Version, d.Version)
 	}
 	d.node.files = maxFiles(ctx, d.AdminURL+"/metrics")
 }

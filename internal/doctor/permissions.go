@@ -44,7 +44,7 @@ func (d *doctor) operations(api string, exists func(stream string) bool) []opera
 			all = append(all, publishing(api+"STREAM.CREATE."+stream, api+"STREAM.CREATE."+stream, "the stream is missing and cannot be created; create it yourself", true))
 		}
 		if d.Config.Streams.Apply && d.defined(stream) {
-			all = append(all, publishing(api+"STREAM.UPDATE."+stream, api+"STREAM.UPDATE."+stream, "streams.apply changes no stream", false))
+			all = append(all, publishing(api+"STREAM.UPDATE."+stream, api+"STREAM.UPDATE."+stream, "streams.apply cannot change streams", false))
 		}
 	}
 	all = append(all, d.revocationOperations(api, exists)...)
@@ -64,7 +64,7 @@ func (d *doctor) operations(api string, exists func(stream string) bool) []opera
 
 // readOperations use empty or invalid bodies for requests that would create something.
 func (d *doctor) readOperations(api, stream string) []operation {
-	get := publishing(api+"STREAM.MSG.GET."+stream, api+"STREAM.MSG.GET."+stream, "connections that resume or start at a time wait for ever", true)
+	get := publishing(api+"STREAM.MSG.GET."+stream, api+"STREAM.MSG.GET."+stream, "connections that resume or start at a time receive nothing", true)
 	get.body = `{"seq":1}`
 	return []operation{
 		publishing(api+"STREAM.INFO."+stream, api+"STREAM.INFO."+stream, "the node never becomes ready", true),
@@ -79,7 +79,7 @@ func (d *doctor) revocationOperations(api string, exists func(string) bool) []op
 	const lost = "revocations are lost when a node restarts"
 	s := d.RevocationStream
 	all := []operation{
-		{subscribe: true, subject: d.RevokeSubject, permit: d.RevokeSubject, without: "revocations arrive a moment later, or not at all"},
+		{subscribe: true, subject: d.RevokeSubject, permit: d.RevokeSubject, without: "revocations arrive late, or not at all"},
 		publishing(api+"STREAM.INFO."+s, api+"STREAM.INFO."+s, lost, false),
 		publishing(api+"CONSUMER.CREATE."+s+".>", api+"CONSUMER.CREATE."+s+"."+probeToken+"."+d.RevokeSubject, lost, false),
 		publishing(api+"CONSUMER.MSG.NEXT."+s+".*", api+"CONSUMER.MSG.NEXT."+s+"."+probeToken, lost, false),
@@ -93,11 +93,11 @@ func (d *doctor) revocationOperations(api string, exists func(string) bool) []op
 
 // publishOperations test one subject for each template of the feeds. No stream stores the message.
 func (d *doctor) publishOperations(api string) []operation {
-	all := []operation{publishing(api+"STREAM.NAMES", api+"STREAM.NAMES", "a subject that no stream stores is answered with 503 after a wait, not with 422", false)}
+	all := []operation{publishing(api+"STREAM.NAMES", api+"STREAM.NAMES", "a publish to a subject that no stream stores fails with 503 after a wait, not with 422", false)}
 	for _, f := range d.Config.Feeds {
 		for _, text := range slices.Concat(f.Subjects, f.Allow) {
 			if subject, ok := plainSubject(text); ok {
-				all = append(all, operation{subject: subject, permit: subject + " (such as " + text + ")", without: "POST /publish answers 503 for it", vital: true, header: expectNowhere})
+				all = append(all, operation{subject: subject, permit: subject + " (such as " + text + ")", without: "POST /publish responds with 503 for it", vital: true, header: expectNowhere})
 			}
 		}
 	}
@@ -105,7 +105,7 @@ func (d *doctor) publishOperations(api string) []operation {
 }
 
 func (d *doctor) presenceOperations(api string, exists func(string) bool) []operation {
-	const off = "GET /connections answers 503"
+	const off = "GET /connections responds with 503"
 	bucket := d.Config.Presence.Bucket
 	stream := "KV_" + bucket
 	direct := publishing(api+"DIRECT.GET."+stream, api+"DIRECT.GET."+stream, off, true)
@@ -158,7 +158,7 @@ func (d *doctor) checkPermissions(ctx context.Context, nc *nats.Conn, all []oper
 		err = violation(ctx, nc, inbox+".*")
 	}
 	if err != nil {
-		c.problem(permit("subscribe", "_INBOX.*.*")+", or name another prefix in nats.inbox_prefix", "inboxes cannot be subscribed to, so that no answer arrives: %v", err)
+		c.problem(permit("subscribe", "_INBOX.*.*")+", or name another prefix in nats.inbox_prefix", "inboxes cannot be subscribed to, so no response arrives: %v", err)
 		return c.found
 	}
 	for _, op := range all {

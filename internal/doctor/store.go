@@ -32,12 +32,12 @@ func (d *doctor) checkStore(ctx context.Context) []Finding {
 		c.problem("nats.embedded.dir", "%s is not a directory", dir)
 		return c.found
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		c.problem("nats.embedded.dir, or the rights of its parents", "the store cannot be examined: %v", err)
+		c.problem("nats.embedded.dir, or the permissions of its parent directories", "the store cannot be examined: %v", err)
 		return c.found
 	}
 	on := existing(dir)
 	if err := writable(on); err != nil {
-		c.problem(fmt.Sprintf("nats.embedded.dir, or chown %s to the service's user", on), "%s cannot be written by this user: %v", on, err)
+		c.problem(fmt.Sprintf("nats.embedded.dir, or chown %s to the service's user", on), "this user cannot write %s: %v", on, err)
 	}
 	if exists {
 		d.checkUse(c, dir)
@@ -54,9 +54,9 @@ func (d *doctor) checkUse(c *check, dir string) {
 	used, err := natsd.InUse(dir)
 	switch {
 	case err != nil:
-		c.problem("nats.embedded.dir, or the rights of its files", "the store cannot be examined: %v", err)
+		c.problem("nats.embedded.dir, or the permissions of its files", "the store cannot be examined: %v", err)
 	case used && !d.node.running:
-		c.problem("nats.embedded.dir, or stop the other process", "another process uses %s, and no node answers at http.addr", dir)
+		c.problem("nats.embedded.dir, or stop the other process", "another process uses %s, but no node responds at http.addr", dir)
 	case !used && d.node.running:
 		c.warn("run doctor with the configuration of the node", "the node at http.addr does not use %s", dir)
 	}
@@ -93,7 +93,7 @@ func (d *doctor) checkRoom(ctx context.Context, c *check, on string, exists bool
 	}
 	if !exists {
 		if free/4*3 < largest { // JetStream's own limit
-			c.problem(moreRoom, "the streams reserve %s, and JetStream takes three quarters of the %s that the disk of %s has left", size(largest), size(free), on)
+			c.problem(moreRoom, "the streams reserve %s, and JetStream uses at most three quarters of the %s that the disk of %s has left", size(largest), size(free), on)
 		} else {
 			c.ok("%s can be created; its disk has %s left, the streams may take %s", d.Config.NATS.Embedded.Dir, size(free), size(largest))
 		}

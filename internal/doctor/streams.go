@@ -43,13 +43,13 @@ func (d *doctor) missing(c *check, nc *nats.Conn, a streamAnswer) {
 	}
 	switch {
 	case errors.Is(a.err, jetstream.ErrStreamNotFound) && want.Replicas > 1 && nc.ConnectedClusterName() == "":
-		c.problem("streams.replicas: 1, or a cluster of NATS servers", "the stream cannot be created with %d replicas, as the NATS server is not in a cluster", want.Replicas)
+		c.problem("streams.replicas: 1, or a cluster of NATS servers", "the stream cannot be created with %d replicas, because the NATS server is not in a cluster", want.Replicas)
 	case errors.Is(a.err, jetstream.ErrStreamNotFound) && d.defined(a.name):
-		c.warn("start a node, or `tidemark stream apply`", "the stream does not exist yet; a node creates it where it may")
+		c.warn("start a node, or `tidemark stream apply`", "the stream does not exist yet; a node with the permission creates it")
 	case errors.Is(a.err, jetstream.ErrStreamNotFound):
-		c.problem("feeds.NAME.stream, streams.dir with a definition of it, or `nats stream add`", "the stream does not exist, and has no definition here")
+		c.problem("feeds.NAME.stream, streams.dir with a definition of it, or `nats stream add`", "the stream does not exist, and has no definition in this configuration")
 	case errors.Is(a.err, nats.ErrNoResponders):
-		c.problem("enable jetstream in the server and the account; or nats.domain, nats.api_prefix where it is in another one", "JetStream does not answer for this user")
+		c.problem("enable JetStream in the server and the account; or set nats.domain or nats.api_prefix for another account", "JetStream does not answer for this user")
 	default:
 		c.problem("the permission for STREAM.INFO (see permissions), or a majority of the stream's servers", "the stream's leader does not answer: %v", a.err)
 	}
@@ -61,7 +61,7 @@ func (d *doctor) checkDefinition(c *check, have jetstream.StreamConfig) {
 		return
 	}
 	for _, diff := range streamdef.Compare(want, have) {
-		c.warn("streams.apply, or `tidemark stream apply`; else correct the definition (streams.dir, streams.replicas, streams.max_bytes)", "it differs from its definition: %s", diff)
+		c.warn("streams.apply, or `tidemark stream apply`; else correct the definition (streams.dir, streams.replicas, streams.max_bytes)", "the stream differs from its definition: %s", diff)
 	}
 }
 
@@ -78,10 +78,10 @@ func (d *doctor) checkRetention(c *check, info *jetstream.StreamInfo) {
 		c.warn("max_age, max_bytes or max_msgs", "nothing bounds the stream; it grows until the disk is full")
 	}
 	if cfg.MaxAge > 0 && cfg.MaxAge < time.Minute {
-		c.warn("max_age: longer than clients are away", "events are kept for %s; a client that reconnects later meets a gap", cfg.MaxAge)
+		c.warn("max_age: longer than clients are away", "events are kept for %s; a client that reconnects later receives a gap", cfg.MaxAge)
 	}
 	if cfg.MaxMsgsPerSubject > 0 {
-		c.warn("max_msgs_per_subject: none, unless clients want the latest alone", "older events of a subject are replaced, and clients that resume meet gaps (possible)")
+		c.warn("max_msgs_per_subject: none, unless clients need only the latest event", "older events of a subject are replaced, and clients that resume receive gaps (possible)")
 	}
 	if cfg.Storage == jetstream.MemoryStorage && max(cfg.Replicas, 1) == 1 {
 		c.warn("storage: file", "the stream is in the memory of one server; a restart loses it")
@@ -100,16 +100,16 @@ func (d *doctor) checkPublishing(c *check, info *jetstream.StreamInfo) {
 		cfg.MaxMsgs > 0 && float64(info.State.Msgs) > almostFull*float64(cfg.MaxMsgs)
 	switch {
 	case cfg.Discard == jetstream.DiscardNew && full:
-		c.problem("discard: old, or a larger max_bytes or max_msgs", "the stream is almost full, and refuses new events then (discard new)")
+		c.problem("discard: old, or a larger max_bytes or max_msgs", "the stream is almost full, and rejects new events when it is full (discard new)")
 	case cfg.Discard == jetstream.DiscardNew:
-		c.warn("discard: old, unless publishers deal with 507", "the stream refuses new events when it is full (discard new)")
+		c.warn("discard: old, unless publishers handle 507", "the stream rejects new events when it is full (discard new)")
 	}
 	if cfg.Sealed {
-		c.problem("another stream", "the stream is sealed: nothing can be stored any more")
+		c.problem("another stream", "the stream is sealed: it accepts no events")
 	}
 	copies := cfg.Mirror != nil
 	if !copies && cfg.Duplicates < shortWindow {
-		c.warn("duplicate_window: 2m", "a repeated publish counts as a duplicate for %s alone", cfg.Duplicates)
+		c.warn("duplicate_window: 2m", "a repeated publish counts as a duplicate for only %s", cfg.Duplicates)
 	}
 	if n := int64(cfg.MaxMsgSize); !copies && n > 0 && n < int64(d.Config.Publish.MaxBytes) && d.Config.PublishEnabled() {
 		c.warn(fmt.Sprintf("publish.max_bytes: at most %d, or max_msg_size", n), "max_msg_size is %d, and publish.max_bytes %s", n, d.Config.Publish.MaxBytes)
@@ -128,7 +128,7 @@ func (d *doctor) checkSubjects(c *check, cfg jetstream.StreamConfig) {
 		}
 		for _, text := range slices.Concat(f.Subjects, f.Allow) {
 			if !slices.ContainsFunc(cfg.Subjects, func(s string) bool { return subject.Subset(asFilter(text), s) }) {
-				c.problem("feeds."+name+", or subjects of the stream", "the stream does not take %s of the feed %s; it takes %s", text, name, strings.Join(cfg.Subjects, ", "))
+				c.problem("feeds."+name+", or subjects of the stream", "the stream does not store %s of the feed %s; it stores %s", text, name, strings.Join(cfg.Subjects, ", "))
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func checkConsumers(c *check, info *jetstream.StreamInfo) {
 	limit := info.Config.MaxConsumers
 	switch {
 	case limit > 0 && info.State.Consumers >= limit*9/10:
-		c.problem("max_consumers: 100000", "%d of %d consumers exist; further replays are refused", info.State.Consumers, limit)
+		c.problem("max_consumers: 100000", "%d of %d consumers exist; JetStream rejects further replays", info.State.Consumers, limit)
 	case limit > 0 && limit < fewConsumers:
 		c.warn("max_consumers: 100000", "max_consumers is %d; each client that resumes beyond the window needs one", limit)
 	}
@@ -161,10 +161,10 @@ func checkConsumers(c *check, info *jetstream.StreamInfo) {
 func checkReplicas(c *check, nc *nats.Conn, info *jetstream.StreamInfo) {
 	replicas := max(info.Config.Replicas, 1)
 	if replicas == 1 && nc.ConnectedClusterName() != "" && len(nc.Servers()) > 1 {
-		c.warn("streams.replicas: 3", "the stream has one replica in a cluster: while its server is away, nothing is read and stored")
+		c.warn("streams.replicas: 3", "the stream has one replica in a cluster: while its server is down, events are neither read nor stored")
 	}
 	if replicas == 2 {
-		c.warn("streams.replicas: 3", "of two replicas none may be lost, as a majority is needed")
+		c.warn("streams.replicas: 3", "the stream has two replicas; it needs both, because a majority of two is two")
 	}
 	if info.Cluster == nil {
 		return
@@ -177,7 +177,7 @@ func checkReplicas(c *check, nc *nats.Conn, info *jetstream.StreamInfo) {
 		case peer.Offline:
 			c.problem("start the server "+peer.Name, "the replica at %s is offline", peer.Name)
 		case !peer.Current:
-			c.warn("wait, and look at the disk and the load of "+peer.Name, "the replica at %s is %d operations behind", peer.Name, peer.Lag)
+			c.warn("wait, and check the disk and the load of "+peer.Name, "the replica at %s is %d operations behind", peer.Name, peer.Lag)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func checkCopies(c *check, info *jetstream.StreamInfo) {
 	if info.Mirror != nil {
 		checkCopy(c, "mirrors", info.Mirror)
 		if info.Config.Metadata["tidemark.epoch"] == "" {
-			c.warn("metadata tidemark.epoch: the same value in both streams", "the stream is a mirror without an epoch: clients that move between it and its origin meet a gap")
+			c.warn("metadata tidemark.epoch: the same value in both streams", "the stream is a mirror without an epoch: clients that move between it and its origin receive a gap")
 		}
 	}
 	for _, source := range info.Sources {
@@ -202,11 +202,11 @@ func checkCopy(c *check, verb string, source *jetstream.StreamSourceInfo) {
 	const change = "the origin's name, its account's exports, and the link to it"
 	switch {
 	case source.Error != nil:
-		c.problem(change, "it %s %s, which fails: %v", verb, source.Name, source.Error)
+		c.problem(change, "the stream %s %s, which fails: %v", verb, source.Name, source.Error)
 	case source.Active < 0:
-		c.problem(change, "it %s %s, of which nothing was received yet", verb, source.Name)
+		c.problem(change, "the stream %s %s, but has received nothing from it", verb, source.Name)
 	case source.Active > silent:
-		c.warn(change, "it %s %s, of which nothing was received for %s", verb, source.Name, source.Active.Round(time.Second))
+		c.warn(change, "the stream %s %s, but has received nothing from it for %s", verb, source.Name, source.Active.Round(time.Second))
 	}
 }
 
@@ -218,11 +218,11 @@ func (d *doctor) checkRevocations(a streamAnswer) []Finding {
 	case a.err != nil && d.borrowed():
 		unreadable(c, a.err)
 	case errors.Is(a.err, jetstream.ErrStreamNotFound):
-		c.skip("it does not exist yet; a node creates it where it may (see permissions)")
+		c.skip("it does not exist yet; a node with the permission creates it (see permissions)")
 	case a.err != nil:
-		c.warn("the permission for STREAM.INFO (see permissions)", "revocations are not known to be stored: %v", a.err)
+		c.warn("the permission for STREAM.INFO (see permissions)", "doctor cannot check that revocations are stored: %v", a.err)
 	case !slices.Contains(a.info.Config.Subjects, d.RevokeSubject):
-		c.problem("rename or delete that stream", "it does not store %s: revocations are lost when a node restarts", d.RevokeSubject)
+		c.problem("rename or delete that stream", "the stream does not store %s: revocations are lost when a node restarts", d.RevokeSubject)
 	case keep > 0 && a.info.Config.MaxAge > 0 && a.info.Config.MaxAge < keep:
 		c.warn("streams.apply, or max_age of the stream", "revocations are kept for %s, and tokens last for %s (auth.jwt.max_lifetime)", a.info.Config.MaxAge, keep)
 	default:

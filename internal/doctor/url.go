@@ -134,7 +134,7 @@ func (v *visit) open(ctx context.Context, cancel context.CancelFunc) bool {
 		return false
 	}
 	if a.err != nil {
-		v.problem(requestAdvice(a.err), "the URL is not answered: %v", withoutURL(a.err))
+		v.problem(requestAdvice(a.err), "the URL does not respond: %v", withoutURL(a.err))
 		return false
 	}
 	v.resp = a.resp
@@ -156,15 +156,15 @@ func (v *visit) unanswered(ctx context.Context) {
 		resp, err = v.client.Do(req)
 	}
 	if err != nil {
-		v.problem("the proxy's upstream (it must be http.addr), and firewalls", "the URL is not answered within %s, and HEAD neither", promptly)
+		v.problem("the proxy's upstream (it must be http.addr), and firewalls", "the URL does not respond within %s, neither to GET nor to HEAD", promptly)
 		return
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		v.problem("the proxy's upstream (it must be http.addr)", "the URL is not answered within %s; HEAD is answered with %s", promptly, resp.Status)
+		v.problem("the proxy's upstream (it must be http.addr)", "the URL does not respond to GET within %s; the response to HEAD is %s", promptly, resp.Status)
 		return
 	}
-	v.problem(bufferingOff, "the proxy holds the stream back: no byte within %s, while HEAD, which has no body, is answered at once", promptly)
+	v.problem(bufferingOff, "the proxy buffers the response: no byte within %s, but an immediate response to HEAD, which has no body", promptly)
 }
 
 // withoutURL removes the URL, whose query may contain a token.
@@ -192,13 +192,13 @@ func requestAdvice(err error) string {
 
 // answersMean contains the remedies for statuses of nodes and proxies.
 var answersMean = map[int]string{
-	http.StatusUnauthorized:       "pass a login to doctor: --header 'Authorization: Bearer ...' or --header 'Cookie: ...' (auth.identity)",
+	http.StatusUnauthorized:       "give doctor a login: --header 'Authorization: Bearer ...' or --header 'Cookie: ...' (auth.identity)",
 	http.StatusForbidden:          "pass another login with --header, or a --url without ?user=",
 	http.StatusNotFound:           "--url: a path of feeds.NAME.paths below http.base_path, and the proxy's location for it",
 	http.StatusMisdirectedRequest: "http.hosts: add the host name that the proxy passes on (nginx proxy_set_header Host)",
 	http.StatusTooManyRequests:    "limits, or those of the proxy",
 	http.StatusBadGateway:         "the proxy's upstream: it must be http.addr of a node that runs",
-	http.StatusServiceUnavailable: "/readyz of the nodes says why",
+	http.StatusServiceUnavailable: "/readyz of the nodes reports the reason",
 	http.StatusGatewayTimeout:     "the proxy's upstream: it must be http.addr of a node that runs",
 }
 
@@ -206,7 +206,7 @@ var answersMean = map[int]string{
 func (v *visit) accepted() bool {
 	status, typ := v.resp.StatusCode, v.resp.Header.Get("Content-Type")
 	if to, err := v.resp.Location(); err == nil && status >= 300 && status < 400 {
-		v.problem("--url: name the URL that clients use at the end, if that host is yours", "the URL redirects to %s, which is another host or has no TLS; it is not followed, and nothing is sent there", withoutQuery(to))
+		v.problem("--url: name the final URL that clients use, if that host is yours", "the URL redirects to %s, which is another host or has no TLS; the redirect is not followed, and nothing is sent there", withoutQuery(to))
 		return false
 	}
 	if status != http.StatusOK {
@@ -223,7 +223,7 @@ func (v *visit) accepted() bool {
 		return false
 	}
 	if !strings.HasPrefix(typ, sse.MediaType) {
-		v.problem(answersMean[http.StatusNotFound], "the URL is answered with the content type %q, by something that is not a feed", typ)
+		v.problem(answersMean[http.StatusNotFound], "the response has the content type %q: the URL is not that of a feed", typ)
 		return false
 	}
 	return true

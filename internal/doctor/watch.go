@@ -66,13 +66,13 @@ func (v *visit) watch(ctx context.Context, event *testEvent) {
 		v.problem("limits, and /readyz of the node", "the node closed the connection: %s", shorten(text[strings.Index(text, "tidemark.close"):]))
 		return
 	case strings.Contains(text, "no node answers"):
-		v.problem("start a node; the proxy's upstream must be http.addr", "the proxy reaches no node")
+		v.problem("start a node; the proxy's upstream must be http.addr", "the proxy cannot connect to a node")
 		return
 	case ended:
-		v.problem("the log of the proxy and of the node", "the response ended before it began: %v", err)
+		v.problem("the log of the proxy and of the node", "the response ended before its first byte: %v", err)
 		return
 	case !strings.Contains(text, "tidemark.open"):
-		v.problem(bufferingOff, "the proxy holds the stream back: the head of the response arrived, and no event within %s", promptly)
+		v.problem(bufferingOff, "the proxy buffers the response: the head of the response arrived, but no event within %s", promptly)
 		return
 	}
 	v.ok("the first event arrived %s after the request, over %s", time.Since(v.begun).Round(time.Millisecond), v.resp.Proto)
@@ -141,7 +141,7 @@ func (v *visit) awaitHeartbeat(ctx context.Context, parts <-chan arrival) {
 	}
 	most := heartbeat + promptly
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < heartbeat+time.Second {
-		v.skip("the heartbeat (sse.heartbeat, %s) was not waited for; raise --timeout", heartbeat)
+		v.skip("the heartbeat (sse.heartbeat, %s) was not checked; raise --timeout", heartbeat)
 		return
 	}
 	if v.Waiting != nil {
@@ -156,6 +156,6 @@ func (v *visit) awaitHeartbeat(ctx context.Context, parts <-chan arrival) {
 	case ended:
 		v.problem(readTimeout, "the connection ended after %s without a byte, before the heartbeat (sse.heartbeat %s): %v", waited, heartbeat, err)
 	default:
-		v.problem(bufferingOff, "the first event arrived, and no heartbeat within %s (sse.heartbeat %s): small parts are held back", waited, heartbeat)
+		v.problem(bufferingOff, "the first event arrived, but no heartbeat within %s (sse.heartbeat %s): the proxy buffers small writes", waited, heartbeat)
 	}
 }

@@ -69,8 +69,8 @@ var (
 
 	// The following are ErrNotStored.
 
-	ErrSubjectNotStored error = definite("no stream takes this subject")
-	ErrTooLarge         error = definite("the message is larger than the server or the stream takes")
+	ErrSubjectNotStored error = definite("no stream stores this subject")
+	ErrTooLarge         error = definite("the message is larger than the server or the stream accepts")
 	ErrFull             error = definite("the stream, its account or its server is full")
 	ErrRejected         error = definite("the stream does not accept the message")
 )

@@ -24,7 +24,7 @@ type recipient struct {
 // mistake.
 func (r *recipient) UnmarshalJSON(b []byte) (err error) {
 	if r.named {
-		return &fieldError{field: "user", reason: "is there twice"}
+		return &fieldError{field: "user", reason: "appears twice"}
 	}
 	r.named = true
 	r.id, err = parseID(b, "user")

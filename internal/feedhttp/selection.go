@@ -92,21 +92,21 @@ func check(subj string, allowed []string) error {
 		return badRequest("?subject=: %v", err)
 	}
 	if !slices.ContainsFunc(allowed, func(outer string) bool { return subject.Subset(subj, outer) }) {
-		return &auth.Error{Status: http.StatusForbidden, Err: problem.SubjectForbidden, Detail: fmt.Sprintf("?subject=%s is not within what this feed allows", subj)}
+		return &auth.Error{Status: http.StatusForbidden, Err: problem.SubjectForbidden, Detail: fmt.Sprintf("?subject=%s is not within the subjects that this feed allows", subj)}
 	}
 	return nil
 }
 
 func (s Selection) nothing(only bool, missing []string) error {
 	if only {
-		return badRequest("?only=1 leaves out the feed's own subjects, and no ?subject= asks for others")
+		return badRequest("?only=1 excludes the feed's own subjects; name other subjects with ?subject=")
 	}
 	if len(missing) == 0 {
-		return badRequest("this feed has no subjects of its own; ask for some with ?subject=")
+		return badRequest("this feed has no subjects of its own; name subjects with ?subject=")
 	}
 	ask := ""
 	if len(s.Allow) > 0 {
-		ask = ", or ask with ?subject="
+		ask = ", or name subjects with ?subject="
 	}
-	return badRequest("no subject is left for this connection: %s has no value here; %s%s", strings.Join(missing, ", "), cmp.Or(s.Identify, "send the identity"), ask)
+	return badRequest("this connection has no subjects: %s has no value; %s%s", strings.Join(missing, ", "), cmp.Or(s.Identify, "send the identity"), ask)
 }

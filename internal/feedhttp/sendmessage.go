@@ -43,7 +43,7 @@ type userID string
 
 func (u *userID) UnmarshalJSON(b []byte) error {
 	if string(b) == `""` || string(b) == "null" {
-		return &fieldError{field: "userId", reason: `names no user; send "broadcast": true in place of it to reach everybody`}
+		return &fieldError{field: "userId", reason: `names no user; to send to all users, use "broadcast": true instead`}
 	}
 	id, err := parseID(b, "userId")
 	*u = userID(id)
@@ -112,7 +112,7 @@ func (h *SendMessage) subject(req sendRequest) (string, error) {
 	case req.userID != "" && bool(req.broadcast):
 		return "", &fieldError{field: "broadcast", reason: "is true, and userId names a user; send one of them"}
 	case req.userID == "" && !bool(req.broadcast):
-		return "", &fieldError{field: "userId", reason: `is missing; name the user, or send "broadcast": true to reach everybody`}
+		return "", &fieldError{field: "userId", reason: `is missing; name the user, or use "broadcast": true to send to all users`}
 	case bool(req.broadcast):
 		return h.broadcast, nil
 	}

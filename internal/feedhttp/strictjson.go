@@ -38,7 +38,7 @@ func decodeFields(dec *json.Decoder, fields ...jsonField) error {
 		case i < 0:
 			return &fieldError{field: name, reason: "is not known; the fields are " + fieldNames(fields)}
 		case seen&(1<<i) != 0:
-			return &fieldError{field: name, reason: "is there twice"}
+			return &fieldError{field: name, reason: "appears twice"}
 		}
 		seen |= 1 << i
 		if err := dec.Decode(fields[i].into); err != nil {

@@ -72,7 +72,7 @@ const (
 // Connect returns a connection with unlimited reconnects, also before the first connect.
 //
 // Errors are those of the options (such as a file that cannot be read); with Wait also that of the
-// context, with Once that of the attempt. While NATS is not reached, publishing fails instead of filling
+// context, with Once that of the attempt. While NATS is unreachable, publishing fails instead of filling
 // a buffer. The caller closes the connection.
 func Connect(ctx context.Context, opts Options) (*nats.Conn, error) {
 	auth, err := opts.auth()
@@ -120,7 +120,7 @@ func awaitConnected(ctx context.Context, nc *nats.Conn) (*nats.Conn, error) {
 	for !nc.IsConnected() {
 		select {
 		case <-ctx.Done():
-			err := fmt.Errorf("NATS is not reached: %w", errors.Join(context.Cause(ctx), LastError(nc)))
+			err := fmt.Errorf("cannot connect to NATS: %w", errors.Join(context.Cause(ctx), LastError(nc)))
 			nc.Close()
 			return nil, err
 		case <-status:

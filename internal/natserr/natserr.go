@@ -18,14 +18,14 @@ import (
 func ExplainConnect(err error, url, login, advice string) error {
 	switch {
 	case errors.Is(err, nats.ErrNoServers): // its text adds nothing to the line
-		return fmt.Errorf("NATS is not reached at %s: %s", url, advice)
+		return fmt.Errorf("cannot connect to NATS at %s: %s", url, advice)
 	case errors.Is(err, nats.ErrAuthorization):
 		return fmt.Errorf("NATS rejects the login at %s: %w; %s", url, err, login)
 	}
 	if tls := tlsAdvice(err); tls != "" {
 		advice = tls
 	}
-	return fmt.Errorf("NATS is not reached at %s: %w; %s", url, err, advice)
+	return fmt.Errorf("cannot connect to NATS at %s: %w; %s", url, err, advice)
 }
 
 // tlsAdvice is empty for errors that are not about certificates.

@@ -29,7 +29,7 @@ func (s *Server) bindAdmin(context.Context) (err error) {
 		return nil
 	}
 	if s.admin, err = s.listenAdmin(addr); err != nil && s.opts.Admin.Optional {
-		s.opts.Logger.Warn("admin: cannot listen; /metrics is not served, or with --dev at http.addr", "addr", addr, "error", err, "remedy", "set admin.addr to a free address, or to off")
+		s.opts.Logger.Warn("admin: cannot listen; /metrics is served only with --dev, at http.addr", "addr", addr, "error", err, "remedy", "set admin.addr to a free address, or to off")
 		return nil
 	}
 	return err

@@ -23,7 +23,7 @@ func Dev(param string) Source {
 			return Identity{}, ErrNoIdentity
 		}
 		if !onLoopback(r) {
-			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= works only on the machine itself, as localhost; configure identities for other clients (auth.identity: jwt or header)"}
+			return Identity{}, &Error{Status: http.StatusForbidden, Detail: "?" + param + "= is accepted only from this machine, through localhost; configure identities for other clients (auth.identity: jwt or header)"}
 		}
 		if n > 1 {
 			return Identity{}, badRequest("?%s= occurs %d times; send it once", param, n)

@@ -36,14 +36,14 @@ function count() {
 const list = newList({ body: $('rows'), scroller: $('scroller'), changed: count });
 const chart = newChart();
 
-const awayText = away => (away.cut ? 'Cut for ' : 'Away for ') + duration(away.ms) + ', ' + plural(away.redelivered, 'event') + ' redelivered';
+const awayText = away => (away.cut ? 'Cut for ' : 'Disconnected for ') + duration(away.ms) + ', ' + plural(away.redelivered, 'event') + ' redelivered';
 
 const feed = newFeed({
   state(name, { error, delay, cut }) {
     if (name === 'open') state('open', 'Connected');
-    else if (name === 'closed') state(error ? 'refused' : 'closed', error ? 'Refused' : 'Not connected');
-    else if (cut) state('waiting', 'Cut, comes back by itself');
-    else if (name === 'waiting') state('waiting', 'Lost, back in ' + duration(delay));
+    else if (name === 'closed') state(error ? 'refused' : 'closed', error ? 'Rejected' : 'Not connected');
+    else if (cut) state('waiting', 'Cut, reconnects automatically');
+    else if (name === 'waiting') state('waiting', 'Connection lost, reconnects in ' + duration(delay));
     else state('connecting', 'Connecting');
     if (name === 'open') note('');
     else if (error && !cut) note(error.message, true);
@@ -62,7 +62,7 @@ const feed = newFeed({
     list.add(event);
   },
   gap(gap) {
-    list.mark('Gap (' + gap.reason + '): asked for ' + gap.requested + ', goes on after ' + gap.continues_after + '. What lay between cannot be redelivered.', true);
+    list.mark('Gap (' + gap.reason + '): requested ' + gap.requested + ', continues after ' + gap.continues_after + '. The events between cannot be redelivered.', true);
   },
   error() {}, // shown with the state
 });

@@ -15,7 +15,7 @@ test('comes back from errors of the server and of the network', async t => {
 
 test('stops on what must not be repeated', async t => {
   for (const [answer, status, message] of [
-    [problem(403, { detail: '?subject=x is not within what this feed allows' }), 403, /not within/],
+    [problem(403, { detail: '?subject=x is not within the subjects that this feed allows' }), 403, /not within/],
     [problem(404), 404, /404/], [problem(401, { detail: 'no identity' }), 401, /no identity/],
     [res => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<p>'), 200, /instead of an event stream/],
     [res => res.writeHead(204).end(), 204, /204/],
