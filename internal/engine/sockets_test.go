@@ -32,7 +32,7 @@ type socketHarness struct {
 }
 
 // eachListener runs a test with the engine's listener and those of net/http.
-func eachListener(t *testing.T, test func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness)) {
+func eachListener(t *testing.T, test func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness)) {
 	for _, listener := range []string{"engine", "net/http", "TLS"} {
 		t.Run(listener, func(t *testing.T) {
 			test(t, func(opts engine.SocketOptions) *socketHarness { return newSocketHarness(t, listener, opts) })
@@ -144,8 +144,8 @@ func (r *socketHarness) eventually(what string, holds func(engine.SocketStatus) 
 }
 
 func TestSockets_AddressAtItsLimit_RefusesItAndServesOthers(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
-		r := newRig(engine.SocketOptions{Max: 4, MaxPerAddress: 2})
+	eachListener(t, func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness) {
+		r := newHarness(engine.SocketOptions{Max: 4, MaxPerAddress: 2})
 		for range 2 {
 			r.want(r.from("127.0.0.1"), "/stream", "hello")
 		}
@@ -161,8 +161,8 @@ func TestSockets_AddressAtItsLimit_RefusesItAndServesOthers(t *testing.T) {
 }
 
 func TestSockets_AllTaken_RefusesUntilOneIsClosed(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
-		r := newRig(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
+	eachListener(t, func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness) {
+		r := newHarness(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
 		first := r.from("127.0.0.1")
 		r.want(first, "/stream", "hello")
 		r.want(r.from("127.0.0.2"), "/stream", "hello")
@@ -187,8 +187,8 @@ func (r *socketHarness) page(ip string) net.Conn {
 }
 
 func TestSockets_AllTaken_ClosesTheLongestIdle(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
-		r := newRig(engine.SocketOptions{Max: 3, MaxPerAddress: 3})
+	eachListener(t, func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness) {
+		r := newHarness(engine.SocketOptions{Max: 3, MaxPerAddress: 3})
 		again, oldest, newest := r.page("127.0.0.1"), r.page("127.0.0.2"), r.page("127.0.0.3")
 		r.want(again, "/", "page") // now it has been idle for the shortest time
 		r.eventually("it is idle again", func(s engine.SocketStatus) bool { return s.Idle == 3 })
@@ -203,8 +203,8 @@ func TestSockets_AllTaken_ClosesTheLongestIdle(t *testing.T) {
 }
 
 func TestSockets_AddressAtItsLimit_ClosesItsOwnIdle(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
-		r := newRig(engine.SocketOptions{Max: 10, MaxPerAddress: 2})
+	eachListener(t, func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness) {
+		r := newHarness(engine.SocketOptions{Max: 10, MaxPerAddress: 2})
 		other := r.page("127.0.0.2") // idle for a longer time
 		mine := r.page("127.0.0.1")
 		r.want(r.from("127.0.0.1"), "/stream", "hello")
@@ -219,9 +219,9 @@ func TestSockets_AddressAtItsLimit_ClosesItsOwnIdle(t *testing.T) {
 }
 
 func TestSockets_ExemptAddress_HasTheLimitOfAllAlone(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
+	eachListener(t, func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness) {
 		proxy := netip.MustParseAddr("127.0.0.9")
-		r := newRig(engine.SocketOptions{Max: 4, MaxPerAddress: 1, Exempt: func(a netip.Addr) bool { return a == proxy }})
+		r := newHarness(engine.SocketOptions{Max: 4, MaxPerAddress: 1, Exempt: func(a netip.Addr) bool { return a == proxy }})
 		for range 3 {
 			r.want(r.from("127.0.0.9"), "/stream", "hello")
 		}
@@ -236,8 +236,8 @@ func TestSockets_ExemptAddress_HasTheLimitOfAllAlone(t *testing.T) {
 // HTTP/2 connections without a request are idle, as with HTTP/1.1. Connections with a request are not
 // idle.
 func TestSockets_HTTP2_ClosesOneWithoutRequests(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
-		r := newRig(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
+	eachListener(t, func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness) {
+		r := newHarness(engine.SocketOptions{Max: 2, MaxPerAddress: 2})
 		client := func() (*http.Client, func()) {
 			tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 			tr.Protocols.SetHTTP2(r.secure)
@@ -282,8 +282,8 @@ func TestSockets_HTTP2_ClosesOneWithoutRequests(t *testing.T) {
 
 // A socket is counted once, until it is closed, in every case.
 func TestSockets_EveryEnd_IsCountedOnce(t *testing.T) {
-	eachListener(t, func(t *testing.T, newRig func(engine.SocketOptions) *socketHarness) {
-		r := newRig(engine.SocketOptions{Max: 1000, MaxPerAddress: 1000})
+	eachListener(t, func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness) {
+		r := newHarness(engine.SocketOptions{Max: 1000, MaxPerAddress: 1000})
 		for name, use := range map[string]func(c net.Conn){
 			"nothing sent":       func(net.Conn) {},
 			"half a head":        func(c net.Conn) { _, _ = io.WriteString(c, "GET /stream HTTP/1.1\r\nHo") },
