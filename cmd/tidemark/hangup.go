@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -47,10 +48,11 @@ func atTerminal() bool {
 
 // hangup reads the reloadable part of the configuration again on SIGHUP.
 type hangup struct {
-	level  *logging.Level
-	logger *slog.Logger
-	flags  *pflag.FlagSet
-	node   atomic.Pointer[server.Server] // nil until the server is created
+	level   *logging.Level
+	logger  *slog.Logger
+	flags   *pflag.FlagSet
+	running config.Config                 // that the process started with
+	node    atomic.Pointer[server.Server] // nil until the server is created
 }
 
 // reload applies log.level and nats.embedded.users of the present configuration, and no other key: feeds and
@@ -62,6 +64,9 @@ func (h *hangup) reload(ctx context.Context) {
 		h.logger.Error("reload: configuration cannot be loaded; log level and users of the embedded server are unchanged", "error", err)
 	} else {
 		h.setLevel(cfg.Log.Level)
+		if keys := config.NeedRestart(h.running, cfg); len(keys) > 0 {
+			h.logger.Warn("reload: changed keys have no effect until a restart", "keys", strings.Join(keys, ", "))
+		}
 	}
 	node := h.node.Load()
 	if node == nil {

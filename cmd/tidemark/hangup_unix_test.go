@@ -44,10 +44,11 @@ func TestHangup_LogLevelChanged_TakesEffect(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := make(chan struct{})
-	h := &hangup{level: level, logger: logger, flags: flags}
+	h := &hangup{level: level, logger: logger, flags: flags, running: config.Default()}
 	stop := onHangup(func() { h.reload(t.Context()); read <- struct{}{} })
 	for _, step := range []struct{ text, want string }{
 		{"log: {level: debug}", "debug"}, {"log: {level: loud}", "debug"}, {"log: {level: debug}", "debug"}, {"log: {level: warn}", "warn"},
+		{"log: {level: warn}\nsse: {heartbeat: 20s}", "warn"}, // needs a restart
 	} {
 		if err := os.WriteFile(file, []byte(step.text), 0o600); err != nil {
 			t.Fatal(err)
@@ -65,7 +66,7 @@ func TestHangup_LogLevelChanged_TakesEffect(t *testing.T) {
 		}
 	}
 	stop()
-	if n := strings.Count(log.String(), "\n"); n != 3 {
+	if n := strings.Count(log.String(), "\n"); n != 4 || !strings.Contains(log.String(), `"keys":"sse.heartbeat"`) {
 		t.Errorf("%d lines: %s", n, log.String())
 	}
 }
@@ -114,7 +115,7 @@ func serveForHangup(t *testing.T, cfg config.Config, args ...string) *testkit.Lo
 	if err := flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	h := &hangup{level: level, logger: logger, flags: flags}
+	h := &hangup{level: level, logger: logger, flags: flags, running: config.Default()}
 	ctx, cancel := context.WithCancel(t.Context())
 	stop := onHangup(func() { h.reload(ctx) })
 	ended := make(chan error, 1)

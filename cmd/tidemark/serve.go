@@ -43,7 +43,7 @@ func newServe() *cobra.Command {
 			logger.Warn("config: setting has no effect; ignored", "error", warning)
 		}
 		memlimit.Check(logger, memoryBudget(cfg))
-		h := &hangup{level: level, logger: logger, flags: cmd.Flags()}
+		h := &hangup{level: level, logger: logger, flags: cmd.Flags(), running: cfg}
 		defer onHangup(func() { h.reload(cmd.Context()) })() // without a handler SIGHUP ends the process
 		return serve(cmd.Context(), cfg, logger, h, cmd.OutOrStdout())
 	})
