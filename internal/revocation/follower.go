@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/tidemark/tidemark/internal/backoff"
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/jetstore"
 	"github.com/tidemark/tidemark/internal/natsconn"
@@ -96,23 +97,16 @@ func (f *Follower) Run(ctx context.Context, nc *nats.Conn, js jetstream.JetStrea
 			return
 		}
 		if !f.noteFailure(err) {
-			pause(ctx, retryPause)
+			_ = backoff.Pause(ctx, retryPause, nil) // the loop ends with ctx
 			continue
 		}
 		// Permissions change with a new connection.
 		_, denied := errors.AsType[deniedError](err)
 		for start := time.Now(); ctx.Err() == nil && nc.Stats().Reconnects == reconnects; {
-			if pause(ctx, retryPause); !denied && time.Since(start) >= deniedRetry {
+			if _ = backoff.Pause(ctx, retryPause, nil); !denied && time.Since(start) >= deniedRetry {
 				break
 			}
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 
