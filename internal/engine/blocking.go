@@ -12,8 +12,9 @@ import (
 // buffers provides write buffers. An idle connection uses none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, writeSize); return &b }}
 
-// serveBlocking writes the frames of a source on the calling goroutine until the connection ends.
-func serveBlocking(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
+// serveBlocking writes the frames of a source on the calling goroutine until the response ends. It returns the
+// reason of the end.
+func serveBlocking(w http.ResponseWriter, r *http.Request, src Source, opts Options) error {
 	h := &blockingConn{stream: Open(w, opts), src: src, wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), stall: newStallTimer(src)}
 	defer h.timer.Stop()
 	src.Start(h)
@@ -24,7 +25,7 @@ func serveBlocking(w http.ResponseWriter, r *http.Request, src Source, opts Opti
 		}
 		if err != nil {
 			src.Ended(err, h.stream.Written())
-			return
+			return err
 		}
 	}
 }
@@ -61,7 +62,7 @@ func (h *blockingConn) turn(r *http.Request) (more bool, due time.Time, err erro
 	h.stall.begin()
 	failed := h.stream.Write(out)
 	h.stall.end()
-	if failed != nil && err == nil {
+	if failed != nil && (err == nil || err == ErrComplete) {
 		err = h.disconnectErr(r, failed)
 	}
 	h.written = time.Now()

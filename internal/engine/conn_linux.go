@@ -101,8 +101,13 @@ func (c *conn) writeSource(buf *[]byte, lane int, now time.Time) (more bool) {
 		c.deadline = deadlineNanos(next, now)
 	}
 	c.ending, c.endErr = err != nil, err
-	if len(out) > at {
+	switch {
+	case len(out) > at && err == ErrComplete:
+		c.send(append(chunk(out, c.head, at), lastChunk...), now)
+	case len(out) > at:
 		c.send(chunk(out, c.head, at), now)
+	case err == ErrComplete:
+		c.send(append(c.head[:len(c.head):len(c.head)], lastChunk...), now)
 	}
 	// A deadline that has passed also queues the connection behind the others. In the heap it would keep
 	// the loop busy.
@@ -122,6 +127,9 @@ func (c *conn) watch() bool {
 	}
 	return true
 }
+
+// lastChunk ends a chunked body.
+const lastChunk = "0\r\n\r\n"
 
 // chunkHead is the maximum size of a chunk's head: eight digits and CRLF.
 const chunkHead = 10

@@ -22,8 +22,8 @@
 //   - Memory. An idle connection has no buffer. A blocked connection keeps at most 64 KiB and one frame.
 //   - Slow clients. A connection ends with [ErrTimeout] if its client accepts no bytes for
 //     Options.WriteTimeout. A client that accepts bytes slowly is not disconnected.
-//   - End. Every response ends without its last chunk, so that client libraries treat the end as a lost
-//     connection and reconnect.
+//   - End. A response ends normally if its source returned [ErrComplete]. Any other response ends without its
+//     last chunk, so that client libraries treat the end as a lost connection and reconnect.
 //
 // How it works inside, on Linux: a few loops share the connections, each run by one goroutine
 // (loop_linux.go). A goroutine waits for epoll and passes its events to the loops. Wake queues a

@@ -17,11 +17,13 @@ type Source interface {
 	// Append appends whole frames to dst and returns it.
 	//
 	// If it appends less than turn.Room bytes, the engine calls it again only after w.Wake, or at the
-	// time due; the zero time means no deadline. With an error the engine writes the appended frames and
-	// closes the connection. A call of Append means that the kernel has accepted all earlier frames.
+	// time due; the zero time means no deadline. With ErrComplete the engine writes the appended frames and
+	// ends the response normally. With any other error it writes the appended frames and aborts the response,
+	// which clients treat as a lost connection. A call of Append means that the kernel has accepted all
+	// earlier frames.
 	Append(dst []byte, turn WriteTurn) (out []byte, due time.Time, err error)
-	// Ended is called last, and once, when the connection has ended. err is the error of Append, ErrGone,
-	// ErrTimeout, ErrClosed, or a system error. written is the number of bytes accepted by the kernel. It
+	// Ended is called last, and once, when the response has ended. err is the error of Append, ErrGone,
+	// ErrTimeout, ErrClosed, or a system error. It is ErrComplete only if the kernel has accepted everything. written is the number of bytes accepted by the kernel. It
 	// includes the transfer coding if the engine writes that itself.
 	Ended(err error, written int64)
 }
@@ -40,6 +42,9 @@ type WriteTurn struct {
 // Waker requests a call of Source.Append. Wake may be called from any goroutine at any time, and does
 // not block.
 type Waker interface{ Wake() }
+
+// ErrComplete is returned by Source.Append, with the last frames of a response that ends normally.
+var ErrComplete = errors.New("the response is complete")
 
 // Reasons for the end of a connection, passed to Source.Ended.
 var (
@@ -91,14 +96,15 @@ type ListenerOptions struct {
 //
 // On Linux, Serve hijacks an HTTP/1.1 connection without TLS and returns immediately. From then on the
 // connection uses no goroutine. In all other cases, and for a nil Engine, the calling goroutine writes
-// the frames. Then Serve does not return: at the end of the connection it panics with
-// http.ErrAbortHandler, because every response ends with an abort.
+// the frames. At the end of the response, Serve returns if it is complete, and else panics with
+// http.ErrAbortHandler.
 //
 // The context of the request ends with the call of Serve.
 func (e *Engine) Serve(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
 	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.hijack(w, r, src, opts) {
 		return
 	}
-	serveBlocking(w, r, src, opts)
-	panic(http.ErrAbortHandler)
+	if err := serveBlocking(w, r, src, opts); err != ErrComplete {
+		panic(http.ErrAbortHandler)
+	}
 }

@@ -19,7 +19,10 @@ func serveHijacked(c net.Conn, h http.Header, r *http.Request, src Source, opts 
 		defer gone()
 		_, _ = io.Copy(io.Discard, c)
 	})
-	serveBlocking(&chunked{Conn: c, header: h, head: head(h, time.Now())}, r.WithContext(ctx), src, opts)
+	w := &chunked{Conn: c, header: h, head: head(h, time.Now())}
+	if serveBlocking(w, r.WithContext(ctx), src, opts) == ErrComplete {
+		_, _ = c.Write(append(w.head, lastChunk...))
+	}
 	_ = c.Close() // also ends the reading goroutine
 	reading.Wait()
 }
