@@ -19,16 +19,10 @@ func (s *Server) bind(context.Context) (err error) {
 	return err
 }
 
-// wrapMain passes sockets whose first request is a subscribe request to the engine, which costs less than
-// net/http.
+// wrapMain passes connections with subscribe requests to the engine, which costs less than net/http.
 func (s *Server) wrapMain() error {
-	s.main.http.ConnState = s.main.sockets.ConnState
-	if s.main.http.TLSConfig != nil {
-		s.main.Listener = s.main.sockets.Listen(s.main.Listener, httpserver.SendBuffer)
-		return nil
-	}
-	l, err := s.clients.engine.WrapListener(s.main.Listener, engine.ListenerOptions{
-		Handler: s.main.http.Handler, IsSubscribe: s.opts.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+	l, err := s.clients.engine.Attach(s.main.http, s.main.Listener, engine.ListenerOptions{
+		IsSubscribe: s.opts.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer,
 	})
 	if err != nil {
 		return err

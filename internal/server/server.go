@@ -151,12 +151,8 @@ func (s *Server) bindAddr(key, addr string) (*listener, error) {
 }
 
 // serve blocks until stop, and then returns nil.
-func (l *listener) serve() (err error) {
-	if l.http.TLSConfig != nil {
-		err = l.http.ServeTLS(l.Listener, "", "")
-	} else {
-		err = l.http.Serve(l.Listener)
-	}
+func (l *listener) serve() error {
+	err := l.http.Serve(l.Listener) // which does the TLS handshakes
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

@@ -104,7 +104,6 @@ func newServer(handler http.Handler, logger *slog.Logger) (*server, error) {
 		http:    httpserver.New(handler, httpserver.Options{ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}),
 	}
 	s.paths.Store(&map[string]bool{})
-	s.http.ConnState = s.sockets.ConnState
 	s.http.BaseContext = func(net.Listener) context.Context { return context.WithValue(context.Background(), serverKey{}, s) }
 	return s, nil
 }
@@ -113,7 +112,7 @@ func newServer(handler http.Handler, logger *slog.Logger) (*server, error) {
 func (s *server) run(l net.Listener) error {
 	defer close(s.done)
 	defer s.detach()
-	front, err := s.engine.WrapListener(l, engine.ListenerOptions{
+	front, err := s.engine.Attach(s.http, l, engine.ListenerOptions{
 		Handler: s.named(s.http.Handler), IsSubscribe: s.learned, Sockets: s.sockets, SendBuffer: httpserver.SendBuffer,
 	})
 	if err != nil {
