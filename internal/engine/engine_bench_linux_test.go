@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -65,7 +66,7 @@ func (a *audience) send(to *broadcast) {
 
 func newAudience(b *testing.B, proto string, clients int, to *broadcast) *audience {
 	a := new(audience)
-	if proto == "http1" {
+	if usesEngine(proto) {
 		a.engine = newEngine(b)
 	}
 	var mu sync.Mutex
@@ -107,7 +108,11 @@ func (a *audience) connect(b *testing.B) int {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := io.WriteString(c, request); err != nil {
+	client := c
+	if a.proto == "tls" {
+		client = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
+	if _, err := io.WriteString(client, request); err != nil {
 		b.Fatal(err)
 	}
 	raw, err := c.(*net.TCPConn).SyscallConn()
@@ -132,7 +137,7 @@ func (a *audience) drain(buf []byte) {
 // BenchmarkDeliver sends an event of 150 bytes to all connections. The clients need one system call per 64
 // deliveries.
 func BenchmarkDeliver(b *testing.B) {
-	for _, proto := range []string{"http1", "goroutine"} {
+	for _, proto := range []string{"http1", "attached", "tls", "goroutine"} {
 		for _, clients := range []int{100, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", proto, clients), func(b *testing.B) {
 				to := &broadcast{frame: make([]byte, 150), all: make(chan struct{}, 1)}
@@ -162,7 +167,7 @@ func BenchmarkDeliver(b *testing.B) {
 // memory and the clients.
 func BenchmarkIdle(b *testing.B) {
 	const clients = 2000
-	for _, proto := range []string{"http1", "goroutine"} {
+	for _, proto := range []string{"http1", "attached", "tls", "goroutine"} {
 		b.Run(proto, func(b *testing.B) {
 			to := &broadcast{frame: make([]byte, 150), all: make(chan struct{}, 1)}
 			heap, stacks := inUse()
