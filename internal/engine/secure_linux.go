@@ -3,7 +3,6 @@ package engine
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"time"
 )
@@ -22,21 +21,18 @@ func newSecure(fd int32, cfg *tls.Config) *secure {
 }
 
 func (s *secure) read(_ int32, b []byte) (n int, reply []byte, err error) {
-	var out []byte
-	s.raw.out = &out
-	n, err = s.tls.Read(b)
 	s.raw.out = nil
+	n, err = s.tls.Read(b)
 	if err != nil && errors.Is(err, errNoInput) {
 		err = errWait
 	}
-	return n, out, err
+	return n, s.raw.takeOut(), err
 }
 
 func (s *secure) write(fd int32, b []byte, scratch *[]byte) (rest []byte, written int, err error) {
-	out := (*scratch)[:0]
-	s.raw.out = &out
+	s.raw.out = (*scratch)[:0]
 	_, err = s.tls.Write(b)
-	s.raw.out = nil
+	out := s.raw.takeOut()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -48,11 +44,9 @@ func (s *secure) write(fd int32, b []byte, scratch *[]byte) (rest []byte, writte
 }
 
 func (s *secure) end(fd int32) {
-	var out []byte
-	s.raw.out = &out
-	_ = s.tls.CloseWrite() // close_notify
 	s.raw.out = nil
-	if len(out) > 0 {
+	_ = s.tls.CloseWrite() // close_notify
+	if out := s.raw.takeOut(); len(out) > 0 {
 		_, _ = send(fd, out)
 	}
 }
@@ -83,7 +77,7 @@ func (s *secure) passed(over *httpConn) net.Conn {
 type rawSocket struct {
 	fd        int32
 	handshake *handshake
-	out       *[]byte
+	out       []byte
 	served    net.Conn
 }
 
@@ -119,11 +113,16 @@ func (s *rawSocket) Write(b []byte) (int, error) {
 		return s.served.Write(b)
 	case s.handshake != nil:
 		return s.handshake.write(b)
-	case s.out == nil:
-		return 0, io.ErrClosedPipe
 	}
-	*s.out = append(*s.out, b...)
+	s.out = append(s.out, b...)
 	return len(b), nil
+}
+
+// takeOut returns the written bytes.
+func (s *rawSocket) takeOut() []byte {
+	out := s.out
+	s.out = nil
+	return out
 }
 
 // Close implements net.Conn. While the engine has the socket, it closes the socket itself.
