@@ -40,7 +40,7 @@ type conn struct {
 	drainedAt    int64 // when all bytes of the response had been accepted, as deadline; 0 before
 }
 
-// next is what follows when all bytes of a response are written.
+// next is the step after all bytes of a response are written.
 type next uint8
 
 const (

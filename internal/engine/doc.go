@@ -30,7 +30,7 @@
 // # How it works, on Linux
 //
 // A few loops share the connections, each run by one goroutine (loop_linux.go). A goroutine waits for epoll and
-// passes its events to the loops. Acceptors (accept_linux.go) accept sockets, read what has arrived, and answer a
+// passes its events to the loops. Acceptors (accept_linux.go) accept sockets, read the available bytes, and answer a
 // complete request at once. Later requests are read by the loops (request_linux.go) and answered by worker
 // goroutines (handler_linux.go). Wake queues a connection at its loop. In its turn the connection calls Append of
 // its source and writes the frames (write_linux.go). Timeouts and the times due are deadlines in a heap of each
@@ -38,7 +38,7 @@
 //
 // Bytes pass through a transport (transport_linux.go), in the clear or with TLS (secure_linux.go). TLS is that of
 // crypto/tls, over a socket that never blocks. Its handshake runs on a goroutine, of which only as many compute at
-// the same time as there are CPUs (handshake_linux.go). What the engine knows of HTTP/1.1 is in http1_linux.go and
+// the same time as there are CPUs (handshake_linux.go). HTTP/1.1 is parsed and encoded in http1_linux.go and
 // headercache_linux.go.
 //
 // A connection that the engine cannot serve is passed to net/http for good, with the bytes read from it
@@ -49,8 +49,8 @@
 //
 // Each state has one goroutine that may change it, and states that may follow (state_linux.go):
 //
-//	STATE     | what it waits for, and who has the connection              | followed by
-//	accepted  | the acceptor reads what has arrived                        | hello, request, handler, passed, closed
+//	STATE     | the wait, and the goroutine with the connection            | followed by
+//	accepted  | the acceptor reads the available bytes                     | hello, request, handler, passed, closed
 //	hello     | the loop waits for the whole ClientHello                   | handshake, closed
 //	handshake | the loop passes epoll's events to the handshake            | request, passed, closed
 //	request   | the loop waits for the head of a request                   | handler, passed, closed
@@ -59,9 +59,10 @@
 //	blocked   | the loop waits until the socket accepts bytes              | writing, stalled, request, closed
 //	stalled   | the same, and the source was notified                      | writing, request, closed
 //	passed    | net/http has the socket                                    | handler
-//	closed    | nobody                                                     | none
+//	closed    | none                                                       | none
 //
 // The source is called in handler (Start and the first Append) and in writing (Append). Ended is called in the
 // move from writing, blocked or stalled to request or closed. A goroutine that has had a connection gives it back
-// with loop.give, and the loop then asks epoll for what has happened meanwhile.
+// with loop.give, and the loop then renews the registration, so that epoll reports again the events that were
+// dropped.
 package engine

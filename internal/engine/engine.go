@@ -45,7 +45,7 @@ type WriteTurn struct {
 // not block.
 type Waker interface{ Wake() }
 
-// ErrComplete is returned by Source.Append, with the last frames of a response that ends normally.
+// ErrComplete ends a response normally. Source.Append returns it with the last frames.
 var ErrComplete = errors.New("the response is complete")
 
 // Reasons for the end of a connection, passed to Source.Ended.

@@ -52,8 +52,8 @@ func newHandshakes() *handshakes {
 	}
 }
 
-// handshake is the handshake of a connection. The loop has the connection meanwhile; the goroutine of the
-// handshake has only this.
+// handshake is the handshake of a connection. During it the loop has the connection, and the goroutine of
+// the handshake has only this struct.
 type handshake struct {
 	conn    *conn
 	secure  *secure
@@ -159,6 +159,8 @@ func (c *conn) readHello() {
 			_ = c.sendReply([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 53\r\nConnection: close\r\n\r\n" +
 				"This address needs TLS: use https:// instead of http:"))
 			c.discard()
+			c.handshake.err = errClear
+			c.listener.logHandshake(c.handshake)
 			c.close(ErrGone)
 			return
 		}
@@ -321,6 +323,9 @@ func (h *handshake) signal() {
 	default:
 	}
 }
+
+// errClear is the error of a client without TLS.
+var errClear = errors.New("the client sent an HTTP request without TLS")
 
 // errHandshakeTimeout is the error of a handshake that takes longer than HeadTimeout.
 var errHandshakeTimeout = errors.New("TLS handshake: no end in time")

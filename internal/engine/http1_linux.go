@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// This file is what the engine knows of HTTP/1.1, besides the heads of responses (headercache_linux.go).
+// This file parses and encodes HTTP/1.1, except for the heads of responses (headercache_linux.go).
 
 // inputKind classifies the input of a connection by the next step of the engine.
 type inputKind int

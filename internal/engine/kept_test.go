@@ -75,7 +75,7 @@ func newKeptHarness(t *testing.T, secure bool, opts engine.ListenerOptions) *kep
 	return k
 }
 
-// handler answers with a complete response, which has the value of ?name and as many bytes as ?size says.
+// handler answers with a complete response. It has the value of ?name, and ?size further bytes.
 func (k *keptHarness) handler(who string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		size := 0
@@ -252,8 +252,8 @@ func TestKept_ClientCloses_ConnectionEnds(t *testing.T) {
 	})
 }
 
-// A connection without a further request is closed after IdleTimeout, and one with a part of a request after
-// HeadTimeout.
+// A connection without a further request is closed after IdleTimeout. A connection with a part of a request is
+// closed after HeadTimeout.
 func TestKept_NoFurtherRequest_ClosedInTime(t *testing.T) {
 	eachTransport(t, func(t *testing.T, secure bool) {
 		k := newKeptHarness(t, secure, engine.ListenerOptions{IdleTimeout: 100 * time.Millisecond, HeadTimeout: time.Second})

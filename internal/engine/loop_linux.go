@@ -37,7 +37,7 @@ type lists struct {
 	given      []*conn
 	handshakes []*handshake // that have ended
 	evicted    []eviction
-	closing    []*engineListener // whose idle connections must be closed
+	closing    []*engineListener // closed: their idle connections end
 	ready      []readiness
 	queue      []*conn
 }

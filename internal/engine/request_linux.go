@@ -7,7 +7,7 @@ import (
 
 // maxHead is the size of the longest request head that the engine parses. Connections with longer heads are
 // passed to the server. maxUnsent is the number of unsent bytes from which the engine reads nothing from the
-// client: the replies to what it sends would need ever more memory.
+// client: the replies of TLS would need ever more memory.
 const (
 	maxHead   = 16 << 10
 	maxUnsent = 2 * writeSize
@@ -69,8 +69,8 @@ func (c *conn) sendReply(reply []byte) bool {
 	return err == nil && n == len(reply)
 }
 
-// readWhileWriting reads what the client sends during a response: messages of TLS, and requests ahead of
-// time. The latter wait for the end of the response. Without TLS, both wait in the kernel.
+// readWhileWriting reads the bytes sent by the client during a response: messages of TLS, and requests ahead of
+// time. The latter wait for the end of the response. Without TLS the bytes wait in the kernel.
 func (c *conn) readWhileWriting() {
 	if c.transport == plain {
 		return

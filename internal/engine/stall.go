@@ -8,8 +8,7 @@ import (
 // stallAfter is the time without progress of a socket after which its source is notified.
 const stallAfter = time.Second
 
-// StallNotified is a Source that is notified when its client is slow. It can release memory for unread events
-// then.
+// StallNotified is a Source with a notification of slow clients. It can release memory for unread events then.
 type StallNotified interface {
 	Source
 	// Stalled is called if the socket has accepted none of the waiting bytes for a second.

@@ -2,11 +2,11 @@ package engine
 
 import "errors"
 
-// state is what a connection waits for, and with it which goroutine has the connection.
+// state names the wait of a connection, and with it the goroutine that has the connection.
 type state uint8
 
 const (
-	stateAccepted  state = iota // the acceptor reads what has arrived
+	stateAccepted  state = iota // the acceptor reads the available bytes
 	stateHello                  // the loop waits for the whole ClientHello
 	stateHandshake              // the handshake waits for its slot, or runs; the loop passes on events
 	stateRequest                // the loop waits for the head of a request

@@ -19,7 +19,7 @@ type transport interface {
 	write(fd int32, b []byte, scratch *[]byte) (rest []byte, written int, err error)
 	// tlsState returns the state of TLS for a request; nil without TLS.
 	tlsState() *tls.ConnectionState
-	// end tells the client that no bytes follow, if the transport can and the socket accepts it.
+	// end ends the sending side, if the transport can and the socket accepts it.
 	end(fd int32)
 }
 

@@ -44,7 +44,7 @@ func (c *conn) beginResponse(head []byte, timeout int64) {
 	c.head, c.timeout = head, timeout
 }
 
-// nextOf returns what follows a response with the error err of its source.
+// nextOf returns the step after a response with the error err of its source.
 func (c *conn) nextOf(err error) next {
 	switch {
 	case err == nil:
