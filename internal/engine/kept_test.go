@@ -97,7 +97,6 @@ func (k *keptHarness) handler(who string) http.Handler {
 // once is a source of one frame, with which its response is complete.
 type once struct {
 	text string
-	left bool
 }
 
 func (o *once) Start(engine.Waker) {}

@@ -50,7 +50,7 @@ func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, op
 	return true
 }
 
-// take returns the connection of a request. It returns foreign instead if it has taken the connection from
+// take returns the connection of a request. With the error it returns foreign if it has taken the connection from
 // net/http, but cannot get its descriptor.
 func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign net.Conn, err error) {
 	e.mu.RLock()
@@ -71,7 +71,7 @@ func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign 
 		return nil, nil, err
 	}
 	if c, err = e.connOf(taken); err != nil {
-		return nil, taken, nil
+		return nil, taken, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
 		c.input = make([]byte, n)
