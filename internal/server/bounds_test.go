@@ -57,7 +57,7 @@ func newTLSRig(t *testing.T, change func(*server.Options)) *harness {
 	cert, key, _ := selfSigned(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts := options(t, url)
-	opts.HTTP.CertFile, opts.HTTP.KeyFile = cert, key
+	opts.HTTP.TLS.CertFile, opts.HTTP.TLS.KeyFile = cert, key
 	change(&opts)
 	r := startNode(t, opts)
 	r.eventually("ready", func() bool {

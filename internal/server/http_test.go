@@ -169,7 +169,7 @@ func TestHTTP2_OverTLSAndInTheClear_ServesConnections(t *testing.T) {
 		scheme    string
 		protocols func(*http.Protocols)
 	}{
-		"TLS": {func(o *server.Options) { o.HTTP.CertFile, o.HTTP.KeyFile = cert, key }, "https", func(p *http.Protocols) { p.SetHTTP2(true) }},
+		"TLS": {func(o *server.Options) { o.HTTP.TLS.CertFile, o.HTTP.TLS.KeyFile = cert, key }, "https", func(p *http.Protocols) { p.SetHTTP2(true) }},
 		"h2c": {func(*server.Options) {}, "http", func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestStart_WrongOptions_NamesTheKey(t *testing.T) {
 	for want, change := range map[string]func(*server.Options){
 		"http.addr":           func(o *server.Options) { o.HTTP.Addr = r.srv.Addr().String() },
 		"traces.endpoint":     func(o *server.Options) { o.Traces.Endpoint = "http://127.0.0.1:4318" },
-		"http.tls":            func(o *server.Options) { o.HTTP.CertFile, o.HTTP.KeyFile = "missing.pem", "missing.pem" },
+		"http.tls":            func(o *server.Options) { o.HTTP.TLS.CertFile, o.HTTP.TLS.KeyFile = "missing.pem", "missing.pem" },
 		"feeds.notifications": func(o *server.Options) { o.Feeds[0].Stream = "bad name" },
 		"nats.embedded.addr": func(o *server.Options) {
 			o.NATS.URL, o.Embedded.Dir, o.Embedded.Addr = "", t.TempDir(), r.srv.Addr().String()
