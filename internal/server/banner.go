@@ -56,14 +56,14 @@ func (s *Server) commands(base string) string {
 	hint := func(what, format string, args ...any) {
 		fmt.Fprintf(&hints, "  %-8s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	insecure := "" // curl's flag for a certificate that it cannot verify
+	curl := "curl"
 	if s.opts.HTTP.TLS.SelfSigned {
-		insecure = "k"
+		curl = "curl -k" // it does not verify the certificate
 	}
-	hint("listen", "curl -%sN '%s%s%s'", insecure, base, to.path, to.query)
+	hint("listen", "%s -N '%s%s%s'", curl, base, to.path, to.query)
 	hint("publish", "nats pub %s hi%s", to.subject, s.natsFlag())
 	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
-		hint("or", "curl %s%s%s -%sd hi", base, publishBodyPath, url.PathEscape(to.subject), insecure)
+		hint("or", "%s %s%s%s -d hi", curl, base, publishBodyPath, url.PathEscape(to.subject))
 	}
 	if s.admin != nil {
 		hint("operate", "tidemark status http://%s", dialAddr(s.AdminAddr()))
