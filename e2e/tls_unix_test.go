@@ -135,7 +135,7 @@ func replace(t *testing.T, file, text string) {
 	}
 }
 
-// testTLSProtocols expects the alert of the server, so that a refusal by openssl itself is no success.
+// testTLSProtocols expects the alert of the server, so that a refusal by openssl itself fails the test.
 func testTLSProtocols(t *testing.T, s *service) {
 	const weak = "@SECLEVEL=0" // else openssl does not offer old protocols
 	for name, c := range map[string]struct {

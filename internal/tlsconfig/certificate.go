@@ -66,7 +66,7 @@ func selfSigned(now time.Time) (*tls.Certificate, error) {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		Subject:   pkix.Name{CommonName: "localhost", Organization: []string{"Tidemark, self-signed"}},
+		Subject:   pkix.Name{CommonName: "Tidemark, self-signed"},
 		NotBefore: now.Add(-clockTolerance), NotAfter: now.Add(selfSignedValidity),
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
