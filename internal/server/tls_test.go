@@ -121,7 +121,7 @@ func TestTLS_RecordsInPieces_AreServed(t *testing.T) {
 	})
 }
 
-// A client that ends its side with close_notify has disconnected, as one that closes its socket.
+// A client that ends its side with close_notify has disconnected, like a client that closes its socket.
 func TestTLS_CloseNotify_EndsTheConnection(t *testing.T) {
 	eachTLS(t, withAdmin, func(t *testing.T, r *harness, conf *tls.Config, publish func(data string)) {
 		other, f := r.followTLS(r.dial(false), conf), r.followTLS(r.dial(false), conf)
