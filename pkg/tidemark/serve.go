@@ -37,6 +37,8 @@ import (
 //   - Stop it with Drain or Close. The engine has a descriptor of the socket of l, so that closing l
 //     does not stop it.
 //
+//   - To serve without the engine, as a node does with http.engine off, use an [http.Server] with f as its handler.
+//
 // It may be called for several listeners.
 func (f *Feed) Serve(l net.Listener, mux http.Handler) error {
 	if mux == nil {
