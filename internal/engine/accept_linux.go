@@ -45,7 +45,7 @@ func (e *Engine) attach(server *http.Server, l net.Listener, opts ListenerOption
 		f.local = localContext(addr)
 	}
 	if server.TLSConfig != nil {
-		f.tls = server.TLSConfig.Clone() // a copy, because Serve changes the original
+		f.tls = server.TLSConfig.Clone()         // a copy, because Serve changes the original
 		f.tls.DynamicRecordSizingDisabled = true // frames that wait go out as full records
 		passTLSState(server)
 	}
