@@ -6,11 +6,12 @@ import (
 	"strconv"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/pkg/auth"
 )
 
 // Publish stores the events of POST requests: one PublishRequest or an array of them. It
 // answers once all are acknowledged, with a PublishResult or an array. With ?user= the body is
-// the data of one event for that user.
+// the data of one event for that user, or, with Content-Type text/event-stream, a stream of such events.
 //
 // A request with an invalid event is refused, and nothing of it is stored. If the store fails in the
 // middle of an array, the problem has the result of each event.
@@ -24,18 +25,37 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	msgs, isArray, err := h.events(w, r)
+	query, err := readPublishQuery(r)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	if isEventStream(r.Header) {
+		h.eventStream(w, r, id, query)
+		return
+	}
+	msgs, isArray, err := h.events(w, r, query)
 	h.publish(w, r, id, msgs, isArray, err)
+}
+
+// eventStream stores an event stream for a user.
+func (h *Publish) eventStream(w http.ResponseWriter, r *http.Request, id auth.Identity, query publishQuery) {
+	if !query.hasUser {
+		refuse(w, badRequest("an event stream has one subject; POST it to /publish/{subject} or /publish?user="))
+		return
+	}
+	subject, err := h.userSubject(query.user)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	h.ingest(w, r, id, subject, "user", query)
 }
 
 var errEndInQuery = badRequest(`?end=1 is for requests whose body is the data of one event; send "end": true in the event`)
 
 // events reads a request.
-func (h *Publish) events(w http.ResponseWriter, r *http.Request) (msgs []feed.Message, isArray bool, err error) {
-	query, err := readPublishQuery(r)
-	if err != nil {
-		return nil, false, err
-	}
+func (h *Publish) events(w http.ResponseWriter, r *http.Request, query publishQuery) (msgs []feed.Message, isArray bool, err error) {
 	if query.hasUser {
 		msgs, err = h.toUser(w, r, query)
 		return msgs, false, err
