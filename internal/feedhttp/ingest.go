@@ -153,8 +153,8 @@ func (in *ingest) store() error {
 // sends a line of one byte a minute would keep a goroutine for as long as it likes.
 func (in *ingest) extend() { _ = in.body.SetReadDeadline(time.Now().Add(in.opts.IdleTimeout)) }
 
-// atEOF handles the end of a body. A program that was killed ends a pipe cleanly, so that the end means nothing unless
-// the request says so.
+// atEOF handles the end of a body, which completes the subject only if the request has ?end=1: a pipe also ends cleanly
+// when its program was killed.
 func (in *ingest) atEOF(incomplete bool) error {
 	if incomplete {
 		return &streamError{problem.BodyBroken, "the body ends within an event; an empty line ends each event"}
@@ -268,7 +268,7 @@ func (in *ingest) count(res feed.Result, ended bool) {
 	}
 }
 
-// skipRest reads what follows the end of the subject in the body for a moment, and reports whether the body is complete.
+// skipRest reads the body after the end of the subject for a moment, and reports whether the body is complete.
 // Most clients read the answer after they have sent all of the body.
 func (in *ingest) skipRest() (complete bool) {
 	_ = in.body.SetReadDeadline(time.Now().Add(ingestRest))

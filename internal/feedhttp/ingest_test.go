@@ -464,7 +464,7 @@ func TestIngest_RefusedWhileTheBodyIsOpen_IsAnsweredAtOnce(t *testing.T) {
 	}
 }
 
-// Events beyond the rate wait, and none is lost.
+// Events beyond the rate wait, and all are stored.
 func TestIngest_BeyondTheRate_Waits(t *testing.T) {
 	d := newIngestDesk(t, feedhttp.PublishOptions{Admission: feedhttp.NewAdmission(feedhttp.Limits{PublishesPerSecond: 50, PublishesBurst: 1})})
 	began := time.Now()

@@ -8,7 +8,7 @@ import (
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
-// IngestOutcome is how an event stream ended that was published.
+// IngestOutcome is the end of an event stream of a publisher.
 type IngestOutcome uint8
 
 // The outcomes that are counted. After all but IngestEnded the subject is open.
@@ -54,8 +54,8 @@ type ingests struct {
 	ended [ingestOutcomes]atomic.Uint64
 }
 
-// Ingests returns the number of event streams that are being published, and of those that ended since the start, by
-// outcome. It has all outcomes, also those that did not occur.
+// Ingests returns the number of open event streams of publishers, and of ended ones by outcome. It has all outcomes,
+// also those that did not occur.
 func (a *Admission) Ingests() (open int, ended map[IngestOutcome]uint64) {
 	ended = make(map[IngestOutcome]uint64, ingestOutcomes)
 	for o := range ingestOutcomes {

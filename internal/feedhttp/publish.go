@@ -60,12 +60,20 @@ func (h *Publish) events(w http.ResponseWriter, r *http.Request, query publishQu
 		msgs, err = h.toUser(w, r, query)
 		return msgs, false, err
 	}
-	if query.end {
+	if r.Header.Get(cloudEventVersion) != "" {
+		msgs, err = h.binaryCloudEvent(w, r, query)
+		return msgs, false, err
+	}
+	content := cloudEventContent(r.Header)
+	if query.end && content == "" {
 		return nil, false, errEndInQuery
 	}
 	body, err := h.readJSON(w, r)
 	if err != nil {
 		return nil, false, err
+	}
+	if content != "" {
+		return h.cloudEvents(r.Context(), body, content, query.end)
 	}
 	requests, isArray, err := decode(body, h.opts.MaxBatch)
 	if err != nil {
@@ -73,6 +81,22 @@ func (h *Publish) events(w http.ResponseWriter, r *http.Request, query publishQu
 	}
 	msgs, err = h.messages(r.Context(), requests, isArray, r.Header.Get("Idempotency-Key"))
 	return msgs, isArray, err
+}
+
+// binaryCloudEvent reads a CloudEvent in binary mode: its attributes are headers, and the body is its data.
+func (p *publisher) binaryCloudEvent(w http.ResponseWriter, r *http.Request, query publishQuery) ([]feed.Message, error) {
+	attributes, err := cloudEvent(r.Header)
+	if err == nil {
+		err = checkCloudEvent(attributes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	msgs, err := p.body(w, r, attributes[cloudEventSubject], cloudEventSubject, query.end)
+	if err == nil && msgs[0].Type == defaultType {
+		msgs[0].Type = ""
+	}
+	return msgs, err
 }
 
 func (p *publisher) messages(ctx context.Context, requests []PublishRequest, isArray bool, key string) ([]feed.Message, error) {

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/msgheader"
 )
 
-// PublishBody stores the body of a POST request as the data of one event, whatever its content
-// type, but for text/event-stream: each event of such a body is stored as it arrives. The subject is the path value "subject", as of a pattern such as
+// PublishBody stores the body of a POST request as the data of one event. The content type may be any; of a body of
+// text/event-stream each event is stored as it arrives. The subject is the path value "subject", as of a pattern such as
 // "POST /publish/{subject...}": the path is decoded once, so that a token with %2E is written
 // with %252E there.
 //
@@ -102,7 +103,7 @@ func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjec
 	if msg.Data, err = p.readBody(w, r); err != nil {
 		return nil, err
 	}
-	if len(msg.Data) == 0 && !end {
+	if len(msg.Data) == 0 && !end && msg.Header[cloudEventVersion] == "" {
 		return nil, errors.New("the body is empty; it is the data of the event, which only the end of a subject (?end=1) may lack")
 	}
 	if err := checkUTF8(msg.Data); err != nil {
@@ -139,7 +140,7 @@ func fromHeader(header http.Header) (msg feed.Message, err error) {
 		}
 		msg.Header["Content-Type"] = contentType
 	}
-	msg.Type = cmp.Or(msg.Type, attributes[cloudEventType])
+	msg.Type = cmp.Or(msg.Type, attributes[msgheader.CloudEventType])
 	msg.ID = cmp.Or(msg.ID, cloudEventKey(attributes))
 	return msg, nil
 }

@@ -9,8 +9,7 @@ const (
 	// CloudEventType names the type of an event in the binary mode of CloudEvents.
 	CloudEventType = "ce-type"
 
-	// CloudEventID, CloudEventSource and CloudEventTime are attributes of a published CloudEvent, as in the binary
-	// mode of its NATS binding, whose headers all begin with CloudEventPrefix.
+	// CloudEventPrefix begins the headers of attributes in the binary mode of CloudEvents.
 	CloudEventPrefix = "ce-"
 	CloudEventID     = "ce-id"
 	CloudEventSource = "ce-source"

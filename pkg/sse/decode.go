@@ -83,8 +83,8 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
-// Incomplete reports whether the stream ended within an event: after the error of Next, the lines of an event are there
-// without the empty line at its end.
+// Incomplete reports whether the stream ended within an event. Call it after an error of Next: lines of an event were
+// read, and the empty line at its end was not.
 func (d *Decoder) Incomplete() bool {
 	return len(d.data) > 0 || d.typ != "" || d.lines.start < len(d.lines.buf)
 }
