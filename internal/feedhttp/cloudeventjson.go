@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,12 +121,18 @@ func (e *jsonCloudEvent) set(name string, value json.RawMessage) error {
 	return err
 }
 
+// stringAttributes are those of CloudEvents 1.0 itself. Others may have further types.
+var stringAttributes = []string{"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema"}
+
 // attributeText returns an attribute as its header has it.
 func attributeText(name string, value json.RawMessage) (string, error) {
 	if value[0] == '"' {
 		var s text
 		err := json.Unmarshal(value, &s)
 		return string(s), namedError(name, err)
+	}
+	if slices.Contains(stringAttributes, name) {
+		return "", &fieldError{field: name, reason: "must be a string"}
 	}
 	_, err := strconv.ParseInt(string(value), 10, 32)
 	if isBoolean := string(value) == "true" || string(value) == "false"; !isBoolean && err != nil {

@@ -133,6 +133,7 @@ func TestCloudEvent_Invalid_StoresNothing(t *testing.T) {
 		"empty name":           {ceJSON, ce(`,"":"x"`), "", "not an attribute"},
 		"NUL in an attribute":  {ceJSON, ce(`,"x":"\u0000"`), "x", "control"},
 		"lines in an id":       {ceJSON, strings.Replace(ce(""), `"7"`, `"a\nb"`, 1), "id", "control"},
+		"number as id":         {ceJSON, strings.Replace(ce(""), `"7"`, `7`, 1), "id", "must be a string"},
 		"object as attribute":  {ceJSON, ce(`,"x":{}`), "x", "must be a string"},
 		"fraction":             {ceJSON, ce(`,"x":1.5`), "x", "integer"},
 		"no time":              {ceJSON, ce(`,"time":"yesterday"`), "time", "RFC 3339"},
