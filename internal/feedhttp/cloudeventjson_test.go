@@ -77,7 +77,7 @@ func TestCloudEvent_Batch_IsStoredInOrder(t *testing.T) {
 	}
 }
 
-// The SDKs send binary mode where they are not told otherwise.
+// The SDKs send binary mode by default.
 func TestCloudEvent_BinaryModeAtPublish_HasSubjectOfItsHeader(t *testing.T) {
 	d := newDesk(t, publishing, feedhttp.PublishOptions{})
 	header := []string{"ce-specversion", "1.0", "ce-id", "7", "ce-source", "/orders", "ce-type", "order.made", "ce-subject", "n.a", "Content-Type", "application/json"}

@@ -292,7 +292,7 @@ func ingestAttacks() (out []attack) {
 	add("without a subject", "/publish", event, bad, 0)
 	add("for an empty user", "/publish?user=", event, bad, 0)
 	add("to another form", "/api/events/send-message", event, bad, 0)
-	// Browsers send text/plain and forms across origins without asking first, and never these types. A page has the
+	// Browsers send text/plain and forms to other origins without a preflight request, and never these types. A page has the
 	// cookies of its user in all of them.
 	for _, content := range []string{"text/event-stream", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/cloudevents+json", "application/cloudevents-batch+json"} {
 		for name, header := range map[string][]string{
