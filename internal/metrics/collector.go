@@ -72,6 +72,11 @@ func (c *collector) admission(to sink) {
 	for reason, n := range c.node.Admission.Refused() {
 		send(to, refusals, n, reason.String())
 	}
+	open, ended := c.node.Admission.Ingests()
+	send(to, ingestsOpen, open)
+	for outcome, n := range ended {
+		send(to, ingests, n, outcome.String())
+	}
 	if c.node.Untrusted != nil {
 		send(to, untrusted, c.node.Untrusted())
 	}

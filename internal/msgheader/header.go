@@ -9,6 +9,17 @@ const (
 	// CloudEventType names the type of an event in the binary mode of CloudEvents.
 	CloudEventType = "ce-type"
 
+	// CloudEventPrefix begins the headers of attributes in the binary mode of CloudEvents.
+	CloudEventPrefix = "ce-"
+	CloudEventID     = "ce-id"
+	CloudEventSource = "ce-source"
+	CloudEventTime   = "ce-time"
+
+	// End with the value EndValue completes the subject of its message, until another message of the subject
+	// follows.
+	End      = "Tidemark-End"
+	EndValue = "1"
+
 	// TTL is how long the server keeps a message, where the stream allows it.
 	TTL = "Nats-TTL"
 

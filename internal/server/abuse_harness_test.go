@@ -100,7 +100,7 @@ func newTarget(t *testing.T, change func(*server.Options), healthy ...string) *t
 	g := &target{log: &logText{}}
 	g.harness = newHarness(t, func(o *server.Options) {
 		change(o)
-		o.HTTP.BodyTimeout = 5 * time.Second
+		o.HTTP.BodyTimeout, o.Publish.IdleTimeout = 5*time.Second, time.Second
 		o.Logger = slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	g.publish("notifications.user.alice", 1, 3)

@@ -132,6 +132,8 @@ func (g *target) slowSenders(t *testing.T) *slow {
 	t.Helper()
 	starts := []string{"", "G", "GET /events?user=ali", "GET /events HTTP/1.1\r\nHost: localhost\r\nX-", "POST /publish HTTP/1.1\r\nHost: localhost\r\n", "PRI * HTTP/2.0\r\n\r\n", "\r\n",
 		"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", "PUT /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n",
+		"POST /publish/notifications.topic.slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/event-stream\r\nContent-Length: 1000000\r\n\r\n",
+		"POST /publish/notifications.topic.slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\ndata: ",
 	}
 	s := &slow{ended: make(chan []byte, len(starts)*4)}
 	var writing sync.WaitGroup
