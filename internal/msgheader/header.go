@@ -9,6 +9,12 @@ const (
 	// CloudEventType names the type of an event in the binary mode of CloudEvents.
 	CloudEventType = "ce-type"
 
+	// End completes the subject of a message, with the value EndValue.
+	End = "Tidemark-End"
+
+	// EndValue is the one value of End with a meaning.
+	EndValue = "1"
+
 	// TTL is how long the server keeps a message, where the stream allows it.
 	TTL = "Nats-TTL"
 
