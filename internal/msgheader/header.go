@@ -9,10 +9,9 @@ const (
 	// CloudEventType names the type of an event in the binary mode of CloudEvents.
 	CloudEventType = "ce-type"
 
-	// End completes the subject of a message, with the value EndValue.
-	End = "Tidemark-End"
-
-	// EndValue is the one value of End with a meaning.
+	// End with the value EndValue completes the subject of its message, until another message of the subject
+	// follows.
+	End      = "Tidemark-End"
 	EndValue = "1"
 
 	// TTL is how long the server keeps a message, where the stream allows it.
