@@ -28,15 +28,20 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.publish(w, r, id, msgs, isArray, err)
 }
 
+var errEndInQuery = badRequest(`?end=1 is for requests whose body is the data of one event; send "end": true in the event`)
+
 // events reads a request.
 func (h *Publish) events(w http.ResponseWriter, r *http.Request) (msgs []feed.Message, isArray bool, err error) {
-	user, named, err := queryUser(r)
+	query, err := readPublishQuery(r)
 	if err != nil {
 		return nil, false, err
 	}
-	if named {
-		msgs, err = h.toUser(w, r, user)
+	if query.hasUser {
+		msgs, err = h.toUser(w, r, query)
 		return msgs, false, err
+	}
+	if query.end {
+		return nil, false, errEndInQuery
 	}
 	body, err := h.readJSON(w, r)
 	if err != nil {
@@ -68,7 +73,7 @@ func (p *publisher) messages(ctx context.Context, requests []PublishRequest, isA
 		if err != nil {
 			return nil, atIndex(err, i, isArray)
 		}
-		msgs[i] = feed.Message{Subject: subject, Type: req.Event, Data: data, ID: id}
+		msgs[i] = feed.Message{Subject: subject, Type: req.Event, Data: data, ID: id, End: bool(req.End)}
 		if err := p.check(ctx, msgs[i], i, isArray); err != nil {
 			return nil, err
 		}

@@ -37,15 +37,15 @@ func (h *PublishBody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *PublishBody) event(w http.ResponseWriter, r *http.Request) ([]feed.Message, error) {
-	_, named, err := queryUser(r)
+	query, err := readPublishQuery(r)
 	if err != nil {
 		return nil, err
 	}
-	if named {
+	if query.hasUser {
 		return nil, &fieldError{field: "user", reason: "stands in place of the subject in the path; send one of them"}
 	}
 	subj := r.PathValue("subject")
-	msgs, err := h.body(w, r, subj, "subject")
+	msgs, err := h.body(w, r, subj, "subject", query.end)
 	if wrong, ok := errors.AsType[*fieldError](err); ok && wrong.field == "subject" {
 		wrong.reason += h.pathHint(subj, wrong.reason)
 	}
@@ -67,27 +67,27 @@ func (p *publisher) pathHint(subj, reason string) string {
 }
 
 // toUser reads POST /publish?user=, whose body is the data of one event.
-func (p *publisher) toUser(w http.ResponseWriter, r *http.Request, user string) ([]feed.Message, error) {
-	subject, err := p.userSubject(user)
+func (p *publisher) toUser(w http.ResponseWriter, r *http.Request, query publishQuery) ([]feed.Message, error) {
+	subject, err := p.userSubject(query.user)
 	if err != nil {
 		return nil, err
 	}
-	return p.body(w, r, subject, "user")
+	return p.body(w, r, subject, "user", query.end)
 }
 
 // body reads a request whose body is the data of one event. subjectField names what the subject
-// comes from.
-func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjectField string) ([]feed.Message, error) {
+// comes from. With end the event completes the subject, and may be empty.
+func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjectField string, end bool) ([]feed.Message, error) {
 	msg, err := fromHeader(r.Header)
 	if err != nil {
 		return nil, err
 	}
-	msg.Subject = subject
+	msg.Subject, msg.End = subject, end
 	if msg.Data, err = p.readBody(w, r); err != nil {
 		return nil, err
 	}
-	if len(msg.Data) == 0 {
-		return nil, errors.New("the body is empty; it is the data of the event")
+	if len(msg.Data) == 0 && !end {
+		return nil, errors.New("the body is empty; it is the data of the event, which only the end of a subject (?end=1) may lack")
 	}
 	if err := checkUTF8(msg.Data); err != nil {
 		return nil, err

@@ -18,12 +18,15 @@ type PublishRequest struct {
 	// Data is any JSON. A string goes out as its text, anything else as JSON.
 	Data json.RawMessage `json:"data"`
 	ID   string          `json:"id"`
+	// End completes the subject with this event.
+	End explicit `json:"end,omitzero"`
 }
 
 // decode reads the next event. It refuses unknown fields, also in other letters, and duplicate fields.
 func (r *PublishRequest) decode(dec *json.Decoder) error {
 	return decodeFields(dec, jsonField{"subject", (*text)(&r.Subject)}, jsonField{"user", &r.User},
-		jsonField{"event", (*text)(&r.Event)}, jsonField{"data", &r.Data}, jsonField{"id", (*text)(&r.ID)})
+		jsonField{"event", (*text)(&r.Event)}, jsonField{"data", &r.Data}, jsonField{"id", (*text)(&r.ID)},
+		jsonField{"end", &r.End})
 }
 
 // payload takes a JSON string for its text, and other JSON as it is, on one line.

@@ -9,6 +9,13 @@ const (
 	// CloudEventType names the type of an event in the binary mode of CloudEvents.
 	CloudEventType = "ce-type"
 
+	// CloudEventID, CloudEventSource and CloudEventTime are attributes of a published CloudEvent, as in the binary
+	// mode of its NATS binding, whose headers all begin with CloudEventPrefix.
+	CloudEventPrefix = "ce-"
+	CloudEventID     = "ce-id"
+	CloudEventSource = "ce-source"
+	CloudEventTime   = "ce-time"
+
 	// End with the value EndValue completes the subject of its message, until another message of the subject
 	// follows.
 	End      = "Tidemark-End"
