@@ -39,7 +39,7 @@ var closeEvents = map[error]struct {
 	feed.ErrClosed:     {CloseDrain, "this feed is shutting down; reconnect to continue", false},
 	errOverload:        {CloseOverload, "this server has reached its limit of connections; reconnect later", true},
 	errRate:            {CloseLimit, "too many connects from this address; reconnect later", true},
-	errLast:            {CloseLimit, "too many connections of this user or address wait for the latest event of many subjects; reconnect later", true},
+	errLast:            {CloseLimit, "too many connections of this user or address wait for the latest events of their subjects; reconnect later", true},
 	errSubjects:        {CloseLimit, "from=last matches more subjects than are read (limits.last_subjects); name fewer with subject= and only=1", true},
 	errLimit:           {CloseLimit, "too many connections are open for this user or address; close some, or reconnect later", true},
 }

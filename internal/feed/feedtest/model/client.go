@@ -222,6 +222,9 @@ func (c *client) completed(high feed.Position) {
 		c.obs.bad("ends as complete, and did not request that")
 	}
 	c.obs.complete(high)
+	if high.Epoch == c.obs.at.epoch && c.w.rec.current.epoch == high.Epoch && len(c.w.rec.current.lost) == 0 {
+		c.obs.passed(high.Seq, c.w.rec.order+1, "by its end")
+	}
 	c.complete = true
 	c.w.complete++
 	c.leave()
