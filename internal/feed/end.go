@@ -223,8 +223,8 @@ func (f *Feed) findOpen(ctx context.Context, at place, subjects []string) (open 
 	return open, reached, err
 }
 
-// TryComplete reports whether a client that resumes at start has the ends of all subjects, so that nothing is
-// left to deliver. known is false where Complete must request that from the store.
+// TryComplete reports whether a start lies at or after the ends of all subjects. A client that resumes there has
+// received everything. known is false where Complete must request the answer from the store.
 func (f *Feed) TryComplete(subjects []string, start Start) (complete, known bool) {
 	if !f.isReady() {
 		return false, false

@@ -42,8 +42,8 @@ func untilEndAttacks() (out []attack) {
 	return out
 }
 
-// The answers about subjects of other users do not depend on what is stored: a subject that is complete, one that is
-// open and one without events are rejected alike, whatever position the request names.
+// The answers about subjects of other users do not depend on stored events: complete subjects, open subjects and subjects
+// without events are rejected alike, at every position.
 func TestUntilEnd_SubjectsOfOthers_AnswersDoNotTellThemApart(t *testing.T) {
 	for name, identity := range map[string]func(*server.Options){
 		"development": func(*server.Options) {},

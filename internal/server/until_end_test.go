@@ -498,7 +498,7 @@ func TestUntilEnd_PublishedDuringEnds_EveryClientReceivesEveryEvent(t *testing.T
 	t.Logf("%d connections, %d of them answered 204", connections.Load(), empty.Load())
 }
 
-// Connections whose start and end are rejected say why.
+// Invalid requests are rejected with the reason.
 func TestUntilEnd_InvalidRequests_AreRejected(t *testing.T) {
 	r := newHarness(t, nil)
 	for path, want := range map[string]string{

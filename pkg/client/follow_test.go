@@ -378,7 +378,7 @@ func TestFollow_UntilEndAndComplete_EndsWithoutError(t *testing.T) {
 	})
 }
 
-// Without UntilEnd the same answers are what they were.
+// Without UntilEnd a close is followed by a reconnect, and 204 is an error.
 func TestFollow_CompleteWithoutUntilEnd_Reconnects(t *testing.T) {
 	srv := newServer(t, false, thenEnd(message(1)+completeClose), answer(204, "", ""))
 	evs, err := followAll(t, srv.options())

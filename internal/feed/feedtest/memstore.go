@@ -76,7 +76,7 @@ func (l *MemStore) PublishFor(lifetime time.Duration, subject, typ string, data 
 	return l.store(lifetime, feed.Event{Subject: subject, Type: typ, Data: data})
 }
 
-// PublishEnd stores an event that completes its subject.
+// PublishEnd stores an event with [feed.Event].End: it completes its subject.
 func (l *MemStore) PublishEnd(subject string, data []byte) (seq uint64) {
 	return l.store(0, feed.Event{Subject: subject, Data: data, End: true})
 }
