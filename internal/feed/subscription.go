@@ -255,7 +255,9 @@ func (s *Subscription) enqueue(f *Frame) bool {
 		return true
 	}
 	if n == 0 {
-		s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
+		if !q.missed { // else a client that is cut off now gets the gap when it resumes
+			s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
+		}
 		q.staleSince = 0
 	}
 	q.frames = append(q.frames, f)
