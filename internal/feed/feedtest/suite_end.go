@@ -1,6 +1,7 @@
 package feedtest
 
 import (
+	"context"
 	"testing"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -24,33 +25,7 @@ func testEnds(t *testing.T, h Harness) {
 	last("ended", "notifications.a", 3, true)
 	last("open", "notifications.b", 4, false)
 	last("a prefix of others", "notifications", 0, false)
-	for ev, err := range h.Store.Follow(ctx, feed.FollowOptions{From: 1, Epoch: h.state(t).Epoch}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ev.End != (ev.Seq == 3) {
-			t.Errorf("event %d is followed with end %v", ev.Seq, ev.End)
-		}
-		if ev.Seq == 4 {
-			break
-		}
-	}
-	r, err := h.Store.Read(ctx, feed.ReadOptions{From: 1, To: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	for n := 0; n < 4; {
-		batch, err := r.Next(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, ev := range batch.Events {
-			if n++; ev.End != (ev.Seq == 3) {
-				t.Errorf("event %d is read with end %v", ev.Seq, ev.End)
-			}
-		}
-	}
+	h.readEnds(ctx, t, 3, 4)
 	h.publish(1, "notifications.a")
 	last("open again", "notifications.a", 5, false)
 	h.Delete(5)
@@ -62,4 +37,37 @@ func testEnds(t *testing.T, h Harness) {
 	last("trimmed before it", "notifications.b", 4, false)
 	h.Recreate()
 	last("recreated", "notifications.b", 0, false)
+}
+
+// readEnds checks that the event end alone, of those up to last, is followed and read as an end.
+func (h Harness) readEnds(ctx context.Context, t *testing.T, end, last uint64) {
+	t.Helper()
+	check := func(way string, ev feed.Event) {
+		if ev.End != (ev.Seq == end) {
+			t.Errorf("event %d is %s with end %v", ev.Seq, way, ev.End)
+		}
+	}
+	for ev, err := range h.Store.Follow(ctx, feed.FollowOptions{From: 1, Epoch: h.state(t).Epoch}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if check("followed", ev); ev.Seq == last {
+			break
+		}
+	}
+	r, err := h.Store.Read(ctx, feed.ReadOptions{From: 1, To: last})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for seq := uint64(0); seq < last; {
+		batch, err := r.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range batch.Events {
+			check("read", ev)
+			seq = ev.Seq
+		}
+	}
 }
