@@ -407,8 +407,9 @@ type AdmissionLimits struct {
 	// 100,000. 0 is unlimited.
 	LastSubjects int `key:"last_subjects" default:"10000" min:"0" usage:"greatest <number> of subjects that one ?from=last reads; 0 is unlimited"`
 	// Connections that wait for ?from=last over more than 1,000 subjects. A node looks up at most 10,000
-	// subjects at once, and pauses in between; other connections wait in a queue. Connections beyond these
-	// three limits are rejected with sse.retry_later. 0 is unlimited.
+	// subjects at once, and pauses in between; other connections wait in a queue. Reconnects with ?until=end
+	// count, too, while they wait for the latest events of their subjects. Connections beyond these three limits
+	// are rejected with sse.retry_later. 0 is unlimited.
 	LastWaiting int `key:"last_waiting" default:"64" min:"0" usage:"greatest <number> of connections that wait for ?from=last over many subjects; 0 is unlimited"`
 	// The same of one user. 0 is unlimited.
 	LastWaitingPerUser int `key:"last_waiting_per_user" default:"4" min:"0" usage:"greatest <number> of those of one user; 0 is unlimited"`

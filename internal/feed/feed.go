@@ -61,6 +61,7 @@ type Feed struct {
 	undeliverable         undeliverable
 	tailFailures          atomic.Uint64
 	lastSubjects          subjectCounts
+	lookups               chan struct{} // those of findOpen under way
 }
 
 // New returns a feed of the stream behind store. It does nothing until Run.
@@ -71,6 +72,7 @@ func New(store Store, opts Options) *Feed {
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
+		lookups:       make(chan struct{}, maxLookups),
 		resets:        1, // a subscription that has verified nothing holds 0
 		streamContact: contact{errors.New("the stream has not been reached yet"), time.Now()},
 	}

@@ -22,6 +22,7 @@ type Frame struct {
 	stored  int64       // nanoseconds since 1970
 	expires int64       // by the same clock; 0 for never
 	removed atomic.Bool // the stream no longer has the event: it must not be sent
+	end     bool        // it completes its subject
 	epoch   string
 	trace   *Trace
 	encode  sync.Once
@@ -33,7 +34,7 @@ type Frame struct {
 func newFrame(epoch string, ev Event) *Frame {
 	f := &Frame{
 		Seq: ev.Seq, Subject: ev.Subject, epoch: epoch, typ: ev.Type, data: ev.Data, trace: ev.Trace,
-		size: ev.size(),
+		size: ev.size(), end: ev.End,
 	}
 	if !ev.Time.IsZero() {
 		f.stored = ev.Time.UnixNano()
@@ -66,6 +67,9 @@ func (f *Frame) Wire() []byte {
 // Stored returns when the event was stored, in nanoseconds since 1970. The clock is that of the stream's
 // leader. It is 0 where the time is not known.
 func (f *Frame) Stored() int64 { return f.stored }
+
+// End reports that the event completes its subject, unless a later event of the subject follows.
+func (f *Frame) End() bool { return f.end }
 
 // Trace returns the Trace of a sampled event; nil for nearly all frames.
 func (f *Frame) Trace() *Trace { return f.trace }

@@ -124,6 +124,7 @@ const (
 	CloseOverload CloseReason = "overload"      // a limit of the node: connections or replays
 	CloseLimit    CloseReason = "limit"         // a limit of the user or the address
 	CloseAdmin    CloseReason = "admin"         // an operator closed this connection
+	CloseComplete CloseReason = "complete"      // ?until=end: the client has everything, and need not reconnect
 )
 
 // controlWriter encodes control events in the form that a client requested.

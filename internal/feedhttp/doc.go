@@ -9,7 +9,8 @@
 //     tidemark.gap that reports that the stream itself was replaced or rolled back.
 //   - Once the status 200 is sent, everything is reported in the response: EventSource gives up
 //     on any other status. 4xx is for requests that must not be repeated.
-//   - Every response ends without its last chunk, so that every client library reconnects.
+//   - Every response ends without its last chunk, so that every client library reconnects. The exception is a
+//     connection with ?until=end whose subjects are complete: its client has everything.
 //
 // # Blocking and closing
 //

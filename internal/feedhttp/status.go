@@ -15,7 +15,7 @@ import (
 // engine was closed (closed), an error.
 var EndReasons = [...]string{
 	string(CloseDrain), string(CloseMaxAge), string(CloseIdle), string(CloseExpired), string(CloseRevoked),
-	string(CloseOverload), string(CloseLimit), string(CloseAdmin), "gone", "timeout", "closed", "error",
+	string(CloseOverload), string(CloseLimit), string(CloseAdmin), string(CloseComplete), "gone", "timeout", "closed", "error",
 }
 
 // endReason returns the reason of an end among EndReasons.

@@ -93,6 +93,14 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil && s.request.costly {
 		s.request.release, err = h.opts.Admission.admitLast(s.user, r)
 	}
+	if err == nil {
+		var complete bool
+		if complete, err = h.checkComplete(r, s); complete {
+			release()
+			answerComplete(w)
+			return
+		}
+	}
 	if err != nil {
 		h.report(r, auth.Identity{Vars: map[string]string{"user": s.user}, TokenID: s.grant.Token}, err)
 	}
@@ -158,12 +166,26 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	filters, err := h.opts.Filters(id, query["subject"], only)
+	untilEnd, err := parseUntil(query)
 	if err != nil {
 		return nil, err
 	}
+	filters, err := h.opts.Filters(id, query["subject"], only || untilEnd)
+	if err != nil {
+		return nil, err
+	}
+	if untilEnd {
+		if err := checkUntilEnd(query["subject"], filters); err != nil {
+			return nil, err
+		}
+	}
 	now := time.Now()
-	start, err := startOf(r.Header, r.URL.RawQuery, query, tag.changed, func(s string) (feed.Start, error) { return feed.ParseFrom(s, now) })
+	start, err := startOf(r.Header, r.URL.RawQuery, query, tag.changed, func(s string) (feed.Start, error) {
+		if untilEnd && s == "" {
+			s = "all"
+		}
+		return feed.ParseFrom(s, now)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +199,7 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 		request: &startRequest{
 			SubscribeOptions: feed.SubscribeOptions{
 				Filters: filters, Start: start, ReplayFromStore: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.limits.LastSubjects,
+				UntilEnd: untilEnd,
 			},
 			identity: tag,
 		},

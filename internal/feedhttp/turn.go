@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tidemark/tidemark/internal/engine"
@@ -73,6 +74,9 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 		return false, nil
 	}
 	d, behind, err := s.sub.Poll(room)
+	if errors.Is(err, feed.ErrComplete) {
+		return false, engine.ErrComplete
+	}
 	if err != nil {
 		return false, err
 	}

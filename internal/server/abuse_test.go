@@ -109,6 +109,7 @@ func devNode(t *testing.T) (*target, []attack) {
 	g := newTarget(t, func(*server.Options) {}, "/events?user=good")
 	attacks := append(devAttacks(), subjectAttacks()...)
 	attacks = append(attacks, g.resumeAttacks()...)
+	attacks = append(attacks, untilEndAttacks()...)
 	attacks = append(attacks, openPublishAttacks()...)
 	return g, append(attacks, rawAttacks()...)
 }
