@@ -97,6 +97,6 @@ func BenchmarkFrameEncode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = newFrame("k7f3q9", ev).Wire()
+		_ = newFrame(&incarnationFrames{epoch: "k7f3q9"}, ev).Wire()
 	}
 }

@@ -16,6 +16,8 @@ type Event struct {
 	Data    []byte    // never changed after it was handed over
 	Time    time.Time // when it was stored
 	Trace   *Trace    // nil for nearly all
+	// CloudEvent has the attributes of a message that was published as a CloudEvent; nil for others.
+	CloudEvent *CloudEvent
 	// Expires is when the stream deletes the event by its own lifetime (Nats-TTL); zero for
 	// none. Follow sets it, Read need not.
 	Expires time.Time

@@ -29,6 +29,8 @@ func (d *decoder) event(msg *nats.Msg, m metadata) feed.Event {
 		Type:    d.eventType(msg.Subject, msg.Header),
 		Data:    msg.Data,
 		Time:    time.Unix(0, m.nanos).UTC(),
+
+		CloudEvent: cloudEvent(msg.Header),
 	}
 }
 
@@ -46,7 +48,7 @@ func (d *decoder) stored(msg storedMsg) feed.Event {
 	}
 	ev := feed.Event{
 		Seq: msg.Seq, Subject: msg.Subject, Data: msg.Data, Time: msg.Time.UTC(),
-		Type: d.eventType(msg.Subject, header),
+		Type: d.eventType(msg.Subject, header), CloudEvent: cloudEvent(header),
 	}
 	d.live(&ev, header)
 	return ev

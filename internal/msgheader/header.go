@@ -9,6 +9,17 @@ const (
 	// CloudEventType names the type of an event in the binary mode of CloudEvents.
 	CloudEventType = "ce-type"
 
+	// CloudEventPrefix begins the headers of all attributes of a CloudEvent in the binary mode, in lower case.
+	CloudEventPrefix = "ce-"
+
+	// CloudEventID, CloudEventSource, CloudEventTime, CloudEventSubject and CloudEventSchema are those that
+	// clients receive with the event, besides its extension attributes.
+	CloudEventID      = "ce-id"
+	CloudEventSource  = "ce-source"
+	CloudEventTime    = "ce-time"
+	CloudEventSubject = "ce-subject"
+	CloudEventSchema  = "ce-dataschema"
+
 	// TTL is how long the server keeps a message, where the stream allows it.
 	TTL = "Nats-TTL"
 
