@@ -35,7 +35,7 @@ func benchSessions(b *testing.B, n int) (h *Subscribe, log *feedtest.MemStore, w
 	h = NewSubscribe(SubscribeOptions{Feed: f, Stream: "NEWS", Selection: Selection{Defaults: []subject.Template{t}}})
 	wakes = make(turns, 4*n)
 	for range n {
-		s, err := h.newSession(httptest.NewRequest(http.MethodGet, "/", nil))
+		s, err := h.newSession(httptest.NewRequest(http.MethodGet, "/", nil), FormSSE)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func BenchmarkConnect(b *testing.B) {
 	buf := make([]byte, 0, 64<<10)
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := h.newSession(r)
+		s, err := h.newSession(r, FormSSE)
 		if err != nil {
 			b.Fatal(err)
 		}
