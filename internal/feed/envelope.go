@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// incarnationFrames is what the frames of one incarnation share: its epoch, and the bytes of the
-// envelopes that they keep. The zero value keeps no envelopes: it is for frames with one reader.
+// incarnationFrames is shared by the frames of one incarnation. It has the epoch, and counts the bytes of the
+// envelopes that the frames keep. The zero value keeps no envelopes: it is for frames with one reader.
 type incarnationFrames struct {
 	epoch string
 	limit int64         // of bytes
@@ -34,7 +34,7 @@ const envelopeOverhead = 64
 
 func (e *envelope) size() int64 { return int64(cap(e.wire) + envelopeOverhead) }
 
-// AppendEnvelope appends the SSE event whose data is the envelope. Callers pass the same source for all frames
+// AppendEnvelope appends an SSE event with the envelope as its data. Callers pass the same source for all frames
 // of a feed: a URI reference that names the stream.
 func (f *Frame) AppendEnvelope(dst []byte, source string) []byte {
 	if e := f.shared(source); e != nil {
@@ -147,13 +147,13 @@ func dataOf(wire []byte) (data []byte) {
 	}
 }
 
-// reversible reports whether data can be read from the wire format of SSE. CR becomes LF there, and what is not
-// UTF-8 becomes base64, like a text that looks so.
+// reversible reports whether data can be read from the wire format of SSE. CR becomes LF there, and other data than
+// UTF-8 becomes base64.
 func reversible(data []byte) bool {
 	return bytes.IndexByte(data, '\r') < 0 && utf8.Valid(data)
 }
 
-// CloudEvent has the attributes of a message that was published as a CloudEvent.
+// CloudEvent has the attributes of a message in the binary mode of CloudEvents.
 type CloudEvent struct {
 	ID, Source, Time, Subject string
 	Schema                    string // the attribute dataschema

@@ -112,7 +112,7 @@ func hasUnicodeLineEnd(text []byte) bool {
 const hexDigits = "0123456789abcdef"
 
 // AppendJSONString appends a JSON string. It escapes what JSON requires, and the line ends of Unicode, so that the
-// string has no line end for any reader. What is not UTF-8 becomes U+FFFD.
+// string has no line end for any reader. Bytes that are not UTF-8 become U+FFFD.
 func AppendJSONString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	done := 0

@@ -71,7 +71,7 @@ func (w *window) size() int { return w.bytes + int(w.shared.bytes.Load()) }
 // until the next event.
 const envelopeShare = 4
 
-// share returns what the frames of an epoch share.
+// share returns the part that the frames of an epoch share.
 func (w *window) share(epoch string) *incarnationFrames {
 	if w.shared.epoch != epoch || w.shared.limit == 0 {
 		w.shared = &incarnationFrames{epoch: epoch, limit: max(int64(w.maxBytes/envelopeShare), 1)}

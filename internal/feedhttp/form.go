@@ -27,7 +27,7 @@ var formNames = [forms]string{"sse", "envelope", "ndjson"}
 // String returns the name in metrics and lists.
 func (f Form) String() string { return formNames[f] }
 
-// mediaTypes are what a response can have, in the order of preference.
+// mediaTypes are the content types of responses, in the order of preference.
 var mediaTypes = [...]struct {
 	name string
 	form Form

@@ -41,7 +41,7 @@ type envelopeJSON struct {
 	Base64                                 []byte `json:"data_base64"`
 }
 
-// event returns what SSE would have sent.
+// event returns the event of SSE.
 func (e envelopeJSON) event() (sse.Event, error) {
 	ev := sse.Event{ID: []byte(e.ID), Type: e.Type, Data: e.Data}
 	if e.SpecVersion != "1.0" || e.Source != "NEWS" {

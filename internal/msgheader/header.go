@@ -12,8 +12,8 @@ const (
 	// CloudEventPrefix begins the headers of all attributes of a CloudEvent in the binary mode, in lower case.
 	CloudEventPrefix = "ce-"
 
-	// CloudEventID, CloudEventSource, CloudEventTime, CloudEventSubject and CloudEventSchema are those that
-	// clients receive with the event, besides its extension attributes.
+	// CloudEventID, CloudEventSource, CloudEventTime, CloudEventSubject and CloudEventSchema are attributes of a
+	// CloudEvent. Clients receive them and the extension attributes in the envelope of the event.
 	CloudEventID      = "ce-id"
 	CloudEventSource  = "ce-source"
 	CloudEventTime    = "ce-time"
