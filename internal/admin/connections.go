@@ -23,6 +23,7 @@ type Connection struct {
 	Filters  int                      `json:"filters"`
 	Events   int                      `json:"events"`
 	State    feedhttp.ConnectionState `json:"state"`
+	Form     string                   `json:"form"` // sse, envelope, ndjson or json
 }
 
 // ConnectionList is the answer of GET /admin/connections.
@@ -122,6 +123,6 @@ func newConnection(c feedhttp.Connection) Connection {
 	}
 	return Connection{
 		ID: c.ID, User: c.User, Feed: c.Feed, Remote: c.Remote, Since: c.Since, Position: position,
-		Filters: c.Filters, Events: c.Events, State: c.State,
+		Filters: c.Filters, Events: c.Events, State: c.State, Form: c.Form,
 	}
 }

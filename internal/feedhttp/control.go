@@ -201,11 +201,15 @@ func (c controlWriter) open(dst []byte, stream string, sub *feed.Subscription, i
 }
 
 func (c controlWriter) gap(dst []byte, g *feed.Gap) []byte {
-	after := g.Continues.String()
-	return c.append(dst, TypeGap, after, asJSON(GapEvent{
+	event := newGapEvent(g)
+	return c.append(dst, TypeGap, event.ContinuesAfter, asJSON(event))
+}
+
+func newGapEvent(g *feed.Gap) GapEvent {
+	return GapEvent{
 		Reason: g.Reason, Requested: g.Requested,
-		FirstAvailable: g.FirstAvailable.String(), ContinuesAfter: after,
-	}))
+		FirstAvailable: g.FirstAvailable.String(), ContinuesAfter: g.Continues.String(),
+	}
 }
 
 func (c controlWriter) position(dst []byte, p feed.Position) []byte {

@@ -19,10 +19,11 @@ const (
 	FormSSE      Form = iota // events as they were published
 	FormEnvelope             // SSE with CloudEvents JSON as the data
 	FormNDJSON               // a line of CloudEvents JSON for each event
+	FormJSON                 // a page of events, and the end of the response
 	forms
 )
 
-var formNames = [forms]string{"sse", "envelope", "ndjson"}
+var formNames = [forms]string{"sse", "envelope", "ndjson", "json"}
 
 // String returns the name in metrics and lists.
 func (f Form) String() string { return formNames[f] }
@@ -34,6 +35,7 @@ var mediaTypes = [...]struct {
 }{
 	{"text/event-stream", FormSSE},
 	{"application/x-ndjson", FormNDJSON},
+	{"application/json", FormJSON},
 }
 
 // negotiate returns the form that a request accepts: that of the highest quality, then the one that Accept names
@@ -60,7 +62,7 @@ func negotiate(header http.Header) (Form, error) {
 		}
 	}
 	if found[best].quality == 0 {
-		return FormSSE, &auth.Error{Status: http.StatusNotAcceptable, Err: problem.NotAcceptable, Detail: "Accept allows none of the forms of this path: text/event-stream, application/x-ndjson"}
+		return FormSSE, &auth.Error{Status: http.StatusNotAcceptable, Err: problem.NotAcceptable, Detail: "Accept allows none of the forms of this path: text/event-stream, application/x-ndjson, application/json"}
 	}
 	return mediaTypes[best].form, nil
 }
@@ -121,7 +123,7 @@ func (a acceptance) better(than acceptance) bool {
 // formHeaders are the headers of the responses in a form. Their values are shared: Set and Add do not change
 // them.
 var formHeaders = func() (all [forms]map[string][]string) {
-	for form, contentType := range [forms]string{"text/event-stream; charset=utf-8", "text/event-stream; charset=utf-8", "application/x-ndjson"} {
+	for form, contentType := range [forms]string{"text/event-stream; charset=utf-8", "text/event-stream; charset=utf-8", "application/x-ndjson", "application/json"} {
 		all[form] = map[string][]string{
 			"Content-Type":           {contentType},
 			"Cache-Control":          {"no-store, no-transform"},

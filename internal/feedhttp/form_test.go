@@ -121,7 +121,7 @@ func (d *formDecoder) nextLine() (sse.Event, error) {
 }
 
 func TestForm_ConnectionsCutUnderPublishing_ReceiveEachEventOnce(t *testing.T) {
-	for _, form := range envelopeForms {
+	for _, form := range append(envelopeForms, feedhttp.FormJSON) {
 		for name, with := range cutFeeds {
 			for _, proto := range []string{"http1", "h2"} {
 				t.Run(fmt.Sprint(form, "/", name, "/", proto), func(t *testing.T) {
@@ -273,7 +273,7 @@ func TestEnvelope_Connection_HasEventsInEnvelopes(t *testing.T) {
 
 func TestAccept_Values_SelectTheForm(t *testing.T) {
 	r := newHarness(t, setup{})
-	const stream, lines = "text/event-stream; charset=utf-8", "application/x-ndjson"
+	const stream, lines, page = "text/event-stream; charset=utf-8", "application/x-ndjson", "application/json"
 	for accept, want := range map[string]string{
 		"":                       stream,
 		"*/*":                    stream,
@@ -281,7 +281,11 @@ func TestAccept_Values_SelectTheForm(t *testing.T) {
 		"TEXT/Event-Stream;q=.1": stream,
 		"text/*":                 stream,
 		"application/x-ndjson":   lines,
+		"application/json":       page,
 		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": stream, // browsers
+		"application/json, text/plain, */*":                               page,   // axios
+		"application/json, text/javascript, */*; q=0.01":                  page,   // jQuery
+		"application/json;q=0.9, application/x-ndjson":                    lines,
 		"application/x-ndjson, text/event-stream":                         stream,
 		"application/x-ndjson, text/event-stream;q=0.9":                   lines,
 		"application/x-ndjson, */*":                                       lines,

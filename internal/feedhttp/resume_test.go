@@ -70,6 +70,9 @@ type cutClient struct {
 
 // live is one connection, cut after n bytes or when the event last has come.
 func (c *cutClient) live(r *harness, n int64, last uint64) error {
+	if c.form == feedhttp.FormJSON {
+		return c.poll(r, n*20)
+	}
 	header := []string{"X-User", strconv.Itoa(c.user)}
 	if c.last != "" {
 		header = append(header, "Last-Event-ID", c.last)

@@ -113,6 +113,10 @@ func (h *Subscribe) report(r *http.Request, id auth.Identity, err error) {
 // rejectConnect answers with a close event alone. It does not identify the caller: a client that connects
 // too often is not worth the check of a token.
 func (h *Subscribe) rejectConnect(w http.ResponseWriter, r *http.Request, form Form, why error) {
+	if form == FormJSON {
+		h.refusePage(w, why)
+		return
+	}
 	if r.Method == http.MethodHead {
 		setHeaders(w.Header(), form)
 		w.WriteHeader(http.StatusOK)
@@ -135,13 +139,18 @@ func (h *Subscribe) serve(w http.ResponseWriter, r *http.Request, s *session, re
 	if check := h.opts.Check; check != nil && s.state == stateNew && check(s.grant) != nil {
 		s.closeLocked(errRevoked) // revoked before Revoke could find the session
 	}
-	observe := s.state == stateNew && h.opts.Observer != nil && !h.draining()
+	// A poll without a wait is over before an observer could be of use.
+	observe := s.state == stateNew && h.opts.Observer != nil && !h.draining() && (s.page == nil || s.page.wait)
 	if observe {
 		s.announced = announcedObserver
 	}
 	s.mu.Unlock()
 	if observe {
 		h.opts.Observer.Connected(Conn{s})
+	}
+	if s.page != nil {
+		h.servePage(w, r, s)
+		return
 	}
 	setHeaders(w.Header(), s.controls.form)
 	h.opts.Engine.Serve(w, r, s, engine.Options{WriteTimeout: h.opts.WriteTimeout})
@@ -187,6 +196,12 @@ func (h *Subscribe) newSession(r *http.Request, form Form) (*session, error) {
 			},
 			identity: tag,
 		},
+	}
+	if form == FormJSON {
+		if s.page, err = newPage(query, now); err != nil {
+			return nil, err
+		}
+		s.page.identityChanged = tag.changed
 	}
 	if h.opts.MaxAge > 0 {
 		s.deadlines.set(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)

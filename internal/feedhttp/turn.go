@@ -20,6 +20,11 @@ func (s *session) Append(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, 
 	}
 	s.idle.confirm(turn.Written)
 	start := len(dst)
+	if s.page != nil {
+		dst, due, err := s.appendPageLocked(dst, turn)
+		s.handler.counts.wrote(turn, len(dst)-start)
+		return dst, due, err
+	}
 	err := s.closeErr
 	if err == nil {
 		err = s.deadlines.passed(turn.Now)
