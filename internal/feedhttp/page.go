@@ -263,6 +263,9 @@ func (s *session) appendPageEndLocked(dst []byte) []byte {
 	dst = feed.AppendJSONString(append(dst, `],"position":`...), position)
 	dst = append(append(append(dst, `,"gaps":[`...), p.gaps...), `],"more":`...)
 	dst = strconv.AppendBool(dst, p.more)
+	if s.closeErr == engine.ErrComplete {
+		dst = append(dst, `,"complete":true`...)
+	}
 	if p.identityChanged {
 		dst = append(dst, `,"identity_changed":true`...)
 	}

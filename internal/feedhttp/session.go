@@ -25,16 +25,16 @@ type session struct {
 	start    time.Time
 	release  func() // gives back the place within the limits
 	controls controlWriter
-	page     *page // of FormJSON; nil for other forms. mu guards what it points to
-	proto    uint8 // of HTTP, 11 for 1.1
+	page     *page // of FormJSON; nil for other forms. mu guards its fields
 
-	slot int32 // in Subscribe.conns, whose lock guards it
+	slot  int32 // in Subscribe.conns, whose lock guards it
+	proto uint8 // of HTTP, 11 for 1.1; constant
 
-	// mu guards what follows.
-	mu        sync.Mutex
+	// mu guards the next three fields, and those after it.
 	state     state // changed by moveLocked alone
 	announced announcement
 	output    output
+	mu        sync.Mutex
 	closeErr  error // why the session closes or closed; nil in all other states
 	waker     engine.Waker
 	request   *startRequest // nil once tidemark.open is written
