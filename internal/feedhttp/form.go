@@ -3,6 +3,7 @@ package feedhttp
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,9 @@ var formNames = [forms]string{"sse", "envelope", "ndjson", "json"}
 
 // String returns the name in metrics and lists.
 func (f Form) String() string { return formNames[f] }
+
+// FormNames returns the names of all forms.
+func FormNames() []string { return slices.Clone(formNames[:]) }
 
 // mediaTypes are the content types of responses, in the order of preference.
 var mediaTypes = [...]struct {
