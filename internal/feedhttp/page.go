@@ -129,7 +129,8 @@ func (s *session) appendPageLocked(dst []byte, turn engine.WriteTurn) ([]byte, t
 	if err == nil && s.sub != nil {
 		dst, done, err = s.appendPageEventsLocked(dst, turn)
 	}
-	if err == nil && !done && s.read != nil && !turn.Now.Before(p.store) {
+	behind := s.behindLocked()
+	if err == nil && !done && behind && !turn.Now.Before(p.store) {
 		done, p.more = true, true // the store does not answer
 	}
 	if err == nil && done {
@@ -138,7 +139,7 @@ func (s *session) appendPageLocked(dst []byte, turn engine.WriteTurn) ([]byte, t
 	if err == nil {
 		p.bytes += len(dst) - start
 		due := s.deadlines.next(p.until, turn.Now)
-		if s.read != nil {
+		if behind {
 			due = s.deadlines.next(p.store, turn.Now)
 		}
 		return dst, due, nil
@@ -172,7 +173,7 @@ func (s *session) appendPageEventsLocked(dst []byte, turn engine.WriteTurn) (out
 				return dst, false, err
 			}
 			if !more {
-				waits := s.read != nil || s.sent.events == 0 && len(p.gaps) == 0 && turn.Now.Before(p.until)
+				waits := s.behindLocked() || s.sent.events == 0 && len(p.gaps) == 0 && turn.Now.Before(p.until)
 				return dst, !waits, nil
 			}
 		}
@@ -184,6 +185,11 @@ func (s *session) appendPageEventsLocked(dst []byte, turn engine.WriteTurn) (out
 	}
 	s.waker.Wake() // the engine expects no more after less than turn.Room bytes
 	return dst, false, nil
+}
+
+// behindLocked reports that stored events may follow those that were sent.
+func (s *session) behindLocked() bool {
+	return s.sub == nil || s.read != nil || s.sub.State() != feed.Live
 }
 
 // openPageLocked begins with the start of the subscription.
@@ -242,7 +248,7 @@ func (s *session) peekLocked() error {
 		return nil
 	}
 	d, behind, err := s.sub.Poll(1)
-	s.left, p.more = d, behind || !d.Empty()
+	s.left, p.more = d, behind || !d.Empty() || s.behindLocked()
 	return err
 }
 

@@ -389,3 +389,28 @@ func TestPage_OtherAccount_IsReported(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// A subscription with wildcards reads the window in several steps. A page that does not wait has all of them.
+func TestPage_ManyEventsOfOthers_AreSkippedWithoutWait(t *testing.T) {
+	r := newHarness(t, setup{})
+	r.publish(20_000, "n.others")
+	r.publish(1, "n.topic.x")
+	r.publish(20_000, "n.others")
+	r.publish(1, "n.topic.x")
+	r.publish(15_000, "n.others")
+	r.level(t)
+	const query = "?only=1&subject=n.topic.>&subject=n.city.*&from=all"
+	if p := r.poll(t, query); !slices.Equal(p.ids(), []string{"20001-e1", "40002-e1"}) || p.Position != "55002-e1" || p.More {
+		t.Errorf("%v, %s, more %t", p.ids(), p.Position, p.More)
+	}
+	p := r.poll(t, query+"&limit=1")
+	if !slices.Equal(p.ids(), []string{"20001-e1"}) || !p.More {
+		t.Errorf("%v, %s, more %t", p.ids(), p.Position, p.More)
+	}
+	if p = r.poll(t, query+"&limit=1&last_event_id="+p.Position); !slices.Equal(p.ids(), []string{"40002-e1"}) {
+		t.Errorf("%v, %s, more %t", p.ids(), p.Position, p.More)
+	}
+	if p = r.poll(t, query+"&limit=1&last_event_id="+p.Position); len(p.Events) > 0 || p.Position != "55002-e1" || p.More {
+		t.Errorf("%v, %s, more %t", p.ids(), p.Position, p.More)
+	}
+}
