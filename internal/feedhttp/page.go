@@ -122,6 +122,9 @@ func (h *Subscribe) refusePage(w http.ResponseWriter, why error) {
 // appendPageLocked appends the next part of the page. It returns engine.ErrComplete with the last part.
 func (s *session) appendPageLocked(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, error) {
 	p, start, done := s.page, len(dst), false
+	if s.sub != nil && s.output != outputOpen {
+		s.openPageLocked() // also where it closes: the client gets a position
+	}
 	err := s.closeErr
 	if err == nil {
 		err = s.deadlines.passed(turn.Now)
@@ -157,9 +160,6 @@ func (s *session) appendPageEventsLocked(dst []byte, turn engine.WriteTurn) (out
 	}
 	start := len(dst)
 	limit := start + room
-	if s.output != outputOpen {
-		s.openPageLocked()
-	}
 	for before := s.sent.events; len(dst) < limit; {
 		if s.sent.events >= p.limit || p.bytes+len(dst)-start >= maxPageBytes {
 			return dst, true, s.peekLocked()
