@@ -66,8 +66,8 @@ func (h *Subscribe) checkComplete(r *http.Request, s *session) (bool, error) {
 }
 
 // answerComplete answers a client that has received everything.
-func answerComplete(w http.ResponseWriter) {
-	setHeaders(w.Header())
+func answerComplete(w http.ResponseWriter, form Form) {
+	setHeaders(w.Header(), form)
 	w.Header().Del("Content-Type")
 	w.WriteHeader(http.StatusNoContent)
 }

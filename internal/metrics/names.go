@@ -2,10 +2,10 @@ package metrics
 
 // The metrics. docs/reference/metrics.md lists them; a test compares the two.
 var (
-	connections          = define(gauge, "connections", "Open connections. live: caught up. replaying: reading stored events. slow: events have been ready for a second and the client has accepted none, or the client reads too slowly to catch up.", "feed", "state")
+	connections          = define(gauge, "connections", "Open connections. live: caught up. replaying: reading stored events. slow: events have been ready for a second and the client has accepted none, or the client reads too slowly to catch up. Forms: sse, envelope, ndjson, json (polls).", "feed", "state", "form")
 	connectionsLimit     = define(gauge, "connections_limit", "Maximum number of connections of the node (limits.connections, or derived from the open files limit); missing without a limit.")
 	connects             = define(counter, "connects_total", "Accepted subscribe requests.", "feed")
-	disconnects          = define(counter, "disconnects_total", "Ended connections. gone: the client disconnected. timeout: the client accepted no bytes for sse.write_timeout. closed: closed at the end of the process. error: any other error. The other reasons are those of tidemark.close.", "feed", "reason")
+	disconnects          = define(counter, "disconnects_total", "Ended connections. page: a poll was answered. gone: the client disconnected. timeout: the client accepted no bytes for sse.write_timeout. closed: closed at the end of the process. error: any other error. The other reasons are those of tidemark.close.", "feed", "reason")
 	refusals             = define(counter, "rejections_total", "Rejected requests, by limit (connections, connections_per_user, connections_per_address, replays, connect_rate, publish_rate; for from=last: last_subjects; for from=last and until=end: last_waiting, last_waiting_per_user, last_waiting_per_address) or by another reason (draining; other_node: a proxy sends the request to another node; host: unknown Host name).", "reason")
 	sockets              = define(gauge, "sockets", "Open sockets of http.addr. idle: kept alive between requests. busy: all others.", "state")
 	socketsLimit         = define(gauge, "sockets_limit", "Maximum number of sockets of the node (limits.sockets, or derived from the open files limit); missing without a limit.")

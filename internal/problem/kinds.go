@@ -25,6 +25,7 @@ const (
 	CrossOrigin      Code = "cross-origin"
 	NotFound         Code = "not-found"
 	MethodNotAllowed Code = "method-not-allowed"
+	NotAcceptable    Code = "not-acceptable"
 	BodyTimeout      Code = "body-timeout"
 	Conflict         Code = "conflict"
 	BodyTooLarge     Code = "body-too-large"
@@ -67,6 +68,7 @@ var kinds = []Kind{
 	{CrossOrigin, http.StatusForbidden, "Cross-origin request", "Send the request from a page of this server, or from a program."},
 	{NotFound, http.StatusNotFound, "Not found", "Check the path, and the id in it."},
 	{MethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "Use one of the methods of the header Allow."},
+	{NotAcceptable, http.StatusNotAcceptable, "Not acceptable", "Send an Accept header that allows one of the forms that detail names, or none."},
 	{BodyTimeout, http.StatusRequestTimeout, "Body too slow", "Send the request again. Nothing of it is stored, except for events of an event stream (`ingest`)."},
 	{Conflict, http.StatusConflict, "Conflict", "Change the state that detail names first."},
 	{BodyTooLarge, http.StatusRequestEntityTooLarge, "Body too large", "Send smaller requests, or raise publish.max_bytes."},

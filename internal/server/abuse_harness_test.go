@@ -287,7 +287,7 @@ func (g *target) run(t *testing.T, a attack) {
 		if status == 0 {
 			break
 		}
-		streaming = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") && a.method != http.MethodHead
+		streaming = isStream(resp) && a.method != http.MethodHead
 		if streaming {
 			g.readStream(t, a, resp)
 			break
@@ -301,4 +301,10 @@ func (g *target) run(t *testing.T, a attack) {
 	g.nothingMore(t, c, br)
 	g.judge(t, seen.Bytes())
 	g.healthy(t)
+}
+
+// isStream reports that a response has no end.
+func isStream(resp *http.Response) bool {
+	kind := resp.Header.Get("Content-Type")
+	return strings.HasPrefix(kind, "text/event-stream") || kind == "application/x-ndjson"
 }

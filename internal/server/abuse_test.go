@@ -101,7 +101,7 @@ func doorsNode(t *testing.T) (*target, []attack) {
 		o.Auth.JWT.Cookie, o.Auth.JWT.Query = "tide", true
 		o.Publish.ByToken = true
 	}, "/events", "Cookie", "tide="+token(claims{"sub": "good"}))
-	return g, append(g.doorAttacks(), g.revokedAttacks(t)...)
+	return g, append(append(g.doorAttacks(), foreignPolls()...), g.revokedAttacks(t)...)
 }
 
 // devNode is started as by the first command of the README.
@@ -110,6 +110,7 @@ func devNode(t *testing.T) (*target, []attack) {
 	attacks := append(devAttacks(), subjectAttacks()...)
 	attacks = append(attacks, g.resumeAttacks()...)
 	attacks = append(attacks, untilEndAttacks()...)
+	attacks = append(attacks, formAttacks()...)
 	attacks = append(attacks, openPublishAttacks()...)
 	return g, append(attacks, rawAttacks()...)
 }
