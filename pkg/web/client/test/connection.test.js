@@ -17,7 +17,7 @@ test('stops on what must not be repeated', async t => {
   for (const [answer, status, message] of [
     [problem(403, { detail: '?subject=x is not within the subjects that this feed allows' }), 403, /not within/],
     [problem(404), 404, /404/], [problem(401, { detail: 'no identity' }), 401, /no identity/],
-    [res => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<p>'), 200, /instead of an event stream/],
+    [res => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<p>'), 200, /instead of events/],
     [res => res.writeHead(204).end(), 204, /204/],
   ]) {
     const { url, requests } = await serve(t, answer);
@@ -192,6 +192,6 @@ test('headers and subjects are sent', async t => {
   const { url, requests } = await serve(t, stream(event(1)));
   const { until } = follow(t, url + '?user=42', { subjects: ['a.>', 'b'], only: true, headers: { 'X-App': 'test' } });
   await until(seen => seen.data.length === 1);
-  assert.equal(requests[0].url, '/events?user=42&subject=a.%3E&subject=b&only=1&heartbeat=event');
+  assert.equal(requests[0].url, '/events?user=42&subject=a.%3E&subject=b&only=1&heartbeat=event&meta=1');
   assert.deepEqual([requests[0].headers['x-app'], requests[0].headers.accept], ['test', 'text/event-stream']);
 });

@@ -7,7 +7,7 @@ const tagged = tag => res => {
   res.end(JSON.stringify({ identity: tag }));
 };
 const open = (tag, more) => control('open', { identity: tag, ...more });
-const seenBy = requests => requests.map(r => [r.url.replace('/events?heartbeat=event', ''), r.headers['last-event-id']]);
+const seenBy = requests => requests.map(r => [r.url.replace('/events?heartbeat=event&meta=1', ''), r.headers['last-event-id']]);
 
 // A replacement for Web Locks, which Node does not have: one holder of a name at a time.
 function withLocks(t) {
@@ -33,7 +33,7 @@ test('the tag is part of the key, and goes with a resume', async t => {
   await until(seen => seen.data.length === 2);
   await live.close();
   assert.deepEqual([data, storage.entries], [['1', '2'], { [`tidemark A ${url}?user=1`]: '2-e' }]);
-  assert.deepEqual(requests.map(r => r.url), ['/events?user=1&heartbeat=event', '/events?user=1&heartbeat=event&identity=A']);
+  assert.deepEqual(requests.map(r => r.url), ['/events?user=1&heartbeat=event&meta=1', '/events?user=1&heartbeat=event&meta=1&identity=A']);
   assert.deepEqual(tagRequests.map(r => [r.url, r.headers.authorization, r.headers['x-app']]), [['/identity?user=1', 'Bearer opaque', 'x']]);
 });
 
