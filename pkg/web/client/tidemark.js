@@ -38,7 +38,7 @@ function after(mine, event) {
 }
 
 const META = 'tidemark.meta ';
-const isoTime = time => new Date(time).toISOString();
+const BINARY = 'data:application/octet-stream;base64,';
 
 // Parses the wire format (WHATWG HTML, 9.2.6): it takes text in pieces and yields events.
 function parser() {
@@ -61,7 +61,7 @@ function parser() {
       else if (!name && value.startsWith(META)) meta = JSON.parse(value.slice(META.length)); // ?meta=1 sends it before an event
       else if (!line) {
         if (data) {
-          yield { type: type || 'message', data: data.slice(0, -1), id, ...meta.subject && { subject: meta.subject, time: isoTime(meta.stored_ms) } };
+          yield { type: type || 'message', data: data.slice(0, -1), id, ...meta.subject && { subject: meta.subject, time: new Date(meta.stored_ms).toISOString() } };
           meta = {};
         }
         type = data = id = '';
@@ -96,14 +96,18 @@ function dataTexts(page) {
   return texts;
 }
 
-// Converts a page of CloudEvents to events with the same fields and data as those of a stream.
+// Returns the data of a CloudEvent as a stream would have it: with LF as its only line end, and as a data URL
+// if it is not text, or is text that looks like such a URL.
+function dataOf({ data, data_base64, datacontenttype }, text) {
+  if (data_base64) return BINARY + data_base64;
+  data = ((typeof data === 'string' && !/json/i.test(datacontenttype) ? data : text) || '').replace(/\r\n?/g, '\n');
+  return data.startsWith(BINARY) ? BINARY + btoa(unescape(encodeURIComponent(data))) : data;
+}
+
+// Converts a page of CloudEvents to events with the same fields as those of a stream.
 function parsePage(text) {
   const page = JSON.parse(text), texts = dataTexts(text);
-  page.events = page.events.map(({ type, id, subject, time, data, data_base64, datacontenttype }, i) => ({
-    type, id, subject, time: isoTime(time),
-    data: data_base64 !== undefined ? 'data:application/octet-stream;base64,' + data_base64
-      : ((typeof data === 'string' && !/json/i.test(datacontenttype) ? data : texts[i]) || '').replace(/\r\n?/g, '\n'),
-  }));
+  page.events = page.events.map((event, i) => ({ type: event.type, data: dataOf(event, texts[i]), id: event.id, subject: event.subject, time: event.time }));
   return page;
 }
 

@@ -97,6 +97,7 @@ test('data is the same text as in a stream', async t => {
     ['"text"', json, '"text"'], [' [1 , 2] ', json, ' [1 , 2] '], ['[1,\r\n2]', json, '[1,\n2]'], ['null', json, 'null'], ['{"data":"inner"}', json, '{"data":"inner"}'],
     ['"a\\r\\nb\\rc\\u0000é"', {}, 'a\nb\nc\0é'], ['"\\\\"', {}, '\\'], ['""', {}, ''],
     ['undefined', { data_base64: '/w==' }, 'data:application/octet-stream;base64,/w=='], ['undefined', {}, ''],
+    ['"data:application/octet-stream;base64,\\u00fc"', {}, 'data:application/octet-stream;base64,ZGF0YTphcHBsaWNhdGlvbi9vY3RldC1zdHJlYW07YmFzZTY0LMO8'],
     ['"<a/>"', { datacontenttype: 'application/xml', type: 'order', events: 'x', dataschema: '"data":' }, '<a/>'],
   ];
   const entries = cases.map(([text, more], i) => entry(i + 1, more, text).replace(',"data":undefined', ''));
