@@ -178,7 +178,7 @@ func (b *browser) testConsoleKeyboard(t *testing.T) {
 			page.walkRows(t)
 		}
 	}
-	want := "feed user subject from token connect-button disconnect cut filter order pause clear scroller"
+	want := "feed user subject from token until connect-button disconnect cut filter order pause clear scroller"
 	if got := strings.Join(stops, " "); !strings.HasPrefix(got, want) || !strings.Contains(got, "publish-button") {
 		t.Errorf("the way of the focus is %s, want %s ... publish-button", got, want)
 	}
