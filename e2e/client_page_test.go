@@ -18,6 +18,7 @@ func TestClientLibrary(t *testing.T) {
 	t.Run("reloads", e.testReloads)
 	t.Run("cuts and kills", e.testCutsAndKills)
 	t.Run("503", e.test503)
+	t.Run("held back", e.testHeldBack)
 	t.Run("a dead socket", e.testDeadSocket)
 	t.Run("a page asleep", e.testAsleep)
 	t.Run("a machine asleep", e.testStopped)
