@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// testHeldBack uses the library behind a proxy that holds back every response until its end, then one that no
-// longer does, and then one that does again. The service is killed while the library polls.
+// testHeldBack uses the library behind a proxy that holds back each response until its end, for a while does
+// not, and then does again. The service is killed while the library polls.
 func (e engines) testHeldBack(t *testing.T) {
 	for name, headersFirst := range map[string]bool{"whole responses": false, "bodies": true} {
 		t.Run(name, func(t *testing.T) { e.testHeldBackBy(t, headersFirst) })

@@ -14,7 +14,7 @@ import (
 )
 
 // TestExampleLLMTokens_ReloadAndKillInTheMiddle_BothTabsShowTheWholeText runs the example in each engine, with two tabs:
-// one is reloaded, the node is killed, and a plain EventSource follows as well.
+// the first tab is reloaded, the node is killed, and a plain EventSource follows as well.
 func TestExampleLLMTokens_ReloadAndKillInTheMiddle_BothTabsShowTheWholeText(t *testing.T) {
 	t.Parallel()
 	e := newEngines(t)
@@ -64,7 +64,7 @@ func TestExampleLLMTokens_ReloadAndKillInTheMiddle_BothTabsShowTheWholeText(t *t
 	checkRequestsAfterEnd(t, front, len(e))
 }
 
-// checkRequestsAfterEnd wants one response with 204 for each EventSource, and none for the library.
+// checkRequestsAfterEnd expects one response with 204 for each EventSource, and none for the library.
 func checkRequestsAfterEnd(t *testing.T, front *holdingFront, engines int) {
 	t.Helper()
 	after := map[bool]int{}
