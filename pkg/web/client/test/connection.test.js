@@ -1,6 +1,6 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { broken, control, event, follow, problem, serve, stream } from './help.mjs';
+import { broken, control, event, follow, problem, serve, stream, withLocks } from './help.mjs';
 
 const close = (reason, retry_ms = 1) => control('close', { reason, retry_ms, message: '' });
 const tokens = requests => requests.map(r => r.headers.authorization);
@@ -151,14 +151,6 @@ test('wake ends a wait, but not one requested by the server', async t => {
     assert.deepEqual([requests.length, waits.length], [1, 1]);
   }
 });
-
-// A replacement for Web Locks, which Node does not have, for one tab.
-function withLocks(t) {
-  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
-  const locks = { request: async (name, options, use) => use() };
-  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks } });
-  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator);
-}
 
 test('wake after close does nothing, shared or not', async t => {
   withLocks(t);

@@ -1,6 +1,6 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { broken, control, event, follow, memory, problem, serve, stream } from './help.mjs';
+import { broken, control, event, follow, memory, problem, serve, stream, withLocks } from './help.mjs';
 
 const { read } = await import(process.env.TIDEMARK_CLIENT ?? '../tidemark.js');
 const complete = control('close', { reason: 'complete', retry_ms: 0, message: 'all subjects are complete' });
@@ -44,6 +44,22 @@ test('a handler of the end that fails is called again', async t => {
   const { errors, ended } = follow(t, url, { ...run, onEnd: () => { if (++calls < 3) throw new Error('not yet'); } });
   await ended();
   assert.deepEqual([calls, errors.map(e => e.message)], [3, ['not yet', 'not yet']]);
+});
+
+test('a shared connection ends for its tabs, and keeps the lock until the handler has returned', async t => {
+  const held = withLocks(t);
+  for (const [answer, want] of [[ends(event(1), complete), ['1', 'end']], [noContent, ['end']], [stream(event(1), complete), ['1', 'end']]]) {
+    const { url, requests } = await serve(t, answer, problem(500));
+    const calls = [];
+    const { live, errors, ended } = follow(t, url, { ...run, shared: true, onEvent: async e => { calls.push(e.data); }, onEnd: async () => {
+      await later();
+      calls.push('end');
+      assert.equal(held(), 1);
+    } });
+    await ended();
+    await live.close();
+    assert.deepEqual([calls, errors, requests.length, held()], [want, [], 1, 0]);
+  }
 });
 
 test('204 without until is an error', async t => {

@@ -75,6 +75,20 @@ async function until(ok) {
   while (!ok()) await setTimeout(2);
 }
 
+// A replacement for Web Locks, which Node does not have, for one tab. It returns the number of locks that are held.
+export function withLocks(t) {
+  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  let held = 0;
+  const request = async (name, options, use) => {
+    held++;
+    await use();
+    held--;
+  };
+  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks: { request } } });
+  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator);
+  return () => held;
+}
+
 // A storage like the browser's.
 export function memory(entries = {}) {
   return {
