@@ -111,6 +111,15 @@ function parsePage(text) {
   return page;
 }
 
+// Returns the event within the data of ?envelope=1. Nodes of older versions send the event itself.
+function unwrap(event) {
+  try {
+    const [inner] = parsePage(`{"events":[${event.data}]}`).events;
+    if (inner.id === event.id) return inner;
+  } catch { /* no envelope */ }
+  return event;
+}
+
 // A bounded queue with one reader. push returns false if the queue is full or ended.
 function mailbox() {
   let items = [], size = 0, over = false, error, wake = () => {};
@@ -204,7 +213,7 @@ async function* viaEventSource({ source: open, types, signal, heard, opened }) {
   const enqueue = e => {
     heard();
     const event = { type: e.type, data: e.data, id: e.lastEventId };
-    if (!box.push(isControl(event) ? event : parsePage(`{"events":[${e.data}]}`).events[0])) end('the queue of unhandled events is full');
+    if (!box.push(isControl(event) ? event : unwrap(event))) end('the queue of unhandled events is full');
   };
   for (const type of ['message', 'open', 'gap', 'position', 'close'].map((t, i) => i ? 'tidemark.' + t : t).concat(types)) source.addEventListener(type, enqueue);
   source.onopen = () => {
