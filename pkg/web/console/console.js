@@ -94,6 +94,10 @@ function listen() {
     start();
   });
   $('disconnect').addEventListener('click', () => feed.stop());
+  // Such a connection starts with the first event of its subjects.
+  const untilChanged = () => { fields.from.disabled = fields.until.checked; };
+  fields.until.addEventListener('change', untilChanged);
+  untilChanged();
   $('cut').addEventListener('click', () => feed.cut());
   $('clear').addEventListener('click', () => {
     received = redelivered = 0;
