@@ -172,20 +172,21 @@ async function* viaFetch({ request, signal, heard, opened, retry }) {
 
 // One request after the other, for networks that hold streams back. Each returns a page of events; the server
 // waits for the first one. The first request does not wait, so that it shows whether the server answers.
-async function* viaPolls({ request, signal, received, opened, wait, interval, polling }) {
+async function* viaPolls({ request, signal, received, opened, wait, interval, polling, account }) {
   for (let seconds = 0; polling(); seconds = wait) {
-    const begun = stopwatch(), response = await request('application/json', 'wait=' + seconds);
+    const begun = stopwatch(), response = await request('application/json', 'limit=1000', 'wait=' + seconds);
     if (!response) return yield END;
-    const { events, gaps, position, more, complete } = parsePage(await response.text());
+    const { events, gaps, position, more, complete, identity_changed } = parsePage(await response.text());
     received();
+    if (identity_changed) account();
     opened();
     const control = (type, data, id) => ({ type: 'tidemark.' + type, data: JSON.stringify(data), id });
-    for (const gap of gaps || []) yield control('gap', gap, gap.continues_after);
+    for (const gap of gaps) yield control('gap', gap, gap.continues_after);
     yield* events;
     yield control('position', { position }, position);
     if (complete) return yield END;
     // The pause collects the events of a busy feed, and bounds the requests if an answer comes too early.
-    if (!more) await new Promise(done => {
+    if (!more || !events.length) await new Promise(done => {
       const timer = setTimeout(done, seconds && interval - begun());
       signal.addEventListener('abort', () => done(clearTimeout(timer)));
     });
@@ -468,8 +469,7 @@ export function connect(address, options = {}) {
   const authorized = more => ({ ...more, ...headers, ...bearer && { Authorization: 'Bearer ' + bearer } });
   // Handles a change of the account. The new connection must neither continue at the position of the
   // old account nor be shared with its tabs.
-  const checkAccount = ({ identity: now }) => {
-    if (!tag || !now || now === tag) return;
+  const changeAccount = now => {
     tag = now;
     self.key = undefined;
     if (self.leave) self.leave();
@@ -579,7 +579,7 @@ export function connect(address, options = {}) {
         if (cause) break;
         reading = false;
         const control = isControl(event) && JSON.parse(event.data);
-        if (event.type === 'tidemark.open') checkAccount(control);
+        if (event.type === 'tidemark.open' && tag && control.identity && control.identity !== tag) changeAccount(control.identity);
         if (event.type === 'tidemark.close' && control.reason === 'complete') event = END;
         await accept(event);
         if (event === END) task.stop();
@@ -603,7 +603,7 @@ export function connect(address, options = {}) {
     const urlOf = (...pairs) => {
       const start = at();
       if (!start && from) pairs.push(pair('from', from));
-      if (start && tag) pairs.push(pair('identity', tag));
+      if (tag && (start || polling())) pairs.push(pair('identity', tag));
       return join(url, pairs);
     };
     // Returns the response, or undefined after the end of a connection with until: 'end'.
@@ -621,7 +621,7 @@ export function connect(address, options = {}) {
       const start = at(), more = [start && pair('last_event_id', start), bearer && pair('access_token', bearer)].filter(Boolean);
       return new EventSource(urlOf('heartbeat=event', 'envelope=1', ...more), { withCredentials: credentials === 'include' });
     };
-    return { request, source, types, signal, polling, interval: minBackoff, wait: Math.max(1, Math.floor(Math.min(MAX_POLL, idleTimeout / 2000))) };
+    return { request, source, types, signal, polling, account: changeAccount, interval: minBackoff, wait: Math.max(1, Math.floor(Math.min(MAX_POLL, idleTimeout / 2000))) };
   };
 
   // Handles tidemark.close. The client closes the connection too, because a proxy may keep it open.

@@ -110,3 +110,17 @@ test('a tab whose account changes leaves the tabs of the first one', async t => 
   await live.close();
   assert.deepEqual([data, Object.keys(storage.entries).sort()], [['for A', 'for B'], [`tidemark A ${url}`, `tidemark B ${url}`]]);
 });
+
+test('an account that changes between two polls goes on at its own position', async t => {
+  const page = (n, more) => res => {
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+    res.end(JSON.stringify({ events: n ? [{ id: `${n}-e`, type: 'message', subject: 's', datacontenttype: 'text/plain', data: `${n}` }] : [], position: `${n || 90}-e`, gaps: [], more: false, ...more }));
+  };
+  let account = 'A';
+  const answers = [page(5), res => { account = 'B'; page(60, { identity_changed: true })(res); }, page(8), () => {}];
+  const { url, requests, tagRequests } = await serve(t, { identity: res => tagged(account)(res) }, ...answers);
+  const storage = memory({ [`tidemark B ${url}`]: '7-e' }), { data, until } = follow(t, url, { storage, transport: 'poll' });
+  await until(() => requests.length === 4);
+  assert.deepEqual([data, storage.entries, tagRequests.length], [['5', '8'], { [`tidemark A ${url}`]: '5-e', [`tidemark B ${url}`]: '8-e' }, 2]);
+  assert.deepEqual(requests.map(r => [/identity=(.)/.exec(r.url)[1], r.headers['last-event-id']]), [['A', undefined], ['A', '5-e'], ['B', '7-e'], ['B', '8-e']]);
+});
