@@ -1,6 +1,6 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { broken, control, event, follow, memory, problem, serve, stream } from './help.mjs';
+import { broken, control, event, follow, memory, problem, serve, stream, withLocks } from './help.mjs';
 
 const tagged = tag => res => {
   res.writeHead(200, { 'Content-Type': 'application/json' });
@@ -8,24 +8,6 @@ const tagged = tag => res => {
 };
 const open = (tag, more) => control('open', { identity: tag, ...more });
 const seenBy = requests => requests.map(r => [r.url.replace('/events?heartbeat=event&meta=1', ''), r.headers['last-event-id']]);
-
-// A replacement for Web Locks, which Node does not have: one holder of a name at a time.
-function withLocks(t) {
-  const last = new Map(), before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
-  const request = async (name, { signal } = {}, use) => {
-    const ahead = last.get(name);
-    let free;
-    last.set(name, new Promise(done => { free = done; }));
-    try {
-      await Promise.race([ahead, new Promise((_, fail) => signal?.addEventListener('abort', () => fail(new DOMException('', 'AbortError'))))]);
-      return await use();
-    } finally {
-      Promise.resolve(ahead).then(free);
-    }
-  };
-  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks: { request } } });
-  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator);
-}
 
 test('the tag is part of the key, and goes with a resume', async t => {
   const { url, requests, tagRequests } = await serve(t, { identity: tagged('A') }, broken(open('A'), event(1)), stream(event(2)));
