@@ -25,6 +25,7 @@ func TestExampleLLMTokens_ReloadAndKillInTheMiddle_BothTabsShowTheWholeText(t *t
 	front := newHoldingFront(t, s, false) // holds nothing back: it counts requests
 	events := front.URL + "/events?user=alice"
 	startLLMTokens(t, origin, s.url(""), events)
+	want := strings.TrimSpace(modelAnswer(t, origin))
 
 	var groups [2]tabs
 	for i := range groups {
@@ -46,9 +47,8 @@ func TestExampleLLMTokens_ReloadAndKillInTheMiddle_BothTabsShowTheWholeText(t *t
 		tab.reload()
 	}
 	s.kill()
+	t.Logf("the node was killed after %d of %d characters", eval[int](groups[1][0], "document.querySelector('#text').textContent.length"), len(want))
 	s.start()
-
-	want := strings.TrimSpace(modelAnswer(t, origin))
 	for _, tab := range all {
 		tab.await("document.querySelector('#state').textContent === 'complete'")
 		if got := strings.TrimSpace(eval[string](tab, "document.querySelector('#text').textContent")); got != want {
