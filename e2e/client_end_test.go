@@ -30,7 +30,7 @@ func (e engines) testUntilEnd(t *testing.T) {
 	for name, own := range endings {
 		o := options{"until": "end", "subjects": []string{"notifications.topic.run"}}
 		maps.Copy(o, own)
-		if name != "shared" { // whose tabs have one position
+		if name != "shared" { // its tabs share a position
 			o["storage"] = "sessionStorage"
 		}
 		groups[name] = e.start(t, origin, feed(name), "", o)
