@@ -26,6 +26,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"time"
 
 	"github.com/tidemark/tidemark/pkg/web"
@@ -63,10 +64,14 @@ func run(ctx context.Context) error {
 		_ = template.Must(template.New("page").Parse(page)).Execute(w, events)
 	})
 	mux.HandleFunc("POST /runs/{run}", func(w http.ResponseWriter, r *http.Request) {
-		id := r.PathValue("run") // a program with users checks here that the run is theirs
+		number, err := strconv.Atoi(r.PathValue("run")) // a program with users also checks that the run is theirs
+		if err != nil {
+			http.Error(w, "a run has a number", http.StatusNotFound)
+			return
+		}
 		go func() {
-			if err := p.run(ctx, "runs.alice."+id, id); err != nil {
-				log.Printf("run %s: %v", id, err)
+			if err := p.run(ctx, fmt.Sprintf("runs.alice.%d", number), strconv.Itoa(number)); err != nil {
+				log.Printf("run %d: %v", number, err)
 			}
 		}()
 		w.WriteHeader(http.StatusAccepted)
