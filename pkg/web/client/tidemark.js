@@ -159,14 +159,21 @@ async function* viaFetch({ request, signal, heard, opened, retry }) {
   const response = await request('text/event-stream', 'heartbeat=event', 'meta=1');
   if (!response) return yield END;
   opened();
-  const reader = response.body.getReader(), decoder = new TextDecoder(), parse = parser();
+  const parse = parser();
+  for await (const text of pieces(response, signal, heard)) yield* parse(text, retry);
+  throw fail('the server closed the connection');
+}
+
+// Reads the text of a response as it arrives.
+async function* pieces({ body }, signal, received) {
+  const reader = body.getReader(), decoder = new TextDecoder();
   // Some implementations of fetch ignore the signal after the response has started.
   signal.addEventListener('abort', () => reader.cancel().catch(() => {}));
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) throw fail('the server closed the connection');
-    heard();
-    yield* parse(decoder.decode(value, { stream: true }), retry);
+    if (done) return;
+    received();
+    yield decoder.decode(value, { stream: true });
   }
 }
 
@@ -176,8 +183,10 @@ async function* viaPolls({ request, signal, received, opened, wait, interval, po
   for (let seconds = 0; polling(); seconds = wait) {
     const begun = stopwatch(), response = await request('application/json', 'limit=1000', 'wait=' + seconds);
     if (!response) return yield END;
-    const { events, gaps, position, more, complete, identity_changed } = parsePage(await response.text());
-    received();
+    let text = '';
+    if (response.body) for await (const piece of pieces(response, signal, received)) text += piece; // may be slow
+    else text = await response.text();
+    const { events, gaps, position, more, complete, identity_changed } = parsePage(text);
     if (identity_changed) account();
     opened();
     const control = (type, data, id) => ({ type: 'tidemark.' + type, data: JSON.stringify(data), id });

@@ -166,6 +166,28 @@ test('an event stream in place of a page is an error, not a wait without end', a
   assert.match(errors[0].message, /instead of events/);
 });
 
+test('a page may take longer than the server may be silent', async t => {
+  const { url, requests } = await serve(t, res => {
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+    const rest = [...`{"events":[${entry(1)}],"position":"1-e","gaps":[],"more":false}`].reverse();
+    const timer = setInterval(() => rest.length ? res.write(rest.splice(-30).reverse().join('')) : res.end(clearInterval(timer)), 200);
+  }, () => {});
+  const { data, waits: paused, until } = follow(t, url, { transport: 'poll', idleTimeout: 1000 });
+  await until(seen => seen.data.length === 1);
+  assert.deepEqual([data, paused, requests.filter(r => !r.headers['last-event-id']).length], [['1'], [], 1]);
+});
+
+test('a fetch that does not stream can poll', async t => {
+  const { url } = await serve(t, buffered([1, 2, 3]));
+  const whole = async (...args) => {
+    const response = await fetch(...args), text = await response.text();
+    return { ok: response.ok, status: response.status, headers: response.headers, text: async () => text, json: async () => JSON.parse(text) };
+  };
+  const { data, until } = follow(t, url, { transport: 'poll', fetch: whole });
+  await until(seen => seen.data.length === 3);
+  assert.deepEqual(data, ['1', '2', '3']);
+});
+
 test('a handler that fails gets the same event of a page again', async t => {
   const { url, requests } = await serve(t, buffered([1, 2, 3]));
   let failures = 2;
