@@ -65,8 +65,8 @@ test('while a stream stays mute it polls again after one attempt', async t => {
 
 test('a stream that begins is not given up', async t => {
   const { url, requests } = await serve(t, res => stream()(res));
-  const { live, waits: paused, until } = follow(t, url, { firstByteTimeout: 50, idleTimeout: 400 });
-  await until(seen => seen.waits.length === 4);
+  const { live, waits: paused, until } = follow(t, url, { firstByteTimeout: 1000, idleTimeout: 1500 });
+  await until(seen => seen.waits.length === 3);
   assert.deepEqual([new Set(accepts(requests)), new Set(paused.map(w => w.error.message))], [new Set(['event-stream']), new Set(['idle timeout: no data from the server'])]);
   await live.close();
 });
@@ -170,9 +170,9 @@ test('a page may take longer than the server may be silent', async t => {
   const { url, requests } = await serve(t, res => {
     res.writeHead(200, { 'Content-Type': 'application/json' });
     const rest = [...`{"events":[${entry(1)}],"position":"1-e","gaps":[],"more":false}`].reverse();
-    const timer = setInterval(() => rest.length ? res.write(rest.splice(-30).reverse().join('')) : res.end(clearInterval(timer)), 200);
+    const timer = setInterval(() => rest.length ? res.write(rest.splice(-12).reverse().join('')) : res.end(clearInterval(timer)), 250);
   }, () => {});
-  const { data, waits: paused, until } = follow(t, url, { transport: 'poll', idleTimeout: 1000 });
+  const { data, waits: paused, until } = follow(t, url, { transport: 'poll', idleTimeout: 3000 });
   await until(seen => seen.data.length === 1);
   assert.deepEqual([data, paused, requests.filter(r => !r.headers['last-event-id']).length], [['1'], [], 1]);
 });
