@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/net/http2/hpack"
 )
 
 var (
@@ -60,16 +62,21 @@ func (c *client) setConn(conn any) {
 	c.conn, c.response, c.blocks = conn, responseParser{}, blockParser{}
 }
 
-// read counts the bytes of a response, headers included.
+// read parses the bytes of an HTTP/1.1 response.
 func (c *client) read(b []byte) error {
-	c.shard.bytes += int64(len(b))
 	inHead := c.response.state == stateHead
-	err := c.response.parse(b, func(body []byte) { c.blocks.parse(body, c.receive) })
+	err := c.response.parse(b, c.readBody)
 	if inHead && c.response.state != stateHead {
-		c.set.clientOpened(c)
+		c.responseStarted()
 	}
 	return err
 }
+
+// responseStarted is called when a response has the status 200.
+func (c *client) responseStarted() { c.set.clientOpened(c) }
+
+// readBody counts the events in a part of a response's body.
+func (c *client) readBody(b []byte) { c.blocks.parse(b, c.receive) }
 
 // receive counts one block of the event stream.
 func (c *client) receive(f fields) {
@@ -102,17 +109,48 @@ func (c *client) receive(f fields) {
 	c.set.checkTarget(c)
 }
 
+// requestPath returns the path of the client's request, with its query.
+func (c *client) requestPath() string { return expandUser(c.set.pathTemplate, c.key) }
+
+// requestHeaders returns the names and values of the headers of the client's request, in pairs.
+func (c *client) requestHeaders() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		if !yield("Accept", "text/event-stream") || !yield("Cache-Control", "no-cache") {
+			return
+		}
+		for _, h := range c.set.opts.Headers {
+			name, value, _ := strings.Cut(expandUser(h, c.key), ":")
+			if !yield(name, strings.TrimSpace(value)) {
+				return
+			}
+		}
+		if len(c.lastID) > 0 {
+			yield("Last-Event-ID", string(c.lastID))
+		}
+	}
+}
+
 // request returns the client's request in HTTP/1.1.
 func (c *client) request() []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n", expandUser(c.set.pathTemplate, c.key), c.set.server.Host)
-	for _, h := range c.set.opts.Headers {
-		b.WriteString(expandUser(h, c.key) + "\r\n")
+	b := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n", c.requestPath(), c.set.server.Host)
+	for name, value := range c.requestHeaders() {
+		b = fmt.Appendf(b, "%s: %s\r\n", name, value)
 	}
-	if len(c.lastID) > 0 {
-		b.WriteString("Last-Event-ID: " + string(c.lastID) + "\r\n")
+	return append(b, "\r\n"...)
+}
+
+// requestFields returns the client's request in HTTP/2.
+func (c *client) requestFields() []hpack.HeaderField {
+	fields := []hpack.HeaderField{
+		{Name: ":method", Value: "GET"},
+		{Name: ":scheme", Value: c.set.server.Scheme},
+		{Name: ":authority", Value: c.set.server.Host},
+		{Name: ":path", Value: c.requestPath()},
 	}
-	return []byte(b.String() + "\r\n")
+	for name, value := range c.requestHeaders() {
+		fields = append(fields, hpack.HeaderField{Name: strings.ToLower(name), Value: value})
+	}
+	return fields
 }
 
 // expandUser replaces {user} in a URL, a header or a body.

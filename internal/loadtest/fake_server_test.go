@@ -1,9 +1,11 @@
 package loadtest
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -19,7 +21,9 @@ type fakeServer struct {
 	faults faults
 
 	mu      sync.Mutex
-	open    int // connections
+	open    int             // connections
+	sockets map[string]bool // that had a connection, by the address of the client
+	curves  map[tls.CurveID]int
 	posts   []post
 	events  []event
 	ids     map[string]int // sequence of an event by its id
@@ -47,7 +51,13 @@ type faults struct {
 
 func newFakeServer(t *testing.T, f faults) *fakeServer {
 	t.Helper()
-	d := &fakeServer{faults: f, ids: map[string]int{}, changed: make(chan struct{})}
+	return newFakeServerOver(t, f, nil)
+}
+
+// newFakeServerOver starts a server with TLS, unless the configuration is nil. It accepts HTTP/1.1 and HTTP/2.
+func newFakeServerOver(t *testing.T, f faults, tlsConfig *tls.Config) *fakeServer {
+	t.Helper()
+	d := &fakeServer{faults: f, ids: map[string]int{}, changed: make(chan struct{}), sockets: map[string]bool{}, curves: map[tls.CurveID]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pub/{user}", d.publish)
 	mux.HandleFunc("POST /publish", d.publishArray)
@@ -55,8 +65,15 @@ func newFakeServer(t *testing.T, f faults) *fakeServer {
 	d.Server = httptest.NewUnstartedServer(mux)
 	d.Config.Protocols = new(http.Protocols)
 	d.Config.Protocols.SetHTTP1(true)
+	d.Config.Protocols.SetHTTP2(true)
 	d.Config.Protocols.SetUnencryptedHTTP2(true)
-	d.Start()
+	if tlsConfig == nil {
+		d.Start()
+	} else {
+		d.TLS, d.EnableHTTP2 = tlsConfig, true
+		d.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that tests abort
+		d.StartTLS()
+	}
 	t.Cleanup(func() { d.CloseClientConnections(); d.Close() })
 	return d
 }
@@ -120,6 +137,15 @@ func (d *fakeServer) addOpen(open int) {
 	d.notify()
 }
 
+func (d *fakeServer) addSocket(r *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sockets[r.RemoteAddr] = true
+	if r.TLS != nil {
+		d.curves[r.TLS.CurveID]++
+	}
+}
+
 // waitForOpen blocks until that many connections are open.
 func (d *fakeServer) waitForOpen(n int) {
 	for {
@@ -142,6 +168,7 @@ func (d *fakeServer) after(seq int) ([]event, <-chan struct{}) {
 func (d *fakeServer) subscribe(w http.ResponseWriter, r *http.Request) {
 	d.addOpen(1)
 	defer d.addOpen(-1)
+	d.addSocket(r)
 	w.Header().Set("Content-Type", "text/event-stream")
 	seq, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	if d.faults.replayAll {
@@ -193,6 +220,6 @@ func (d *fakeServer) write(w io.Writer, user string, ev event, seq int) {
 func (d *fakeServer) options(conns int) Options {
 	return Options{
 		URL: d.URL + "/sub/{user}", Publish: PublishTarget{URL: d.URL + "/pub/{user}"},
-		Conns: conns, Rate: 400, For: time.Second, Payload: 120, Settle: 2 * time.Second,
+		Conns: conns, Rate: 400, For: time.Second, Payload: 120, Settle: 2 * time.Second, Insecure: d.TLS != nil,
 	}
 }

@@ -37,7 +37,13 @@ type Options struct {
 	Payload  int           // bytes of an event's data, at least the marker's 50 or so
 	PIDs     []int         // processes to measure
 	Insecure bool          // accept any certificate
-	HTTP2    bool          // many HTTP/2 streams on a socket; over http:// with prior knowledge
+	HTTP2    bool          // over http:// with prior knowledge
+	// StreamsPerConnection is how many clients share an HTTP/2 connection; each has its own when 0 or 1, as browsers do.
+	StreamsPerConnection int
+	// TLSCurves are the key exchanges that clients offer, such as X25519; those of crypto/tls when empty.
+	TLSCurves []string
+	// FullHandshakes prevents clients from resuming their last TLS session when they reconnect.
+	FullHandshakes bool
 
 	Metrics Metrics // of the server
 
@@ -45,12 +51,15 @@ type Options struct {
 	Settle time.Duration
 	// Progress, if set, is called every second from the run's goroutine.
 	Progress func(phase string, s Sample) `json:"-"`
+
+	portable bool // use the engine of systems without epoll; for tests
 }
 
 func (o Options) withDefaults() Options {
 	o.Pattern = cmp.Or(o.Pattern, Broadcast)
 	o.Workers = cmp.Or(o.Workers, 1)
 	o.Burst = cmp.Or(o.Burst, 1)
+	o.StreamsPerConnection = cmp.Or(o.StreamsPerConnection, 1)
 	o.Users = cmp.Or(o.Users, o.Conns)
 	o.Settle = cmp.Or(o.Settle, 10*time.Second)
 	if o.Progress == nil {
@@ -76,8 +85,20 @@ func (o Options) check() error {
 	case o.Burst > 1 && o.Publish.Arrays && o.Payload+len(o.Publish.Body) > maxArrayBytes:
 		return fmt.Errorf("--payload %d: with --burst an event goes in a request of at most %d bytes", o.Payload, maxArrayBytes)
 	}
-	return checkFileLimit((o.Conns + o.Workers - 1) / o.Workers)
+	switch n := o.StreamsPerConnection; {
+	case n < 1:
+		return fmt.Errorf("--streams-per-connection %d: it must be above zero", n)
+	case n > 1 && !o.HTTP2:
+		return fmt.Errorf("--streams-per-connection %d needs --http2: with HTTP/1.1 each client has its own connection", n)
+	}
+	if _, err := parseCurves(o.TLSCurves); err != nil {
+		return err
+	}
+	sockets := divideUp(o.Conns, max(o.StreamsPerConnection, 1))
+	return checkFileLimit(divideUp(sockets, o.Workers))
 }
+
+func divideUp(n, by int) int { return (n + by - 1) / by }
 
 // reservedFiles are the open files of the load generator besides its connections.
 const reservedFiles = 64

@@ -160,6 +160,7 @@ func (b *bench) finish(ctx context.Context) (Result, error) {
 	r.Published = b.pub.published
 	r.Verdict = received.fullVerdict()
 	r.Connect.Reconnects = received.Reconnects
+	r.Connect.FullHandshakes, r.Connect.ResumedHandshakes = received.FullHandshakes, received.ResumedHandshakes
 	r.Latency, r.WireBytes = newLatency(received.Latency.Histogram), received.Bytes
 	if b.opts.Burst > 1 {
 		r.Delivery = b.delivery(received)
