@@ -16,6 +16,8 @@ import (
 
 var (
 	errResponseEnded = errors.New("the server ended the response")
+	errServerClosed  = errors.New("the server closed the connection")
+	errAfterResponse = errors.New("bytes after the end of the response")
 	errDisconnected  = errors.New("disconnected by the load generator")
 )
 
@@ -35,8 +37,9 @@ type client struct {
 	reachedTarget *target
 	conn          any // the engine's state; nil without a connection
 
-	response responseParser
-	blocks   blockParser
+	responses int // ended on this connection
+	response  responseParser
+	blocks    blockParser
 }
 
 func (c *client) name() string { return fmt.Sprintf("client %d (%s)", c.index, c.key) }
@@ -59,26 +62,58 @@ func (s *shard) setNow() { s.now = time.Now().UnixNano() }
 
 // setConn gives the client a new connection.
 func (c *client) setConn(conn any) {
-	c.conn, c.response, c.blocks = conn, responseParser{}, blockParser{}
+	c.conn, c.responses, c.response, c.blocks = conn, 0, responseParser{}, blockParser{}
 }
 
-// read parses the bytes of an HTTP/1.1 response.
-func (c *client) read(b []byte) error {
+// read parses the bytes of HTTP/1.1 responses. requestDue reports that the client has another request to send.
+func (c *client) read(b []byte) (requestDue bool, err error) {
 	inHead := c.response.state == stateHead
-	err := c.response.parse(b, c.readBody)
+	err = c.response.parse(b, c.readBody)
 	if inHead && c.response.state != stateHead {
 		c.responseStarted()
 	}
-	return err
+	if err == errResponseEnded {
+		err = c.responseEnded()
+		requestDue = err == nil
+	}
+	return requestDue, err
 }
 
 // responseStarted is called when a response has the status 200.
-func (c *client) responseStarted() { c.set.clientOpened(c) }
+func (c *client) responseStarted() {
+	if c.responses == 0 {
+		c.set.clientOpened(c)
+	}
+}
 
 // readBody counts the events in a part of a response's body.
-func (c *client) readBody(b []byte) { c.blocks.parse(b, c.receive) }
+func (c *client) readBody(b []byte) { c.set.opts.Form.parse(&c.blocks, b, c.receive) }
 
-// receive counts one block of the event stream.
+// responseEnded is called at the end of a response. It returns nil if the client continues on the same connection with the
+// request for the next page.
+func (c *client) responseEnded() error {
+	if c.set.opts.Form != FormJSON {
+		return errResponseEnded
+	}
+	events, position, gaps, err := parsePage(c.blocks.partial)
+	if err != nil {
+		return err
+	}
+	for range gaps {
+		c.tally.gap()
+	}
+	for _, f := range events {
+		c.receive(f)
+	}
+	if position != "" {
+		c.lastID = append(c.lastID[:0], position...)
+	}
+	c.responses++
+	c.response, c.blocks = responseParser{}, blockParser{}
+	return nil
+}
+
+// receive counts one event.
 func (c *client) receive(f fields) {
 	if len(f.id) > 0 {
 		c.lastID = append(c.lastID[:0], f.id...)
@@ -110,12 +145,14 @@ func (c *client) receive(f fields) {
 }
 
 // requestPath returns the path of the client's request, with its query.
-func (c *client) requestPath() string { return expandUser(c.set.pathTemplate, c.key) }
+func (c *client) requestPath() string {
+	return c.set.opts.Form.addQuery(expandUser(c.set.pathTemplate, c.key), c.responses == 0)
+}
 
 // requestHeaders returns the names and values of the headers of the client's request, in pairs.
 func (c *client) requestHeaders() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		if !yield("Accept", "text/event-stream") || !yield("Cache-Control", "no-cache") {
+		if !yield("Accept", c.set.opts.Form.accept()) || !yield("Cache-Control", "no-cache") {
 			return
 		}
 		for _, h := range c.set.opts.Headers {

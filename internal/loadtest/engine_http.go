@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -42,7 +43,7 @@ func newHTTPEngine(s *localClients) (engine, error) {
 func (s *localClients) newTransport(i int) (*http.Transport, error) {
 	opts := s.opts
 	t := &http.Transport{
-		DisableKeepAlives: !opts.HTTP2, DisableCompression: true, Protocols: new(http.Protocols),
+		DisableKeepAlives: !opts.HTTP2 && opts.Form != FormJSON, MaxIdleConnsPerHost: len(s.clients), DisableCompression: true, Protocols: new(http.Protocols),
 		TLSClientConfig: s.tlsConfig(),
 	}
 	t.Protocols.SetHTTP1(!opts.HTTP2)
@@ -99,7 +100,24 @@ func (e *httpEngine) open(c *client) {
 	})
 }
 
+// serve sends the requests of a connection and reads the responses.
 func (e *httpEngine) serve(ctx context.Context, c *client, conn *httpConn, request []byte) error {
+	for {
+		if err := e.exchange(ctx, c, conn, request); err != io.EOF {
+			return err
+		}
+		c.shard.mu.Lock()
+		err := c.responseEnded()
+		request = c.request()
+		c.shard.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// exchange sends a request and reads the response. It returns io.EOF at the end of the response.
+func (e *httpEngine) exchange(ctx context.Context, c *client, conn *httpConn, request []byte) error {
 	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
 	if err != nil {
 		return err

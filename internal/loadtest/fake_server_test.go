@@ -169,17 +169,22 @@ func (d *fakeServer) subscribe(w http.ResponseWriter, r *http.Request) {
 	d.addOpen(1)
 	defer d.addOpen(-1)
 	d.addSocket(r)
-	w.Header().Set("Content-Type", "text/event-stream")
 	seq, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	if d.faults.replayAll {
 		seq = 0
 	}
-	fmt.Fprint(w, ": hello\n\n")
+	form := formOf(r)
+	w.Header().Set("Content-Type", form.accept())
+	if form == FormJSON {
+		d.poll(w, r, seq)
+		return
+	}
+	fmt.Fprint(w, form.hello())
 	for {
 		events, changed := d.after(seq)
 		for _, ev := range events {
 			seq++
-			d.write(w, r.PathValue("user"), ev, seq)
+			d.write(w, r.PathValue("user"), ev, seq, form)
 		}
 		_ = http.NewResponseController(w).Flush()
 		if d.faults.endResponses && seq > 0 && seq%7 == 0 {
@@ -195,14 +200,14 @@ func (d *fakeServer) subscribe(w http.ResponseWriter, r *http.Request) {
 
 func every(n, seq int) bool { return n > 0 && seq%n == 0 }
 
-func (d *fakeServer) write(w io.Writer, user string, ev event, seq int) {
-	frame := fmt.Sprintf("event: x\ndata: {\"text\":\"%s\"}\nid: %d\n\n", ev.data, seq)
+func (d *fakeServer) write(w io.Writer, user string, ev event, seq int, form Form) {
+	frame := form.frame("x", ev.data, seq)
 	switch mine := ev.user == user || ev.user == "all"; {
 	case !mine && !every(d.faults.leak, seq):
 		return
 	case every(d.faults.drop, seq):
 		if d.faults.announce {
-			fmt.Fprintf(w, "event: tidemark.gap\ndata: {}\nid: %d\n\n", seq)
+			fmt.Fprint(w, form.frame("tidemark.gap", "", seq))
 		}
 	case every(d.faults.repeat, seq):
 		fmt.Fprint(w, frame, frame)
@@ -210,7 +215,7 @@ func (d *fakeServer) write(w io.Writer, user string, ev event, seq int) {
 	case every(d.faults.swap, seq):
 		before, _ := d.after(seq - 2)
 		fmt.Fprint(w, frame)
-		fmt.Fprintf(w, "event: x\ndata: {\"text\":\"%s\"}\nid: %d\n\n", before[0].data, seq-1)
+		fmt.Fprint(w, form.frame("x", before[0].data, seq-1))
 	default:
 		fmt.Fprint(w, frame)
 	}

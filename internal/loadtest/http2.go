@@ -274,6 +274,21 @@ func (h *http2Conn) handleGoAway(f http2Frame) error {
 	return nil
 }
 
+// endResponse is called at the end of a response. The client may continue with another request.
+func (h *http2Conn) endResponse(i int) {
+	c := h.streams[i].client
+	if err := c.responseEnded(); err != nil {
+		h.endStream(i, err)
+		return
+	}
+	h.streams = slices.Delete(h.streams, i, i+1)
+	if h.ending {
+		c.set.clientClosed(c, errServerClosed)
+		return
+	}
+	h.request(c)
+}
+
 // endStream removes the i-th HTTP/2 stream and reports its end. It does nothing if the stream has ended before.
 func (h *http2Conn) endStream(i int, err error) {
 	if i < 0 {
@@ -339,7 +354,7 @@ func (h *http2Conn) handleResponse(i int, status string) {
 		return
 	}
 	if ended {
-		h.endStream(i, errResponseEnded)
+		h.endResponse(i)
 	}
 }
 
@@ -359,7 +374,7 @@ func (h *http2Conn) handleData(f http2Frame) error {
 	s := &h.streams[i]
 	s.client.readBody(data)
 	if f.flags&http2.FlagDataEndStream != 0 {
-		h.endStream(i, errResponseEnded)
+		h.endResponse(i)
 		return nil
 	}
 	h.acknowledge(s, len(f.payload))

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,6 +14,7 @@ type Options struct {
 	// URL is the address of the events. {user} in it becomes the user of each client.
 	URL     string
 	Headers []string // "Name: value", sent by each client; {user} as in URL
+	Form    Form     // of the events; [FormSSE] when empty
 	Conns   int
 	// Sources are local addresses to connect from, in turn. One address has about 28,000
 	// ports to one server, and the kernel finds the last of them slowly: 24,000 clients
@@ -57,6 +60,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Pattern = cmp.Or(o.Pattern, Broadcast)
+	o.Form = cmp.Or(o.Form, FormSSE)
 	o.Workers = cmp.Or(o.Workers, 1)
 	o.Burst = cmp.Or(o.Burst, 1)
 	o.StreamsPerConnection = cmp.Or(o.StreamsPerConnection, 1)
@@ -78,6 +82,8 @@ func (o Options) check() error {
 		return errors.New("workers need a command that starts them")
 	case o.Pattern != Broadcast && o.Pattern != PerUser:
 		return fmt.Errorf("--pattern %q is neither %s nor %s", o.Pattern, Broadcast, PerUser)
+	case !slices.Contains(forms, o.Form):
+		return fmt.Errorf("--form %q: want one of %s", o.Form, strings.Trim(fmt.Sprint(forms), "[]"))
 	case o.Rate <= 0:
 		return fmt.Errorf("--rate %v: it must be above zero", o.Rate)
 	case o.Burst < 1:

@@ -8,6 +8,7 @@ type Result struct {
 	URL      string        `json:"url"`
 	Publish  string        `json:"publish"` // where events were published
 	Pattern  Pattern       `json:"pattern"`
+	Form     Form          `json:"form"`
 	Conns    int           `json:"conns"`
 	Workers  int           `json:"workers"` // processes that shared them
 	Rate     float64       `json:"rate"`    // events published a second, as requested

@@ -178,8 +178,6 @@ func (l *loop) updateInterest(sock *socket) error {
 	return l.control(unix.EPOLL_CTL_MOD, sock.fd, interest)
 }
 
-var errServerClosed = errors.New("the server closed the connection")
-
 // read reads once: epoll reports again what is left.
 func (l *loop) read(sock *socket) error {
 	n, err := unix.Read(sock.fd, l.buf)
@@ -222,7 +220,9 @@ func (l *loop) receive(sock *socket, b []byte) error {
 	if sock.http2 != nil {
 		return sock.http2.receive(b)
 	}
-	return sock.client.read(b)
+	requestDue, err := sock.client.read(b)
+	sock.requestDue = sock.requestDue || requestDue
+	return err
 }
 
 // pause stops or continues reading. A client that shares its socket stops its HTTP/2 stream alone.

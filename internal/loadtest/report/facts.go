@@ -162,6 +162,7 @@ func runRows(r loadtest.Result) []row {
 		{Label: "URL", Value: cmp.Or(plain(r.URL), none)},
 		{Label: "published to", Value: cmp.Or(plain(r.Publish), none)},
 		{Label: "pattern", Value: cmp.Or(plain(string(r.Pattern)), none)},
+		{Label: "form", Value: cmp.Or(plain(string(r.Form)), none)},
 		{Label: "connections", Value: count(r.Conns)},
 		{Label: "publish rate", Value: rate(r.Rate), Note: "asked for" + inBursts(r)},
 		{Label: "payload", Value: size(int64(r.Payload)), Note: "an event"},
