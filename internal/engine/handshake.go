@@ -1,0 +1,7 @@
+package engine
+
+// HandshakeStatus contains the counts of the TLS handshakes of an engine.
+type HandshakeStatus struct {
+	Running, Waiting                int    // now
+	Full, Resumed, Failed, Rejected uint64 // rejected because too many were waiting
+}
