@@ -12,7 +12,7 @@ import (
 func TestLoad_AnyForm_SameVerdict(t *testing.T) {
 	for _, form := range forms {
 		for name, p := range map[string]protocol{
-			"plain": {}, "TLS": {tls: true}, "TLS, HTTP/2, shared": {tls: true, http2: true, streams: 10}, "no epoll": {portable: true},
+			"TLS": {tls: true}, "TLS, HTTP/2, shared": {tls: true, http2: true, streams: 10}, "no epoll": {portable: true},
 		} {
 			t.Run(fmt.Sprint(form, ", ", name), func(t *testing.T) {
 				t.Parallel()
@@ -58,7 +58,6 @@ func TestSoak_AnyForm_VerdictIsExact(t *testing.T) {
 			over   protocol
 			lost   int
 		}{
-			"good":                     {faults{}, protocol{}, 0},
 			"good over HTTP/2":         {faults{}, protocol{tls: true, http2: true}, 0},
 			"drops 1 in 1000 over TLS": {faults{drop: 1000}, protocol{tls: true}, 40},
 		} {
