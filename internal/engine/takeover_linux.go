@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -44,7 +45,8 @@ func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, op
 	case err != nil:
 		return false
 	default:
-		c.mayKeep = !r.Close
+		// A body may be unread in part. Its rest must not be read as a request.
+		c.mayKeep = !r.Close && r.ContentLength == 0
 		c.start(src, opts, e.headerCache.get(c.closingHeader(w.Header())))
 	}
 	return true
@@ -74,8 +76,8 @@ func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign 
 		return nil, taken, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
-		c.input = make([]byte, n)
-		_, _ = io.ReadFull(rw.Reader, c.input) // they are buffered
+		buffered, _ := rw.Reader.Peek(n) // they precede the bytes that net/http has not read
+		c.input = slices.Concat(buffered, c.input)
 	}
 	return c, nil, nil
 }
