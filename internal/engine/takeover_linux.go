@@ -55,15 +55,15 @@ func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, op
 // take returns the connection of a request. With the error it returns foreign if it has taken the connection from
 // net/http, but cannot get its descriptor.
 func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign net.Conn, err error) {
+	if owner := ownerOf(w); owner != nil {
+		c, err = owner.takeConn() // also after Close, which waits for this goroutine; give then closes the connection
+		return c, nil, err
+	}
 	e.mu.RLock()
 	closed := e.closed
 	e.mu.RUnlock()
 	if closed {
 		return nil, nil, ErrClosed
-	}
-	if owner := ownerOf(w); owner != nil {
-		c, err = owner.takeConn()
-		return c, nil, err
 	}
 	if r.TLS != nil && passedConn(r) == nil {
 		return nil, nil, errors.New("the connection has another program's TLS")
