@@ -558,5 +558,4 @@ func TestConnStates_RandomOperations_AsTheModel(t *testing.T) {
 			return
 		}
 	}
-	t.Log(time.Since(start))
 }
