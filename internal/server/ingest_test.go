@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -174,4 +176,38 @@ func TestIngest_Concurrently_EachSubjectIsInOrder(t *testing.T) {
 	if len(next) != bodies {
 		t.Errorf("subjects: %v", next)
 	}
+}
+
+// Reads of a body have deadlines of their own on every kind of connection.
+func TestIngest_OverTLS_OutlastsBodyTimeout(t *testing.T) {
+	eachEngine(t, func(t *testing.T) {
+		r := newTLSRig(t, func(o *server.Options) {
+			o.HTTP.BodyTimeout, o.Publish.IdleTimeout = 200*time.Millisecond, time.Minute
+		})
+		for proto, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+			protocols := new(http.Protocols)
+			protocols.SetHTTP1(!http2)
+			protocols.SetHTTP2(http2)
+			client := &http.Client{Transport: &http.Transport{
+				Protocols: protocols, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the test's own certificate
+			}}
+			t.Cleanup(client.CloseIdleConnections)
+			body := generation(4, func(int) { time.Sleep(100 * time.Millisecond) })
+			req, err := http.NewRequest(http.MethodPost, "https"+strings.TrimPrefix(r.base, "http")+"/publish/notifications.topic.run", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "text/event-stream")
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatalf("%s: %v", proto, err)
+			}
+			var result ingestResult
+			err = json.NewDecoder(resp.Body).Decode(&result)
+			_ = resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusOK || resp.Proto != proto || result.Stored != 5 || !result.Ended {
+				t.Errorf("%s: %s over %s, %+v, %v", proto, resp.Status, resp.Proto, result, err)
+			}
+		}
+	})
 }
