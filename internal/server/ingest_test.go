@@ -178,6 +178,40 @@ func TestIngest_Concurrently_EachSubjectIsInOrder(t *testing.T) {
 	}
 }
 
+func TestIngest_NodeStops_AnswersWithTheStoredPart(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { o.HTTP.ShutdownTimeout = 2 * time.Second })
+	body, writer := io.Pipe()
+	t.Cleanup(func() { _ = writer.Close() })
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_, _ = io.WriteString(writer, "data: 0\n\n")
+		r.eventually("the first event is stored", func() bool {
+			info, err := r.stream().Info(t.Context())
+			return err == nil && info.State.Msgs == 1
+		})
+		r.stop()
+	}()
+	req, err := http.NewRequest(http.MethodPost, r.base+"/publish/notifications.topic.run?end=1", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Code   string       `json:"code"`
+		Ingest ingestResult `json:"ingest"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusServiceUnavailable || answer.Code != "unavailable" || answer.Ingest.Stored != 1 || answer.Ingest.Ended {
+		t.Errorf("%s %+v, %v", resp.Status, answer, err)
+	}
+	<-stopped
+}
+
 // Reads of a body have deadlines of their own on every kind of connection.
 func TestIngest_OverTLS_OutlastsBodyTimeout(t *testing.T) {
 	eachEngine(t, func(t *testing.T) {
