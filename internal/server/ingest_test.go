@@ -223,7 +223,7 @@ func TestIngest_OverTLS_OutlastsBodyTimeout(t *testing.T) {
 			protocols.SetHTTP1(!http2)
 			protocols.SetHTTP2(http2)
 			client := &http.Client{Transport: &http.Transport{
-				Protocols: protocols, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the test's own certificate
+				Protocols: protocols, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 			}}
 			t.Cleanup(client.CloseIdleConnections)
 			body := generation(4, func(int) { time.Sleep(100 * time.Millisecond) })
