@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -66,8 +67,10 @@ type Admission struct {
 // NewAdmission returns an Admission without connections. The addresses of clients are those that the
 // trusted proxies report ([auth.ClientAddr]); without trusted proxies the peer is the client.
 func NewAdmission(limits Limits, trusted ...netip.Prefix) *Admission {
+	stopping, stop := context.WithCancel(context.Background())
 	return &Admission{
-		limits: limits, trusted: slices.Clone(trusted),
+		ingests: ingests{stopping: stopping, stop: stop},
+		limits:  limits, trusted: slices.Clone(trusted),
 		connects: newLimiter(limits.ConnectsPerSecond, limits.ConnectsBurst),
 		events:   newLimiter(limits.PublishesPerSecond, limits.PublishesBurst),
 		users:    map[string]int{}, addresses: map[netip.Prefix]int{},

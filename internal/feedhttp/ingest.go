@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -61,6 +62,7 @@ type ingest struct {
 	key      string       // of the request; the id of an event is the key and the number of the event
 	endOn    string
 	endAtEOF bool
+	stopping context.Context
 
 	read   int // events that were read
 	result IngestResult
@@ -79,7 +81,7 @@ func (p *publisher) ingest(w http.ResponseWriter, r *http.Request, id auth.Ident
 	defer p.opts.Admission.ingests.open.Add(-1)
 	in := &ingest{
 		publisher: p, request: r, body: http.NewResponseController(w), identity: id, checked: time.Now(),
-		endOn: defaultEndOn, endAtEOF: query.end,
+		endOn: defaultEndOn, endAtEOF: query.end, stopping: p.opts.Admission.ingests.stopping,
 	}
 	if query.hasEndOn {
 		in.endOn = query.endOn
@@ -125,6 +127,7 @@ func (in *ingest) prepare(subj, field string) error {
 
 // store reads the body to the end of the subject, or to its own. The error is nil for a body that ended cleanly.
 func (in *ingest) store() error {
+	defer in.endReadsOnStop()()
 	events := sse.NewDecoder(in.request.Body)
 	events.MaxEventSize = int(in.opts.MaxBytes)
 	events.OnComment = func([]byte) { in.extend() }
@@ -151,7 +154,32 @@ func (in *ingest) store() error {
 
 // extend gives the client IdleTimeout for the next event or comment. Bytes alone do not extend it: a client that
 // sends a line of one byte a minute would keep a goroutine for as long as it likes.
-func (in *ingest) extend() { _ = in.body.SetReadDeadline(time.Now().Add(in.opts.IdleTimeout)) }
+func (in *ingest) extend() {
+	_ = in.body.SetReadDeadline(time.Now().Add(in.opts.IdleTimeout))
+	if in.stopping.Err() != nil {
+		_ = in.body.SetReadDeadline(time.Now())
+	}
+}
+
+// endReadsOnStop makes reads of the body fail when the node stops, until release. After release the connection may
+// serve another request.
+func (in *ingest) endReadsOnStop() (release func()) {
+	var mu sync.Mutex
+	released := false
+	cancel := context.AfterFunc(in.stopping, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !released {
+			_ = in.body.SetReadDeadline(time.Now())
+		}
+	})
+	return func() {
+		cancel()
+		mu.Lock()
+		defer mu.Unlock()
+		released = true
+	}
+}
 
 // atEOF handles the end of a body, which completes the subject only if the request has ?end=1: a pipe also ends cleanly
 // when its program was killed.
@@ -170,6 +198,9 @@ func (in *ingest) atEOF(incomplete bool) error {
 func (in *ingest) readError(err error) error {
 	if large, ok := errors.AsType[*sse.TooLargeError](err); ok {
 		return &streamError{problem.EventTooLarge, fmt.Sprintf("event %d is larger than %d bytes (publish.max_bytes)", in.read, large.Limit)}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && in.stopping.Err() != nil {
+		return &streamError{problem.Unavailable, "this node stops; send the body again, with the same Idempotency-Key"}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &streamError{problem.BodyTimeout, fmt.Sprintf("no event and no comment arrived for %v (publish.idle_timeout)", in.opts.IdleTimeout)}

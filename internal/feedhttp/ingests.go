@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 
@@ -20,10 +21,11 @@ const (
 	IngestInvalid                       // an event is not valid
 	IngestRejected                      // the identity does not permit the event, or no longer
 	IngestFailed                        // the store did not store an event
+	IngestStopped                       // Admission.StopIngests
 	ingestOutcomes
 )
 
-var ingestOutcomeNames = [ingestOutcomes]string{"ended", "open", "broken", "idle", "invalid", "rejected", "failed"}
+var ingestOutcomeNames = [ingestOutcomes]string{"ended", "open", "broken", "idle", "invalid", "rejected", "failed", "stopped"}
 
 // String returns the label in metrics.
 func (o IngestOutcome) String() string { return ingestOutcomeNames[o] }
@@ -40,6 +42,8 @@ func ingestOutcomeOf(err error, ended bool) IngestOutcome {
 		return IngestBroken
 	case errors.Is(err, problem.BodyTimeout):
 		return IngestIdle
+	case errors.Is(err, problem.Unavailable):
+		return IngestStopped
 	case failed:
 		return IngestFailed
 	case denied:
@@ -52,7 +56,14 @@ func ingestOutcomeOf(err error, ended bool) IngestOutcome {
 type ingests struct {
 	open  atomic.Int64
 	ended [ingestOutcomes]atomic.Uint64
+
+	stopping context.Context
+	stop     context.CancelFunc
 }
+
+// StopIngests ends the event streams of publishers, open ones and later ones, with 503 before their next event. It does
+// not block.
+func (a *Admission) StopIngests() { a.ingests.stop() }
 
 // Ingests returns the number of open event streams of publishers, and of ended ones by outcome. It has all outcomes,
 // also those that did not occur.

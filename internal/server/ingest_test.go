@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -174,4 +176,72 @@ func TestIngest_Concurrently_EachSubjectIsInOrder(t *testing.T) {
 	if len(next) != bodies {
 		t.Errorf("subjects: %v", next)
 	}
+}
+
+func TestIngest_NodeStops_AnswersWithTheStoredPart(t *testing.T) {
+	r := newHarness(t, func(o *server.Options) { o.HTTP.ShutdownTimeout = 2 * time.Second })
+	body, writer := io.Pipe()
+	t.Cleanup(func() { _ = writer.Close() })
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		_, _ = io.WriteString(writer, "data: 0\n\n")
+		r.eventually("the first event is stored", func() bool {
+			info, err := r.stream().Info(t.Context())
+			return err == nil && info.State.Msgs == 1
+		})
+		r.stop()
+	}()
+	req, err := http.NewRequest(http.MethodPost, r.base+"/publish/notifications.topic.run?end=1", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Code   string       `json:"code"`
+		Ingest ingestResult `json:"ingest"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusServiceUnavailable || answer.Code != "unavailable" || answer.Ingest.Stored != 1 || answer.Ingest.Ended {
+		t.Errorf("%s %+v, %v", resp.Status, answer, err)
+	}
+	<-stopped
+}
+
+// Reads of a body have deadlines of their own on every kind of connection.
+func TestIngest_OverTLS_OutlastsBodyTimeout(t *testing.T) {
+	eachEngine(t, func(t *testing.T) {
+		r := newTLSRig(t, func(o *server.Options) {
+			o.HTTP.BodyTimeout, o.Publish.IdleTimeout = 200*time.Millisecond, time.Minute
+		})
+		for proto, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+			protocols := new(http.Protocols)
+			protocols.SetHTTP1(!http2)
+			protocols.SetHTTP2(http2)
+			client := &http.Client{Transport: &http.Transport{
+				Protocols: protocols, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+			}}
+			t.Cleanup(client.CloseIdleConnections)
+			body := generation(4, func(int) { time.Sleep(100 * time.Millisecond) })
+			req, err := http.NewRequest(http.MethodPost, "https"+strings.TrimPrefix(r.base, "http")+"/publish/notifications.topic.run", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "text/event-stream")
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatalf("%s: %v", proto, err)
+			}
+			var result ingestResult
+			err = json.NewDecoder(resp.Body).Decode(&result)
+			_ = resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusOK || resp.Proto != proto || result.Stored != 5 || !result.Ended {
+				t.Errorf("%s: %s over %s, %+v, %v", proto, resp.Status, resp.Proto, result, err)
+			}
+		}
+	})
 }
