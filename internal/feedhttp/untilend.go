@@ -2,12 +2,15 @@ package feedhttp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/tidemark/tidemark/internal/engine"
+	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -63,6 +66,15 @@ func (h *Subscribe) checkComplete(r *http.Request, s *session) (bool, error) {
 	defer cancel()
 	complete, err = h.opts.Feed.Complete(ctx, s.request.Filters, s.request.Start)
 	return err == nil && complete, nil
+}
+
+// pollUntilEnd polls the subscription. The error engine.ErrComplete ends the response normally.
+func (s *session) pollUntilEnd(room int) (d feed.Delivery, behind bool, err error) {
+	d, behind, err = s.sub.Poll(room)
+	if errors.Is(err, feed.ErrComplete) {
+		err = engine.ErrComplete
+	}
+	return d, behind, err
 }
 
 // answerComplete answers a client that has received everything.
