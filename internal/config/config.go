@@ -455,11 +455,14 @@ type Publish struct {
 	// Accepted subjects. feeds: those that a feed can deliver (its subjects and allow, with any values for
 	// the variables). stream: all subjects of the streams of the feeds.
 	Subjects PublishSubjects `key:"subjects" default:"feeds" values:"feeds,stream" usage:"accept the subjects of <feeds>, or all subjects of their streams (stream)"`
-	// Largest body of one request, at most the 64MiB that NATS accepts. The stream and the NATS server have
+	// Largest body of one request, and largest event of an event stream, at most the 64MiB that NATS accepts. The stream and the NATS server have
 	// limits of their own for one event including its headers: 1 MiB by default.
 	MaxBytes Size `key:"max_bytes" default:"1MiB" min:"1" max:"64MiB" usage:"largest <size> of a request's body"`
 	// Most events in one request.
 	MaxBatch int `key:"max_batch" default:"1000" min:"1" usage:"greatest <number> of events in one request"`
+	// An event stream that is published (Content-Type: text/event-stream) ends when neither an event nor a
+	// comment has arrived for this time. Its subject stays open.
+	IdleTimeout time.Duration `key:"idle_timeout" default:"2m" min:"1s" max:"1h" usage:"end an event stream that is published after this <duration> without an event"`
 }
 
 // PublishSubjects is publish.subjects: the subjects of events over HTTP.

@@ -18,6 +18,8 @@ type Event struct {
 	Trace   *Trace    // nil for nearly all
 	// End reports that the event completes its subject: the publisher adds no more events to it.
 	End bool
+	// CloudEvent has the attributes of a message that was published as a CloudEvent; nil for others.
+	CloudEvent *CloudEvent
 	// Expires is when the stream deletes the event by its own lifetime (Nats-TTL); zero for
 	// none. Follow sets it, Read need not.
 	Expires time.Time

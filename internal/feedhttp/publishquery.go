@@ -33,6 +33,9 @@ func readPublishQuery(r *http.Request) (q publishQuery, err error) {
 	if q.hasUser && q.user == "" {
 		return q, badRequest("?user= is empty; name the user that the event is for")
 	}
+	if q.hasEndOn && !isEventStream(r.Header) {
+		return q, badRequest("?end_on= is for event streams; send Content-Type: text/event-stream")
+	}
 	q.end, err = flag(query, "end", "1")
 	return q, err
 }

@@ -78,8 +78,8 @@ func (s *session) pollUntilEnd(room int) (d feed.Delivery, behind bool, err erro
 }
 
 // answerComplete answers a client that has received everything.
-func answerComplete(w http.ResponseWriter) {
-	setHeaders(w.Header())
+func answerComplete(w http.ResponseWriter, form Form) {
+	setHeaders(w.Header(), form)
 	w.Header().Del("Content-Type")
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -30,6 +30,8 @@ func (d *decoder) event(msg *nats.Msg, m metadata) feed.Event {
 		Data:    msg.Data,
 		Time:    time.Unix(0, m.nanos).UTC(),
 		End:     isEnd(msg.Header),
+
+		CloudEvent: cloudEvent(msg.Header),
 	}
 }
 
@@ -52,7 +54,7 @@ func (d *decoder) stored(msg storedMsg) feed.Event {
 	}
 	ev := feed.Event{
 		Seq: msg.Seq, Subject: msg.Subject, Data: msg.Data, Time: msg.Time.UTC(),
-		Type: d.eventType(msg.Subject, header), End: isEnd(header),
+		Type: d.eventType(msg.Subject, header), End: isEnd(header), CloudEvent: cloudEvent(header),
 	}
 	d.live(&ev, header)
 	return ev
