@@ -46,11 +46,12 @@ func checkUntilEnd(requested, filters []string) error {
 // checkComplete reports whether a client that resumes has received the ends of all its subjects, so that
 // nothing is left to send. The status 204 makes an EventSource stop.
 //
+//   - A page of JSON reports it by itself, with a position.
 //   - It blocks for lastWait at most. Without an answer by then it reports false: the connection opens, and
 //     ends with tidemark.close once the store has answered.
 //   - Requests that need the store count among Limits.LastWaiting; the error is for those beyond it.
 func (h *Subscribe) checkComplete(r *http.Request, s *session) (bool, error) {
-	if !s.request.UntilEnd {
+	if !s.request.UntilEnd || s.page != nil {
 		return false, nil
 	}
 	complete, known := h.opts.Feed.TryComplete(s.request.Filters, s.request.Start)
