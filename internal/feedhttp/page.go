@@ -247,7 +247,7 @@ func (s *session) peekLocked() error {
 	if p.more = !s.left.Empty() || s.read != nil; p.more {
 		return nil
 	}
-	d, behind, err := s.sub.Poll(1)
+	d, behind, err := s.pollUntilEnd(1)
 	s.left, p.more = d, behind || !d.Empty() || s.behindLocked()
 	return err
 }

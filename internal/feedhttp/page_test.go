@@ -29,6 +29,7 @@ type pageJSON struct {
 	Position        string              `json:"position"`
 	Gaps            []feedhttp.GapEvent `json:"gaps"`
 	More            bool                `json:"more"`
+	Complete        bool                `json:"complete"`
 	IdentityChanged bool                `json:"identity_changed"`
 }
 

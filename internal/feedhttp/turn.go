@@ -1,7 +1,6 @@
 package feedhttp
 
 import (
-	"errors"
 	"time"
 
 	"github.com/tidemark/tidemark/internal/engine"
@@ -77,10 +76,7 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 	if s.read != nil {
 		return false, nil
 	}
-	d, behind, err := s.sub.Poll(room)
-	if errors.Is(err, feed.ErrComplete) {
-		return false, engine.ErrComplete
-	}
+	d, behind, err := s.pollUntilEnd(room)
 	if err != nil {
 		return false, err
 	}

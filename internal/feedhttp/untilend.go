@@ -2,12 +2,15 @@ package feedhttp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/tidemark/tidemark/internal/engine"
+	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -43,11 +46,12 @@ func checkUntilEnd(requested, filters []string) error {
 // checkComplete reports whether a client that resumes has received the ends of all its subjects, so that
 // nothing is left to send. The status 204 makes an EventSource stop.
 //
+//   - A page of JSON reports it by itself, with a position.
 //   - It blocks for lastWait at most. Without an answer by then it reports false: the connection opens, and
 //     ends with tidemark.close once the store has answered.
 //   - Requests that need the store count among Limits.LastWaiting; the error is for those beyond it.
 func (h *Subscribe) checkComplete(r *http.Request, s *session) (bool, error) {
-	if !s.request.UntilEnd {
+	if !s.request.UntilEnd || s.page != nil {
 		return false, nil
 	}
 	complete, known := h.opts.Feed.TryComplete(s.request.Filters, s.request.Start)
@@ -63,6 +67,15 @@ func (h *Subscribe) checkComplete(r *http.Request, s *session) (bool, error) {
 	defer cancel()
 	complete, err = h.opts.Feed.Complete(ctx, s.request.Filters, s.request.Start)
 	return err == nil && complete, nil
+}
+
+// pollUntilEnd polls the subscription. The error engine.ErrComplete ends the response normally.
+func (s *session) pollUntilEnd(room int) (d feed.Delivery, behind bool, err error) {
+	d, behind, err = s.sub.Poll(room)
+	if errors.Is(err, feed.ErrComplete) {
+		err = engine.ErrComplete
+	}
+	return d, behind, err
 }
 
 // answerComplete answers a client that has received everything.

@@ -156,3 +156,72 @@ func TestUntilEnd_OpenSubject_IsLookedUpOnce(t *testing.T) {
 		t.Errorf("%d events before the end, want 1", n)
 	}
 }
+
+// Pages report that the subjects are complete: with the last event, mostly also where the page is full, and without events.
+func TestUntilEnd_Pages_ReportComplete(t *testing.T) {
+	for name, opts := range map[string]feed.Options{"window": {}, "store": {WindowEvents: 1}} {
+		t.Run(name, func(t *testing.T) {
+			r := newHarness(t, setup{feed: opts})
+			r.publish(3, "n.topic.job")
+			r.PublishEnd("n.topic.job", []byte("x"))
+			r.publish(2, "n.topic.other")
+			r.level(t)
+			for limit, pages := range map[int]int{1: 4, 2: 2, 3: 2, 4: 1, 100: 1} {
+				var got []string
+				position, n := "", 0
+				for complete := false; !complete; n++ {
+					p := r.poll(t, fmt.Sprintf("%s&limit=%d&last_event_id=%s", untilEnd, limit, position))
+					if p.Complete && p.More || len(p.Events) == 0 && !p.Complete {
+						t.Fatalf("limit %d: after %q the page %+v", limit, position, p)
+					}
+					got, position, complete = append(got, p.ids()...), p.Position, p.Complete
+				}
+				// A full page from the store may have the last event without a proof that it is the last.
+				if equal(t, "events", got, ids("e1", 1, 4)); n != pages && (name == "window" || n != pages+1) {
+					t.Errorf("limit %d: %d pages, want %d", limit, n, pages)
+				}
+			}
+			if p := r.poll(t, untilEnd+"&last_event_id=6-e1&wait=5"); !p.Complete || len(p.Events) > 0 || p.Position != "6-e1" {
+				t.Errorf("behind the end: %+v", p)
+			}
+			if p := r.poll(t, untilEnd+"2&wait=0"); p.Complete || p.Position == "" {
+				t.Errorf("a subject without events: %+v", p)
+			}
+		})
+	}
+}
+
+// A poll that waits is answered by the end.
+func TestUntilEnd_PollWaits_EndAnswersIt(t *testing.T) {
+	r := newHarness(t, setup{})
+	r.publish(1, "n.topic.job")
+	r.level(t)
+	waiting := r.polling(t, untilEnd+"&last_event_id=1-e1&wait=50")
+	r.PublishEnd("n.topic.job", []byte("x"))
+	if p := <-waiting; !p.Complete || len(p.Events) != 1 {
+		t.Errorf("the poll is answered with %+v", p)
+	}
+}
+
+// Envelopes and lines end with tidemark.close, and the response normally.
+func TestUntilEnd_EnvelopeAndLines_EndNormally(t *testing.T) {
+	r := newHarness(t, setup{})
+	r.publish(2, "n.topic.job")
+	r.PublishEnd("n.topic.job", []byte("x"))
+	r.level(t)
+	s := r.subscribe(t, untilEnd+"&envelope=1")
+	var open feedhttp.OpenEvent
+	s.control(t, feedhttp.TypeOpen, &open)
+	if n := s.completes(t); n != 3 {
+		t.Errorf("%d envelopes, want 3", n)
+	}
+	resp, text := r.answer(t, http.MethodGet, "/events"+untilEnd, "Accept", "application/x-ndjson")
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	last := lines[len(lines)-1]
+	if len(lines) != 5 || !strings.Contains(last, `"tidemark.close"`) || !strings.Contains(last, `"reason":"complete"`) {
+		t.Errorf("%s with %d lines: %s", resp.Status, len(lines), text)
+	}
+	if resp, _ := r.answer(t, http.MethodGet, "/events"+untilEnd, "Accept", "application/x-ndjson", "Last-Event-ID", "3-e1"); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("behind the end: %s", resp.Status)
+	}
+}
