@@ -210,6 +210,30 @@ func TestPage_Wait_ReturnsWithTheFirstEvent(t *testing.T) {
 	})
 }
 
+// Proxies close silent connections.
+func TestPage_Wait_SendsHeartbeats(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		r := newHarness(t, beating(proto))
+		resp, err := r.do(http.MethodGet, "/events?wait=55", "Accept", "application/json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		start := make([]byte, 3)
+		if _, err := io.ReadFull(resp.Body, start); err != nil || string(start) != "\n\n\n" {
+			t.Fatalf("%q, %v", start, err)
+		}
+		r.publish(1, "n.all")
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := decodePage(string(text)); err != nil || !slices.Equal(p.ids(), []string{"1-e1"}) {
+			t.Errorf("%q, %v", text, err)
+		}
+	})
+}
+
 // A gap comes before the events of its page, without a wait.
 func TestPage_Gap_PrecedesTheEvents(t *testing.T) {
 	r := newHarness(t, setup{feed: feed.Options{WindowEvents: 4}})
