@@ -92,7 +92,7 @@ func (r *harness) polling(t *testing.T, query string, header ...string) <-chan p
 
 // poll reads a page of a few events, and counts it if it is complete.
 func (c *cutClient) poll(r *harness, n int64) error {
-	query := url.Values{"limit": {strconv.Itoa(1 + rand.IntN(30))}, "from": {"all"}, "last_event_id": {c.last}, "wait": {strconv.Itoa(rand.IntN(2))}}
+	query := url.Values{"limit": {strconv.Itoa(1 + rand.IntN(8))}, "from": {"all"}, "last_event_id": {c.last}, "wait": {strconv.Itoa(rand.IntN(2))}}
 	resp, err := r.do(http.MethodGet, "/events?"+query.Encode(), "X-User", strconv.Itoa(c.user), "Accept", "application/json")
 	if err != nil {
 		return err
