@@ -121,18 +121,17 @@ func (d *formDecoder) nextLine() (sse.Event, error) {
 }
 
 func TestForm_ConnectionsCutUnderPublishing_ReceiveEachEventOnce(t *testing.T) {
-	for _, form := range append(envelopeForms, feedhttp.FormJSON) {
-		for name, with := range cutFeeds {
-			for _, proto := range []string{"http1", "h2"} {
-				t.Run(fmt.Sprint(form, "/", name, "/", proto), func(t *testing.T) {
-					t.Parallel()
-					with := with
-					with.proto, with.opts.Heartbeat = proto, 2*time.Millisecond
-					with.log = feedtest.NewMemStore()
-					with.log.ReadBatch = 50
-					cutAnywhere(t, newHarness(t, with), form)
-				})
-			}
+	for i, form := range append(envelopeForms, feedhttp.FormJSON) {
+		for j, name := range []string{"window", "log", "both"} {
+			proto := []string{"http1", "h2"}[(i+j)%2]
+			t.Run(fmt.Sprint(form, "/", name, "/", proto), func(t *testing.T) {
+				t.Parallel()
+				with := cutFeeds[name]
+				with.proto, with.opts.Heartbeat = proto, 2*time.Millisecond
+				with.log = feedtest.NewMemStore()
+				with.log.ReadBatch = 50
+				cutAnywhere(t, newHarness(t, with), form)
+			})
 		}
 	}
 }

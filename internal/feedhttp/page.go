@@ -140,12 +140,22 @@ func (s *session) appendPageLocked(dst []byte, turn engine.WriteTurn) ([]byte, t
 		err = errPage
 	}
 	if err == nil {
-		p.bytes += len(dst) - start
-		due := s.deadlines.next(p.until, turn.Now)
-		if behind {
-			due = s.deadlines.next(p.store, turn.Now)
+		heartbeat := s.pageHeartbeatAt(turn)
+		if len(dst) == start && !turn.Now.Before(heartbeat) {
+			dst = append(dst, '\n') // JSON ignores it; proxies close silent connections
 		}
-		return dst, due, nil
+		if len(dst) > start {
+			heartbeat = turn.Now.Add(s.handler.opts.Heartbeat)
+		}
+		p.bytes += len(dst) - start
+		due := p.until
+		if behind {
+			due = p.store
+		}
+		if heartbeat.Before(due) {
+			due = heartbeat
+		}
+		return dst, s.deadlines.next(due, turn.Now), nil
 	}
 	s.closeLocked(err)
 	return s.appendPageEndLocked(dst), time.Time{}, engine.ErrComplete
@@ -185,6 +195,14 @@ func (s *session) appendPageEventsLocked(dst []byte, turn engine.WriteTurn) (out
 	}
 	s.waker.Wake() // the engine expects no more after less than turn.Room bytes
 	return dst, false, nil
+}
+
+// pageHeartbeatAt returns the time of the next heartbeat of a poll that waits.
+func (s *session) pageHeartbeatAt(turn engine.WriteTurn) time.Time {
+	if turn.Written.IsZero() {
+		return s.start.Add(s.handler.opts.Heartbeat)
+	}
+	return turn.Written.Add(s.handler.opts.Heartbeat)
 }
 
 // behindLocked reports that stored events may follow those that were sent.

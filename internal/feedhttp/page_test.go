@@ -93,7 +93,7 @@ func (r *harness) polling(t *testing.T, query string, header ...string) <-chan p
 
 // poll reads a page of a few events, and counts it if it is complete.
 func (c *cutClient) poll(r *harness, n int64) error {
-	query := url.Values{"limit": {strconv.Itoa(1 + rand.IntN(30))}, "from": {"all"}, "last_event_id": {c.last}, "wait": {strconv.Itoa(rand.IntN(2))}}
+	query := url.Values{"limit": {strconv.Itoa(1 + rand.IntN(8))}, "from": {"all"}, "last_event_id": {c.last}, "wait": {strconv.Itoa(rand.IntN(2))}}
 	resp, err := r.do(http.MethodGet, "/events?"+query.Encode(), "X-User", strconv.Itoa(c.user), "Accept", "application/json")
 	if err != nil {
 		return err
@@ -207,6 +207,30 @@ func TestPage_Wait_ReturnsWithTheFirstEvent(t *testing.T) {
 		}
 		if p := r.poll(t, "?wait=1&last_event_id=3-e1"); len(p.Events) > 0 || p.Position != "3-e1" || p.More {
 			t.Errorf("nothing came: %+v", p)
+		}
+	})
+}
+
+// Proxies close silent connections.
+func TestPage_Wait_SendsHeartbeats(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, proto string) {
+		r := newHarness(t, beating(proto))
+		resp, err := r.do(http.MethodGet, "/events?wait=55", "Accept", "application/json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		start := make([]byte, 3)
+		if _, err := io.ReadFull(resp.Body, start); err != nil || string(start) != "\n\n\n" {
+			t.Fatalf("%q, %v", start, err)
+		}
+		r.publish(1, "n.all")
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := decodePage(string(text)); err != nil || !slices.Equal(p.ids(), []string{"1-e1"}) {
+			t.Errorf("%q, %v", text, err)
 		}
 	})
 }

@@ -71,7 +71,7 @@ type cutClient struct {
 // live is one connection, cut after n bytes or when the event last has come.
 func (c *cutClient) live(r *harness, n int64, last uint64) error {
 	if c.form == feedhttp.FormJSON {
-		return c.poll(r, n*20)
+		return c.poll(r, 10*n)
 	}
 	header := []string{"X-User", strconv.Itoa(c.user)}
 	if c.last != "" {
