@@ -141,7 +141,11 @@ func (c *conn) watch(op int, want uint32) bool {
 
 // handleReadiness handles an epoll event.
 func (c *conn) handleReadiness(events uint32) {
-	const gone = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	// A client that has ended its sending side still receives the rest of a complete response.
+	gone := uint32(unix.EPOLLHUP | unix.EPOLLERR)
+	if c.next == nextFrames {
+		gone |= unix.EPOLLRDHUP
+	}
 	switch c.state {
 	case stateHello:
 		c.readHello()
