@@ -217,6 +217,7 @@ func FuzzKeptRequests(f *testing.F) {
 		"POST /refuse HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + get("/stream"),
 		"POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody",
 		"GET /stream HTTP/1.1\nHost: h\n\n", "GET /stream HTTP/1.1\r\nHost: h\r\nX-A: b\r\n  c\r\n\r\n", "GET /stream HTTP/1.0\r\n\r\n",
+		get("/stream", "Connection: close\r\n  x") + get("/refuse"), get("/stream", "Connection: xclose") + get("/stream", "Connection: x,close"),
 		"GET /stream HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
 		strings.Repeat(get("/page?"+strings.Repeat("x", 100)), 100) + get("/stream") + strings.Repeat(get("/refuse"), 100),
 	} {
