@@ -52,9 +52,9 @@ func (c *finishedStall) Write(b []byte) (int, error) {
 func (h *attackHarness) stall(n int, at func(testing.TB, net.Conn)) []net.Conn {
 	h.t.Helper()
 	conns := make([]net.Conn, n)
-	var dialing sync.WaitGroup
+	var dials sync.WaitGroup
 	for worker := range 8 {
-		dialing.Go(func() {
+		dials.Go(func() {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(worker+1))}}
 			for i := worker; i < n; i += 8 {
 				c, err := d.Dial("tcp", h.addr)
@@ -68,7 +68,7 @@ func (h *attackHarness) stall(n int, at func(testing.TB, net.Conn)) []net.Conn {
 			}
 		})
 	}
-	dialing.Wait()
+	dials.Wait()
 	h.t.Cleanup(func() {
 		for _, c := range conns {
 			if c != nil {
@@ -82,10 +82,15 @@ func (h *attackHarness) stall(n int, at func(testing.TB, net.Conn)) []net.Conn {
 // A thousand clients that stop in the middle of their handshake do not delay others. They are disconnected after
 // HeadTimeout.
 func TestAttack_StalledHandshakes_OthersServed(t *testing.T) {
+	t.Parallel()
 	h := newAttackHarness(t)
+	each := 250
+	if testing.Short() {
+		each = 50
+	}
 	var conns []net.Conn
 	for _, at := range stalls {
-		conns = append(conns, h.stall(250, at)...)
+		conns = append(conns, h.stall(each, at)...)
 		h.checkOthers()
 	}
 	for _, c := range conns {

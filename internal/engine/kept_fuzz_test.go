@@ -141,7 +141,8 @@ func answers(t testing.TB, addr string, input, pieces []byte, secure bool) []ans
 			t.Fatalf("%v after %+v", err, all)
 		}
 		body, err := io.ReadAll(resp.Body)
-		if err != nil && !(resp.ContentLength < 0 && errors.Is(err, syscall.ECONNRESET)) { // net/http resets the socket after an invalid request
+		isReset := resp.ContentLength < 0 && errors.Is(err, syscall.ECONNRESET) // by net/http, after an invalid request
+		if err != nil && !isReset {
 			t.Fatalf("%v in the body %q of %+v after %+v", err, body, resp, all)
 		}
 		all = append(all, answer{resp.StatusCode, string(body), resp.Close})

@@ -82,7 +82,7 @@ func (e *Engine) hijack(w http.ResponseWriter, r *http.Request) (c *conn, foreig
 		return nil, taken, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
-		buffered, _ := rw.Reader.Peek(n) // they precede the bytes that net/http has not read
+		buffered, _ := rw.Peek(n) // they precede the bytes that net/http has not read
 		c.input = slices.Concat(buffered, c.input)
 	}
 	return c, nil, nil
