@@ -38,13 +38,15 @@ func (e *Engine) attach(server *http.Server, l net.Listener, opts ListenerOption
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	f := &engineListener{
-		Listener: l, engine: e, opts: opts, file: file, tls: server.TLSConfig, errorLog: server.ErrorLog,
+		Listener: l, engine: e, opts: opts, file: file, errorLog: server.ErrorLog,
 		conns: make(chan net.Conn), errs: make(chan error), closed: make(chan struct{}),
 	}
 	if addr := l.Addr().(*net.TCPAddr); !addr.IP.IsUnspecified() {
 		f.local = localContext(addr)
 	}
-	if f.tls != nil {
+	if server.TLSConfig != nil {
+		f.tls = server.TLSConfig.Clone()         // a copy, because Serve changes the original
+		f.tls.DynamicRecordSizingDisabled = true // frames that wait go out as full records
 		passTLSState(server)
 	}
 	f.startAcceptor(raw)

@@ -136,15 +136,13 @@ func (e *Engine) Attach(server *http.Server, l net.Listener, opts ListenerOption
 	}
 	l = opts.Sockets.Listen(l, opts.SendBuffer)
 	if server.TLSConfig != nil {
-		l = tls.NewListener(l, server.TLSConfig)
+		l = tls.NewListener(l, server.TLSConfig.Clone()) // a copy, because Serve changes the original
 	}
 	return l, nil
 }
 
 // completeTLS sets the protocols of a server's TLSConfig, as http.Server.ServeTLS does.
 func completeTLS(server *http.Server) {
-	// Records of less than a packet help a page to be drawn earlier. They cost five times as much in a burst.
-	server.TLSConfig.DynamicRecordSizingDisabled = true
 	if len(server.TLSConfig.NextProtos) > 0 {
 		return
 	}

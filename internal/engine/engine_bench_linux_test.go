@@ -101,8 +101,10 @@ func (s started) Start(w engine.Waker) {
 	s.there <- struct{}{}
 }
 
-// connect dials without objects of package net.
-func (a *audience) connect(b *testing.B) int {
+func (a *audience) connect(b *testing.B) int { return a.open(b, request) }
+
+// open dials without objects of package net, and sends text.
+func (a *audience) open(b *testing.B, text string) int {
 	c, err := net.Dial("tcp", a.server.Listener.Addr().String())
 	if err != nil {
 		b.Fatal(err)
@@ -112,7 +114,7 @@ func (a *audience) connect(b *testing.B) int {
 	if a.proto == "tls" {
 		client = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
-	if _, err := io.WriteString(client, request); err != nil {
+	if _, err := io.WriteString(client, text); err != nil {
 		b.Fatal(err)
 	}
 	raw, err := c.(*net.TCPConn).SyscallConn()
@@ -194,4 +196,31 @@ func inUse() (heap, stacks int64) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapInuse), int64(m.StackInuse)
+}
+
+// BenchmarkHalfHead measures the memory of a connection with half a request head: of the engine, and of net/http
+// with the same requests.
+func BenchmarkHalfHead(b *testing.B) {
+	const clients = 2000
+	for _, proto := range []string{"attached", "tls", "goroutine"} {
+		b.Run(proto, func(b *testing.B) {
+			a := new(audience)
+			if usesEngine(proto) {
+				a.engine = newEngine(b)
+			}
+			a.serve(b, setup{proto: proto}, func(http.ResponseWriter, *http.Request) {})
+			heap, stacks := inUse()
+			for range clients {
+				fd := a.open(b, "GET /stream HTTP/1.1\r\nHost: tide")
+				defer func() { _ = unix.Close(fd) }()
+			}
+			time.Sleep(time.Second) // until the servers have read all
+			heapThen, stacksThen := inUse()
+			for b.Loop() {
+			}
+			b.ReportMetric(float64(heapThen-heap)/clients, "heap-B/conn")
+			b.ReportMetric(float64(stacksThen-stacks)/clients, "stack-B/conn")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/presence"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/streamkeeper"
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 )
 
 // Server is one Tidemark node.
@@ -132,11 +133,11 @@ func (s *Server) shutdown(failed bool) {
 // listener is a bound address, and its HTTP server.
 type listener struct {
 	net.Listener
-	key         string // configuration key
-	http        *http.Server
-	certificate *certificate // nil without TLS
-	sockets     *engine.Sockets
-	served      []string // paths
+	key     string // configuration key
+	http    *http.Server
+	tls     *tlsconfig.TLS // nil without TLS
+	sockets *engine.Sockets
+	served  []string // paths
 }
 
 // bindAddr binds an address, which s.life closes.
