@@ -194,11 +194,12 @@ func (c *conn) close(err error) {
 	if c.attached {
 		c.attached = false
 		delete(c.loop.conns, c.fd)
+		c.heapDeadline = 0 // else detach has done it; the loop may read it now
 	}
 	closeSocket(c.fd) // also removes it from epoll
 	c.releaseSocket()
 	src, written := c.src, c.written
-	c.src, c.transport, c.input, c.unsent, c.head, c.handshake, c.heapDeadline = nil, nil, nil, nil, nil, nil, 0
+	c.src, c.transport, c.input, c.unsent, c.head, c.handshake = nil, nil, nil, nil, nil, nil
 	if src != nil {
 		src.Ended(err, written)
 	}
