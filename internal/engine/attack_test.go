@@ -29,7 +29,7 @@ type attackHarness struct {
 	in      lines
 }
 
-const attackHeadTimeout = 3 * time.Second
+const attackHeadTimeout = 10 * time.Second // more than the handshakes of a thousand clients take with the race detector
 
 func newAttackHarness(t *testing.T) *attackHarness {
 	t.Helper()
@@ -271,6 +271,36 @@ func TestTLS_CloseNotifyDuringResponse_SourceEnds(t *testing.T) {
 		c.send(c.seal(recordAlert, []byte{1, 0}))
 		if end := src.end(t); end.err != engine.ErrGone {
 			t.Errorf("%x: %v", version, end.err)
+		}
+	}
+	h.checkReleased()
+}
+
+// A client that reads a byte now and then delays no other. It is not disconnected while the kernel still has
+// bytes for it to accept.
+func TestAttack_SlowReaders_OthersServed(t *testing.T) {
+	t.Parallel()
+	h := newAttackHarness(t)
+	var all []*script
+	var conns []*recordClient
+	for range 20 {
+		c, src := h.attack(tls.VersionTLS13)
+		conns, all = append(conns, c), append(all, src)
+	}
+	for range 20 {
+		for _, c := range conns {
+			if _, err := io.ReadFull(c.tls, make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.checkOthers()
+	}
+	for i, c := range conns {
+		select {
+		case end := <-all[i].ended:
+			t.Errorf("a slow reader was disconnected: %v", end.err)
+		default:
+			_ = c.tcp.Close()
 		}
 	}
 	h.checkReleased()

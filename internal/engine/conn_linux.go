@@ -141,7 +141,11 @@ func (c *conn) watch(op int, want uint32) bool {
 
 // handleReadiness handles an epoll event.
 func (c *conn) handleReadiness(events uint32) {
-	const gone = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	// A client that has ended its sending side still receives the rest of a complete response.
+	gone := uint32(unix.EPOLLHUP | unix.EPOLLERR)
+	if c.next == nextFrames {
+		gone |= unix.EPOLLRDHUP
+	}
 	switch c.state {
 	case stateHello:
 		c.readHello()
@@ -190,11 +194,12 @@ func (c *conn) close(err error) {
 	if c.attached {
 		c.attached = false
 		delete(c.loop.conns, c.fd)
+		c.heapDeadline = 0 // else detach has done it; the loop may read it now
 	}
 	closeSocket(c.fd) // also removes it from epoll
 	c.releaseSocket()
 	src, written := c.src, c.written
-	c.src, c.transport, c.input, c.unsent, c.head, c.handshake, c.heapDeadline = nil, nil, nil, nil, nil, nil, 0
+	c.src, c.transport, c.input, c.unsent, c.head, c.handshake = nil, nil, nil, nil, nil, nil
 	if src != nil {
 		src.Ended(err, written)
 	}

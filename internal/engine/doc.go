@@ -25,7 +25,8 @@
 //     Options.WriteTimeout. A client that accepts bytes slowly is not disconnected.
 //   - End. A response ends normally if its source returned [ErrComplete]. Then the connection is kept for further
 //     requests. Any other response ends without its last chunk, so that client libraries treat the end as a lost
-//     connection and reconnect.
+//     connection and reconnect. A client that ends its sending side ends a response that continues, but receives
+//     the whole of a complete one.
 //
 // # How it works, on Linux
 //

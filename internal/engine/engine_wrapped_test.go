@@ -29,7 +29,7 @@ func TestWrappedConnection(t *testing.T) {
 			s := &serving{engine: newEngine(t)}
 			handler := func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("X-Kept", "yes")
-				s.engine.Serve(w, r, src, engine.Options{WriteTimeout: 100 * time.Millisecond})
+				s.engine.Serve(w, r, src, engine.Options{WriteTimeout: time.Second})
 			}
 			s.wrap = func(l net.Listener) net.Listener { return wrapped{l} }
 			s.serve(t, setup{proto: "http1", buffer: 16 << 10}, handler)

@@ -113,6 +113,14 @@ func validHeader(header http.Header) bool {
 	return true
 }
 
+// wantsClose reports whether the client ends the connection with this request. As net/http, it accepts a close in a
+// malformed header.
+func wantsClose(r *http.Request) bool {
+	isSeparator := func(r rune) bool { return r == ' ' || r == '\t' || r == ',' }
+	isClose := func(token string) bool { return strings.EqualFold(token, "close") }
+	return r.Close || slices.ContainsFunc(strings.FieldsFunc(r.Header.Get("Connection"), isSeparator), isClose)
+}
+
 // lastChunk ends a chunked body.
 const lastChunk = "0\r\n\r\n"
 

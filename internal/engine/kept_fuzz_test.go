@@ -141,7 +141,8 @@ func answers(t testing.TB, addr string, input, pieces []byte, secure bool) []ans
 			t.Fatalf("%v after %+v", err, all)
 		}
 		body, err := io.ReadAll(resp.Body)
-		if err != nil && !(resp.ContentLength < 0 && errors.Is(err, syscall.ECONNRESET)) { // net/http resets the socket after an invalid request
+		isReset := resp.ContentLength < 0 && errors.Is(err, syscall.ECONNRESET) // by net/http, after an invalid request
+		if err != nil && !isReset {
 			t.Fatalf("%v in the body %q of %+v after %+v", err, body, resp, all)
 		}
 		all = append(all, answer{resp.StatusCode, string(body), resp.Close})
@@ -217,6 +218,7 @@ func FuzzKeptRequests(f *testing.F) {
 		"POST /refuse HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + get("/stream"),
 		"POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody",
 		"GET /stream HTTP/1.1\nHost: h\n\n", "GET /stream HTTP/1.1\r\nHost: h\r\nX-A: b\r\n  c\r\n\r\n", "GET /stream HTTP/1.0\r\n\r\n",
+		get("/stream", "Connection: close\r\n  x") + get("/refuse"), get("/stream", "Connection: xclose") + get("/stream", "Connection: x,close"),
 		"GET /stream HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
 		strings.Repeat(get("/page?"+strings.Repeat("x", 100)), 100) + get("/stream") + strings.Repeat(get("/refuse"), 100),
 	} {

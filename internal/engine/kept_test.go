@@ -108,7 +108,12 @@ func (o *once) Append(dst []byte, _ engine.WriteTurn) ([]byte, time.Time, error)
 
 func (k *keptHarness) dial() rawConn {
 	k.t.Helper()
-	c, err := net.Dial("tcp", k.addr)
+	return k.dialBy(new(net.Dialer))
+}
+
+func (k *keptHarness) dialBy(d *net.Dialer) rawConn {
+	k.t.Helper()
+	c, err := d.Dial("tcp", k.addr)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -316,6 +321,27 @@ func TestKept_SocketLimit_LongestIdleCloses(t *testing.T) {
 		}
 		if s := k.sockets.Status(); s.IdleClosed != 2 || s.Refused != 0 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A client that ends its sending side receives the whole of a response that is complete, as from net/http. A
+// response that continues ends.
+func TestKept_HalfClosed_ReceivesCompleteResponse(t *testing.T) {
+	eachTransport(t, func(t *testing.T, secure bool) {
+		k := newKeptHarness(t, secure, engine.ListenerOptions{SendBuffer: 16 << 10})
+		const size = 4 << 20 // more than the buffers of the kernel
+		for _, path := range []string{"/stream", "/refuse", "/page"} {
+			c := k.dialBy(smallPeer())
+			_, _ = io.WriteString(c, get(fmt.Sprintf("%s?size=%d", path, size)))
+			_ = c.CloseWrite()
+			in := bufio.NewReader(c)
+			if got := k.body(in); len(got) < size {
+				t.Errorf("%s: %d bytes", path, len(got))
+			}
+			if _, err := in.ReadByte(); err != io.EOF {
+				t.Errorf("%s: after the response: %v", path, err)
+			}
 		}
 	})
 }

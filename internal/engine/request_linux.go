@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"io"
 	"time"
 )
 
@@ -81,8 +82,8 @@ func (c *conn) readWhileWriting() {
 		if len(reply) > 0 {
 			c.sendBehind(reply)
 		}
-		if err == errWait {
-			return
+		if err == errWait || err == io.EOF && c.next != nextFrames {
+			return // readRequest notices the end, too
 		}
 		if err != nil {
 			c.close(ErrGone)

@@ -38,33 +38,39 @@ func ownerOf(w http.ResponseWriter) connOwner {
 
 // takeOver answers a request with the frames of src if it gets the connection. Otherwise it returns false.
 func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, opts Options) bool {
-	c, foreign, err := e.take(w, r)
-	switch {
-	case foreign != nil:
+	foreign, err := e.start(w, r, src, opts)
+	if foreign != nil {
 		serveHijacked(foreign, w.Header(), r, src, opts)
-	case err != nil:
-		return false
-	default:
-		// A body may be unread in part. Its rest must not be read as a request.
-		c.mayKeep = !r.Close && r.ContentLength == 0
-		c.start(src, opts, e.headerCache.get(c.closingHeader(w.Header())))
+		return true
 	}
-	return true
+	return err == nil
 }
 
-// take returns the connection of a request. With the error it returns foreign if it has taken the connection from
-// net/http, but cannot get its descriptor.
-func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign net.Conn, err error) {
+// start takes the connection of a request, and starts its response. With the error it returns foreign if it has
+// taken the connection from net/http, but cannot get its descriptor.
+func (e *Engine) start(w http.ResponseWriter, r *http.Request, src Source, opts Options) (foreign net.Conn, err error) {
+	var c *conn
 	if owner := ownerOf(w); owner != nil {
 		c, err = owner.takeConn() // also after Close, which waits for this goroutine; give then closes the connection
-		return c, nil, err
+	} else {
+		if !e.trackRunning() { // Close waits for the loop to have the connection
+			return nil, ErrClosed
+		}
+		defer e.running.Done()
+		c, foreign, err = e.hijack(w, r)
 	}
-	e.mu.RLock()
-	closed := e.closed
-	e.mu.RUnlock()
-	if closed {
-		return nil, nil, ErrClosed
+	if err != nil {
+		return foreign, err
 	}
+	// A body may be unread in part. Its rest must not be read as a request.
+	c.mayKeep = !wantsClose(r) && r.ContentLength == 0
+	c.start(src, opts, e.headerCache.get(c.closingHeader(w.Header())))
+	return nil, nil
+}
+
+// hijack takes the connection of a request from net/http. With the error it returns foreign if it cannot get the
+// descriptor of the connection.
+func (e *Engine) hijack(w http.ResponseWriter, r *http.Request) (c *conn, foreign net.Conn, err error) {
 	if r.TLS != nil && passedConn(r) == nil {
 		return nil, nil, errors.New("the connection has another program's TLS")
 	}
@@ -76,7 +82,7 @@ func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign 
 		return nil, taken, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
-		buffered, _ := rw.Reader.Peek(n) // they precede the bytes that net/http has not read
+		buffered, _ := rw.Peek(n) // they precede the bytes that net/http has not read
 		c.input = slices.Concat(buffered, c.input)
 	}
 	return c, nil, nil

@@ -122,8 +122,8 @@ func (c *recordClient) expand(label string, size int) []byte {
 	return key
 }
 
-// setKeys12 derives the keys of TLS 1.2 (RFC 5246, section 6.3). The server's random is at the beginning of what
-// the client has received.
+// setKeys12 derives the keys of TLS 1.2 (RFC 5246, section 6.3). The server's random is in the first record
+// of the server.
 func (c *recordClient) setKeys12(log string, received []byte) {
 	const serverRandom = 5 + 4 + 2
 	seed := append([]byte("key expansion"), received[serverRandom:serverRandom+32]...)
