@@ -63,7 +63,7 @@ func (f *Frame) shared(source string) *envelope {
 	if e := f.envelope.Load(); e != nil {
 		return e
 	}
-	if !f.of.keeps(f.Seq, f.size) {
+	if !f.of.keeps(f.Seq, f.Size()) {
 		return nil
 	}
 	buf := scratch.Get().(*[]byte)

@@ -20,13 +20,13 @@ type Frame struct {
 	Seq     uint64
 	Subject string
 
-	size       int
 	stored     int64 // nanoseconds since 1970
 	expires    int64 // by the same clock; 0 for never
 	of         *incarnationFrames
 	trace      *Trace
 	cloudEvent *CloudEvent
 	envelope   atomic.Pointer[envelope] // nil while it is not kept
+	bytes      int32                    // see Size
 	end        bool                     // it completes its subject
 	removed    atomic.Bool              // the stream no longer has the event: it must not be sent
 	encode     sync.Once
@@ -38,7 +38,7 @@ type Frame struct {
 func newFrame(of *incarnationFrames, ev Event) *Frame {
 	f := &Frame{
 		Seq: ev.Seq, Subject: ev.Subject, of: of, typ: ev.Type, data: ev.Data, trace: ev.Trace,
-		cloudEvent: ev.CloudEvent, size: ev.size(), end: ev.End,
+		cloudEvent: ev.CloudEvent, bytes: int32(ev.size()), end: ev.End, //nolint:gosec // G115: a message of NATS has at most 64 MiB
 	}
 	if !ev.Time.IsZero() {
 		f.stored = ev.Time.UnixNano()
@@ -74,7 +74,7 @@ func (f *Frame) Wire() []byte {
 			Type: f.typ, Data: f.data,
 		})
 		f.typ = ""
-		if f.size == size+f.cloudEvent.size() { // wire has all of data
+		if f.Size() == size+f.cloudEvent.size() { // wire has all of data
 			f.data = nil
 		}
 	})
@@ -94,4 +94,4 @@ func (f *Frame) End() bool { return f.end }
 func (f *Frame) Trace() *Trace { return f.trace }
 
 // Size is about how many bytes the frame holds in memory.
-func (f *Frame) Size() int { return f.size }
+func (f *Frame) Size() int { return int(f.bytes) }

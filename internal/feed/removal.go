@@ -77,7 +77,7 @@ func (w *window) remove(seqs []uint64) (n int) {
 	for _, f := range removed {
 		f.removed.Store(true)
 		f.dropEnvelope()
-		w.bytes -= f.size
+		w.bytes -= f.Size()
 		w.deletions.add(f, w.low)
 		of := w.subjects[f.Subject]
 		if of.at(0) == f {

@@ -248,7 +248,7 @@ func (s *Subscription) enqueue(f *Frame) bool {
 		return true
 	}
 	q, opts, n := &s.queue, &s.feed.opts, len(s.queue.frames)
-	if n > 0 && (n >= opts.MaxPending || q.bytes+f.size > opts.MaxPendingBytes) { // one frame always fits
+	if n > 0 && (n >= opts.MaxPending || q.bytes+f.Size() > opts.MaxPendingBytes) { // one frame always fits
 		s.dropPendingLocked()
 		s.setStateLocked(CatchingUp)
 		s.wakeLocked()
@@ -261,7 +261,7 @@ func (s *Subscription) enqueue(f *Frame) bool {
 		q.staleSince = 0
 	}
 	q.frames = append(q.frames, f)
-	q.bytes += f.size
+	q.bytes += f.Size()
 	s.enqueuedTo = f.Seq
 	s.wakeLocked()
 	return true

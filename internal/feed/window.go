@@ -55,7 +55,7 @@ func (w *window) add(f *Frame) {
 	if f.expires != 0 && w.limits.lifetimes {
 		w.addExpiry(f)
 	}
-	w.bytes += f.size
+	w.bytes += f.Size()
 	w.high = f.Seq
 	w.dropOldEnvelopes()
 	for w.frames.len() > w.maxEvents || w.size() > w.maxBytes && w.frames.len() > 0 {
@@ -95,7 +95,7 @@ func (w *window) dropOldEnvelopes() {
 
 func (w *window) evict() *Frame {
 	f := w.frames.pop()
-	w.bytes -= f.size
+	w.bytes -= f.Size()
 	w.shared.from.Store(max(w.shared.from.Load(), f.Seq))
 	f.dropEnvelope()
 	w.evicted++
