@@ -116,7 +116,7 @@ var layers = map[string]struct {
 	"internal/seclog":        {},
 	"internal/hostname":      {},
 	"internal/doctor": {
-		ours:   jetstoreLayers("internal/jetstore", "internal/config", "internal/filelimit", "internal/hostname", "internal/lifecycle", "pkg/auth", "internal/natsd", "internal/netaddr", "internal/presence", "internal/publish"),
+		ours:   jetstoreLayers("internal/jetstore", "internal/config", "internal/filelimit", "internal/hostname", "internal/lifecycle", "pkg/auth", "internal/natsd", "internal/netaddr", "internal/presence", "internal/publish", "internal/tlsconfig"),
 		others: []string{"any"},
 	},
 	"internal/filelimit":           {others: []string{"golang.org/x/sys"}},
@@ -136,6 +136,7 @@ var layers = map[string]struct {
 	"internal/delivery":            {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/backend":             {ours: []string{"pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject", "internal/delivery", "internal/jetstore", "internal/publish", "internal/backoff", "internal/msgheader", "internal/jsapi", "internal/natsconn", "internal/streamdef"}, others: []string{"any"}, never: []string{"net/http"}},
 	"internal/httpserver":          {},
+	"internal/tlsconfig":           {},
 	"internal/natstest":            {ours: []string{"internal/lifecycle", "internal/natsd", "internal/natsconn", "internal/testkit"}, others: []string{"any"}}, // runs servers for tests: it does not use feeds
 	"internal/natsconn":            {others: []string{"github.com/nats-io"}},                                                                                   // does not use streams
 	"internal/jsapi":               {ours: []string{"internal/natsconn", "pkg/sse", "internal/feed", "internal/histogram", "internal/slots", "internal/subject"}, others: []string{"any"}, never: []string{"net/http"}},

@@ -17,6 +17,7 @@ func TestEventSource(t *testing.T) {
 	t.Run("exact data", e.testExactData)
 	t.Run("gap", e.testGap)
 	t.Run("eight on a page", e.testEight)
+	t.Run("eight on a page, self-signed", e.testSelfSigned)
 	t.Run("responses to a reconnect", e.testReconnectResponses)
 }
 

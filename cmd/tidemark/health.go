@@ -94,7 +94,7 @@ func ownURL(flags *pflag.FlagSet) (string, error) {
 		return "", fmt.Errorf("http.addr: %w; name the node with --url", err)
 	}
 	scheme := "http://"
-	if cfg.HTTP.TLS.Cert != "" {
+	if cfg.HTTP.TLS.Enabled() {
 		scheme = "https://"
 	}
 	return scheme + addr + cfg.HTTP.BasePath, nil

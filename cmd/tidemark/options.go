@@ -17,6 +17,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/internal/subject"
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 	"github.com/tidemark/tidemark/internal/tracing"
 	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/streams"
@@ -74,7 +75,8 @@ func httpOptions(h config.HTTP) (server.HTTPOptions, error) {
 		return server.HTTPOptions{}, fmt.Errorf("http.trusted_proxies: %w", err)
 	}
 	return server.HTTPOptions{
-		Addr: h.Addr, CertFile: h.TLS.Cert, KeyFile: h.TLS.Key,
+		Addr: h.Addr, EngineOff: h.Engine == config.EngineOff,
+		TLS:         tlsconfig.Options{CertFile: h.TLS.Cert, KeyFile: h.TLS.Key, SelfSigned: h.TLS.SelfSigned, TicketKeysFile: h.TLS.TicketKeys},
 		CORSOrigins: h.CORS.Origins, CORSCredentials: h.CORS.Credentials, CORSHeaders: h.CORS.Headers,
 		Hosts: h.Hosts, BasePath: h.BasePath, TrustedProxies: proxies,
 		ShutdownTimeout: h.ShutdownTimeout, DrainDelay: h.DrainDelay.Duration(atTerminal()),

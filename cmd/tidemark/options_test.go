@@ -89,7 +89,7 @@ func otherValues(t *testing.T) map[string]string {
 		"nats.password": "x", "nats.token": "x",
 		"http.trusted_proxies": "10.0.0.7", "auth.header.trusted": "10.0.0.8", "auth.header.encoding": "percent",
 		"auth.tag_key": key, "streams.replicas": "3", "streams.dir": dir, "auth.jwt.claims": "a=b", "auth.header.vars": "a=b",
-		"http.drain_delay": "9s", "nats.embedded.sync": "9s", "publish.subjects": "stream", "traces.sample": "0.5",
+		"http.drain_delay": "9s", "http.engine": "off", "nats.embedded.sync": "9s", "publish.subjects": "stream", "traces.sample": "0.5",
 		"publish.enabled": "true", "console.enabled": "false", "docs.enabled": "false", "log.level": "warn", "log.format": "json", "log.users": "off",
 	}
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)

@@ -71,8 +71,12 @@ type HTTP struct {
 	Addr string `key:"addr" default:"127.0.0.1:8080" usage:"serve HTTP at <host:port>"`
 	// A certificate and its key (PEM files) enable HTTPS and HTTP/2. Browsers open at most six connections
 	// to a host over HTTP/1.1, and a hundred over HTTP/2.
-	TLS  HTTPTLS `key:"tls"`
-	CORS CORS    `key:"cors"`
+	TLS HTTPTLS `key:"tls"`
+	// auto serves connections with the engine where it can: on Linux, HTTP/1.1 without TLS; they then use no
+	// goroutine. off serves all with the HTTP server of Go, which takes more memory and CPU for each: use it
+	// if you suspect a fault in the engine. Clients see no difference.
+	Engine Engine `key:"engine" default:"auto" values:"auto,off" usage:"serve connections with the engine where possible (<auto>), or off"`
+	CORS   CORS   `key:"cors"`
 	// Host names that requests may be for, such as events.example.com or *.example.com; other names are
 	// rejected with 421. When empty, a loopback listener serves localhost only (add the name that a proxy
 	// on the same machine passes on), and any other listener serves every name. IP addresses beyond
@@ -96,7 +100,28 @@ type HTTP struct {
 type HTTPTLS struct {
 	Cert string `key:"cert" reload:"file" usage:"serve HTTPS with this certificate (PEM <file>)"`
 	Key  string `key:"key" secret:"file" reload:"file" usage:"key of the certificate (PEM <file>)"`
+	// Makes a certificate in memory, instead of cert and key, for trying HTTPS and HTTP/2 on this machine:
+	// for localhost, 127.0.0.1 and ::1, valid for 14 days, another one at each start. Browsers warn once, as
+	// no authority has signed it. Requires an http.addr on loopback.
+	SelfSigned bool `key:"self_signed" usage:"serve HTTPS with a certificate made in memory, to try it on this machine"`
+	// Keys of session tickets, the same file at all nodes: clients then resume their TLS session at any node,
+	// without a full handshake. Each line is a key of 32 bytes in base64, as openssl rand -base64 32 prints
+	// it, the newest first; new tickets use the first, and tickets of all are accepted. Requires mode 0600.
+	// When empty, each node has its own keys, which it rotates, and clients resume at the same node only.
+	TicketKeys string `key:"ticket_keys" secret:"file" reload:"file" usage:"<file> with the keys of TLS session tickets, for all nodes"`
 }
+
+// Enabled reports whether the listener serves HTTPS.
+func (t HTTPTLS) Enabled() bool { return t.Cert != "" || t.SelfSigned }
+
+// Engine is http.engine: how connections are served.
+type Engine string
+
+// EngineAuto uses the engine where the system and the protocol permit; EngineOff never does.
+const (
+	EngineAuto Engine = "auto"
+	EngineOff  Engine = "off"
+)
 
 // CORS is http.cors.*: pages of other origins.
 type CORS struct {

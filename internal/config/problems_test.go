@@ -79,6 +79,11 @@ func TestValidate_Settings_InvalidOnesNameTheKey(t *testing.T) {
 	}{
 		"certificate without key":   {func(c *Config) { c.HTTP.TLS.Cert = "c" }, "http.tls.key: "},
 		"key without certificate":   {func(c *Config) { c.HTTP.TLS.Key = "k" }, "http.tls.cert: "},
+		"self-signed":               {func(c *Config) { c.HTTP.TLS.SelfSigned, c.HTTP.TLS.TicketKeys = true, "k" }, ""},
+		"self-signed with files":    {func(c *Config) { c.HTTP.TLS = HTTPTLS{SelfSigned: true, Cert: "c", Key: "k"} }, "http.tls.self_signed: http.tls.cert or http.tls.key is set too"},
+		"self-signed for others":    {func(c *Config) { c.HTTP.TLS.SelfSigned, c.HTTP.Addr, c.Insecure = true, ":8080", true }, "http.tls.self_signed: other machines can reach :8080"},
+		"ticket keys without TLS":   {func(c *Config) { c.HTTP.TLS.TicketKeys = "k" }, "http.tls.ticket_keys: "},
+		"an unknown engine":         {func(c *Config) { c.HTTP.Engine = "on" }, "http.engine: "},
 		"any origin":                {func(c *Config) { c.HTTP.CORS.Origins = []string{"*"} }, ""},
 		"origin with port":          {func(c *Config) { c.HTTP.CORS.Origins = []string{"http://localhost:5173"} }, ""},
 		"origin with path":          {func(c *Config) { c.HTTP.CORS.Origins = []string{"https://a.example/"} }, "http.cors.origins: "},

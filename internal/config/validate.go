@@ -48,12 +48,28 @@ func (h HTTP) validate(p *problems) {
 			p.add("http.cors.headers", "%q is not the name of a header", name)
 		}
 	}
-	checkPair(p, "http.tls", h.TLS.Cert, h.TLS.Key)
+	h.validateTLS(p)
 	for _, origin := range h.CORS.Origins {
 		checkOrigin(p, origin)
 	}
 	if h.CORS.Credentials && slices.Contains(h.CORS.Origins, "*") {
 		p.add("http.cors.credentials", "browsers reject credentials with the origin *; list the origins")
+	}
+}
+
+func (h HTTP) validateTLS(p *problems) {
+	checkPair(p, "http.tls", h.TLS.Cert, h.TLS.Key)
+	if h.TLS.TicketKeys != "" && !h.TLS.Enabled() {
+		p.add("http.tls.ticket_keys", "it has no effect without TLS; set http.tls.cert and http.tls.key too, or remove this")
+	}
+	if !h.TLS.SelfSigned {
+		return
+	}
+	if h.TLS.Cert != "" || h.TLS.Key != "" {
+		p.add("http.tls.self_signed", "http.tls.cert or http.tls.key is set too; keep the files, or this")
+	}
+	if isAddr(h.Addr) && !onLoopback(h.Addr) {
+		p.add("http.tls.self_signed", "other machines can reach %s, and their clients cannot verify this certificate; set http.addr to an address on loopback, or set http.tls.cert and http.tls.key instead", h.Addr)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/config"
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -23,6 +24,7 @@ func (d *doctor) checkConfig(ctx context.Context) []Finding {
 	}
 	d.checkSecrets(c)
 	d.checkCertificate(c, time.Now())
+	d.checkTicketKeys(c)
 	d.checkKeys(ctx, c)
 	if d.Config.Dev && d.URL != "" {
 		c.problem("dev", "with dev, a proxy on this machine that adds no header lets every client name any user, and publish; use dev for development only")
@@ -80,6 +82,16 @@ func (d *doctor) checkCertificate(c *check, now time.Time) {
 		c.problem("renew http.tls.cert, and send SIGHUP to the node", "the certificate expired at %s", end.UTC().Format(time.RFC3339))
 	case left < certificateDays*24*time.Hour:
 		c.warn("renew http.tls.cert, and send SIGHUP to the node", "the certificate expires at %s", end.UTC().Format(time.RFC3339))
+	}
+}
+
+func (d *doctor) checkTicketKeys(c *check) {
+	file := d.Config.HTTP.TLS.TicketKeys
+	if file == "" {
+		return
+	}
+	if _, err := tlsconfig.ReadTicketKeys(file); err != nil {
+		c.problem("http.tls.ticket_keys", "the keys of session tickets cannot be used: %v", err)
 	}
 }
 

@@ -52,7 +52,10 @@ func TestConfig_Files_AreExamined(t *testing.T) {
 	opts.Config.HTTP.TLS.Cert, opts.Config.HTTP.TLS.Key = certificateUntil(t, time.Now().Add(-time.Hour))
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "expired", "http.tls.cert")
 	opts.Config.HTTP.TLS.Key = keys
-	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "configuration", "cannot be used", "http.tls.key")
+	opts.Config.HTTP.TLS.TicketKeys = keys
+	report = doctor.Run(t.Context(), opts)
+	want(t, report, doctor.Problem, "configuration", "cannot be used", "http.tls.key")
+	want(t, report, doctor.Problem, "configuration", "chmod 600 "+keys, "http.tls.ticket_keys")
 }
 
 func TestConfig_IssuerIsAway_NamesItsURL(t *testing.T) {

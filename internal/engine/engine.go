@@ -2,8 +2,10 @@ package engine
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -43,7 +45,7 @@ type WriteTurn struct {
 // not block.
 type Waker interface{ Wake() }
 
-// ErrComplete is returned by Source.Append, with the last frames of a response that ends normally.
+// ErrComplete ends a response normally. Source.Append returns it with the last frames.
 var ErrComplete = errors.New("the response is complete")
 
 // Reasons for the end of a connection, passed to Source.Ended.
@@ -76,32 +78,93 @@ func (o Options) timeout() time.Duration { return cmp.Or(o.WriteTimeout, 30*time
 // that much in memory, plus one frame.
 const writeSize = 64 << 10
 
-// ListenerOptions configures a listener of [Engine.WrapListener].
+// ListenerOptions configures a listener of [Engine.Attach]. The zero value is usable.
 type ListenerOptions struct {
-	// Handler answers subscribe requests. It calls Engine.Serve, or rejects the request.
+	// Handler answers subscribe requests. It calls Engine.Serve, or writes a short response. Nil means the
+	// handler of the server.
 	Handler http.Handler
-	// IsSubscribe reports whether a GET of a path is a subscribe request.
+	// IsSubscribe reports whether a GET of a path is a subscribe request; nil means that none is.
 	IsSubscribe func(path string) bool
 	// SendBuffer is the size of the kernel's send buffer of a socket, in bytes; zero means the system's
 	// default.
 	SendBuffer int
-	// Sockets counts and limits the sockets of the listener; nil means no limits. Set its method ConnState
-	// as the hook of the http.Server.
+	// Sockets counts and limits the sockets of the listener; nil means no limits.
 	Sockets *Sockets
-	// HeadTimeout limits the wait for the first request of a connection; 10 s if zero.
+	// HeadTimeout limits the wait for the head of a request, and that for the TLS handshake before it. Zero
+	// means the server's ReadHeaderTimeout, or 10 s.
 	HeadTimeout time.Duration
+	// IdleTimeout limits the wait for the next request of a connection. Zero means the server's IdleTimeout,
+	// or 2 min.
+	IdleTimeout time.Duration
+}
+
+// withDefaults completes the options with those of the server.
+func (o ListenerOptions) withDefaults(server *http.Server) ListenerOptions {
+	o.HeadTimeout = cmp.Or(o.HeadTimeout, server.ReadHeaderTimeout, 10*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, server.IdleTimeout, 2*time.Minute)
+	if o.IsSubscribe == nil {
+		o.IsSubscribe = func(string) bool { return false }
+	}
+	if o.Handler == nil {
+		o.Handler = server.Handler
+	}
+	return o
+}
+
+// Attach prepares a server for the connections of l, and returns the listener for its method Serve. Use Serve
+// with TLS, too: if the server has a TLSConfig, the listener does the handshakes.
+//
+// The engine reads the requests of each connection, and opts.Handler answers its subscribe requests. That
+// takes less than half of the time of net/http, and no goroutine for a connection that waits. A connection
+// with any other request is passed to the server, with all its bytes. So is an HTTP/2 connection.
+//
+// The engine does this for TCP listeners on Linux. All connections of other listeners, and of a nil Engine,
+// are the server's.
+//
+// Attach sets the server's Handler, ConnState and ConnContext, and the protocols of its TLSConfig. Closing the
+// returned listener closes l.
+func (e *Engine) Attach(server *http.Server, l net.Listener, opts ListenerOptions) (net.Listener, error) {
+	if server.TLSConfig != nil {
+		completeTLS(server)
+	}
+	server.ConnState = opts.Sockets.ConnState
+	opts = opts.withDefaults(server)
+	if e != nil {
+		if attached, err := e.attach(server, l, opts); attached != nil || err != nil {
+			return attached, err
+		}
+	}
+	l = opts.Sockets.Listen(l, opts.SendBuffer)
+	if server.TLSConfig != nil {
+		l = tls.NewListener(l, server.TLSConfig.Clone()) // a copy, because Serve changes the original
+	}
+	return l, nil
+}
+
+// completeTLS sets the protocols of a server's TLSConfig, as http.Server.ServeTLS does.
+func completeTLS(server *http.Server) {
+	if len(server.TLSConfig.NextProtos) > 0 {
+		return
+	}
+	if server.Protocols == nil || server.Protocols.HTTP2() {
+		server.TLSConfig.NextProtos = append(server.TLSConfig.NextProtos, "h2")
+	}
+	if server.Protocols == nil || server.Protocols.HTTP1() {
+		server.TLSConfig.NextProtos = append(server.TLSConfig.NextProtos, "http/1.1")
+	}
 }
 
 // Serve answers a request with status 200, the headers set on w, and the frames of src.
 //
-// On Linux, Serve hijacks an HTTP/1.1 connection without TLS and returns immediately. From then on the
-// connection uses no goroutine. In all other cases, and for a nil Engine, the calling goroutine writes
+// On Linux, Serve takes an HTTP/1.1 connection over and returns immediately. From then on the connection uses
+// no goroutine, and at the end of a complete response the engine reads its next request. A connection with TLS
+// must come from a listener of Attach. In all other cases, and for a nil Engine, the calling goroutine writes
 // the frames. At the end of the response, Serve returns if it is complete, and else panics with
 // http.ErrAbortHandler.
 //
 // The context of the request ends with the call of Serve.
 func (e *Engine) Serve(w http.ResponseWriter, r *http.Request, src Source, opts Options) {
-	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && r.TLS == nil && e.hijack(w, r, src, opts) {
+	if e != nil && r.ProtoAtLeast(1, 1) && r.ProtoMajor == 1 && e.takeOver(w, r, src, opts) {
 		return
 	}
 	if err := serveBlocking(w, r, src, opts); err != ErrComplete {

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -65,7 +66,7 @@ func (a *audience) send(to *broadcast) {
 
 func newAudience(b *testing.B, proto string, clients int, to *broadcast) *audience {
 	a := new(audience)
-	if proto == "http1" {
+	if usesEngine(proto) {
 		a.engine = newEngine(b)
 	}
 	var mu sync.Mutex
@@ -100,14 +101,20 @@ func (s started) Start(w engine.Waker) {
 	s.there <- struct{}{}
 }
 
-// connect dials without objects of package net.
-func (a *audience) connect(b *testing.B) int {
+func (a *audience) connect(b *testing.B) int { return a.open(b, request) }
+
+// open dials without objects of package net, and sends text.
+func (a *audience) open(b *testing.B, text string) int {
 	c, err := net.Dial("tcp", a.server.Listener.Addr().String())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := io.WriteString(c, request); err != nil {
+	client := c
+	if a.proto == "tls" {
+		client = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
+	if _, err := io.WriteString(client, text); err != nil {
 		b.Fatal(err)
 	}
 	raw, err := c.(*net.TCPConn).SyscallConn()
@@ -132,7 +139,7 @@ func (a *audience) drain(buf []byte) {
 // BenchmarkDeliver sends an event of 150 bytes to all connections. The clients need one system call per 64
 // deliveries.
 func BenchmarkDeliver(b *testing.B) {
-	for _, proto := range []string{"http1", "goroutine"} {
+	for _, proto := range []string{"http1", "attached", "tls", "goroutine"} {
 		for _, clients := range []int{100, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", proto, clients), func(b *testing.B) {
 				to := &broadcast{frame: make([]byte, 150), all: make(chan struct{}, 1)}
@@ -162,7 +169,7 @@ func BenchmarkDeliver(b *testing.B) {
 // memory and the clients.
 func BenchmarkIdle(b *testing.B) {
 	const clients = 2000
-	for _, proto := range []string{"http1", "goroutine"} {
+	for _, proto := range []string{"http1", "attached", "tls", "goroutine"} {
 		b.Run(proto, func(b *testing.B) {
 			to := &broadcast{frame: make([]byte, 150), all: make(chan struct{}, 1)}
 			heap, stacks := inUse()
@@ -189,4 +196,31 @@ func inUse() (heap, stacks int64) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapInuse), int64(m.StackInuse)
+}
+
+// BenchmarkHalfHead measures the memory of a connection with half a request head: of the engine, and of net/http
+// with the same requests.
+func BenchmarkHalfHead(b *testing.B) {
+	const clients = 2000
+	for _, proto := range []string{"attached", "tls", "goroutine"} {
+		b.Run(proto, func(b *testing.B) {
+			a := new(audience)
+			if usesEngine(proto) {
+				a.engine = newEngine(b)
+			}
+			a.serve(b, setup{proto: proto}, func(http.ResponseWriter, *http.Request) {})
+			heap, stacks := inUse()
+			for range clients {
+				fd := a.open(b, "GET /stream HTTP/1.1\r\nHost: tide")
+				defer func() { _ = unix.Close(fd) }()
+			}
+			time.Sleep(time.Second) // until the servers have read all
+			heapThen, stacksThen := inUse()
+			for b.Loop() {
+			}
+			b.ReportMetric(float64(heapThen-heap)/clients, "heap-B/conn")
+			b.ReportMetric(float64(stacksThen-stacks)/clients, "stack-B/conn")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }

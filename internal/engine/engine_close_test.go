@@ -135,7 +135,7 @@ func TestDescriptors_ReusedAtOnce_EventsNotMixedUp(t *testing.T) {
 		sources.Store(r.URL.Path, src)
 		return src
 	})
-	open := func(name string) (*net.TCPConn, lines, *numbers) {
+	open := func(name string) (rawConn, lines, *numbers) {
 		c := s.raw(t, "GET /"+name+" HTTP/1.1\r\nHost: tidemark\r\n\r\n")
 		in := rawLines(t, c)
 		in.want(0)

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -127,7 +126,7 @@ func TestDeadline_Thousands_EachOnTime(t *testing.T) {
 		all = append(all, a)
 		return a
 	})
-	var conns []*net.TCPConn
+	var conns []rawConn
 	for range streams {
 		conns = append(conns, s.raw(t, request))
 	}

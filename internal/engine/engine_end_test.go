@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"testing"
@@ -12,13 +11,13 @@ import (
 )
 
 // leavings lists the ways in which a peer disconnects.
-var leavings = map[string]func(*net.TCPConn){
-	"close": func(c *net.TCPConn) { _ = c.Close() },
-	"reset": func(c *net.TCPConn) {
-		_ = c.SetLinger(0)
+var leavings = map[string]func(rawConn){
+	"close": func(c rawConn) { _ = c.Close() },
+	"reset": func(c rawConn) {
+		_ = c.tcp.SetLinger(0)
 		_ = c.Close()
 	},
-	"half": func(c *net.TCPConn) { _ = c.CloseWrite() },
+	"half": func(c rawConn) { _ = c.CloseWrite() },
 }
 
 // After a disconnect the source is notified without a write, and not called again.
@@ -73,7 +72,7 @@ func TestDescriptors(t *testing.T) {
 				return src
 			})
 			before, _ := descriptors()
-			var conns []*net.TCPConn
+			var conns []rawConn
 			for range streams {
 				c := s.raw(t, request)
 				rawLines(t, c).want(0)
@@ -133,7 +132,7 @@ func TestPeerTakesNothing(t *testing.T) {
 			t.Errorf("%v after %v", end.err, took)
 		}
 		raw, err := io.ReadAll(c)
-		if err != nil || proto == "http1" && int64(len(raw)) != end.written {
+		if err != nil && proto != "tls" || (proto == "http1" || proto == "attached") && int64(len(raw)) != end.written {
 			t.Errorf("%d bytes arrived, %d were counted: %v", len(raw), end.written, err)
 		}
 	})

@@ -47,7 +47,7 @@ func TestServeFrames(t *testing.T) {
 		if !bytes.Equal(got, want) {
 			t.Errorf("%d bytes arrived, %d were appended", len(got), len(want))
 		}
-		if end := src.end(t); end.err != errOver || proto != "http1" && end.written != int64(len(got)) {
+		if end := src.end(t); end.err != errOver || !usesEngine(proto) && end.written != int64(len(got)) {
 			t.Errorf("ended with %v after %d bytes of %d", end.err, end.written, len(got))
 		}
 	})

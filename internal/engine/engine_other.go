@@ -16,9 +16,16 @@ func New() (*Engine, error) { return &Engine{}, nil }
 // Close does nothing on this system.
 func (e *Engine) Close() {}
 
-func (e *Engine) hijack(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
+func (e *Engine) takeOver(http.ResponseWriter, *http.Request, Source, Options) bool { return false }
 
-// WrapListener returns a listener of the same connections, with the limits of opts.Sockets.
-func (e *Engine) WrapListener(l net.Listener, opts ListenerOptions) (net.Listener, error) {
-	return opts.Sockets.Listen(l, opts.SendBuffer), nil
+func (e *Engine) attach(*http.Server, net.Listener, ListenerOptions) (net.Listener, error) {
+	return nil, nil
 }
+
+// Handshakes returns no counts on this system.
+func (e *Engine) Handshakes() HandshakeStatus { return HandshakeStatus{} }
+
+type (
+	engineListener struct{}
+	secure         struct{}
+)

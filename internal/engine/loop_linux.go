@@ -12,10 +12,11 @@ import (
 //
 // Each round of the loop:
 //
-//  1. registers new pending connections with epoll,
-//  2. dispatches the events of epoll,
-//  3. gives each queued connection a turn, which writes the frames of its source,
-//  4. handles the deadlines that have passed, and closes pending connections that wait for too long.
+//  1. attaches the connections that other goroutines have given to it,
+//  2. continues after handshakes, and closes the idle connections that must make room,
+//  3. dispatches the events of epoll,
+//  4. gives each queued connection a turn, which writes the frames of its source,
+//  5. handles the deadlines that have passed.
 type loop struct {
 	engine    *Engine
 	lane      int           // its index among the loops
@@ -24,16 +25,34 @@ type loop struct {
 	conns     map[int32]*conn
 	deadlines deadlineHeap
 	buf       []byte
+	scratch   []byte // for the bytes that a transport has encoded
 
-	pending      map[int32]*pendingConn
-	headsChecked time.Time
+	mu sync.Mutex
+	lists
+	spare lists // the previous arrays, for reuse
+}
 
-	mu         sync.Mutex
-	queue      []*conn
+// lists is the work for a round of a loop.
+type lists struct {
+	given      []*conn
+	handshakes []*handshake // that have ended
+	evicted    []eviction
+	closing    []*engineListener // closed: their idle connections end
 	ready      []readiness
-	newPending []*pendingConn
-	spareQueue []*conn // the previous array of queue, for reuse
-	spareReady []readiness
+	queue      []*conn
+}
+
+// empty reports whether there is no work. Then the loop has not been signalled.
+func (w *lists) empty() bool {
+	return len(w.given)+len(w.handshakes)+len(w.evicted)+len(w.closing)+len(w.ready)+len(w.queue) == 0
+}
+
+// reuse returns the arrays without their content.
+func (w *lists) reuse() lists {
+	clear(w.given)
+	clear(w.handshakes)
+	clear(w.queue)
+	return lists{given: w.given[:0], handshakes: w.handshakes[:0], ready: w.ready[:0], queue: w.queue[:0]}
 }
 
 // readiness is an event of epoll. The generation distinguishes a connection from an earlier connection
@@ -46,30 +65,37 @@ type readiness struct {
 
 func newLoop(e *Engine) *loop {
 	return &loop{
-		engine: e, lane: len(e.loops), wakeup: make(chan struct{}, 1),
-		timer: time.NewTimer(time.Hour), buf: make([]byte, 0, writeSize+4<<10),
-		conns: map[int32]*conn{}, pending: map[int32]*pendingConn{},
+		engine: e, lane: len(e.loops), wakeup: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
+		buf: make([]byte, 0, writeSize+4<<10), scratch: make([]byte, 0, writeSize+4<<10), conns: map[int32]*conn{},
 	}
 }
 
-// add queues a connection for a turn. The caller has set its queueState.
-func (l *loop) add(c *conn)               { post(l, &l.queue, c) }
-func (l *loop) addReadiness(r readiness)  { post(l, &l.ready, r) }
-func (l *loop) addPending(p *pendingConn) { post(l, &l.newPending, p) }
+// add queues a connection for a turn. The caller has set its flag queued.
+func (l *loop) add(c *conn)              { post(l, &l.queue, c) }
+func (l *loop) addReadiness(r readiness) { post(l, &l.ready, r) }
+
+// give passes a connection from the calling goroutine to the loop. If the engine is closed, the connection is
+// closed.
+func (l *loop) give(c *conn) {
+	l.engine.mu.RLock()
+	defer l.engine.mu.RUnlock()
+	if l.engine.closed {
+		c.close(ErrClosed)
+		return
+	}
+	post(l, &l.given, c)
+}
 
 // post appends to one of the loop's lists. It signals the loop if all lists were empty.
 func post[T any](l *loop, list *[]T, x T) {
 	l.mu.Lock()
-	idle := l.idleLocked()
+	idle := l.empty()
 	*list = append(*list, x)
 	l.mu.Unlock()
 	if idle {
 		l.signal()
 	}
 }
-
-// idleLocked reports whether all lists are empty. Then the loop has not been signalled.
-func (l *loop) idleLocked() bool { return len(l.queue)+len(l.ready)+len(l.newPending) == 0 }
 
 func (l *loop) signal() {
 	select {
@@ -94,19 +120,29 @@ func (l *loop) run() {
 // round handles the entries of all lists.
 func (l *loop) round() {
 	l.mu.Lock()
-	queue, ready, pending := l.queue, l.ready, l.newPending
-	l.queue, l.ready, l.newPending = l.spareQueue[:0], l.spareReady[:0], nil
+	work := l.lists
+	l.lists = l.spare
 	l.mu.Unlock()
-	l.watchPending(pending)
-	for _, r := range ready {
+	for _, c := range work.given {
+		c.attach(time.Now())
+	}
+	for _, h := range work.handshakes {
+		h.conn.continueAfterHandshake(h, time.Now())
+	}
+	for _, e := range work.evicted {
+		l.closeEvicted(e)
+	}
+	for _, f := range work.closing {
+		l.closeIdle(f)
+	}
+	for _, r := range work.ready {
 		l.dispatch(r)
 	}
-	slices.SortFunc(queue, byDescriptor)
-	for _, c := range queue {
+	slices.SortFunc(work.queue, byDescriptor)
+	for _, c := range work.queue {
 		c.turn(time.Now())
 	}
-	clear(queue)
-	l.spareQueue, l.spareReady = queue, ready
+	l.spare = work.reuse()
 	l.expire(time.Now())
 }
 
@@ -118,8 +154,6 @@ func byDescriptor(a, b *conn) int { return int(a.fd - b.fd) }
 func (l *loop) dispatch(r readiness) {
 	if c := l.conns[r.fd]; c != nil && c.generation == r.generation {
 		c.handleReadiness(r.events)
-	} else if p := l.pending[r.fd]; p != nil && p.generation == r.generation {
-		l.readHead(p)
 	}
 }
 
@@ -129,8 +163,8 @@ func (l *loop) expire(now time.Time) {
 	for len(l.deadlines) > 0 && l.deadlines[0].at <= at {
 		d := heap.Pop(&l.deadlines).(deadline)
 		c := d.conn
-		if c.closed || d.at != c.heapDeadline {
-			continue // an outdated entry: the deadline has moved
+		if d.at != c.heapDeadline {
+			continue // an outdated entry: the deadline has moved, or another goroutine has the connection
 		}
 		c.heapDeadline = 0
 		if c.deadline > at {
@@ -142,10 +176,6 @@ func (l *loop) expire(now time.Time) {
 	next := time.Hour
 	if len(l.deadlines) > 0 {
 		next = time.Duration(l.deadlines[0].at - at)
-	}
-	if len(l.pending) > 0 {
-		l.expireHeads(now)
-		next = min(next, headCheckInterval)
 	}
 	l.timer.Reset(next)
 }
@@ -166,19 +196,16 @@ func (l *loop) schedule(c *conn) {
 func (l *loop) end() {
 	l.timer.Stop()
 	l.mu.Lock()
-	queue, pending := l.queue, l.newPending
-	l.queue, l.newPending = nil, nil
+	work := l.lists
+	l.lists = lists{}
 	l.mu.Unlock()
-	for _, p := range pending {
-		l.closePending(p)
-	}
-	for _, p := range l.pending {
-		l.closePending(p)
-	}
-	for _, c := range queue {
+	for _, c := range work.given {
 		c.close(ErrClosed)
 	}
 	for _, c := range l.conns {
+		if c.state == stateHandshake {
+			c.handshake.abandon()
+		}
 		c.close(ErrClosed)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -35,12 +36,16 @@ const socketBuffers = 128 << 10
 
 // pair is a server with one handler, and a client whose socket can be frozen.
 type pair struct {
+	t      testing.TB
 	server *httptest.Server
 	ctx    context.Context
 	result chan error // the result of the handler
 
 	buffer int
+	proto  string
 	wrap   func(net.Listener) net.Listener // nil for no wrapper
+
+	attachTo *engine.Engine // for the protocols of isAttached
 
 	mu    sync.Mutex
 	conns []*frozenConn
@@ -86,6 +91,7 @@ func (p *pair) start(with setup) {
 	if p.wrap != nil {
 		p.server.Listener = p.wrap(p.server.Listener)
 	}
+	p.proto = with.proto
 	tr := p.startServer(with.proto)
 	if with.window > 0 {
 		tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: with.window, MaxReceiveBufferPerConnection: with.window}
@@ -99,13 +105,34 @@ func (p *pair) startServer(proto string) *http.Transport {
 		return p.server.Client().Transport.(*http.Transport)
 	}
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(proto == "http1" || proto == "goroutine")
+	protocols.SetHTTP1(proto != "h2c")
 	protocols.SetUnencryptedHTTP2(proto == "h2c")
 	p.server.Config.Protocols = protocols
+	if isAttached(proto) {
+		p.attach()
+	}
 	p.server.Start()
+	if proto == "tls" {
+		p.server.URL = strings.Replace(p.server.URL, "http:", "https:", 1)
+		p.server.Client().Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	}
 	tr := p.server.Client().Transport.(*http.Transport)
 	tr.Protocols = protocols
 	return tr
+}
+
+// attach attaches the listener to the engine, for all paths.
+func (p *pair) attach() {
+	if p.proto == "tls" {
+		p.server.Config.TLSConfig = testTLS(p.t)
+	}
+	l, err := p.attachTo.Attach(p.server.Config, p.server.Listener, engine.ListenerOptions{
+		IsSubscribe: func(string) bool { return true }, SendBuffer: p.buffer,
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.server.Listener = l
 }
 
 func (p *pair) dial(ctx context.Context, network, addr string) (net.Conn, error) {

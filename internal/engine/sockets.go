@@ -37,8 +37,8 @@ type SocketOptions struct {
 // without a response. A socket is idle while it is kept alive between requests ([http.StateIdle]). A socket
 // before its first request is not idle: HeadTimeout and ReadHeaderTimeout limit that time.
 //
-// Use one Sockets for the engine's listeners (ListenerOptions.Sockets) and those of net/http (Listen), and
-// set ConnState as the hook of each [http.Server]. A nil Sockets has no limits. Sockets is safe for
+// Use one Sockets for the listeners of Engine.Attach (ListenerOptions.Sockets) and for those of Listen, whose
+// [http.Server] needs ConnState as its hook. A nil Sockets has no limits. Sockets is safe for
 // concurrent use.
 type Sockets struct {
 	opts SocketOptions
@@ -101,14 +101,14 @@ func (s *Sockets) acquire(addr netip.Addr) (owner *socketOwner, ok bool) {
 	}
 	owner, evicted, line := s.admit(addr)
 	if evicted != nil {
-		_ = evicted.Conn.Close() // its owner is already released
+		evicted.closer.closeEvicted() // its owner is already released
 	}
 	line.write(s.opts.Logger)
 	return owner, owner != nil
 }
 
-func (s *Sockets) admit(addr netip.Addr) (owner *socketOwner, evicted *httpConn, line socketLine) {
-	limited := s.opts.MaxPerAddress > 0 && addr.IsValid() && (s.opts.Exempt == nil || !s.opts.Exempt(addr))
+func (s *Sockets) admit(addr netip.Addr) (owner *socketOwner, evicted *countedSocket, line socketLine) {
+	limited := s.opts.MaxPerAddress > 0 && addr.IsValid() && !s.exempts(addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	owner = s.shared
@@ -134,6 +134,11 @@ func (s *Sockets) admit(addr netip.Addr) (owner *socketOwner, evicted *httpConn,
 	return owner, evicted, line
 }
 
+// exempts reports whether an address is exempt from limits per address.
+func (s *Sockets) exempts(addr netip.Addr) bool {
+	return s != nil && s.opts.Exempt != nil && s.opts.Exempt(addr)
+}
+
 // ownerLocked returns the owner of a prefix, which exists while it has sockets.
 func (s *Sockets) ownerLocked(prefix netip.Prefix) *socketOwner {
 	owner := s.owners[prefix]
@@ -157,7 +162,7 @@ func (s *Sockets) refuseLocked(owner *socketOwner, perAddress bool) socketLine {
 }
 
 // evictLocked releases the socket that has been idle longest, and returns it, or nil if none is idle.
-func (s *Sockets) evictLocked(from *idleList) *httpConn {
+func (s *Sockets) evictLocked(from *idleList) *countedSocket {
 	c := from.first
 	if c == nil {
 		return nil
@@ -177,7 +182,7 @@ func (s *Sockets) closeIdle() bool {
 	c := s.evictLocked(&s.idle)
 	s.mu.Unlock()
 	if c != nil {
-		_ = c.Conn.Close()
+		c.closer.closeEvicted()
 	}
 	return c != nil
 }
@@ -231,7 +236,7 @@ func (l *socketListener) Accept() (net.Conn, error) {
 			_ = tcp.SetWriteBuffer(l.sendBuffer) // an error only means more memory for slow clients
 		}
 		if owner, ok := l.sockets.acquire(addrOf(c)); ok {
-			return &httpConn{Conn: c, owner: owner}, nil
+			return newHTTPConn(c, owner), nil
 		}
 		_ = c.Close()
 	}

@@ -25,7 +25,7 @@ func TestSockets_RandomUse_CountsWhatIsOpen(t *testing.T) {
 			if owner, ok := s.acquire(netip.AddrFrom4([4]byte{10, 0, 0, byte(random.IntN(4))})); ok {
 				inner, peer := net.Pipe()
 				_ = peer.Close()
-				open[&httpConn{Conn: inner, owner: owner}] = false
+				open[newHTTPConn(inner, owner)] = false
 			}
 			for c := range open {
 				if c.released { // it was idle and has been evicted
@@ -95,7 +95,7 @@ func BenchmarkSockets(b *testing.B) {
 	})
 	b.Run("request on a kept socket", func(b *testing.B) {
 		owner, _ := s.acquire(addr)
-		c := &httpConn{owner: owner}
+		c := newHTTPConn(nil, owner)
 		b.ReportAllocs()
 		for b.Loop() {
 			s.ConnState(c, http.StateActive)

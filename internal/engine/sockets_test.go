@@ -7,10 +7,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -33,7 +33,7 @@ type socketHarness struct {
 
 // eachListener runs a test with the engine's listener and those of net/http.
 func eachListener(t *testing.T, test func(t *testing.T, newHarness func(engine.SocketOptions) *socketHarness)) {
-	for _, listener := range []string{"engine", "net/http", "TLS"} {
+	for _, listener := range []string{"engine", "net/http", "engine TLS", "net/http TLS"} {
 		t.Run(listener, func(t *testing.T) {
 			test(t, func(opts engine.SocketOptions) *socketHarness { return newSocketHarness(t, listener, opts) })
 		})
@@ -42,35 +42,35 @@ func eachListener(t *testing.T, test func(t *testing.T, newHarness func(engine.S
 
 func newSocketHarness(t *testing.T, listener string, opts engine.SocketOptions) *socketHarness {
 	t.Helper()
-	r := &socketHarness{t: t, engine: newEngine(t), sockets: engine.NewSockets(opts), secure: listener == "TLS", ended: make(chan error, 100)}
-	handler := http.HandlerFunc(r.serve)
-	srv := httptest.NewUnstartedServer(handler)
-	srv.Config.ConnState = r.sockets.ConnState
-	srv.Config.Protocols = new(http.Protocols)
-	srv.Config.Protocols.SetHTTP1(true)
-	srv.Config.Protocols.SetUnencryptedHTTP2(true)
-	srv.Config.Protocols.SetHTTP2(true)
-	if listener == "engine" {
-		l, err := r.engine.WrapListener(srv.Listener, engine.ListenerOptions{
-			Handler: handler, Sockets: r.sockets, HeadTimeout: headTimeout, IsSubscribe: func(path string) bool { return path == "/stream" },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv.Listener = l
-	} else {
-		srv.Listener = r.sockets.Listen(srv.Listener, socketBuffers)
+	r := &socketHarness{t: t, engine: newEngine(t), sockets: engine.NewSockets(opts), secure: strings.HasSuffix(listener, "TLS"), ended: make(chan error, 100)}
+	srv := &http.Server{Handler: http.HandlerFunc(r.serve), Protocols: new(http.Protocols), ErrorLog: log.New(io.Discard, "", 0)}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(!r.secure)
+	srv.Protocols.SetHTTP2(r.secure)
+	if r.secure {
+		srv.TLSConfig = testTLS(t)
 	}
-	if srv.EnableHTTP2 = r.secure; r.secure {
-		srv.StartTLS()
-	} else {
-		srv.Start()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.addr = srv.Listener.Addr().String()
+	attach := r.engine
+	if strings.HasPrefix(listener, "net/http") {
+		attach = nil
+	}
+	l, err := attach.Attach(srv, inner, engine.ListenerOptions{
+		Sockets: r.sockets, HeadTimeout: headTimeout, SendBuffer: socketBuffers, IsSubscribe: func(path string) bool { return path == "/stream" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = srv.Serve(l) })
+	r.addr = l.Addr().String()
 	t.Cleanup(func() {
 		r.engine.Close() // closes the connections
-		srv.CloseClientConnections()
-		srv.Close()
+		_ = srv.Close()
+		serving.Wait()
 		r.eventually("all sockets are released", func(s engine.SocketStatus) bool { return s.Open == 0 && s.Idle == 0 })
 	})
 	return r

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,15 +20,22 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 )
 
-// eachServe runs a test over every implementation of Serve: http1 is the engine, goroutine is HTTP/1.1
-// without an engine.
+// eachServe runs a test over every implementation of Serve: http1 is the engine with connections taken over
+// from net/http, attached and tls are the engine with a listener of its own, and goroutine is HTTP/1.1 without an
+// engine.
 func eachServe(t *testing.T, test func(t *testing.T, proto string)) {
-	eachOf(t, []string{"http1", "goroutine", "h2", "h2c"}, test)
+	eachOf(t, []string{"http1", "attached", "tls", "goroutine", "h2", "h2c"}, test)
 }
+
+// usesEngine reports whether the responses of a protocol are written by an engine on this system.
+func usesEngine(proto string) bool { return proto == "http1" || isAttached(proto) }
+
+// isAttached reports whether the listener of a protocol is attached to an engine.
+func isAttached(proto string) bool { return proto == "attached" || proto == "tls" }
 
 // eachHTTP1 is eachServe for tests that use the socket itself.
 func eachHTTP1(t *testing.T, test func(t *testing.T, proto string)) {
-	eachOf(t, []string{"http1", "goroutine"}, test)
+	eachOf(t, []string{"http1", "attached", "tls", "goroutine"}, test)
 }
 
 func eachOf(t *testing.T, protocols []string, test func(t *testing.T, proto string)) {
@@ -212,7 +220,7 @@ type serving struct {
 func newServing(t testing.TB, with setup, source func(*http.Request) engine.Source) *serving {
 	t.Helper()
 	s := new(serving)
-	if with.proto == "http1" {
+	if usesEngine(with.proto) {
 		s.engine = newEngine(t)
 	}
 	s.serve(t, with, func(w http.ResponseWriter, r *http.Request) {
@@ -224,6 +232,7 @@ func newServing(t testing.TB, with setup, source func(*http.Request) engine.Sour
 
 func (s *serving) serve(t testing.TB, with setup, handler http.HandlerFunc) {
 	s.server = httptest.NewUnstartedServer(handler)
+	s.t, s.attachTo = t, s.engine
 	s.start(with)
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithTimeout(context.Background(), waitTimeout)
@@ -254,12 +263,12 @@ func newEngine(t testing.TB) *engine.Engine {
 const request = "GET / HTTP/1.1\r\nHost: tidemark\r\n\r\n"
 
 // raw dials and sends a request unchanged.
-func (s *serving) raw(t testing.TB, request string) *net.TCPConn {
+func (s *serving) raw(t testing.TB, request string) rawConn {
 	t.Helper()
 	return s.rawBy(t, new(net.Dialer), request)
 }
 
-func (s *serving) rawBy(t testing.TB, d *net.Dialer, request string) *net.TCPConn {
+func (s *serving) rawBy(t testing.TB, d *net.Dialer, request string) rawConn {
 	t.Helper()
 	c, err := d.DialContext(s.ctx, "tcp", s.server.Listener.Addr().String())
 	if err != nil {
@@ -267,10 +276,28 @@ func (s *serving) rawBy(t testing.TB, d *net.Dialer, request string) *net.TCPCon
 	}
 	t.Cleanup(func() { c.Close() })
 	_ = c.SetDeadline(time.Now().Add(waitTimeout))
-	if _, err := io.WriteString(c, request); err != nil {
+	raw := rawConn{c, c.(*net.TCPConn)}
+	if s.proto == "tls" {
+		raw.Conn = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
+	if _, err := io.WriteString(raw, request); err != nil {
 		t.Fatal(err)
 	}
-	return c.(*net.TCPConn)
+	return raw
+}
+
+// rawConn is a connection of a client, and the socket below it.
+type rawConn struct {
+	net.Conn
+	tcp *net.TCPConn
+}
+
+// CloseWrite ends the sending side of the connection.
+func (c rawConn) CloseWrite() error {
+	if secure, ok := c.Conn.(*tls.Conn); ok {
+		_ = secure.CloseWrite()
+	}
+	return c.tcp.CloseWrite()
 }
 
 // lines reads the body of a response line by line.

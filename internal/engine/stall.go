@@ -8,8 +8,8 @@ import (
 // stallAfter is the time without progress of a socket after which its source is notified.
 const stallAfter = time.Second
 
-// Holder is a Source with memory for unread events. It can release the memory while its client is slow.
-type Holder interface {
+// StallNotified is a Source with a notification of slow clients. It can release memory for unread events then.
+type StallNotified interface {
 	Source
 	// Stalled is called if the socket has accepted none of the waiting bytes for a second.
 	//
@@ -19,9 +19,9 @@ type Holder interface {
 }
 
 // stallTimer calls Stalled while a goroutine is blocked in a write. It creates its timer with the first
-// write of a Holder.
+// write of a StallNotified.
 type stallTimer struct {
-	src Holder // nil for other sources
+	src StallNotified // nil for other sources
 
 	mu      sync.Mutex
 	writing bool
@@ -29,8 +29,8 @@ type stallTimer struct {
 }
 
 func newStallTimer(src Source) *stallTimer {
-	holder, _ := src.(Holder)
-	return &stallTimer{src: holder}
+	notified, _ := src.(StallNotified)
+	return &stallTimer{src: notified}
 }
 
 // begin is called before a write, and end after it. end waits for a running call of Stalled.

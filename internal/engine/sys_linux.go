@@ -24,11 +24,11 @@ func accept(listener int) (fd int32, from netip.AddrPort, err unix.Errno) {
 	return int32(n), address(raw), 0
 }
 
-// localAddress returns the local address of a socket.
-func localAddress(fd int32) (netip.AddrPort, error) {
+// socketName returns an address of a socket, by getsockname or getpeername.
+func socketName(call uintptr, fd int32) (netip.AddrPort, error) {
 	var raw [unix.SizeofSockaddrInet6]byte
 	size := uint32(len(raw))
-	if _, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&raw[0])), uintptr(unsafe.Pointer(&size))); errno != 0 { //nolint:gosec // G103: see above
+	if _, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&raw[0])), uintptr(unsafe.Pointer(&size))); errno != 0 { //nolint:gosec // G103: see above
 		return netip.AddrPort{}, errno
 	}
 	return address(raw), nil

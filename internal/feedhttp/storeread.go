@@ -83,7 +83,7 @@ func (s *session) fetch(ctx context.Context) error {
 	return err
 }
 
-// Stalled implements engine.Holder. A replay gives back what it holds; events that are live are bounded
+// Stalled implements engine.StallNotified. A replay gives back what it holds; events that are live are bounded
 // by the feed.
 func (s *session) Stalled() {
 	s.mu.Lock()

@@ -31,6 +31,7 @@ const (
 // Options are the parts of a node to be checked. Admission, Budget and NATSServer are needed.
 type Options struct {
 	Node, Version string
+	Engine        string // http.engine
 	Started       time.Time
 	Checks        []Check
 	Feeds         map[string]*feed.Feed // by stream
@@ -134,7 +135,7 @@ func (h *Report) add(name string, err error) {
 // Full is Report with its Detail. It blocks for twice Timeout at most.
 func (r *Reporter) Full(ctx context.Context) Report {
 	h := r.Report(ctx)
-	d := &Detail{Version: r.opts.Version, Started: r.opts.Started, Tails: map[string]Tail{}}
+	d := &Detail{Version: r.opts.Version, Started: r.opts.Started, Engine: r.opts.Engine, Tails: map[string]Tail{}}
 	for _, handler := range r.opts.Handlers {
 		status := handler.Status()
 		d.Connects += status.Connects

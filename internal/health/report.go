@@ -39,6 +39,8 @@ type Report struct {
 type Detail struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
+	// Engine is http.engine: auto or off.
+	Engine string `json:"engine"`
 	// Since the start, of all feeds. Events are deliveries.
 	Connects uint64 `json:"connects"`
 	Events   uint64 `json:"events"`

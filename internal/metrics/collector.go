@@ -87,6 +87,13 @@ func (c *collector) sockets(to sink) {
 	send(to, socketsRefused, s.Refused, "sockets")
 	send(to, socketsRefused, s.RefusedPerAddress, "sockets_per_address")
 	send(to, idleSocketsClosed, s.IdleClosed)
+	h := c.node.Engine.Handshakes()
+	send(to, openHandshakes, h.Running, "running")
+	send(to, openHandshakes, h.Waiting, "waiting")
+	send(to, handshakes, h.Full, "full")
+	send(to, handshakes, h.Resumed, "resumed")
+	send(to, handshakes, h.Failed, "failed")
+	send(to, handshakes, h.Rejected, "rejected")
 }
 
 func (c *collector) revocations(to sink) {

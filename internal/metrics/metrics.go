@@ -36,6 +36,7 @@ type Node struct {
 	Publisher *publish.Publisher
 	Admission *feedhttp.Admission
 	Sockets   *engine.Sockets
+	Engine    *engine.Engine // its TLS handshakes; may be nil
 	NATS      []NATSConn
 	Replays   *feed.ReplayBudget
 	Store     func() error  // the error of the embedded server's store; nil without an embedded server

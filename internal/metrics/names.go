@@ -10,6 +10,8 @@ var (
 	sockets              = define(gauge, "sockets", "Open sockets of http.addr. idle: kept alive between requests. busy: all others.", "state")
 	socketsLimit         = define(gauge, "sockets_limit", "Maximum number of sockets of the node (limits.sockets, or derived from the open files limit); missing without a limit.")
 	socketsRefused       = define(counter, "sockets_rejected_total", "Sockets closed when they were accepted, because a limit was reached and no socket was idle.", "limit")
+	handshakes           = define(counter, "tls_handshakes_total", "TLS handshakes of http.addr with http.engine auto. full and resumed: completed, without and with a session of the client. failed: errors, disconnects and timeouts. rejected: too many were waiting.", "result")
+	openHandshakes       = define(gauge, "tls_handshakes", "TLS handshakes of http.addr that have not ended. waiting: for their start. running: all others.", "state")
 	idleSocketsClosed    = define(counter, "idle_sockets_closed_total", "Idle sockets closed in favour of new ones, because a limit was reached.")
 	revocations          = define(gauge, "revocations", "Revocations stored by the node.")
 	revocationsForgotten = define(counter, "revocations_evicted_total", "Revocations removed early, because the list was full. Their tokens are accepted again until they expire.")

@@ -77,6 +77,10 @@ func TestAdmin_Connections_AreListedAndFiltered(t *testing.T) {
 }
 
 func TestAdmin_CloseConnection_ClientReconnects(t *testing.T) {
+	eachEngine(t, testAdminCloseConnectionClientReconnects)
+}
+
+func testAdminCloseConnectionClientReconnects(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	l, other := r.listen("/events?user=1", ""), r.listen("/events?user=2", "")
 	l.want("tidemark.open")
@@ -102,6 +106,10 @@ func TestAdmin_CloseConnection_ClientReconnects(t *testing.T) {
 // TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled drains a node, cancels the drain, and stops nodes in either
 // state.
 func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
+	eachEngine(t, testAdminDrainClosesConnectionsAndCanBeCancelled)
+}
+
+func testAdminDrainClosesConnectionsAndCanBeCancelled(t *testing.T) {
 	r := newHarness(t, withAdmin)
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
@@ -133,6 +141,10 @@ func TestAdmin_Drain_ClosesConnectionsAndCanBeCancelled(t *testing.T) {
 // TestDrain_BeforeDelayHasPassed_ServesOpenConnections checks that load balancers see the drain before a request
 // fails, and that a cancelled drain closes nothing.
 func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
+	eachEngine(t, testDrainBeforeDelayHasPassedServesOpenConnections)
+}
+
+func testDrainBeforeDelayHasPassedServesOpenConnections(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = time.Hour })
 	l := r.listen("/events", "")
 	l.want("tidemark.open")
@@ -161,6 +173,10 @@ func TestDrain_BeforeDelayHasPassed_ServesOpenConnections(t *testing.T) {
 
 // TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses ends the context of Run, as SIGTERM does.
 func TestStop_WithDelay_ReportsUnavailableBeforeThePortCloses(t *testing.T) {
+	eachEngine(t, testStopWithDelayReportsUnavailableBeforeThePortCloses)
+}
+
+func testStopWithDelayReportsUnavailableBeforeThePortCloses(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { withAdmin(o); o.HTTP.DrainDelay = 5 * time.Second })
 	l := r.listen("/events", "")
 	l.want("tidemark.open")

@@ -20,7 +20,7 @@ func (s *Server) WriteBanner(w io.Writer) error {
 	if exec := containerExec(); exec != "" {
 		return s.writeContainerBanner(w, exec)
 	}
-	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s\n\n%s%s\n", base, s.opts.consoleHint(), s.natsLine(), s.commands(base), s.opts.identityHint())
+	_, err := fmt.Fprintf(w, "\nTidemark serves %s%s\n%s%s\n\n%s%s\n", base, s.opts.consoleHint(), s.natsLine(), s.certificateHint(), s.commands(base), s.opts.identityHint())
 	return err
 }
 
@@ -56,10 +56,14 @@ func (s *Server) commands(base string) string {
 	hint := func(what, format string, args ...any) {
 		fmt.Fprintf(&hints, "  %-8s %s\n", what, fmt.Sprintf(format, args...))
 	}
-	hint("listen", "curl -N '%s%s%s'", base, to.path, to.query)
+	curl := "curl"
+	if s.opts.HTTP.TLS.SelfSigned {
+		curl = "curl -k" // it does not verify the certificate
+	}
+	hint("listen", "%s -N '%s%s%s'", curl, base, to.path, to.query)
 	hint("publish", "nats pub %s hi%s", to.subject, s.natsFlag())
 	if s.opts.Publish.Enabled && s.opts.Publish.LocalOnly {
-		hint("or", "curl %s%s%s -d hi", base, publishBodyPath, url.PathEscape(to.subject))
+		hint("or", "%s %s%s%s -d hi", curl, base, publishBodyPath, url.PathEscape(to.subject))
 	}
 	if s.admin != nil {
 		hint("operate", "tidemark status http://%s", dialAddr(s.AdminAddr()))
@@ -109,6 +113,14 @@ func (o *Options) consoleHint() string {
 	return "/ (open it in a browser)"
 }
 
+// certificateHint describes a self-signed certificate, so that users can compare it with that of the browser's warning.
+func (s *Server) certificateHint() string {
+	if !s.opts.HTTP.TLS.SelfSigned {
+		return ""
+	}
+	return "\nwith a self-signed certificate, of which browsers warn once; its SHA-256:\n" + s.main.tls.Fingerprint()
+}
+
 func (s *Server) natsLine() string {
 	if s.nats.embedded == nil {
 		return "with the NATS server " + natsconn.WithoutLogin(s.opts.NATS.URL)
@@ -136,7 +148,7 @@ func (s *Server) natsFlag() string {
 // baseURL returns the URL at which programs of this machine connect.
 func (s *Server) baseURL() string {
 	scheme := "http"
-	if s.main.certificate != nil {
+	if s.main.tls != nil {
 		scheme = "https"
 	}
 	return scheme + "://" + dialAddr(s.Addr()) + s.opts.HTTP.BasePath

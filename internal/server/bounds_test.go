@@ -57,7 +57,7 @@ func newTLSRig(t *testing.T, change func(*server.Options)) *harness {
 	cert, key, _ := selfSigned(t)
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts := options(t, url)
-	opts.HTTP.CertFile, opts.HTTP.KeyFile = cert, key
+	opts.HTTP.TLS.CertFile, opts.HTTP.TLS.KeyFile = cert, key
 	change(&opts)
 	r := startNode(t, opts)
 	r.eventually("ready", func() bool {
@@ -66,17 +66,21 @@ func newTLSRig(t *testing.T, change func(*server.Options)) *harness {
 	return r
 }
 
-// inTheClearAndTLS runs a test with the request parser of the engine and with that of net/http.
+// inTheClearAndTLS runs a test with the request parser of the engine and with that of net/http, in the clear and over TLS.
 func inTheClearAndTLS(t *testing.T, change func(*server.Options), test func(t *testing.T, r *harness, secure bool)) {
-	t.Run("clear", func(t *testing.T) {
+	clear := func(t *testing.T) {
 		r := newHarness(t, change)
 		l := r.listen(me, "")
 		l.want("tidemark.open")
 		test(t, r, false)
 		r.publish("notifications.user.42", 1, 1)
 		l.wantNumbers(1, 1) // the other client was not disturbed
+	}
+	secure := func(t *testing.T) { test(t, newTLSRig(t, change), true) }
+	eachEngine(t, func(t *testing.T) {
+		t.Run("clear", clear)
+		t.Run("tls", secure)
 	})
-	t.Run("tls", func(t *testing.T) { test(t, newTLSRig(t, change), true) })
 }
 
 func TestRequests_TooLarge_AreRefused(t *testing.T) {
@@ -154,6 +158,10 @@ func TestRequests_SlowSenders_AreDisconnected(t *testing.T) {
 }
 
 func TestSecurityHeaders_EveryRoute_HasThem(t *testing.T) {
+	eachEngine(t, testSecurityHeadersEveryRouteHasThem)
+}
+
+func testSecurityHeadersEveryRouteHasThem(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
 	get := func(path string) http.Header {
 		req, _ := http.NewRequest(http.MethodGet, r.base+path, nil)

@@ -13,16 +13,18 @@ import (
 
 // clients are the parts of a node for connections.
 type clients struct {
-	engine    *engine.Engine
+	engine    *engine.Engine // nil if off
 	admission *feedhttp.Admission
 	handlers  []*feedhttp.Subscribe // in the order of Options.Feeds
 }
 
 func (s *Server) startEngine(context.Context) (err error) {
-	if s.clients.engine, err = engine.New(); err != nil {
-		return err
+	if !s.opts.HTTP.EngineOff {
+		if s.clients.engine, err = engine.New(); err != nil {
+			return err
+		}
+		s.life.OnStop(s.clients.engine.Close)
 	}
-	s.life.OnStop(s.clients.engine.Close)
 	s.openSockets()
 	s.clients.admission = feedhttp.NewAdmission(connectionLimits(s.opts.Limits), s.opts.HTTP.TrustedProxies...)
 	return nil

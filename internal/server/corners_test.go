@@ -26,6 +26,10 @@ func bothWays(t *testing.T, test func(*testing.T, *harness)) {
 }
 
 func TestResume_AfterDisconnect_ReceivesMissedAndLiveEvents(t *testing.T) {
+	eachEngine(t, testResumeAfterDisconnectReceivesMissedAndLiveEvents)
+}
+
+func testResumeAfterDisconnectReceivesMissedAndLiveEvents(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		first := r.listen(me, "")
 		first.want("tidemark.open")
@@ -48,6 +52,10 @@ func TestResume_AfterDisconnect_ReceivesMissedAndLiveEvents(t *testing.T) {
 }
 
 func TestResume_UnknownPosition_SendsGap(t *testing.T) {
+	eachEngine(t, testResumeUnknownPositionSendsGap)
+}
+
+func testResumeUnknownPositionSendsGap(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		r.publish("notifications.broadcast", 1, 5)
 		r.awaitReady()
@@ -78,6 +86,10 @@ func (r *harness) epoch() string {
 }
 
 func TestStream_RecreatedUnderLiveClients_SendsGap(t *testing.T) {
+	eachEngine(t, testStreamRecreatedUnderLiveClientsSendsGap)
+}
+
+func testStreamRecreatedUnderLiveClientsSendsGap(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")
@@ -184,6 +196,10 @@ func TestResume_EventsDeletedInBetween_SendsPossibleGap(t *testing.T) {
 // TestPoisonPills_StoredMessages_AreDelivered publishes messages that a JetStream client may take for a status of
 // the server.
 func TestPoisonPills_StoredMessages_AreDelivered(t *testing.T) {
+	eachEngine(t, testPoisonPillsStoredMessagesAreDelivered)
+}
+
+func testPoisonPillsStoredMessagesAreDelivered(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *harness) {
 		live := r.listen(me, "")
 		live.want("tidemark.open")

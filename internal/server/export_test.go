@@ -12,5 +12,8 @@ func (s *Server) SetDrainDelay(d time.Duration) {
 	s.drain.delay = d
 }
 
+// HasEngine reports whether the node has started an engine.
+func (s *Server) HasEngine() bool { return s.clients.engine != nil }
+
 // BreakAdmin makes the admin listener fail.
 func (s *Server) BreakAdmin() { _ = s.admin.Close() }

@@ -58,7 +58,7 @@ func templates(t testing.TB, texts ...string) (out []subject.Template) {
 // options returns the options of a node on free ports with a NATS server at url.
 func options(t testing.TB, url string) server.Options {
 	opts := server.Options{
-		HTTP:    server.HTTPOptions{Addr: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second},
+		HTTP:    server.HTTPOptions{Addr: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second, EngineOff: withoutEngine(t)},
 		Dev:     true,
 		Streams: []jetstream.StreamConfig{testStream()},
 		Feeds: []server.FeedOptions{{

@@ -13,12 +13,15 @@ import (
 // openHealth makes the health checks. It comes after all parts that they check.
 func (s *Server) openHealth(context.Context) error {
 	opts := health.Options{
-		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Started: time.Now(),
+		Node: s.opts.Node.Name, Version: s.opts.Node.Version, Engine: "auto", Started: time.Now(),
 		Checks: []health.Check{
 			{Name: "node", Do: s.checkDraining}, {Name: "nats", Do: s.checkNATS}, {Name: "streams", Do: s.streams.Err},
 			{Name: "revocations", Do: s.checkRevocations},
 		},
 		Feeds: s.backend.Feeds, Handlers: s.clients.handlers, Admission: s.clients.admission, Budget: s.backend.Budget, NATSServer: s.nats.main.ConnectedServerName,
+	}
+	if s.opts.HTTP.EngineOff {
+		opts.Engine = "off"
 	}
 	if s.nats.embedded != nil { // a server that cannot store still serves the stored events
 		opts.Checks = append(opts.Checks, health.Check{Name: "store", Do: func() error { return health.Degraded(s.nats.embedded.Err()) }})

@@ -15,7 +15,7 @@ func TestTLS_FailedHandshakes_AreLogged(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	var log testkit.Log
 	opts := options(t, url)
-	opts.HTTP.CertFile, opts.HTTP.KeyFile = cert, key
+	opts.HTTP.TLS.CertFile, opts.HTTP.TLS.KeyFile = cert, key
 	opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r := startNode(t, opts)
 	if c, err := tls.Dial("tcp", r.srv.Addr().String(), nil); err == nil {

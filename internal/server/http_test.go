@@ -19,6 +19,10 @@ import (
 )
 
 func TestPublish_OverHTTP_IsStoredAndReceived(t *testing.T) {
+	eachEngine(t, testPublishOverHTTPIsStoredAndReceived)
+}
+
+func testPublishOverHTTPIsStoredAndReceived(t *testing.T) {
 	r := newHarness(t, nil)
 	l := r.listen(me, "")
 	l.want("tidemark.open")
@@ -81,6 +85,10 @@ func TestPublish_Refused_StoresNothing(t *testing.T) {
 }
 
 func TestRoutes_Requested_AnswerTheirStatus(t *testing.T) {
+	eachEngine(t, testRoutesRequestedAnswerTheirStatus)
+}
+
+func testRoutesRequestedAnswerTheirStatus(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) { o.HTTP.CORSOrigins = []string{"https://app.example.com"} })
 	for path, want := range map[string]int{
 		"/": 200, "/healthz": 200, "/readyz": 200, "/nothing": 404, "/publish": 405,
@@ -122,6 +130,10 @@ func TestConsole_Off_Answers404(t *testing.T) {
 }
 
 func TestConnections_OfOneUser_AllReceiveEvents(t *testing.T) {
+	eachEngine(t, testConnectionsOfOneUserAllReceiveEvents)
+}
+
+func testConnectionsOfOneUserAllReceiveEvents(t *testing.T) {
 	r := newHarness(t, nil)
 	var all []*listener
 	for range 5 {
@@ -138,6 +150,10 @@ func TestConnections_OfOneUser_AllReceiveEvents(t *testing.T) {
 // TestStop_OpenConnections_ReceiveClose stops a node with clients: they receive tidemark.close, and the response
 // ends without its last chunk.
 func TestStop_OpenConnections_ReceiveClose(t *testing.T) {
+	eachEngine(t, testStopOpenConnectionsReceiveClose)
+}
+
+func testStopOpenConnectionsReceiveClose(t *testing.T) {
 	r := newHarness(t, nil)
 	resp, err := http.Get(r.base + me)
 	if err != nil {
@@ -169,7 +185,7 @@ func TestHTTP2_OverTLSAndInTheClear_ServesConnections(t *testing.T) {
 		scheme    string
 		protocols func(*http.Protocols)
 	}{
-		"TLS": {func(o *server.Options) { o.HTTP.CertFile, o.HTTP.KeyFile = cert, key }, "https", func(p *http.Protocols) { p.SetHTTP2(true) }},
+		"TLS": {func(o *server.Options) { o.HTTP.TLS.CertFile, o.HTTP.TLS.KeyFile = cert, key }, "https", func(p *http.Protocols) { p.SetHTTP2(true) }},
 		"h2c": {func(*server.Options) {}, "http", func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +236,7 @@ func TestStart_WrongOptions_NamesTheKey(t *testing.T) {
 	for want, change := range map[string]func(*server.Options){
 		"http.addr":           func(o *server.Options) { o.HTTP.Addr = r.srv.Addr().String() },
 		"traces.endpoint":     func(o *server.Options) { o.Traces.Endpoint = "http://127.0.0.1:4318" },
-		"http.tls":            func(o *server.Options) { o.HTTP.CertFile, o.HTTP.KeyFile = "missing.pem", "missing.pem" },
+		"http.tls":            func(o *server.Options) { o.HTTP.TLS.CertFile, o.HTTP.TLS.KeyFile = "missing.pem", "missing.pem" },
 		"feeds.notifications": func(o *server.Options) { o.Feeds[0].Stream = "bad name" },
 		"nats.embedded.addr": func(o *server.Options) {
 			o.NATS.URL, o.Embedded.Dir, o.Embedded.Addr = "", t.TempDir(), r.srv.Addr().String()

@@ -136,6 +136,10 @@ func TestToken_Invalid_IsRefused(t *testing.T) {
 
 // TestToken_Expires_ClosesTheConnection checks a connection that is open at the expiry.
 func TestToken_Expires_ClosesTheConnection(t *testing.T) {
+	eachEngine(t, testTokenExpiresClosesTheConnection)
+}
+
+func testTokenExpiresClosesTheConnection(t *testing.T) {
 	r := newHarness(t, byToken(t))
 	l := r.listen("/events?access_token="+bearerOf(t, map[string]any{"sub": "42", "exp": 2}), "")
 	l.want("tidemark.open")
@@ -146,6 +150,10 @@ func TestToken_Expires_ClosesTheConnection(t *testing.T) {
 
 // TestRevoke_User_ClosesConnectionsOnEveryNode checks also that connections of other users stay open.
 func TestRevoke_User_ClosesConnectionsOnEveryNode(t *testing.T) {
+	eachEngine(t, testRevokeUserClosesConnectionsOnEveryNode)
+}
+
+func testRevokeUserClosesConnectionsOnEveryNode(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	change := byToken(t)
 	var nodes []*harness

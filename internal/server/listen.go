@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"github.com/tidemark/tidemark/internal/engine"
 	"github.com/tidemark/tidemark/internal/httpserver"
 	"github.com/tidemark/tidemark/internal/logging"
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 )
 
 // bind binds the HTTP address, with TLS if there is a certificate.
@@ -19,16 +19,10 @@ func (s *Server) bind(context.Context) (err error) {
 	return err
 }
 
-// wrapMain passes sockets whose first request is a subscribe request to the engine, which costs less than
-// net/http.
+// wrapMain passes connections with subscribe requests to the engine, which costs less than net/http.
 func (s *Server) wrapMain() error {
-	s.main.http.ConnState = s.main.sockets.ConnState
-	if s.main.http.TLSConfig != nil {
-		s.main.Listener = s.main.sockets.Listen(s.main.Listener, httpserver.SendBuffer)
-		return nil
-	}
-	l, err := s.clients.engine.WrapListener(s.main.Listener, engine.ListenerOptions{
-		Handler: s.main.http.Handler, IsSubscribe: s.opts.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer, HeadTimeout: s.opts.HTTP.HeadTimeout,
+	l, err := s.clients.engine.Attach(s.main.http, s.main.Listener, engine.ListenerOptions{
+		IsSubscribe: s.opts.isFeedURL, Sockets: s.main.sockets, SendBuffer: httpserver.SendBuffer,
 	})
 	if err != nil {
 		return err
@@ -48,23 +42,15 @@ func (o *Options) isFeedPath(path string) bool {
 }
 
 // newHTTPServer returns a server of HTTP/1.1 and HTTP/2. In the clear HTTP/2 needs prior knowledge (h2c).
-func newHTTPServer(opts HTTPOptions, cert *certificate, handler http.Handler, logger *slog.Logger) *http.Server {
+func newHTTPServer(opts HTTPOptions, secure *tlsconfig.TLS, handler http.Handler, logger *slog.Logger) *http.Server {
 	srv := httpserver.New(handler, httpserver.Options{
 		HeadTimeout: opts.HeadTimeout, BodyTimeout: opts.BodyTimeout, ErrorLog: logging.HTTPErrors(logger.With("component", "http")),
 	})
-	if cert == nil {
+	if secure == nil {
 		return srv
 	}
 	srv.Protocols.SetUnencryptedHTTP2(false)
 	srv.Protocols.SetHTTP2(true)
-	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suitesTLS12, GetCertificate: cert.get}
+	srv.TLSConfig = secure.Config()
 	return srv
-}
-
-// suitesTLS12 are the TLS 1.2 suites with forward secrecy and authenticated encryption. Go's default also has
-// ECDHE with CBC, which scanners report as weak. The suites of TLS 1.3 cannot be configured.
-var suitesTLS12 = []uint16{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tidemark/tidemark/internal/natsconn"
 	"github.com/tidemark/tidemark/internal/natsd"
 	"github.com/tidemark/tidemark/internal/subject"
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
 
@@ -58,11 +59,14 @@ type Options struct {
 
 // HTTPOptions are the addresses and limits of the main listener.
 type HTTPOptions struct {
-	Addr              string // host:port; 127.0.0.1:8080 when empty; port 0 picks one
-	CertFile, KeyFile string // PEM; without them the listener serves HTTP/1.1 and h2c in the clear
-	CORSOrigins       []string
-	CORSCredentials   bool
-	CORSHeaders       []string // request headers that pages may send, in addition to those of Tidemark
+	Addr string // host:port; 127.0.0.1:8080 when empty; port 0 picks one
+	// TLS is the certificate of the listener. When zero, the listener serves HTTP/1.1 and h2c in the clear.
+	TLS tlsconfig.Options
+	// EngineOff serves all connections with net/http, each with goroutines of its own.
+	EngineOff       bool
+	CORSOrigins     []string
+	CORSCredentials bool
+	CORSHeaders     []string // request headers that pages may send, in addition to those of Tidemark
 	// Hosts are the allowed host names of requests, at every route and at the admin listener. *.example.com allows
 	// all names below example.com. When empty, loopback listeners allow localhost alone, and other listeners every
 	// name. A request for another name is answered with 421.

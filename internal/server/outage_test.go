@@ -25,6 +25,10 @@ func freeAddr(t *testing.T) string {
 // TestOutage_NATSRestarts_NoEventIsMissing restarts NATS while clients are live, and a client connects during the
 // outage. No connection is closed, and no client receives a gap.
 func TestOutage_NATSRestarts_NoEventIsMissing(t *testing.T) {
+	eachEngine(t, testOutageNATSRestartsNoEventIsMissing)
+}
+
+func testOutageNATSRestartsNoEventIsMissing(t *testing.T) {
 	addr, dir := freeAddr(t), t.TempDir()
 	url, stopNATS := startNATS(t, addr, dir)
 	r := startNode(t, options(t, url))
@@ -110,6 +114,10 @@ func TestReplay_ThroughAnOutage_IsComplete(t *testing.T) {
 
 // TestResume_UnderPublishing_IsComplete resumes again and again while thousands of events are stored.
 func TestResume_UnderPublishing_IsComplete(t *testing.T) {
+	eachEngine(t, testResumeUnderPublishingIsComplete)
+}
+
+func testResumeUnderPublishingIsComplete(t *testing.T) {
 	for name, change := range map[string]func(*server.Options){
 		"window":      nil,
 		"consumer":    fromLog,

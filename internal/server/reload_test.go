@@ -38,7 +38,7 @@ func TestReload_Certificate_IsUsedByNewConnections(t *testing.T) {
 	certPEM, keyPEM := generateCertificate(t)
 	overwrite(t, cert, certPEM)
 	overwrite(t, key, keyPEM)
-	r := newTLSRig(t, func(o *server.Options) { o.HTTP.CertFile, o.HTTP.KeyFile = cert, key })
+	r := newTLSRig(t, func(o *server.Options) { o.HTTP.TLS.CertFile, o.HTTP.TLS.KeyFile = cert, key })
 	first := r.served()
 
 	r.base = "https" + strings.TrimPrefix(r.base, "http")

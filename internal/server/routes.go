@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/internal/problem"
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/internal/subject"
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
@@ -58,11 +59,13 @@ func (s *Server) openHTTP(context.Context) error {
 	for _, route := range e.Routes() {
 		s.main.served = append(s.main.served, route.Path)
 	}
-	if s.main.certificate, err = openCertificate(s.opts.HTTP); err != nil {
-		return err
+	if s.opts.HTTP.TLS.Enabled() {
+		if s.main.tls, err = tlsconfig.Open(s.opts.HTTP.TLS); err != nil {
+			return err
+		}
 	}
 	handler := httpguard.Hosts(s.Addr(), s.opts.HTTP.Hosts, s.refusedHost, underBase(s.opts.HTTP.BasePath, e))
-	s.main.http = newHTTPServer(s.opts.HTTP, s.main.certificate, handler, s.opts.Logger)
+	s.main.http = newHTTPServer(s.opts.HTTP, s.main.tls, handler, s.opts.Logger)
 	return s.wrapMain()
 }
 

@@ -97,7 +97,7 @@ func TestRun_ListenerFails_ReturnsItsErrorAndReleasesEverything(t *testing.T) {
 func TestNew_LaterStepFails_ReleasesEverything(t *testing.T) {
 	url, _ := startNATS(t, "127.0.0.1:0", t.TempDir())
 	opts, addrs := runOptions(t, url)
-	opts.HTTP.CertFile, opts.HTTP.KeyFile = "missing.pem", "missing.key" // read after the connections to NATS are made
+	opts.HTTP.TLS.CertFile, opts.HTTP.TLS.KeyFile = "missing.pem", "missing.key" // read after the connections to NATS are made
 	if _, err := server.New(t.Context(), opts); err == nil {
 		t.Fatal("a node starts without its certificate")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/tidemark/tidemark/internal/presence"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/streamkeeper"
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 )
 
 // Server is one Tidemark node.
@@ -132,11 +133,11 @@ func (s *Server) shutdown(failed bool) {
 // listener is a bound address, and its HTTP server.
 type listener struct {
 	net.Listener
-	key         string // configuration key
-	http        *http.Server
-	certificate *certificate // nil without TLS
-	sockets     *engine.Sockets
-	served      []string // paths
+	key     string // configuration key
+	http    *http.Server
+	tls     *tlsconfig.TLS // nil without TLS
+	sockets *engine.Sockets
+	served  []string // paths
 }
 
 // bindAddr binds an address, which s.life closes.
@@ -151,12 +152,8 @@ func (s *Server) bindAddr(key, addr string) (*listener, error) {
 }
 
 // serve blocks until stop, and then returns nil.
-func (l *listener) serve() (err error) {
-	if l.http.TLSConfig != nil {
-		err = l.http.ServeTLS(l.Listener, "", "")
-	} else {
-		err = l.http.Serve(l.Listener)
-	}
+func (l *listener) serve() error {
+	err := l.http.Serve(l.Listener) // which does the TLS handshakes
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

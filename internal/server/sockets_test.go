@@ -51,6 +51,10 @@ func (s sockets) again(c net.Conn, path string) int {
 // One address keeps many sockets idle, and then opens as many connections as it may. It excludes neither other
 // addresses nor, if a proxy is trusted, the clients behind it.
 func TestSockets_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
+	eachEngine(t, testSocketsOneAddressTakesAllItMayOthersAreServed)
+}
+
+func testSocketsOneAddressTakesAllItMayOthersAreServed(t *testing.T) {
 	var log testkit.Log
 	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
@@ -114,6 +118,10 @@ func TestSockets_AddressOfATrustedProxy_MayTakeAll(t *testing.T) {
 
 // By default an address may have half of the connections of a node.
 func TestStreams_OneAddressTakesAllItMay_OthersAreServed(t *testing.T) {
+	eachEngine(t, testStreamsOneAddressTakesAllItMayOthersAreServed)
+}
+
+func testStreamsOneAddressTakesAllItMayOthersAreServed(t *testing.T) {
 	r := newHarness(t, func(o *server.Options) {
 		withAdmin(o)
 		o.Limits.Connections = 6

@@ -44,7 +44,7 @@ func (s *Server) openTelemetry(context.Context) (err error) {
 // openMetrics comes after all parts that the metrics read.
 func (s *Server) openMetrics(context.Context) error {
 	node := metrics.Node{
-		Publisher: s.backend.Publisher, Admission: s.clients.admission, Sockets: s.main.sockets, NATS: s.natsConns(), Replays: s.backend.Budget, Version: cmp.Or(s.opts.Node.Version, "unknown"),
+		Publisher: s.backend.Publisher, Admission: s.clients.admission, Sockets: s.main.sockets, Engine: s.clients.engine, NATS: s.natsConns(), Replays: s.backend.Budget, Version: cmp.Or(s.opts.Node.Version, "unknown"),
 		Draining: s.drain.draining, Revocations: s.revocationStatus, Recreations: s.streams.Recreations,
 	}
 	if s.nats.embedded != nil {

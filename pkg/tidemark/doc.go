@@ -17,7 +17,7 @@
 //
 // A [Feed] is an [http.Handler] for any mux and path. ServeHTTP returns when the connection has ended, so that
 // middleware measures the right durations. A connection costs a goroutine and the buffers of net/http.
-// [Feed.Serve] serves a listener with the engine instead: on Linux and over plain HTTP/1.1, connections cost no
+// [Feed.Serve] and [Feed.ServeTLS] serve a listener with the engine instead: on Linux and over HTTP/1.1, connections cost no
 // goroutine and 1.9 KB of memory instead of 28 KB while they are idle. Use it for more than a few thousand
 // connections.
 //

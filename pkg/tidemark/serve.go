@@ -2,6 +2,7 @@ package tidemark
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,9 +18,9 @@ import (
 	"github.com/tidemark/tidemark/internal/httpserver"
 )
 
-// Serve serves mux on a listener with the engine. On Linux and over plain HTTP/1.1, connections of every Feed in
-// mux then cost no goroutine. All other requests are served as by net/http: other paths, HTTP/2 in the clear
-// (h2c), and listeners with TLS, whose connections cost a goroutine each. A nil mux is f alone, at every path.
+// Serve serves mux on a listener with the engine. On Linux and over HTTP/1.1, connections of every Feed in mux
+// then cost no goroutine. All other requests are served as by net/http: other paths, and HTTP/2 in the clear (h2c).
+// A nil mux is f alone, at every path.
 //
 //   - It blocks until Drain or Close of f has stopped it, and then returns nil; else it returns
 //     the error of the listener, or [http.ErrServerClosed] where f was drained before. All of its connections have
@@ -37,12 +38,22 @@ import (
 //   - Stop it with Drain or Close. The engine has a descriptor of the socket of l, so that closing l
 //     does not stop it.
 //
+//   - To serve without the engine, as a node does with http.engine off, use an [http.Server] with f as its handler.
+//
 // It may be called for several listeners.
-func (f *Feed) Serve(l net.Listener, mux http.Handler) error {
+func (f *Feed) Serve(l net.Listener, mux http.Handler) error { return f.serveListener(l, mux, nil) }
+
+// ServeTLS is Serve with TLS, for HTTP/1.1 and HTTP/2. cfg needs a certificate, and is copied. Without NextProtos it
+// offers both protocols; without a minimum version it accepts TLS 1.2 and 1.3.
+func (f *Feed) ServeTLS(l net.Listener, mux http.Handler, cfg *tls.Config) error {
+	return f.serveListener(l, mux, cfg.Clone())
+}
+
+func (f *Feed) serveListener(l net.Listener, mux http.Handler, cfg *tls.Config) error {
 	if mux == nil {
 		mux = f
 	}
-	s, err := newServer(mux, f.config.Logger)
+	s, err := newServer(mux, cfg, f.config.Logger)
 	if err != nil {
 		_ = l.Close()
 		return fmt.Errorf("tidemark: serve: %w", err)
@@ -93,7 +104,7 @@ func serverOf(ctx context.Context) *server {
 	return s
 }
 
-func newServer(handler http.Handler, logger *slog.Logger) (*server, error) {
+func newServer(handler http.Handler, cfg *tls.Config, logger *slog.Logger) (*server, error) {
 	e, err := engine.New()
 	if err != nil {
 		return nil, err
@@ -104,7 +115,10 @@ func newServer(handler http.Handler, logger *slog.Logger) (*server, error) {
 		http:    httpserver.New(handler, httpserver.Options{ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}),
 	}
 	s.paths.Store(&map[string]bool{})
-	s.http.ConnState = s.sockets.ConnState
+	if s.http.TLSConfig = cfg; cfg != nil {
+		s.http.Protocols.SetUnencryptedHTTP2(false)
+		s.http.Protocols.SetHTTP2(true)
+	}
 	s.http.BaseContext = func(net.Listener) context.Context { return context.WithValue(context.Background(), serverKey{}, s) }
 	return s, nil
 }
@@ -113,7 +127,7 @@ func newServer(handler http.Handler, logger *slog.Logger) (*server, error) {
 func (s *server) run(l net.Listener) error {
 	defer close(s.done)
 	defer s.detach()
-	front, err := s.engine.WrapListener(l, engine.ListenerOptions{
+	front, err := s.engine.Attach(s.http, l, engine.ListenerOptions{
 		Handler: s.named(s.http.Handler), IsSubscribe: s.learned, Sockets: s.sockets, SendBuffer: httpserver.SendBuffer,
 	})
 	if err != nil {

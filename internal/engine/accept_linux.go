@@ -3,8 +3,10 @@ package engine
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,49 +19,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WrapListener returns a listener for an http.Server, and answers subscribe requests itself.
-//
-// The engine reads the first request of each connection of l. If it is a subscribe request,
-// opts.Handler answers it, and the server does not see the connection. This saves more than half of the
-// time of a connect. All other connections are passed to the server, with all their bytes, and so are
-// unusual requests.
-//
-// This applies to TCP listeners without TLS. Connections of other listeners are all passed to the server.
-// Closing the returned listener closes l.
-func (e *Engine) WrapListener(l net.Listener, opts ListenerOptions) (net.Listener, error) {
+// attach implements Attach for TCP listeners. It returns nil for others.
+func (e *Engine) attach(server *http.Server, l net.Listener, opts ListenerOptions) (net.Listener, error) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
-		return opts.Sockets.Listen(l, opts.SendBuffer), nil
-	}
-	if opts.HeadTimeout == 0 {
-		opts.HeadTimeout = 10 * time.Second
+		return nil, nil
 	}
 	file, err := tcp.File() // a duplicate of the descriptor
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	raw, err := file.SyscallConn()
+	if err == nil {
+		err = setInherited(raw, opts.SendBuffer)
+	}
 	if err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	if err := setInherited(raw, opts.SendBuffer); err != nil {
-		_ = file.Close()
-		return nil, err
-	}
 	f := &engineListener{
-		Listener: l, engine: e, opts: opts, file: file,
+		Listener: l, engine: e, opts: opts, file: file, errorLog: server.ErrorLog,
 		conns: make(chan net.Conn), errs: make(chan error), closed: make(chan struct{}),
 	}
 	if addr := l.Addr().(*net.TCPAddr); !addr.IP.IsUnspecified() {
 		f.local = localContext(addr)
 	}
+	if server.TLSConfig != nil {
+		f.tls = server.TLSConfig.Clone()         // a copy, because Serve changes the original
+		f.tls.DynamicRecordSizingDisabled = true // frames that wait go out as full records
+		passTLSState(server)
+	}
 	f.startAcceptor(raw)
 	return f, nil
-}
-
-func localContext(addr net.Addr) context.Context {
-	return context.WithValue(context.Background(), http.LocalAddrContextKey, addr)
 }
 
 // deferAccept is the time for which the kernel delays the accept of a connection without a request, in
@@ -100,6 +91,9 @@ type engineListener struct {
 	opts   ListenerOptions
 	file   *os.File
 	local  context.Context // of every request; nil if the local address differs by connection
+	tls    *tls.Config     // nil without TLS
+
+	errorLog *log.Logger // for failed handshakes; nil means the standard logger
 
 	waiting atomic.Int32 // goroutines in accept, or about to call it
 
@@ -127,8 +121,20 @@ func (f *engineListener) Close() (err error) {
 		close(f.closed)
 		err = f.Listener.Close()
 		_ = f.file.Close() // waits for running accepts
+		for _, l := range f.engine.loops {
+			post(l, &l.closing, f)
+		}
 	})
 	return err
+}
+
+func (f *engineListener) isClosed() bool {
+	select {
+	case <-f.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // spareAcceptors is the maximum number of goroutines waiting in accept. firstRead is the size of an
@@ -168,7 +174,7 @@ func (a *acceptor) run(raw syscall.RawConn) {
 			f.startAcceptor(raw)
 		}
 		if owner, ok := f.opts.Sockets.acquire(a.from.Addr()); ok {
-			f.engine.serveAccepted(&pendingConn{listener: f, owner: owner, from: a.from, fd: a.fd, since: time.Now()}, a.buf[:])
+			f.engine.serveAccepted(f.engine.newConn(a.fd, f, owner), a.from, a.buf[:])
 		} else {
 			closeSocket(a.fd)
 		}
@@ -203,63 +209,36 @@ func (f *engineListener) reportError(err error) {
 	}
 }
 
-// passConn passes a connection to the http.Server, together with the bytes read from it.
-func (f *engineListener) passConn(fd int32, owner *socketOwner, read []byte) {
-	file := os.NewFile(uintptr(fd), "connection")
-	inner, err := net.FileConn(file) // duplicates the descriptor
-	// Repeated, because accept4 allocates a descriptor even if no connection is waiting, and another
-	// acceptor may take the descriptor that has just become free.
-	for noDescriptors(err) && f.opts.Sockets.closeIdle() {
-		inner, err = net.FileConn(file)
-	}
-	_ = file.Close()
-	if err != nil {
-		owner.release()
-		f.reportError(err)
-		return
-	}
-	c := &httpConn{Conn: inner, read: read, owner: owner}
-	select {
-	case f.conns <- c:
-	case <-f.closed:
-		_ = c.Close()
-	case <-f.engine.done:
-		_ = c.Close()
-	}
-}
-
 // serveAccepted reads the first request of a connection, and answers it if it is complete. It blocks
 // while the handler runs, or until the http.Server accepts the connection.
-func (e *Engine) serveAccepted(p *pendingConn, buf []byte) {
+func (e *Engine) serveAccepted(c *conn, from netip.AddrPort, buf []byte) {
 	if !e.trackRunning() {
-		p.close()
+		c.close(ErrClosed)
 		return
 	}
 	defer e.running.Done()
-	n, gone := readAvailable(p.fd, buf)
-	if gone {
-		p.close()
+	n, err := readSocket(c.fd, buf)
+	if err != nil && err != errWait {
+		c.close(ErrGone)
 		return
 	}
-	p.head = buf[:n]
-	switch p.classify() {
+	c.input = buf[:n]
+	if c.listener.tls != nil {
+		c.input = bytes.Clone(c.input)
+		c.awaitHello(from)
+		return
+	}
+	switch c.classify() {
 	case complete:
-		p.serve(e)
+		c.move(stateHandler)
+		c.serve(from)
 	case passThrough:
-		p.passToServer(e)
+		c.move(statePassed)
+		c.passToServer()
 	case incomplete:
-		p.head = bytes.Clone(p.head)
-		p.generation, p.watched = e.nextGeneration.Add(1), true
-		e.loops[int(p.fd)%len(e.loops)].addPending(p)
+		c.input = bytes.Clone(c.input)
+		c.deadline = nanos(time.Now()) + int64(c.listener.opts.HeadTimeout)
+		c.move(stateRequest)
+		c.loop.give(c)
 	}
-}
-
-// trackRunning makes Close wait for a call of running.Done. It returns false after Close.
-func (e *Engine) trackRunning() bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if !e.closed {
-		e.running.Add(1)
-	}
-	return !e.closed
 }
