@@ -89,7 +89,7 @@ func (c *conn) attach(now time.Time) {
 	if !c.register() {
 		return
 	}
-	if c.state == stateWriting && c.transport != plain {
+	if c.state == stateWriting && c.transport != plain && c.next == nextFrames {
 		c.readWhileWriting() // bytes that the transport has read with the request
 	}
 	c.proceed(c.wakes.Swap(0)&woken != 0, now)

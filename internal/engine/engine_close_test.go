@@ -107,6 +107,52 @@ func TestCloseDuringTurns(t *testing.T) {
 	}
 }
 
+// A handler that calls Serve while the engine closes does not delay Close. Its source is ended.
+func TestClose_HandlerCallsServe_SourceEnds(t *testing.T) {
+	for _, proto := range []string{"attached", "tls"} {
+		t.Run(proto, func(t *testing.T) {
+			t.Parallel()
+			inHandler, resume := make(chan struct{}), make(chan struct{})
+			src := newNumbers(t)
+			s := newServing(t, setup{proto: proto}, func(*http.Request) engine.Source {
+				close(inHandler)
+				<-resume
+				return src
+			})
+			s.raw(t, request)
+			<-inHandler
+			closed := make(chan struct{})
+			go func() {
+				s.engine.Close()
+				close(closed)
+			}()
+			for s.serves(t) {
+				time.Sleep(time.Millisecond)
+			}
+			close(resume)
+			if end := src.end(t); end.err != engine.ErrClosed {
+				t.Error(end.err)
+			}
+			await(t, closed)
+		})
+	}
+}
+
+// serves reports whether the engine answers requests. A new connection of a closed engine ends at once.
+func (s *serving) serves(t *testing.T) bool {
+	t.Helper()
+	c, err := net.Dial("tcp", s.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(waitTimeout))
+	_, _ = io.WriteString(c, "GET")
+	_ = c.(*net.TCPConn).CloseWrite()
+	_, err = c.Read(make([]byte, 1))
+	return err == io.EOF
+}
+
 // After Close, a connection is served by the goroutine of its handler.
 func TestServeAfterClose(t *testing.T) {
 	src := newNumbers(t)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -44,7 +45,8 @@ func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, op
 	case err != nil:
 		return false
 	default:
-		c.mayKeep = !r.Close
+		// A body may be unread in part. Its rest must not be read as a request.
+		c.mayKeep = !r.Close && r.ContentLength == 0
 		c.start(src, opts, e.headerCache.get(c.closingHeader(w.Header())))
 	}
 	return true
@@ -53,15 +55,15 @@ func (e *Engine) takeOver(w http.ResponseWriter, r *http.Request, src Source, op
 // take returns the connection of a request. With the error it returns foreign if it has taken the connection from
 // net/http, but cannot get its descriptor.
 func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign net.Conn, err error) {
+	if owner := ownerOf(w); owner != nil {
+		c, err = owner.takeConn() // also after Close, which waits for this goroutine; give then closes the connection
+		return c, nil, err
+	}
 	e.mu.RLock()
 	closed := e.closed
 	e.mu.RUnlock()
 	if closed {
 		return nil, nil, ErrClosed
-	}
-	if owner := ownerOf(w); owner != nil {
-		c, err = owner.takeConn()
-		return c, nil, err
 	}
 	if r.TLS != nil && passedConn(r) == nil {
 		return nil, nil, errors.New("the connection has another program's TLS")
@@ -74,8 +76,8 @@ func (e *Engine) take(w http.ResponseWriter, r *http.Request) (c *conn, foreign 
 		return nil, taken, err
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
-		c.input = make([]byte, n)
-		_, _ = io.ReadFull(rw.Reader, c.input) // they are buffered
+		buffered, _ := rw.Reader.Peek(n) // they precede the bytes that net/http has not read
+		c.input = slices.Concat(buffered, c.input)
 	}
 	return c, nil, nil
 }

@@ -76,6 +76,7 @@ func (w *window) remove(seqs []uint64) (n int) {
 	w.deletions.round++
 	for _, f := range removed {
 		f.removed.Store(true)
+		f.dropEnvelope()
 		w.bytes -= f.size
 		w.deletions.add(f, w.low)
 		of := w.subjects[f.Subject]

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/backoff"
 	"github.com/tidemark/tidemark/internal/netaddr"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -50,6 +51,7 @@ type Admission struct {
 	connects *limiter
 	events   *limiter
 	refused  refused
+	ingests  ingests
 	serial   atomic.Uint64 // of connections
 
 	mu        sync.Mutex
@@ -103,6 +105,21 @@ func (a *Admission) admitPublish(r *http.Request, n int) error {
 	}
 	a.refused[RefusedPublishRate].Add(1)
 	return &rateError{perSecond: a.limits.PublishesPerSecond, wait: wait}
+}
+
+// awaitPublish counts an event of an event stream. It blocks while the rate is exceeded, since the event cannot be sent
+// again; the client then waits, too.
+func (a *Admission) awaitPublish(r *http.Request) error {
+	for a.events != nil {
+		wait := a.events.reserve(addressOf(r, a.trusted), 1, time.Now())
+		if wait == 0 {
+			return nil
+		}
+		if err := backoff.Pause(r.Context(), wait, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // admit counts a connection. Its end calls release, which is never nil.
