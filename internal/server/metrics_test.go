@@ -159,8 +159,8 @@ func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
 	// A client disconnects, a client exceeds the limit, and a client reconnects.
 	there[0].cancel()
 	r.eventuallyScrape(map[string]float64{
-		`disconnects_total{feed="notifications",reason="gone"}`: 1,
-		`connections{feed="notifications",form="sse",state="live"}`:        4,
+		`disconnects_total{feed="notifications",reason="gone"}`:     1,
+		`connections{feed="notifications",form="sse",state="live"}`: 4,
 	})
 	back := r.listen(me, "4")
 	back.want("tidemark.open")
