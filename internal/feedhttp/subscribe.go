@@ -178,22 +178,9 @@ func (h *Subscribe) newSession(r *http.Request, form Form) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	only, err := flag(query, "only", "1")
+	filters, untilEnd, err := h.filters(id, query)
 	if err != nil {
 		return nil, err
-	}
-	untilEnd, err := parseUntil(query)
-	if err != nil {
-		return nil, err
-	}
-	filters, err := h.opts.Filters(id, query["subject"], only || untilEnd)
-	if err != nil {
-		return nil, err
-	}
-	if untilEnd {
-		if err := checkUntilEnd(query["subject"], filters); err != nil {
-			return nil, err
-		}
 	}
 	now := time.Now()
 	start, err := startOf(r.Header, r.URL.RawQuery, query, tag.changed, func(s string) (feed.Start, error) {

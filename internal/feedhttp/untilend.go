@@ -31,6 +31,22 @@ func parseUntil(query url.Values) (untilEnd bool, err error) {
 	return true, nil
 }
 
+// filters returns the subjects of a connection, and whether it ends with them.
+func (h *Subscribe) filters(id auth.Identity, query url.Values) (filters []string, untilEnd bool, err error) {
+	only, err := flag(query, "only", "1")
+	if err != nil {
+		return nil, false, err
+	}
+	if untilEnd, err = parseUntil(query); err != nil {
+		return nil, false, err
+	}
+	filters, err = h.opts.Filters(id, query["subject"], only || untilEnd)
+	if err == nil && untilEnd {
+		err = checkUntilEnd(query["subject"], filters)
+	}
+	return filters, untilEnd, err
+}
+
 // checkUntilEnd refuses a connection that would end without the events of a subject that it requested,
 // because a token leaves it out. The answer does not depend on stored events.
 func checkUntilEnd(requested, filters []string) error {
