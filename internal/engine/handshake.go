@@ -5,3 +5,6 @@ type HandshakeStatus struct {
 	Running, Waiting                int    // now
 	Full, Resumed, Failed, Rejected uint64 // rejected because too many were waiting
 }
+
+// Ended returns the number of all handshakes that have ended.
+func (s HandshakeStatus) Ended() uint64 { return s.Full + s.Resumed + s.Failed + s.Rejected }
