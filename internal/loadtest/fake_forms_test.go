@@ -44,7 +44,7 @@ func (f Form) frame(kind, data string, seq int) string {
 }
 
 // eventsOfPage bounds the pages, so that clients poll often.
-const eventsOfPage = 7
+const eventsOfPage = 20
 
 // poll answers with a page after a sequence; 0 is the end. It waits for the first event on request. A gap begins a page.
 func (d *fakeServer) poll(w http.ResponseWriter, r *http.Request, seq int) {

@@ -41,7 +41,7 @@ func TestLoad_AnnouncedGaps_AreCountedInAnyForm(t *testing.T) {
 	for _, form := range forms {
 		t.Run(string(form), func(t *testing.T) {
 			t.Parallel()
-			opts := newFakeServer(t, faults{drop: 101, announce: true}).options(20)
+			opts := protocol{}.options(newFakeServer(t, faults{drop: 101, announce: true}), 20)
 			opts.Form = form
 			r, err := Load(t.Context(), opts)
 			if err != nil || !r.Verdict.OK() || r.Verdict.Gaps != 20*3 || r.Verdict.Expected != 20*397 {
@@ -78,7 +78,7 @@ func TestSoak_AnyForm_VerdictIsExact(t *testing.T) {
 }
 
 func TestStorm_Pages_CatchUp(t *testing.T) {
-	opts := newFakeServer(t, faults{}).options(50)
+	opts := protocol{}.options(newFakeServer(t, faults{}), 50)
 	opts.Form, opts.For = FormJSON, 100*time.Millisecond
 	r, err := Storm(t.Context(), StormOptions{Options: opts, Missed: 10})
 	if err != nil || !r.Verdict.OK() || r.Verdict.Delivered != 50*50 || r.CaughtUp <= 0 || r.Connect.Reconnects != 50 {

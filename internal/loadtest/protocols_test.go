@@ -27,8 +27,10 @@ func (p protocol) server(t *testing.T, f faults) *fakeServer {
 	return newFakeServer(t, f)
 }
 
+// options returns the options of a run whose last event is delivered: it may wait long for it, on a loaded machine.
 func (p protocol) options(d *fakeServer, conns int) Options {
 	opts := d.options(conns)
+	opts.Settle = 30 * time.Second
 	opts.HTTP2, opts.StreamsPerConnection, opts.portable = p.http2, p.streams, p.portable
 	return opts
 }
@@ -102,7 +104,7 @@ func TestLoad_LargeBurst_ArrivesWhole(t *testing.T) {
 			t.Parallel()
 			d := p.server(t, faults{})
 			opts := d.withArrays(p.options(d, 10))
-			opts.Burst, opts.Payload, opts.Rate, opts.Settle = 400, 2500, 800, 10*time.Second
+			opts.Burst, opts.Payload, opts.Rate = 400, 2500, 800
 			r, err := Load(t.Context(), opts)
 			if err != nil || !r.Verdict.OK() || r.Verdict.Delivered != 10*800 || r.WireBytes < 10*800*2500 {
 				t.Errorf("%+v, %d bytes, %v", r.Verdict, r.WireBytes, err)
@@ -192,7 +194,7 @@ func TestLoad_TooManyStreams_NamesTheOption(t *testing.T) {
 	defer func() { _ = limited.Close(); <-served }()
 	opts := d.options(20)
 	opts.URL, opts.HTTP2, opts.StreamsPerConnection = "http://"+ln.Addr().String()+"/sub/all", true, 10
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	if _, err := Load(ctx, opts); err == nil || !strings.Contains(err.Error(), "allows 5 HTTP/2 streams on a connection: lower --streams-per-connection") {
 		t.Error(err)
