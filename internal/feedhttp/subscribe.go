@@ -92,6 +92,11 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	h.admitSession(w, r, s)
+}
+
+// admitSession serves a session within the limits. Beyond them the session only sends a close event.
+func (h *Subscribe) admitSession(w http.ResponseWriter, r *http.Request, s *session) {
 	if err := h.checkLast(r, s); err != nil {
 		refuse(w, err)
 		return
@@ -104,7 +109,7 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var complete bool
 		if complete, err = h.checkComplete(r, s); complete {
 			release()
-			answerComplete(w, form)
+			answerComplete(w, s.controls.form)
 			return
 		}
 	}
