@@ -55,6 +55,7 @@ type Sockets struct {
 // SocketStatus contains the counts of a Sockets.
 type SocketStatus struct {
 	Open, Idle                 int    // now
+	Accepted                   uint64 // without those closed when they were accepted
 	Refused, RefusedPerAddress uint64 // closed when they were accepted, by the exceeded limit
 	IdleClosed                 uint64 // idle sockets closed in favour of new ones
 }
@@ -131,6 +132,7 @@ func (s *Sockets) admit(addr netip.Addr) (owner *socketOwner, evicted *countedSo
 	}
 	owner.open++
 	s.open++
+	s.counts.Accepted++
 	return owner, evicted, line
 }
 

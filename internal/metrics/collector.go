@@ -93,6 +93,7 @@ func (c *collector) sockets(to sink) {
 	if opts.Max > 0 {
 		send(to, socketsLimit, opts.Max)
 	}
+	send(to, socketsAccepted, s.Accepted)
 	send(to, socketsRefused, s.Refused, "sockets")
 	send(to, socketsRefused, s.RefusedPerAddress, "sockets_per_address")
 	send(to, idleSocketsClosed, s.IdleClosed)

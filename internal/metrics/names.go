@@ -9,6 +9,7 @@ var (
 	refusals             = define(counter, "rejections_total", "Rejected requests, by limit (connections, connections_per_user, connections_per_address, replays, connect_rate, publish_rate; for from=last: last_subjects; for from=last and until=end: last_waiting, last_waiting_per_user, last_waiting_per_address) or by another reason (draining; other_node: a proxy sends the request to another node; host: unknown Host name).", "reason")
 	sockets              = define(gauge, "sockets", "Open sockets of http.addr. idle: kept alive between requests. busy: all others.", "state")
 	socketsLimit         = define(gauge, "sockets_limit", "Maximum number of sockets of the node (limits.sockets, or derived from the open files limit); missing without a limit.")
+	socketsAccepted      = define(counter, "sockets_accepted_total", "Accepted sockets of http.addr. Clients that keep their connections send many requests on a socket.")
 	socketsRefused       = define(counter, "sockets_rejected_total", "Sockets closed when they were accepted, because a limit was reached and no socket was idle.", "limit")
 	handshakes           = define(counter, "tls_handshakes_total", "TLS handshakes of http.addr with http.engine auto. full and resumed: completed, without and with a session of the client. failed: errors, disconnects and timeouts. rejected: too many were waiting.", "result")
 	openHandshakes       = define(gauge, "tls_handshakes", "TLS handshakes of http.addr that have not ended. waiting: for their start. running: all others.", "state")
