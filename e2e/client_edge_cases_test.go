@@ -87,11 +87,18 @@ func (e engines) testLibraryGap(t *testing.T) {
 func (e engines) testLibraryData(t *testing.T) {
 	origin := app(t, "")
 	s := serve(t, "--http.cors.origins="+origin)
-	group := e.start(t, origin, s.url("/events?user=42"), "", options{"keep": true})
+	var group tabs
+	for _, o := range []options{
+		{"transport": "stream"}, {"transport": "poll"}, {"fetch": nil, "types": []string{"greeting", "größe.✓"}},
+	} {
+		o["keep"], o["storage"] = true, "sessionStorage"
+		group = append(group, e.start(t, origin, s.url("/events?user=42"), "", o)...)
+	}
 	group.awaitOpened()
 	want := newProducer(t, s).publishSpecialData()
 	for _, tab := range group {
 		tab.wantData("events", want, false)
+		tab.await("events.every(e => e.subject === 'notifications.user.42' && Math.abs(Date.now() - Date.parse(e.time)) < 3600000)")
 	}
 }
 

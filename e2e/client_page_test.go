@@ -18,9 +18,11 @@ func TestClientLibrary(t *testing.T) {
 	t.Run("reloads", e.testReloads)
 	t.Run("cuts and kills", e.testCutsAndKills)
 	t.Run("503", e.test503)
+	t.Run("held back", e.testHeldBack)
 	t.Run("a dead socket", e.testDeadSocket)
 	t.Run("a page asleep", e.testAsleep)
 	t.Run("a machine asleep", e.testStopped)
+	t.Run("until the end", e.testUntilEnd)
 	t.Run("back", e.testBack)
 	t.Run("wakes", e.testWakes)
 	t.Run("tokens", e.testTokens)
@@ -138,7 +140,7 @@ const notes = {
   get text() { try { return sessionStorage.getItem('notes') || ''; } catch { return kept; } },
   set text(v) { try { sessionStorage.setItem('notes', v); } catch { kept = v; } },
 };
-Object.assign(window, { opens: [], gaps: [], closes: [], errors: [], events: [], reasons: [], waits: [], fetches: 0, slow: 0 });
+Object.assign(window, { opens: [], gaps: [], closes: [], errors: [], events: [], reasons: [], waits: [], fetches: 0, slow: 0, ended: 0 });
 window.numbers = () => notes.text.split(' ').filter(Boolean).map(Number);
 if (options.storage === 'sessionStorage') options.storage = sessionStorage;
 if (options.token) options.token = async reason => {
@@ -187,7 +189,7 @@ window.live = connect(query.get('feed'), { ...options,
     notes.text += parseInt(e.data) + ' ';
     if (options.keep) events.push(e);
   },
-  onOpen: o => { opens.push(o); }, onGap: g => { gaps.push(g); }, onClose: c => { closes.push(c); },
+  onOpen: o => { opens.push(o); }, onGap: g => { gaps.push(g); }, onClose: c => { closes.push(c); }, onEnd: () => { ended++; },
   onError: e => { errors.push(e.message); },
   onState: (s, more) => { if (s === 'waiting') waits.push(more.error.message); },
 });

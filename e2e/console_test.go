@@ -20,6 +20,7 @@ func TestConsole(t *testing.T) {
 	t.Parallel()
 	b := newBrowser(t)
 	t.Run("follows, cut and publish", b.testConsole)
+	t.Run("the end of a subject", b.testConsoleEnd)
 	t.Run("problems", b.testConsoleProblems)
 	t.Run("keyboard", b.testConsoleKeyboard)
 	t.Run("many events", b.testConsoleMany)
@@ -127,6 +128,22 @@ func (c *consoleErrors) without(texts ...string) (others []string) {
 	})
 }
 
+// testConsoleEnd publishes events with the form, and follows their subject until the last one.
+func (b *browser) testConsoleEnd(t *testing.T) {
+	s := serve(t)
+	page, consoleErrors := b.openConsole(t, s, "?user=42&subject=notifications.topic.run&until=end")
+	page.awaitState("Connected")
+	page.publish("progress", `{"step":1}`, "notifications.topic.run")
+	page.await(shows("progress", "notifications.topic.run", `{"step":1}`))
+	run(page, chromedp.Click(`#publish [name=end]`))
+	page.publish("done", `{"result":2}`, "notifications.topic.run")
+	page.await(shows("done", "notifications.topic.run", `{"result":2}`))
+	page.awaitState("Complete")
+	page.await(`document.querySelector('tr.mark').textContent.startsWith('Complete')`)
+	s.awaitStreams(0)
+	consoleErrors.want(t)
+}
+
 // testConsoleProblems: a position that cannot be parsed, a feed that rejects the request, a node that is killed.
 func (b *browser) testConsoleProblems(t *testing.T) {
 	s := serve(t)
@@ -178,7 +195,7 @@ func (b *browser) testConsoleKeyboard(t *testing.T) {
 			page.walkRows(t)
 		}
 	}
-	want := "feed user subject from token connect-button disconnect cut filter order pause clear scroller"
+	want := "feed user subject from token until connect-button disconnect cut filter order pause clear scroller"
 	if got := strings.Join(stops, " "); !strings.HasPrefix(got, want) || !strings.Contains(got, "publish-button") {
 		t.Errorf("the way of the focus is %s, want %s ... publish-button", got, want)
 	}

@@ -357,4 +357,10 @@ func (c *gatewayClient) testRetried(t *testing.T) {
 		}
 		return strings.HasPrefix(string(body), "retry: 1000\n") && strings.HasSuffix(string(body), "\n\n")
 	})
+	// A poll gets a status.
+	resp := c.get(t, "/events", http.Header{"Cookie": {cookie}, "Accept": {"application/json"}})
+	defer resp.Body.Close()
+	if resp.StatusCode < 500 {
+		t.Errorf("a poll: %s", resp.Status)
+	}
 }

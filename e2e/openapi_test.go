@@ -103,11 +103,14 @@ func TestOpenAPI_Responses_FollowTheDocument(t *testing.T) {
 }
 
 // check sends a request and compares the response with the document.
-func (d description) check(method, path, template, body string) (status int) {
+func (d description) check(method, path, template, body string, header ...string) (status int) {
 	d.t.Helper()
 	req, err := http.NewRequestWithContext(d.t.Context(), method, d.s.url(path), strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := direct.Do(req)
 	if err != nil {

@@ -24,6 +24,7 @@ func (p *producer) publishSpecialData() (sent []received) {
 	for i, data := range []string{
 		"plain", "", " leading space", "trailing newline\n", "\n\n", "two\nlines", "\nfirst empty", "event: fake\nid: 7\ndata: x\n\nretry: 1",
 		"🌊🏄🏽‍♀️ \u00a0 \u2028 \ufeff", "\ufeffbom first", "null \x00 byte", `{"a":[1,"\n"]}`, large, "after the large one",
+		"9007199254740993", ` {"b":1.0,"1":"\\\"}"} `,
 	} {
 		typ := []string{"message", "greeting", "größe.✓"}[i%3]
 		msg := nats.NewMsg("notifications.user.42")

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,4 +223,44 @@ func (p program) get(t *testing.T, path string) string {
 		t.Fatalf("GET %s: %d %s, %v", path, resp.StatusCode, text, err)
 	}
 	return string(text)
+}
+
+// The node is a server of the test that loses the first request in the middle. e2e runs the example with a real one.
+func TestLLMTokens_NodeIsLostInTheMiddle_SendsTheSameEventsAgain(t *testing.T) {
+	bodies := make(chan string, 1)
+	var attempts atomic.Int32
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/publish/runs.alice.7" || r.Header.Get("Content-Type") != "text/event-stream" || r.Header.Get("Idempotency-Key") != "7" {
+			t.Errorf("%s %s with %v", r.Method, r.URL, r.Header)
+		}
+		if attempts.Add(1) == 1 {
+			_, _ = io.CopyN(io.Discard, r.Body, 300)
+			panic(http.ErrAbortHandler)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		bodies <- string(body)
+	}))
+	defer node.Close()
+	t.Setenv("NODE", node.URL)
+	t.Setenv("PAUSE", "2ms")
+	p := start(t, "llm-tokens")
+	if text := p.get(t, "/"); !strings.Contains(text, node.URL+"/events?user=alice") || !strings.Contains(p.get(t, "/client.js"), "until") {
+		t.Errorf("the page does not have the URL of the events: %s", text)
+	}
+	resp, err := http.Post(p.url+"/runs/7", "", nil) //nolint:noctx // it is bounded by the program's end
+	if err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("POST /runs/7: %v, %v", resp, err)
+	}
+	_ = resp.Body.Close()
+	select {
+	case got := <-bodies:
+		if want := p.get(t, "/v1/chat/completions"); got != want || !strings.HasSuffix(got, "data: [DONE]\n\n") {
+			t.Errorf("the node received %d bytes, and the model wrote %d", len(got), len(want))
+		}
+	case <-time.After(waitTimeout):
+		t.Fatal("the node did not receive the whole answer")
+	}
 }

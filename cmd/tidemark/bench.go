@@ -33,6 +33,7 @@ func newBench() *cobra.Command {
 type benchFlags struct {
 	loadtest.Options
 	pattern string
+	form    string
 	json    bool
 	report  string
 }
@@ -40,6 +41,7 @@ type benchFlags struct {
 func (f *benchFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.URL, "url", "http://127.0.0.1:8080/events?user={user}", "`URL` of the events; {user} becomes the user of each client")
 	flags.StringArrayVar(&f.Headers, "header", nil, "send this `'Name: value'` with each connection; repeatable, {user} as in --url")
+	flags.StringVar(&f.form, "form", string(loadtest.FormSSE), "request events in this form: sse, envelope (?envelope=1), ndjson, or json (pages, with long polling)")
 	flags.IntVar(&f.Conns, "conns", 1000, "open this number of connections")
 	flags.StringSliceVar(&f.Sources, "source", nil, "connect from these local `addresses` in turn, such as 127.0.0.2,127.0.0.3")
 	flags.IntVar(&f.Workers, "workers", 1, "share the connections among `N` processes, each with its own limit of open files (ulimit -n)")
@@ -60,8 +62,11 @@ func (f *benchFlags) bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.Metrics.Names, "metric", []string{"process_resident_memory_bytes", "go_goroutines", "process_open_fds"}, "`names` of the metrics; series of one name are added up")
 	flags.DurationVar(&f.Metrics.Every, "metrics-every", 5*time.Second, "read the metrics at this interval")
 	flags.DurationVar(&f.Metrics.After, "rest", 0, "read the metrics for this time after the clients have disconnected")
-	flags.BoolVar(&f.Insecure, "insecure", false, "accept any TLS certificate")
-	flags.BoolVar(&f.HTTP2, "http2", false, "use HTTP/2 (over http:// with prior knowledge)")
+	flags.BoolVar(&f.Insecure, "insecure", false, "accept any TLS certificate of the server, also when publishing")
+	flags.BoolVar(&f.HTTP2, "http2", false, "use HTTP/2 (over http:// with prior knowledge), with a connection for each client as browsers do")
+	flags.IntVar(&f.StreamsPerConnection, "streams-per-connection", 1, "share an HTTP/2 connection among `N` clients")
+	flags.StringSliceVar(&f.TLSCurves, "tls-curves", nil, "offer these TLS key exchanges, such as `X25519`; default: X25519MLKEM768 and others")
+	flags.BoolVar(&f.FullHandshakes, "full-handshakes", false, "do not resume the TLS session when a client reconnects")
 	flags.DurationVar(&f.Settle, "settle", 10*time.Second, "wait at most this time for the last deliveries")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	flags.StringVar(&f.report, "report", "", "write a page with plots to this `file`")
@@ -71,6 +76,7 @@ func (f *benchFlags) bind(flags *pflag.FlagSet) {
 func (f *benchFlags) resolve() loadtest.Options {
 	o := f.Options
 	o.Pattern = loadtest.Pattern(f.pattern)
+	o.Form = loadtest.Form(f.form)
 	subject := "notifications.broadcast"
 	if o.Pattern == loadtest.PerUser {
 		subject = "notifications.user.{user}"
@@ -159,6 +165,7 @@ func newBenchLoad() *cobra.Command {
 	return benchCommand("load", "Publish at a rate to many connections, and measure deliveries", `  tidemark bench load --conns 5000 --rate 4 --for 30s --pid $(pgrep -f 'tidemark serve')
   tidemark bench load --pattern per-user --conns 10000 --rate 500 --report out.html
   tidemark bench load --conns 5000 --burst 200 --rate 200 --for 5s --publish nats://127.0.0.1:4222
+  tidemark bench load --form json --conns 5000 --rate 4
   tidemark bench load --url http://127.0.0.1:9000/sub --publish http://127.0.0.1:9000/pub --conns 5000`, loadtest.Load)
 }
 

@@ -88,7 +88,7 @@ func publishOptions(cfg config.Config) server.PublishOptions {
 		Enabled: cfg.PublishEnabled(), KeysFile: cfg.Publish.Keys, ByToken: cfg.Auth.JWT.PublishClaim != "",
 		LocalOnly:   cfg.Dev,
 		AllSubjects: cfg.Publish.Subjects == config.PublishStream,
-		MaxBytes:    int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch,
+		MaxBytes:    int64(cfg.Publish.MaxBytes), MaxBatch: cfg.Publish.MaxBatch, IdleTimeout: cfg.Publish.IdleTimeout,
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 
 type publishFlags struct {
 	user, event, id string
-	json            bool
+	json, end       bool
 	timeout         time.Duration
 }
 
@@ -37,13 +37,15 @@ configuration must have exactly one subject with {user} as its only variable.
 
 Without DATA, or with "-", the data is read from standard input unchanged: echo adds a newline, printf
 does not. With --id a repetition within the duplicate window of the stream is not stored again, and is
-reported. --json prints {"stream","seq","position"}, and "duplicate":true for a repetition.
+reported. With --end the event completes its subject: clients that read it until its end stop after this
+event, which may be empty. --json prints {"stream","seq","position"}, and "duplicate":true for a repetition.
 
 If a stream of the configured feeds stores the event and no feed delivers it, a warning is printed to
 standard error; the exit status is still 0. Other streams are not checked.`,
 		Example: `  tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting
   tidemark publish --user alice.b@example.com 'hi'
   tidemark publish notifications.broadcast 'shipped' --id order-7-shipped --json
+  tidemark publish runs.7 '' --end
   date | tidemark publish notifications.broadcast`,
 	}
 	cmd.Args = arguments(func(cmd *cobra.Command, args []string) error {
@@ -55,6 +57,7 @@ standard error; the exit status is still 0. Other streams are not checked.`,
 	cmd.Flags().StringVar(&flags.user, "user", "", "publish to this `user` instead of SUBJECT")
 	cmd.Flags().StringVar(&flags.event, "event", "", "`type` of the event")
 	cmd.Flags().StringVar(&flags.id, "id", "", "message `id`, for detecting duplicates")
+	cmd.Flags().BoolVar(&flags.end, "end", false, "complete the subject with this event")
 	cmd.Flags().BoolVar(&flags.json, "json", false, "print the result as JSON")
 	cmd.Flags().DurationVar(&flags.timeout, "timeout", natsTimeout, "stop waiting after this `duration`")
 	return configured(cmd, func(cmd *cobra.Command, args []string, cfg config.Config) error {
@@ -62,7 +65,7 @@ standard error; the exit status is still 0. Other streams are not checked.`,
 		if err != nil {
 			return err
 		}
-		msg := feed.Message{Subject: to, Type: flags.event, ID: flags.id}
+		msg := feed.Message{Subject: to, Type: flags.event, ID: flags.id, End: flags.end}
 		if err := errors.Join(msg.Validate(), flags.check()); err != nil { // before anything is read
 			return usageError{err}
 		}

@@ -21,7 +21,7 @@ import (
 type subscribeFlags struct {
 	user, from, lastID, state string
 	subjects, headers         []string
-	only, json                bool
+	only, json, untilEnd      bool
 	count                     uint
 	maxBackoff                time.Duration
 }
@@ -40,9 +40,13 @@ prints all of them as one object a line to standard output: "kind" is event, ope
 disconnected, and events have "id", "event" (if they have a type) and "data". Data that is a JSON object
 or array is printed unchanged, all other data as a string.
 
+--until-end prints the stored events of the subjects of --subject and the events that follow, and exits with
+status 0 when all of these subjects are complete: the last event of each was published as its end.
+
 A response with a status of 4xx ends the command; all other failures are retried with backoff.`,
 		Example: `  tidemark subscribe --user 42
   tidemark subscribe --user 42 --from all --state position.txt
+  tidemark subscribe --subject jobs.7 --until-end
   tidemark subscribe https://example.com/events --header 'Authorization: Bearer ...' --json`,
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,6 +57,7 @@ A response with a status of 4xx ends the command; all other failures are retried
 	f.StringVar(&flags.user, "user", "", "subscribe as this `user`, for a server in development mode (?user=)")
 	f.StringArrayVar(&flags.subjects, "subject", nil, "request one more `subject`; repeatable, wildcards as the feed allows")
 	f.BoolVar(&flags.only, "only", false, "receive only the subjects of --subject")
+	f.BoolVar(&flags.untilEnd, "until-end", false, "exit when all subjects of --subject are complete; starts with the first stored event")
 	f.StringVar(&flags.from, "from", "", "start without a position: new, all, last, a sequence, a time or a duration")
 	f.StringVar(&flags.lastID, "last-event-id", "", "resume after this `position`, unless --state has a position")
 	f.StringArrayVar(&flags.headers, "header", nil, "send this `'Name: value'`; repeatable")
@@ -78,7 +83,7 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	p := newPrinter(cmd.OutOrStdout(), cmd.ErrOrStderr(), flags.json)
 	state := flags.keep()
 	opts := client.Options{
-		URL: feedURL, From: flags.from, Header: header, State: state,
+		URL: feedURL, From: flags.from, UntilEnd: flags.untilEnd, Header: header, State: state,
 		MinBackoff: min(flags.maxBackoff, client.DefaultMinBackoff), MaxBackoff: flags.maxBackoff,
 		OnDisconnect: p.Disconnected,
 	}
@@ -116,6 +121,9 @@ func follow(ctx context.Context, opts client.Options, p terminal.EventPrinter, c
 func (f subscribeFlags) check() error {
 	if f.maxBackoff <= 0 {
 		return errors.New("--max-backoff must be above zero")
+	}
+	if f.untilEnd && len(f.subjects) == 0 {
+		return errors.New("--until-end ends with the subjects of --subject; name at least one")
 	}
 	if !httpguts.ValidHeaderFieldValue(f.lastID) {
 		return fmt.Errorf("--last-event-id %q is not one line of plain text", f.lastID)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -23,6 +24,7 @@ type Connection struct {
 	Filters  int                      `json:"filters"`
 	Events   int                      `json:"events"`
 	State    feedhttp.ConnectionState `json:"state"`
+	Form     string                   `json:"form"` // sse, envelope, ndjson or json
 }
 
 // ConnectionList is the answer of GET /admin/connections.
@@ -35,14 +37,14 @@ type ConnectionList struct {
 
 // connectionQuery is the query of GET /admin/connections.
 type connectionQuery struct {
-	user, feed, state, sort string
-	after                   uint64
-	limit                   int
+	user, feed, state, form, sort string
+	after                         uint64
+	limit                         int
 }
 
 func (q connectionQuery) matches(c feedhttp.Connection) bool {
 	return c.State != feedhttp.Ended && (q.user == "" || c.User == q.user) && (q.feed == "" || c.Feed == q.feed) &&
-		(q.state == "" || string(c.State) == q.state)
+		(q.state == "" || string(c.State) == q.state) && (q.form == "" || c.Form == q.form)
 }
 
 // byID reports whether the order is that of ids.
@@ -58,7 +60,7 @@ var orders = map[string]func(a, b feedhttp.Connection) int{
 
 func parseConnectionQuery(rawQuery string) (q connectionQuery, err error) {
 	var after, limit string
-	if _, err = parseQuery(rawQuery, parameter{"user", &q.user}, parameter{"feed", &q.feed}, parameter{"state", &q.state},
+	if _, err = parseQuery(rawQuery, parameter{"user", &q.user}, parameter{"feed", &q.feed}, parameter{"state", &q.state}, parameter{"form", &q.form},
 		parameter{"sort", &q.sort}, parameter{"after", &after}, parameter{"limit", &limit}); err != nil {
 		return q, err
 	}
@@ -68,6 +70,9 @@ func parseConnectionQuery(rawQuery string) (q connectionQuery, err error) {
 	states := []string{"", string(feedhttp.Waiting), string(feedhttp.Replaying), string(feedhttp.Live)}
 	if !slices.Contains(states, q.state) {
 		return q, badRequest("?state= must be waiting, replaying or live")
+	}
+	if !slices.Contains(append(feedhttp.FormNames(), ""), q.form) {
+		return q, badRequest("?form= must be one of %s", strings.Join(feedhttp.FormNames(), ", "))
 	}
 	if q.limit, err = parseLimit(limit, 100); err != nil {
 		return q, err
@@ -122,6 +127,6 @@ func newConnection(c feedhttp.Connection) Connection {
 	}
 	return Connection{
 		ID: c.ID, User: c.User, Feed: c.Feed, Remote: c.Remote, Since: c.Since, Position: position,
-		Filters: c.Filters, Events: c.Events, State: c.State,
+		Filters: c.Filters, Events: c.Events, State: c.State, Form: c.Form,
 	}
 }

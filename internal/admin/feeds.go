@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/tidemark/tidemark/internal/feedhttp"
 	"github.com/tidemark/tidemark/internal/health"
 )
 
@@ -30,6 +31,8 @@ type FeedConnections struct {
 	Live      int `json:"live"`
 	Replaying int `json:"replaying"`
 	Slow      int `json:"slow"`
+	// Forms are the open connections by the form of their response.
+	Forms map[string]int `json:"forms"`
 }
 
 func (a *API) getFeeds(c echo.Context) error {
@@ -45,9 +48,17 @@ func (a *API) getFeeds(c echo.Context) error {
 		all = append(all, FeedState{
 			Name: f.Name, Stream: f.Stream, Paths: f.Paths, Subjects: f.Subjects, Allow: f.Allow,
 			Window: health.WindowOf(f.Events), Tail: tails[f.Stream],
-			Connections: FeedConnections{status.Live, status.Replaying, status.Slow},
+			Connections: FeedConnections{status.Live, status.Replaying, status.Slow, forms(status)},
 		})
 	}
 	slices.SortFunc(all, func(a, b FeedState) int { return cmp.Compare(a.Name, b.Name) })
 	return c.JSON(http.StatusOK, map[string][]FeedState{"feeds": all})
+}
+
+func forms(status feedhttp.SubscribeStatus) map[string]int {
+	open := make(map[string]int, len(status.Forms))
+	for form, n := range status.Forms {
+		open[feedhttp.Form(form).String()] = n.Live + n.Replaying + n.Slow
+	}
+	return open
 }

@@ -407,8 +407,9 @@ type AdmissionLimits struct {
 	// 100,000. 0 is unlimited.
 	LastSubjects int `key:"last_subjects" default:"10000" min:"0" usage:"greatest <number> of subjects that one ?from=last reads; 0 is unlimited"`
 	// Connections that wait for ?from=last over more than 1,000 subjects. A node looks up at most 10,000
-	// subjects at once, and pauses in between; other connections wait in a queue. Connections beyond these
-	// three limits are rejected with sse.retry_later. 0 is unlimited.
+	// subjects at once, and pauses in between; other connections wait in a queue. Reconnects with ?until=end
+	// count, too, while they wait for the latest events of their subjects. Connections beyond these three limits
+	// are rejected with sse.retry_later. 0 is unlimited.
 	LastWaiting int `key:"last_waiting" default:"64" min:"0" usage:"greatest <number> of connections that wait for ?from=last over many subjects; 0 is unlimited"`
 	// The same of one user. 0 is unlimited.
 	LastWaitingPerUser int `key:"last_waiting_per_user" default:"4" min:"0" usage:"greatest <number> of those of one user; 0 is unlimited"`
@@ -454,11 +455,14 @@ type Publish struct {
 	// Accepted subjects. feeds: those that a feed can deliver (its subjects and allow, with any values for
 	// the variables). stream: all subjects of the streams of the feeds.
 	Subjects PublishSubjects `key:"subjects" default:"feeds" values:"feeds,stream" usage:"accept the subjects of <feeds>, or all subjects of their streams (stream)"`
-	// Largest body of one request, at most the 64MiB that NATS accepts. The stream and the NATS server have
+	// Largest body of one request, and largest event of an event stream, at most the 64MiB that NATS accepts. The stream and the NATS server have
 	// limits of their own for one event including its headers: 1 MiB by default.
 	MaxBytes Size `key:"max_bytes" default:"1MiB" min:"1" max:"64MiB" usage:"largest <size> of a request's body"`
 	// Most events in one request.
 	MaxBatch int `key:"max_batch" default:"1000" min:"1" usage:"greatest <number> of events in one request"`
+	// An event stream that is published (Content-Type: text/event-stream) ends when neither an event nor a
+	// comment has arrived for this time. Its subject stays open.
+	IdleTimeout time.Duration `key:"idle_timeout" default:"2m" min:"1s" max:"1h" usage:"end an event stream that is published after this <duration> without an event"`
 }
 
 // PublishSubjects is publish.subjects: the subjects of events over HTTP.

@@ -6,5 +6,5 @@ type HandshakeStatus struct {
 	Full, Resumed, Failed, Rejected uint64 // rejected because too many were waiting
 }
 
-// Ended returns the number of all handshakes that have ended.
+// Ended returns the number of ended handshakes.
 func (s HandshakeStatus) Ended() uint64 { return s.Full + s.Resumed + s.Failed + s.Rejected }

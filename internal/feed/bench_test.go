@@ -95,8 +95,9 @@ func BenchmarkFrameEncode(b *testing.B) {
 	for i := range ev.Data {
 		ev.Data[i] = 'x'
 	}
+	of := &incarnationFrames{epoch: "k7f3q9", limit: 1 << 20}
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = newFrame("k7f3q9", ev).Wire()
+		_ = newFrame(of, ev).Wire()
 	}
 }

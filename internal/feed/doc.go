@@ -38,6 +38,12 @@
 //   - Subscription.Poll does not block. Fetch blocks on the store, Next until there is something to send.
 //   - The caller of Subscribe calls Close. Subscriptions do not outlive Run: they return ErrClosed.
 //
+// # Ends
+//
+// A subscription with [SubscribeOptions].UntilEnd returns [ErrComplete] from Poll when everything was returned
+// and the latest event of each of its subjects is an end ([Event].End). The events that were returned decide. A
+// subject without any is looked up, in the window or in the store, as is each subject after a gap: see ends.
+//
 // # The way of an event
 //
 //	Store.Follow ──▶ Feed.Run (the tail) ──▶ Feed.publish ──▶ window

@@ -61,6 +61,7 @@ type Feed struct {
 	undeliverable         undeliverable
 	tailFailures          atomic.Uint64
 	lastSubjects          subjectCounts
+	lookups               chan struct{} // those of findOpen under way
 }
 
 // New returns a feed of the stream behind store. It does nothing until Run.
@@ -71,6 +72,7 @@ func New(store Store, opts Options) *Feed {
 		ready: make(chan struct{}), done: make(chan struct{}),
 		window: newWindow(opts.WindowEvents, opts.WindowBytes),
 		index:  newIndex(), subs: slots.New(func(s *Subscription) *int32 { return &s.slot }),
+		lookups:       make(chan struct{}, maxLookups),
 		resets:        1, // a subscription that has verified nothing holds 0
 		streamContact: contact{errors.New("the stream has not been reached yet"), time.Now()},
 	}
@@ -110,7 +112,7 @@ func (f *Feed) State(ctx context.Context) (State, error) { return f.store.State(
 type Status struct {
 	Epoch         string
 	Low, High     uint64 // the window covers the sequences (Low, High]; High is the tail's
-	Events, Bytes int    // held in the window
+	Events, Bytes int    // held in the window; Bytes with the envelopes
 	Subscriptions int
 	// Positions that were continued from the window, and those that required the store. Their ratio
 	// shows whether the window is large enough.
@@ -148,7 +150,7 @@ func (f *Feed) Status() Status {
 	return Status{
 		Oldest: oldest, Newest: newest, Losses: f.losses.load(), TailFailures: f.tailFailures.Load(), Replays: f.replays.status(),
 		Epoch: f.epoch, Low: f.window.low, High: f.window.high,
-		Events: f.window.frames.len(), Bytes: f.window.bytes,
+		Events: f.window.frames.len(), Bytes: f.window.size(),
 		Removed: f.removed.load(), Counts: f.counted.Load(), Reads: f.compared.Load(),
 		Subscriptions: f.subs.Len(), Lost: cmp.Or(f.streamContact.err, f.leaderContact.err),
 		FromWindow: f.fromWindow.Load(), FromStore: f.fromStore.Load(),
@@ -163,7 +165,7 @@ func (f *Feed) publish(ev Event) {
 		ev.Trace = nil // stored before the node started: many at each start, of requests that have long ended
 	}
 	f.mu.Lock()
-	frame := newFrame(f.epoch, ev)
+	frame := newFrame(f.window.share(f.epoch), ev)
 	f.window.add(frame)
 	f.reachedLocked()
 	if f.anyDeleted {

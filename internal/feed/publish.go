@@ -28,6 +28,8 @@ type Message struct {
 	Data    []byte
 	ID      string       // for deduplication within the stream's duplicate window; empty for none
 	Trace   TraceContext // stored with it
+	// End completes the subject: the message is the last one, until another one follows. It may have no data.
+	End bool
 	// Header has further headers that are stored with it, such as Content-Type, by their names.
 	// NATS compares names with their case, and has meanings for those that begin with Nats-.
 	Header map[string]string
@@ -123,7 +125,7 @@ func (m Message) Validate() error {
 }
 
 // ownHeaders are written from other fields of a Message, in lower case.
-var ownHeaders = []string{"event-type", "traceparent", "tracestate"}
+var ownHeaders = []string{"event-type", "traceparent", "tracestate", "tidemark-end"}
 
 func checkHeader(header map[string]string) error {
 	for name, value := range header {

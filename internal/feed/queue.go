@@ -25,7 +25,7 @@ func (q *queue) dequeue(room int) []*Frame {
 			frames := q.frames[:n]
 			q.frames, q.spare = q.frames[n:], nil
 			for _, f := range frames {
-				q.bytes -= f.size
+				q.bytes -= f.Size()
 			}
 			return frames
 		}
@@ -42,7 +42,7 @@ func (q *queue) dequeue(room int) []*Frame {
 // fitting is how many of the frames have room, at least one.
 func fitting(frames []*Frame, room int) int {
 	for i, f := range frames {
-		if room -= f.size; room < 0 {
+		if room -= f.Size(); room < 0 {
 			return max(i, 1)
 		}
 	}
@@ -57,7 +57,7 @@ func (q *queue) dropRemoved() {
 	kept := q.frames[:0]
 	for _, f := range q.frames {
 		if f.removed.Load() {
-			q.bytes -= f.size
+			q.bytes -= f.Size()
 			continue
 		}
 		kept = append(kept, f)

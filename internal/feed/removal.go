@@ -76,7 +76,8 @@ func (w *window) remove(seqs []uint64) (n int) {
 	w.deletions.round++
 	for _, f := range removed {
 		f.removed.Store(true)
-		w.bytes -= f.size
+		f.dropEnvelope()
+		w.bytes -= f.Size()
 		w.deletions.add(f, w.low)
 		of := w.subjects[f.Subject]
 		if of.at(0) == f {

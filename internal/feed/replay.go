@@ -183,9 +183,9 @@ func (s *Subscription) continueReplay(ctx context.Context) (Delivery, error) {
 	if len(read.Events) == 0 {
 		return Delivery{Gap: gap}, nil
 	}
-	frames := make([]*Frame, len(read.Events))
+	frames, of := make([]*Frame, len(read.Events)), &incarnationFrames{epoch: s.epoch}
 	for i, ev := range read.Events {
-		frames[i] = newFrame(s.epoch, ev)
+		frames[i] = newFrame(of, ev)
 	}
 	return Delivery{Gap: gap, Frames: frames}, nil
 }

@@ -16,6 +16,10 @@ type Event struct {
 	Data    []byte    // never changed after it was handed over
 	Time    time.Time // when it was stored
 	Trace   *Trace    // nil for nearly all
+	// End reports that the event completes its subject: the publisher adds no more events to it.
+	End bool
+	// CloudEvent has the attributes of a message that was published as a CloudEvent; nil for others.
+	CloudEvent *CloudEvent
 	// Expires is when the stream deletes the event by its own lifetime (Nats-TTL); zero for
 	// none. Follow sets it, Read need not.
 	Expires time.Time
@@ -89,6 +93,10 @@ type Store interface {
 	// that matches it, and up to FewSubjects need no exact count. Where limit is above zero, any
 	// number beyond it may stand for more.
 	CountSubjects(ctx context.Context, filters []string, limit int) (int, error)
+
+	// Last returns the latest stored event of a subject without wildcards, and false where there is
+	// none. The leader answers. The event may lack Type and Data.
+	Last(ctx context.Context, subject string) (ev Event, found bool, err error)
 
 	// Count returns how many events are stored at and after a sequence. One replica answers, which
 	// may be a moment behind the leader.

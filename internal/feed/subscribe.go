@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,10 @@ type SubscribeOptions struct {
 	// MaxLastSubjects bounds the subjects of a start at the latest event of each; no bound when
 	// zero. See [Feed.LastSubjects].
 	MaxLastSubjects int
+	// UntilEnd ends the subscription with ErrComplete once all of its subjects are complete and every event
+	// was returned. A subject is complete while its latest event is an Event.End. Filters must be
+	// subjects without wildcards.
+	UntilEnd bool
 }
 
 // StartInfo is how a subscription began.
@@ -70,6 +75,7 @@ func (f *Feed) Subscribe(ctx context.Context, opts SubscribeOptions) (*Subscript
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
 	s.finishStart(r.named())
+	s.ends.started(opts.Start, s.startInfo)
 	return s, nil
 }
 
@@ -90,6 +96,7 @@ func (f *Feed) TrySubscribe(opts SubscribeOptions) (*Subscription, error) {
 		return nil, nil
 	}
 	s.finishStart(r.named())
+	s.ends.started(opts.Start, s.startInfo)
 	return s, nil
 }
 
@@ -102,6 +109,12 @@ func (f *Feed) register(opts SubscribeOptions, fromMemory bool) (*Subscription, 
 		}
 	}
 	s := &Subscription{feed: f, filters: subject.MergeFilters(opts.Filters)}
+	if opts.UntilEnd {
+		if len(s.filters) == 0 || wild(s.filters) {
+			return nil, resolved{}, errors.New("a subscription that ends has subjects without wildcards")
+		}
+		s.ends = newEnds(s.filters)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := resolveStart(opts.Start, f.viewLocked())

@@ -29,6 +29,7 @@ type Subscription struct {
 	filters   []string
 	startInfo StartInfo
 	replay    replay // of the owner
+	ends      *ends  // of the owner; nil without SubscribeOptions.UntilEnd
 	slot      int32  // of Feed.subs
 
 	mu    sync.Mutex
@@ -151,8 +152,16 @@ func (s *Subscription) prepareWait() {
 //   - It acknowledges the previous Delivery of Poll and Fetch.
 //   - Empty and not behind: there is nothing until the Waker is called.
 //   - Empty and behind: Fetch must read the store.
-//   - The error is ErrClosed, after Close or when the feed has stopped.
+//   - The error is ErrClosed, after Close or when the feed has stopped, or ErrComplete.
 func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
+	d, behind, err = s.poll(room)
+	if err == nil && !behind {
+		behind, err = s.pollEnds(d)
+	}
+	return d, behind, err
+}
+
+func (s *Subscription) poll(room int) (d Delivery, behind bool, err error) {
 	s.replay.ack()
 	d, next := s.dequeuePending(room)
 	switch {
@@ -173,20 +182,26 @@ func (s *Subscription) Poll(room int) (d Delivery, behind bool, err error) {
 //   - It blocks until the store has answered, ctx ends, or the feed has stopped (ErrClosed). It waits
 //     until a store that fails works again.
 //   - An empty Delivery without an error requires another Poll.
-func (s *Subscription) Fetch(ctx context.Context) (Delivery, error) {
+func (s *Subscription) Fetch(ctx context.Context) (d Delivery, err error) {
 	s.ack()
 	s.replay.ack()
-	if s.replay.reader != nil {
-		return s.continueReplay(ctx)
+	if s.ends != nil && s.ends.lookUp {
+		return Delivery{}, s.lookUpEnds(ctx)
 	}
-	return s.beginReplay(ctx)
+	if s.replay.reader != nil {
+		d, err = s.continueReplay(ctx)
+	} else {
+		d, err = s.beginReplay(ctx)
+	}
+	s.ends.returned(d)
+	return d, err
 }
 
 // nextBytes is how much Next returns at a time.
 const nextBytes = 1 << 20
 
 // Next combines Poll and Fetch, for a goroutine of its own. It blocks until there is
-// something to send, ctx ends, or the feed has stopped (ErrClosed).
+// something to send, ctx ends, or the subscription has ended (ErrClosed, ErrComplete).
 func (s *Subscription) Next(ctx context.Context) (Delivery, error) {
 	s.prepareWait()
 	for {
@@ -233,18 +248,20 @@ func (s *Subscription) enqueue(f *Frame) bool {
 		return true
 	}
 	q, opts, n := &s.queue, &s.feed.opts, len(s.queue.frames)
-	if n > 0 && (n >= opts.MaxPending || q.bytes+f.size > opts.MaxPendingBytes) { // one frame always fits
+	if n > 0 && (n >= opts.MaxPending || q.bytes+f.Size() > opts.MaxPendingBytes) { // one frame always fits
 		s.dropPendingLocked()
 		s.setStateLocked(CatchingUp)
 		s.wakeLocked()
 		return true
 	}
 	if n == 0 {
-		s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
+		if !q.missed { // else a client that is cut off now gets the gap when it resumes
+			s.cursor = max(s.cursor, f.Seq-1) // nothing before it matched: Position does not fall
+		}
 		q.staleSince = 0
 	}
 	q.frames = append(q.frames, f)
-	q.bytes += f.size
+	q.bytes += f.Size()
 	s.enqueuedTo = f.Seq
 	s.wakeLocked()
 	return true

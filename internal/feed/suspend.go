@@ -16,6 +16,7 @@ func (s *Subscription) Suspend(unsent []*Frame) (suspended bool) {
 		s.replay.close() // it continues elsewhere, behind a gap that comes after these frames
 		return false
 	}
+	s.ends.notSent(unsent)
 	if len(unsent) > 0 {
 		s.cursor = unsent[0].Seq - 1
 		s.enqueuedTo = s.cursor

@@ -12,8 +12,9 @@ type window struct {
 	maxEvents, maxBytes int
 
 	low, high uint64
-	bytes     int
+	bytes     int // of frames, without their envelopes
 	frames    deque
+	shared    *incarnationFrames // of frames
 	subjects  map[string]*deque
 	deletions deletions
 
@@ -26,7 +27,7 @@ type window struct {
 
 func newWindow(maxEvents, maxBytes int) *window {
 	return &window{
-		maxEvents: maxEvents, maxBytes: maxBytes, subjects: map[string]*deque{},
+		maxEvents: maxEvents, maxBytes: maxBytes, subjects: map[string]*deque{}, shared: &incarnationFrames{},
 		deletions: newDeletions(), crowded: map[string]struct{}{},
 	}
 }
@@ -54,16 +55,49 @@ func (w *window) add(f *Frame) {
 	if f.expires != 0 && w.limits.lifetimes {
 		w.addExpiry(f)
 	}
-	w.bytes += f.size
+	w.bytes += f.Size()
 	w.high = f.Seq
-	for w.frames.len() > w.maxEvents || w.bytes > w.maxBytes {
+	w.dropOldEnvelopes()
+	for w.frames.len() > w.maxEvents || w.size() > w.maxBytes && w.frames.len() > 0 {
 		w.evict()
+	}
+}
+
+// size is about how many bytes the frames and their envelopes hold.
+func (w *window) size() int { return w.bytes + int(w.shared.bytes.Load()) }
+
+// envelopeShare is the part of maxBytes that envelopes may have: a quarter. Clients that read far back do
+// not take the memory of the frames that others resume from. Those that are encoded between two events come on top
+// until the next event.
+const envelopeShare = 4
+
+// share returns the part that the frames of an epoch share.
+func (w *window) share(epoch string) *incarnationFrames {
+	if w.shared.epoch != epoch || w.shared.limit == 0 {
+		w.shared = &incarnationFrames{epoch: epoch, limit: max(int64(w.maxBytes/envelopeShare), 1)}
+	}
+	return w.shared
+}
+
+// dropOldEnvelopes makes room for those of new events: once the envelopes have nearly as many bytes as they may
+// have, the oldest ones go.
+func (w *window) dropOldEnvelopes() {
+	shared := w.shared
+	if shared.bytes.Load() <= shared.limit*3/4 {
+		return
+	}
+	for i := w.frames.search(shared.from.Load()); i < w.frames.len() && shared.bytes.Load() > shared.limit/2; i++ {
+		f := w.frames.at(i)
+		shared.from.Store(f.Seq)
+		f.dropEnvelope()
 	}
 }
 
 func (w *window) evict() *Frame {
 	f := w.frames.pop()
-	w.bytes -= f.size
+	w.bytes -= f.Size()
+	w.shared.from.Store(max(w.shared.from.Load(), f.Seq))
+	f.dropEnvelope()
 	w.evicted++
 	w.passed += f.Seq - w.low - 1
 	w.low = f.Seq

@@ -16,7 +16,7 @@ func randomWindow(r *rand.Rand, events int) (*window, []*Frame) {
 	w.reset(0)
 	var frames []*Frame
 	for seq := range uint64(events) {
-		f := newFrame("e1", Event{Seq: seq + 1, Subject: randomSubject(r, "abc")})
+		f := newFrame(&incarnationFrames{epoch: "e1"}, Event{Seq: seq + 1, Subject: randomSubject(r, "abc")})
 		w.add(f)
 		frames = append(frames, f)
 	}
@@ -110,7 +110,7 @@ func TestLookAndPick_LargeWindow_AreBounded(t *testing.T) {
 		subjects = append(subjects, fmt.Sprintf("n.%d", i))
 	}
 	for seq := range uint64(10 * stretch) {
-		w.add(newFrame("e1", Event{Seq: seq + 1, Subject: subjects[seq%7]}))
+		w.add(newFrame(&incarnationFrames{epoch: "e1"}, Event{Seq: seq + 1, Subject: subjects[seq%7]}))
 	}
 	if looked, left := w.copyAfter(make([]*Frame, stretch), 100); len(looked) != stretch || left != 9*stretch-100 || looked[0].Seq != 101 {
 		t.Errorf("looked at %d frames from %d on, %d are left", len(looked), looked[0].Seq, left)

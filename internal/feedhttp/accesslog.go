@@ -24,8 +24,8 @@ func (s *session) logFields(fields []slog.Attr) []slog.Attr {
 // and the next line has their number.
 func (s *session) logEndLocked() {
 	level := slog.LevelInfo
-	if errors.Is(s.closeErr, errRate) {
-		level = slog.LevelDebug // clients that connect too often would fill the log
+	if errors.Is(s.closeErr, errRate) || s.page != nil {
+		level = slog.LevelDebug // clients that connect often would fill the log
 	}
 	if !s.handler.opts.Logger.Enabled(context.Background(), level) {
 		return

@@ -1,6 +1,7 @@
 package feedhttp
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidemark/tidemark/internal/backoff"
 	"github.com/tidemark/tidemark/internal/netaddr"
 	"github.com/tidemark/tidemark/pkg/auth"
 )
@@ -50,6 +52,7 @@ type Admission struct {
 	connects *limiter
 	events   *limiter
 	refused  refused
+	ingests  ingests
 	serial   atomic.Uint64 // of connections
 
 	mu        sync.Mutex
@@ -64,8 +67,10 @@ type Admission struct {
 // NewAdmission returns an Admission without connections. The addresses of clients are those that the
 // trusted proxies report ([auth.ClientAddr]); without trusted proxies the peer is the client.
 func NewAdmission(limits Limits, trusted ...netip.Prefix) *Admission {
+	stopping, stop := context.WithCancel(context.Background())
 	return &Admission{
-		limits: limits, trusted: slices.Clone(trusted),
+		ingests: ingests{stopping: stopping, stop: stop},
+		limits:  limits, trusted: slices.Clone(trusted),
 		connects: newLimiter(limits.ConnectsPerSecond, limits.ConnectsBurst),
 		events:   newLimiter(limits.PublishesPerSecond, limits.PublishesBurst),
 		users:    map[string]int{}, addresses: map[netip.Prefix]int{},
@@ -103,6 +108,21 @@ func (a *Admission) admitPublish(r *http.Request, n int) error {
 	}
 	a.refused[RefusedPublishRate].Add(1)
 	return &rateError{perSecond: a.limits.PublishesPerSecond, wait: wait}
+}
+
+// awaitPublish counts an event of an event stream. It blocks while the rate is exceeded, since the event cannot be sent
+// again; the client then waits, too.
+func (a *Admission) awaitPublish(r *http.Request) error {
+	for a.events != nil {
+		wait := a.events.reserve(addressOf(r, a.trusted), 1, time.Now())
+		if wait == 0 {
+			return nil
+		}
+		if err := backoff.Pause(r.Context(), wait, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // admit counts a connection. Its end calls release, which is never nil.

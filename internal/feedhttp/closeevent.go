@@ -3,6 +3,7 @@ package feedhttp
 import (
 	"errors"
 
+	"github.com/tidemark/tidemark/internal/engine"
 	"github.com/tidemark/tidemark/internal/feed"
 )
 
@@ -28,18 +29,19 @@ var closeEvents = map[error]struct {
 	message string
 	later   bool // reconnect after RetryLater instead of Retry
 }{
-	errMaxAge:      {CloseMaxAge, "this connection has reached its maximum age; reconnect to continue", false},
-	errIdle:        {CloseIdle, "nothing was sent for a long time; reconnect to continue", false},
-	errExpired:     {CloseExpired, "the token of this connection has expired; reconnect with a new one", false},
-	errRevoked:     {CloseRevoked, "the grant of this connection was revoked; sign in again", true},
-	errDrain:       {CloseDrain, "this node is draining; reconnect", false},
-	errAdmin:       {CloseAdmin, "an operator closed this connection; reconnect to continue", false},
-	feed.ErrClosed: {CloseDrain, "this feed is shutting down; reconnect to continue", false},
-	errOverload:    {CloseOverload, "this server has reached its limit of connections; reconnect later", true},
-	errRate:        {CloseLimit, "too many connects from this address; reconnect later", true},
-	errLast:        {CloseLimit, "too many connections of this user or address wait for the latest event of many subjects; reconnect later", true},
-	errSubjects:    {CloseLimit, "from=last matches more subjects than are read (limits.last_subjects); name fewer with subject= and only=1", true},
-	errLimit:       {CloseLimit, "too many connections are open for this user or address; close some, or reconnect later", true},
+	errMaxAge:          {CloseMaxAge, "this connection has reached its maximum age; reconnect to continue", false},
+	errIdle:            {CloseIdle, "nothing was sent for a long time; reconnect to continue", false},
+	errExpired:         {CloseExpired, "the token of this connection has expired; reconnect with a new one", false},
+	errRevoked:         {CloseRevoked, "the grant of this connection was revoked; sign in again", true},
+	errDrain:           {CloseDrain, "this node is draining; reconnect", false},
+	errAdmin:           {CloseAdmin, "an operator closed this connection; reconnect to continue", false},
+	engine.ErrComplete: {CloseComplete, "all subjects of this connection are complete; do not reconnect", false},
+	feed.ErrClosed:     {CloseDrain, "this feed is shutting down; reconnect to continue", false},
+	errOverload:        {CloseOverload, "this server has reached its limit of connections; reconnect later", true},
+	errRate:            {CloseLimit, "too many connects from this address; reconnect later", true},
+	errLast:            {CloseLimit, "too many connections of this user or address wait for the latest events of their subjects; reconnect later", true},
+	errSubjects:        {CloseLimit, "from=last matches more subjects than are read (limits.last_subjects); name fewer with subject= and only=1", true},
+	errLimit:           {CloseLimit, "too many connections are open for this user or address; close some, or reconnect later", true},
 }
 
 // appendCloseEventLocked appends tidemark.close with the reason, and when to reconnect.

@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/msgheader"
 )
 
-// Attributes of CloudEvents in the binary mode of their HTTP binding, as they are stored.
+// Attributes of CloudEvents in the binary mode of their HTTP binding, as they are stored; more are in msgheader.
 const (
-	cloudEventPrefix = "ce-"
-	cloudEventType   = "ce-type"
-	cloudEventID     = "ce-id"
-	cloudEventSource = "ce-source"
+	cloudEventVersion     = "ce-specversion"
+	cloudEventSubject     = "ce-subject"
+	cloudEventContentType = "ce-datacontenttype"
 )
 
 // cloudEvent returns the attributes of a CloudEvent in a request's header, by names in lower case;
@@ -22,14 +22,14 @@ const (
 func cloudEvent(header http.Header) (attributes map[string]string, err error) {
 	for name := range header {
 		lower := strings.ToLower(name)
-		if !strings.HasPrefix(lower, cloudEventPrefix) {
+		if !strings.HasPrefix(lower, msgheader.CloudEventPrefix) {
 			continue
 		}
 		encoded, err := single(header, lower)
 		if err != nil {
 			return nil, err
 		}
-		if strings.Trim(lower[len(cloudEventPrefix):], "abcdefghijklmnopqrstuvwxyz0123456789") != "" || lower == cloudEventPrefix {
+		if !isAttributeName(lower[len(msgheader.CloudEventPrefix):]) {
 			return nil, &fieldError{field: lower, reason: "is not an attribute of CloudEvents; they are named by the letters a-z and digits"}
 		}
 		value, err := url.PathUnescape(unquote(encoded))
@@ -41,13 +41,22 @@ func cloudEvent(header http.Header) (attributes map[string]string, err error) {
 		}
 		attributes[lower] = value
 	}
-	if err := feed.CheckType(attributes[cloudEventType]); err != nil {
-		return nil, &fieldError{field: cloudEventType, reason: err.Error()}
+	return attributes, checkAttributes(attributes)
+}
+
+func isAttributeName(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// checkAttributes checks the attributes that become the type and the id of an event.
+func checkAttributes(attributes map[string]string) error {
+	if err := feed.CheckType(attributes[msgheader.CloudEventType]); err != nil {
+		return &fieldError{field: msgheader.CloudEventType, reason: err.Error()}
 	}
-	if len(attributes[cloudEventID]) > feed.MaxIDLen {
-		return nil, &fieldError{field: cloudEventID, reason: fmt.Sprintf("must be at most %d bytes", feed.MaxIDLen)}
+	if len(attributes[msgheader.CloudEventID]) > feed.MaxIDLen {
+		return &fieldError{field: msgheader.CloudEventID, reason: fmt.Sprintf("must be at most %d bytes", feed.MaxIDLen)}
 	}
-	return attributes, nil
+	return nil
 }
 
 // unquote removes double quotes around a value, and the backslashes before characters within.
@@ -69,7 +78,7 @@ func unquote(s string) string {
 // cloudEventKey returns the message id of a CloudEvent. A repeat has the same: the id of a CloudEvent is unique
 // within its source.
 func cloudEventKey(attributes map[string]string) string {
-	id, source := attributes[cloudEventID], attributes[cloudEventSource]
+	id, source := attributes[msgheader.CloudEventID], attributes[msgheader.CloudEventSource]
 	if id == "" || source == "" {
 		return id
 	}

@@ -105,10 +105,20 @@ type OpenComment struct {
 	Last string `json:"last"`   // the last position that the node had read
 }
 
+func (c OpenComment) append(dst []byte) []byte { return append(dst, asJSON(c)...) }
+
 // EventComment is the comment before each event of a connection with ?meta=1.
 type EventComment struct {
 	Subject string `json:"subject"`
 	Stored  int64  `json:"stored_ms"` // Unix time
+}
+
+// append writes c as encoding/json does. Each delivery of an event has one, and reflection would cost several
+// times as much as the rest of the delivery.
+func (c EventComment) append(dst []byte) []byte {
+	dst = appendText(append(dst, `{"subject":`...), c.Subject)
+	dst = strconv.AppendInt(append(dst, `,"stored_ms":`...), c.Stored, 10)
+	return append(dst, '}')
 }
 
 // CloseReason is why the server closes a connection.
@@ -124,6 +134,7 @@ const (
 	CloseOverload CloseReason = "overload"      // a limit of the node: connections or replays
 	CloseLimit    CloseReason = "limit"         // a limit of the user or the address
 	CloseAdmin    CloseReason = "admin"         // an operator closed this connection
+	CloseComplete CloseReason = "complete"      // ?until=end: the client has everything, and need not reconnect
 )
 
 // controlWriter encodes control events in the form that a client requested.
@@ -131,10 +142,20 @@ type controlWriter struct {
 	asComments      bool // ?control=off: comments, which clients ignore
 	heartbeatEvents bool // ?heartbeat=event: heartbeats are events, not comments
 	withMeta        bool // ?meta=1: a comment before each event
+	form            Form
+	source          *string // of CloudEvents; see sourceOf
 }
 
 // parseControls reads the parameters of a query.
-func parseControls(query url.Values) (c controlWriter, err error) {
+func parseControls(query url.Values, form Form, source *string) (c controlWriter, err error) {
+	c.form, c.source = form, source
+	envelope, err := flag(query, "envelope", "1")
+	if err != nil {
+		return c, err
+	}
+	if envelope && form == FormSSE {
+		c.form = FormEnvelope
+	}
 	if c.heartbeatEvents, err = flag(query, "heartbeat", "event"); err != nil {
 		return c, err
 	}
@@ -143,6 +164,7 @@ func parseControls(query url.Values) (c controlWriter, err error) {
 	}
 	c.withMeta, err = flag(query, "meta", "1")
 	c.heartbeatEvents = c.heartbeatEvents && !c.asComments
+	c.withMeta = c.withMeta && !c.lines() // each line has the subject and the time
 	return c, err
 }
 
@@ -154,8 +176,17 @@ func asJSON(data any) []byte {
 	return text
 }
 
+// lines reports that the response has no syntax of SSE.
+func (c controlWriter) lines() bool { return c.form >= FormNDJSON }
+
 // append appends a control event. The id may be empty.
 func (c controlWriter) append(dst []byte, typ, id string, text []byte) []byte {
+	if c.lines() {
+		if c.asComments {
+			return append(dst, '\n') // lines have no comments
+		}
+		return c.line(dst, typ, id, text)
+	}
 	if c.asComments {
 		return sse.AppendComment(dst, typ+" "+string(text))
 	}
@@ -163,8 +194,8 @@ func (c controlWriter) append(dst []byte, typ, id string, text []byte) []byte {
 }
 
 // meta appends a comment. Events are encoded once for all clients, and clients ignore comments.
-func (c controlWriter) meta(dst []byte, data any) []byte {
-	return sse.AppendComment(dst, TypeComment+" "+string(asJSON(data)))
+func (c controlWriter) meta(dst []byte, data interface{ append([]byte) []byte }) []byte {
+	return append(data.append(append(dst, ": "+TypeComment+" "...)), "\n\n"...)
 }
 
 func (c controlWriter) open(dst []byte, stream string, sub *feed.Subscription, id identityTag) []byte {
@@ -181,11 +212,15 @@ func (c controlWriter) open(dst []byte, stream string, sub *feed.Subscription, i
 }
 
 func (c controlWriter) gap(dst []byte, g *feed.Gap) []byte {
-	after := g.Continues.String()
-	return c.append(dst, TypeGap, after, asJSON(GapEvent{
+	event := newGapEvent(g)
+	return c.append(dst, TypeGap, event.ContinuesAfter, asJSON(event))
+}
+
+func newGapEvent(g *feed.Gap) GapEvent {
+	return GapEvent{
 		Reason: g.Reason, Requested: g.Requested,
-		FirstAvailable: g.FirstAvailable.String(), ContinuesAfter: after,
-	}))
+		FirstAvailable: g.FirstAvailable.String(), ContinuesAfter: g.Continues.String(),
+	}
 }
 
 func (c controlWriter) position(dst []byte, p feed.Position) []byte {
@@ -193,6 +228,22 @@ func (c controlWriter) position(dst []byte, p feed.Position) []byte {
 }
 
 func (c controlWriter) close(dst []byte, reason CloseReason, message string, retry time.Duration) []byte {
-	dst = sse.AppendRetry(dst, retry)
+	dst = c.retry(dst, retry)
 	return c.append(dst, TypeClose, "", asJSON(CloseEvent{reason, retry.Milliseconds(), message}))
+}
+
+// retry appends the delay before a reconnect. Lines have it in tidemark.close alone.
+func (c controlWriter) retry(dst []byte, delay time.Duration) []byte {
+	if c.lines() {
+		return dst
+	}
+	return sse.AppendRetry(dst, delay)
+}
+
+// heartbeat appends what clients ignore.
+func (c controlWriter) heartbeat(dst []byte) []byte {
+	if c.lines() {
+		return append(dst, '\n')
+	}
+	return sse.AppendComment(dst, "")
 }

@@ -9,7 +9,15 @@
 //     tidemark.gap that reports that the stream itself was replaced or rolled back.
 //   - Once the status 200 is sent, everything is reported in the response: EventSource gives up
 //     on any other status. 4xx is for requests that must not be repeated.
-//   - Every response ends without its last chunk, so that every client library reconnects.
+//   - Every response ends without its last chunk, so that every client library reconnects. There are two exceptions:
+//     a page, and a connection with ?until=end whose subjects are complete: its client has everything.
+//
+// # Forms
+//
+// A response has one of four forms ([Form]): SSE, SSE with envelopes, NDJSON, or one page of JSON. negotiate selects it,
+// and controlWriter writes events and control events in it. A page is a session, too: it waits like an idle
+// connection, and the turn with its last event ends the response ([engine.ErrComplete]). Its refusals are status codes
+// until the engine has the session; see servePage.
 //
 // # Blocking and closing
 //

@@ -36,6 +36,7 @@ type Connection struct {
 	Filters  int           // subjects, after they were merged
 	Events   int           // sent
 	State    ConnectionState
+	Form     string // see Form
 }
 
 // ConnectionState is the phase of a connection, for operators.
@@ -67,7 +68,7 @@ func (c Conn) Connection() Connection {
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := Connection{ConnInfo: c.Info(), Position: s.sent.position, Events: s.sent.events, State: Waiting}
+	now := Connection{ConnInfo: c.Info(), Position: s.sent.position, Events: s.sent.events, State: Waiting, Form: s.controls.form.String()}
 	switch {
 	case s.state == stateClosed:
 		now.State = Ended

@@ -20,12 +20,13 @@ var streamHeaders = http.Header{
 	"X-Accel-Buffering":            {"no"},
 	"X-Content-Type-Options":       {"nosniff"},
 	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Vary":                         {"Accept, Accept-Encoding, Origin, Cookie, Authorization"},
 }
 
 func TestHeaders_Get_ForEventStreams(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, proto string) {
 		r := newHarness(t, setup{proto: proto})
-		for _, accept := range []string{"text/event-stream", "", "application/json"} {
+		for _, accept := range []string{"text/event-stream", "", "*/*", "text/html, */*;q=0.1"} {
 			s := r.subscribe(t, "", "Accept", accept)
 			got := s.resp.Header.Clone()
 			got.Del("Date")

@@ -42,6 +42,9 @@ func requestProblem(err error) problem.Document {
 			d.Code = field.code
 		}
 	}
+	if stream, ok := errors.AsType[*streamError](err); ok {
+		d.Code = stream.code
+	}
 	if fast, ok := errors.AsType[*rateError](err); ok {
 		d.Code, d.RetryAfter = problem.RateLimited, fast.retryAfter()
 	}

@@ -131,7 +131,7 @@ func (d *desk) published(t testing.TB, body string, header []string, want ...fee
 		t.Fatalf("%.120q: %s as %q: %s", body, resp.Status, resp.Header.Get("Content-Type"), text)
 	}
 	if got := d.taken(); !reflect.DeepEqual(got, scoped(want...)) {
-		t.Errorf("%.120q: published %q, want %q", body, got, want)
+		t.Errorf("%.120q: published %+v, want %+v", body, got, want)
 	}
 	return text
 }
@@ -176,7 +176,7 @@ func TestPublish_Data_StoredAsTextOrJSON(t *testing.T) {
 	}
 	resp, _ := d.post(t, `{"subject":"n.all"}`)
 	if msgs := d.taken(); resp.StatusCode != http.StatusOK || len(msgs) != 1 || len(msgs[0].Data) != 0 {
-		t.Errorf("without data: %s, %q", resp.Status, msgs)
+		t.Errorf("without data: %s, %+v", resp.Status, msgs)
 	}
 }
 
@@ -206,6 +206,18 @@ func TestPublish_IdempotencyKey_IsTheID(t *testing.T) {
 	if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || p.Field != "id" {
 		t.Errorf("a key that is too long: %+v", p)
 	}
+}
+
+func TestPublish_End_CompletesTheSubject(t *testing.T) {
+	d := newDesk(t, publishing, feedhttp.PublishOptions{})
+	end := feed.Message{Subject: "n.all", End: true}
+	d.published(t, `{"subject":"n.all","end":true}`, nil, end)
+	d.published(t, `[{"subject":"n.all","end":false},{"end":true,"subject":"n.all"}]`, nil, feed.Message{Subject: "n.all"}, end)
+	for _, value := range []string{`null`, `1`, `"true"`, `[]`} {
+		d.refused(t, `{"subject":"n.all","end":`+value+`}`, http.StatusBadRequest, "end", "true or false")
+	}
+	d.URL += "?end=1"
+	d.refused(t, `{"subject":"n.all"}`, http.StatusBadRequest, "", `"end": true`)
 }
 
 // below accepts subjects that begin with prefix.
@@ -396,7 +408,7 @@ func FuzzPublishBody(f *testing.F) {
 		}
 		for _, msg := range store.msgs {
 			if err := msg.Validate(); err != nil || !strings.HasPrefix(msg.Subject, "n.") {
-				t.Fatalf("published %q: %v", msg, err)
+				t.Fatalf("published %+v: %v", msg, err)
 			}
 		}
 		if !json.Valid(w.Body.Bytes()) {

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/msgheader"
 )
 
-// PublishBody stores the body of a POST request as the data of one event, whatever its content
-// type. The subject is the path value "subject", as of a pattern such as
+// PublishBody stores the body of a POST request as the data of one event. The content type may be any; of a body of
+// text/event-stream each event is stored as it arrives. The subject is the path value "subject", as of a pattern such as
 // "POST /publish/{subject...}": the path is decoded once, so that a token with %2E is written
 // with %252E there.
 //
@@ -32,24 +33,40 @@ func (h *PublishBody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	msgs, err := h.event(w, r)
+	query, err := readPublishQuery(r)
+	if err == nil && query.hasUser {
+		err = &fieldError{field: "user", reason: "stands in place of the subject in the path; send one of them"}
+	}
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	subject := r.PathValue("subject")
+	if isEventStream(r.Header) {
+		h.ingest(w, r, id, subject, "subject", query)
+		return
+	}
+	msgs, err := h.event(w, r, subject, query)
 	h.publish(w, r, id, msgs, false, err)
 }
 
-func (h *PublishBody) event(w http.ResponseWriter, r *http.Request) ([]feed.Message, error) {
-	_, named, err := queryUser(r)
-	if err != nil {
-		return nil, err
-	}
-	if named {
-		return nil, &fieldError{field: "user", reason: "stands in place of the subject in the path; send one of them"}
-	}
-	subj := r.PathValue("subject")
-	msgs, err := h.body(w, r, subj, "subject")
+func (h *PublishBody) event(w http.ResponseWriter, r *http.Request, subj string, query publishQuery) ([]feed.Message, error) {
+	msgs, err := h.body(w, r, subj, "subject", query.end)
+	return msgs, h.pathError(subj, err)
+}
+
+// pathError adds to an error for the subject of a path how to write it there.
+func (p *publisher) pathError(subj string, err error) error {
 	if wrong, ok := errors.AsType[*fieldError](err); ok && wrong.field == "subject" {
-		wrong.reason += h.pathHint(subj, wrong.reason)
+		wrong.reason += p.pathHint(subj, wrong.reason)
 	}
-	return msgs, err
+	return err
+}
+
+// headerFields are the names of the fields of an event that comes from the header of its request. subject names what
+// the subject comes from.
+func headerFields(subject string) map[string]string {
+	return map[string]string{"subject": subject, "id": "Idempotency-Key", "event": "Event-Type", "ttl": "Nats-TTL"}
 }
 
 // pathHint ends the reason why the subject of a path is not accepted. The reason names subjects as they are stored;
@@ -67,33 +84,33 @@ func (p *publisher) pathHint(subj, reason string) string {
 }
 
 // toUser reads POST /publish?user=, whose body is the data of one event.
-func (p *publisher) toUser(w http.ResponseWriter, r *http.Request, user string) ([]feed.Message, error) {
-	subject, err := p.userSubject(user)
+func (p *publisher) toUser(w http.ResponseWriter, r *http.Request, query publishQuery) ([]feed.Message, error) {
+	subject, err := p.userSubject(query.user)
 	if err != nil {
 		return nil, err
 	}
-	return p.body(w, r, subject, "user")
+	return p.body(w, r, subject, "user", query.end)
 }
 
 // body reads a request whose body is the data of one event. subjectField names what the subject
-// comes from.
-func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjectField string) ([]feed.Message, error) {
+// comes from. With end the event completes the subject, and may be empty.
+func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjectField string, end bool) ([]feed.Message, error) {
 	msg, err := fromHeader(r.Header)
 	if err != nil {
 		return nil, err
 	}
-	msg.Subject = subject
+	msg.Subject, msg.End = subject, end
 	if msg.Data, err = p.readBody(w, r); err != nil {
 		return nil, err
 	}
-	if len(msg.Data) == 0 {
-		return nil, errors.New("the body is empty; it is the data of the event")
+	if len(msg.Data) == 0 && !end && msg.Header[cloudEventVersion] == "" {
+		return nil, errors.New("the body is empty; it is the data of the event, which only the end of a subject (?end=1) may lack")
 	}
 	if err := checkUTF8(msg.Data); err != nil {
 		return nil, err
 	}
 	if err := p.check(r.Context(), msg, 0, false); err != nil {
-		return nil, renameFields(err, map[string]string{"subject": subjectField, "id": "Idempotency-Key", "event": "Event-Type", "ttl": "Nats-TTL"})
+		return nil, renameFields(err, headerFields(subjectField))
 	}
 	return []feed.Message{msg}, nil
 }
@@ -123,7 +140,7 @@ func fromHeader(header http.Header) (msg feed.Message, err error) {
 		}
 		msg.Header["Content-Type"] = contentType
 	}
-	msg.Type = cmp.Or(msg.Type, attributes[cloudEventType])
+	msg.Type = cmp.Or(msg.Type, attributes[msgheader.CloudEventType])
 	msg.ID = cmp.Or(msg.ID, cloudEventKey(attributes))
 	return msg, nil
 }

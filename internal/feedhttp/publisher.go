@@ -22,6 +22,7 @@ func (p *publisher) authorize(w http.ResponseWriter, r *http.Request) (id auth.I
 		refuseMethod(w, r, "POST, OPTIONS")
 		return id, false
 	}
+	answerAtOnce(w, r)
 	err := checkQuery(r)
 	if err == nil {
 		err = p.opts.Admission.admitPublish(r, 1)
@@ -50,9 +51,7 @@ func (p *publisher) publish(w http.ResponseWriter, r *http.Request, id auth.Iden
 	}
 	for _, m := range msgs {
 		if p.opts.Identify != nil && !id.MayPublish(m.Subject) {
-			p.refuse(w, r, id, &auth.Error{
-				Status: http.StatusForbidden, Err: problem.PublishForbidden, Detail: fmt.Sprintf("the key or token does not allow to publish to %q", m.Subject),
-			})
+			p.refuse(w, r, id, publishForbidden(m.Subject))
 			return
 		}
 	}
@@ -62,6 +61,12 @@ func (p *publisher) publish(w http.ResponseWriter, r *http.Request, id auth.Iden
 	}
 	scopeIDs(id, msgs)
 	p.store(w, r, msgs, isArray)
+}
+
+func publishForbidden(subject string) error {
+	return &auth.Error{
+		Status: http.StatusForbidden, Err: problem.PublishForbidden, Detail: fmt.Sprintf("the key or token does not allow to publish to %q", subject),
+	}
 }
 
 // store publishes and answers.
@@ -84,13 +89,17 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 		problem.Write(w, answer)
 		return
 	}
+	if isArray {
+		writeJSON(w, results)
+	} else {
+		writeJSON(w, results[0])
+	}
+}
+
+func writeJSON(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "private, no-store")
-	if isArray {
-		_ = json.NewEncoder(w).Encode(results)
-	} else {
-		_ = json.NewEncoder(w).Encode(results[0])
-	}
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // check returns an invalid part of a message as a *fieldError.

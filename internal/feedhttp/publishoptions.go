@@ -23,7 +23,7 @@ type PublishOptions struct {
 	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
 	// only variable; see subject.UserTemplate.
 	Templates []subject.Template
-	// MaxBytes bounds a request's body; 1 MiB when zero.
+	// MaxBytes bounds a request's body, and each event of an event stream; 1 MiB when zero.
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.
 	MaxBatch int
@@ -31,6 +31,11 @@ type PublishOptions struct {
 	Timeout time.Duration
 	// BodyTimeout bounds the time until a request's body has arrived; 30 s when zero.
 	BodyTimeout time.Duration
+	// IdleTimeout bounds the wait for the next event or comment of an event stream; 2 minutes when zero.
+	IdleTimeout time.Duration
+	// RetryTimeout bounds the attempts to store an event of an event stream, while the store is not available; 15 s
+	// when zero.
+	RetryTimeout time.Duration
 	// Admission bounds the rate of events; nil is unlimited.
 	Admission *Admission
 	// Refused, if set, receives each request that is refused for its identity or for a limit. It must
@@ -44,6 +49,8 @@ func (o PublishOptions) withDefaults() PublishOptions {
 	o.MaxBatch = cmp.Or(o.MaxBatch, 1000)
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
 	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
+	o.RetryTimeout = cmp.Or(o.RetryTimeout, 15*time.Second)
 	if o.Admission == nil {
 		o.Admission = NewAdmission(Limits{})
 	}

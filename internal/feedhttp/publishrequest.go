@@ -18,12 +18,15 @@ type PublishRequest struct {
 	// Data is any JSON. A string goes out as its text, anything else as JSON.
 	Data json.RawMessage `json:"data"`
 	ID   string          `json:"id"`
+	// End completes the subject with this event.
+	End explicit `json:"end,omitzero"`
 }
 
 // decode reads the next event. It refuses unknown fields, also in other letters, and duplicate fields.
 func (r *PublishRequest) decode(dec *json.Decoder) error {
 	return decodeFields(dec, jsonField{"subject", (*text)(&r.Subject)}, jsonField{"user", &r.User},
-		jsonField{"event", (*text)(&r.Event)}, jsonField{"data", &r.Data}, jsonField{"id", (*text)(&r.ID)})
+		jsonField{"event", (*text)(&r.Event)}, jsonField{"data", &r.Data}, jsonField{"id", (*text)(&r.ID)},
+		jsonField{"end", &r.End})
 }
 
 // payload takes a JSON string for its text, and other JSON as it is, on one line.
@@ -42,44 +45,53 @@ func payload(data json.RawMessage) ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-// decode reads the body of POST /publish, which is not empty: one event, or an array of at most
-// maxBatch. It decodes one event after the other and stops at the first that is too many: as a
-// whole, 1 MiB of [{},{},…] would take 75 MiB.
+// decode reads the body of POST /publish, which is not empty: one event, or an array of at most maxBatch.
 func decode(body []byte, maxBatch int) (requests []PublishRequest, isArray bool, err error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if isArray = bytes.TrimSpace(body)[0] == '['; isArray {
-		requests, err = decodeArray(dec, maxBatch)
-	} else {
-		requests = make([]PublishRequest, 1)
-		err = requests[0].decode(dec)
-	}
-	if err != nil {
-		return nil, isArray, bodyError(err)
-	}
-	return requests, isArray, checkEnd(dec)
+	isArray = bytes.TrimSpace(body)[0] == '['
+	requests, err = decodeEvents(body, isArray, maxBatch, func(dec *json.Decoder) (req PublishRequest, err error) {
+		err = req.decode(dec)
+		return req, err
+	})
+	return requests, isArray, err
 }
 
-func decodeArray(dec *json.Decoder, maxBatch int) (requests []PublishRequest, err error) {
+// decodeEvents reads a body of one event, or of an array of at most maxBatch. It decodes one event after
+// the other and stops at the first that is too many: as a whole, 1 MiB of [{},{},…] would take 75 MiB.
+func decodeEvents[T any](body []byte, isArray bool, maxBatch int, one func(*json.Decoder) (T, error)) (events []T, err error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if isArray {
+		events, err = decodeArray(dec, maxBatch, one)
+	} else {
+		events = make([]T, 1)
+		events[0], err = one(dec)
+	}
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	return events, checkEnd(dec)
+}
+
+func decodeArray[T any](dec *json.Decoder, maxBatch int, one func(*json.Decoder) (T, error)) (events []T, err error) {
 	if _, err := dec.Token(); err != nil { // the bracket
 		return nil, err
 	}
 	for dec.More() {
-		if len(requests) == maxBatch {
+		if len(events) == maxBatch {
 			return nil, arrayError(fmt.Sprintf("more than %d events in one request; at most %d are taken (publish.max_batch): send them in several", maxBatch, maxBatch))
 		}
-		var one PublishRequest
-		if err := one.decode(dec); err != nil {
+		event, err := one(dec)
+		if err != nil {
 			return nil, err
 		}
-		requests = append(requests, one)
+		events = append(events, event)
 	}
 	if _, err := dec.Token(); err != nil {
 		return nil, err
 	}
-	if len(requests) == 0 {
+	if len(events) == 0 {
 		return nil, arrayError("the array holds no event")
 	}
-	return requests, nil
+	return events, nil
 }
 
 // arrayError refuses an array for its length.

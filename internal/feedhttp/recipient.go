@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -74,28 +72,6 @@ func (p *publisher) userSubject(user string) (string, error) {
 		return "", &fieldError{field: "user", reason: err.Error()}
 	}
 	return subject, nil
-}
-
-// queryUser returns the user of POST /publish?user=, whose body is the data of one event. named is
-// false for a request without the parameter.
-func queryUser(r *http.Request) (user string, named bool, err error) {
-	if r.URL.RawQuery == "" {
-		return "", false, nil
-	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return "", false, badRequest("the query cannot be read: %v", err)
-	}
-	values := query["user"]
-	switch {
-	case len(values) == 0:
-		return "", false, nil
-	case len(values) > 1:
-		return "", true, badRequest("?user= is there %d times; send it once", len(values))
-	case values[0] == "":
-		return "", true, badRequest("?user= is empty; name the user that the event is for")
-	}
-	return values[0], true, nil
 }
 
 // renameFields names the fields of an error as the request has them.

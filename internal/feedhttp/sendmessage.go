@@ -50,18 +50,6 @@ func (u *userID) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// explicit is a JSON true or false.
-type explicit bool
-
-func (e *explicit) UnmarshalJSON(b []byte) error {
-	switch string(b) {
-	case "true", "false":
-		*e = string(b) == "true"
-		return nil
-	}
-	return &fieldError{field: "broadcast", reason: "must be true or false"}
-}
-
 func (h *SendMessage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, ok := h.authorize(w, r)
 	if !ok {

@@ -25,15 +25,16 @@ type session struct {
 	start    time.Time
 	release  func() // gives back the place within the limits
 	controls controlWriter
-	proto    uint8 // of HTTP, 11 for 1.1
+	page     *page // of FormJSON; nil for other forms. mu guards its fields
 
-	slot int32 // in Subscribe.conns, whose lock guards it
+	slot  int32 // in Subscribe.conns, whose lock guards it
+	proto uint8 // of HTTP, 11 for 1.1; constant
 
-	// mu guards what follows.
-	mu        sync.Mutex
+	// mu guards the next three fields, and those after it.
 	state     state // changed by moveLocked alone
 	announced announcement
 	output    output
+	mu        sync.Mutex
 	closeErr  error // why the session closes or closed; nil in all other states
 	waker     engine.Waker
 	request   *startRequest // nil once tidemark.open is written
@@ -94,9 +95,19 @@ func (s *session) Start(w engine.Waker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waker = w
-	if s.state != stateNew {
-		return // rejected: the first turn writes the close event
+	if s.state == stateNew { // else it is rejected: the first turn writes the close event
+		s.beginLocked()
 	}
+	switch {
+	case s.sub != nil:
+		s.sub.Notify(w)
+	case s.state == stateConnecting:
+		s.startReadLocked(s.subscribe)
+	}
+}
+
+// beginLocked subscribes, or takes a place among Limits.Replays to ask the store first.
+func (s *session) beginLocked() {
 	sub, err := s.handler.opts.Feed.TrySubscribe(s.request.SubscribeOptions)
 	switch {
 	case err != nil:
@@ -104,9 +115,7 @@ func (s *session) Start(w engine.Waker) {
 	case sub != nil:
 		s.subscribedLocked(sub)
 		s.moveLocked(stateLive)
-	case s.moveLocked(stateConnecting):
-		s.startReadLocked(s.subscribe)
-	default:
+	case !s.moveLocked(stateConnecting):
 		s.closeLocked(errOverload)
 	}
 }
@@ -114,7 +123,6 @@ func (s *session) Start(w engine.Waker) {
 func (s *session) subscribedLocked(sub *feed.Subscription) {
 	s.request.done()
 	s.sub = sub
-	sub.Notify(s.waker)
 }
 
 // Ended implements engine.Source.
@@ -122,6 +130,9 @@ func (s *session) Ended(err error, written int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.moveLocked(stateClosed)
+	if s.page != nil {
+		err = s.endOfPage(err)
+	}
 	s.closeErr, s.sent.bytes = err, written
 	if s.announced != notAnnounced {
 		s.handler.counts.ended(err)

@@ -11,11 +11,11 @@ import (
 )
 
 // EndReasons are the keys of SubscribeStatus.Disconnects. They are the reasons of tidemark.close, and those
-// without an event: the client disconnected (gone), it accepted no bytes for the write timeout (timeout), the
+// without an event: a poll was answered (page), the client disconnected (gone), it accepted no bytes for the write timeout (timeout), the
 // engine was closed (closed), an error.
 var EndReasons = [...]string{
 	string(CloseDrain), string(CloseMaxAge), string(CloseIdle), string(CloseExpired), string(CloseRevoked),
-	string(CloseOverload), string(CloseLimit), string(CloseAdmin), "gone", "timeout", "closed", "error",
+	string(CloseOverload), string(CloseLimit), string(CloseAdmin), string(CloseComplete), "page", "gone", "timeout", "closed", "error",
 }
 
 // endReason returns the reason of an end among EndReasons.
@@ -24,6 +24,8 @@ func endReason(err error) string {
 		return string(event.reason)
 	}
 	switch {
+	case errors.Is(err, errPage):
+		return "page"
 	case errors.Is(err, engine.ErrGone):
 		return "gone"
 	case errors.Is(err, engine.ErrTimeout):
@@ -40,7 +42,9 @@ type SubscribeStatus struct {
 	// Live connections are caught up. Replaying ones read from the store. For Slow ones events have been
 	// ready for a second and the client accepted none, or so many that they were dropped; they are read
 	// again once the client reads.
-	Live, Replaying, Slow int
+	FormStatus
+	// Forms are the same numbers for each Form.
+	Forms [forms]FormStatus
 
 	Connects    uint64
 	Disconnects map[string]uint64 // by EndReasons
@@ -55,6 +59,20 @@ type SubscribeStatus struct {
 	Delay histogram.Snapshot
 }
 
+// FormStatus counts open connections by their state.
+type FormStatus struct{ Live, Replaying, Slow int }
+
+func (s *FormStatus) add(g gauge) {
+	switch g {
+	case gaugeReplaying:
+		s.Replaying++
+	case gaugeSlow:
+		s.Slow++
+	case gaugeLive:
+		s.Live++
+	}
+}
+
 // slowAfter is how long events wait before their client counts as slow.
 const slowAfter = time.Second
 
@@ -63,14 +81,9 @@ func (h *Subscribe) Status() SubscribeStatus {
 	status := h.counts.status()
 	before := time.Now().Add(-slowAfter)
 	for _, s := range h.sessions() {
-		switch s.gauge(before) {
-		case gaugeReplaying:
-			status.Replaying++
-		case gaugeSlow:
-			status.Slow++
-		case gaugeLive:
-			status.Live++
-		}
+		g := s.gauge(before)
+		status.add(g)
+		status.Forms[s.controls.form].add(g)
 	}
 	return status
 }

@@ -54,6 +54,7 @@ func (s *session) subscribe(ctx context.Context) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.subscribedLocked(sub)
+			sub.Notify(s.waker)
 			s.moveLocked(stateCatchingUp)
 			return nil
 		}

@@ -62,7 +62,24 @@ func namedError(name string, err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return &fieldError{field: name, reason: "must not be a JSON " + wrong.Value}
 	}
+	if errors.Is(err, errNotBoolean) {
+		return &fieldError{field: name, reason: err.Error()}
+	}
 	return err
+}
+
+// explicit is a JSON true or false. Null is neither.
+type explicit bool
+
+var errNotBoolean = errors.New("must be true or false")
+
+func (e *explicit) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case "true", "false":
+		*e = string(b) == "true"
+		return nil
+	}
+	return errNotBoolean
 }
 
 // text is a JSON string that must be valid Unicode: encoding/json puts U+FFFD where half of a

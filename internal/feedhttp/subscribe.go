@@ -20,6 +20,7 @@ import (
 // Subscribe is the handler of GET requests for the events of a feed.
 type Subscribe struct {
 	opts    SubscribeOptions
+	source  string // of CloudEvents
 	drained atomic.Bool
 	counts  counts
 	ends    sampler // of the log lines about closed connections
@@ -32,7 +33,7 @@ type Subscribe struct {
 
 // NewSubscribe returns a handler over opts.Feed.
 func NewSubscribe(opts SubscribeOptions) *Subscribe {
-	return &Subscribe{opts: opts.withDefaults(), conns: slots.New(func(s *session) *int32 { return &s.slot })}
+	return &Subscribe{opts: opts.withDefaults(), source: sourceOf(opts.Stream), conns: slots.New(func(s *session) *int32 { return &s.slot })}
 }
 
 // Revoke closes the connections of a revocation, made at a time, and returns their number. See
@@ -56,11 +57,17 @@ func (h *Subscribe) sessions() []*session {
 // ServeHTTP answers GET with a response without end. HEAD is answered with its headers, and OPTIONS with the
 // methods.
 func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header()["Vary"] = vary
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		refuseMethod(w, r, "GET, HEAD, OPTIONS")
 		return
 	}
 	if err := checkQuery(r); err != nil {
+		refuse(w, err)
+		return
+	}
+	form, err := negotiate(r.Header)
+	if err != nil {
 		refuse(w, err)
 		return
 	}
@@ -71,20 +78,25 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := h.opts.Admission.admitConnect(r); err != nil {
 		h.report(r, auth.Identity{}, err)
-		h.rejectConnect(w, r, err)
+		h.rejectConnect(w, r, form, err)
 		return
 	}
-	s, err := h.newSession(r)
+	s, err := h.newSession(r, form)
 	if err != nil {
 		h.report(r, auth.Identity{}, err)
 		refuse(w, err)
 		return
 	}
 	if r.Method == http.MethodHead {
-		setHeaders(w.Header())
+		setHeaders(w.Header(), s.controls.form)
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	h.admitSession(w, r, s)
+}
+
+// admitSession serves a session within the limits. Beyond them the session only sends a close event.
+func (h *Subscribe) admitSession(w http.ResponseWriter, r *http.Request, s *session) {
 	if err := h.checkLast(r, s); err != nil {
 		refuse(w, err)
 		return
@@ -92,6 +104,14 @@ func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	release, err := h.opts.Admission.admit(s.user, r)
 	if err == nil && s.request.costly {
 		s.request.release, err = h.opts.Admission.admitLast(s.user, r)
+	}
+	if err == nil {
+		var complete bool
+		if complete, err = h.checkComplete(r, s); complete {
+			release()
+			answerComplete(w, s.controls.form)
+			return
+		}
 	}
 	if err != nil {
 		h.report(r, auth.Identity{Vars: map[string]string{"user": s.user}, TokenID: s.grant.Token}, err)
@@ -105,9 +125,13 @@ func (h *Subscribe) report(r *http.Request, id auth.Identity, err error) {
 
 // rejectConnect answers with a close event alone. It does not identify the caller: a client that connects
 // too often is not worth the check of a token.
-func (h *Subscribe) rejectConnect(w http.ResponseWriter, r *http.Request, why error) {
+func (h *Subscribe) rejectConnect(w http.ResponseWriter, r *http.Request, form Form, why error) {
+	if form == FormJSON {
+		h.refusePage(w, why)
+		return
+	}
 	if r.Method == http.MethodHead {
-		setHeaders(w.Header())
+		setHeaders(w.Header(), form)
 		w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -115,7 +139,7 @@ func (h *Subscribe) rejectConnect(w http.ResponseWriter, r *http.Request, why er
 	now := time.Now()
 	s := &session{
 		handler: h, remote: r.RemoteAddr, proto: protoOf(r), start: now, idle: idleClock{since: now},
-		controls: controlWriter{asComments: query.Get("control") == "off"},
+		controls: controlWriter{asComments: query.Get("control") == "off", form: form, source: &h.source},
 	}
 	h.serve(w, r, s, func() {}, why)
 }
@@ -128,7 +152,8 @@ func (h *Subscribe) serve(w http.ResponseWriter, r *http.Request, s *session, re
 	if check := h.opts.Check; check != nil && s.state == stateNew && check(s.grant) != nil {
 		s.closeLocked(errRevoked) // revoked before Revoke could find the session
 	}
-	observe := s.state == stateNew && h.opts.Observer != nil && !h.draining()
+	// A poll without a wait is over before an observer could be of use.
+	observe := s.state == stateNew && h.opts.Observer != nil && !h.draining() && (s.page == nil || s.page.wait)
 	if observe {
 		s.announced = announcedObserver
 	}
@@ -136,12 +161,16 @@ func (h *Subscribe) serve(w http.ResponseWriter, r *http.Request, s *session, re
 	if observe {
 		h.opts.Observer.Connected(Conn{s})
 	}
-	setHeaders(w.Header())
+	if s.page != nil {
+		h.servePage(w, r, s)
+		return
+	}
+	setHeaders(w.Header(), s.controls.form)
 	h.opts.Engine.Serve(w, r, s, engine.Options{WriteTimeout: h.opts.WriteTimeout})
 }
 
 // newSession reads the request. The error is for requests that must not be repeated.
-func (h *Subscribe) newSession(r *http.Request) (*session, error) {
+func (h *Subscribe) newSession(r *http.Request, form Form) (*session, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, badRequest("the query cannot be read: %v", err) // the part that is dropped may be the position
@@ -154,20 +183,21 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	only, err := flag(query, "only", "1")
-	if err != nil {
-		return nil, err
-	}
-	filters, err := h.opts.Filters(id, query["subject"], only)
+	filters, untilEnd, err := h.filters(id, query)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	start, err := startOf(r.Header, r.URL.RawQuery, query, tag.changed, func(s string) (feed.Start, error) { return feed.ParseFrom(s, now) })
+	start, err := startOf(r.Header, r.URL.RawQuery, query, tag.changed, func(s string) (feed.Start, error) {
+		if untilEnd && s == "" {
+			s = "all"
+		}
+		return feed.ParseFrom(s, now)
+	})
 	if err != nil {
 		return nil, err
 	}
-	controls, err := parseControls(query)
+	controls, err := parseControls(query, form, &h.source)
 	if err != nil {
 		return nil, err
 	}
@@ -177,9 +207,16 @@ func (h *Subscribe) newSession(r *http.Request) (*session, error) {
 		request: &startRequest{
 			SubscribeOptions: feed.SubscribeOptions{
 				Filters: filters, Start: start, ReplayFromStore: h.opts.ReplayFromStore, MaxLastSubjects: h.opts.Admission.limits.LastSubjects,
+				UntilEnd: untilEnd,
 			},
 			identity: tag,
 		},
+	}
+	if form == FormJSON {
+		if s.page, err = newPage(query, now); err != nil {
+			return nil, err
+		}
+		s.page.identityChanged = tag.changed
 	}
 	if h.opts.MaxAge > 0 {
 		s.deadlines.set(now.Add(jitter(h.opts.MaxAge*95/100, 0.05)), errMaxAge)
@@ -217,19 +254,7 @@ func (h *Subscribe) register(s *session, release func(), reject error) {
 	}
 }
 
-// responseHeaders are the headers of every connection. Their values are shared: Set and Add do not change
-// them.
-var responseHeaders = map[string][]string{
-	"Content-Type":           {"text/event-stream; charset=utf-8"},
-	"Cache-Control":          {"no-store, no-transform"},
-	"X-Accel-Buffering":      {"no"},
-	"X-Content-Type-Options": {"nosniff"},
-	// Pages of other sites cannot load it as an image or a script, with cookies. It has no effect on
-	// EventSource and fetch, for which CORS holds.
-	"Cross-Origin-Resource-Policy": {"same-origin"},
-}
-
-func setHeaders(h http.Header) { maps.Copy(h, responseHeaders) }
+func setHeaders(h http.Header, form Form) { maps.Copy(h, formHeaders[form]) }
 
 // jitter spreads d evenly over d*(1-share) to d*(1+share).
 func jitter(d time.Duration, share float64) time.Duration {

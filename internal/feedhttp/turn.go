@@ -5,7 +5,6 @@ import (
 
 	"github.com/tidemark/tidemark/internal/engine"
 	"github.com/tidemark/tidemark/internal/feed"
-	"github.com/tidemark/tidemark/pkg/sse"
 )
 
 // replayRoom is how much of a replay is handed to the engine at a time, and so about what a client that
@@ -21,6 +20,11 @@ func (s *session) Append(dst []byte, turn engine.WriteTurn) ([]byte, time.Time, 
 	}
 	s.idle.confirm(turn.Written)
 	start := len(dst)
+	if s.page != nil {
+		dst, due, err := s.appendPageLocked(dst, turn)
+		s.handler.counts.wrote(turn, len(dst)-start)
+		return dst, due, err
+	}
 	err := s.closeErr
 	if err == nil {
 		err = s.deadlines.passed(turn.Now)
@@ -72,7 +76,7 @@ func (s *session) pollLocked(room int) (more bool, err error) {
 	if s.read != nil {
 		return false, nil
 	}
-	d, behind, err := s.sub.Poll(room)
+	d, behind, err := s.pollUntilEnd(room)
 	if err != nil {
 		return false, err
 	}
@@ -100,7 +104,7 @@ func (s *session) appendDeliveryLocked(dst []byte, limit int, turn engine.WriteT
 		if s.controls.withMeta {
 			dst = s.controls.meta(dst, EventComment{f.Subject, f.Stored() / int64(time.Millisecond)})
 		}
-		dst = append(dst, f.Wire()...)
+		dst = s.controls.event(dst, f)
 		s.sent.position.Seq = f.Seq
 		n++
 	}
@@ -134,7 +138,7 @@ func (s *session) appendRetryLocked(dst []byte) []byte {
 		return dst
 	}
 	s.output = outputRetry
-	return sse.AppendRetry(dst, jitter(s.handler.opts.Retry, 0.5))
+	return s.controls.retry(dst, jitter(s.handler.opts.Retry, 0.5))
 }
 
 // firstHeartbeat is when a connection that waits for the store receives its first bytes.
@@ -151,7 +155,7 @@ func (s *session) appendHeartbeatLocked(dst []byte, turn engine.WriteTurn) ([]by
 	}
 	dst = s.appendRetryLocked(dst)
 	if s.sub == nil {
-		return sse.AppendComment(dst, ""), nil
+		return s.controls.heartbeat(dst), nil
 	}
 	// A position of another incarnation of the stream is announced by its gap alone.
 	at := s.sub.Position()
@@ -159,8 +163,8 @@ func (s *session) appendHeartbeatLocked(dst []byte, turn engine.WriteTurn) ([]by
 	if moved {
 		s.sent.position = at
 	}
-	if !moved && !s.controls.heartbeatEvents {
-		return sse.AppendComment(dst, ""), nil
+	if !moved && !s.controls.heartbeatEvents || s.controls.lines() && s.controls.asComments {
+		return s.controls.heartbeat(dst), nil
 	}
 	return s.controls.position(dst, s.sent.position), nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidemark/tidemark/internal/feed/feedtest"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/msgheader"
 )
 
 func TestConformance(t *testing.T) {
@@ -29,6 +30,9 @@ func conformanceHarness(t *testing.T, storage jetstream.StorageType) feedtest.Ha
 				header.Set("Event-Type", typ)
 			}
 			return s.Publish(subject, data, header)
+		},
+		End: func(subject string, data []byte) uint64 {
+			return s.Publish(subject, data, nats.Header{msgheader.End: {msgheader.EndValue}})
 		},
 		Trim:     s.Purge,
 		Delete:   s.DeleteMsg,

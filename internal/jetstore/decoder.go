@@ -29,7 +29,15 @@ func (d *decoder) event(msg *nats.Msg, m metadata) feed.Event {
 		Type:    d.eventType(msg.Subject, msg.Header),
 		Data:    msg.Data,
 		Time:    time.Unix(0, m.nanos).UTC(),
+		End:     isEnd(msg.Header),
+
+		CloudEvent: cloudEvent(msg.Header),
 	}
+}
+
+// isEnd reports that a message completes its subject.
+func isEnd(header nats.Header) bool {
+	return len(header) > 0 && header.Get(msgheader.End) == msgheader.EndValue
 }
 
 // live adds the fields for the tail: when the event expires, and its trace.
@@ -46,7 +54,7 @@ func (d *decoder) stored(msg storedMsg) feed.Event {
 	}
 	ev := feed.Event{
 		Seq: msg.Seq, Subject: msg.Subject, Data: msg.Data, Time: msg.Time.UTC(),
-		Type: d.eventType(msg.Subject, header),
+		Type: d.eventType(msg.Subject, header), End: isEnd(header), CloudEvent: cloudEvent(header),
 	}
 	d.live(&ev, header)
 	return ev

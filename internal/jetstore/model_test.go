@@ -18,6 +18,7 @@ import (
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/feed/feedtest/model"
 	"github.com/tidemark/tidemark/internal/jetstore"
+	"github.com/tidemark/tidemark/internal/msgheader"
 	"github.com/tidemark/tidemark/internal/natstest"
 )
 
@@ -92,6 +93,10 @@ func (s *modelStore) Epoch() string { return s.epoch(s.admin) }
 
 func (s *modelStore) Publish(subject string, data []byte) uint64 {
 	return s.harness.Publish(subject, data, nil)
+}
+
+func (s *modelStore) PublishEnd(subject string, data []byte) uint64 {
+	return s.harness.Publish(subject, data, nats.Header{msgheader.End: {msgheader.EndValue}})
 }
 
 func (s *modelStore) Trim(first uint64) { s.Purge(first) }

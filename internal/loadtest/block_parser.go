@@ -2,16 +2,17 @@ package loadtest
 
 import "bytes"
 
-// blockParser splits a body into SSE blocks and reads the fields that are counted. Events are small
-// and mostly arrive whole, which needs no copy; an incomplete block is buffered. Lines end with LF
-// or CRLF; no known server ends them with CR alone.
+// blockParser splits a body into blocks: those of SSE, or lines. Events are small and mostly arrive
+// whole, which needs no copy; an incomplete block is buffered. Lines of SSE end with LF or CRLF; no
+// known server ends them with CR alone.
 type blockParser struct{ partial []byte }
 
 // fields are those of a block. They are parts of the bytes that were read.
 type fields struct{ event, id, data []byte }
 
-// parse calls found for each complete block.
-func (s *blockParser) parse(b []byte, found func(fields)) {
+// parse calls found for each complete block. blockEnd returns the length of the first one and that of
+// its separator, or less than 0.
+func (s *blockParser) parse(b []byte, blockEnd func([]byte) (end, size int), found func(block []byte)) {
 	if len(s.partial) > 0 {
 		s.partial = append(s.partial, b...)
 		b = s.partial
@@ -21,7 +22,7 @@ func (s *blockParser) parse(b []byte, found func(fields)) {
 		if end < 0 {
 			break
 		}
-		found(parseBlock(b[:end]))
+		found(b[:end])
 		b = b[end+size:]
 	}
 	if len(b) == 0 {
@@ -48,7 +49,7 @@ func blockEnd(b []byte) (end, size int) {
 	}
 }
 
-// parseBlock reads only the first data line, which has the marker.
+// parseBlock returns the fields of SSE that are counted. It reads only the first data line, which has the marker.
 func parseBlock(b []byte) (f fields) {
 	for len(b) > 0 {
 		line, rest, _ := bytes.Cut(b, []byte{'\n'})

@@ -187,13 +187,13 @@ func TestSink_Burst_IsSplitWithinLimits(t *testing.T) {
 		burst []message
 		want  []int
 	}{
-		"an array":         {newHTTPSink(PublishTarget{Arrays: true}, 5), burst("aabba"), []int{5}},
-		"a header of each": {newHTTPSink(PublishTarget{Arrays: true, Headers: []string{"User: {user}"}}, 5), burst("aabba"), []int{2, 2, 1}},
-		"a URL of each":    {newHTTPSink(PublishTarget{Arrays: true, URL: "http://h/{payload}"}, 5), burst("aab"), []int{1, 1, 1}},
-		"no arrays":        {newHTTPSink(PublishTarget{}, 5), burst("aa"), []int{1, 1}},
-		"no bursts":        {newHTTPSink(PublishTarget{Arrays: true}, 1), burst("a"), []int{1}},
-		"many":             {newHTTPSink(PublishTarget{Arrays: true}, 5), burst(strings.Repeat("a", 2001)), []int{1000, 1000, 1}},
-		"too large":        {newHTTPSink(PublishTarget{Arrays: true}, 5), big, []int{1, 1, 1}},
+		"an array":         {newHTTPSink(PublishTarget{Arrays: true}, 5, false), burst("aabba"), []int{5}},
+		"a header of each": {newHTTPSink(PublishTarget{Arrays: true, Headers: []string{"User: {user}"}}, 5, false), burst("aabba"), []int{2, 2, 1}},
+		"a URL of each":    {newHTTPSink(PublishTarget{Arrays: true, URL: "http://h/{payload}"}, 5, false), burst("aab"), []int{1, 1, 1}},
+		"no arrays":        {newHTTPSink(PublishTarget{}, 5, false), burst("aa"), []int{1, 1}},
+		"no bursts":        {newHTTPSink(PublishTarget{Arrays: true}, 1, false), burst("a"), []int{1}},
+		"many":             {newHTTPSink(PublishTarget{Arrays: true}, 5, false), burst(strings.Repeat("a", 2001)), []int{1000, 1000, 1}},
+		"too large":        {newHTTPSink(PublishTarget{Arrays: true}, 5, false), big, []int{1, 1, 1}},
 		"many for NATS":    {&natsSink{}, burst(strings.Repeat("a", 9000)), []int{4096, 4096, 808}},
 	} {
 		var got []int

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/net/http2/hpack"
 )
 
 var (
 	errResponseEnded = errors.New("the server ended the response")
+	errServerClosed  = errors.New("the server closed the connection")
+	errAfterResponse = errors.New("bytes after the end of the response")
 	errDisconnected  = errors.New("disconnected by the load generator")
 )
 
@@ -33,8 +37,9 @@ type client struct {
 	reachedTarget *target
 	conn          any // the engine's state; nil without a connection
 
-	response responseParser
-	blocks   blockParser
+	responses int // ended on this connection
+	response  responseParser
+	blocks    blockParser
 }
 
 func (c *client) name() string { return fmt.Sprintf("client %d (%s)", c.index, c.key) }
@@ -57,21 +62,58 @@ func (s *shard) setNow() { s.now = time.Now().UnixNano() }
 
 // setConn gives the client a new connection.
 func (c *client) setConn(conn any) {
-	c.conn, c.response, c.blocks = conn, responseParser{}, blockParser{}
+	c.conn, c.responses, c.response, c.blocks = conn, 0, responseParser{}, blockParser{}
 }
 
-// read counts the bytes of a response, headers included.
-func (c *client) read(b []byte) error {
-	c.shard.bytes += int64(len(b))
+// read parses the bytes of HTTP/1.1 responses. requestDue reports that the client has another request to send.
+func (c *client) read(b []byte) (requestDue bool, err error) {
 	inHead := c.response.state == stateHead
-	err := c.response.parse(b, func(body []byte) { c.blocks.parse(body, c.receive) })
+	err = c.response.parse(b, c.readBody)
 	if inHead && c.response.state != stateHead {
+		c.responseStarted()
+	}
+	if err == errResponseEnded {
+		err = c.responseEnded()
+		requestDue = err == nil
+	}
+	return requestDue, err
+}
+
+// responseStarted is called when a response has the status 200.
+func (c *client) responseStarted() {
+	if c.responses == 0 {
 		c.set.clientOpened(c)
 	}
-	return err
 }
 
-// receive counts one block of the event stream.
+// readBody counts the events in a part of a response's body.
+func (c *client) readBody(b []byte) { c.set.opts.Form.parse(&c.blocks, b, c.receive) }
+
+// responseEnded is called at the end of a response. It returns nil if the client continues on the same connection with the
+// request for the next page.
+func (c *client) responseEnded() error {
+	if c.set.opts.Form != FormJSON {
+		return errResponseEnded
+	}
+	events, position, gaps, err := parsePage(c.blocks.partial)
+	if err != nil {
+		return err
+	}
+	for range gaps {
+		c.tally.gap()
+	}
+	for _, f := range events {
+		c.receive(f)
+	}
+	if position != "" {
+		c.lastID = append(c.lastID[:0], position...)
+	}
+	c.responses++
+	c.response, c.blocks = responseParser{}, blockParser{}
+	return nil
+}
+
+// receive counts one event.
 func (c *client) receive(f fields) {
 	if len(f.id) > 0 {
 		c.lastID = append(c.lastID[:0], f.id...)
@@ -102,17 +144,50 @@ func (c *client) receive(f fields) {
 	c.set.checkTarget(c)
 }
 
+// requestPath returns the path of the client's request, with its query.
+func (c *client) requestPath() string {
+	return c.set.opts.Form.addQuery(expandUser(c.set.pathTemplate, c.key), c.responses == 0)
+}
+
+// requestHeaders returns the names and values of the headers of the client's request, in pairs.
+func (c *client) requestHeaders() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		if !yield("Accept", c.set.opts.Form.accept()) || !yield("Cache-Control", "no-cache") {
+			return
+		}
+		for _, h := range c.set.opts.Headers {
+			name, value, _ := strings.Cut(expandUser(h, c.key), ":")
+			if !yield(name, strings.TrimSpace(value)) {
+				return
+			}
+		}
+		if len(c.lastID) > 0 {
+			yield("Last-Event-ID", string(c.lastID))
+		}
+	}
+}
+
 // request returns the client's request in HTTP/1.1.
 func (c *client) request() []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n", expandUser(c.set.pathTemplate, c.key), c.set.server.Host)
-	for _, h := range c.set.opts.Headers {
-		b.WriteString(expandUser(h, c.key) + "\r\n")
+	b := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n", c.requestPath(), c.set.server.Host)
+	for name, value := range c.requestHeaders() {
+		b = fmt.Appendf(b, "%s: %s\r\n", name, value)
 	}
-	if len(c.lastID) > 0 {
-		b.WriteString("Last-Event-ID: " + string(c.lastID) + "\r\n")
+	return append(b, "\r\n"...)
+}
+
+// requestFields returns the client's request in HTTP/2.
+func (c *client) requestFields() []hpack.HeaderField {
+	fields := []hpack.HeaderField{
+		{Name: ":method", Value: "GET"},
+		{Name: ":scheme", Value: c.set.server.Scheme},
+		{Name: ":authority", Value: c.set.server.Host},
+		{Name: ":path", Value: c.requestPath()},
 	}
-	return []byte(b.String() + "\r\n")
+	for name, value := range c.requestHeaders() {
+		fields = append(fields, hpack.HeaderField{Name: strings.ToLower(name), Value: value})
+	}
+	return fields
 }
 
 // expandUser replaces {user} in a URL, a header or a body.

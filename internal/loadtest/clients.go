@@ -55,10 +55,13 @@ type ClientsResult struct {
 	Verdict    Verdict     `json:"verdict"` // its sentences are Violations
 	Violations []violation `json:"violations,omitempty"`
 	Reconnects int         `json:"reconnects"`
-	Bytes      int64       `json:"bytes"`
-	Latency    *histogram  `json:"latency"`
-	First      int64       `json:"first_ns"` // receipt, in Unix time; 0 when there is none
-	Last       int64       `json:"last_ns"`
+	// FullHandshakes and ResumedHandshakes are those of TLS, also of reconnects.
+	FullHandshakes    int        `json:"full_handshakes"`
+	ResumedHandshakes int        `json:"resumed_handshakes"`
+	Bytes             int64      `json:"bytes"`
+	Latency           *histogram `json:"latency"`
+	First             int64      `json:"first_ns"` // receipt, in Unix time; 0 when there is none
+	Last              int64      `json:"last_ns"`
 }
 
 // violation is a sentence about one client.
@@ -78,6 +81,8 @@ func (r *ClientsResult) add(o ClientsResult) {
 	slices.SortFunc(r.Violations, func(a, b violation) int { return cmp.Compare(a.Client, b.Client) })
 	r.Violations = r.Violations[:min(len(r.Violations), maxViolations)]
 	r.Reconnects += o.Reconnects
+	r.FullHandshakes += o.FullHandshakes
+	r.ResumedHandshakes += o.ResumedHandshakes
 	r.Bytes += o.Bytes
 	r.Latency.Merge(o.Latency.Histogram)
 	r.addReceipts(o.First, o.Last)

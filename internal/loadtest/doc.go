@@ -10,8 +10,11 @@
 //     run that cannot keep the order fails.
 //   - The verdict compares the numbers that each client received with those that were published
 //     for it. Nothing is sampled.
-//   - On Linux a plain HTTP connection costs no goroutine: a few epoll loops read all sockets.
-//     Elsewhere, and over TLS or HTTP/2, it costs one.
+//   - On Linux a connection costs no goroutine, also over TLS and HTTP/2: a few epoll loops read all
+//     sockets. Only TLS handshakes have goroutines, a bounded number. Elsewhere each connection has
+//     some.
+//   - Over TLS each client has a connection and a TLS session of its own, as a browser has. With
+//     HTTP/2, several clients share a connection on request.
 //   - A run is bounded in time, and stops when its context ends.
 //
 // # How it works

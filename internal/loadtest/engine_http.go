@@ -6,34 +6,32 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 )
 
-// httpEngine uses net/http and a goroutine for each connection: for TLS, for HTTP/2, and on
-// systems without epoll.
+// httpEngine uses net/http and goroutines for each connection. It is for systems without epoll.
+// net/http keeps the socket of a canceled HTTP/2 request, so that a client reconnects on the same one.
 type httpEngine struct {
 	set     *localClients
-	clients []*http.Client // HTTP/2 shares few sockets among many connections
+	clients []*http.Client // for each HTTP/2 connection or TLS session, or a single one for all clients
 	conns   sync.WaitGroup
 	ctx     context.Context
 	end     context.CancelFunc
 }
 
-// streamsPerSocket is how many HTTP/2 streams share a socket, below the 250 that Go's servers allow
-// and at the 100 that browsers use.
-const streamsPerSocket = 100
-
 func newHTTPEngine(s *localClients) (engine, error) {
 	e := &httpEngine{set: s}
 	e.ctx, e.end = context.WithCancel(context.Background())
 	transports := 1
-	if s.opts.HTTP2 {
-		transports = (len(s.clients) + streamsPerSocket - 1) / streamsPerSocket
+	if s.opts.HTTP2 || s.server.Scheme == "https" {
+		transports = divideUp(len(s.clients), s.opts.StreamsPerConnection)
 	}
 	for i := range transports {
-		t, err := newTransport(s.opts, i)
+		t, err := s.newTransport(i)
 		if err != nil {
 			return nil, err
 		}
@@ -42,10 +40,11 @@ func newHTTPEngine(s *localClients) (engine, error) {
 	return e, nil
 }
 
-func newTransport(opts Options, i int) (*http.Transport, error) {
+func (s *localClients) newTransport(i int) (*http.Transport, error) {
+	opts := s.opts
 	t := &http.Transport{
-		DisableKeepAlives: !opts.HTTP2, DisableCompression: true, Protocols: new(http.Protocols),
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: opts.Insecure}, //nolint:gosec // requested with --insecure
+		DisableKeepAlives: !opts.HTTP2 && opts.Form != FormJSON, MaxIdleConnsPerHost: len(s.clients), DisableCompression: true, Protocols: new(http.Protocols),
+		TLSClientConfig: s.tlsConfig(),
 	}
 	t.Protocols.SetHTTP1(!opts.HTTP2)
 	t.Protocols.SetHTTP2(opts.HTTP2)
@@ -88,7 +87,6 @@ func (e *httpEngine) open(c *client) {
 	ctx, end := context.WithCancelCause(e.ctx)
 	conn := &httpConn{end: end}
 	c.setConn(conn)
-	c.response.state = stateBody
 	request := c.request()
 	e.conns.Go(func() {
 		defer end(nil)
@@ -102,13 +100,35 @@ func (e *httpEngine) open(c *client) {
 	})
 }
 
+// serve sends the requests of a connection and reads the responses.
 func (e *httpEngine) serve(ctx context.Context, c *client, conn *httpConn, request []byte) error {
+	for {
+		if err := e.exchange(ctx, c, conn, request); err != io.EOF {
+			return err
+		}
+		c.shard.mu.Lock()
+		err := c.responseEnded()
+		request = c.request()
+		c.shard.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// exchange sends a request and reads the response. It returns io.EOF at the end of the response.
+func (e *httpEngine) exchange(ctx context.Context, c *client, conn *httpConn, request []byte) error {
 	req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
 	if err != nil {
 		return err
 	}
 	req.RequestURI, req.URL.Scheme, req.URL.Host = "", e.set.server.Scheme, e.set.server.Host
-	resp, err := e.clients[c.slot%len(e.clients)].Do(req.WithContext(ctx))
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{TLSHandshakeDone: func(state tls.ConnectionState, err error) {
+		if err == nil {
+			e.set.countHandshake(state)
+		}
+	}})
+	resp, err := e.clients[c.slot/e.set.opts.StreamsPerConnection%len(e.clients)].Do(req.WithContext(ctx))
 	if err != nil {
 		return err
 	}
@@ -117,7 +137,7 @@ func (e *httpEngine) serve(ctx context.Context, c *client, conn *httpConn, reque
 		return fmt.Errorf("the server answered %s", resp.Status)
 	}
 	c.shard.mu.Lock()
-	e.set.clientOpened(c)
+	c.responseStarted()
 	c.shard.mu.Unlock()
 	buf := make([]byte, 16<<10)
 	for {
@@ -127,7 +147,8 @@ func (e *httpEngine) serve(ctx context.Context, c *client, conn *httpConn, reque
 		c.shard.mu.Lock()
 		c.shard.setNow()
 		if n > 0 {
-			_ = c.read(buf[:n])
+			c.shard.bytes += int64(n)
+			c.readBody(buf[:n])
 		}
 		c.shard.mu.Unlock()
 		if err != nil {

@@ -1,9 +1,11 @@
 package loadtest
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -19,7 +21,9 @@ type fakeServer struct {
 	faults faults
 
 	mu      sync.Mutex
-	open    int // connections
+	open    int             // connections
+	sockets map[string]bool // that had a connection, by the address of the client
+	curves  map[tls.CurveID]int
 	posts   []post
 	events  []event
 	ids     map[string]int // sequence of an event by its id
@@ -47,7 +51,13 @@ type faults struct {
 
 func newFakeServer(t *testing.T, f faults) *fakeServer {
 	t.Helper()
-	d := &fakeServer{faults: f, ids: map[string]int{}, changed: make(chan struct{})}
+	return newFakeServerOver(t, f, nil)
+}
+
+// newFakeServerOver starts a server with TLS, unless the configuration is nil. It accepts HTTP/1.1 and HTTP/2.
+func newFakeServerOver(t *testing.T, f faults, tlsConfig *tls.Config) *fakeServer {
+	t.Helper()
+	d := &fakeServer{faults: f, ids: map[string]int{}, changed: make(chan struct{}), sockets: map[string]bool{}, curves: map[tls.CurveID]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /pub/{user}", d.publish)
 	mux.HandleFunc("POST /publish", d.publishArray)
@@ -55,8 +65,15 @@ func newFakeServer(t *testing.T, f faults) *fakeServer {
 	d.Server = httptest.NewUnstartedServer(mux)
 	d.Config.Protocols = new(http.Protocols)
 	d.Config.Protocols.SetHTTP1(true)
+	d.Config.Protocols.SetHTTP2(true)
 	d.Config.Protocols.SetUnencryptedHTTP2(true)
-	d.Start()
+	if tlsConfig == nil {
+		d.Start()
+	} else {
+		d.TLS, d.EnableHTTP2 = tlsConfig, true
+		d.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that tests abort
+		d.StartTLS()
+	}
 	t.Cleanup(func() { d.CloseClientConnections(); d.Close() })
 	return d
 }
@@ -120,6 +137,15 @@ func (d *fakeServer) addOpen(open int) {
 	d.notify()
 }
 
+func (d *fakeServer) addSocket(r *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sockets[r.RemoteAddr] = true
+	if r.TLS != nil {
+		d.curves[r.TLS.CurveID]++
+	}
+}
+
 // waitForOpen blocks until that many connections are open.
 func (d *fakeServer) waitForOpen(n int) {
 	for {
@@ -142,17 +168,23 @@ func (d *fakeServer) after(seq int) ([]event, <-chan struct{}) {
 func (d *fakeServer) subscribe(w http.ResponseWriter, r *http.Request) {
 	d.addOpen(1)
 	defer d.addOpen(-1)
-	w.Header().Set("Content-Type", "text/event-stream")
+	d.addSocket(r)
 	seq, _ := strconv.Atoi(r.Header.Get("Last-Event-ID"))
 	if d.faults.replayAll {
 		seq = 0
 	}
-	fmt.Fprint(w, ": hello\n\n")
+	form := formOf(r)
+	w.Header().Set("Content-Type", form.accept())
+	if form == FormJSON {
+		d.poll(w, r, seq)
+		return
+	}
+	fmt.Fprint(w, form.hello())
 	for {
 		events, changed := d.after(seq)
 		for _, ev := range events {
 			seq++
-			d.write(w, r.PathValue("user"), ev, seq)
+			d.write(w, r.PathValue("user"), ev, seq, form)
 		}
 		_ = http.NewResponseController(w).Flush()
 		if d.faults.endResponses && seq > 0 && seq%7 == 0 {
@@ -168,14 +200,14 @@ func (d *fakeServer) subscribe(w http.ResponseWriter, r *http.Request) {
 
 func every(n, seq int) bool { return n > 0 && seq%n == 0 }
 
-func (d *fakeServer) write(w io.Writer, user string, ev event, seq int) {
-	frame := fmt.Sprintf("event: x\ndata: {\"text\":\"%s\"}\nid: %d\n\n", ev.data, seq)
+func (d *fakeServer) write(w io.Writer, user string, ev event, seq int, form Form) {
+	frame := form.frame("x", ev.data, seq)
 	switch mine := ev.user == user || ev.user == "all"; {
 	case !mine && !every(d.faults.leak, seq):
 		return
 	case every(d.faults.drop, seq):
 		if d.faults.announce {
-			fmt.Fprintf(w, "event: tidemark.gap\ndata: {}\nid: %d\n\n", seq)
+			fmt.Fprint(w, form.frame("tidemark.gap", "", seq))
 		}
 	case every(d.faults.repeat, seq):
 		fmt.Fprint(w, frame, frame)
@@ -183,7 +215,7 @@ func (d *fakeServer) write(w io.Writer, user string, ev event, seq int) {
 	case every(d.faults.swap, seq):
 		before, _ := d.after(seq - 2)
 		fmt.Fprint(w, frame)
-		fmt.Fprintf(w, "event: x\ndata: {\"text\":\"%s\"}\nid: %d\n\n", before[0].data, seq-1)
+		fmt.Fprint(w, form.frame("x", before[0].data, seq-1))
 	default:
 		fmt.Fprint(w, frame)
 	}
@@ -193,6 +225,6 @@ func (d *fakeServer) write(w io.Writer, user string, ev event, seq int) {
 func (d *fakeServer) options(conns int) Options {
 	return Options{
 		URL: d.URL + "/sub/{user}", Publish: PublishTarget{URL: d.URL + "/pub/{user}"},
-		Conns: conns, Rate: 400, For: time.Second, Payload: 120, Settle: 2 * time.Second,
+		Conns: conns, Rate: 400, For: time.Second, Payload: 120, Settle: 2 * time.Second, Insecure: d.TLS != nil,
 	}
 }

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -24,15 +25,17 @@ type localClients struct {
 	clients      []*client
 	shards       []*shard
 	engine       engine
+	curves       []tls.CurveID
 	abort        func(error) // ends the run when the machine lacks a resource
 
-	openSlots  chan struct{} // a client that is being opened for the first time has one
-	opened     atomic.Int64  // clients that were connected at least once
-	connected  atomic.Int64
-	reconnects atomic.Int64
-	failures   atomic.Int64
-	firstError atomic.Pointer[error]
-	target     atomic.Pointer[target]
+	openSlots                         chan struct{} // a client that is being opened for the first time has one
+	opened                            atomic.Int64  // clients that were connected at least once
+	connected                         atomic.Int64
+	reconnects                        atomic.Int64
+	fullHandshakes, resumedHandshakes atomic.Int64
+	failures                          atomic.Int64
+	firstError                        atomic.Pointer[error]
+	target                            atomic.Pointer[target]
 
 	churnContext context.Context
 	stopChurn    context.CancelFunc
@@ -57,8 +60,13 @@ func newLocalClients(opts Options, part Partition, abort func(error)) (*localCli
 	if err != nil {
 		return nil, err
 	}
+	curves, err := parseCurves(opts.TLSCurves)
+	if err != nil {
+		return nil, err
+	}
+	opts.StreamsPerConnection = max(opts.StreamsPerConnection, 1)
 	s := &localClients{
-		opts: opts, part: part, server: server, pathTemplate: path, abort: abort,
+		curves: curves, opts: opts, part: part, server: server, pathTemplate: path, abort: abort,
 		openSlots: make(chan struct{}, max(maxOpening/part.Of, 1)), timers: map[*client]*time.Timer{},
 	}
 	s.churnContext, s.stopChurn = context.WithCancel(context.Background())
@@ -75,7 +83,7 @@ func (s *localClients) createClients() (err error) {
 	for i := s.part.Index; i < s.opts.Conns; i += s.part.Of {
 		slot := len(s.clients)
 		s.clients = append(s.clients, &client{
-			set: s, shard: s.shards[slot%loops], index: i, slot: slot, key: s.opts.key(i), tally: tally{next: 1}, wantConnected: true,
+			set: s, shard: s.shards[slot/s.opts.StreamsPerConnection%loops], index: i, slot: slot, key: s.opts.key(i), tally: tally{next: 1}, wantConnected: true,
 		})
 	}
 	s.engine, err = newEngine(s)
@@ -333,7 +341,10 @@ func (s *localClients) restoreAll(ctx context.Context) error {
 // finish closes the connections first: nothing is received while it counts.
 func (s *localClients) finish(_ context.Context, published map[string]int) (ClientsResult, error) {
 	s.close()
-	r := ClientsResult{Reconnects: int(s.reconnects.Load()), Latency: &histogram{newHistogram()}}
+	r := ClientsResult{
+		Reconnects: int(s.reconnects.Load()), FullHandshakes: int(s.fullHandshakes.Load()), ResumedHandshakes: int(s.resumedHandshakes.Load()),
+		Latency: &histogram{newHistogram()},
+	}
 	for _, c := range s.clients {
 		text := r.Verdict.addClient(c.name(), &c.tally, published[c.key])
 		if text != "" && len(r.Violations) < maxViolations {

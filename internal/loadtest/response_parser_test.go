@@ -25,7 +25,7 @@ func readIn(response string, size int) (out []string, err error) {
 	for len(response) > 0 && err == nil {
 		n := min(size, len(response))
 		err = w.parse([]byte(response[:n]), func(body []byte) {
-			s.parse(body, func(f fields) { out = append(out, fmt.Sprintf("%s|%s|%s", f.event, f.id, f.data)) })
+			FormSSE.parse(&s, body, func(f fields) { out = append(out, fmt.Sprintf("%s|%s|%s", f.event, f.id, f.data)) })
 		})
 		response = response[n:]
 	}
@@ -47,6 +47,10 @@ func TestResponseParser_InvalidResponses_Fail(t *testing.T) {
 		"HTTP/1.1 503 Service Unavailable\r\n\r\n":                       "503",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n":    "chunk size",
 		"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n": errResponseEnded.Error(),
+		"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ndata: ":             errResponseEnded.Error(),
+		"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n":                   errResponseEnded.Error(),
+		"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n12345678":           errAfterResponse.Error(),
+		"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n":                  "content-length",
 		"HTTP/1.1 200 OK\r\n" + strings.Repeat("x", maxHeadLine+1):       "header line",
 	} {
 		if _, err := readIn(response, 7); err == nil || !strings.Contains(err.Error(), want) {
@@ -88,7 +92,7 @@ func BenchmarkConsume(b *testing.B) {
 			frames = fmt.Appendf(frames, "event: x\ndata: %s\nid: %d-abcdef\n\n", m.payload(100), n)
 		}
 		b.StartTimer()
-		_ = c.read(frames)
+		_, _ = c.read(frames)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/event")
 }

@@ -8,6 +8,7 @@ type Result struct {
 	URL      string        `json:"url"`
 	Publish  string        `json:"publish"` // where events were published
 	Pattern  Pattern       `json:"pattern"`
+	Form     Form          `json:"form"`
 	Conns    int           `json:"conns"`
 	Workers  int           `json:"workers"` // processes that shared them
 	Rate     float64       `json:"rate"`    // events published a second, as requested
@@ -49,6 +50,9 @@ type Connects struct {
 	PerSecond float64       `json:"per_second"`
 	// Reconnects are those after a connection had ended.
 	Reconnects int `json:"reconnects"`
+	// FullHandshakes and ResumedHandshakes are those of TLS during the whole run.
+	FullHandshakes    int `json:"full_handshakes,omitempty"`
+	ResumedHandshakes int `json:"resumed_handshakes,omitempty"`
 }
 
 // Verdict compares the received events of each client with the published ones.
@@ -109,10 +113,13 @@ type Usage struct {
 	CPUPerDelivery time.Duration `json:"cpu_per_delivery_ns"`
 	ConnectCPU     time.Duration `json:"connect_cpu_ns"` // before that phase, while connections were opened
 	CPUPerConnect  time.Duration `json:"cpu_per_connect_ns"`
-	RSSBefore      int64         `json:"rss_before"` // bytes, before the connections were opened
-	RSSIdle        int64         `json:"rss_idle"`   // once they were open
-	RSSAfter       int64         `json:"rss_after"`
-	PerConn        int64         `json:"bytes_per_conn"` // (RSSIdle - RSSBefore) / connections
+	// ReconnectCPU is that of a storm from the reconnects until the last client has caught up.
+	ReconnectCPU    time.Duration `json:"reconnect_cpu_ns,omitempty"`
+	CPUPerReconnect time.Duration `json:"cpu_per_reconnect_ns,omitempty"`
+	RSSBefore       int64         `json:"rss_before"` // bytes, before the connections were opened
+	RSSIdle         int64         `json:"rss_idle"`   // once they were open
+	RSSAfter        int64         `json:"rss_after"`
+	PerConn         int64         `json:"bytes_per_conn"` // (RSSIdle - RSSBefore) / connections
 }
 
 // Sample is one second of a run.

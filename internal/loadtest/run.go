@@ -30,7 +30,7 @@ func run(ctx context.Context, name string, opts Options, scenario func(context.C
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	b := &bench{opts: opts, result: Result{
-		Scenario: name, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern,
+		Scenario: name, URL: opts.URL, Publish: opts.Publish.URL, Pattern: opts.Pattern, Form: opts.Form,
 		Conns: opts.Conns, Workers: opts.Workers, Rate: opts.Rate, Burst: opts.Burst, Payload: opts.Payload, Started: time.Now(),
 	}}
 	metrics, err := watchMetrics(ctx, opts.Metrics)
@@ -160,6 +160,7 @@ func (b *bench) finish(ctx context.Context) (Result, error) {
 	r.Published = b.pub.published
 	r.Verdict = received.fullVerdict()
 	r.Connect.Reconnects = received.Reconnects
+	r.Connect.FullHandshakes, r.Connect.ResumedHandshakes = received.FullHandshakes, received.ResumedHandshakes
 	r.Latency, r.WireBytes = newLatency(received.Latency.Histogram), received.Bytes
 	if b.opts.Burst > 1 {
 		r.Delivery = b.delivery(received)

@@ -57,11 +57,13 @@ func Storm(ctx context.Context, opts StormOptions) (Result, error) {
 		if err := b.publish(ctx, "disconnected", missed); err != nil {
 			return err
 		}
+		b.usage.reconnecting()
 		start := time.Now()
 		if err := b.clients.reconnectAll(ctx); err != nil {
 			return err
 		}
 		last, err := b.waitUntilCaughtUp(ctx)
+		b.usage.caughtUp()
 		if !last.IsZero() {
 			b.result.CaughtUp = last.Sub(start)
 		}

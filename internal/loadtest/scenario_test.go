@@ -60,22 +60,31 @@ func TestStorm_AllReconnect_MeasuresCatchUp(t *testing.T) {
 	}
 }
 
-// It runs on both engines.
 func TestSoak_Disruptions_VerdictIsExact(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults faults
-		http2  bool
+		over   protocol
 		ok     bool
 	}{
-		"good":              {faults{}, false, true},
-		"good over h2c":     {faults{}, true, true},
-		"ends streams":      {faults{endResponses: true}, false, true},
-		"drops 1 in 1000":   {faults{drop: 1000}, false, false},
-		"ignores positions": {faults{replayAll: true}, false, false},
+		"good":                        {faults{}, protocol{}, true},
+		"good over h2c":               {faults{}, protocol{http2: true}, true},
+		"good over TLS":               {faults{}, protocol{tls: true}, true},
+		"good over TLS and HTTP/2":    {faults{}, protocol{tls: true, http2: true}, true},
+		"good over shared HTTP/2":     {faults{}, protocol{tls: true, http2: true, streams: 8}, true},
+		"good without epoll":          {faults{}, protocol{portable: true}, true},
+		"good over h2c without epoll": {faults{}, protocol{http2: true, portable: true}, true},
+		"ends streams":                {faults{endResponses: true}, protocol{}, true},
+		"ends streams over TLS":       {faults{endResponses: true}, protocol{tls: true}, true},
+		"ends streams over HTTP/2":    {faults{endResponses: true}, protocol{tls: true, http2: true, streams: 8}, true},
+		"drops 1 in 1000":             {faults{drop: 1000}, protocol{}, false},
+		"drops 1 in 1000 over HTTP/2": {faults{drop: 1000}, protocol{tls: true, http2: true}, false},
+		"ignores positions":           {faults{replayAll: true}, protocol{}, false},
+		"ignores positions, HTTP/2":   {faults{replayAll: true}, protocol{tls: true, http2: true}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			opts := newFakeServer(t, c.faults).options(40)
-			opts.HTTP2, opts.Rate, opts.For = c.http2, 800, 1500*time.Millisecond
+			t.Parallel()
+			opts := c.over.options(c.over.server(t, c.faults), 40)
+			opts.Rate, opts.For = 800, 1500*time.Millisecond
 			r, err := Soak(t.Context(), SoakOptions{Options: opts, Churn: 100, Absence: 300 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)

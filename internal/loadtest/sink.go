@@ -43,7 +43,7 @@ type sink interface {
 func newSink(o Options) (sink, error) {
 	switch t := o.Publish; {
 	case strings.HasPrefix(t.URL, "http://"), strings.HasPrefix(t.URL, "https://"):
-		return newHTTPSink(t, o.Burst), nil
+		return newHTTPSink(t, o.Burst, o.Insecure), nil
 	case strings.HasPrefix(t.URL, "nats://"), strings.HasPrefix(t.URL, "tls://"):
 		return newNATSSink(o)
 	}

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,14 +31,17 @@ type httpSink struct {
 	mixed  bool // an array may have several users
 }
 
-func newHTTPSink(t PublishTarget, burst int) *httpSink {
+func newHTTPSink(t PublishTarget, burst int, insecure bool) *httpSink {
 	around := append([]string{t.URL}, t.Headers...) // the parts that an array has once
 	has := func(name string) bool {
 		return slices.ContainsFunc(around, func(s string) bool { return strings.Contains(s, name) })
 	}
 	return &httpSink{
-		t:      t,
-		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: publishers}},
+		t: t,
+		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+			MaxIdleConnsPerHost: publishers,
+			TLSClientConfig:     &tls.Config{InsecureSkipVerify: insecure}, //nolint:gosec // requested with --insecure
+		}},
 		arrays: t.Arrays && burst > 1 && !has("{payload}"),
 		mixed:  !has("{user}"),
 	}

@@ -65,6 +65,15 @@ func (m *usageMeter) connected() {
 	})
 }
 
+// reconnecting is called when the clients of a storm begin to reconnect, and caughtUp when the last one has caught up.
+func (m *usageMeter) reconnecting() {
+	m.each(func(u *Usage, _ int64, now time.Duration) { u.ReconnectCPU = -now })
+}
+
+func (m *usageMeter) caughtUp() {
+	m.each(func(u *Usage, _ int64, now time.Duration) { u.ReconnectCPU += now })
+}
+
 // finish is called at the end of the measured phase.
 func (m *usageMeter) finish() {
 	m.each(func(u *Usage, rss int64, now time.Duration) { u.RSSAfter, u.CPU = rss, u.CPU+now })
@@ -76,6 +85,7 @@ func (m *usageMeter) results(conns, delivered int64) (self Usage, servers []Usag
 		self.PID, self.Name = u.PID, u.Name // the last is this process
 		self.CPU += u.CPU
 		self.ConnectCPU += u.ConnectCPU
+		self.ReconnectCPU += u.ReconnectCPU
 		self.RSSBefore += u.RSSBefore
 		self.RSSIdle += u.RSSIdle
 		self.RSSAfter += u.RSSAfter
@@ -91,6 +101,7 @@ func (m *usageMeter) results(conns, delivered int64) (self Usage, servers []Usag
 func (u Usage) per(conns, delivered int64) Usage {
 	u.PerConn = (u.RSSIdle - u.RSSBefore) / conns
 	u.CPUPerConnect = u.ConnectCPU / time.Duration(conns)
+	u.CPUPerReconnect = u.ReconnectCPU / time.Duration(conns)
 	u.CPUPerDelivery = u.CPU / time.Duration(max(delivered, 1))
 	return u
 }

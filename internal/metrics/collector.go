@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tidemark/tidemark/internal/feed"
+	"github.com/tidemark/tidemark/internal/feedhttp"
 )
 
 // collector reads the state of a node at each scrape.
@@ -49,9 +50,12 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 
 func (c *collector) feed(to sink, f Feed) {
 	s := f.Handler.Status()
-	send(to, connections, s.Live, f.Name, "live")
-	send(to, connections, s.Replaying, f.Name, "replaying")
-	send(to, connections, s.Slow, f.Name, "slow")
+	for form, n := range s.Forms {
+		name := feedhttp.Form(form).String()
+		send(to, connections, n.Live, f.Name, "live", name)
+		send(to, connections, n.Replaying, f.Name, "replaying", name)
+		send(to, connections, n.Slow, f.Name, "slow", name)
+	}
 	send(to, connects, s.Connects, f.Name)
 	for reason, n := range s.Disconnects {
 		send(to, disconnects, n, f.Name, reason)
@@ -71,6 +75,11 @@ func (c *collector) admission(to sink) {
 	}
 	for reason, n := range c.node.Admission.Refused() {
 		send(to, refusals, n, reason.String())
+	}
+	open, ended := c.node.Admission.Ingests()
+	send(to, ingestsOpen, open)
+	for outcome, n := range ended {
+		send(to, ingests, n, outcome.String())
 	}
 	if c.node.Untrusted != nil {
 		send(to, untrusted, c.node.Untrusted())

@@ -2,11 +2,11 @@ package metrics
 
 // The metrics. docs/reference/metrics.md lists them; a test compares the two.
 var (
-	connections          = define(gauge, "connections", "Open connections. live: caught up. replaying: reading stored events. slow: events have been ready for a second and the client has accepted none, or the client reads too slowly to catch up.", "feed", "state")
+	connections          = define(gauge, "connections", "Open connections. live: caught up. replaying: reading stored events. slow: events have been ready for a second and the client has accepted none, or the client reads too slowly to catch up. Forms: sse, envelope, ndjson, json (polls).", "feed", "state", "form")
 	connectionsLimit     = define(gauge, "connections_limit", "Maximum number of connections of the node (limits.connections, or derived from the open files limit); missing without a limit.")
 	connects             = define(counter, "connects_total", "Accepted subscribe requests.", "feed")
-	disconnects          = define(counter, "disconnects_total", "Ended connections. gone: the client disconnected. timeout: the client accepted no bytes for sse.write_timeout. closed: closed at the end of the process. error: any other error. The other reasons are those of tidemark.close.", "feed", "reason")
-	refusals             = define(counter, "rejections_total", "Rejected requests, by limit (connections, connections_per_user, connections_per_address, replays, connect_rate, publish_rate; for from=last: last_subjects, last_waiting, last_waiting_per_user, last_waiting_per_address) or by another reason (draining; other_node: a proxy sends the request to another node; host: unknown Host name).", "reason")
+	disconnects          = define(counter, "disconnects_total", "Ended connections. page: a poll was answered. gone: the client disconnected. timeout: the client accepted no bytes for sse.write_timeout. closed: closed at the end of the process. error: any other error. The other reasons are those of tidemark.close.", "feed", "reason")
+	refusals             = define(counter, "rejections_total", "Rejected requests, by limit (connections, connections_per_user, connections_per_address, replays, connect_rate, publish_rate; for from=last: last_subjects; for from=last and until=end: last_waiting, last_waiting_per_user, last_waiting_per_address) or by another reason (draining; other_node: a proxy sends the request to another node; host: unknown Host name).", "reason")
 	sockets              = define(gauge, "sockets", "Open sockets of http.addr. idle: kept alive between requests. busy: all others.", "state")
 	socketsLimit         = define(gauge, "sockets_limit", "Maximum number of sockets of the node (limits.sockets, or derived from the open files limit); missing without a limit.")
 	socketsRefused       = define(counter, "sockets_rejected_total", "Sockets closed when they were accepted, because a limit was reached and no socket was idle.", "limit")
@@ -25,6 +25,9 @@ var (
 
 	publishedEvents = define(counter, "published_events_total", "Events published over HTTP. failed: NATS sent no acknowledgement; the event may be stored.", "result")
 	publishDuration = define(hist, "publish_duration_seconds", "Time from publishing the events of a request to NATS to the acknowledgement of each event.")
+
+	ingestsOpen = define(gauge, "ingests", "Event streams that are being published over HTTP.")
+	ingests     = define(counter, "ingests_total", "Event streams that were published over HTTP, by how they ended. ended: an event completed the subject. The subject is open after all others. open: the body ended. broken: the body broke off, or ended within an event. idle: nothing arrived for publish.idle_timeout. invalid: an event was not valid. rejected: the identity did not permit it, or no longer. failed: an event was not stored. stopped: the node stopped.", "result")
 
 	undeliverable = define(counter, "undeliverable_messages_total", "Messages stored while the node followed the stream that no feed can deliver: the subject matches neither the subjects nor allow of a feed, or a value in it is not encoded as documented. Every node counts them.", "stream")
 

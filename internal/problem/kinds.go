@@ -15,6 +15,7 @@ func (c Code) Error() string { return string(c) }
 const (
 	InvalidRequest   Code = "invalid-request"
 	InvalidEvent     Code = "invalid-event"
+	BodyBroken       Code = "body-broken"
 	TooManySubjects  Code = "too-many-subjects"
 	Unauthenticated  Code = "unauthenticated"
 	TokenExpired     Code = "token-expired"
@@ -24,6 +25,7 @@ const (
 	CrossOrigin      Code = "cross-origin"
 	NotFound         Code = "not-found"
 	MethodNotAllowed Code = "method-not-allowed"
+	NotAcceptable    Code = "not-acceptable"
 	BodyTimeout      Code = "body-timeout"
 	Conflict         Code = "conflict"
 	BodyTooLarge     Code = "body-too-large"
@@ -55,7 +57,8 @@ func (k Kind) Type() string { return "urn:tidemark:" + string(k.Code) }
 // kinds is the table of all kinds. The first one of a status is the general one.
 var kinds = []Kind{
 	{InvalidRequest, http.StatusBadRequest, "Invalid request", "Change the path, the query or the header that detail names. The same request fails again."},
-	{InvalidEvent, http.StatusBadRequest, "Invalid event", "Change the part of the body that field names. Nothing of the request is stored."},
+	{InvalidEvent, http.StatusBadRequest, "Invalid event", "Change the part of the body that field names. Nothing of the request is stored, except for events of an event stream before it (`ingest`)."},
+	{BodyBroken, http.StatusBadRequest, "Body broken off", "Send an event stream again with the same Idempotency-Key. `ingest` has the events that are stored; the subject is open."},
 	{TooManySubjects, http.StatusBadRequest, "Too many subjects", "Name fewer subjects with ?subject= and ?only=1, or raise limits.last_subjects."},
 	{Unauthenticated, http.StatusUnauthorized, "Not authenticated", "Send a token or an API key that this server accepts."},
 	{TokenExpired, http.StatusUnauthorized, "Token expired", "Get a new token and repeat the request with it."},
@@ -65,7 +68,8 @@ var kinds = []Kind{
 	{CrossOrigin, http.StatusForbidden, "Cross-origin request", "Send the request from a page of this server, or from a program."},
 	{NotFound, http.StatusNotFound, "Not found", "Check the path, and the id in it."},
 	{MethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "Use one of the methods of the header Allow."},
-	{BodyTimeout, http.StatusRequestTimeout, "Body too slow", "Send the request again. Nothing of it is stored."},
+	{NotAcceptable, http.StatusNotAcceptable, "Not acceptable", "Send an Accept header that allows one of the forms that detail names, or none."},
+	{BodyTimeout, http.StatusRequestTimeout, "Body too slow", "Send the request again. Nothing of it is stored, except for events of an event stream (`ingest`)."},
 	{Conflict, http.StatusConflict, "Conflict", "Change the state that detail names first."},
 	{BodyTooLarge, http.StatusRequestEntityTooLarge, "Body too large", "Send smaller requests, or raise publish.max_bytes."},
 	{EventTooLarge, http.StatusRequestEntityTooLarge, "Event too large", "Send less data, or raise the limits of the stream and of NATS (max_msg_size, max_payload)."},

@@ -37,6 +37,8 @@ type Document struct {
 	Outcome string `json:"outcome,omitempty"`
 	// Results has, for a batch, the result of each event.
 	Results any `json:"results,omitempty"`
+	// Ingest has, for an event stream, what is stored of it.
+	Ingest any `json:"ingest,omitempty"`
 	// RetryAfter, if set, is the header Retry-After, in seconds.
 	RetryAfter string `json:"-"`
 	// Challenge, if set, is the header WWW-Authenticate.

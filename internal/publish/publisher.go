@@ -188,6 +188,9 @@ func natsMsg(msg routed) *nats.Msg {
 	if msg.TTL > 0 {
 		m.Header.Set(msgheader.TTL, msg.TTL.String())
 	}
+	if msg.End {
+		m.Header.Set(msgheader.End, msgheader.EndValue)
+	}
 	storeTrace(m.Header, msg.Trace)
 	return m
 }

@@ -39,6 +39,23 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+func TestPublish_End_StoresItsHeader(t *testing.T) {
+	s := newHarness(t)
+	for i, end := range []bool{true, false} {
+		msg := feed.Message{Subject: "notifications.user.1", End: end}
+		if r := s.publisher().Publish(s.Ctx(), msg)[0]; r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		stored, err := s.Stream().GetMsg(s.Ctx(), uint64(i+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stored.Header.Get("Tidemark-End"); (got == "1") != end {
+			t.Errorf("end %t: stored with Tidemark-End %q", end, got)
+		}
+	}
+}
+
 func TestPublishBatchInOrder(t *testing.T) {
 	s := newHarness(t)
 	p := s.publisher()

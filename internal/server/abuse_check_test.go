@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/tidemark/tidemark/pkg/sse"
 )
 
 func each(statuses []int) (out [][]int) {
@@ -31,6 +29,9 @@ func (g *target) readAnswer(t *testing.T, a attack, resp *http.Response) {
 		t.Errorf("the answer is incomplete: %v", err)
 	}
 	if resp.StatusCode < 400 {
+		if strings.HasPrefix(a.path, "/events") && resp.Header.Get("Content-Type") == "application/json" {
+			checkPage(t, resp, body)
+		}
 		return
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -64,7 +65,7 @@ func (g *target) readStream(t *testing.T, a attack, resp *http.Response) {
 	if resp.StatusCode != http.StatusOK {
 		t.Fatalf("a stream with %s", resp.Status)
 	}
-	dec, marker := sse.NewDecoder(resp.Body), ""
+	dec, marker := newEventReader(resp, a.path), ""
 	for {
 		ev, err := dec.Next()
 		if err != nil {

@@ -100,7 +100,7 @@ func newTarget(t *testing.T, change func(*server.Options), healthy ...string) *t
 	g := &target{log: &logText{}}
 	g.harness = newHarness(t, func(o *server.Options) {
 		change(o)
-		o.HTTP.BodyTimeout = 5 * time.Second
+		o.HTTP.BodyTimeout, o.Publish.IdleTimeout = 5*time.Second, time.Second
 		o.Logger = slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	g.publish("notifications.user.alice", 1, 3)
@@ -287,7 +287,7 @@ func (g *target) run(t *testing.T, a attack) {
 		if status == 0 {
 			break
 		}
-		streaming = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") && a.method != http.MethodHead
+		streaming = isStream(resp) && a.method != http.MethodHead
 		if streaming {
 			g.readStream(t, a, resp)
 			break
@@ -301,4 +301,10 @@ func (g *target) run(t *testing.T, a attack) {
 	g.nothingMore(t, c, br)
 	g.judge(t, seen.Bytes())
 	g.healthy(t)
+}
+
+// isStream reports that a response has no end.
+func isStream(resp *http.Response) bool {
+	kind := resp.Header.Get("Content-Type")
+	return strings.HasPrefix(kind, "text/event-stream") || kind == "application/x-ndjson"
 }

@@ -65,6 +65,25 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 	inPath("to JetStream with a token for all", "$JS.API.STREAM.DELETE.NOTIFICATIONS", bad, tok(claims{"publish": ">"})...)
 	inPath("a revocation with a token for all", "tidemark.revoke", bad, tok(claims{"publish": ">"})...)
 	inPath("to a subject with another in the header", "notifications.user.alice", forbidden, "X-API-Key", key, "ce-subject", "notifications.broadcast", "X-Original-URL", "/publish/notifications.broadcast")
+	const eventStream, cloudEvent = "text/event-stream", "application/cloudevents+json"
+	stream := func(name, subject string, want []int, header ...string) {
+		out = append(out, post("an event stream "+name, "/publish/"+subject, "data: x\n\n", want, append(header, "Content-Type", eventStream)...))
+	}
+	stream("without a key", "notifications.broadcast", unknown)
+	stream("with a strange key", "notifications.broadcast", unknown, "X-API-Key", strange)
+	stream("with a key for others", "notifications.user.alice", forbidden, "X-API-Key", key)
+	stream("to a subject hidden by an encoding", "notifications%2Euser%2Ealice", forbidden, "X-API-Key", key)
+	stream("that ends a subject of others", "notifications.user.alice?end=1", forbidden, "X-API-Key", key)
+	stream("of another subject in the header", "notifications.user.alice", bad, "X-API-Key", key, "ce-subject", "notifications.broadcast")
+	out = append(out, post("an event stream for a user with a key for others", "/publish?user=alice", "data: x\n\n", forbidden, "X-API-Key", key, "Content-Type", eventStream))
+	event := func(subject string) string {
+		return `{"specversion":"1.0","id":"1","source":"/x","type":"t","subject":"` + subject + `","data":"x"}`
+	}
+	add("a CloudEvent without a key", event("notifications.broadcast"), unknown, "Content-Type", cloudEvent)
+	add("a CloudEvent with a key for others", event("notifications.user.alice"), forbidden, "X-API-Key", key, "Content-Type", cloudEvent)
+	add("a batch of CloudEvents of which one is not allowed", `[`+event("notifications.broadcast")+`,`+event("notifications.user.alice")+`]`, forbidden, "X-API-Key", key, "Content-Type", "application/cloudevents-batch+json")
+	add("a CloudEvent in headers with a key for others", "x", forbidden, "X-API-Key", key, "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/x", "ce-type", "t", "ce-subject", "notifications%2Euser.alice")
+	add("an end with a key for others", `{"subject":"notifications.user.alice","end":true}`, forbidden, "X-API-Key", key)
 	out = append(out, post("with a good key", "/publish", broadcastX, streams, "X-API-Key", key))
 	out[len(out)-1].stored = 1
 	return out
@@ -102,6 +121,8 @@ func openPublishAttacks() (out []attack) {
 		out = append(out, a)
 	}
 	out = append(out, publishBodyAttacks()...)
+	out = append(out, ingestAttacks()...)
+	out = append(out, cloudEventAttacks()...)
 	for _, typ := range []string{
 		"tidemark.open", "tidemark.close", "tidemark.gap", "tidemark.", "error", "open", `a\r\ndata: x`, `a\n`, `a\r`, `a\u0000`, ` a`, `a\t`, `a\u2028b`, `a\u0085b`, strings.Repeat("a", 129),
 	} {
@@ -222,4 +243,136 @@ func publishBodyAttacks() (out []attack) {
 		attack{name: "publish a body by PUT", method: http.MethodPut, path: "/publish/notifications.broadcast", body: "x", want: []int{405}},
 		attack{name: "publish a body with a path of NUL", raw: "POST /publish/notifications.\x00 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", want: bad, plain: true},
 	)
+}
+
+// ingestAttacks are those of event streams as bodies.
+func ingestAttacks() (out []attack) {
+	const path, event = "/publish/notifications.user.nobody", "data: x\n\n"
+	add := func(name, path, body string, want []int, stored uint64, header ...string) {
+		a := post("an event stream "+name, path, body, want, append(header, "Content-Type", "text/event-stream")...)
+		a.stored = stored
+		out = append(out, a)
+	}
+	for name, body := range map[string]string{
+		"with a reserved type":             "event: tidemark.close\ndata: x\n\n",
+		"with a reserved type, later":      "event: a\nevent: tidemark.open\ndata: x\n\n",
+		"with the type of failures":        "event: error\ndata: x\n\n",
+		"with NUL in a type":               "event: a\x00b\ndata: x\n\n",
+		"with a next line in a type":       "event: a\u0085b\ndata: x\n\n",
+		"with a type too long":             "event: " + strings.Repeat("e", 129) + "\ndata: x\n\n",
+		"with data that are not UTF-8":     "data: \xff\n\n",
+		"with a type that is not UTF-8":    "event: \xff\ndata: x\n\n",
+		"that ends within an event":        "data: y\n",
+		"that ends within a line":          "data: y",
+		"that ends within its end":         "data: [DONE]\n",
+		"of another type than it declares": "{\"subject\":\"notifications.broadcast\"}",
+	} {
+		add(name, path, event+body, bad, 1)
+	}
+	add("with an event too large", path, event+"data: "+strings.Repeat("x", 1<<20+1)+"\n\n", tooLarge, 1)
+	add("with many lines in one event", path, event+strings.Repeat("data\n", 1<<20+1)+"\n", tooLarge, 1)
+	add("with a line that does not end", path, strings.Repeat("x", 1<<20+1), tooLarge, 0)
+	add("with ids and delays", path, "id: tidemark\nretry: 0\nid: 99-zzzzzz\n"+event, streams, 1)
+	add("of comments", path, strings.Repeat(": x\n", 10_000), streams, 0)
+	add("of empty lines", path, strings.Repeat("\n", 100_000), streams, 0)
+	for subject, want := range map[string][]int{
+		"": bad, "notifications.*": bad, "notifications.%3E": bad, "notifications%2E%2Ea": bad, "tidemark%2Erevoke": bad, "%24JS.API.STREAM.PURGE.NOTIFICATIONS": bad,
+		"notifications.a%0D%0APUB%20x%201": bad, "notifications.%00": bad, "notifications.user.a%252eb": undeliverable, "notifications.user.a%2540b": undeliverable, "notifications.user.a%2Eb": undeliverable, "other.x": undeliverable,
+		"notifications.broadcast?user=x": bad, "notifications.broadcast?end=yes": bad, "notifications.broadcast?end=1&end=1": bad, "notifications.broadcast?end_on=a&end_on=b": bad, "notifications.broadcast?end_on=%ff%": bad,
+	} {
+		add("to "+subject, "/publish/"+subject, event, want, 0)
+	}
+	for name, header := range map[string][]string{
+		"with a reserved type in the header": {"Event-Type", "tidemark.close"}, "with attributes of a CloudEvent": {"ce-type", "a"}, "with a key too long": {"Idempotency-Key", strings.Repeat("k", 257)},
+		"with two content types": {"Content-Type", "text/plain"}, "with a lifetime without end": {"Nats-TTL", "never"}, "with two keys": {"Idempotency-Key", "a", "idempotency-key", "b"},
+	} {
+		add(name, path, event, bad, 0, header...)
+	}
+	add("with headers of JetStream", path, event, streams, 1, "Nats-Rollup", "all", "Tidemark-End", "1", "Nats-Msg-Id", "x")
+	add("without a subject", "/publish", event, bad, 0)
+	add("for an empty user", "/publish?user=", event, bad, 0)
+	add("to another form", "/api/events/send-message", event, bad, 0)
+	// Browsers send text/plain and forms to other origins without a preflight request, and never these types. A page has the
+	// cookies of its user in all of them.
+	for _, content := range []string{"text/event-stream", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/cloudevents+json", "application/cloudevents-batch+json"} {
+		for name, header := range map[string][]string{
+			"from a foreign page":      {"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
+			"from a neighbouring page": {"Sec-Fetch-Site", "same-site"},
+			"from a sandbox":           {"Origin", "null"},
+		} {
+			for _, path := range []string{"/publish", "/publish?user=alice", path, path + "?end=1"} {
+				out = append(out, post(content+" to "+path+" "+name, path, event, forbidden, append(header, "Content-Type", content, "Cookie", "token=x")...))
+			}
+		}
+	}
+	chunked := func(name, chunks string, want []int, stored uint64) {
+		out = append(out, attack{
+			name: "publish an event stream in chunks " + name, want: want, stored: stored,
+			raw: "POST " + path + " HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks,
+		})
+	}
+	chunked("with an invalid chunk", "9\r\ndata: x\n\n\r\nzz\r\n", bad, 1)
+	chunked("that never begins", "", []int{408}, 0)
+	chunked("that never ends", "9\r\ndata: x\n\n\r\n", []int{408}, 1)
+	chunked("with more behind its end", "e\r\ndata: [DONE]\n\n\r\n9\r\ndata: x\n\n\r\n0\r\n\r\n", streams, 1)
+	return out
+}
+
+// cloudEventAttacks are those of CloudEvents in JSON, and in the headers of /publish.
+func cloudEventAttacks() (out []attack) {
+	event := func(member, value string) string {
+		members := map[string]string{"specversion": `"1.0"`, "id": `"1"`, "source": `"/x"`, "type": `"t"`, "subject": `"notifications.user.nobody"`, "data": `"x"`}
+		members[member] = value
+		var text []string
+		for _, name := range []string{"specversion", "id", "source", "type", "subject", "data", member} {
+			if v, ok := members[name]; ok {
+				text = append(text, `"`+name+`":`+v)
+				delete(members, name)
+			}
+		}
+		return "{" + strings.Join(text, ",") + "}"
+	}
+	for _, c := range []struct {
+		member string
+		values []string
+		want   []int
+	}{
+		{"subject", []string{`""`, `"*"`, `"notifications.>"`, `"tidemark.revoke"`, `"$JS.API.STREAM.DELETE.NOTIFICATIONS"`, `"_INBOX.x"`, `"notifications.a\r\nPUB x 1"`, `"notifications.\u0000"`, `"notifications.\ud800"`, `"notifications..a"`, `7`, `{}`, `null`, `["notifications.broadcast"]`}, bad},
+		{"subject", []string{`"other.x"`, `"notifications.user.a%2eb"`, `"notifications.user.a%40b"`, `"notifications.user.a.b"`, `"notifications%2Ebroadcast"`}, undeliverable},
+		{"type", []string{`"tidemark.close"`, `"error"`, `"open"`, `"a\nb"`, `"a\u0000"`, `" a"`, `""`, `null`, `"` + strings.Repeat("t", 129) + `"`}, bad},
+		{"id", []string{`""`, `"a\r\nNats-Rollup: all"`, `" a"`, `"` + strings.Repeat("i", 257) + `"`, `{}`}, bad},
+		{"source", []string{`""`, `"a\nb"`, `"http://[x"`, `[]`}, bad},
+		{"time", []string{`"now"`, `"2026-11-27"`, `"2026-11-27T10:00:00Z\r\nNats-Rollup: all"`}, bad},
+		{"specversion", []string{`"0.3"`, `1.0`, `"2"`, `""`}, bad},
+		{"datacontenttype", []string{`"a/b\r\nNats-Rollup: all"`, `"a\u0000"`}, bad},
+		{"data_base64", []string{`"AA=="`, `"?"`}, bad},
+		{"Nats-Rollup", []string{`"all"`}, bad}, {"x y", []string{`"1"`}, bad}, {"tidemark-end", []string{`"1"`}, bad}, {"Type", []string{`"tidemark.close"`}, bad}, {"x", []string{`1.5`, `{}`, `"\u2028"`}, bad},
+	} {
+		for _, value := range c.values {
+			body := event(c.member, value)
+			name := fmt.Sprintf("with %s %.30s", c.member, value)
+			out = append(out,
+				post("a CloudEvent "+name, "/publish", body, c.want, "Content-Type", "application/cloudevents+json"),
+				post("a batch of CloudEvents "+name, "/publish", "["+event("id", `"2"`)+","+body+"]", c.want, "Content-Type", "Application/CloudEvents-Batch+JSON"))
+		}
+	}
+	headers := func(more ...string) []string {
+		return append([]string{"ce-specversion", "1.0", "ce-id", "1", "ce-source", "/x"}, more...)
+	}
+	for name, header := range map[string][]string{
+		"without a subject":       headers("ce-type", "t"),
+		"without a type":          headers("ce-subject", "notifications.user.nobody"),
+		"with two subjects":       headers("ce-type", "t", "ce-subject", "notifications.user.nobody", "CE-Subject", "notifications.broadcast"),
+		"with a wildcard":         headers("ce-type", "t", "ce-subject", "notifications.%3E"),
+		"with lines in a subject": headers("ce-type", "t", "ce-subject", "notifications.a%0D%0APUB"),
+		"with a reserved subject": headers("ce-type", "t", "ce-subject", "tidemark%2Erevoke"),
+		"with a reserved type":    headers("ce-type", "tidemark%2Eclose", "ce-subject", "notifications.user.nobody"),
+		"with a time that is not": headers("ce-type", "t", "ce-subject", "notifications.user.nobody", "ce-time", "now"),
+		"of another version":      {"ce-specversion", "0.3", "ce-id", "1", "ce-source", "/x", "ce-type", "t", "ce-subject", "notifications.user.nobody"},
+	} {
+		out = append(out, post("a CloudEvent in headers "+name, "/publish", "x", bad, header...))
+	}
+	good := post("a CloudEvent in headers", "/publish", "x", streams, headers("ce-type", "t", "ce-subject", "notifications.user.nobody")...)
+	good.stored = 1
+	return append(out, good)
 }

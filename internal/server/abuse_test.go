@@ -101,7 +101,7 @@ func doorsNode(t *testing.T) (*target, []attack) {
 		o.Auth.JWT.Cookie, o.Auth.JWT.Query = "tide", true
 		o.Publish.ByToken = true
 	}, "/events", "Cookie", "tide="+token(claims{"sub": "good"}))
-	return g, append(g.doorAttacks(), g.revokedAttacks(t)...)
+	return g, append(append(g.doorAttacks(), foreignPolls()...), g.revokedAttacks(t)...)
 }
 
 // devNode is started as by the first command of the README.
@@ -109,6 +109,8 @@ func devNode(t *testing.T) (*target, []attack) {
 	g := newTarget(t, func(*server.Options) {}, "/events?user=good")
 	attacks := append(devAttacks(), subjectAttacks()...)
 	attacks = append(attacks, g.resumeAttacks()...)
+	attacks = append(attacks, untilEndAttacks()...)
+	attacks = append(attacks, formAttacks()...)
 	attacks = append(attacks, openPublishAttacks()...)
 	return g, append(attacks, rawAttacks()...)
 }
@@ -132,6 +134,8 @@ func (g *target) slowSenders(t *testing.T) *slow {
 	t.Helper()
 	starts := []string{"", "G", "GET /events?user=ali", "GET /events HTTP/1.1\r\nHost: localhost\r\nX-", "POST /publish HTTP/1.1\r\nHost: localhost\r\n", "PRI * HTTP/2.0\r\n\r\n", "\r\n",
 		"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n", "PUT /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n",
+		"POST /publish/notifications.topic.slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/event-stream\r\nContent-Length: 1000000\r\n\r\n",
+		"POST /publish/notifications.topic.slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\ndata: ",
 	}
 	s := &slow{ended: make(chan []byte, len(starts)*4)}
 	var writing sync.WaitGroup

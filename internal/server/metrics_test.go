@@ -127,10 +127,10 @@ func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
 		l.wantNumbers(1, 10)
 	}
 	r.eventuallyScrape(map[string]float64{
-		`connections{feed="notifications",state="live"}`:      5,
-		`connections{feed="notifications",state="replaying"}`: 0,
-		`connections{feed="notifications",state="slow"}`:      0,
-		`connections{feed="archive",state="live"}`:            0,
+		`connections{feed="notifications",form="sse",state="live"}`:      5,
+		`connections{feed="notifications",form="sse",state="replaying"}`: 0,
+		`connections{feed="notifications",form="sse",state="slow"}`:      0,
+		`connections{feed="archive",form="sse",state="live"}`:            0,
 		`connections_limit`:                                                     1000,
 		`connects_total{feed="notifications"}`:                                  5,
 		`delivered_events_total{feed="notifications",kind="live"}`:              50,
@@ -159,8 +159,8 @@ func TestMetrics_AfterTraffic_HaveItsCounts(t *testing.T) {
 	// A client disconnects, a client exceeds the limit, and a client reconnects.
 	there[0].cancel()
 	r.eventuallyScrape(map[string]float64{
-		`disconnects_total{feed="notifications",reason="gone"}`: 1,
-		`connections{feed="notifications",state="live"}`:        4,
+		`disconnects_total{feed="notifications",reason="gone"}`:     1,
+		`connections{feed="notifications",form="sse",state="live"}`: 4,
 	})
 	back := r.listen(me, "4")
 	back.want("tidemark.open")

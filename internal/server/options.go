@@ -155,6 +155,8 @@ type PublishOptions struct {
 	AllSubjects bool
 	MaxBytes    int64
 	MaxBatch    int
+	// IdleTimeout is that of feedhttp.PublishOptions.
+	IdleTimeout time.Duration
 }
 
 // NodeOptions are the name and version of this node.

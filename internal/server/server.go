@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/tidemark/tidemark/internal/backend"
 	"github.com/tidemark/tidemark/internal/engine"
@@ -125,6 +126,8 @@ func (s *Server) shutdown(failed bool) {
 	s.drain.stop(failed, timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	ingests := time.AfterFunc(timeout/2, s.clients.admission.StopIngests) // so that their answers can still be sent
+	defer ingests.Stop()
 	if err := s.main.http.Shutdown(ctx); err != nil {
 		s.opts.Logger.Warn("drain: requests have not ended in time; disconnecting them", "error", err)
 	}

@@ -26,10 +26,16 @@ func (o Options) connect(ctx context.Context, feed *url.URL, position string, do
 
 func (o Options) request(ctx context.Context, feed *url.URL, position string) *http.Request {
 	u := *feed
-	if position == "" && o.From != "" {
+	set := func(name, value string) {
 		query := u.Query()
-		query.Set("from", o.From)
+		query.Set(name, value)
 		u.RawQuery = query.Encode()
+	}
+	if position == "" && o.From != "" {
+		set("from", o.From)
+	}
+	if o.UntilEnd {
+		set("until", "end")
 	}
 	req := &http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: o.header(position)}
 	return req.WithContext(ctx)

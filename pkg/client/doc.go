@@ -28,7 +28,9 @@
 //     Last-Event-ID. The position is saved in [Options.State] when the loop requests the next
 //     event. If the caller does not finish an event, the next Follow yields it again. Events are
 //     therefore delivered at least once across calls of Follow, and once within a call.
-//   - Reconnects. Follow reconnects after any end of a connection and after the statuses 5xx and 429.
+//   - Ends. With [Options.UntilEnd] Follow ends without an error when all subjects are complete: the
+//     server has sent a [Close] with [CloseComplete], or has answered a reconnect with 204.
+//   - Reconnects. Follow reconnects after any other end of a connection and after the statuses 5xx and 429.
 //     It reports these to [Options.OnDisconnect], not to the caller. Any other status would be
 //     repeated, and ends the loop with a [*ResponseError].
 //   - Idle timeout. Follow closes a connection on which no byte arrived for [Options.IdleTimeout],

@@ -15,7 +15,8 @@ const (
 	KindOpen
 	// KindGap announces undeliverable events.
 	KindGap
-	// KindClose announces the end of the connection by the server. Follow reconnects.
+	// KindClose announces the end of the connection by the server. Follow reconnects, unless the
+	// reason is CloseComplete.
 	KindClose
 	// KindControl is a control event of an unknown type, or with invalid JSON.
 	KindControl
@@ -55,12 +56,17 @@ type Gap struct {
 	ContinuesAfter string `json:"continues_after"` // the next event comes after this position
 }
 
+// CloseComplete is the reason of a Close with [Options.UntilEnd] when all subjects are complete.
+const CloseComplete = "complete"
+
 // Close gives the reason for the end of a connection by the server.
 type Close struct {
 	Reason  string `json:"reason"`
 	RetryMS int64  `json:"retry_ms"` // delay before the reconnect; 0 means no recommendation
 	Message string `json:"message"`
 }
+
+func (c *Close) complete() bool { return c != nil && c.Reason == CloseComplete }
 
 const (
 	controlPrefix = "tidemark."

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -20,13 +21,16 @@ import (
 // Unless the caller breaks, it yields the reason last, with a zero Event: the cause of ctx, a
 // *ResponseError, an *sse.TooLargeError, or an error of Options.URL or Options.State.
 //
+// With Options.UntilEnd it also ends, without an error, when all subjects are complete and their
+// events were yielded.
+//
 // Follow blocks while there are no events. It saves the position of an event when the loop requests
 // the next event. A caller that has handled an event and then breaks has to save its position
 // itself, with State.Save(ev.ID).
 func Follow(ctx context.Context, opts Options) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		f := &follower{Options: opts.withDefaults(), yield: yield}
-		if err := f.run(ctx); err != errBreak {
+		if err := f.run(ctx); err != errBreak && err != errComplete {
 			yield(Event{}, err)
 		}
 	}
@@ -34,6 +38,9 @@ func Follow(ctx context.Context, opts Options) iter.Seq2[Event, error] {
 
 // errBreak ends the loop when the caller breaks out of it.
 var errBreak = errors.New("the caller broke out of the loop")
+
+// errComplete ends the loop when all subjects are complete.
+var errComplete = errors.New("all subjects are complete")
 
 // finalError ends the loop without a reconnect.
 type finalError struct{ error }
@@ -119,6 +126,9 @@ func (f *follower) connectError(ctx context.Context, err error) error {
 	if !ok {
 		return readError(ctx, err)
 	}
+	if f.UntilEnd && resp.StatusCode == http.StatusNoContent {
+		return finalError{errComplete}
+	}
 	if !resp.Temporary() {
 		return finalError{err}
 	}
@@ -154,7 +164,13 @@ func (f *follower) handle(ctx context.Context, wire sse.Event) error {
 	if ev.Type != positionType && !f.yield(ev, nil) {
 		return finalError{errBreak}
 	}
-	return f.advance(ev.ID)
+	if err := f.advance(ev.ID); err != nil {
+		return err
+	}
+	if f.UntilEnd && ev.Close.complete() {
+		return finalError{errComplete}
+	}
+	return nil
 }
 
 // advance saves the position if it changed. The id of an event without one is the current position.

@@ -330,3 +330,59 @@ func TestFollowBreak(t *testing.T) {
 		t.Errorf("state %q, %v, want none", position, err)
 	}
 }
+
+const completeClose = "event: tidemark.close\ndata: {\"reason\":\"complete\",\"retry_ms\":1,\"message\":\"complete\"}\n\n"
+
+// followAll follows until Follow ends, and returns the reason; nil for a normal end.
+func followAll(t *testing.T, opts Options) (evs []Event, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for ev, err := range Follow(ctx, opts) {
+		if err != nil {
+			return evs, err
+		}
+		evs = append(evs, ev)
+	}
+	return evs, nil
+}
+
+func TestFollow_UntilEndAndComplete_EndsWithoutError(t *testing.T) {
+	protocols(t, func(t *testing.T, http2 bool) {
+		for name, script := range map[string][]http.HandlerFunc{
+			"close":                  {thenEnd(message(1) + message(2) + completeClose)},
+			"close, aborted":         {thenAbort(message(1) + message(2) + completeClose)},
+			"close after reconnects": {thenAbort(message(1)), answer(503, "text/plain", "draining"), thenEnd(message(2) + completeClose)},
+			"204":                    {thenAbort(message(1) + message(2)), answer(204, "", "")},
+		} {
+			t.Run(name, func(t *testing.T) {
+				srv := newServer(t, http2, script...)
+				opts := srv.options()
+				opts.UntilEnd, opts.State = true, FileState(filepath.Join(t.TempDir(), "position"))
+				evs, err := followAll(t, opts)
+				evs = slices.DeleteFunc(evs, func(ev Event) bool { return ev.Kind != KindMessage })
+				if want := []string{"1-k7f3q9", "2-k7f3q9"}; err != nil || !slices.Equal(ids(evs), want) {
+					t.Errorf("got %q, %v; want %q", ids(evs), err, want)
+				}
+				if position, err := opts.State.Load(); position != "2-k7f3q9" {
+					t.Errorf("the position %q is saved, %v", position, err)
+				}
+				if n := srv.count(); n != len(script) {
+					t.Errorf("%d requests, want %d", n, len(script))
+				}
+				if got := srv.request(0).URL.Query().Get("until"); got != "end" {
+					t.Errorf("the request has until=%q", got)
+				}
+			})
+		}
+	})
+}
+
+// Without UntilEnd a close is followed by a reconnect, and 204 is an error.
+func TestFollow_CompleteWithoutUntilEnd_Reconnects(t *testing.T) {
+	srv := newServer(t, false, thenEnd(message(1)+completeClose), answer(204, "", ""))
+	evs, err := followAll(t, srv.options())
+	if resp, ok := errors.AsType[*ResponseError](err); !ok || resp.StatusCode != http.StatusNoContent || len(evs) != 2 {
+		t.Errorf("got %d events, %v; want the error of 204", len(evs), err)
+	}
+}

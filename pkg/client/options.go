@@ -25,6 +25,12 @@ type Options struct {
 	// the server decides.
 	From string
 
+	// UntilEnd follows the subjects of the URL's query (subject) until all of them are complete
+	// (?until=end), and then ends the loop without an error. Without a position, the server starts
+	// with the first stored event. An answer of 204 is such an end, too: State has the position of a
+	// client that has received everything.
+	UntilEnd bool
+
 	// Header is sent with every request, for example Authorization. Follow overrides Accept,
 	// Cache-Control, Accept-Encoding and, once there is a position, Last-Event-ID.
 	Header http.Header

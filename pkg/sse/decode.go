@@ -83,6 +83,12 @@ func (d *Decoder) Next() (Event, error) {
 	}
 }
 
+// Incomplete reports whether the stream ended within an event. Call it after an error of Next: lines of an event were
+// read, and the empty line at its end was not.
+func (d *Decoder) Incomplete() bool {
+	return len(d.data) > 0 || d.typ != "" || d.lines.start < len(d.lines.buf)
+}
+
 // LastEventID returns the id of the last complete block, for the Last-Event-ID header.
 // Blocks without data count, although Next does not return them. It is empty before the first id.
 func (d *Decoder) LastEventID() string { return string(d.lastID) }

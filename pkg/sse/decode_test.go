@@ -249,3 +249,15 @@ func TestEventClone(t *testing.T) {
 		t.Errorf("kept %+v", kept)
 	}
 }
+
+func TestDecoder_StreamEnds_IncompleteReportsUnfinishedEvent(t *testing.T) {
+	for stream, want := range map[string]bool{
+		"": false, "data: 1\n\n": false, "data: 1\r\n\r\n": false, ": x\n": false, "id: 1\n\n": false, "event: x\n\n": false,
+		"data: 1\n": true, "data: 1\n\ndata: 2": true, "event: x\n": true, "dat": true, "data: 1\r\ndata: 2\r\n": true,
+	} {
+		d := NewDecoder(strings.NewReader(stream))
+		if _, err := decodeAll(d); !errors.Is(err, io.EOF) || d.Incomplete() != want {
+			t.Errorf("%q: incomplete %t, want %t; %v", stream, d.Incomplete(), want, err)
+		}
+	}
+}

@@ -39,6 +39,9 @@ type Message struct {
 	// TTL is how long the stream keeps the event, in whole seconds; zero is as long as others. The
 	// stream must have allow_msg_ttl.
 	TTL time.Duration
+	// End completes Subject: clients that read until the end stop after this event. A later event of the subject
+	// opens it again. The event may have no data.
+	End bool
 	// Header has further headers for NATS consumers, such as Content-Type.
 	Header map[string]string
 }
@@ -93,7 +96,7 @@ func (f *Feed) PublishAll(ctx context.Context, messages ...Message) []Result {
 
 // message checks a message. Errors are ErrNotStored.
 func (f *Feed) message(ctx context.Context, m Message) (feed.Message, error) {
-	msg := feed.Message{Subject: m.Subject, Type: m.Type, Data: m.Data, ID: m.ID, TTL: m.TTL, Header: m.Header}
+	msg := feed.Message{Subject: m.Subject, Type: m.Type, Data: m.Data, ID: m.ID, TTL: m.TTL, End: m.End, Header: m.Header}
 	if m.User != "" {
 		subject, err := f.userSubject(m)
 		if err != nil {

@@ -16,7 +16,7 @@ type PublishOptions struct {
 	// Where middleware has authorised the request already, a function that returns
 	// auth.Identity{Publish: []string{">"}} suffices.
 	Identify auth.Source
-	// MaxBytes bounds the body of a request; 1 MiB when zero.
+	// MaxBytes bounds the body of a request, and each event of an event stream; 1 MiB when zero.
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.
 	MaxBatch int
@@ -27,6 +27,8 @@ type PublishOptions struct {
 //   - At a path such as "POST /publish": a JSON object with subject or user, and event, data and id, or an array
 //     of them. With ?user= the body is the data of one event for that user.
 //   - At a path with the value {subject}, such as "POST /publish/{subject...}": the body is the data of one event.
+//   - With Content-Type text/event-stream, at the latter path or with ?user=: each event of the body is stored as it
+//     arrives. The http.Server's ReadTimeout does not end the body, but two minutes without an event do.
 //
 // The response comes after JetStream has acknowledged all events, within five seconds, and has the position of
 // each. A request with an event that is not valid, or that the publisher may not publish, stores nothing. Errors

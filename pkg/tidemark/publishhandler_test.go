@@ -84,6 +84,26 @@ func TestPublishHandler_Events_AreStoredAndDelivered(t *testing.T) {
 	})
 }
 
+func TestPublishHandler_EventStream_IsStoredAndDelivered(t *testing.T) {
+	eachWay(t, func(t *testing.T, serve func(testing.TB, *tidemark.Feed, http.Handler) string) {
+		f := startNATS(t).open(t, newsOptions())
+		url := serve(t, f, publishMux(f, tidemark.PublishOptions{Identify: editors}))
+		client := newClient(t)
+		live := connect(t, client, url+"/events")
+		live.next(t, "tidemark.open")
+		status, text := post(t, client, url+"/publish/news.all", "data: 1\n\nevent: x\ndata: 2\n\ndata: [DONE]\n\n", "X-User", "news", "Content-Type", "text/event-stream")
+		if status != http.StatusOK || !strings.Contains(text, `"stored":3`) || !strings.Contains(text, `"ended":true`) {
+			t.Fatalf("%d %s", status, text)
+		}
+		for _, want := range []string{":1", "x:2", ":[DONE]"} {
+			typ, data, _ := strings.Cut(want, ":")
+			if ev := live.next(t, typ); string(ev.Data) != data {
+				t.Errorf("received %q, want %q", ev.Data, data)
+			}
+		}
+	})
+}
+
 func TestPublishHandler_RequestIsWrong_StoresNothing(t *testing.T) {
 	f := startNATS(t).open(t, newsOptions())
 	url := ways["handler"](t, f, publishMux(f, tidemark.PublishOptions{Identify: editors, MaxBytes: 100, MaxBatch: 2}))

@@ -25,7 +25,7 @@ var client = sync.OnceValue(func() *asset {
 	return newAsset("text/javascript; charset=utf-8", small.Bytes())
 })
 
-// Client serves the client library, an ES module of less than 5 KB, to pages of every origin.
+// Client serves the client library, an ES module of less than 6 KB, to pages of every origin.
 // Browsers cache it for 5 minutes.
 func Client() http.Handler { return allowAllOrigins(client()) }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // maxClient is the size limit of the compressed library, in bytes.
-const maxClient = 5 << 10
+const maxClient = 6 << 10
 
 func get(t *testing.T, h http.Handler, header ...string) *httptest.ResponseRecorder {
 	t.Helper()

@@ -33,6 +33,8 @@ type MemStore struct {
 	readers int
 	counted int
 
+	lookedUp int // answers of Last
+
 	chosen  string // the epoch of all incarnations; empty for one of its own each
 	removed bool   // there is no stream
 	failed  int    // how often the readers of that time failed
@@ -71,6 +73,15 @@ func (l *MemStore) Publish(subject, typ string, data []byte) (seq uint64) {
 
 // PublishFor stores an event with a lifetime; zero for none.
 func (l *MemStore) PublishFor(lifetime time.Duration, subject, typ string, data []byte) (seq uint64) {
+	return l.store(lifetime, feed.Event{Subject: subject, Type: typ, Data: data})
+}
+
+// PublishEnd stores an event with [feed.Event].End: it completes its subject.
+func (l *MemStore) PublishEnd(subject string, data []byte) (seq uint64) {
+	return l.store(0, feed.Event{Subject: subject, Data: data, End: true})
+}
+
+func (l *MemStore) store(lifetime time.Duration, ev feed.Event) (seq uint64) {
 	l.update(func() {
 		l.last++
 		seq = l.last
@@ -79,7 +90,7 @@ func (l *MemStore) PublishFor(lifetime time.Duration, subject, typ string, data 
 			stored = l.stored.Add(1) // no two events are stored at one time, also where no time passes
 		}
 		l.stored = stored
-		ev := feed.Event{Seq: seq, Subject: subject, Type: typ, Data: data, Time: stored}
+		ev.Seq, ev.Time = seq, stored
 		if lifetime > 0 {
 			ev.Expires = ev.Time.Add(lifetime)
 		}
@@ -273,6 +284,28 @@ func (l *MemStore) Counted() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.counted
+}
+
+// Last implements feed.Store.
+func (l *MemStore) Last(ctx context.Context, subject string) (ev feed.Event, found bool, err error) {
+	if err := l.reachStream(ctx); err != nil {
+		return ev, false, err
+	}
+	defer l.mu.Unlock()
+	l.lookedUp++
+	for _, ev := range slices.Backward(l.events) {
+		if ev.Subject == subject {
+			return ev, true, nil
+		}
+	}
+	return ev, false, nil
+}
+
+// LookedUp is how often Last was answered.
+func (l *MemStore) LookedUp() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lookedUp
 }
 
 // Count implements feed.Store.

@@ -18,9 +18,10 @@ import (
 type Harness struct {
 	Store    feed.Store
 	Publish  func(subject, typ string, data []byte) (seq uint64)
-	Trim     func(first uint64) // forget what lies before first
-	Delete   func(seq uint64)   // from the inside
-	Recreate func()             // delete the stream, and create it again
+	End      func(subject string, data []byte) (seq uint64) // publish an event that completes its subject
+	Trim     func(first uint64)                             // forget what lies before first
+	Delete   func(seq uint64)                               // from the inside
+	Recreate func()                                         // delete the stream, and create it again
 }
 
 // TestStore checks the contract of feed.Store. Each case gets a harness of its own.
@@ -48,6 +49,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Harness) {
 		{"follow through a recreation", testFollowRecreation},
 		{"follow past a deleted end", testFollowDeletedEnd},
 		{"event fields", testFields},
+		{"ends", testEnds},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}

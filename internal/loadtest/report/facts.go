@@ -55,6 +55,9 @@ func connectRows(r loadtest.Result) []row {
 		{Label: "failed", Value: count(c.Failed), Note: plain(c.Error), Bad: c.Failed > 0},
 		{Label: "reconnects", Value: count(c.Reconnects)},
 	}
+	if c.FullHandshakes+c.ResumedHandshakes > 0 {
+		rows = append(rows, row{Label: "TLS handshakes", Value: count(c.FullHandshakes + c.ResumedHandshakes), Note: count(c.ResumedHandshakes) + " resumed a session"})
+	}
 	if r.Kills > 0 {
 		rows = append(rows, row{Label: "kills of the server", Value: count(r.Kills)})
 	}
@@ -126,12 +129,16 @@ func latencyRows(l loadtest.Latency) []row {
 }
 
 func usageRows(u loadtest.Usage) []row {
-	return []row{
+	rows := []row{
 		{Label: "CPU", Value: duration(u.CPU), Note: perDelivery(u.CPUPerDelivery)},
 		{Label: "CPU of the connects", Value: duration(u.ConnectCPU), Note: duration(u.CPUPerConnect) + " a connect"},
 		{Label: "memory a connection", Value: size(u.PerConn)},
 		{Label: "memory", Value: size(u.RSSIdle), Note: "with connections, idle; " + size(u.RSSBefore) + " before, " + size(u.RSSAfter) + " at the end"},
 	}
+	if u.ReconnectCPU > 0 {
+		rows = append(rows, row{Label: "CPU of the reconnects", Value: duration(u.ReconnectCPU), Note: duration(u.CPUPerReconnect) + " a reconnect, until all caught up"})
+	}
+	return rows
 }
 
 func perDelivery(d time.Duration) string {
@@ -155,6 +162,7 @@ func runRows(r loadtest.Result) []row {
 		{Label: "URL", Value: cmp.Or(plain(r.URL), none)},
 		{Label: "published to", Value: cmp.Or(plain(r.Publish), none)},
 		{Label: "pattern", Value: cmp.Or(plain(string(r.Pattern)), none)},
+		{Label: "form", Value: cmp.Or(plain(string(r.Form)), none)},
 		{Label: "connections", Value: count(r.Conns)},
 		{Label: "publish rate", Value: rate(r.Rate), Note: "asked for" + inBursts(r)},
 		{Label: "payload", Value: size(int64(r.Payload)), Note: "an event"},

@@ -12,6 +12,17 @@
  */
 export function connect(url: string | URL, options?: Options): Connection;
 
+/**
+ * Follows a feed in a loop: `for await (const event of read(url, { until: 'end' }))`. The request is sent
+ * when the loop begins. The position is stored when the loop requests the next event. While the loop body
+ * runs, nothing is read from the network.
+ *
+ * The loop ends at the end of the subjects (`until`) and at an abort of `options.signal`. It throws an
+ * error that a retry cannot fix. `break`, `return` and an exception in the loop body close the connection;
+ * the event of that pass stays unhandled and is delivered again at the next start.
+ */
+export function read(url: string | URL, options?: Omit<Options, 'onEvent'>): AsyncGenerator<TidemarkEvent, void, void>;
+
 export interface Connection {
   readonly state: State;
   /** The position of the last handled event; undefined before the first. */
@@ -46,6 +57,26 @@ export interface Options {
    */
   from?: string;
   /**
+   * `end` requests the events of `subjects` from the first one until all these subjects are complete. Then
+   * `onEnd` is called, the state is `closed`, and no request follows. It implies `only`, and `subjects`
+   * cannot have wildcards.
+   */
+  until?: 'end';
+  /**
+   * `stream`: one response that stays open. `poll`: a request for each page of events, for networks that
+   * hold streams back. `auto` (the default) streams, and polls after two streams without data within
+   * `firstByteTimeout`. It tries a stream again after `streamRetry`, and when the network changes. The
+   * position is the same in both, so a change neither loses nor repeats events.
+   */
+  transport?: 'auto' | 'stream' | 'poll';
+  /**
+   * With `auto`, the longest time until the first data of a stream, in ms; 5000. A node sends data at
+   * the latest one second after the request.
+   */
+  firstByteTimeout?: number;
+  /** With `auto`, the time of polls before a stream is tried again, in ms; 300000. */
+  streamRetry?: number;
+  /**
    * The token, or a function that returns one. The function is called before the first connect and
    * whenever the server requires a new token. If it throws or rejects, it is called again after a
    * pause. The token is sent as `Authorization: Bearer`, by EventSource as `?access_token=`.
@@ -79,12 +110,17 @@ export interface Options {
    * wait.
    */
   onEvent?(event: TidemarkEvent): unknown;
-  /** Called at the start of each connection. onOpen, onGap and onClose are called in order with `onEvent`. */
+  /**
+   * Called at the start of each stream, not for polls. onOpen, onGap, onClose and onEnd are called in
+   * order with `onEvent`.
+   */
   onOpen?(open: Open): unknown;
   /** Called when events cannot be delivered, before the next event. */
   onGap?(gap: Gap): unknown;
-  /** Called when the server closes a connection. The client reconnects by itself. */
+  /** Called when the server closes a stream. The client reconnects by itself. */
   onClose?(close: Close): unknown;
+  /** With `until`: called after the last event. If it fails, it is called again, as `onEvent` is. */
+  onEnd?(): unknown;
   /** Called for each change of `state`. `error` is the reason for `waiting` or `closed`. */
   onState?(state: State, more?: { error?: TidemarkError; delay?: number }): void;
   /**
@@ -102,10 +138,10 @@ export interface Options {
 
   /**
    * Sends the requests; it must stream the body. Defaults to the global fetch, if that streams. null
-   * selects EventSource.
+   * selects EventSource, and the global fetch for polls.
    */
   fetch?: ((url: string, init: any) => Promise<any>) | null;
-  /** Used if fetch cannot stream. Defaults to the global EventSource. */
+  /** Used if fetch cannot stream. Defaults to the global EventSource. Without both, the client polls. */
   EventSource?: (new (url: string, init?: any) => any) | null;
   /** The published event types. EventSource requires them: it does not deliver other types. */
   types?: readonly string[];
@@ -130,6 +166,10 @@ export interface TidemarkEvent {
   data: string;
   /** Its position, such as `1042-k7f3q9`. */
   id: string;
+  /** The subject that it was published to. */
+  subject?: string;
+  /** When the stream stored it, such as `2026-11-27T10:00:00.123Z`. */
+  time?: string;
 }
 
 export interface Open {
@@ -154,13 +194,13 @@ export interface Gap {
 }
 
 export interface Close {
-  reason: 'drain' | 'max-age' | 'idle' | 'token-expired' | 'revoked' | 'overload' | 'limit';
+  reason: 'drain' | 'max-age' | 'idle' | 'token-expired' | 'revoked' | 'overload' | 'limit' | 'admin';
   retry_ms: number;
   message: string;
 }
 
 export interface TidemarkError extends Error {
-  /** The status of a response other than an event stream. */
+  /** The status of a response without events. */
   status?: number;
   /** The response body, if it was application/problem+json. */
   problem?: { type?: string; title?: string; detail?: string; status?: number };

@@ -6,11 +6,15 @@
 const MAX_WAITING = 4e6;
 // The largest event, in characters.
 const MAX_EVENT = 16e6;
+// The longest wait of a poll, in seconds. Proxies often close requests after 30 s.
+const MAX_POLL = 25;
 
 const fail = (message, more) => Object.assign(new Error(message), more);
 const join = (url, pairs) => pairs.length ? url + (url.includes('?') ? '&' : '?') + pairs.join('&') : url;
 const pair = (name, value) => name + '=' + encodeURIComponent(value);
 const isControl = event => event.type.startsWith('tidemark.');
+// The end of a connection with until: 'end', on each transport.
+const END = { type: 'tidemark.end', data: '{}', id: '' };
 
 // Reports whether the position `id` is not beyond `mine`. Positions of two incarnations of a stream
 // cannot be compared.
@@ -33,9 +37,12 @@ function after(mine, event) {
   return event.id && (rewinds(event) || !covers(mine, event.id)) ? event.id : mine;
 }
 
+const META = 'tidemark.meta ';
+const BINARY = 'data:application/octet-stream;base64,';
+
 // Parses the wire format (WHATWG HTML, 9.2.6): it takes text in pieces and yields events.
 function parser() {
-  let rest = '', cr = false, type = '', data = '', id = '';
+  let rest = '', cr = false, type = '', data = '', id = '', meta = {};
   return function* (text, retry) {
     if (!text) return;
     if (cr && text[0] === '\n') text = text.slice(1);
@@ -51,12 +58,66 @@ function parser() {
       else if (name === 'event') type = value;
       else if (name === 'id' && !value.includes('\0')) id = value;
       else if (name === 'retry' && /^\d+$/.test(value)) retry(+value);
+      else if (!name && value.startsWith(META)) meta = JSON.parse(value.slice(META.length)); // ?meta=1 sends it before an event
       else if (!line) {
-        if (data) yield { type: type || 'message', data: data.slice(0, -1), id };
+        if (data) {
+          yield { type: type || 'message', data: data.slice(0, -1), id, ...meta.subject && { subject: meta.subject, time: new Date(meta.stored_ms).toISOString() } };
+          meta = {};
+        }
         type = data = id = '';
       }
     }
   };
+}
+
+// Returns the JSON text of the data of each event of a page. After JSON.parse, numbers beyond 2^53 and the
+// order of some keys would be lost.
+function dataTexts(page) {
+  const texts = [], start = [];
+  for (let i = 0, depth = 0, quoted, text; i < page.length; i++) {
+    const c = page[i];
+    if (c === '"') quoted = !quoted;
+    else if (quoted) i += c === '\\';
+    else if (c === '{' || c === '[') start[++depth] = i + 1;
+    else if (c === ',' || c === '}' || c === ']') {
+      const inEvent = depth === 3 && /^[^:]*"events"/.test(page.slice(start[1], start[2]));
+      const [, value] = inEvent && /^\s*"data"\s*:([^]*)/.exec(page.slice(start[3], i)) || [];
+      if (value) text = value;
+      if (c === ',') start[depth] = i + 1;
+      else {
+        if (inEvent) {
+          texts.push(text);
+          text = undefined;
+        }
+        depth--;
+      }
+    }
+  }
+  return texts;
+}
+
+// Returns the data of a CloudEvent as a stream would have it: with LF as its only line end, and as a data URL
+// if it is not text, or is text that looks like such a URL.
+function dataOf({ data, data_base64, datacontenttype }, text) {
+  if (data_base64) return BINARY + data_base64;
+  data = ((typeof data === 'string' && !/json/i.test(datacontenttype) ? data : text) || '').replace(/\r\n?/g, '\n');
+  return data.startsWith(BINARY) ? BINARY + btoa(unescape(encodeURIComponent(data))) : data;
+}
+
+// Converts a page of CloudEvents to events with the same fields as those of a stream.
+function parsePage(text) {
+  const page = JSON.parse(text), texts = dataTexts(text);
+  page.events = page.events.map((event, i) => ({ type: event.type, data: dataOf(event, texts[i]), id: event.id, subject: event.subject, time: event.time }));
+  return page;
+}
+
+// Returns the event within the data of ?envelope=1. Nodes of older versions send the event itself.
+function unwrap(event) {
+  try {
+    const [inner] = parsePage(`{"events":[${event.data}]}`).events;
+    if (inner.id === event.id) return inner;
+  } catch { /* no envelope */ }
+  return event;
 }
 
 // A bounded queue with one reader. push returns false if the queue is full or ended.
@@ -94,26 +155,57 @@ function mailbox() {
 
 // One connection over fetch. It does not read while a handler runs, so that a slow handler slows
 // down the server instead of filling the memory.
-async function* viaFetch({ fetch, url, headers, credentials, signal, received, opened, retry }) {
-  const response = await fetch(url, { headers, credentials, signal, cache: 'no-store' });
-  received();
-  if (response.status !== 200 || !/^text\/event-stream\b/i.test(response.headers.get('Content-Type'))) throw await refusal(response);
+async function* viaFetch({ request, signal, heard, opened, retry }) {
+  const response = await request('text/event-stream', 'heartbeat=event', 'meta=1');
+  if (!response) return yield END;
   opened();
-  const reader = response.body.getReader(), decoder = new TextDecoder(), parse = parser();
+  const parse = parser();
+  for await (const text of pieces(response, signal, heard)) yield* parse(text, retry);
+  throw fail('the server closed the connection');
+}
+
+// Reads the text of a response as it arrives.
+async function* pieces({ body }, signal, received) {
+  const reader = body.getReader(), decoder = new TextDecoder();
   // Some implementations of fetch ignore the signal after the response has started.
   signal.addEventListener('abort', () => reader.cancel().catch(() => {}));
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) throw fail('the server closed the connection');
+    if (done) return;
     received();
-    yield* parse(decoder.decode(value, { stream: true }), retry);
+    yield decoder.decode(value, { stream: true });
   }
 }
 
-// Converts a response other than an event stream to an error. It is final unless a retry may succeed.
+// One request after the other, for networks that hold streams back. Each returns a page of events; the server
+// waits for the first one. The first request does not wait, so that it shows whether the server answers.
+async function* viaPolls({ request, signal, received, opened, wait, interval, polling, account }) {
+  for (let seconds = 0; polling(); seconds = wait) {
+    const begun = stopwatch(), response = await request('application/json', 'limit=1000', 'wait=' + seconds);
+    if (!response) return yield END;
+    let text = '';
+    if (response.body) for await (const piece of pieces(response, signal, received)) text += piece; // may be slow
+    else text = await response.text();
+    const { events, gaps, position, more, complete, identity_changed } = parsePage(text);
+    if (identity_changed) account();
+    opened();
+    const control = (type, data, id) => ({ type: 'tidemark.' + type, data: JSON.stringify(data), id });
+    for (const gap of gaps) yield control('gap', gap, gap.continues_after);
+    yield* events;
+    yield control('position', { position }, position);
+    if (complete) return yield END;
+    // The pause collects the events of a busy feed, and bounds the requests if an answer comes too early.
+    if (!more || !events.length) await new Promise(done => {
+      const timer = setTimeout(done, seconds && interval - begun());
+      signal.addEventListener('abort', () => done(clearTimeout(timer)));
+    });
+  }
+}
+
+// Converts an unexpected response to an error. It is final unless a retry may succeed.
 async function refusal(response) {
-  const { status } = response, problem = await response.json().catch(() => ({}));
-  return fail(problem.detail || 'the server answered ' + status + ' instead of an event stream', {
+  const { status } = response, problem = /json/.test(response.headers.get('Content-Type')) && await response.json().catch(() => {}) || {};
+  return fail(problem.detail || 'the server answered ' + status + ' instead of events', {
     status, problem, asked: 1000 * response.headers.get('Retry-After') || 0,
     final: status < 500 && ![408, 425, 429].includes(status),
   });
@@ -121,16 +213,17 @@ async function refusal(response) {
 
 // One connection over EventSource. It delivers registered event types only, and does not give the
 // reason for a failed connect.
-async function* viaEventSource({ EventSource, url, types, credentials, signal, received, opened }) {
-  const source = new EventSource(url, { withCredentials: credentials === 'include' }), box = mailbox();
+async function* viaEventSource({ source: open, types, signal, heard, opened }) {
+  const source = open(), box = mailbox();
   let answered = false;
   const end = reason => {
     source.close();
     box.end(fail(reason, { unanswered: !answered }));
   };
   const enqueue = e => {
-    received();
-    if (!box.push({ type: e.type, data: e.data, id: e.lastEventId })) end('the queue of unhandled events is full');
+    heard();
+    const event = { type: e.type, data: e.data, id: e.lastEventId };
+    if (!box.push(isControl(event) ? event : unwrap(event))) end('the queue of unhandled events is full');
   };
   for (const type of ['message', 'open', 'gap', 'position', 'close'].map((t, i) => i ? 'tidemark.' + t : t).concat(types)) source.addEventListener(type, enqueue);
   source.onopen = () => {
@@ -205,7 +298,7 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
   const { key } = self, channel = new BroadcastChannel(key), member = newTask();
   // The client was closed, or its account changed.
   const over = () => self.closed || self.key !== key;
-  let box = mailbox(), seen = self.position, level = true, catching, leading, alone, at, steal, candidate, silence = stopwatch();
+  let box = mailbox(), seen = self.position, level = true, catching, leading, alone, at, steal, candidate, ended, silence = stopwatch();
 
   const lag = () => {
     level = false;
@@ -230,8 +323,9 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
     if (mine && !covers(mine, before)) return level && lag();
     if (!level) rejoin(mine);
     if (!event || repeats(seen, event)) return;
-    if (box.push(event)) seen = after(seen, event);
-    else lag();
+    if (!box.push(event)) return lag();
+    seen = after(seen, event);
+    if (event.type === END.type) ended = true;
   };
   const post = message => {
     message = { state: self.state, before: at, ...message };
@@ -246,16 +340,18 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
   }, (state, more) => post({ state, more: more && { delay: more.delay, error: { message: more.error.message } } }));
 
   const seekLead = async () => {
-    while (!over()) {
+    while (!over() && !ended) {
       if (self.asleep) await member.wait(0);
       const task = newTask(), options = steal ? { steal } : { signal: (candidate = new AbortController()).signal };
       steal = false;
       try {
-        await navigator.locks.request(key, options, () => {
-          if (over() || self.asleep) return;
+        await navigator.locks.request(key, options, async () => {
+          if (over() || self.asleep || ended) return;
           leading = task;
           at = level ? seen : self.position;
-          return lead(task);
+          await lead(task);
+          // At the end, no other tab becomes the leader before the tabs have received the end.
+          if (ended && !over()) await member.wait(0, true);
         });
       } catch (error) {
         if (error.name !== 'AbortError') { // such as in a sandbox
@@ -311,18 +407,21 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
 
 export function connect(address, options = {}) {
   const {
-    subjects = [], only, from, token, identity, headers, credentials = 'same-origin', types = [], shared, signal,
+    subjects = [], only, from, until, token, identity, headers, credentials = 'same-origin', types = [], shared, signal,
+    transport = 'auto', firstByteTimeout = 5000, streamRetry = 300000,
     minBackoff = 500, maxBackoff = 30000, idleTimeout = 45000,
     fetch = streamingFetch(), EventSource = globalThis.EventSource,
-    onEvent, onOpen, onGap, onClose, onState, onError = console.error,
+    onEvent, onOpen, onGap, onClose, onEnd, onState, onError = console.error,
   } = options;
   const { document, location } = globalThis;
-  const handlers = { 'tidemark.open': onOpen, 'tidemark.gap': onGap, 'tidemark.close': onClose };
+  const handlers = { 'tidemark.open': onOpen, 'tidemark.gap': onGap, 'tidemark.close': onClose, [END.type]: onEnd };
+  // Polls and requests for the account do not need a fetch that streams.
+  const anyFetch = fetch || globalThis.fetch, canStream = fetch || EventSource;
   const url = join((location ? new URL(address, location.href).href : '' + address).split('#')[0],
-    [...subjects].sort().map(s => pair('subject', s)).concat(only ? 'only=1' : []));
+    [...subjects].sort().map(s => pair('subject', s)).concat(only ? 'only=1' : [], until ? pair('until', until) : []));
   const self = { tasks: new Set(), state: undefined, position: undefined, key: undefined, closed: false, asleep: false };
   const unlisten = [], handling = newTask();
-  let bearer, reason, tag, storage = 'storage' in options ? options.storage : localStorage();
+  let bearer, reason, tag, mute = 0, polled, storage = 'storage' in options ? options.storage : localStorage();
 
   const notify = (handler, ...args) => {
     try {
@@ -364,11 +463,10 @@ export function connect(address, options = {}) {
   // Requests the server's tag of the account, at `identity` next to the feed, with the headers and cookies
   // of the feed's requests. Without a tag (an older server) the option and the token separate accounts.
   const account = async () => {
-    const ask = fetch || globalThis.fetch;
-    if (!ask) return '';
+    if (!anyFetch) return '';
     const late = new AbortController(), timer = setTimeout(() => late.abort(), idleTimeout);
     try {
-      const response = await ask(url.replace(/[^/?]*(\?|$)/, 'identity$1'), { headers: authorized({ Accept: 'application/json' }), credentials, signal: late.signal, cache: 'no-store' });
+      const response = await anyFetch(url.replace(/[^/?]*(\?|$)/, 'identity$1'), { headers: authorized({ Accept: 'application/json' }), credentials, signal: late.signal, cache: 'no-store' });
       if (response.ok) return (await response.json()).identity || '';
       const error = await refusal(response);
       if (error.final && error.status !== 401) return '';
@@ -380,8 +478,7 @@ export function connect(address, options = {}) {
   const authorized = more => ({ ...more, ...headers, ...bearer && { Authorization: 'Bearer ' + bearer } });
   // Handles a change of the account. The new connection must neither continue at the position of the
   // old account nor be shared with its tabs.
-  const checkAccount = ({ identity: now }) => {
-    if (!tag || !now || now === tag) return;
+  const changeAccount = now => {
     tag = now;
     self.key = undefined;
     if (self.leave) self.leave();
@@ -397,6 +494,7 @@ export function connect(address, options = {}) {
       try {
         return await handler(control ? JSON.parse(event.data) : event);
       } catch (error) {
+        if (error.unhandled) throw error;
         notify(onError, error, event);
         await handling.wait(pause = backoff(pause, 0), true);
         if (self.closed) throw error; // the event stays unhandled
@@ -406,6 +504,7 @@ export function connect(address, options = {}) {
   const deliver = async event => {
     if (self.closed || repeats(self.position, event)) return;
     await handle(event);
+    if (event.type === END.type) stop();
     const next = after(self.position, event);
     if (next === self.position) return;
     self.position = next;
@@ -414,6 +513,9 @@ export function connect(address, options = {}) {
 
   // ---- connections
 
+  // Reports whether the next request is a poll. After two streams without a byte, 'auto' polls until it is
+  // time to try a stream again.
+  const polling = () => !!anyFetch && (transport === 'poll' || !canStream || transport === 'auto' && mute > 1 && polled() < streamRetry);
   // Follows the feed from the position `at()` until the task is stopped. It passes events to `accept` and
   // states to `show`.
   const follow = async (task, at, accept, show) => {
@@ -429,7 +531,11 @@ export function connect(address, options = {}) {
       show('connecting');
       const error = await session(task, at, accept, end);
       if (task.stopped) break;
-      if (error.slept) continue;
+      if (error.mute) {
+        mute++;
+        polled = stopwatch();
+      }
+      if (error.again || error.mute && polling()) continue;
       if (end.expired || error.status === 401 && typeof token === 'function' && !renewed) {
         bearer = '';
         reason = end.expired || 'rejected';
@@ -454,29 +560,39 @@ export function connect(address, options = {}) {
 
   // Runs one connection. Resolves with the reason for its end.
   const session = async (task, at, accept, end) => {
-    const over = new AbortController();
-    let silence, cause, timer, reading = false;
+    const over = new AbortController(), polls = polling();
+    let silence, cause, timer, first, reading = false;
     const received = () => { silence = stopwatch(); };
-    task.abort = (reason, slept) => {
-      cause = cause || fail(reason, { slept });
+    task.abort = (reason, more) => {
+      cause = cause || fail(reason, more);
       over.abort();
     };
     // Also called when the page becomes active, because timers stop while a machine sleeps.
     task.check = () => {
       if (reading && silence() > idleTimeout) task.abort('idle timeout: no data from the server');
     };
+    // The first data of a stream; the headers alone may pass a proxy that holds back the body.
+    const heard = () => {
+      received();
+      clearTimeout(first);
+      mute = 0;
+    };
     try {
       await authorize();
       if (cause) return cause;
       timer = setInterval(task.check, idleTimeout / 4);
+      if (transport === 'auto' && anyFetch && !polls) first = setTimeout(() => task.abort('first byte timeout: no data from the server', { mute: true }), firstByteTimeout);
       received();
       reading = true;
-      for await (const event of (fetch ? viaFetch : viaEventSource)(requestFor(at(), { ...end, received, signal: over.signal }))) {
+      for await (let event of (polls ? viaPolls : fetch ? viaFetch : viaEventSource)({ ...end, ...requests(at, over.signal, received), received, heard })) {
         if (cause) break;
         reading = false;
-        if (event.type === 'tidemark.open') checkAccount(JSON.parse(event.data));
+        const control = isControl(event) && JSON.parse(event.data);
+        if (event.type === 'tidemark.open' && tag && control.identity && control.identity !== tag) changeAccount(control.identity);
+        if (event.type === 'tidemark.close' && control.reason === 'complete') event = END;
         await accept(event);
-        if (event.type === 'tidemark.close') leave(JSON.parse(event.data), end, task);
+        if (event === END) task.stop();
+        if (event.type === 'tidemark.close') leave(control, end, task);
         if (cause) break;
         received();
         reading = true;
@@ -485,19 +601,36 @@ export function connect(address, options = {}) {
       return cause || error;
     } finally {
       clearInterval(timer);
+      clearTimeout(first);
       over.abort();
     }
-    return cause;
+    return cause || { again: true };
   };
 
-  const requestFor = (start, more) => {
-    const pairs = ['heartbeat=event'], sent = authorized({ Accept: 'text/event-stream' });
-    if (!start && from) pairs.push(pair('from', from));
-    if (!fetch && start) pairs.push(pair('last_event_id', start));
-    if (start && tag) pairs.push(pair('identity', tag));
-    if (!fetch && bearer) pairs.push(pair('access_token', bearer));
-    if (start) sent['Last-Event-ID'] = start;
-    return { fetch, EventSource, url: join(url, pairs), headers: sent, credentials, types, ...more };
+  // The requests of a connection at the position `at()`.
+  const requests = (at, signal, received) => {
+    const urlOf = (...pairs) => {
+      const start = at();
+      if (!start && from) pairs.push(pair('from', from));
+      if (tag && (start || polling())) pairs.push(pair('identity', tag));
+      return join(url, pairs);
+    };
+    // Returns the response, or undefined after the end of a connection with until: 'end'.
+    const request = async (type, ...pairs) => {
+      const start = at(), response = await anyFetch(urlOf(...pairs), {
+        headers: authorized({ Accept: type, ...start && { 'Last-Event-ID': start } }), credentials, signal, cache: 'no-store',
+      });
+      received();
+      if (response.status === 204 && until) return;
+      if (response.status !== 200 || !('' + response.headers.get('Content-Type')).toLowerCase().startsWith(type)) throw await refusal(response);
+      return response;
+    };
+    // EventSource sends no headers.
+    const source = () => {
+      const start = at(), more = [start && pair('last_event_id', start), bearer && pair('access_token', bearer)].filter(Boolean);
+      return new EventSource(urlOf('heartbeat=event', 'envelope=1', ...more), { withCredentials: credentials === 'include' });
+    };
+    return { request, source, types, signal, polling, account: changeAccount, interval: minBackoff, wait: Math.max(1, Math.floor(Math.min(MAX_POLL, idleTimeout / 2000))) };
   };
 
   // Handles tidemark.close. The client closes the connection too, because a proxy may keep it open.
@@ -521,7 +654,7 @@ export function connect(address, options = {}) {
   // A frozen or hidden page closes its connection, as it cannot read events.
   const sleep = () => {
     self.asleep = true;
-    self.tasks.forEach(task => task.abort('the page sleeps', true));
+    self.tasks.forEach(task => task.abort('the page sleeps', { again: true }));
   };
   const wake = () => {
     if (self.closed) return;
@@ -561,7 +694,10 @@ export function connect(address, options = {}) {
   };
 
   self.tasks.add(handling);
-  listen(globalThis, 'online', wake);
+  listen(globalThis, 'online', () => {
+    mute = Math.min(mute, 1); // another network may pass streams
+    wake();
+  });
   listen(globalThis, 'pageshow', wake);
   listen(globalThis, 'pagehide', sleep);
   listen(document, 'freeze', sleep);
@@ -581,4 +717,39 @@ export function connect(address, options = {}) {
       return running;
     },
   };
+}
+
+// Follows a feed in a loop: for await (const event of read(url, options)). An event is handled when the loop
+// requests the next one. If the loop ends inside its body, the event stays unhandled.
+export async function* read(address, options = {}) {
+  let item, handled, abandon = () => {}, end, wake = () => {};
+  const live = connect(address, {
+    onError: error => error.final || console.error(error),
+    ...options,
+    onEvent: event => new Promise((...settle) => {
+      item = event;
+      [handled, abandon] = settle;
+      wake();
+    }),
+    onState(state, more = {}) {
+      if (state === 'closed') end = more;
+      wake();
+      if (options.onState) options.onState(state, more);
+    },
+  });
+  try {
+    while (!end) {
+      if (item) {
+        const event = item;
+        item = undefined;
+        yield event;
+        handled();
+      } else await new Promise(done => { wake = done; });
+    }
+    if (end.error) throw end.error;
+  } finally {
+    const closed = live.close();
+    abandon(fail('the loop has ended', { unhandled: true }));
+    await closed;
+  }
 }

@@ -8,7 +8,7 @@ import { publishForm } from './publish.js';
 
 const $ = id => document.getElementById(id), fields = $('connect').elements;
 const plural = (n, word) => n.toLocaleString('en') + ' ' + word + (n === 1 ? '' : 's');
-let received = 0, redelivered = 0, told, paused = false;
+let received = 0, redelivered = 0, told, paused = false, complete = false;
 
 function state(name, text) {
   $('state').dataset.state = name;
@@ -41,7 +41,7 @@ const awayText = away => (away.cut ? 'Cut for ' : 'Disconnected for ') + duratio
 const feed = newFeed({
   state(name, { error, delay, cut }) {
     if (name === 'open') state('open', 'Connected');
-    else if (name === 'closed') state(error ? 'refused' : 'closed', error ? 'Rejected' : 'Not connected');
+    else if (name === 'closed') state(error ? 'refused' : 'closed', error ? 'Rejected' : complete ? 'Complete' : 'Not connected');
     else if (cut) state('waiting', 'Cut, reconnects automatically');
     else if (name === 'waiting') state('waiting', 'Connection lost, reconnects in ' + duration(delay));
     else state('connecting', 'Connecting');
@@ -64,14 +64,19 @@ const feed = newFeed({
   gap(gap) {
     list.mark('Gap (' + gap.reason + '): requested ' + gap.requested + ', continues after ' + gap.continues_after + '. The events between cannot be redelivered.', true);
   },
+  end() {
+    complete = true; // the connection closes next
+    list.mark('Complete: all requested subjects have ended.');
+  },
   error() {}, // shown with the state
 });
 
 function start() {
   note('');
+  complete = false;
   feed.start({
     path: fields.feed.value, user: fields.user ? fields.user.value.trim() : '', token: fields.token.value.trim(),
-    subjects: fields.subject.value.split(/[\s,]+/).filter(Boolean), from: fields.from.value.trim() || 'new',
+    subjects: fields.subject.value.split(/[\s,]+/).filter(Boolean), ...fields.until.checked ? { until: 'end' } : { from: fields.from.value.trim() || 'new' },
   });
 }
 
@@ -89,6 +94,10 @@ function listen() {
     start();
   });
   $('disconnect').addEventListener('click', () => feed.stop());
+  // Such a connection starts with the first event of its subjects.
+  const untilChanged = () => { fields.from.disabled = fields.until.checked; };
+  fields.until.addEventListener('change', untilChanged);
+  untilChanged();
   $('cut').addEventListener('click', () => feed.cut());
   $('clear').addEventListener('click', () => {
     received = redelivered = 0;
@@ -102,12 +111,13 @@ function listen() {
   });
 }
 
-// /?user=7&subject=a.b&from=all fills in the form.
+// /?user=7&subject=a.b&from=all fills in the form; until=end selects the end of the subjects.
 async function begin() {
   const settings = await (await fetch(new URL('settings.json', import.meta.url))).json(), asked = new URLSearchParams(location.search);
   for (const { name, path } of settings.feeds) fields.feed.add(new Option(name, path));
   if (!settings.users) $('user-field').remove();
   for (const name of ['user', 'from']) if (asked.has(name) && fields[name]) fields[name].value = asked.get(name);
+  fields.until.checked = asked.get('until') === 'end';
   fields.subject.value = asked.getAll('subject').join(' ');
   publishForm(settings.publish, () => fields.token.value.trim());
   listen();

@@ -1,35 +1,25 @@
 // The connection of the console: the client library, with a fetch that can be cut and that reads the
-// comments of ?meta=1.
+// first comment of ?meta=1.
 
 import { connect } from '../client.js';
 
 // The time between a cut and the reconnect, in milliseconds: long enough to be visible.
 const CUT = 3000;
-// The limit of stored metadata, in events.
-const MAX_META = 20000;
 // A smaller difference between the clocks, in milliseconds, is ignored.
 const SAME_CLOCK = 2000;
 
 const sequence = position => /^(\d+)-(.*)$/.exec(position) || [];
 
-// Parses the comments of a connection. The comment before an event is stored under the event's id.
-function metaReader(opened, metas) {
+// Passes the first comment of a connection to `opened`: the node's clock, and its last position.
+function metaReader(opened) {
   const decoder = new TextDecoder();
-  let rest = '', next;
+  let text = '';
   return chunk => {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop();
-    for (const line of lines) {
-      if (line.startsWith(': tidemark.meta ')) {
-        const meta = JSON.parse(line.slice(16));
-        if (meta.last) opened(meta);
-        else next = { ...meta, got: Date.now() };
-      } else if (next && line.startsWith('id: ')) {
-        if (metas.size >= MAX_META) metas.delete(metas.keys().next().value);
-        metas.set(line.slice(4), next);
-        next = undefined;
-      }
-    }
+    if (text === undefined) return;
+    text += decoder.decode(chunk, { stream: true });
+    const [, meta] = /^: tidemark\.meta (.*)\n/m.exec(text) || [];
+    if (meta) opened(JSON.parse(meta));
+    if (meta || text.length > 4096) text = undefined;
   };
 }
 
@@ -49,13 +39,12 @@ function positionStorage() {
   };
 }
 
-// newFeed follows one feed at a time. It calls the functions of `on`: state, event, open, gap and error.
+// newFeed follows one feed at a time. It calls the functions of `on`: state, event, open, gap, end and error.
 export function newFeed(on) {
-  const positions = positionStorage(), metas = new Map();
+  const positions = positionStorage();
   let client, cutter, heldUntil = 0, release = () => {}, last, skew = 0, lostAt = 0, away, resuming = false;
 
   const opened = meta => {
-    metas.clear(); // of the previous connection
     last = sequence(meta.last);
     const differ = Date.now() - meta.now_ms;
     skew = Math.abs(differ) < SAME_CLOCK ? 0 : differ;
@@ -74,7 +63,7 @@ export function newFeed(on) {
     init.signal.addEventListener('abort', () => mine.abort());
     const response = await fetch(url, { ...init, signal: mine.signal });
     if (!response.ok || !response.body) return response;
-    const read = metaReader(opened, metas);
+    const read = metaReader(opened);
     const tap = new TransformStream({ transform(chunk, out) {
       read(chunk);
       out.enqueue(chunk);
@@ -83,13 +72,12 @@ export function newFeed(on) {
   };
 
   const onEvent = event => {
-    const meta = metas.get(event.id), [, seq, epoch] = sequence(event.id);
-    metas.delete(event.id);
+    const [, seq, epoch] = sequence(event.id), now = Date.now();
     // An event stored before the connection was opened.
     const old = !!last && epoch === last[2] && BigInt(seq) <= BigInt(last[1]);
-    const delay = meta && meta.stored_ms && !old ? Math.max(0, meta.got - skew - meta.stored_ms) : undefined;
+    const delay = event.time && !old ? Math.max(0, now - skew - Date.parse(event.time)) : undefined;
     if (old && resuming) away.redelivered++;
-    on.event({ ...event, subject: meta && meta.subject, time: meta ? meta.got : Date.now(), delay, old, again: old && resuming }, away);
+    on.event({ ...event, time: now, delay, old, again: old && resuming }, away);
   };
   const onState = (state, more) => {
     if (state === 'waiting') {
@@ -106,15 +94,14 @@ export function newFeed(on) {
 
   return {
     // start connects, after it has closed an earlier connection.
-    async start({ path, user, subjects, from, token }) {
+    async start({ path, user, subjects, until, from, token }) {
       await this.stop();
       positions.begin(from);
       resuming = false;
       last = undefined;
-      const query = new URLSearchParams({ meta: '1', ...(user ? { user } : {}) });
-      client = connect(path + '?' + query, {
-        subjects, from: positions.from, token: token || undefined, identity: user || 'console', storage: positions, fetch: cuttableFetch,
-        onEvent, onOpen, onGap: on.gap, onState, onError: on.error, maxBackoff: 8000,
+      client = connect(path + (user ? '?' + new URLSearchParams({ user }) : ''), {
+        subjects, until, from: positions.from, token: token || undefined, identity: user || 'console', storage: positions, fetch: cuttableFetch,
+        onEvent, onOpen, onGap: on.gap, onEnd: on.end, onState, onError: on.error, maxBackoff: 8000,
       });
     },
     async stop() {

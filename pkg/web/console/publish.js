@@ -7,8 +7,9 @@ function note(text, kind) {
   $('publish-note').className = 'note ' + kind;
 }
 
-async function publish({ subject, event, data, key }, token) {
+async function publish({ subject, event, data, end, key }, token) {
   const body = { subject, data };
+  if (end) body.end = true;
   if (event) body.event = event;
   try {
     body.data = JSON.parse(data);

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/tidemark/tidemark/internal/feed"
@@ -23,8 +24,9 @@ func (w *world) end() {
 	w.copyMore(len(w.origin))
 	if len(w.violations) == 0 {
 		w.settle()
+		rng := rand.New(rand.NewPCG(w.p.Seed, 6)) //nolint:gosec // a seed reproduces it
 		for _, subject := range subjects {
-			w.publishOn(subject, 0)
+			w.publishOn(subject, 0, rng.IntN(2) == 0)
 		}
 		w.catchUp()
 	}
@@ -56,7 +58,9 @@ func (w *world) catchUp() {
 		w.store.Calm()
 	}
 	for _, c := range w.clients {
-		c.obs.end(c.sub.Position())
+		if !c.complete {
+			c.obs.end(c.sub.Position())
+		}
 	}
 }
 
@@ -96,12 +100,17 @@ func (w *world) received() (n int) {
 // behind names the event that a client waits for; empty when it is caught up.
 func (c *client) behind() string {
 	switch {
+	case c.complete:
+		return ""
 	case c.sub == nil:
 		return c.name + " is not open"
 	case c.sub.State() != feed.Live:
 		return fmt.Sprintf("%s at %s is %s", c.name, c.obs.at, c.sub.State())
 	case c.busy && c.mode != blocked:
 		return c.name + " is still busy"
+	}
+	if c.untilEnd && c.w.rec.allComplete(c.obs.filters) {
+		return c.name + " has not ended, and all of its subjects are complete"
 	}
 	at, l := c.sub.Position(), c.w.rec.current
 	if at.Epoch != l.epoch || at.Seq < l.last {

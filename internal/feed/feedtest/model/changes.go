@@ -35,20 +35,20 @@ func (w *world) change(kind opKind, rng *rand.Rand) {
 }
 
 func (w *world) publish(rng *rand.Rand) {
-	subject, size := oneOf(rng, subjects...), rng.IntN(w.p.Large+1)
+	subject, size, end := oneOf(rng, subjects...), rng.IntN(w.p.Large+1), rng.IntN(3) == 0
 	if w.p.Mirror && len(w.nodes) > 0 {
 		w.note("the origin stores an event on %s", subject)
-		w.origin = append(w.origin, queued{subject, size})
+		w.origin = append(w.origin, queued{subject, size, end})
 		w.store.(mirror).SetCopy(feed.CopyBehind)
 		return
 	}
-	w.publishOn(subject, size)
+	w.publishOn(subject, size, end)
 }
 
 // copyMore lets the mirror store up to n events that its origin has.
 func (w *world) copyMore(n int) {
 	for ; n > 0 && len(w.origin) > 0; n-- {
-		w.publishOn(w.origin[0].subject, w.origin[0].size)
+		w.publishOn(w.origin[0].subject, w.origin[0].size, w.origin[0].end)
 		w.origin = w.origin[1:]
 	}
 	if m, ok := w.store.(mirror); ok && w.p.Mirror && len(w.origin) == 0 {
@@ -59,12 +59,16 @@ func (w *world) copyMore(n int) {
 // newest is the last sequence that a client may have: the origin's, where there is one.
 func (w *world) newest() uint64 { return w.rec.current.last + uint64(len(w.origin)) }
 
-func (w *world) publishOn(subject string, size int) {
-	e := &event{subject: subject, sent: time.Now()}
-	e.seq = w.store.Publish(subject, content(w.rec.nextOrder(), size))
+func (w *world) publishOn(subject string, size int, end bool) {
+	publish, text := w.store.Publish, ""
+	if end {
+		publish, text = w.store.PublishEnd, ", its end"
+	}
+	e := &event{subject: subject, end: end, sent: time.Now()}
+	e.seq = publish(subject, content(w.rec.nextOrder(), size))
 	e.acked = time.Now()
 	w.rec.publish(e)
-	w.note("publish %d (%d) on %s", e.seq, e.order, subject)
+	w.note("publish %d (%d) on %s%s", e.seq, e.order, subject, text)
 }
 
 func (w *world) trim(rng *rand.Rand) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,9 @@ type client struct {
 	before  feed.Position
 	results chan func()
 	woken   atomic.Bool
+
+	untilEnd bool // it ends with feed.ErrComplete
+	complete bool // it has ended so
 }
 
 // clientMode is how a client gets its events.
@@ -137,7 +142,13 @@ func (c *client) turn(room int) {
 		c.run(func() func() {
 			d, err := c.sub.Next(c.ctx)
 			at := time.Now()
-			return func() { c.received("Next", d, err, at) }
+			return func() {
+				if errors.Is(err, feed.ErrComplete) {
+					c.completed(feed.Position{})
+					return
+				}
+				c.received("Next", d, err, at)
+			}
 		})
 	}
 }
@@ -158,7 +169,12 @@ func (c *client) poll(room int) {
 	if c.mode == awaits && !c.woken.Swap(false) {
 		return
 	}
+	high := c.node.high()
 	d, behind, err := c.sub.Poll(room)
+	if errors.Is(err, feed.ErrComplete) {
+		c.completed(high)
+		return
+	}
 	c.received("Poll", d, err, time.Now())
 	if behind {
 		c.run(func() func() {
@@ -196,6 +212,28 @@ func (c *client) received(call string, d feed.Delivery, err error, at time.Time)
 			c.obs.bad("the position is %s while %s is not known to be sent", c.before, id)
 		}
 	}
+}
+
+// completed ends a connection whose subjects are all complete. high is where the node's tail was before that;
+// zero where it is not known.
+func (c *client) completed(high feed.Position) {
+	c.w.note("%s is complete at %s", c.name, c.obs.at)
+	if !c.untilEnd {
+		c.obs.bad("ends as complete, and did not request that")
+	}
+	c.obs.complete(high)
+	if high.Epoch == c.obs.at.epoch && c.w.rec.current.epoch == high.Epoch && len(c.w.rec.current.lost) == 0 {
+		c.obs.passed(high.Seq, c.w.rec.order+1, "by its end")
+	}
+	c.complete = true
+	c.w.complete++
+	c.leave()
+}
+
+// high is where the tail of a node is.
+func (n *node) high() feed.Position {
+	st := n.feed.Status()
+	return feed.Position{Seq: st.High, Epoch: st.Epoch}
 }
 
 func gapText(g *feed.Gap) string {
@@ -237,6 +275,12 @@ var filterSets = [][]string{
 	{"notifications.c.*", "notifications.*.x"}, {"notifications.d.>"}, {"notifications.nobody"},
 	{"notifications.d.*.1", "notifications.d.x.*", "notifications.a"},
 	{"notifications.a", "notifications.a", "notifications.c.x", "notifications.c.*"},
+	{"notifications.b"}, {"notifications.c.x", "notifications.b", "notifications.d.y.1"},
+}
+
+// plain reports that filters have no wildcards, so that a connection can end with their subjects.
+func plain(filters []string) bool {
+	return len(filters) > 0 && !slices.ContainsFunc(filters, func(f string) bool { return strings.ContainsAny(f, "*>") })
 }
 
 var subjects = []string{

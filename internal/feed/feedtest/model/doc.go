@@ -32,6 +32,8 @@
 //     an earlier incarnation.
 //   - The opening: id, position, resumed, pending and gap agree with the stream at that moment.
 //   - Positions: never ahead of the delivered events, and falling only behind a gap.
+//   - Ends: a connection that ends with its subjects does so once the latest event of each is an end, and was
+//     delivered or lies before its start, and not before that; nor is it answered as complete before.
 //   - Calm: when nothing happens any more, every client is live, has everything, and its position
 //     is the end of the stream; the feed still runs and holds no replay open.
 //   - Removal (where [Kind.RemovedWithin] is set): events that were deleted or trimmed longer ago are not

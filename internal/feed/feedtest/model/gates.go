@@ -96,6 +96,13 @@ func (l *gatedStore) SeqAt(ctx context.Context, t time.Time) (uint64, error) {
 	return seq, err
 }
 
+func (l *gatedStore) Last(ctx context.Context, subject string) (feed.Event, bool, error) {
+	l.gates.wait(ctx, "last")
+	ev, found, err := l.Store.Last(ctx, subject)
+	l.gates.wait(ctx, "last answer")
+	return ev, found, err
+}
+
 func (l *gatedStore) Read(ctx context.Context, opts feed.ReadOptions) (feed.Reader, error) {
 	l.gates.wait(ctx, "read")
 	r, err := l.Store.Read(ctx, opts)

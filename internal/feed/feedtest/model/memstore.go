@@ -43,6 +43,10 @@ func (s *memStore) Publish(subject string, data []byte) uint64 {
 	return s.MemStore.Publish(subject, "", data)
 }
 
+func (s *memStore) PublishEnd(subject string, data []byte) uint64 {
+	return s.MemStore.PublishEnd(subject, data)
+}
+
 func (s *memStore) BackUp()   { s.backup = s.MemStore.BackUp() }
 func (s *memStore) Restore()  { s.MemStore.Restore(s.backup, true) }
 func (s *memStore) RollBack() { s.MemStore.Restore(s.backup, false) }

@@ -187,17 +187,26 @@ func (o *Observer) leftOut(e *event) bool {
 
 // removedLongAgo checks that an event which was delivered had not been removed for long.
 func (o *Observer) removedLongAgo(e *event, id feed.Position, at time.Time) {
+	if late := o.removedFor(e, at); late > 0 {
+		o.bad("%s (%d) was removed at %d, and is delivered %s later", id, e.order, e.absent[len(e.absent)-1].from, late)
+	}
+}
+
+// removedFor is for how long the node has been able to find that an event is removed, where that is longer than
+// removedWithin; else zero.
+func (o *Observer) removedFor(e *event, at time.Time) time.Duration {
 	n := len(e.absent)
 	if o.removedWithin == 0 || n == 0 || e.absent[n-1].to != always {
-		return
+		return 0
 	}
 	since := e.absent[n-1].since
 	if calm := o.rec.disturbed; calm.After(since) {
 		since = calm
 	}
-	if !since.IsZero() && at.Sub(since) > o.removedWithin {
-		o.bad("%s (%d) was removed at %d, and is delivered %s later", id, e.order, e.absent[n-1].from, at.Sub(since))
+	if late := at.Sub(since); !since.IsZero() && late > o.removedWithin {
+		return late
 	}
+	return 0
 }
 
 // position checks what a heartbeat would name now.

@@ -39,6 +39,7 @@ type event struct {
 	seq     uint64
 	order   int
 	subject string
+	end     bool // it completes its subject
 	absent  []span
 	void    int // tick at which the stream lost its end below this event, or was recreated; 0 for never
 	stored  int // tick

@@ -32,7 +32,7 @@ func Run(t *testing.T, kind Kind) {
 		workers.Go(r.work)
 	}
 	workers.Wait()
-	t.Logf("%d histories from seed %d: %d connections, %d events delivered, gaps %v, failures %v", r.played, r.first, r.connections, r.delivered, r.gaps, r.broken)
+	t.Logf("%d histories from seed %d: %d connections, %d of them complete, %d events delivered, gaps %v, failures %v", r.played, r.first, r.connections, r.complete, r.delivered, r.gaps, r.broken)
 }
 
 type run struct {
@@ -47,8 +47,8 @@ type run struct {
 	maxFailures int
 	broken      map[string]int // failures by promise
 
-	played, connections, delivered int
-	gaps                           map[feed.Reason]int
+	played, connections, complete, delivered int
+	gaps                                     map[feed.Reason]int
 }
 
 func (r *run) configure() {
@@ -135,6 +135,7 @@ func (r *run) count(w *world) {
 	defer r.mu.Unlock()
 	r.played++
 	r.connections += w.opened
+	r.complete += w.complete
 	r.delivered += w.delivered
 	for why, n := range w.gaps {
 		r.gaps[why] += n

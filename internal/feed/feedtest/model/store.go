@@ -17,6 +17,8 @@ type Store interface {
 	Epoch() string
 
 	Publish(subject string, data []byte) (seq uint64)
+	// PublishEnd publishes an event that completes its subject.
+	PublishEnd(subject string, data []byte) (seq uint64)
 	Trim(first uint64)
 	Delete(seq uint64)
 	PurgeSubject(subject string)

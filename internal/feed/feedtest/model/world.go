@@ -30,6 +30,7 @@ type world struct {
 	trace      []string
 	violations []string
 	delivered  int
+	complete   int // connections that ended with their subjects
 	gaps       map[feed.Reason]int
 }
 
@@ -37,6 +38,7 @@ type world struct {
 type queued struct {
 	subject string
 	size    int
+	end     bool
 }
 
 // node is one feed over the stream.
@@ -267,8 +269,14 @@ func (w *world) openClient(rng *rand.Rand) {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	fromStore, try := rng.IntN(3) == 0, rng.IntN(3) == 0
 	w.note("%s opens on node %d: %s, filters %v, from the store %v, mode %d", c.name, n.id, st, c.obs.filters, fromStore, c.mode)
+	if c.untilEnd = plain(c.obs.filters) && rng.IntN(3) != 0; c.untilEnd {
+		w.note("%s ends with its subjects", c.name)
+		if c.behindEnds(of) {
+			return
+		}
+	}
 	w.clients = append(w.clients, c)
-	c.open(feed.SubscribeOptions{Filters: c.obs.filters, Start: of, ReplayFromStore: fromStore}, try)
+	c.open(feed.SubscribeOptions{Filters: c.obs.filters, Start: of, ReplayFromStore: fromStore, UntilEnd: c.untilEnd}, try)
 }
 
 // noticed is the tick of the latest change of the incarnation that a node is known to have

@@ -1,6 +1,6 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { broken, control, event, follow, problem, serve, stream } from './help.mjs';
+import { broken, control, event, follow, problem, serve, stream, withLocks } from './help.mjs';
 
 const close = (reason, retry_ms = 1) => control('close', { reason, retry_ms, message: '' });
 const tokens = requests => requests.map(r => r.headers.authorization);
@@ -17,7 +17,7 @@ test('stops on what must not be repeated', async t => {
   for (const [answer, status, message] of [
     [problem(403, { detail: '?subject=x is not within the subjects that this feed allows' }), 403, /not within/],
     [problem(404), 404, /404/], [problem(401, { detail: 'no identity' }), 401, /no identity/],
-    [res => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<p>'), 200, /instead of an event stream/],
+    [res => res.writeHead(200, { 'Content-Type': 'text/html' }).end('<p>'), 200, /instead of events/],
     [res => res.writeHead(204).end(), 204, /204/],
   ]) {
     const { url, requests } = await serve(t, answer);
@@ -152,14 +152,6 @@ test('wake ends a wait, but not one requested by the server', async t => {
   }
 });
 
-// A replacement for Web Locks, which Node does not have, for one tab.
-function withLocks(t) {
-  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
-  const locks = { request: async (name, options, use) => use() };
-  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks } });
-  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator);
-}
-
 test('wake after close does nothing, shared or not', async t => {
   withLocks(t);
   for (const shared of [false, true]) {
@@ -192,6 +184,6 @@ test('headers and subjects are sent', async t => {
   const { url, requests } = await serve(t, stream(event(1)));
   const { until } = follow(t, url + '?user=42', { subjects: ['a.>', 'b'], only: true, headers: { 'X-App': 'test' } });
   await until(seen => seen.data.length === 1);
-  assert.equal(requests[0].url, '/events?user=42&subject=a.%3E&subject=b&only=1&heartbeat=event');
+  assert.equal(requests[0].url, '/events?user=42&subject=a.%3E&subject=b&only=1&heartbeat=event&meta=1');
   assert.deepEqual([requests[0].headers['x-app'], requests[0].headers.accept], ['test', 'text/event-stream']);
 });

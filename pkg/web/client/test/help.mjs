@@ -75,6 +75,28 @@ async function until(ok) {
   while (!ok()) await setTimeout(2);
 }
 
+// A replacement for Web Locks, which Node does not have: one holder of a name at a time. It returns a function for
+// the number of locks that are held.
+export function withLocks(t) {
+  const last = new Map(), before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  let held = 0;
+  const request = async (name, { signal } = {}, use) => {
+    const ahead = last.get(name);
+    let free;
+    last.set(name, new Promise(done => { free = done; }));
+    try {
+      await Promise.race([ahead, new Promise((_, fail) => signal?.addEventListener('abort', () => fail(new DOMException('', 'AbortError'))))]);
+      held++;
+      return await use().finally(() => { held--; });
+    } finally {
+      Promise.resolve(ahead).then(free);
+    }
+  };
+  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks: { request } } });
+  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator);
+  return () => held;
+}
+
 // A storage like the browser's.
 export function memory(entries = {}) {
   return {

@@ -1,31 +1,13 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { broken, control, event, follow, memory, problem, serve, stream } from './help.mjs';
+import { broken, control, event, follow, memory, problem, serve, stream, withLocks } from './help.mjs';
 
 const tagged = tag => res => {
   res.writeHead(200, { 'Content-Type': 'application/json' });
   res.end(JSON.stringify({ identity: tag }));
 };
 const open = (tag, more) => control('open', { identity: tag, ...more });
-const seenBy = requests => requests.map(r => [r.url.replace('/events?heartbeat=event', ''), r.headers['last-event-id']]);
-
-// A replacement for Web Locks, which Node does not have: one holder of a name at a time.
-function withLocks(t) {
-  const last = new Map(), before = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
-  const request = async (name, { signal } = {}, use) => {
-    const ahead = last.get(name);
-    let free;
-    last.set(name, new Promise(done => { free = done; }));
-    try {
-      await Promise.race([ahead, new Promise((_, fail) => signal?.addEventListener('abort', () => fail(new DOMException('', 'AbortError'))))]);
-      return await use();
-    } finally {
-      Promise.resolve(ahead).then(free);
-    }
-  };
-  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { locks: { request } } });
-  t.after(() => before ? Object.defineProperty(globalThis, 'navigator', before) : delete globalThis.navigator);
-}
+const seenBy = requests => requests.map(r => [r.url.replace('/events?heartbeat=event&meta=1', ''), r.headers['last-event-id']]);
 
 test('the tag is part of the key, and goes with a resume', async t => {
   const { url, requests, tagRequests } = await serve(t, { identity: tagged('A') }, broken(open('A'), event(1)), stream(event(2)));
@@ -33,7 +15,7 @@ test('the tag is part of the key, and goes with a resume', async t => {
   await until(seen => seen.data.length === 2);
   await live.close();
   assert.deepEqual([data, storage.entries], [['1', '2'], { [`tidemark A ${url}?user=1`]: '2-e' }]);
-  assert.deepEqual(requests.map(r => r.url), ['/events?user=1&heartbeat=event', '/events?user=1&heartbeat=event&identity=A']);
+  assert.deepEqual(requests.map(r => r.url), ['/events?user=1&heartbeat=event&meta=1', '/events?user=1&heartbeat=event&meta=1&identity=A']);
   assert.deepEqual(tagRequests.map(r => [r.url, r.headers.authorization, r.headers['x-app']]), [['/identity?user=1', 'Bearer opaque', 'x']]);
 });
 
@@ -109,4 +91,18 @@ test('a tab whose account changes leaves the tabs of the first one', async t => 
   await until(seen => seen.data.includes('for B'));
   await live.close();
   assert.deepEqual([data, Object.keys(storage.entries).sort()], [['for A', 'for B'], [`tidemark A ${url}`, `tidemark B ${url}`]]);
+});
+
+test('an account that changes between two polls goes on at its own position', async t => {
+  const page = (n, more) => res => {
+    res.writeHead(200, { 'Content-Type': 'application/json' });
+    res.end(JSON.stringify({ events: n ? [{ id: `${n}-e`, type: 'message', subject: 's', datacontenttype: 'text/plain', data: `${n}` }] : [], position: `${n || 90}-e`, gaps: [], more: false, ...more }));
+  };
+  let account = 'A';
+  const answers = [page(5), res => { account = 'B'; page(60, { identity_changed: true })(res); }, page(8), () => {}];
+  const { url, requests, tagRequests } = await serve(t, { identity: res => tagged(account)(res) }, ...answers);
+  const storage = memory({ [`tidemark B ${url}`]: '7-e' }), { data, until } = follow(t, url, { storage, transport: 'poll' });
+  await until(() => requests.length === 4);
+  assert.deepEqual([data, storage.entries, tagRequests.length], [['5', '8'], { [`tidemark A ${url}`]: '5-e', [`tidemark B ${url}`]: '8-e' }, 2]);
+  assert.deepEqual(requests.map(r => [/identity=(.)/.exec(r.url)[1], r.headers['last-event-id']]), [['A', undefined], ['A', '5-e'], ['B', '7-e'], ['B', '8-e']]);
 });

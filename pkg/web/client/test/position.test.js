@@ -26,7 +26,7 @@ test('the position is stored after the handler, and resumed from', async t => {
   const second = follow(t, url, { storage, from: 'all' });
   await second.until(seen => seen.data.length === 1);
   assert.deepEqual(second.data, ['3']);
-  assert.deepEqual(requests.map(r => [r.url, r.headers['last-event-id']]), [['/events?heartbeat=event&from=all', undefined], ['/events?heartbeat=event', '2-e']]);
+  assert.deepEqual(requests.map(r => [r.url, r.headers['last-event-id']]), [['/events?heartbeat=event&meta=1&from=all', undefined], ['/events?heartbeat=event&meta=1', '2-e']]);
 });
 
 test('repeats are dropped, events without a position are not', async t => {
