@@ -192,7 +192,7 @@ func (s *comparison) check(t testing.TB, input, pieces []byte, secure bool) {
 	}
 	want, wantReset := answers(t, s.reference, input, nil, false)
 	got, gotReset := answers(t, addr, input, pieces, secure)
-	if gotReset && !wantReset && !slices.ContainsFunc(want, func(a answer) bool { return a.hasBody() || a.closes }) {
+	if gotReset && !wantReset && !slices.ContainsFunc(want, func(a answer) bool { return a.hasBody() || a.closes && !strings.Contains(a.body, "?sentinel") }) {
 		t.Fatalf("input %q, pieces %v, TLS %v: the engine resets the connection after %+v", input, pieces, secure, got)
 	}
 	if wantReset || gotReset {
