@@ -187,8 +187,11 @@ func (c *conn) close(err error) {
 	if c.state == stateClosed {
 		return
 	}
-	if c.next == nextClose {
+	switch {
+	case c.next == nextClose:
 		c.sayGoodbye()
+	case c.state == stateRequest:
+		c.transport.end(c.fd)
 	}
 	c.move(stateClosed)
 	if c.attached {
