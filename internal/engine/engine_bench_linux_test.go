@@ -109,7 +109,6 @@ func (a *audience) open(b *testing.B, text string) int {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
 	client := c
 	if a.proto == "tls" {
 		client = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
@@ -117,16 +116,7 @@ func (a *audience) open(b *testing.B, text string) int {
 	if _, err := io.WriteString(client, text); err != nil {
 		b.Fatal(err)
 	}
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		b.Fatal(err)
-	}
-	var fd int
-	_ = raw.Control(func(socket uintptr) { fd, err = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0) })
-	if err != nil {
-		b.Fatal(err)
-	}
-	return fd
+	return descriptor(b, c)
 }
 
 // drain discards the received bytes, without a copy by the kernel.
@@ -163,6 +153,67 @@ func BenchmarkDeliver(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkBareWrites is the lower bound of BenchmarkDeliver: a loop of system calls that write the same bytes to as
+// many sockets.
+func BenchmarkBareWrites(b *testing.B) {
+	for _, clients := range []int{100, 1000} {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close()
+			a := new(audience)
+			var servers []int
+			for range clients {
+				c, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					b.Fatal(err)
+				}
+				accepted, err := l.Accept()
+				if err != nil {
+					b.Fatal(err)
+				}
+				a.clients, servers = append(a.clients, descriptor(b, c)), append(servers, descriptor(b, accepted))
+			}
+			defer func() {
+				for _, fd := range append(a.clients, servers...) {
+					_ = unix.Close(fd)
+				}
+			}()
+			frame, buf := make([]byte, 150+len("96\r\n\r\n")), make([]byte, 64<<10)
+			sent := 0
+			for b.Loop() {
+				for _, fd := range servers {
+					if n, err := unix.Write(fd, frame); err != nil || n != len(frame) {
+						b.Fatal(n, err)
+					}
+				}
+				if sent++; sent%64 == 0 {
+					a.drain(buf)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(sent*clients), "ns/delivery")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// descriptor returns a second descriptor of a connection, and closes the connection.
+func descriptor(b *testing.B, c net.Conn) (fd int) {
+	b.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = raw.Control(func(socket uintptr) { fd, err = unix.FcntlInt(socket, unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = c.Close()
+	return fd
 }
 
 // BenchmarkIdle measures the memory of a connection between events: heap and stacks, without the kernel's
