@@ -72,8 +72,8 @@ type HTTP struct {
 	// A certificate and its key (PEM files) enable HTTPS and HTTP/2. Browsers open at most six connections
 	// to a host over HTTP/1.1, and a hundred over HTTP/2.
 	TLS HTTPTLS `key:"tls"`
-	// auto serves connections with the engine where it can: on Linux, HTTP/1.1 without TLS; they then use no
-	// goroutine. off serves all with the HTTP server of Go, which takes more memory and CPU for each: use it
+	// auto serves connections with the engine where it can: on Linux, HTTP/1.1 with and without TLS; they then
+	// use no goroutine. off serves all with the HTTP server of Go, which takes more memory and CPU for each: use it
 	// if you suspect a fault in the engine. Clients see no difference.
 	Engine Engine `key:"engine" default:"auto" values:"auto,off" usage:"serve connections with the engine where possible (<auto>), or off"`
 	CORS   CORS   `key:"cors"`

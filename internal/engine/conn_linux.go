@@ -150,7 +150,12 @@ func (c *conn) handleReadiness(events uint32) {
 	case stateHello:
 		c.readHello()
 	case stateHandshake:
-		c.handshake.signal()
+		if events&gone != 0 {
+			c.leaveQueue()
+		}
+		if c.state == stateHandshake {
+			c.handshake.signal()
+		}
 	case stateRequest:
 		c.readRequest(time.Now())
 	case stateWriting, stateBlocked, stateStalled:
@@ -173,7 +178,7 @@ func (c *conn) expired(now time.Time) {
 	case stateHello, stateRequest:
 		c.close(errSilent)
 	case stateHandshake:
-		c.handshake.cancel()
+		c.leaveQueue()
 	case stateWriting:
 		c.write(true, now)
 	case stateBlocked, stateStalled:

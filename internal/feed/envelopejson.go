@@ -70,7 +70,7 @@ func appendJSONData(dst, data []byte) []byte {
 		dst = append(dst, `,"datacontenttype":"application/octet-stream","data_base64":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, data)
 		return append(dst, '"')
-	case beginsLikeJSON(data) && json.Valid(data):
+	case beginsLikeJSON(data) && json.Valid(data) && isPortableJSON(data):
 		return appendOneLine(append(dst, `,"datacontenttype":"application/json","data":`...), data)
 	}
 	return AppendJSONString(append(dst, `,"datacontenttype":"text/plain","data":`...), data)

@@ -58,6 +58,9 @@ func (h *Subscribe) sessions() []*session {
 // methods.
 func (h *Subscribe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Vary"] = vary
+	if h.draining() {
+		w.Header().Set("Connection", "close") // so that clients and proxies send no further request on it
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		refuseMethod(w, r, "GET, HEAD, OPTIONS")
 		return
