@@ -146,6 +146,12 @@ func (d *fakeServer) addSocket(r *http.Request) {
 	}
 }
 
+func (d *fakeServer) socketCount() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.sockets)
+}
+
 // waitForOpen blocks until that many connections are open.
 func (d *fakeServer) waitForOpen(n int) {
 	for {
