@@ -123,9 +123,9 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 	opts := feedhttp.PublishOptions{
 		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.opts.subjects(), Admission: s.clients.admission,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
-		IdleTimeout: s.opts.Publish.IdleTimeout,
-		Refused:     s.refusedRequests(seclog.Publish),
-		Logger:      s.opts.Logger.With("component", "publish"),
+		IdleTimeout: s.opts.Publish.IdleTimeout, DuplicateWindow: s.backend.Publisher.DuplicateWindow,
+		Refused: s.refusedRequests(seclog.Publish),
+		Logger:  s.opts.Logger.With("component", "publish"),
 	}
 	e.Any("/publish", echo.WrapHandler(guard(s.telemetry.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
 	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.telemetry.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))

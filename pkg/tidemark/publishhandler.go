@@ -44,7 +44,7 @@ func (f *Feed) PublishHandler(opts PublishOptions) http.Handler {
 		identify = f.revoked.RejectRevoked(requiredPublisher(opts.Identify))
 	}
 	o := feedhttp.PublishOptions{
-		Publisher: f.store.publisher, Identify: identify, Accept: f.store.accept, Templates: f.config.templates(),
+		Publisher: f.store.publisher, Identify: identify, Accept: f.store.accept, Templates: f.config.templates(), DuplicateWindow: f.store.duplicateWindow,
 		Admission: f.admission, MaxBytes: opts.MaxBytes, MaxBatch: opts.MaxBatch, Logger: f.config.Logger.With("component", "publish"),
 	}
 	events, body := feedhttp.NewPublish(o), feedhttp.NewPublishBody(o)
