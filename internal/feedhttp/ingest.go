@@ -138,7 +138,7 @@ func (in *ingest) store() error {
 		ev, err := events.Next()
 		if errors.Is(err, io.EOF) {
 			_ = in.body.SetReadDeadline(time.Time{}) // else the request's context would end with it
-			return in.atEOF(events.Incomplete())
+			return in.atEOF(events)
 		}
 		if err != nil {
 			return in.readError(err)
@@ -183,10 +183,16 @@ func (in *ingest) endReadsOnStop() (release func()) {
 	}
 }
 
+// errForeignBody is of a body such as the JSON with which a model reports an error.
+var errForeignBody = &streamError{problem.InvalidEvent, "the body is not an event stream: no line has a field such as data:"}
+
 // atEOF handles the end of a body, which completes the subject only if the request has ?end=1: a pipe also ends cleanly
 // when its program was killed.
-func (in *ingest) atEOF(incomplete bool) error {
-	if incomplete {
+func (in *ingest) atEOF(events *sse.Decoder) error {
+	if events.Foreign() {
+		return errForeignBody
+	}
+	if events.Incomplete() {
 		return &streamError{problem.BodyBroken, "the body ends within an event; an empty line ends each event"}
 	}
 	if !in.endAtEOF {
