@@ -154,7 +154,7 @@ func single(header http.Header, name string) (string, error) {
 	case 1:
 		return values[0], nil
 	}
-	return "", &fieldError{field: name, reason: "is there " + strconv.Itoa(len(values)) + " times; send it once"}
+	return "", &fieldError{field: name, reason: "is given " + strconv.Itoa(len(values)) + " times; send it once"}
 }
 
 // parseLifetime reads Nats-TTL as JetStream does, a number of seconds or a duration such as 1h30m,

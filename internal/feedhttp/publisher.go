@@ -99,7 +99,9 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 func writeJSON(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "private, no-store")
-	_ = json.NewEncoder(w).Encode(answer)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(answer)
 }
 
 // check returns an invalid part of a message as a *fieldError.

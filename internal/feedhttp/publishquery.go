@@ -25,7 +25,7 @@ func readPublishQuery(r *http.Request) (q publishQuery, err error) {
 	}
 	for name, values := range query {
 		if (name == "user" || name == "end" || name == "end_on") && len(values) > 1 {
-			return q, badRequest("?%s= is there %d times; send it once", name, len(values))
+			return q, badRequest("?%s= is given %d times; send it once", name, len(values))
 		}
 	}
 	q.user, q.hasUser = query.Get("user"), query.Has("user")

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/tidemark/tidemark/internal/problem"
@@ -86,6 +87,15 @@ func TestWrite_Document_HasTypeCodeTitleAndStatus(t *testing.T) {
 				t.Errorf("headers %v", h)
 			}
 		})
+	}
+}
+
+// People read problems in terminals: a subject such as news.> stays legible.
+func TestWrite_Detail_IsNotEscapedForHTML(t *testing.T) {
+	w := httptest.NewRecorder()
+	problem.Write(w, problem.Document{Code: problem.InvalidRequest, Detail: "news.> & <x>"})
+	if !strings.Contains(w.Body.String(), `"detail":"news.> & <x>"`) {
+		t.Error(w.Body)
 	}
 }
 
