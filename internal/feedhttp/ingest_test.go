@@ -232,6 +232,7 @@ func TestIngest_InvalidRequest_StoresNothing(t *testing.T) {
 		"reserved type":     {"/publish/n.a", []string{"Event-Type", "tidemark.gap"}, "Event-Type"},
 		"no subject":        {"/publish", nil, ""},
 		"empty user":        {"/publish?user=", nil, ""},
+		"unknown parameter": {"/publish/n.a?ends=1", nil, ""},
 		"end twice":         {"/publish/n.a?end=1&end=1", nil, ""},
 		"end is not a flag": {"/publish/n.a?end=0", nil, ""},
 		"user and subject":  {"/publish/n.a?user=42", nil, "user"},

@@ -25,7 +25,7 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	query, err := readPublishQuery(r)
+	query, err := h.readQuery(r)
 	if err != nil {
 		refuse(w, err)
 		return

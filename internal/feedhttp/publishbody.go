@@ -33,7 +33,7 @@ func (h *PublishBody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	query, err := readPublishQuery(r)
+	query, err := h.readQuery(r)
 	if err == nil && query.hasUser {
 		err = &fieldError{field: "user", reason: "stands in place of the subject in the path; send one of them"}
 	}

@@ -133,6 +133,32 @@ func TestPublishBody_Wrong_RefusedWithTheField(t *testing.T) {
 	}
 }
 
+func TestPublish_ContentEncoding_IsRefused(t *testing.T) {
+	for _, target := range []string{"/publish/n.all", "/publish?user=a", "/publish"} {
+		for encoding, want := range map[string]int{"gzip": 415, "br, gzip": 415, "identity": 200, "Identity": 200, "": 200} {
+			w, msgs := postBody(t, target, `{"subject":"n.all","data":"x"}`, header("Content-Encoding", encoding))
+			if w.Code != want || len(msgs) > 0 != (want == 200) || want == 415 && !strings.Contains(w.Body.String(), "Content-Encoding: "+encoding+" is not supported") {
+				t.Errorf("%s, %q: %d %s", target, encoding, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+func TestPublish_UnknownQueryParameter_IsRefused(t *testing.T) {
+	for _, target := range []string{"/publish/n.all?ends=1", "/publish/n.all?End=1", "/publish?user=a&end=1&x", "/publish?subject=n.all"} {
+		w, msgs := postBody(t, target, `{"subject":"n.all","data":"x"}`, nil)
+		if w.Code != http.StatusBadRequest || len(msgs) > 0 || !strings.Contains(w.Body.String(), "is not known; the parameters are user, end, end_on") {
+			t.Errorf("%s: %d %s, published %+v", target, w.Code, w.Body, msgs)
+		}
+	}
+	h := feedhttp.NewPublishBody(feedhttp.PublishOptions{Publisher: &recorder{}, QueryParams: []string{"token"}})
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/publish/x?token=1&token=2", strings.NewReader("x"))
+	r.SetPathValue("subject", "n.all")
+	if h.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Errorf("a parameter of the identity: %d %s", w.Code, w.Body)
+	}
+}
+
 func TestPublish_StreamIsSourced_PositionIsNull(t *testing.T) {
 	res := feedhttp.ResultOf(feed.Result{Ack: feed.Ack{Stream: "ORIGIN", Position: feed.Position{Seq: 7, Epoch: "e1"}, Sourced: true}})
 	text, err := json.Marshal(res)

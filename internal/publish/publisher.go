@@ -305,8 +305,7 @@ func (p *Publisher) expected(ctx context.Context, subj string) error {
 	return nil
 }
 
-// DuplicateWindow returns the time in which a stream recognises a repeated ID; 0 if it is not known, because the
-// stream did not answer.
+// DuplicateWindow returns the duplicate window of a stream. It is 0 if the stream does not answer.
 func (p *Publisher) DuplicateWindow(ctx context.Context, stream string) time.Duration {
 	var info jsapi.StreamInfo
 	if err := p.api.Request(ctx, "STREAM.INFO."+stream, nil, &info); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/tlsconfig"
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
@@ -124,8 +125,9 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.opts.subjects(), Admission: s.clients.admission,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
 		IdleTimeout: s.opts.Publish.IdleTimeout, DuplicateWindow: s.backend.Publisher.DuplicateWindow,
-		Refused: s.refusedRequests(seclog.Publish),
-		Logger:  s.opts.Logger.With("component", "publish"),
+		QueryParams: []string{auth.TokenParam},
+		Refused:     s.refusedRequests(seclog.Publish),
+		Logger:      s.opts.Logger.With("component", "publish"),
 	}
 	e.Any("/publish", echo.WrapHandler(guard(s.telemetry.traces.Handler("/publish", feedhttp.NewPublish(opts)))))
 	e.Any(publishBodyPath+"*", echo.WrapHandler(withSubject(guard(s.telemetry.traces.Handler(publishBodyPath+"{subject}", feedhttp.NewPublishBody(opts))))))
