@@ -112,6 +112,11 @@ func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjec
 	if err := p.check(r.Context(), msg, 0, false); err != nil {
 		return nil, renameFields(err, headerFields(subjectField))
 	}
+	if isBinaryCloudEvent(r.Header) {
+		if err := checkCloudEvent(msg.Header); err != nil {
+			return nil, err
+		}
+	}
 	return []feed.Message{msg}, nil
 }
 

@@ -64,7 +64,7 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 	inPath("with a key and another subject in the query", "notifications.broadcast?user=alice", bad, "X-API-Key", key)
 	inPath("to JetStream with a token for all", "$JS.API.STREAM.DELETE.NOTIFICATIONS", bad, tok(claims{"publish": ">"})...)
 	inPath("a revocation with a token for all", "tidemark.revoke", bad, tok(claims{"publish": ">"})...)
-	inPath("to a subject with another in the header", "notifications.user.alice", forbidden, "X-API-Key", key, "ce-subject", "notifications.broadcast", "X-Original-URL", "/publish/notifications.broadcast")
+	inPath("to a subject with another in the header", "notifications.user.alice", forbidden, "X-API-Key", key, "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/x", "ce-type", "t", "ce-subject", "notifications.broadcast", "X-Original-URL", "/publish/notifications.broadcast")
 	const eventStream, cloudEvent = "text/event-stream", "application/cloudevents+json"
 	stream := func(name, subject string, want []int, header ...string) {
 		out = append(out, post("an event stream "+name, "/publish/"+subject, "data: x\n\n", want, append(header, "Content-Type", eventStream)...))
