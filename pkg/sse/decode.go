@@ -97,8 +97,10 @@ func (d *Decoder) Foreign() bool {
 	if !d.bomChecked {
 		rest = bytes.TrimPrefix(rest, []byte("\ufeff"))
 	}
-	name, _, colon := bytes.Cut(rest, []byte(":"))
-	return (d.bomChecked || len(rest) > 0) && !d.hasField && !(colon && isField(name))
+	if name, _, colon := bytes.Cut(rest, []byte(":")); d.hasField || colon && isField(name) {
+		return false
+	}
+	return d.bomChecked || len(rest) > 0
 }
 
 // isField reports whether a line with this name has an effect, or is a comment.
