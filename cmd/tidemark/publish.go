@@ -45,7 +45,7 @@ standard error; the exit status is still 0. Other streams are not checked.`,
 		Example: `  tidemark publish notifications.user.42 '{"text":"hi"}' --event greeting
   tidemark publish --user alice.b@example.com 'hi'
   tidemark publish notifications.broadcast 'shipped' --id order-7-shipped --json
-  tidemark publish runs.7 '' --end
+  tidemark publish notifications.topic.run7 '' --end
   date | tidemark publish notifications.broadcast`,
 	}
 	cmd.Args = arguments(func(cmd *cobra.Command, args []string) error {

@@ -46,7 +46,7 @@ status 0 when all of these subjects are complete: the last event of each was pub
 A response with a status of 4xx ends the command; all other failures are retried with backoff.`,
 		Example: `  tidemark subscribe --user 42
   tidemark subscribe --user 42 --from all --state position.txt
-  tidemark subscribe --subject jobs.7 --until-end
+  tidemark subscribe --subject notifications.topic.run7 --until-end
   tidemark subscribe https://example.com/events --header 'Authorization: Bearer ...' --json`,
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -10,8 +10,9 @@
 //
 // Instead of this program, curl can be the pipe:
 //
-//	curl -N http://127.0.0.1:8090/v1/chat/completions |
-//	  curl -T - -X POST -H 'Content-Type: text/event-stream' http://127.0.0.1:8080/publish/runs.alice.7
+//	set -o pipefail
+//	curl -fN http://127.0.0.1:8090/v1/chat/completions |
+//	  curl --fail-with-body -T - -X POST -H 'Content-Type: text/event-stream' http://127.0.0.1:8080/publish/runs.alice.7
 package main
 
 import (

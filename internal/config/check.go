@@ -75,6 +75,10 @@ func (k key) checkBounds(name string, field any, p *problems) {
 	}
 }
 
+func (k key) unknownValue(value any) error {
+	return fmt.Errorf("%q is not known; write one of %s", fmt.Sprint(value), strings.Join(k.values, ", "))
+}
+
 func (k key) checkValues(name string, field any, p *problems) {
 	if len(k.values) == 0 {
 		return
@@ -85,7 +89,7 @@ func (k key) checkValues(name string, field any, p *problems) {
 	}
 	for _, value := range given {
 		if !slices.Contains(k.values, value) {
-			p.add(name, "%q is not known; write one of %s", value, strings.Join(k.values, ", "))
+			p.add(name, "%w", k.unknownValue(value))
 		}
 	}
 }

@@ -54,7 +54,7 @@ func (k key) readEntry(name string, entry, value any, p *problems) {
 			p.add(name+"."+field, "there is no such key%s", didYouMeanKey(field, keys.names()))
 			continue
 		}
-		if err := assign(f.field(entry), tree[field]); err != nil {
+		if err := f.assign(f.field(entry), tree[field]); err != nil {
 			p.add(name+"."+field, "%w", err)
 		}
 	}

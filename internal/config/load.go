@@ -66,7 +66,7 @@ func (keys keySet) load(target any, opts Options, p *problems) error {
 		return err
 	}
 	for _, k := range keys.scalars() {
-		if err := assign(k.field(target), v.Get(k.name)); err != nil {
+		if err := k.assign(k.field(target), v.Get(k.name)); err != nil {
 			p.add(k.name, "%w", err)
 		}
 	}

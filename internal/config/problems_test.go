@@ -54,6 +54,20 @@ feeds:
 	}
 }
 
+// YAML reads false and numbers as they are, and not as text.
+func TestLoad_KeyWithFewValuesIsNotText_ErrorNamesThem(t *testing.T) {
+	name := file(t, "http: {engine: false}\nlog: {level: 3}\nfeeds: {a: {paths: [/a], stream: A, subjects: [a.>], replay: true}}\n")
+	_, err := Load(Options{File: name, Environ: []string{}})
+	for _, want := range []string{
+		"http.engine (from " + name + `): "false" is not known; write one of auto, off`, `"3" is not known; write one of trace, debug, info, warn, error`,
+		`feeds.a.replay (from ` + name + `): "true" is not known; write one of auto, consumer`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %s", err, want)
+		}
+	}
+}
+
 func TestLoad_UnreadableFile_ErrorNamesIt(t *testing.T) {
 	for name, tt := range map[string]struct{ content, want string }{
 		"not YAML":      {"http: [", "did not find"},
@@ -82,7 +96,7 @@ func TestValidate_Settings_InvalidOnesNameTheKey(t *testing.T) {
 		"self-signed":               {func(c *Config) { c.HTTP.TLS.SelfSigned, c.HTTP.TLS.TicketKeys = true, "k" }, ""},
 		"self-signed with files":    {func(c *Config) { c.HTTP.TLS = HTTPTLS{SelfSigned: true, Cert: "c", Key: "k"} }, "http.tls.self_signed: http.tls.cert or http.tls.key is set too"},
 		"self-signed for others":    {func(c *Config) { c.HTTP.TLS.SelfSigned, c.HTTP.Addr, c.Insecure = true, ":8080", true }, "http.tls.self_signed: other machines can reach :8080"},
-		"ticket keys without TLS":   {func(c *Config) { c.HTTP.TLS.TicketKeys = "k" }, "http.tls.ticket_keys: "},
+		"ticket keys without TLS":   {func(c *Config) { c.HTTP.TLS.TicketKeys = "k" }, "http.tls.ticket_keys: it has no effect without TLS; set http.tls.cert and http.tls.key, or http.tls.self_signed, or remove this"},
 		"an unknown engine":         {func(c *Config) { c.HTTP.Engine = "on" }, "http.engine: "},
 		"any origin":                {func(c *Config) { c.HTTP.CORS.Origins = []string{"*"} }, ""},
 		"origin with port":          {func(c *Config) { c.HTTP.CORS.Origins = []string{"http://localhost:5173"} }, ""},

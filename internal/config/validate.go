@@ -60,7 +60,7 @@ func (h HTTP) validate(p *problems) {
 func (h HTTP) validateTLS(p *problems) {
 	checkPair(p, "http.tls", h.TLS.Cert, h.TLS.Key)
 	if h.TLS.TicketKeys != "" && !h.TLS.Enabled() {
-		p.add("http.tls.ticket_keys", "it has no effect without TLS; set http.tls.cert and http.tls.key too, or remove this")
+		p.add("http.tls.ticket_keys", "it has no effect without TLS; set http.tls.cert and http.tls.key, or http.tls.self_signed, or remove this")
 	}
 	if !h.TLS.SelfSigned {
 		return

@@ -157,6 +157,15 @@ func (s *Switch) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is not known; write true, false or auto", text)
 }
 
+// assign sets the field of a key. For a key with few values it names them also where YAML has a boolean, such as false
+// for off.
+func (k key) assign(field, value any) error {
+	if _, isText := value.(string); !isText && len(k.values) > 0 && scalar(value) {
+		return k.unknownValue(value)
+	}
+	return assign(field, value)
+}
+
 // assign sets a field from a value of YAML, or from text of the environment or a flag.
 func assign(field, value any) error {
 	switch f := field.(type) {

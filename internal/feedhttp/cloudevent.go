@@ -44,6 +44,18 @@ func cloudEvent(header http.Header) (attributes map[string]string, err error) {
 	return attributes, checkAttributes(attributes)
 }
 
+// isBinaryCloudEvent reports whether a header has attributes of a CloudEvent besides ce-type, which alone is another
+// name of Event-Type.
+func isBinaryCloudEvent(header http.Header) bool {
+	for name := range header {
+		lower := strings.ToLower(name)
+		if strings.HasPrefix(lower, msgheader.CloudEventPrefix) && lower != msgheader.CloudEventType {
+			return true
+		}
+	}
+	return false
+}
+
 func isAttributeName(name string) bool {
 	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }

@@ -145,6 +145,9 @@ func attributeText(name string, value json.RawMessage) (string, error) {
 func (p *publisher) fromCloudEvent(ctx context.Context, event jsonCloudEvent) (msg feed.Message, err error) {
 	err = checkCloudEvent(event.attributes)
 	if err == nil {
+		err = checkSubject(event.attributes)
+	}
+	if err == nil {
 		msg.Data, err = event.payload()
 	}
 	if err != nil {
@@ -166,6 +169,14 @@ func (p *publisher) fromCloudEvent(ctx context.Context, event jsonCloudEvent) (m
 	return msg, attributeError(renameFields(p.check(ctx, msg, 0, false), map[string]string{"event": "type", "Content-Type": "datacontenttype"}))
 }
 
+// checkSubject checks that a CloudEvent has the attribute of the subject to publish to.
+func checkSubject(attributes map[string]string) error {
+	if attributes[cloudEventSubject] == "" {
+		return &fieldError{field: cloudEventSubject, reason: "is missing; it is the subject to publish to"}
+	}
+	return nil
+}
+
 // attributeError names the attribute of an error that has the name of its header.
 func attributeError(err error) error {
 	if wrong, ok := errors.AsType[*fieldError](err); ok {
@@ -174,18 +185,19 @@ func attributeError(err error) error {
 	return err
 }
 
-// checkCloudEvent checks the attributes that CloudEvents 1.0 prescribes, and the subject.
+// checkCloudEvent checks the attributes that CloudEvents 1.0 prescribes, without the subject.
 func checkCloudEvent(attributes map[string]string) error {
-	if got := attributes[cloudEventVersion]; got != "1.0" {
+	switch got := attributes[cloudEventVersion]; got {
+	case "1.0":
+	case "":
+		return &fieldError{field: cloudEventVersion, reason: `is missing; it must be "1.0"`}
+	default:
 		return &fieldError{field: cloudEventVersion, reason: fmt.Sprintf(`is %q, and must be "1.0"`, got)}
 	}
 	for _, name := range []string{msgheader.CloudEventID, msgheader.CloudEventSource, msgheader.CloudEventType} {
 		if attributes[name] == "" {
 			return &fieldError{field: name, reason: "is missing; every CloudEvent has it"}
 		}
-	}
-	if attributes[cloudEventSubject] == "" {
-		return &fieldError{field: cloudEventSubject, reason: "is missing; it is the subject to publish to"}
 	}
 	if _, err := url.Parse(attributes[msgheader.CloudEventSource]); err != nil {
 		return &fieldError{field: msgheader.CloudEventSource, reason: "must be a URI reference"}

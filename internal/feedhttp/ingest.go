@@ -51,7 +51,8 @@ type IngestResult struct {
 
 // ingest stores the events of one body in their order. One event is in flight at a time: with several, an event that
 // JetStream rejects would leave later ones stored, and a repeated request would put it behind them. So the stored
-// events are a prefix of the body at any time, also after errors and repeats.
+// events are a prefix of the body at any time, also after errors and repeats. A repeat of events that are older than the
+// duplicate window of the stream would store them again behind later ones; see checkOrder.
 type ingest struct {
 	*publisher
 	request  *http.Request
@@ -65,6 +66,7 @@ type ingest struct {
 	stopping context.Context
 
 	read   int // events that were read
+	last   feed.Ack
 	result IngestResult
 }
 
@@ -136,7 +138,7 @@ func (in *ingest) store() error {
 		ev, err := events.Next()
 		if errors.Is(err, io.EOF) {
 			_ = in.body.SetReadDeadline(time.Time{}) // else the request's context would end with it
-			return in.atEOF(events.Incomplete())
+			return in.atEOF(events)
 		}
 		if err != nil {
 			return in.readError(err)
@@ -181,10 +183,16 @@ func (in *ingest) endReadsOnStop() (release func()) {
 	}
 }
 
+// errForeignBody is of a body such as the JSON with which a model reports an error.
+var errForeignBody = &streamError{problem.InvalidEvent, "the body is not an event stream: no line has a field such as data:"}
+
 // atEOF handles the end of a body, which completes the subject only if the request has ?end=1: a pipe also ends cleanly
 // when its program was killed.
-func (in *ingest) atEOF(incomplete bool) error {
-	if incomplete {
+func (in *ingest) atEOF(events *sse.Decoder) error {
+	if events.Foreign() {
+		return errForeignBody
+	}
+	if events.Incomplete() {
 		return &streamError{problem.BodyBroken, "the body ends within an event; an empty line ends each event"}
 	}
 	if !in.endAtEOF {
@@ -200,7 +208,7 @@ func (in *ingest) readError(err error) error {
 		return &streamError{problem.EventTooLarge, fmt.Sprintf("event %d is larger than %d bytes (publish.max_bytes)", in.read, large.Limit)}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && in.stopping.Err() != nil {
-		return &streamError{problem.Unavailable, "this node stops; send the body again, with the same Idempotency-Key"}
+		return &streamError{problem.Unavailable, "this node is stopping; send the body again, with the same Idempotency-Key"}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &streamError{problem.BodyTimeout, fmt.Sprintf("no event and no comment arrived for %v (publish.idle_timeout)", in.opts.IdleTimeout)}
@@ -231,8 +239,33 @@ func (in *ingest) storeEvent(msg feed.Message) error {
 	if err != nil {
 		return err
 	}
+	if err := in.checkOrder(number, res.Ack); err != nil {
+		return err
+	}
+	in.last = res.Ack
 	in.count(res, msg.End)
 	return nil
+}
+
+// checkOrder refuses an event that an earlier request has stored before events of this one: their ids had left the
+// duplicate window of the stream, so that this request has stored them again. A duplicate that follows them is of another
+// request with the same key at this moment, and in order.
+func (in *ingest) checkOrder(number int, ack feed.Ack) error {
+	last := in.last
+	replaced := ack.Position.Epoch != last.Position.Epoch && ack.Position.Epoch != "" && last.Position.Epoch != ""
+	if ack.Stream != last.Stream || replaced || ack.Position.Seq >= last.Position.Seq {
+		return nil
+	}
+	window := "the duplicate window"
+	if in.opts.DuplicateWindow != nil {
+		ctx, cancel := context.WithTimeout(in.request.Context(), in.opts.Timeout)
+		defer cancel()
+		if d := in.opts.DuplicateWindow(ctx, ack.Stream); d > 0 {
+			window += fmt.Sprintf(" (%v)", d)
+		}
+	}
+	return &streamError{problem.Conflict, fmt.Sprintf("event %d is a duplicate of sequence %d, which is before sequence %d of event %d: earlier events of this key are older than %s of stream %s, and this request has stored them again; "+
+		"use a new key and another subject, or set a longer duplicate_window before the next run", number, ack.Position.Seq, last.Position.Seq, number-1, window, ack.Stream)}
 }
 
 // mayPublish checks the right to publish to the subject, and the identity again where that is due.
@@ -341,10 +374,18 @@ func (p *publisher) refuseIngest(w http.ResponseWriter, in *ingest, err error) {
 		answer = storeProblem(failed.error)
 	}
 	if in.event.Subject != "" { // the request is valid
-		answer.Detail += fmt.Sprintf("; %d events before it are stored, and the subject is open", in.result.Stored+in.result.Duplicates)
+		answer.Detail += fmt.Sprintf("; %s stored before it, and the subject is open", eventsAre(in.result.Stored+in.result.Duplicates))
 		answer.Ingest = in.result
 		fields := []slog.Attr{slog.Any("error", err), slog.String("subject", in.event.Subject), slog.Int("stored", in.result.Stored), slog.Int("duplicates", in.result.Duplicates)}
 		p.opts.Logger.LogAttrs(in.request.Context(), slog.LevelWarn, "publish: event stream stopped; its subject stays open", withTrace(fields, traceIDOf(traceParent(in.request.Header)))...)
 	}
 	problem.Write(w, answer)
+}
+
+// eventsAre begins a sentence about n events.
+func eventsAre(n int) string {
+	if n == 1 {
+		return "1 event is"
+	}
+	return strconv.Itoa(n) + " events are"
 }

@@ -186,6 +186,37 @@ func TestIngest_InvalidEvent_StopsBeforeIt(t *testing.T) {
 	}
 }
 
+// A model that fails answers with JSON or a page. The end of such a body must not look like that of an answer.
+func TestIngest_BodyIsNotAnEventStream_IsRefused(t *testing.T) {
+	for name, body := range map[string]string{
+		"JSON":                     `{"error":{"message":"overloaded"}}`,
+		"JSON and a blank line":    "{\n  \"error\": \"overloaded\"\n}\n\n",
+		"a page":                   "<!doctype html>\n<title>502</title>\n\n",
+		"a page without a newline": "<!doctype html>",
+		"a mark and JSON":          "\ufeff{\"error\":1}\n\n",
+		"blank lines":              "\n\n",
+		"fields in other letters":  "Data: 1\n\n",
+		"the beginning of a name":  "dat",
+	} {
+		for _, target := range []string{"/publish/n.a", "/publish/n.a?end=1"} {
+			d := newIngestDesk(t, feedhttp.PublishOptions{})
+			status, answer := d.send(t, target, strings.NewReader(body))
+			if status != http.StatusBadRequest || answer.Code != problem.InvalidEvent || !strings.Contains(answer.Detail, "not an event stream: no line has a field such as data:") {
+				t.Errorf("%s, %s: %d %+v", name, target, status, answer)
+			}
+			if got := d.stored(); got != "" || d.outcome(t) != "invalid" {
+				t.Errorf("%s, %s: stored %q, outcome %q", name, target, got, d.outcome(t))
+			}
+		}
+	}
+	for body, want := range map[string]int{": no event yet\n\n": http.StatusOK, "retry: 5\n\n": http.StatusOK, "data: 1": http.StatusBadRequest, "\ufeff:": http.StatusBadRequest} {
+		d := newIngestDesk(t, feedhttp.PublishOptions{})
+		if status, answer := d.send(t, "/publish/n.a", strings.NewReader(body)); status != want || strings.Contains(answer.Detail, "not an event stream") {
+			t.Errorf("%q: %d %+v", body, status, answer)
+		}
+	}
+}
+
 func TestIngest_InvalidRequest_StoresNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		target string
@@ -201,6 +232,7 @@ func TestIngest_InvalidRequest_StoresNothing(t *testing.T) {
 		"reserved type":     {"/publish/n.a", []string{"Event-Type", "tidemark.gap"}, "Event-Type"},
 		"no subject":        {"/publish", nil, ""},
 		"empty user":        {"/publish?user=", nil, ""},
+		"unknown parameter": {"/publish/n.a?ends=1", nil, ""},
 		"end twice":         {"/publish/n.a?end=1&end=1", nil, ""},
 		"end is not a flag": {"/publish/n.a?end=0", nil, ""},
 		"user and subject":  {"/publish/n.a?user=42", nil, "user"},

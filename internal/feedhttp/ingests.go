@@ -18,14 +18,15 @@ const (
 	IngestOpen                          // the body ended
 	IngestBroken                        // the body broke off, or ended within an event
 	IngestIdle                          // nothing arrived for PublishOptions.IdleTimeout
-	IngestInvalid                       // an event is not valid
+	IngestInvalid                       // an event is not valid, or the body is not an event stream
+	IngestConflict                      // earlier events were stored again, outside of the duplicate window
 	IngestRejected                      // the identity does not permit the event, or no longer
 	IngestFailed                        // the store did not store an event
 	IngestStopped                       // Admission.StopIngests
 	ingestOutcomes
 )
 
-var ingestOutcomeNames = [ingestOutcomes]string{"ended", "open", "broken", "idle", "invalid", "rejected", "failed", "stopped"}
+var ingestOutcomeNames = [ingestOutcomes]string{"ended", "open", "broken", "idle", "invalid", "conflict", "rejected", "failed", "stopped"}
 
 // String returns the label in metrics.
 func (o IngestOutcome) String() string { return ingestOutcomeNames[o] }
@@ -42,6 +43,8 @@ func ingestOutcomeOf(err error, ended bool) IngestOutcome {
 		return IngestBroken
 	case errors.Is(err, problem.BodyTimeout):
 		return IngestIdle
+	case errors.Is(err, problem.Conflict):
+		return IngestConflict
 	case errors.Is(err, problem.Unavailable):
 		return IngestStopped
 	case failed:

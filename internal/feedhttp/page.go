@@ -47,6 +47,17 @@ type page struct {
 	identityChanged bool
 }
 
+// checkPageParams refuses parameters of a page in a request for another form. Without an effect they would look like a
+// mistake of the server.
+func checkPageParams(query url.Values, form Form) error {
+	for _, name := range []string{"limit", "wait"} {
+		if form != FormJSON && query.Has(name) {
+			return badRequest("?%s= belongs to pages: send Accept: application/json, or leave it out", name)
+		}
+	}
+	return nil
+}
+
 // newPage reads the parameters of a request.
 func newPage(query url.Values, now time.Time) (*page, error) {
 	limit, err := intParam(query, "limit", defaultPageLimit, 1, maxPageLimit)

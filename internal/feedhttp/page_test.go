@@ -276,6 +276,28 @@ func TestPage_Parameters_OutOfRangeAreRefused(t *testing.T) {
 	}
 }
 
+func TestPage_ParametersInAnotherForm_AreRefused(t *testing.T) {
+	r := newHarness(t, setup{})
+	for _, accept := range []string{"text/event-stream", "application/x-ndjson"} {
+		for _, query := range []string{"limit=1", "wait=1", "limit=", "envelope=1&wait=0"} {
+			resp, body := r.answer(t, http.MethodGet, "/events?"+query, "Accept", accept)
+			if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "Accept: application/json") {
+				t.Errorf("%s, %s: %+v", accept, query, p)
+			}
+		}
+	}
+}
+
+func TestFlag_GivenTwice_IsRefused(t *testing.T) {
+	r := newHarness(t, setup{})
+	for _, query := range []string{"until=end&until=end&subject=n.a", "only=1&only=1", "meta=1&meta=0"} {
+		resp, body := r.answer(t, http.MethodGet, "/events?"+query)
+		if p := decodeProblem(t, resp, body); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "is given 2 times; send it once") {
+			t.Errorf("%s: %+v", query, p)
+		}
+	}
+}
+
 func TestPage_Limits_AreStatusCodesWithRetryAfter(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits feedhttp.Limits

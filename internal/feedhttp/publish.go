@@ -25,7 +25,7 @@ func (h *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	query, err := readPublishQuery(r)
+	query, err := h.readQuery(r)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -60,11 +60,11 @@ func (h *Publish) events(w http.ResponseWriter, r *http.Request, query publishQu
 		msgs, err = h.toUser(w, r, query)
 		return msgs, false, err
 	}
-	if r.Header.Get(cloudEventVersion) != "" {
+	content := cloudEventContent(r.Header)
+	if r.Header.Get(cloudEventVersion) != "" || content == "" && isBinaryCloudEvent(r.Header) {
 		msgs, err = h.binaryCloudEvent(w, r, query)
 		return msgs, false, err
 	}
-	content := cloudEventContent(r.Header)
 	if query.end && content == "" {
 		return nil, false, errEndInQuery
 	}
@@ -88,6 +88,9 @@ func (p *publisher) binaryCloudEvent(w http.ResponseWriter, r *http.Request, que
 	attributes, err := cloudEvent(r.Header)
 	if err == nil {
 		err = checkCloudEvent(attributes)
+	}
+	if err == nil {
+		err = checkSubject(attributes)
 	}
 	if err != nil {
 		return nil, err

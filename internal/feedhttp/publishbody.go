@@ -33,7 +33,7 @@ func (h *PublishBody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	query, err := readPublishQuery(r)
+	query, err := h.readQuery(r)
 	if err == nil && query.hasUser {
 		err = &fieldError{field: "user", reason: "stands in place of the subject in the path; send one of them"}
 	}
@@ -112,6 +112,11 @@ func (p *publisher) body(w http.ResponseWriter, r *http.Request, subject, subjec
 	if err := p.check(r.Context(), msg, 0, false); err != nil {
 		return nil, renameFields(err, headerFields(subjectField))
 	}
+	if isBinaryCloudEvent(r.Header) {
+		if err := checkCloudEvent(msg.Header); err != nil {
+			return nil, err
+		}
+	}
 	return []feed.Message{msg}, nil
 }
 
@@ -154,7 +159,7 @@ func single(header http.Header, name string) (string, error) {
 	case 1:
 		return values[0], nil
 	}
-	return "", &fieldError{field: name, reason: "is there " + strconv.Itoa(len(values)) + " times; send it once"}
+	return "", &fieldError{field: name, reason: "is given " + strconv.Itoa(len(values)) + " times; send it once"}
 }
 
 // parseLifetime reads Nats-TTL as JetStream does, a number of seconds or a duration such as 1h30m,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/tidemark/tidemark/internal/feed"
 	"github.com/tidemark/tidemark/internal/problem"
@@ -30,11 +31,24 @@ func (p *publisher) authorize(w http.ResponseWriter, r *http.Request) (id auth.I
 	if err == nil && p.opts.Identify != nil {
 		id, err = p.opts.Identify(r)
 	}
+	if err == nil {
+		err = checkEncoding(r.Header)
+	}
 	if err != nil {
 		p.refuse(w, r, id, err)
 		return id, false
 	}
 	return id, true
+}
+
+// checkEncoding refuses a compressed body: its bytes would be stored as they are.
+func checkEncoding(header http.Header) error {
+	for _, encoding := range header["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return &auth.Error{Status: http.StatusUnsupportedMediaType, Err: problem.UnsupportedEncoding, Detail: fmt.Sprintf("Content-Encoding: %.100s is not supported; send the body without compression", encoding)}
+		}
+	}
+	return nil
 }
 
 // refuse answers a request, and reports a refusal for the identity or a limit.
@@ -99,7 +113,9 @@ func (p *publisher) store(w http.ResponseWriter, r *http.Request, msgs []feed.Me
 func writeJSON(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "private, no-store")
-	_ = json.NewEncoder(w).Encode(answer)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(answer)
 }
 
 // check returns an invalid part of a message as a *fieldError.

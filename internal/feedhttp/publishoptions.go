@@ -20,9 +20,14 @@ type PublishOptions struct {
 	// Accept returns why a subject may not be published, such as that it would reach no client. The
 	// publisher receives the text with 422. Nil accepts every subject that some stream captures.
 	Accept func(ctx context.Context, subject string) error
+	// DuplicateWindow returns the duplicate window of a stream for the text of an error; 0 if it is unknown. Nil leaves
+	// it out of the text.
+	DuplicateWindow func(ctx context.Context, stream string) time.Duration
 	// Templates are the subjects of the feeds. "user" stands for the one that has {user} as its
 	// only variable; see subject.UserTemplate.
 	Templates []subject.Template
+	// QueryParams are further parameters of the query, which Identify reads. Others are refused with 400.
+	QueryParams []string
 	// MaxBytes bounds a request's body, and each event of an event stream; 1 MiB when zero.
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.

@@ -3,6 +3,8 @@ package feedhttp
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // publishQuery has the parameters of a request whose body is data.
@@ -14,8 +16,12 @@ type publishQuery struct {
 	hasUser, hasEndOn bool
 }
 
-// readPublishQuery returns the parameters of a publish request.
-func readPublishQuery(r *http.Request) (q publishQuery, err error) {
+// publishParams are the parameters of publish requests. Identities may have others, see PublishOptions.QueryParams.
+var publishParams = []string{"user", "end", "end_on"}
+
+// readQuery returns the parameters of a publish request. It refuses unknown ones: an event with ?ends=1 would leave its
+// subject open.
+func (p *publisher) readQuery(r *http.Request) (q publishQuery, err error) {
 	if r.URL.RawQuery == "" {
 		return q, nil
 	}
@@ -24,8 +30,12 @@ func readPublishQuery(r *http.Request) (q publishQuery, err error) {
 		return q, badRequest("the query cannot be read: %v", err)
 	}
 	for name, values := range query {
-		if (name == "user" || name == "end" || name == "end_on") && len(values) > 1 {
-			return q, badRequest("?%s= is there %d times; send it once", name, len(values))
+		switch {
+		case slices.Contains(p.opts.QueryParams, name):
+		case !slices.Contains(publishParams, name):
+			return q, badRequest("the query parameter %.100q is not known; the parameters are %s", name, strings.Join(publishParams, ", "))
+		case len(values) > 1:
+			return q, badRequest("?%s= is given %d times; send it once", name, len(values))
 		}
 	}
 	q.user, q.hasUser = query.Get("user"), query.Has("user")

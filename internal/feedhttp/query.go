@@ -21,6 +21,9 @@ func flag(query url.Values, name, value string) (bool, error) {
 	if !query.Has(name) {
 		return false, nil
 	}
+	if n := len(query[name]); n > 1 {
+		return false, badRequest("?%s= is given %d times; send it once", name, n)
+	}
 	if got := query.Get(name); got != value {
 		return false, badRequest("?%s=%s: the only value is %q", name, got, value)
 	}

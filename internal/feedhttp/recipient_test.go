@@ -77,7 +77,8 @@ func TestPublish_UserInQuery_BodyIsTheData(t *testing.T) {
 		{"user=%zz", "x", "", 400, feed.Message{}, "query"},
 		{"user=42", strings.Repeat("x", 1001), "", 413, feed.Message{}, "1000"},
 		{"user=42", "x", strings.Repeat("k", 257), 400, feed.Message{}, "256"},
-		{"other=1", `{"subject":"n.all","data":1}`, "", 200, feed.Message{Subject: "n.all", Data: []byte("1")}, ""},
+		{"other=1", `{"subject":"n.all","data":1}`, "", 400, feed.Message{}, `\"other\" is not known`},
+		{"", `{"subject":"n.all","data":1}`, "", 200, feed.Message{Subject: "n.all", Data: []byte("1")}, ""},
 	} {
 		store := &recorder{}
 		h := feedhttp.NewPublish(feedhttp.PublishOptions{Publisher: store, Templates: templates(t, "n.user.{user}"), MaxBytes: 1000})

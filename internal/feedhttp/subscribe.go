@@ -179,6 +179,9 @@ func (h *Subscribe) newSession(r *http.Request, form Form) (*session, error) {
 		return nil, badRequest("the query cannot be read: %v", err) // the part that is dropped may be the position
 	}
 	id, err := h.opts.Identify(r)
+	if err == nil {
+		err = checkPageParams(query, form)
+	}
 	if err != nil {
 		return nil, err
 	}

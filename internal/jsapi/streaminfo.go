@@ -16,6 +16,7 @@ type StreamInfo struct {
 		Retention  jetstream.RetentionPolicy `json:"retention"`
 		Replicas   int                       `json:"num_replicas"`
 		Metadata   map[string]string         `json:"metadata"`
+		Duplicates time.Duration             `json:"duplicate_window"`
 		PerSubject int                       `json:"max_msgs_per_subject"` // -1 means unlimited
 		MaxAge     time.Duration             `json:"max_age"`
 		TTL        bool                      `json:"allow_msg_ttl"`

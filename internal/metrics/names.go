@@ -28,7 +28,7 @@ var (
 	publishDuration = define(hist, "publish_duration_seconds", "Time from publishing the events of a request to NATS to the acknowledgement of each event.")
 
 	ingestsOpen = define(gauge, "ingests", "Event streams that are being published over HTTP.")
-	ingests     = define(counter, "ingests_total", "Event streams that were published over HTTP, by how they ended. ended: an event completed the subject. The subject is open after all others. open: the body ended. broken: the body broke off, or ended within an event. idle: nothing arrived for publish.idle_timeout. invalid: an event was not valid. rejected: the identity did not permit it, or no longer. failed: an event was not stored. stopped: the node stopped.", "result")
+	ingests     = define(counter, "ingests_total", "Event streams that were published over HTTP, by how they ended. ended: an event completed the subject. The subject is open after all others. open: the body ended. broken: the body broke off, or ended within an event. idle: nothing arrived for publish.idle_timeout. invalid: an event was not valid, or the body is not an event stream. conflict: a repeat found its first events outside of the duplicate window, and stored them again. rejected: the identity did not permit it, or no longer. failed: an event was not stored. stopped: the node stopped.", "result")
 
 	undeliverable = define(counter, "undeliverable_messages_total", "Messages stored while the node followed the stream that no feed can deliver: the subject matches neither the subjects nor allow of a feed, or a value in it is not encoded as documented. Every node counts them.", "stream")
 

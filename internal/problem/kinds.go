@@ -13,34 +13,35 @@ func (c Code) Error() string { return string(c) }
 
 // The codes. The table below has their meaning.
 const (
-	InvalidRequest   Code = "invalid-request"
-	InvalidEvent     Code = "invalid-event"
-	BodyBroken       Code = "body-broken"
-	TooManySubjects  Code = "too-many-subjects"
-	Unauthenticated  Code = "unauthenticated"
-	TokenExpired     Code = "token-expired"
-	Forbidden        Code = "forbidden"
-	SubjectForbidden Code = "subject-forbidden"
-	PublishForbidden Code = "publish-forbidden"
-	CrossOrigin      Code = "cross-origin"
-	NotFound         Code = "not-found"
-	MethodNotAllowed Code = "method-not-allowed"
-	NotAcceptable    Code = "not-acceptable"
-	BodyTimeout      Code = "body-timeout"
-	Conflict         Code = "conflict"
-	BodyTooLarge     Code = "body-too-large"
-	EventTooLarge    Code = "event-too-large"
-	UnknownHost      Code = "unknown-host"
-	Undeliverable    Code = "undeliverable"
-	EventRejected    Code = "event-rejected"
-	RateLimited      Code = "rate-limited"
-	Internal         Code = "internal"
-	Unavailable      Code = "unavailable"
-	KeysUnavailable  Code = "keys-unavailable"
-	TryOtherNode     Code = "try-other-node"
-	StoreUnavailable Code = "store-unavailable"
-	OutcomeUnknown   Code = "outcome-unknown"
-	StoreFull        Code = "store-full"
+	InvalidRequest      Code = "invalid-request"
+	InvalidEvent        Code = "invalid-event"
+	BodyBroken          Code = "body-broken"
+	TooManySubjects     Code = "too-many-subjects"
+	Unauthenticated     Code = "unauthenticated"
+	TokenExpired        Code = "token-expired"
+	Forbidden           Code = "forbidden"
+	SubjectForbidden    Code = "subject-forbidden"
+	PublishForbidden    Code = "publish-forbidden"
+	CrossOrigin         Code = "cross-origin"
+	NotFound            Code = "not-found"
+	MethodNotAllowed    Code = "method-not-allowed"
+	NotAcceptable       Code = "not-acceptable"
+	BodyTimeout         Code = "body-timeout"
+	Conflict            Code = "conflict"
+	BodyTooLarge        Code = "body-too-large"
+	EventTooLarge       Code = "event-too-large"
+	UnsupportedEncoding Code = "unsupported-encoding"
+	UnknownHost         Code = "unknown-host"
+	Undeliverable       Code = "undeliverable"
+	EventRejected       Code = "event-rejected"
+	RateLimited         Code = "rate-limited"
+	Internal            Code = "internal"
+	Unavailable         Code = "unavailable"
+	KeysUnavailable     Code = "keys-unavailable"
+	TryOtherNode        Code = "try-other-node"
+	StoreUnavailable    Code = "store-unavailable"
+	OutcomeUnknown      Code = "outcome-unknown"
+	StoreFull           Code = "store-full"
 )
 
 // Kind is a kind of problem.
@@ -73,6 +74,7 @@ var kinds = []Kind{
 	{Conflict, http.StatusConflict, "Conflict", "Change the state that detail names first."},
 	{BodyTooLarge, http.StatusRequestEntityTooLarge, "Body too large", "Send smaller requests, or raise publish.max_bytes."},
 	{EventTooLarge, http.StatusRequestEntityTooLarge, "Event too large", "Send less data, or raise the limits of the stream and of NATS (max_msg_size, max_payload)."},
+	{UnsupportedEncoding, http.StatusUnsupportedMediaType, "Unsupported content encoding", "Send the body without Content-Encoding."},
 	{UnknownHost, http.StatusMisdirectedRequest, "Unknown host", "Use a host name of this listener, or add it to the configuration."},
 	{Undeliverable, http.StatusUnprocessableEntity, "Undeliverable subject", "Publish to a subject that a stream captures and a feed delivers."},
 	{EventRejected, http.StatusUnprocessableEntity, "Event rejected", "The stream does not accept this event; detail has the reason of JetStream. The event is not stored."},

@@ -82,7 +82,9 @@ func Write(w http.ResponseWriter, d Document) {
 	}
 	SecurityHeaders(h)
 	w.WriteHeader(d.Status)
-	_ = json.NewEncoder(w).Encode(d) // fails only if the client disconnected
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // people read a subject with > in it
+	_ = enc.Encode(d)        // fails only if the client disconnected
 }
 
 // WriteError answers a request with the problem of an error; see [Of].

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/tidemark/tidemark/internal/problem"
@@ -67,7 +68,7 @@ func TestWrite_Document_HasTypeCodeTitleAndStatus(t *testing.T) {
 	}{
 		"code":           {problem.Document{Code: problem.StoreFull, Detail: "d"}, problem.Document{Type: "urn:tidemark:store-full", Code: problem.StoreFull, Title: "Event store full", Status: 507, Detail: "d"}},
 		"status":         {problem.Document{Status: 409}, problem.Document{Type: "urn:tidemark:conflict", Code: problem.Conflict, Title: "Conflict", Status: 409}},
-		"unknown status": {problem.Document{Status: 415}, problem.Document{Type: "urn:tidemark:invalid-request", Code: problem.InvalidRequest, Title: "Invalid request", Status: 415}},
+		"unknown status": {problem.Document{Status: 418}, problem.Document{Type: "urn:tidemark:invalid-request", Code: problem.InvalidRequest, Title: "Invalid request", Status: 418}},
 		"other 5xx":      {problem.Document{Status: 502}, problem.Document{Type: "urn:tidemark:internal", Code: problem.Internal, Title: "Internal error", Status: 502}},
 		"own type":       {problem.Document{Status: 429, Type: "https://example.com/quota", Title: "Quota"}, problem.Document{Type: "https://example.com/quota", Code: problem.RateLimited, Title: "Quota", Status: 429}},
 		"both":           {problem.Document{Code: problem.Undeliverable, Status: 400}, problem.Document{Type: "urn:tidemark:undeliverable", Code: problem.Undeliverable, Title: "Undeliverable subject", Status: 400}},
@@ -86,6 +87,15 @@ func TestWrite_Document_HasTypeCodeTitleAndStatus(t *testing.T) {
 				t.Errorf("headers %v", h)
 			}
 		})
+	}
+}
+
+// People read problems in terminals: a subject such as news.> stays legible.
+func TestWrite_Detail_IsNotEscapedForHTML(t *testing.T) {
+	w := httptest.NewRecorder()
+	problem.Write(w, problem.Document{Code: problem.InvalidRequest, Detail: "news.> & <x>"})
+	if !strings.Contains(w.Body.String(), `"detail":"news.> & <x>"`) {
+		t.Error(w.Body)
 	}
 }
 

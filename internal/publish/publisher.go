@@ -305,6 +305,15 @@ func (p *Publisher) expected(ctx context.Context, subj string) error {
 	return nil
 }
 
+// DuplicateWindow returns the duplicate window of a stream. It is 0 if the stream does not answer.
+func (p *Publisher) DuplicateWindow(ctx context.Context, stream string) time.Duration {
+	var info jsapi.StreamInfo
+	if err := p.api.Request(ctx, "STREAM.INFO."+stream, nil, &info); err != nil {
+		return 0
+	}
+	return info.Config.Duplicates
+}
+
 // mirror returns the first of Options.Streams that is a mirror, and its origin.
 func (p *Publisher) mirror(ctx context.Context) (name, origin string) {
 	for _, name := range p.opts.Streams {

@@ -64,7 +64,7 @@ func (g *target) publishAttacks(key, strange string) (out []attack) {
 	inPath("with a key and another subject in the query", "notifications.broadcast?user=alice", bad, "X-API-Key", key)
 	inPath("to JetStream with a token for all", "$JS.API.STREAM.DELETE.NOTIFICATIONS", bad, tok(claims{"publish": ">"})...)
 	inPath("a revocation with a token for all", "tidemark.revoke", bad, tok(claims{"publish": ">"})...)
-	inPath("to a subject with another in the header", "notifications.user.alice", forbidden, "X-API-Key", key, "ce-subject", "notifications.broadcast", "X-Original-URL", "/publish/notifications.broadcast")
+	inPath("to a subject with another in the header", "notifications.user.alice", forbidden, "X-API-Key", key, "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/x", "ce-type", "t", "ce-subject", "notifications.broadcast", "X-Original-URL", "/publish/notifications.broadcast")
 	const eventStream, cloudEvent = "text/event-stream", "application/cloudevents+json"
 	stream := func(name, subject string, want []int, header ...string) {
 		out = append(out, post("an event stream "+name, "/publish/"+subject, "data: x\n\n", want, append(header, "Content-Type", eventStream)...))
@@ -222,7 +222,7 @@ func publishBodyAttacks() (out []attack) {
 	}
 	for name, header := range map[string][]string{
 		"a rollup":            {"Nats-Rollup", "all"},
-		"a rollup by ce-":     {"ce-rollup", "all"},
+		"a rollup by ce-":     {"ce-rollup", "all", "ce-specversion", "1.0", "ce-id", "rollup", "ce-source", "/x", "ce-type", "t"},
 		"an expected stream":  {"Nats-Expected-Stream", "OTHER"},
 		"an expected message": {"Nats-Expected-Last-Msg-Id", "x"},
 		"a message id":        {"Nats-Msg-Id", "x"},
@@ -274,7 +274,7 @@ func ingestAttacks() (out []attack) {
 	add("with a line that does not end", path, strings.Repeat("x", 1<<20+1), tooLarge, 0)
 	add("with ids and delays", path, "id: tidemark\nretry: 0\nid: 99-zzzzzz\n"+event, streams, 1)
 	add("of comments", path, strings.Repeat(": x\n", 10_000), streams, 0)
-	add("of empty lines", path, strings.Repeat("\n", 100_000), streams, 0)
+	add("of empty lines", path, strings.Repeat("\n", 100_000), bad, 0)
 	for subject, want := range map[string][]int{
 		"": bad, "notifications.*": bad, "notifications.%3E": bad, "notifications%2E%2Ea": bad, "tidemark%2Erevoke": bad, "%24JS.API.STREAM.PURGE.NOTIFICATIONS": bad,
 		"notifications.a%0D%0APUB%20x%201": bad, "notifications.%00": bad, "notifications.user.a%252eb": undeliverable, "notifications.user.a%2540b": undeliverable, "notifications.user.a%2Eb": undeliverable, "other.x": undeliverable,

@@ -26,8 +26,9 @@ func untilEndAttacks() (out []attack) {
 	add("of nothing", "", bad)
 	add("of the defaults", "&only=1", bad)
 	add("of an empty subject", "&subject=", bad)
-	add("of something else", "&until=begin&subject=notifications.city.paris", streams) // the first value counts
-	add("twice", "&until=end&subject=notifications.city.paris", streams)
+	add("of something else", "&until=begin&subject=notifications.city.paris", bad)
+	add("twice", "&until=end&subject=notifications.city.paris", bad)
+	add("of an allowed subject", "&subject=notifications.city.paris", streams)
 	add("of too many", strings.Repeat("&subject=notifications.city.a", 65), bad)
 	out = append(out,
 		attack{name: "until something else", path: "/events?user=mallory&until=begin&subject=notifications.city.paris", want: bad},

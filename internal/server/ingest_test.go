@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -244,4 +245,80 @@ func TestIngest_OverTLS_OutlastsBodyTimeout(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The first events have left the duplicate window of the stream when the body is repeated, and later ones have not.
+func TestIngest_RepeatAfterTheDuplicateWindow_IsRefusedAtTheFirstDuplicate(t *testing.T) {
+	const window = 4 * time.Second
+	r := newHarness(t, func(o *server.Options) { o.Streams[0].Duplicates = window })
+	const subject = "notifications.topic.run"
+	body, writer := io.Pipe()
+	type answered struct {
+		status int
+		result ingestResult
+		err    error
+	}
+	answers := make(chan answered, 1)
+	go func() {
+		status, result, err := r.ingest(subject, body, "k")
+		answers <- answered{status, result, err}
+	}()
+	_, _ = io.WriteString(writer, "data: a\n\ndata: b\n\n")
+	r.awaitForgotten(subject, 2)
+	_, _ = io.WriteString(writer, "data: c\n\ndata: d\n\n")
+	_ = writer.Close()
+	if first := <-answers; first.err != nil || first.status != http.StatusOK || first.result.Stored != 4 {
+		t.Fatalf("%+v", first)
+	}
+	repeat := strings.NewReader("data: a\n\ndata: b\n\ndata: c\n\ndata: d\n\ndata: [DONE]\n\n")
+	req, _ := http.NewRequest(http.MethodPost, r.base+"/publish/"+subject, repeat)
+	req.Header.Set("Content-Type", "text/event-stream")
+	req.Header.Set("Idempotency-Key", "k")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Code, Detail string
+		Ingest       ingestResult
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusConflict || answer.Code != "conflict" || answer.Ingest.Stored != 2 || answer.Ingest.Duplicates != 0 || answer.Ingest.Ended {
+		t.Errorf("repeated: %d %+v", resp.StatusCode, answer)
+	}
+	for _, part := range []string{"event 2 is a duplicate", "duplicate window (4s)", "NOTIFICATIONS", "new key and another subject", "longer duplicate_window", "2 events are stored"} {
+		if !strings.Contains(answer.Detail, part) {
+			t.Errorf("the detail lacks %q: %s", part, answer.Detail)
+		}
+	}
+	if last, err := r.stream().GetLastMsgForSubject(t.Context(), subject); err != nil || string(last.Data) != "b" {
+		t.Errorf("the last message is %+v, %v; want the b that was stored again", last, err)
+	}
+}
+
+// awaitForgotten returns when the subject has n messages, and their ids are no longer duplicates.
+func (r *harness) awaitForgotten(subject string, n uint64) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	for stored := uint64(0); stored < n; time.Sleep(20 * time.Millisecond) {
+		info, err := r.stream().Info(ctx, jetstream.WithSubjectFilter(subject))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		stored = info.State.Subjects[subject]
+	}
+	for probes := 1; ; probes++ {
+		ack, err := r.js.Publish(ctx, "notifications.topic.probe", nil, jetstream.WithMsgID("probe"))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if !ack.Duplicate && probes > 1 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }

@@ -37,7 +37,7 @@ func TestPublishBody_Event_IsDeliveredWithItsHeaders(t *testing.T) {
 	l := r.listen("/events?user=a.b", "")
 	l.want("tidemark.open")
 	const path = "/publish/notifications.user.a%252Eb"
-	status, answer := r.post(path, "1", "Event-Type", "made", "Nats-TTL", "3600", "Nats-Rollup", "all", "CE-Source", "caf%C3%A9", "Content-Type", "application/json", "Idempotency-Key", "k")
+	status, answer := r.post(path, "1", "Event-Type", "made", "Nats-TTL", "3600", "Nats-Rollup", "all", "CE-Source", "caf%C3%A9", "ce-id", "1", "ce-type", "t", "ce-specversion", "1.0", "Content-Type", "application/json", "Idempotency-Key", "k")
 	if status != http.StatusOK || answer["seq"] != float64(1) || !strings.HasPrefix(fmt.Sprint(answer["position"]), "1-") {
 		t.Fatalf("%d %v", status, answer)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/tidemark/tidemark/internal/seclog"
 	"github.com/tidemark/tidemark/internal/subject"
 	"github.com/tidemark/tidemark/internal/tlsconfig"
+	"github.com/tidemark/tidemark/pkg/auth"
 	"github.com/tidemark/tidemark/pkg/web"
 )
 
@@ -123,7 +124,8 @@ func (s *Server) publishRoutes(e *echo.Echo, guard func(http.Handler) http.Handl
 	opts := feedhttp.PublishOptions{
 		Publisher: s.telemetry.traces.Publisher(s.backend.Publisher), Identify: s.callers.publisher, Accept: s.backend.Delivery.Check, Templates: s.opts.subjects(), Admission: s.clients.admission,
 		MaxBytes: s.opts.Publish.MaxBytes, MaxBatch: s.opts.Publish.MaxBatch, BodyTimeout: s.opts.HTTP.BodyTimeout,
-		IdleTimeout: s.opts.Publish.IdleTimeout,
+		IdleTimeout: s.opts.Publish.IdleTimeout, DuplicateWindow: s.backend.Publisher.DuplicateWindow,
+		QueryParams: []string{auth.TokenParam},
 		Refused:     s.refusedRequests(seclog.Publish),
 		Logger:      s.opts.Logger.With("component", "publish"),
 	}

@@ -65,7 +65,7 @@ func (c *requestToken) query(r *http.Request) {
 	if err != nil && c.err == nil { // the unreadable part may be the token
 		c.err = invalidRequest("the query cannot be parsed; escape it as in a URL")
 	}
-	for _, token := range query[tokenParam] {
+	for _, token := range query[TokenParam] {
 		c.add(token)
 	}
 }

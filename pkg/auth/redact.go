@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// tokenParam is the query parameter for tokens of RFC 6750.
-const tokenParam = "access_token"
+// TokenParam is the query parameter for tokens of RFC 6750.
+const TokenParam = "access_token"
 
 // Redact removes secrets from a URL or a request's target, for logs.
 //
@@ -73,11 +73,11 @@ func redactPair(pair string) string {
 // holdsToken reports whether a value is a URL with a token, for example of a page to return to.
 func holdsToken(value string) bool {
 	plain, err := url.QueryUnescape(value)
-	return err == nil && strings.Contains(strings.ToLower(plain), tokenParam+"=")
+	return err == nil && strings.Contains(strings.ToLower(plain), TokenParam+"=")
 }
 
 // isTokenParam reports whether a name is access_token, or cannot be decoded and may therefore be it.
 func isTokenParam(name string) bool {
 	plain, err := url.QueryUnescape(name)
-	return err != nil || strings.EqualFold(strings.TrimSpace(plain), tokenParam)
+	return err != nil || strings.EqualFold(strings.TrimSpace(plain), TokenParam)
 }

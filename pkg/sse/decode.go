@@ -28,6 +28,7 @@ type Decoder struct {
 
 	lines      lineReader
 	bomChecked bool // the first line was read
+	hasField   bool // a line was a field or a comment
 
 	// The event being read.
 	typ        string
@@ -58,7 +59,7 @@ func NewDecoder(r io.Reader) *Decoder {
 // id and the reconnection time. It discards an incomplete event and an earlier error.
 func (d *Decoder) Reset(r io.Reader) {
 	d.lines.reset(r)
-	d.bomChecked = false
+	d.bomChecked, d.hasField = false, false
 	d.typ, d.data, d.id = "", d.data[:0], append(d.id[:0], d.lastID...)
 }
 
@@ -87,6 +88,28 @@ func (d *Decoder) Next() (Event, error) {
 // read, and the empty line at its end was not.
 func (d *Decoder) Incomplete() bool {
 	return len(d.data) > 0 || d.typ != "" || d.lines.start < len(d.lines.buf)
+}
+
+// Foreign reports whether the stream has bytes, and no line so far is a field or a comment. Then it is probably not an
+// event stream, but JSON or a page. Call it after an error of Next: the last line counts also if it is incomplete.
+func (d *Decoder) Foreign() bool {
+	rest := d.lines.buf[d.lines.start:]
+	if !d.bomChecked {
+		rest = bytes.TrimPrefix(rest, []byte("\ufeff"))
+	}
+	if name, _, colon := bytes.Cut(rest, []byte(":")); d.hasField || colon && isField(name) {
+		return false
+	}
+	return d.bomChecked || len(rest) > 0
+}
+
+// isField reports whether a line with this name has an effect, or is a comment.
+func isField(name []byte) bool {
+	switch string(name) {
+	case "data", "event", "id", "retry", "":
+		return true
+	}
+	return false
 }
 
 // LastEventID returns the id of the last complete block, for the Last-Event-ID header.
@@ -121,6 +144,7 @@ func (d *Decoder) trimBOM(line []byte) []byte {
 func (d *Decoder) parseLine(line []byte) {
 	name, value, _ := bytes.Cut(line, []byte(":"))
 	value = bytes.TrimPrefix(value, []byte(" "))
+	d.hasField = d.hasField || isField(name)
 	switch string(name) {
 	case "data":
 		d.data = append(append(d.data, value...), '\n')

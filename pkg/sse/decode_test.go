@@ -261,3 +261,23 @@ func TestDecoder_StreamEnds_IncompleteReportsUnfinishedEvent(t *testing.T) {
 		}
 	}
 }
+
+func TestDecoder_Foreign_ReportsStreamsWithoutFields(t *testing.T) {
+	for stream, want := range map[string]bool{
+		"": false, "\ufeff": false, "data: 1\n\n": false, "data\n\n": false, "data: 1": false, ": hi\n": false, "x\nid: 1\n": false,
+		"x": true, "\n": true, "{}\n\n": true, "Data: 1\n\n": true, " data: 1\n\n": true, "x: data: 1": true,
+	} {
+		d := NewDecoder(strings.NewReader(stream))
+		for {
+			if _, err := d.Next(); err != nil {
+				break
+			}
+		}
+		if got := d.Foreign(); got != want {
+			t.Errorf("%q: %t, want %t", stream, got, want)
+		}
+		if d.Reset(strings.NewReader("")); d.Foreign() {
+			t.Errorf("%q: still foreign after Reset", stream)
+		}
+	}
+}

@@ -40,6 +40,8 @@ type store struct {
 	publisher feed.Publisher
 	accept    func(ctx context.Context, subject string) error // nil if a client can receive it
 	close     func()                                          // once events have ended
+
+	duplicateWindow func(ctx context.Context, stream string) time.Duration // as in feedhttp.PublishOptions
 }
 
 func newFeed(c config, s store) *Feed {

@@ -71,7 +71,7 @@ func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Feed, error) {
 		}
 		b.Delivery.Refresh(ctx)
 	}
-	f := newFeed(c, store{events: b.Feeds[c.Stream], publisher: b.Publisher, accept: b.Delivery.Check, close: b.Close})
+	f := newFeed(c, store{events: b.Feeds[c.Stream], publisher: b.Publisher, accept: b.Delivery.Check, duplicateWindow: b.Publisher.DuplicateWindow, close: b.Close})
 	if c.WaitForStream {
 		f.onceReady(b.Delivery.Refresh)
 	}

@@ -16,6 +16,9 @@ type PublishOptions struct {
 	// Where middleware has authorised the request already, a function that returns
 	// auth.Identity{Publish: []string{">"}} suffices.
 	Identify auth.Source
+	// QueryParams are the parameters of the query that Identify reads, such as auth.TokenParam. The handler rejects
+	// parameters that it does not know with 400.
+	QueryParams []string
 	// MaxBytes bounds the body of a request, and each event of an event stream; 1 MiB when zero.
 	MaxBytes int64
 	// MaxBatch bounds the events of one request; 1000 when zero.
@@ -44,7 +47,7 @@ func (f *Feed) PublishHandler(opts PublishOptions) http.Handler {
 		identify = f.revoked.RejectRevoked(requiredPublisher(opts.Identify))
 	}
 	o := feedhttp.PublishOptions{
-		Publisher: f.store.publisher, Identify: identify, Accept: f.store.accept, Templates: f.config.templates(),
+		Publisher: f.store.publisher, Identify: identify, Accept: f.store.accept, Templates: f.config.templates(), DuplicateWindow: f.store.duplicateWindow, QueryParams: opts.QueryParams,
 		Admission: f.admission, MaxBytes: opts.MaxBytes, MaxBatch: opts.MaxBatch, Logger: f.config.Logger.With("component", "publish"),
 	}
 	events, body := feedhttp.NewPublish(o), feedhttp.NewPublishBody(o)
