@@ -32,8 +32,8 @@ func (s *Server) Reload(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// Reloaded returns the configuration keys whose values Reload reads: certificates, ticket keys, API keys and keys of
-// tokens. A self-signed certificate is not one of them.
+// Reloaded returns the configuration keys of the values for Reload: certificates, ticket keys, API keys
+// and keys of tokens. A self-signed certificate is not one of them.
 func (s *Server) Reloaded() (keys []string) {
 	if s.main.tls != nil {
 		keys = s.opts.HTTP.TLS.FileKeys()

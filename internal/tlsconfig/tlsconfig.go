@@ -22,7 +22,7 @@ type Options struct {
 // Enabled reports whether the listener has a certificate.
 func (o Options) Enabled() bool { return o.CertFile != "" || o.KeyFile != "" || o.SelfSigned }
 
-// FileKeys returns the configuration keys of the files that [TLS.Reload] reads.
+// FileKeys returns the configuration keys of the files for [TLS.Reload].
 func (o Options) FileKeys() (keys []string) {
 	if o.CertFile != "" || o.KeyFile != "" {
 		keys = append(keys, "http.tls.cert", "http.tls.key")
