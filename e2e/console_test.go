@@ -140,6 +140,25 @@ func (b *browser) testConsoleEnd(t *testing.T) {
 	page.await(shows("done", "notifications.topic.run", `{"result":2}`))
 	page.awaitState("Complete")
 	page.await(`document.querySelector('tr.mark').textContent.startsWith('Complete')`)
+
+	// Connect again, behind the end: the node answers 204.
+	if from := eval[string](page, `(f => f.disabled + ' ' + f.value + f.placeholder)(document.querySelector('#connect [name=from]'))`); from != "true the first event" {
+		t.Errorf("From shows %q", from)
+	}
+	eval[bool](page, `window.requests = 0, window.browserFetch = fetch, window.fetch = (url, init) => {
+		if (new URL(url).pathname === '/events') requests++;
+		return browserFetch(url, init);
+	}, true`)
+	run(page, chromedp.Click(`#connect-button`))
+	page.await(`requests > 0 && [...document.querySelectorAll('tr.mark')].filter(r => r.textContent.startsWith('Complete')).length === 2`)
+	page.awaitState("Complete")
+	if got := eval[int](page, `requests`); got != 1 {
+		t.Errorf("the console sent %d requests behind the end, want 1", got)
+	}
+	run(page, chromedp.Click(`#connect [name=until]`))
+	if from := eval[string](page, `(f => f.disabled + ' ' + f.value)(document.querySelector('#connect [name=from]'))`); from != "false new" {
+		t.Errorf("without the end, From shows %q", from)
+	}
 	s.awaitStreams(0)
 	consoleErrors.want(t)
 }

@@ -51,6 +51,7 @@ func TestExampleLLMTokens_ReloadAndKillInTheMiddle_BothTabsShowTheWholeText(t *t
 	s.start()
 	for _, tab := range all {
 		tab.await("document.querySelector('#state').textContent === 'complete'")
+		tab.await("document.querySelector('#start').textContent === 'Ask again'")
 		if got := strings.TrimSpace(eval[string](tab, "document.querySelector('#text').textContent")); got != want {
 			t.Errorf("%s shows %q, want %q", tab.engine, got, want)
 		}

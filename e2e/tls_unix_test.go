@@ -295,7 +295,7 @@ func testTLSTickets(t *testing.T, a, b *service, keys string) {
 // reloadFiles sends SIGHUP, and waits until the log has another report of its success.
 func (s *service) reloadFiles() {
 	s.t.Helper()
-	const done = "reload: certificate and keys read again"
+	const done = "reload: files read again"
 	count := func() int {
 		text, err := os.ReadFile(s.log.Name())
 		if err != nil {

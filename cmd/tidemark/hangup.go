@@ -79,8 +79,8 @@ func (h *hangup) reload(ctx context.Context) {
 		h.logger.Error("reload: files cannot be read; their values are unchanged", "error", err)
 		return
 	}
-	if node.HasCertificateOrKeys() {
-		h.logger.Warn("reload: certificate and keys read again")
+	if keys := node.Reloaded(); len(keys) > 0 {
+		h.logger.Info("reload: files read again", "keys", strings.Join(keys, ", "))
 	}
 	if node.IsEmbedded() {
 		h.logger.Info("reload: users and files of the embedded server read again")

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -86,6 +87,11 @@ func TestHangup_APIKeysChanged_TakeEffect(t *testing.T) {
 	if err := os.WriteFile(keys, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	tickets := filepath.Join(dir, "tickets")
+	if err := os.WriteFile(tickets, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.HTTP.TLS.SelfSigned, cfg.HTTP.TLS.TicketKeys = true, tickets // such a certificate has no file
 	log := serveForHangup(t, cfg)
 	hang := func(text, want string) {
 		t.Helper()
@@ -98,7 +104,7 @@ func TestHangup_APIKeysChanged_TakeEffect(t *testing.T) {
 		awaitLog(t, log, want)
 	}
 	hang("no key", "publish.keys: ")
-	hang("# none", "reload: certificate and keys read again")
+	hang("# none", `reload: files read again" keys="http.tls.ticket_keys, publish.keys"`)
 }
 
 // serveForHangup runs a node until the end of the test, and returns its log.
@@ -177,7 +183,7 @@ func TestHangup_EmbeddedUsers_TakeEffect(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitLog(t, log, "reload: users and files of the embedded server read again")
-	if strings.Contains(log.String(), "certificate and keys") {
+	if strings.Contains(log.String(), "reload: files read again") {
 		t.Errorf("neither is configured: %s", log.String())
 	}
 	for user, password := range map[string]string{"orders": "second", "billing": "third"} {

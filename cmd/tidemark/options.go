@@ -31,7 +31,7 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 	if err != nil {
 		return server.Options{}, err
 	}
-	http, err := httpOptions(cfg.HTTP)
+	http, err := httpOptions(cfg)
 	if err != nil {
 		return server.Options{}, err
 	}
@@ -69,7 +69,8 @@ func serverOptions(cfg config.Config, logger *slog.Logger) (server.Options, erro
 	}, nil
 }
 
-func httpOptions(h config.HTTP) (server.HTTPOptions, error) {
+func httpOptions(cfg config.Config) (server.HTTPOptions, error) {
+	h := cfg.HTTP
 	proxies, err := h.Proxies()
 	if err != nil {
 		return server.HTTPOptions{}, fmt.Errorf("http.trusted_proxies: %w", err)
@@ -79,7 +80,7 @@ func httpOptions(h config.HTTP) (server.HTTPOptions, error) {
 		TLS:         tlsconfig.Options{CertFile: h.TLS.Cert, KeyFile: h.TLS.Key, SelfSigned: h.TLS.SelfSigned, TicketKeysFile: h.TLS.TicketKeys},
 		CORSOrigins: h.CORS.Origins, CORSCredentials: h.CORS.Credentials, CORSHeaders: h.CORS.Headers,
 		Hosts: h.Hosts, BasePath: h.BasePath, TrustedProxies: proxies,
-		ShutdownTimeout: h.ShutdownTimeout, DrainDelay: h.DrainDelay.Duration(atTerminal()),
+		ShutdownTimeout: h.ShutdownTimeout, DrainDelay: h.DrainDelay.Duration(!cfg.Dev && !atTerminal()),
 	}, nil
 }
 

@@ -214,3 +214,18 @@ func TestMemoryBudget_FeedsOfOneStream_CountItOnce(t *testing.T) {
 		t.Error("embedded with nats.url")
 	}
 }
+
+// TestHTTPOptions_DrainDelayAuto_IsZeroInDevelopment: no load balancer has to notice the end of such a node.
+func TestHTTPOptions_DrainDelayAuto_IsZeroInDevelopment(t *testing.T) {
+	if atTerminal() {
+		t.Skip("at a terminal it is always zero")
+	}
+	for dev, want := range map[bool]time.Duration{false: 5 * time.Second, true: 0} {
+		cfg := config.Default()
+		cfg.Dev = dev
+		opts, err := httpOptions(cfg)
+		if err != nil || opts.DrainDelay != want {
+			t.Errorf("dev %t: %s, %v; want %s", dev, opts.DrainDelay, err, want)
+		}
+	}
+}

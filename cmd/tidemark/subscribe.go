@@ -19,11 +19,11 @@ import (
 )
 
 type subscribeFlags struct {
-	user, from, lastID, state string
-	subjects, headers         []string
-	only, json, untilEnd      bool
-	count                     uint
-	maxBackoff                time.Duration
+	user, from, lastID, state, ca  string
+	subjects, headers              []string
+	only, json, untilEnd, insecure bool
+	count                          uint
+	maxBackoff                     time.Duration
 }
 
 func newSubscribe() *cobra.Command {
@@ -43,7 +43,8 @@ or array is printed unchanged, all other data as a string.
 --until-end prints the stored events of the subjects of --subject and the events that follow, and exits with
 status 0 when all of these subjects are complete: the last event of each was published as its end.
 
-A response with a status of 4xx ends the command; all other failures are retried with backoff.`,
+A response with a status of 4xx and a certificate that cannot be verified end the command; all other failures
+are retried with backoff. --insecure accepts any certificate, such as that of "serve --http.tls.self_signed".`,
 		Example: `  tidemark subscribe --user 42
   tidemark subscribe --user 42 --from all --state position.txt
   tidemark subscribe --subject notifications.topic.run7 --until-end
@@ -63,6 +64,8 @@ A response with a status of 4xx ends the command; all other failures are retried
 	f.StringArrayVar(&flags.headers, "header", nil, "send this `'Name: value'`; repeatable")
 	f.StringVar(&flags.state, "state", "", "store the position in this `file`")
 	f.BoolVar(&flags.json, "json", false, "print one JSON object a line")
+	f.StringVar(&flags.ca, "ca", "", "also trust the authorities in this PEM `file`")
+	f.BoolVar(&flags.insecure, "insecure", false, "accept any TLS certificate of the server")
 	f.UintVar(&flags.count, "count", 0, "stop after `N` events; 0 is unlimited")
 	f.DurationVar(&flags.maxBackoff, "max-backoff", client.DefaultMaxBackoff, "longest wait before a reconnect")
 	return cmd
@@ -80,10 +83,14 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	if err != nil {
 		return err
 	}
+	httpClient, err := flags.httpClient()
+	if err != nil {
+		return err
+	}
 	p := newPrinter(cmd.OutOrStdout(), cmd.ErrOrStderr(), flags.json)
 	state := flags.keep()
 	opts := client.Options{
-		URL: feedURL, From: flags.from, UntilEnd: flags.untilEnd, Header: header, State: state,
+		URL: feedURL, From: flags.from, UntilEnd: flags.untilEnd, Header: header, State: state, HTTPClient: httpClient,
 		MinBackoff: min(flags.maxBackoff, client.DefaultMinBackoff), MaxBackoff: flags.maxBackoff,
 		OnDisconnect: p.Disconnected,
 	}
@@ -91,11 +98,11 @@ func subscribe(cmd *cobra.Command, rawURL string, flags subscribeFlags) error {
 	if errors.Is(err, context.Canceled) {
 		return nil // by Ctrl-C
 	}
-	return err
+	return explainCertificate(err)
 }
 
 func follow(ctx context.Context, opts client.Options, p terminal.EventPrinter, count uint) error {
-	seen := uint(0)
+	seen, complete := uint(0), false
 	for ev, err := range client.Follow(ctx, opts) {
 		if err != nil {
 			return err
@@ -104,6 +111,7 @@ func follow(ctx context.Context, opts client.Options, p terminal.EventPrinter, c
 			return err
 		}
 		if ev.Kind != client.KindMessage {
+			complete = ev.Close != nil && ev.Close.Reason == client.CloseComplete
 			continue
 		}
 		if seen++; seen != count {
@@ -114,7 +122,10 @@ func follow(ctx context.Context, opts client.Options, p terminal.EventPrinter, c
 		}
 		return opts.State.Save(ev.ID) // Follow saves an event only with the next call
 	}
-	return nil
+	if complete {
+		return nil
+	}
+	return p.AlreadyComplete()
 }
 
 // check rejects flags that would make every connection fail.

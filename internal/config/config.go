@@ -92,8 +92,9 @@ type HTTP struct {
 	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"10s" min:"0s" usage:"wait this <duration> for requests to end"`
 	// How long a stopping node (SIGTERM, POST /admin/drain) reports 503 at /readyz and rejects new
 	// connections with a short retry before it closes the open ones and its port. Choose more than the
-	// interval of the health checks of your load balancer. auto is 5s, and 0s for a process at a terminal.
-	DrainDelay DrainDelay `key:"drain_delay" default:"auto" usage:"report 503 at /readyz for this <duration> before closing connections; auto is 5s, and 0s at a terminal"`
+	// interval of the health checks of your load balancer. auto is 5s, and 0s for a process at a
+	// terminal and with dev.
+	DrainDelay DrainDelay `key:"drain_delay" default:"auto" usage:"report 503 at /readyz for this <duration> before closing connections; auto is 5s, and 0s at a terminal or with dev"`
 }
 
 // HTTPTLS is http.tls.*: the certificate of the listener for clients. Both files are set, or none.

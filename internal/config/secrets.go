@@ -6,11 +6,12 @@ import (
 	"runtime"
 )
 
-// SecretFiles returns the configured files with secrets, by key.
+// SecretFiles returns the configured files with secrets, by key. It omits http.tls.ticket_keys, whose reader rejects a
+// file that others can read.
 func (c Config) SecretFiles() map[string]string {
 	files := make(map[string]string)
 	for _, k := range configKeys.scalars() {
-		if file := text(k.field(&c)); k.secret == tagFile && file != "" {
+		if file := text(k.field(&c)); k.secret == tagFile && file != "" && k.name != "http.tls.ticket_keys" {
 			files[k.name] = file
 		}
 	}

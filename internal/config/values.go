@@ -98,17 +98,17 @@ func (s *Sync) UnmarshalText(text []byte) error {
 // DrainDelay is a duration, or DrainDelayAuto.
 type DrainDelay time.Duration
 
-// DrainDelayAuto is 5 s, and zero at a terminal, where there is no load balancer.
+// DrainDelayAuto is 5 s, and zero at a terminal and in development mode, where there is no load balancer.
 const DrainDelayAuto DrainDelay = -1
 
 const defaultDrainDelay = 5 * time.Second
 
-// Duration resolves the delay for a process with or without a terminal.
-func (d DrainDelay) Duration(terminal bool) time.Duration {
+// Duration resolves the delay. There is no load balancer at a terminal and in development mode.
+func (d DrainDelay) Duration(balanced bool) time.Duration {
 	switch {
 	case d >= 0:
 		return time.Duration(d)
-	case terminal:
+	case !balanced:
 		return 0
 	}
 	return defaultDrainDelay

@@ -8,13 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/tidemark/tidemark/internal/tlsconfig"
 	"github.com/tidemark/tidemark/pkg/sse"
 )
 
@@ -40,10 +40,13 @@ func (d *doctor) checkURL(ctx context.Context, nc *nats.Conn) []Finding {
 	target, event := d.target(nc)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	roots, err := d.authorities()
-	if err != nil {
-		c.problem("--ca", "the authorities cannot be read: %v", err)
-		return c.found
+	var roots *x509.CertPool // nil for the authorities of the system
+	if d.CAFile != "" {
+		var err error
+		if roots, err = tlsconfig.WithAuthorities(d.CAFile); err != nil {
+			c.problem("--ca", "the authorities cannot be read: %v", err)
+			return c.found
+		}
 	}
 	transport := &http.Transport{ForceAttemptHTTP2: true, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
@@ -54,25 +57,6 @@ func (d *doctor) checkURL(ctx context.Context, nc *nats.Conn) []Finding {
 		v.watch(ctx, event)
 	}
 	return append(c.found, v.clock...)
-}
-
-// authorities returns nil for the authorities of the system only.
-func (d *doctor) authorities() (*x509.CertPool, error) {
-	if d.CAFile == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(d.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New(d.CAFile + " has no certificate in PEM")
-	}
-	return pool, nil
 }
 
 // visit is one connection to the public URL.
@@ -134,7 +118,7 @@ func (v *visit) open(ctx context.Context, cancel context.CancelFunc) bool {
 		return false
 	}
 	if a.err != nil {
-		v.problem(requestAdvice(a.err), "the URL does not respond: %v", withoutURL(a.err))
+		v.problem(v.requestAdvice(a.err), "the URL does not respond: %v", withoutURL(a.err))
 		return false
 	}
 	v.resp = a.resp
@@ -175,11 +159,13 @@ func withoutURL(err error) error {
 	return err
 }
 
-func requestAdvice(err error) string {
+func (d *doctor) requestAdvice(err error) string {
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, host := errors.AsType[x509.HostnameError](err)
 	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
+	case authority && d.Config.HTTP.TLS.SelfSigned:
+		return "http.tls.cert and http.tls.key, in place of http.tls.self_signed: no authority has signed its certificate, which is for trying TLS on this machine"
 	case authority:
 		return "the certificate's chain (nginx ssl_certificate with intermediates); --ca (or SSL_CERT_FILE) names an authority of your own"
 	case host:

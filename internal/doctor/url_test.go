@@ -298,6 +298,15 @@ func TestURL_TLS_NamesCertificateAndProtocol(t *testing.T) {
 	t.Cleanup(srv.Close)
 	opts := p.settings(t, srv.URL+"/events")
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "public url", "SSL_CERT_FILE", "ssl_certificate")
+	opts.Config.HTTP.TLS.SelfSigned = true
+	report := doctor.Run(t.Context(), opts)
+	want(t, report, doctor.Problem, "public url", "http.tls.self_signed")
+	for _, f := range report.Findings {
+		if f.Check == "public url" && strings.Contains(f.Change, "nginx") {
+			t.Errorf("the advice for a self-signed certificate is %q", f.Change)
+		}
+	}
+	opts.Config.HTTP.TLS.SelfSigned = false
 	opts.URL = strings.Replace(srv.URL, "127.0.0.1", "localhost", 1) + "/events"
 	opts.CAFile = ca
 	want(t, doctor.Run(t.Context(), opts), doctor.Problem, "public url", "host name")

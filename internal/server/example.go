@@ -14,14 +14,15 @@ type example struct {
 }
 
 // example returns an example for the configured feeds. It prefers, in this order: a user where ?user= is trusted,
-// a subject without variables, a subject that clients may request, a subject with placeholders such as USER. It
+// a subject without variables, a subject that clients may request, such a
+// subject with a user where ?user= is trusted, a subject with placeholders such as USER. It
 // tries the feed at /events first.
 func (o *Options) example() example {
 	feeds := slices.DeleteFunc(slices.Clone(o.Feeds), func(f FeedOptions) bool { return len(f.Paths) == 0 })
 	slices.SortStableFunc(feeds, func(a, b FeedOptions) int {
 		return cmp.Or(cmp.Compare(rankOf(a), rankOf(b)), cmp.Compare(a.Name, b.Name))
 	})
-	for _, choose := range []func(FeedOptions) (query, subject string){o.userExample, plainExample, requestExample, placeholderExample} {
+	for _, choose := range []func(FeedOptions) (query, subject string){o.userExample, plainExample, requestExample, o.userRequestExample, placeholderExample} {
 		for _, f := range feeds {
 			if query, subject := choose(f); subject != "" {
 				return example{examplePath(f), query, subject}
@@ -67,11 +68,26 @@ func plainExample(f FeedOptions) (query, subject string) {
 }
 
 // requestExample replaces wildcards by an example value.
+var withoutWildcards = strings.NewReplacer("*", "example", ">", "example")
+
 func requestExample(f FeedOptions) (query, subject string) {
 	for _, t := range f.Allow {
 		if len(t.Variables()) == 0 {
-			subject := strings.NewReplacer("*", "example", ">", "example").Replace(t.String())
+			subject := withoutWildcards.Replace(t.String())
 			return "?subject=" + subject, subject
+		}
+	}
+	return "", ""
+}
+
+func (o *Options) userRequestExample(f FeedOptions) (query, subject string) {
+	if !o.takesUsers() {
+		return "", ""
+	}
+	for _, t := range f.Allow {
+		if slices.Equal(t.Variables(), []string{"user"}) {
+			subject := withoutWildcards.Replace(strings.ReplaceAll(t.String(), "{user}", "42"))
+			return "?user=42&subject=" + subject, subject
 		}
 	}
 	return "", ""

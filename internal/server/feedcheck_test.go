@@ -105,6 +105,7 @@ func TestBanner_Feeds_NameTheirSubjects(t *testing.T) {
 		"no identity":             {false, nil, []string{"n.all", "n.user.{user}"}, nil, []string{"nats pub n.all hi", "receive only n.all."}, []string{"notifications"}},
 		"no identity, users only": {false, nil, []string{"n.user.{user}"}, nil, []string{"nats pub n.user.USER hi", "no connection has a value"}, []string{"notifications", "receive only"}},
 		"no identity, no users":   {false, nil, []string{"n.all"}, nil, []string{"nats pub n.all hi", "--dev"}, []string{"receive only", "no connection"}},
+		"dev, on request":         {true, nil, nil, []string{"n.runs.{user}.*"}, []string{"/events?user=42&subject=n.runs.42.example'", "nats pub n.runs.42.example hi"}, []string{"SUBJECT"}},
 		"on request":              {false, []string{"anonymous"}, nil, []string{"n.topic.>"}, []string{"/events?subject=n.topic.example'", "nats pub n.topic.example hi"}, []string{"notifications", "Without"}},
 	} {
 		opts := options(t, url)

@@ -32,9 +32,19 @@ func (s *Server) Reload(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// HasCertificateOrKeys reports whether Reload reads a certificate, API keys or keys of tokens.
-func (s *Server) HasCertificateOrKeys() bool {
-	return s.main.tls != nil || s.callers.keys != nil || s.callers.tokens != nil
+// Reloaded returns the configuration keys of the values for Reload: certificates, ticket keys, API keys
+// and keys of tokens. A self-signed certificate is not one of them.
+func (s *Server) Reloaded() (keys []string) {
+	if s.main.tls != nil {
+		keys = s.opts.HTTP.TLS.FileKeys()
+	}
+	if s.callers.keys != nil {
+		keys = append(keys, "publish.keys")
+	}
+	if s.callers.tokens != nil {
+		keys = append(keys, "auth.jwt")
+	}
+	return keys
 }
 
 // IsEmbedded reports whether the node runs an embedded NATS server.

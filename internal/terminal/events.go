@@ -15,6 +15,8 @@ import (
 type EventPrinter interface {
 	Event(ev client.Event) error
 	Disconnected(err error, wait time.Duration)
+	// AlreadyComplete reports an end without an event of the server for it.
+	AlreadyComplete() error
 }
 
 // NewEventPrinter returns a printer of `POSITION TYPE DATA`, with further lines of data indented. Events go to
@@ -52,6 +54,8 @@ func (p *plainPrinter) Event(ev client.Event) error {
 func (p *plainPrinter) Disconnected(err error, wait time.Duration) {
 	_ = p.note("disconnected (%v); reconnecting in %s", err, wait.Round(time.Millisecond))
 }
+
+func (p *plainPrinter) AlreadyComplete() error { return p.note("already complete") }
 
 func (p *plainPrinter) note(format string, args ...any) error {
 	_, err := fmt.Fprintln(p.err, "--", Escape(fmt.Sprintf(format, args...)))
@@ -98,6 +102,9 @@ func embedded(data []byte) (json.RawMessage, error) {
 func (p *jsonPrinter) Disconnected(err error, wait time.Duration) {
 	_ = p.print(jsonEvent{Kind: "disconnected", Error: err.Error(), Wait: wait.Milliseconds()})
 }
+
+// AlreadyComplete prints nothing: the server has sent no event.
+func (p *jsonPrinter) AlreadyComplete() error { return nil }
 
 func (p *jsonPrinter) print(ev jsonEvent) error {
 	var line bytes.Buffer

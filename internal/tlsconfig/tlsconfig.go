@@ -22,6 +22,17 @@ type Options struct {
 // Enabled reports whether the listener has a certificate.
 func (o Options) Enabled() bool { return o.CertFile != "" || o.KeyFile != "" || o.SelfSigned }
 
+// FileKeys returns the configuration keys of the files for [TLS.Reload].
+func (o Options) FileKeys() (keys []string) {
+	if o.CertFile != "" || o.KeyFile != "" {
+		keys = append(keys, "http.tls.cert", "http.tls.key")
+	}
+	if o.TicketKeysFile != "" {
+		keys = append(keys, "http.tls.ticket_keys")
+	}
+	return keys
+}
+
 // TLS is the TLS configuration of a listener, with its files. Its methods are safe for concurrent use.
 type TLS struct {
 	certificate *certificate

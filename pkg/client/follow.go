@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,8 @@ import (
 //
 // It ends when ctx ends, when the caller breaks, or when a reconnect would fail in the same way.
 // Unless the caller breaks, it yields the reason last, with a zero Event: the cause of ctx, a
-// *ResponseError, an *sse.TooLargeError, or an error of Options.URL or Options.State.
+// *ResponseError, an *sse.TooLargeError, an error with a *tls.CertificateVerificationError, or an error
+// of Options.URL or Options.State.
 //
 // With Options.UntilEnd it also ends, without an error, when all subjects are complete and their
 // events were yielded.
@@ -122,6 +124,9 @@ func (f *follower) readEvents(ctx context.Context, dog *watchdog) error {
 }
 
 func (f *follower) connectError(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return finalError{err} // a reconnect receives the same certificate
+	}
 	resp, ok := errors.AsType[*ResponseError](err)
 	if !ok {
 		return readError(ctx, err)

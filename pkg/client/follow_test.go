@@ -2,8 +2,12 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -384,5 +388,17 @@ func TestFollow_CompleteWithoutUntilEnd_Reconnects(t *testing.T) {
 	evs, err := followAll(t, srv.options())
 	if resp, ok := errors.AsType[*ResponseError](err); !ok || resp.StatusCode != http.StatusNoContent || len(evs) != 2 {
 		t.Errorf("got %d events, %v; want the error of 204", len(evs), err)
+	}
+}
+
+// TestFollow_CertificateCannotBeVerified_EndsTheLoop uses a client that does not trust the server.
+func TestFollow_CertificateCannotBeVerified_EndsTheLoop(t *testing.T) {
+	srv := httptest.NewUnstartedServer(thenEnd(message(1)))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // the test causes a rejected certificate
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	evs, err := collect(t, Options{URL: srv.URL + "/events", MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}, 1)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || len(evs) > 0 {
+		t.Errorf("got %d events, %v", len(evs), err)
 	}
 }

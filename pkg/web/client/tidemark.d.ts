@@ -8,7 +8,7 @@
  *
  * @param url the feed, absolute or relative to the page. Do not put a token into it: the URL is a
  *   part of the storage key.
- * @throws TypeError for a URL that cannot be parsed.
+ * @throws TypeError for a URL that cannot be parsed, and for unknown values of `transport`, `until` and `credentials`.
  */
 export function connect(url: string | URL, options?: Options): Connection;
 

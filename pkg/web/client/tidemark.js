@@ -405,6 +405,10 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
   }
 }
 
+function oneOf(name, value, ...allowed) {
+  if (!allowed.includes(value)) throw new TypeError(`${name}: '${value}' is not one of ${allowed.join(', ')}`);
+}
+
 export function connect(address, options = {}) {
   const {
     subjects = [], only, from, until, token, identity, headers, credentials = 'same-origin', types = [], shared, signal,
@@ -413,6 +417,9 @@ export function connect(address, options = {}) {
     fetch = streamingFetch(), EventSource = globalThis.EventSource,
     onEvent, onOpen, onGap, onClose, onEnd, onState, onError = console.error,
   } = options;
+  oneOf('transport', transport, 'auto', 'stream', 'poll');
+  oneOf('credentials', credentials, 'omit', 'same-origin', 'include');
+  oneOf('until', until || 'end', 'end');
   const { document, location } = globalThis;
   const handlers = { 'tidemark.open': onOpen, 'tidemark.gap': onGap, 'tidemark.close': onClose, [END.type]: onEnd };
   // Polls and requests for the account do not need a fetch that streams.

@@ -8,6 +8,7 @@ import { publishForm } from './publish.js';
 
 const $ = id => document.getElementById(id), fields = $('connect').elements;
 const plural = (n, word) => n.toLocaleString('en') + ' ' + word + (n === 1 ? '' : 's');
+const fromHelp = $('from-help').textContent;
 let received = 0, redelivered = 0, told, paused = false, complete = false;
 
 function state(name, text) {
@@ -94,8 +95,16 @@ function listen() {
     start();
   });
   $('disconnect').addEventListener('click', () => feed.stop());
-  // Such a connection starts with the first event of its subjects.
-  const untilChanged = () => { fields.from.disabled = fields.until.checked; };
+  // Such a connection starts with the first event of its subjects, and a later one at the stored position.
+  let entered = fields.from.value;
+  const untilChanged = () => {
+    const off = fields.until.checked;
+    if (off) entered = fields.from.value;
+    fields.from.disabled = off;
+    fields.from.value = off ? '' : entered;
+    fields.from.placeholder = off ? 'the first event' : '';
+    $('from-help').textContent = off ? 'Starts with the first event; Connect again resumes at the stored position.' : fromHelp;
+  };
   fields.until.addEventListener('change', untilChanged);
   untilChanged();
   $('cut').addEventListener('click', () => feed.cut());

@@ -62,7 +62,8 @@ export function newFeed(on) {
     const mine = cutter = new AbortController();
     init.signal.addEventListener('abort', () => mine.abort());
     const response = await fetch(url, { ...init, signal: mine.signal });
-    if (!response.ok || !response.body) return response;
+    // A response with the status 204 may have a body stream, but the constructor of Response throws for both.
+    if (response.status !== 200 || !response.body) return response;
     const read = metaReader(opened);
     const tap = new TransformStream({ transform(chunk, out) {
       read(chunk);

@@ -2,6 +2,8 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { control, event, follow, problem, serve, stream } from './help.mjs';
 
+const { connect, read } = await import(process.env.TIDEMARK_CLIENT ?? '../tidemark.js');
+
 // An event of a page, in CloudEvents JSON. `data` is JSON text.
 const entry = (n, more = {}, data = `"${n}"`) =>
   `{"specversion":"1.0","id":"${n}-e","source":"S","type":"message","subject":"s.${n}","time":"2026-11-27T10:00:00.123Z",` +
@@ -194,4 +196,15 @@ test('a handler that fails gets the same event of a page again', async t => {
   const { data, until } = follow(t, url, { transport: 'poll', onEvent: e => { if (e.data === '2' && failures-- > 0) throw new Error('not yet'); } });
   await until(seen => seen.data.length === 3);
   assert.deepEqual([data, requests.filter(r => !r.headers['last-event-id']).length], [['1', '2', '3'], 1]);
+});
+
+test('unknown values of options are errors that name the allowed ones', async () => {
+  for (const [option, message] of [
+    [{ transport: 'pol' }, "transport: 'pol' is not one of auto, stream, poll"],
+    [{ until: 'now' }, "until: 'now' is not one of end"],
+    [{ credentials: 'all' }, "credentials: 'all' is not one of omit, same-origin, include"],
+  ]) {
+    assert.throws(() => connect('http://127.0.0.1/events', option), { name: 'TypeError', message });
+    await assert.rejects(read('http://127.0.0.1/events', option).next(), { name: 'TypeError', message });
+  }
 });
