@@ -350,8 +350,9 @@ async function share({ self, follow, deliver, setState, idleTimeout }) {
           leading = task;
           at = level ? seen : self.position;
           await lead(task);
-          // At the end, no other tab becomes the leader before the tabs have received the end.
-          if (ended && !over()) await member.wait(0, true);
+          // At the end, no other tab becomes the leader before the tabs have received the end. Browsers give no order
+          // between a lock and a message.
+          if (ended) await new Promise(done => setTimeout(done, 1000));
         });
       } catch (error) {
         if (error.name !== 'AbortError') { // such as in a sandbox
