@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tidemark/tidemark/internal/admin"
+	"github.com/tidemark/tidemark/internal/presence"
 	"github.com/tidemark/tidemark/internal/revocation"
 	"github.com/tidemark/tidemark/internal/server"
 	"github.com/tidemark/tidemark/pkg/auth"
@@ -70,7 +71,11 @@ func TestPresence_TwoNodes_ListConnectionsOfBoth(t *testing.T) {
 
 	for _, r := range []*harness{a, b} {
 		r.awaitConnections("/connections", 4)
-		all := r.awaitConnections("/connections/42", 2)
+		var all admin.PresenceList
+		r.eventually("the positions, which follow the connects", func() bool {
+			all = r.connections("/connections/42")
+			return len(all.Connections) == 2 && !slices.ContainsFunc(all.Connections, func(c presence.Connection) bool { return c.Position == "" })
+		})
 		for _, c := range all.Connections {
 			if c.User != "42" || !strings.HasPrefix(c.ID, c.Node+"-") || c.Position == "" || !strings.HasPrefix(c.Remote, "127.0.0.1:") || time.Since(c.Since) > time.Hour {
 				t.Errorf("%+v", c)
