@@ -55,14 +55,15 @@ func testKeptByH2load(t *testing.T, s *service) {
 	}
 }
 
-// testKeptByNginx sends 200 requests through a proxy that keeps connections to its upstream.
+// testKeptByNginx sends 200 requests through a proxy that keeps connections to its upstream. nginx is a single process,
+// because the test kills it, and workers would outlive their master.
 func testKeptByNginx(t *testing.T, s *service) {
 	nginx, err := testcluster.LookNginx()
 	if err != nil {
 		t.Skip(err)
 	}
 	dir, addr := t.TempDir(), freeAddr(t)
-	config := fmt.Sprintf(`daemon off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/error.log;
+	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
 events {}
 http {
     access_log off;
