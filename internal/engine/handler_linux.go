@@ -149,7 +149,7 @@ func (w *response) finish(r *http.Request) {
 	}
 	w.WriteHeader(http.StatusOK)
 	w.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	w.conn.mayKeep = !wantsClose(r) && w.header.Get("Connection") != "close"
+	w.conn.mayKeep = mayKeep(r, w.header)
 	resp := http.Response{
 		StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Header: w.header, Request: r,
 		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Close: !w.conn.keeps(),

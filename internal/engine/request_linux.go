@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -16,6 +17,12 @@ const (
 
 // keeps reports whether the connection can be kept for a further request.
 func (c *conn) keeps() bool { return c.mayKeep && c.listener != nil && !c.listener.isClosed() }
+
+// mayKeep reports whether a request and the header of its response allow further requests on the connection. A body may
+// be unread in part; its rest must not be read as a request.
+func mayKeep(r *http.Request, header http.Header) bool {
+	return !wantsClose(r) && r.ContentLength == 0 && header.Get("Connection") != "close"
+}
 
 // awaitRequest waits for the next request after a response.
 func (c *conn) awaitRequest(now time.Time) {
@@ -33,7 +40,8 @@ func (c *conn) awaitRequest(now time.Time) {
 
 // readRequest reads the available bytes of a request. A complete request goes to a worker goroutine.
 func (c *conn) readRequest(now time.Time) {
-	for c.classify() == incomplete {
+	kind := c.classify()
+	for ; kind == incomplete; kind = c.classify() {
 		n, reply, err := c.transport.read(c.fd, c.loop.buf[:maxHead])
 		if len(reply) > 0 && !c.sendReply(reply) {
 			err = ErrGone // a client that has not even taken its last response is not worth waiting for
@@ -56,7 +64,7 @@ func (c *conn) readRequest(now time.Time) {
 		return
 	}
 	c.detach()
-	if c.classify() == complete {
+	if kind == complete {
 		c.move(stateHandler)
 	} else {
 		c.move(statePassed)

@@ -62,8 +62,7 @@ func (e *Engine) start(w http.ResponseWriter, r *http.Request, src Source, opts 
 	if err != nil {
 		return foreign, err
 	}
-	// A body may be unread in part. Its rest must not be read as a request.
-	c.mayKeep = !wantsClose(r) && r.ContentLength == 0 && w.Header().Get("Connection") != "close"
+	c.mayKeep = mayKeep(r, w.Header())
 	c.start(src, opts, e.headerCache.get(c.closingHeader(w.Header())))
 	return nil, nil
 }
